@@ -1,0 +1,25 @@
+# mgpu_folder(NAME SOURCES ... LINK ...): the library of one folder of src/, target mgpu_NAME.
+# mgpu_test(NAME SOURCES ... LINK ...): one gtest executable, run by ctest under its own name.
+include(GoogleTest)
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+
+function(mgpu_folder name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(mgpu_${name} STATIC ${ARG_SOURCES})
+    set(reach PUBLIC)
+  else()
+    add_library(mgpu_${name} INTERFACE)
+    set(reach INTERFACE)
+  endif()
+  target_include_directories(mgpu_${name} ${reach} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(mgpu_${name} ${reach} ${ARG_LINK})
+endfunction()
+
+function(mgpu_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gtest_main Threads::Threads)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+endfunction()

@@ -1,0 +1,14 @@
+// Assertions about our own bugs. They are on in every build: a scheduler that goes on after a broken
+// promise about memory does more harm than one that stops.
+#pragma once
+
+namespace mgpu {
+
+// Prints the broken promise to stderr and aborts.
+[[noreturn]] void assertion_failed(const char* condition, const char* promise, const char* file, int line);
+
+}  // namespace mgpu
+
+// `promise` is a sentence for the person who reads the crash, e.g. "a lease is released once".
+#define MGPU_ASSERT(condition, promise) \
+  ((condition) ? (void)0 : ::mgpu::assertion_failed(#condition, promise, __FILE__, __LINE__))

@@ -1,0 +1,34 @@
+#include "base/bytes.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu {
+namespace {
+
+TEST(ParseBytes, ReadsWhatPeopleWrite) {
+  EXPECT_EQ(parse_bytes("14GiB"), kGiB * 14);
+  EXPECT_EQ(parse_bytes("512 MiB"), kMiB * 512);
+  EXPECT_EQ(parse_bytes("1.5G"), kMiB * 1536);
+  EXPECT_EQ(parse_bytes("8GB"), Bytes{8'000'000'000});
+  EXPECT_EQ(parse_bytes("4096"), Bytes{4096});
+}
+
+TEST(ParseBytes, RefusesNonsenseWithTheTextInTheReason) {
+  for (const char* text : {"", "GiB", "-1GiB", "14 gigs", "1..5G", "99999999999TiB"}) {
+    const auto parsed = parse_bytes(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().code, Code::invalid_request);
+    EXPECT_NE(parsed.error().detail.find(text), std::string::npos);
+  }
+}
+
+TEST(BytesToString, IsShortForPeopleAndExactForFiles) {
+  EXPECT_EQ(to_string(kGiB * 14), "14.0 GiB");
+  EXPECT_EQ(to_string(kMiB * -1536), "-1.5 GiB");
+  EXPECT_EQ(to_exact_string(kMiB * 1536), "1536MiB");
+  EXPECT_EQ(to_exact_string(Bytes{123}), "123");
+  EXPECT_EQ(to_exact_string(Bytes{0}), "0");
+}
+
+}  // namespace
+}  // namespace mgpu

@@ -1,0 +1,22 @@
+// Numbers that name things. An id of one kind can't be passed for another.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace mgpu {
+
+template <class Tag>
+struct Id {
+  std::uint64_t value = 0;
+  friend constexpr auto operator<=>(Id, Id) = default;
+};
+
+}  // namespace mgpu
+
+template <class Tag>
+struct std::hash<mgpu::Id<Tag>> {
+  std::size_t operator()(mgpu::Id<Tag> id) const noexcept { return std::hash<std::uint64_t>{}(id.value); }
+};

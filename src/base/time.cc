@@ -1,0 +1,73 @@
+#include "base/time.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+namespace mgpu {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::int64_t us;
+};
+
+// From large to small, as they are printed.
+constexpr std::array<Unit, 6> kUnits{
+    {{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1'000}, {"us", 1}}};
+
+}  // namespace
+
+Result<Duration> parse_duration(std::string_view text) {
+  const auto refusal = [&] {
+    return fail(Code::invalid_request, "\"" + std::string(text) + "\" is not a duration (write 250ms, 30s, 15m, 2h)");
+  };
+  if (text == "0") return Duration{0};
+  if (text.empty()) return refusal();
+  double total_us = 0;
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
+    double number = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, number);
+    if (error != std::errc{} || end != rest.data() + digits) return refusal();
+    rest.remove_prefix(digits);
+    const std::string_view name = rest.substr(0, std::min(rest.find_first_of("0123456789."), rest.size()));
+    rest.remove_prefix(name.size());
+    const Unit* unit = nullptr;
+    for (const Unit& known : kUnits)
+      if (known.name == name) unit = &known;
+    if (unit == nullptr) return refusal();
+    total_us += number * static_cast<double>(unit->us);
+  }
+  if (!(total_us < 9e18)) return refusal();
+  return Duration{std::llround(total_us)};
+}
+
+std::string to_string(Duration duration) {
+  std::int64_t rest = duration.count();
+  if (rest == 0) return "0s";
+  std::string text = rest < 0 ? "-" : "";
+  rest = std::abs(rest);
+  for (const Unit& unit : kUnits) {
+    if (const std::int64_t n = rest / unit.us; n != 0) text += std::to_string(n) + std::string(unit.name);
+    rest %= unit.us;
+  }
+  return text;
+}
+
+std::string to_rfc3339(std::chrono::system_clock::time_point at) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(at).time_since_epoch().count();
+  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::array<char, 8> fraction{};
+  std::snprintf(fraction.data(), fraction.size(), ".%03dZ", static_cast<int>(ms % 1000));
+  return std::string(text.data()) + fraction.data();
+}
+
+}  // namespace mgpu

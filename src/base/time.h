@@ -1,0 +1,38 @@
+// Time as the core knows it: an Instant is microseconds on the daemon's steady clock, always handed in with an
+// event. What a person wrote ("30s") and what a person reads ("1.2 s", RFC 3339) is converted here too.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace mgpu {
+
+using Duration = std::chrono::microseconds;
+
+struct Instant {
+  std::int64_t us = 0;
+
+  friend constexpr auto operator<=>(Instant, Instant) = default;
+  friend constexpr Instant operator+(Instant at, Duration by) { return {at.us + by.count()}; }
+  friend constexpr Duration operator-(Instant later, Instant earlier) { return Duration{later.us - earlier.us}; }
+};
+
+inline constexpr Instant kNever{INT64_MAX};
+
+constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
+
+// "250ms", "30s", "15m", "2h", "1h30m", "0". A bare number other than 0 is refused. Error: invalid_request.
+Result<Duration> parse_duration(std::string_view text);
+
+// Exact and parseable, units from large to small: "1h30m", "1s500ms", "0s".
+std::string to_string(Duration duration);
+
+// "2026-11-24T13:10:00.123Z", UTC with milliseconds.
+std::string to_rfc3339(std::chrono::system_clock::time_point at);
+
+}  // namespace mgpu

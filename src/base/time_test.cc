@@ -1,0 +1,33 @@
+#include "base/time.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ParseDuration, ReadsWhatPeopleWrite) {
+  EXPECT_EQ(parse_duration("250ms"), Duration{250ms});
+  EXPECT_EQ(parse_duration("1h30m"), Duration{90min});
+  EXPECT_EQ(parse_duration("1.5s"), Duration{1500ms});
+  EXPECT_EQ(parse_duration("0"), Duration{0});
+}
+
+TEST(ParseDuration, RefusesABareNumberAndUnknownUnits) {
+  for (const char* text : {"", "30", "s", "5 parsecs", "-3s"}) EXPECT_FALSE(parse_duration(text)) << text;
+}
+
+TEST(DurationToString, CanBeParsedBack) {
+  for (const Duration d : {Duration{90min}, Duration{1500ms}, Duration{7us}}) EXPECT_EQ(parse_duration(to_string(d)), d);
+  EXPECT_EQ(to_string(Duration{90min}), "1h30m");
+  EXPECT_EQ(to_string(Duration{0}), "0s");
+}
+
+TEST(Rfc3339, IsUtcWithMilliseconds) {
+  const std::chrono::system_clock::time_point epoch{};
+  EXPECT_EQ(to_rfc3339(epoch + 1500ms), "1970-01-01T00:00:01.500Z");
+}
+
+}  // namespace
+}  // namespace mgpu

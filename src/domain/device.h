@@ -1,0 +1,34 @@
+// A device and what the provider last said about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "domain/consumer.h"
+
+namespace mgpu {
+
+struct Device {
+  std::string name{};           // the id from the configuration: "gpu0"
+  std::uint32_t capacity = 1;   // consumers that hold a turn at once
+  Bytes reserve{};              // never handed out
+};
+
+// What the provider saw at `taken`, with the bytes attributed. Sums: used = consumers + leases + foreign.
+struct Reading {
+  struct OfConsumer {
+    ConsumerId consumer{};
+    Bytes bytes{};
+    friend bool operator==(const OfConsumer&, const OfConsumer&) = default;
+  };
+  DeviceId device{};
+  Instant taken{};
+  Bytes total{};
+  Bytes foreign{};                        // of processes that belong to no consumer and no lease
+  std::vector<OfConsumer> consumers{};    // those that hold anything; ascending by consumer
+  bool lost = false;                      // the driver no longer answers; the other fields mean nothing
+};
+
+}  // namespace mgpu

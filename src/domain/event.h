@@ -1,0 +1,94 @@
+// What happened: everything the core ever learns arrives as one of these, with the time it happened.
+//
+// Order rules for the shell: events are handed over one at a time, `at` never goes back; ids are ascending;
+// per resident at most one load and one eviction are under way (the core sees to that), and each Load or Evict
+// effect is answered by exactly one LoadEnded or RungEnded, also when the process died meanwhile.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "base/result.h"
+#include "domain/device.h"
+#include "domain/resident.h"
+#include "domain/ticket.h"
+
+namespace mgpu {
+
+struct TicketArrived {
+  TicketId ticket{};
+  Ask ask{};
+};
+
+// The waiting (or just granted) ticket's holder went away, or an operator removed it. Unknown tickets are ignored:
+// a cancellation may cross a grant on its way.
+struct TicketCancelled {
+  TicketId ticket{};
+  Error why{Code::cancelled, "the caller went away"};
+};
+
+// The holder is done. Unknown tickets are ignored.
+struct LeaseReleased {
+  TicketId ticket{};
+};
+
+// Answer to effect Load.
+struct LoadEnded {
+  ResidentId resident{};
+  Result<void> result{};
+};
+
+// Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed its
+// limit. Success only means asked-and-answered; whether memory came free is seen in readings taken later.
+struct RungEnded {
+  ResidentId resident{};
+  Rung rung{};
+  Result<void> result{};
+};
+
+// The provider's numbers. Sent at every sampling, and soon after effect TakeReading.
+struct ReadingTaken {
+  Reading reading{};
+};
+
+// The consumer's process died, or its service can't be reached any more. All it held is gone.
+struct ServiceLost {
+  ConsumerId consumer{};
+  Error why{Code::service_down, ""};
+};
+
+// A service was found already holding this resident (an external one that is up, at start or later).
+struct FoundWarm {
+  ResidentId resident{};
+};
+
+// A new AI model of a consumer was asked for or listed: `resident` is the next free id.
+struct ResidentAdded {
+  ResidentId resident{};
+  ConsumerId consumer{};
+  std::string ai_model{};
+  Bytes footprint{};
+};
+
+// An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm (or
+// parked), idle, and not pinned; the API asks `may_evict` first to tell the person.
+struct EvictionRequested {
+  ResidentId resident{};
+  bool park = false;
+};
+
+// Drain: every waiting ticket is refused with shutting_down, as is each that arrives later.
+struct DrainRequested {};
+
+// Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
+struct Tick {};
+
+using Happening = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken, ServiceLost,
+                               FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick>;
+
+struct Event {
+  Instant at{};
+  Happening what{};
+};
+
+}  // namespace mgpu

@@ -1,0 +1,139 @@
+// The engine: one strand that stamps events, calls the core, and obeys its effects. It holds *how*, never *which*
+// or *when*. Everything here runs on the io_context's single thread; only the sampling of the GPU has a thread of
+// its own, which posts its readings here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "domain/ticket.h"
+#include "engine/journal.h"
+#include "gpu/provider.h"
+#include "sched/world.h"
+
+namespace mgpu::engine {
+
+class Engine;
+
+// For people, and for attributing memory: who stands behind a ticket.
+struct Holder {
+  std::string who{};      // "POST /v1/chat/completions from 127.0.0.1:5123", "mgpu run python train.py"
+  std::optional<int> pid{};   // its process tree's device memory belongs to its lease
+};
+
+// The right to compute, held. Gives itself back when destroyed; movable, not copyable.
+class Lease {
+ public:
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  TicketId ticket() const;
+  Duration waited() const;    // arrival to grant
+  Duration loading() const;   // the part of it in which its own room was made and its resident loaded
+
+  // Set once the core ended the lease early (its service died); the work should stop.
+  const std::optional<Error>& ended() const;
+
+  // Called (posted on the strand) when that happens; at most one listener; dropped with the lease.
+  void on_ended(std::function<void(const Error&)> listener);
+
+ private:
+  friend class Engine;
+  struct State;
+  explicit Lease(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;   // shared with the engine, which tells it of an early end
+};
+
+// A consumer, and which of its residents.
+struct Target {
+  ConsumerId consumer{};
+  std::optional<ResidentId> resident{};   // none for lease_only consumers
+};
+
+// Where a consumer's service listens.
+struct Endpoint {
+  std::string host{};
+  std::uint16_t port = 0;
+};
+
+class Engine {
+ public:
+  // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices found
+  // (a device that does not exist): invalid_config.
+  static Result<std::unique_ptr<Engine>> create(boost::asio::io_context& io, const config::Config& config,
+                                                gpu::Provider& provider);
+  ~Engine();
+
+  // Takes the first readings, looks at external services, starts sampling.
+  void start();
+
+  // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses nothing.
+  // Errors: those of Refuse (queue_full, wait_limit, never_fits, no_room, load_failed, shutting_down, ...).
+  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder);
+
+  // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before waiting.
+  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder, std::function<void(TicketId)> on_ticket);
+
+  // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name "consumer/ai-model"
+  // chooses explicitly. Error: not_found, naming the known ones.
+  Result<Target> resolve(std::string_view name);
+
+  // The same within one consumer; AI models of services that have several (ollama, router) become residents here.
+  Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
+  std::optional<ConsumerId> consumer_named(std::string_view name) const;
+  std::optional<DeviceId> device_named(std::string_view name) const;
+
+  const config::Config& config() const;
+  const config::ConsumerConfig& config_of(ConsumerId consumer) const;   // lease_only and all others
+  std::optional<Endpoint> endpoint(ConsumerId consumer) const;          // none while its process has no port yet
+
+  // The AI models that the consumer is known to serve, without loading it (names as clients would say them).
+  std::vector<std::string> ai_models(ConsumerId consumer) const;
+
+  // Whether the application still computes after its answer (service's busy check). False where it can't say.
+  boost::asio::awaitable<bool> still_busy(ConsumerId consumer);
+
+  // The gateway could not reach the service, or it broke off before answering: the engine looks, and if the service
+  // really is gone, tells the core.
+  void suspect(ConsumerId consumer, std::string reason);
+
+  // An operator's words. Errors: not_found, busy, not_supported.
+  Result<void> cancel(TicketId ticket, std::string why);    // waiting or running
+  Result<void> evict(ResidentId resident, bool park);       // returns when begun; the journal tells the end
+
+  // For everybody who looks: true on the strand until the next event.
+  const World& world() const;
+  const Journal& journal() const;
+  Journal& journal();
+  const Holder* holder(TicketId ticket) const;
+  const std::vector<gpu::DeviceInfo>& devices() const;              // by DeviceId: name, UUID, ...
+  std::vector<gpu::ProcessUse> processes(DeviceId device) const;    // of the last reading, with names
+  std::optional<gpu::Vitals> vitals(DeviceId device) const;         // utilisation, temperature, power
+  std::vector<std::string> log_tail(ConsumerId consumer) const;
+  std::optional<int> pid_of(ConsumerId consumer) const;
+  std::chrono::system_clock::time_point wall(Instant at) const;
+  Instant now() const;
+
+  // No new work; running work ends or its limit passes; own processes are stopped. Returns when all is done.
+  boost::asio::awaitable<void> drain();
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mgpu::engine

@@ -1,0 +1,46 @@
+// The journal: every event that the core was told and every effect it answered with, numbered, in order, bounded.
+// Status, /v1/events, metrics and explanations are folded from it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <variant>
+
+#include "base/time.h"
+#include "domain/effect.h"
+#include "domain/event.h"
+
+namespace mgpu::engine {
+
+struct Entry {
+  std::uint64_t id = 0;   // from 1, without gaps
+  Instant at{};
+  std::variant<Happening, Effect> what{};
+};
+
+class Journal {
+ public:
+  explicit Journal(std::size_t kept);
+
+  void append(Instant at, std::variant<Happening, Effect> what);
+
+  // The entries with id > `after` that are still kept, oldest first.
+  std::deque<Entry>::const_iterator after(std::uint64_t id) const;
+  const std::deque<Entry>& entries() const { return entries_; }
+  std::uint64_t last_id() const { return next_id_ - 1; }
+
+  // `listener` hears each new entry at once, on the strand, until unsubscribed with the returned number.
+  std::uint64_t subscribe(std::function<void(const Entry&)> listener);
+  void unsubscribe(std::uint64_t subscription);
+
+ private:
+  std::size_t kept_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t next_subscription_ = 1;
+  std::deque<Entry> entries_;
+  std::map<std::uint64_t, std::function<void(const Entry&)>> listeners_;
+};
+
+}  // namespace mgpu::engine

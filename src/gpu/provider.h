@@ -1,0 +1,56 @@
+// A provider reads the devices of this machine. One interface, because there are several: NVML (the driver's library
+// or the simulated GPU, loaded by path, one code path) now, drm later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace mgpu::gpu {
+
+struct DeviceInfo {
+  std::uint32_t index = 0;   // the driver's order
+  std::string name{};        // "NVIDIA GeForce RTX 4090"
+  std::string uuid{};
+  Bytes total{};
+  bool simulated = false;
+};
+
+// One process' share of a device.
+struct ProcessUse {
+  int pid = 0;                     // as the host sees it
+  std::optional<Bytes> bytes{};    // none: the driver does not say (never a silent zero)
+  std::string command{};           // from /proc, filled in by attribution
+};
+
+struct Vitals {
+  std::optional<unsigned> utilisation_percent{};
+  std::optional<unsigned> temperature_c{};
+  std::optional<double> power_w{};
+};
+
+struct RawReading {
+  Bytes total{};
+  Bytes used{};
+  Bytes driver_reserved{};   // counted neither as used nor free by NVML's v2 struct
+  std::vector<ProcessUse> processes{};
+};
+
+class Provider {
+ public:
+  virtual ~Provider() = default;
+  virtual const std::vector<DeviceInfo>& devices() const = 0;
+  // Thread-safe; may block for some milliseconds. Error: device_lost.
+  virtual Result<RawReading> read(std::uint32_t index) = 0;
+  virtual Vitals vitals(std::uint32_t index) = 0;
+};
+
+// Loads the NVML library at `library` (a path or a soname). Errors, saying what was looked for: unavailable.
+Result<std::unique_ptr<Provider>> open_nvml(const std::string& library);
+
+}  // namespace mgpu::gpu

@@ -1,0 +1,61 @@
+// Who the consumers are, what each of them holds, and what that costs: the part of the world that answers
+// "how many bytes". It knows nothing of lines and turns.
+//
+// Committed memory of a consumer is the larger of what the provider measured and what is expected of it; what did
+// not come free stays committed however cold its resident is called.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/device.h"
+#include "domain/resident.h"
+#include "domain/ticket.h"
+
+namespace mgpu {
+
+struct ConsumerState {
+  Consumer spec{};
+  std::vector<ResidentId> residents{};
+  Bytes measured{};             // by the last reading
+  std::uint32_t running = 0;    // leases
+  std::uint32_t promised = 0;   // tickets that room is being made or a resident loaded for; their working is reserved
+  std::uint32_t waiting = 0;    // tickets in the line
+  Bytes leased{};               // lease_only: sum of its leases' and promises' reservations
+};
+
+struct Registry {
+  std::vector<Device> devices{};           // by DeviceId
+  std::vector<Reading> readings{};         // by DeviceId, the last one; taken = 0: none yet
+  std::vector<ConsumerState> consumers{};  // by ConsumerId
+  std::vector<Resident> residents{};       // by ResidentId
+  std::vector<Bytes> bare{};               // by DeviceId: reserved by bare leases and promises
+
+  const Resident& operator[](ResidentId id) const { return residents[id.value]; }
+  Resident& operator[](ResidentId id) { return residents[id.value]; }
+  const ConsumerState& operator[](ConsumerId id) const { return consumers[id.value]; }
+  ConsumerState& operator[](ConsumerId id) { return consumers[id.value]; }
+};
+
+// Adds a consumer, with one resident unless it is lease_only or its AI models are added one by one.
+ConsumerId add_consumer(Registry& registry, Consumer spec);
+ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint);
+
+// Footprints of all residents that are not cold, plus working memory of its leases and promises.
+Bytes expected(const Registry& registry, const ConsumerState& consumer);
+
+// The larger of expected and measured.
+Bytes committed(const Registry& registry, const ConsumerState& consumer);
+
+// Of all consumers and bare leases of a device.
+Bytes committed(const Registry& registry, DeviceId device);
+
+// What fits without evicting: total - reserve - foreign - committed. Negative where too much is taken.
+Bytes headroom(const Registry& registry, DeviceId device);
+
+// Whether the resident is in device memory or on its way in or out.
+bool holds_memory(const Resident& resident);
+
+}  // namespace mgpu
