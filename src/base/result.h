@@ -11,26 +11,26 @@ namespace mgpu {
 
 // Each code with the HTTP status that it has on the wire (see http_status).
 enum class Code {
-  invalid_request,    // 400: what was asked makes no sense
-  unauthorized,       // 401: no or wrong credentials
-  not_found,          // 404: no such consumer, AI model, ticket, lease
-  cancelled,          // 499: the caller went away, or an operator removed it
-  busy,               // 409: not while it has a lease or is pinned
-  not_supported,      // 501: this consumer can't do that
-  too_large,          // 413: body or header over its limit
-  queue_full,         // 429: the line has reached its limit
-  load_failed,        // 503: the consumer did not get ready; detail has the reason and the last log lines
-  service_down,       // 502: the service broke off or can't be reached
-  out_of_memory,      // 503: the service itself reports no memory
-  shutting_down,      // 503: the daemon drains
-  wait_limit,         // 504: waited as long as it was allowed to
-  never_fits,         // 507: larger than the device; detail says how much is missing
-  no_room,            // 507: foreign or pinned memory is in the way and did not go
-  eviction_failed,    // internal: memory was not seen to come free
-  device_lost,        // 503: the driver no longer answers for the device
-  unavailable,        // 503: the daemon can't be reached (client side)
-  invalid_config,     // start-up: the configuration file is wrong
-  internal,           // 500: a library threw what we did not expect
+  invalid_request,  // 400: what was asked makes no sense
+  unauthorized,     // 401: no or wrong credentials
+  not_found,        // 404: no such consumer, AI model, ticket, lease
+  cancelled,        // 499: the caller went away, or an operator removed it
+  busy,             // 409: not while it has a lease or is pinned
+  not_supported,    // 501: this consumer can't do that
+  too_large,        // 413: body or header over its limit
+  queue_full,       // 429: the line has reached its limit
+  load_failed,      // 503: the consumer did not get ready; detail has the reason and the last log lines
+  service_down,     // 502: the service broke off or can't be reached
+  out_of_memory,    // 503: the service itself reports no memory
+  shutting_down,    // 503: the daemon drains
+  wait_limit,       // 504: waited as long as it was allowed to
+  never_fits,       // 507: larger than the device; detail says how much is missing
+  no_room,          // 507: foreign or pinned memory is in the way and did not go
+  eviction_failed,  // internal: memory was not seen to come free
+  device_lost,      // 503: the driver no longer answers for the device
+  unavailable,      // 503: the daemon can't be reached (client side)
+  invalid_config,   // start-up: the configuration file is wrong
+  internal,         // 500: a library threw what we did not expect
 };
 
 struct Error {

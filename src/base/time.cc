@@ -15,14 +15,19 @@ struct Unit {
 };
 
 // From large to small, as they are printed.
-constexpr std::array<Unit, 6> kUnits{
-    {{"d", 86'400'000'000}, {"h", 3'600'000'000}, {"m", 60'000'000}, {"s", 1'000'000}, {"ms", 1'000}, {"us", 1}}};
+constexpr std::array<Unit, 6> kUnits{{{"d", 86'400'000'000},
+                                      {"h", 3'600'000'000},
+                                      {"m", 60'000'000},
+                                      {"s", 1'000'000},
+                                      {"ms", 1'000},
+                                      {"us", 1}}};
 
 }  // namespace
 
 Result<Duration> parse_duration(std::string_view text) {
   const auto refusal = [&] {
-    return fail(Code::invalid_request, "\"" + std::string(text) + "\" is not a duration (write 250ms, 30s, 15m, 2h)");
+    return fail(Code::invalid_request,
+                "\"" + std::string(text) + "\" is not a duration (write 250ms, 30s, 15m, 2h)");
   };
   if (text == "0") return Duration{0};
   if (text.empty()) return refusal();

@@ -1,5 +1,5 @@
-// Time as the core knows it: an Instant is microseconds on the daemon's steady clock, always handed in with an
-// event. What a person wrote ("30s") and what a person reads ("1.2 s", RFC 3339) is converted here too.
+// Time as the core knows it: an Instant is microseconds on the daemon's steady clock, always handed in with
+// an event. What a person wrote ("30s") and what a person reads ("1.2 s", RFC 3339) is converted here too.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,9 @@ struct Instant {
 
   friend constexpr auto operator<=>(Instant, Instant) = default;
   friend constexpr Instant operator+(Instant at, Duration by) { return {at.us + by.count()}; }
-  friend constexpr Duration operator-(Instant later, Instant earlier) { return Duration{later.us - earlier.us}; }
+  friend constexpr Duration operator-(Instant later, Instant earlier) {
+    return Duration{later.us - earlier.us};
+  }
 };
 
 inline constexpr Instant kNever{INT64_MAX};

@@ -19,7 +19,8 @@ TEST(ParseDuration, RefusesABareNumberAndUnknownUnits) {
 }
 
 TEST(DurationToString, CanBeParsedBack) {
-  for (const Duration d : {Duration{90min}, Duration{1500ms}, Duration{7us}}) EXPECT_EQ(parse_duration(to_string(d)), d);
+  for (const Duration d : {Duration{90min}, Duration{1500ms}, Duration{7us}})
+    EXPECT_EQ(parse_duration(to_string(d)), d);
   EXPECT_EQ(to_string(Duration{90min}), "1h30m");
   EXPECT_EQ(to_string(Duration{0}), "0s");
 }

@@ -1,5 +1,5 @@
-// Who may use a device: a consumer as it is configured, in values that the core can decide with. How its service
-// is spoken to and its process started is none of the core's business (see config/config.h).
+// Who may use a device: a consumer as it is configured, in values that the core can decide with. How its
+// service is spoken to and its process started is none of the core's business (see config/config.h).
 #pragma once
 
 #include <cstddef>
@@ -36,16 +36,16 @@ struct Consumer {
   Bytes working{};                // what one running job adds
   Bytes residue{};                // what a living process keeps after the service unloaded (a CUDA context)
   std::uint32_t concurrency = 1;  // leases at once within its turn; at least 1
-  bool lease_only = false;        // neither service nor process: a lease reserves footprint + working by itself
-  bool exclusive = false;         // no other lease on its device while it has one
-  bool turnless = false;          // needs memory, but no turn
-  bool pinned = false;            // never evicted by us
-  bool can_park = false;          // rungs that this consumer has
-  bool can_unload = false;        // Rung::service
-  bool can_stop = false;          // Rung::stop and Rung::kill
-  Duration idle_unload{0};        // evict after this long without a lease; 0 = never
-  Duration load_limit{60'000'000};   // a load that takes longer has failed
-  Duration stop_limit{10'000'000};   // for each rung: to answer, and then to show the memory free
+  bool lease_only = false;  // neither service nor process: a lease reserves footprint + working by itself
+  bool exclusive = false;   // no other lease on its device while it has one
+  bool turnless = false;    // needs memory, but no turn
+  bool pinned = false;      // never evicted by us
+  bool can_park = false;    // rungs that this consumer has
+  bool can_unload = false;  // Rung::service
+  bool can_stop = false;    // Rung::stop and Rung::kill
+  Duration idle_unload{0};  // evict after this long without a lease; 0 = never
+  Duration load_limit{60'000'000};  // a load that takes longer has failed
+  Duration stop_limit{10'000'000};  // for each rung: to answer, and then to show the memory free
 };
 
 }  // namespace mgpu

@@ -11,12 +11,12 @@
 namespace mgpu {
 
 struct Device {
-  std::string name{};           // the id from the configuration: "gpu0"
-  std::uint32_t capacity = 1;   // consumers that hold a turn at once
-  Bytes reserve{};              // never handed out
+  std::string name{};          // the id from the configuration: "gpu0"
+  std::uint32_t capacity = 1;  // consumers that hold a turn at once
+  Bytes reserve{};             // never handed out
 };
 
-// What the provider saw at `taken`, with the bytes attributed. Sums: used = consumers + leases + foreign.
+// What the provider saw at `taken`, with the bytes attributed. Sums: used = consumers + bare + foreign.
 struct Reading {
   struct OfConsumer {
     ConsumerId consumer{};
@@ -26,9 +26,10 @@ struct Reading {
   DeviceId device{};
   Instant taken{};
   Bytes total{};
-  Bytes foreign{};                        // of processes that belong to no consumer and no lease
-  std::vector<OfConsumer> consumers{};    // those that hold anything; ascending by consumer
-  bool lost = false;                      // the driver no longer answers; the other fields mean nothing
+  Bytes foreign{};                      // of processes that belong to no consumer and no lease
+  Bytes bare{};                         // of the holders of bare leases
+  std::vector<OfConsumer> consumers{};  // those that hold anything; ascending by consumer
+  bool lost = false;                    // the driver no longer answers; the other fields mean nothing
 };
 
 }  // namespace mgpu

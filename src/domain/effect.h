@@ -1,5 +1,5 @@
-// What to do, and what was decided. The shell obeys the first group; the second only tells (journal, statistics,
-// explanations): nothing has to be done for it.
+// What to do, and what was decided. The shell obeys the first group; the second only tells (journal,
+// statistics, explanations): nothing has to be done for it.
 #pragma once
 
 #include <optional>
@@ -18,15 +18,15 @@ namespace mgpu {
 // The ticket is a lease now: let its work run.
 struct Grant {
   TicketId ticket{};
-  Duration waited{};    // since it arrived
-  Duration loading{};   // the part of it in which its own room was made and its own resident loaded
+  Duration waited{};   // since it arrived
+  Duration loading{};  // the part of it in which its own room was made and its own resident loaded
 };
 
 // The ticket is over without a lease: tell its holder why.
 struct Refuse {
   TicketId ticket{};
   Error why{};
-  Duration retry_after{0};   // 0 = no advice
+  Duration retry_after{0};  // 0 = no advice
 };
 
 // The lease ended before its holder said so (its service died): stop the work and tell the holder.
@@ -38,7 +38,7 @@ struct EndLease {
 // Bring the resident into device memory, until its service is healthy. Answer: LoadEnded.
 struct Load {
   ResidentId resident{};
-  std::optional<TicketId> ticket{};   // for whom
+  std::optional<TicketId> ticket{};  // for whom
   bool from_parked = false;
 };
 
@@ -55,23 +55,23 @@ struct TakeReading {
 
 // --- only tells ---
 
-// A plan was made: whose memory goes for whom. No ticket: foreign memory grew, the resident was idle for long, or
-// an operator asked.
+// A plan was made: whose memory goes for whom. No ticket: foreign memory grew, the resident was idle for
+// long, or an operator asked.
 enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request };
 struct Planned {
   DeviceId device{};
   Reason reason{};
   std::optional<TicketId> ticket{};
   std::vector<ResidentId> victims{};
-  Bytes needed{};      // what must fit
-  Bytes headroom{};    // what fitted before
+  Bytes needed{};    // what must fit
+  Bytes headroom{};  // what fitted before
 };
 
 struct Evicted {
   ResidentId resident{};
   Rung rung{};
-  Bytes before{};   // the consumer's bytes as seen when the rung was taken
-  Bytes after{};    // and now
+  Bytes before{};  // the consumer's bytes as seen when the rung was taken
+  Bytes after{};   // and now
 };
 
 struct EvictionFailed {

@@ -1,8 +1,8 @@
 // What happened: everything the core ever learns arrives as one of these, with the time it happened.
 //
 // Order rules for the shell: events are handed over one at a time, `at` never goes back; ids are ascending;
-// per resident at most one load and one eviction are under way (the core sees to that), and each Load or Evict
-// effect is answered by exactly one LoadEnded or RungEnded, also when the process died meanwhile.
+// per resident at most one load and one eviction are under way (the core sees to that), and each Load or
+// Evict effect is answered by exactly one LoadEnded or RungEnded, also when the process died meanwhile.
 #pragma once
 
 #include <string>
@@ -20,8 +20,8 @@ struct TicketArrived {
   Ask ask{};
 };
 
-// The waiting (or just granted) ticket's holder went away, or an operator removed it. Unknown tickets are ignored:
-// a cancellation may cross a grant on its way.
+// The waiting (or just granted) ticket's holder went away, or an operator removed it. Unknown tickets are
+// ignored: a cancellation may cross a grant on its way.
 struct TicketCancelled {
   TicketId ticket{};
   Error why{Code::cancelled, "the caller went away"};
@@ -38,8 +38,8 @@ struct LoadEnded {
   Result<void> result{};
 };
 
-// Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed its
-// limit. Success only means asked-and-answered; whether memory came free is seen in readings taken later.
+// Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed
+// its limit. Success only means asked-and-answered; whether memory came free is seen in readings taken later.
 struct RungEnded {
   ResidentId resident{};
   Rung rung{};
@@ -70,8 +70,8 @@ struct ResidentAdded {
   Bytes footprint{};
 };
 
-// An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm (or
-// parked), idle, and not pinned; the API asks `may_evict` first to tell the person.
+// An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm
+// (or parked), idle, and not pinned; the API asks `may_evict` first to tell the person.
 struct EvictionRequested {
   ResidentId resident{};
   bool park = false;
@@ -83,8 +83,9 @@ struct DrainRequested {};
 // Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
 struct Tick {};
 
-using Happening = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken, ServiceLost,
-                               FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick>;
+using Happening =
+    std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
+                 ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick>;
 
 struct Event {
   Instant at{};

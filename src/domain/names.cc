@@ -5,10 +5,11 @@
 namespace mgpu {
 namespace {
 
-constexpr std::array<std::string_view, 9> kKinds{"llm",    "stt",   "tts",   "embedding", "rerank",
+constexpr std::array<std::string_view, 9> kKinds{"llm",   "stt",   "tts",   "embedding", "rerank",
                                                  "image", "video", "batch", "other"};
 constexpr std::array<std::string_view, 4> kRungs{"park", "service", "stop", "kill"};
-constexpr std::array<std::string_view, 6> kResidencies{"cold", "loading", "warm", "parked", "unloading", "failed"};
+constexpr std::array<std::string_view, 6> kResidencies{"cold",   "loading",   "warm",
+                                                       "parked", "unloading", "failed"};
 constexpr std::array<std::string_view, 4> kReasons{"ticket", "idle", "pressure", "operator_request"};
 
 }  // namespace

@@ -13,17 +13,18 @@ namespace mgpu {
 
 using TicketId = Id<struct TicketTag>;  // given out by the shell, ascending from 1
 
-// What somebody asks for: a turn for a consumer (with one of its residents warm), or, without a consumer, a bare
-// reservation of bytes on a device with a turn of its own.
+// What somebody asks for: a turn for a consumer (with one of its residents warm), or, without a consumer, a
+// bare reservation of bytes on a device with a turn of its own.
 struct Ask {
   DeviceId device{};
-  std::optional<ConsumerId> consumer{};   // none = bare
-  std::optional<ResidentId> resident{};   // which AI model; must be set unless bare or lease_only
-  Bytes bytes{};                          // bare: the reservation. lease_only consumer: 0 = its footprint + working
-  Duration wait_limit{0};                 // 0 = World::limits.wait_limit
-  bool warm_up = false;                   // an operator's load: not counted as a job
+  std::optional<ConsumerId> consumer{};  // none = bare
+  std::optional<ResidentId> resident{};  // which AI model; must be set unless bare or lease_only
+  Bytes bytes{};           // bare: the reservation. lease_only consumer: 0 = its footprint + working
+  Duration wait_limit{0};  // 0 = World::limits.wait_limit
+  bool warm_up = false;    // an operator's load: not counted as a job
 };
 
-// Why a ticket left the line without a lease, or a lease ended before its holder said so, is an Error (base/result.h).
+// Why a ticket left the line without a lease, or a lease ended before its holder said so, is an Error
+// (base/result.h).
 
 }  // namespace mgpu

@@ -1,8 +1,8 @@
 // Who the consumers are, what each of them holds, and what that costs: the part of the world that answers
 // "how many bytes". It knows nothing of lines and turns.
 //
-// Committed memory of a consumer is the larger of what the provider measured and what is expected of it; what did
-// not come free stays committed however cold its resident is called.
+// Committed memory of a consumer is the larger of what the provider measured and what is expected of it; what
+// did not come free stays committed however cold its resident is called.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,12 @@ namespace mgpu {
 struct ConsumerState {
   Consumer spec{};
   std::vector<ResidentId> residents{};
-  Bytes measured{};             // by the last reading
-  std::uint32_t running = 0;    // leases
-  std::uint32_t promised = 0;   // tickets that room is being made or a resident loaded for; their working is reserved
-  std::uint32_t waiting = 0;    // tickets in the line
-  Bytes leased{};               // lease_only: sum of its leases' and promises' reservations
+  Bytes measured{};           // by the last reading
+  std::uint32_t running = 0;  // leases
+  std::uint32_t promised =
+      0;  // tickets that room is being made or a resident loaded for; their working is reserved
+  std::uint32_t waiting = 0;  // tickets in the line
+  Bytes leased{};             // lease_only: sum of its leases' and promises' reservations
 };
 
 struct Registry {
@@ -39,11 +40,13 @@ struct Registry {
   ConsumerState& operator[](ConsumerId id) { return consumers[id.value]; }
 };
 
-// Adds a consumer, with one resident unless it is lease_only or its AI models are added one by one.
+// Adds a consumer without residents.
 ConsumerId add_consumer(Registry& registry, Consumer spec);
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint);
 
-// Footprints of all residents that are not cold, plus working memory of its leases and promises.
+// Footprints of all residents that are or will be in device memory, plus working memory of its leases and
+// promises. A promise reserves all that its ticket will need at once, so room that is being made can't be
+// taken by another.
 Bytes expected(const Registry& registry, const ConsumerState& consumer);
 
 // The larger of expected and measured.

@@ -1,20 +1,25 @@
-// The charter's six figures, folded from events and effects: nothing else may change them.
+// The charter's six figures, folded from what happens to tickets and residents: nothing else may change them.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <variant>
 
+#include "base/result.h"
 #include "base/time.h"
 
 namespace mgpu {
 
 struct Statistics {
-  std::uint64_t queue_depth = 0;   // tickets waiting now
-  std::uint64_t in_flight = 0;     // leases held now
-  std::uint64_t total_jobs = 0;    // leases that ended, ever
-  Duration last_wait{0};           // of the latest grant
-  Duration last_run{0};            // of the latest lease that ended
-  std::optional<Instant> oldest_queued{};   // when the oldest waiting ticket arrived
+  std::uint64_t queue_depth = 0;  // tickets waiting now
+  std::uint64_t in_flight = 0;    // leases held now
+  std::uint64_t total_jobs = 0;   // leases that ended, ever; an operator's warm-ups don't count
+  Duration last_wait{0};          // of the latest grant
+  Duration last_run{0};           // of the latest lease that ended
+  Instant granted_at{};           // when that grant was,
+  Instant released_at{};          // and that end
+  std::optional<Instant>
+      oldest_queued{};  // when the oldest waiting ticket arrived; filled in by statistics_of
 
   // How tickets ended without a lease, and what it cost to serve the others.
   std::uint64_t refused = 0;
@@ -25,5 +30,35 @@ struct Statistics {
   std::uint64_t evictions = 0;
   std::uint64_t eviction_failures = 0;
 };
+
+// What statistics are folded from.
+namespace fact {
+struct Arrived {};
+struct Granted {
+  Instant at{};
+  Duration waited{};
+};
+struct Released {
+  Instant at{};
+  Duration ran{};
+  bool counts = true;
+};
+struct EndedWaiting {
+  Code why{};
+};
+struct LoadStarted {};
+struct LoadFailed {};
+struct EvictionDone {};
+struct EvictionGivenUp {};
+}  // namespace fact
+
+using Fact = std::variant<fact::Arrived, fact::Granted, fact::Released, fact::EndedWaiting, fact::LoadStarted,
+                          fact::LoadFailed, fact::EvictionDone, fact::EvictionGivenUp>;
+
+void fold(Statistics& statistics, const Fact& fact);
+
+// Both devices' figures as one: counts add up, the latest wait and run are those of whichever happened later,
+// the oldest is the older.
+Statistics sum_of(const Statistics& a, const Statistics& b);
 
 }  // namespace mgpu

@@ -7,25 +7,27 @@
 
 namespace mgpu {
 
-// Makes the world true again after `event` and says what follows from it. Pure: no clock, no randomness, no I/O;
-// equal event sequences give equal effects. REQUIRES: event.at >= world.now, and the order rules of domain/event.h.
+// Makes the world true again after `event` and says what follows from it. Pure: no clock, no randomness, no
+// I/O; equal event sequences give equal effects. REQUIRES: event.at >= world.now, and the order rules of
+// domain/event.h.
 Effects step(World& world, const Event& event);
 
 // When step wants a Tick at the latest; kNever if only other events can change anything.
 Instant next_wakeup(const World& world);
 
-// Whether EvictionRequested would start an eviction now. Errors: busy (it has a lease, is pinned or is moving),
-// not_supported (no rung for it).
+// Whether EvictionRequested would start an eviction now. Errors: busy (it has a lease, is pinned or is
+// moving), not_supported (no rung for it).
 Result<void> may_evict(const World& world, ResidentId resident, bool park);
 
 // Where a waiting ticket stands: 1 = next. 0 if it does not wait.
 std::size_t place_in_line(const World& world, TicketId ticket);
 
-// The sum over all devices.
+// The six figures of one device, and over all of them.
+Statistics statistics_of(const World& world, DeviceId device);
 Statistics total_statistics(const World& world);
 
-// All eight invariants of the design, by a full count. The broken promise in words, or empty. For the simulator:
-// it looks at everything, where step's own assertions look only at what an event touched.
+// All eight invariants of the design, by a full count. The broken promise in words, or empty. For the
+// simulator: it looks at everything, where step's own assertions look only at what an event touched.
 std::string broken_invariant(const World& world);
 
 }  // namespace mgpu

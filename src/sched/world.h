@@ -17,16 +17,17 @@
 namespace mgpu {
 
 struct Limits {
-  std::uint32_t max_queue = 1000;        // waiting tickets of a device
-  Duration wait_limit{600'000'000};      // of a ticket that names none
-  Duration room_limit{30'000'000};       // how long the head of a line waits for memory that nobody of ours can free
-  Duration pause_first{1'000'000};       // after the first failed load; doubles up to
+  std::uint32_t max_queue = 1000;    // waiting tickets of a device
+  Duration wait_limit{600'000'000};  // of a ticket that names none
+  Duration room_limit{
+      30'000'000};  // how long the head of a line waits for memory that nobody of ours can free
+  Duration pause_first{1'000'000};  // after the first failed load; doubles up to
   Duration pause_longest{60'000'000};
-  Duration reading_age{1'000'000};       // a load starts only on a reading no older than this
+  Duration reading_age{1'000'000};  // a load starts only on a reading no older than this
 };
 
-// waiting: in the line. preparing: it has its turn (unless turnless), room is being made or its resident loaded.
-// running: it is a lease.
+// waiting: in the line. preparing: it has its turn (unless turnless), room is being made or its resident
+// loaded. running: it is a lease.
 enum class Stage : std::uint8_t { waiting, preparing, running };
 
 struct Ticket {
@@ -34,29 +35,30 @@ struct Ticket {
   Ask ask{};
   Stage stage = Stage::waiting;
   Instant arrived{};
-  Instant expires{};                  // wait limit; kNever once it runs
+  Instant expires{};  // wait limit; kNever once it runs
   Instant preparing_since{};
   Instant granted{};
   std::optional<Instant> stuck_since{};  // as head: nothing of ours can make its room
 };
 
-// An eviction under way: which rung, and whether its request was answered, so that memory must now be seen free.
+// An eviction under way: which rung, and whether its request was answered, so that memory must now be seen
+// free.
 struct Eviction {
   ResidentId resident{};
   Rung rung{};
   bool answered = false;
-  Instant until{};              // the rung's limit for answering, then for showing the memory free
-  Instant answered_at{};        // readings taken before don't count
-  Bytes before{};               // the consumer's bytes when the rung was taken
+  Instant until{};        // the rung's limit for answering, then for showing the memory free
+  Instant answered_at{};  // readings taken before don't count
+  Bytes before{};         // the consumer's bytes when the rung was taken
   Reason reason{};
 };
 
 // What a device's line is doing. The tickets themselves stand in World::tickets.
 struct LineState {
-  std::set<TicketId> waiting{};      // those that want a turn, in order of arrival
-  std::set<TicketId> turnless{};     // those that only want memory, likewise
-  std::vector<ConsumerId> turns{};   // consumers that hold a turn
-  std::vector<TicketId> bare_turns{};   // bare tickets that hold one
+  std::set<TicketId> waiting{};        // those that want a turn, in order of arrival
+  std::set<TicketId> turnless{};       // those that only want memory, likewise
+  std::vector<ConsumerId> turns{};     // consumers that hold a turn
+  std::vector<TicketId> bare_turns{};  // bare tickets that hold one
   std::set<TicketId> preparing{};
   std::optional<ResidentId> loading{};  // one load at a time
   std::vector<Eviction> evictions{};
@@ -67,11 +69,14 @@ struct LineState {
 struct World {
   Limits limits{};
   Registry registry{};
-  std::vector<LineState> lines{};   // by DeviceId
-  std::unordered_map<TicketId, Ticket> tickets{};   // waiting, preparing and running
+  std::vector<LineState> lines{};                  // by DeviceId
+  std::unordered_map<TicketId, Ticket> tickets{};  // waiting, preparing and running
   std::set<std::pair<Instant, TicketId>> expiries{};
   Instant now{};
   bool draining = false;
 };
+
+// Adds a device with an empty line. Consumers and residents are added through the registry.
+DeviceId add_device(World& world, Device device);
 
 }  // namespace mgpu

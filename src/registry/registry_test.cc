@@ -1,0 +1,55 @@
+#include "registry/registry.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu {
+namespace {
+
+// One 24 GiB device with a chat consumer of 14 GiB + 1 GiB working.
+struct World {
+  Registry registry{.devices = {{.name = "gpu0", .reserve = kGiB}},
+                    .readings = {{.taken = {1}, .total = kGiB * 24}},
+                    .bare = {{}}};
+  ConsumerId chat = add_consumer(registry, {.name = "chat", .footprint = kGiB * 14, .working = kGiB});
+  ResidentId weights = add_resident(registry, chat, "", kGiB * 14);
+};
+
+TEST(Headroom, IsTotalWithoutReserveForeignAndCommitted) {
+  World w;
+  EXPECT_EQ(headroom(w.registry, {}), kGiB * 23);
+  w.registry.readings[0].foreign = kGiB * 3;
+  w.registry[w.weights].state = Residency::warm;
+  w.registry[w.chat].running = 1;
+  EXPECT_EQ(headroom(w.registry, {}), kGiB * 5);
+}
+
+TEST(Committed, IsTheLargerOfMeasuredAndExpected) {
+  World w;
+  w.registry[w.weights].state = Residency::warm;
+  w.registry[w.chat].measured = kGiB * 16;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 16);
+  w.registry[w.chat].measured = kGiB * 2;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 14);
+}
+
+TEST(Committed, KeepsWhatAColdResidentDidNotGiveBack) {
+  World w;
+  w.registry[w.chat].measured = kMiB * 600;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kMiB * 600);
+}
+
+TEST(Committed, APromiseReservesFootprintAndWorkingBeforeTheLoadStarts) {
+  World w;
+  w.registry[w.weights].users = 1;
+  w.registry[w.chat].promised = 1;
+  EXPECT_EQ(committed(w.registry, DeviceId{}), kGiB * 15);
+}
+
+TEST(Headroom, MayBeNegative) {
+  World w;
+  w.registry.readings[0].foreign = kGiB * 30;
+  EXPECT_EQ(headroom(w.registry, {}), kGiB * -7);
+}
+
+}  // namespace
+}  // namespace mgpu

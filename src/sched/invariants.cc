@@ -1,0 +1,117 @@
+// The full count behind step's own, local assertions.
+#include <algorithm>
+#include <map>
+
+#include "sched/step.h"
+
+namespace mgpu {
+namespace {
+
+// What the tickets say about a consumer or a line, counted from scratch.
+struct Count {
+  std::uint32_t waiting = 0, promised = 0, running = 0;
+  Bytes leased{};
+};
+
+std::string line_is_true(const World& world, DeviceId device) {
+  const LineState& line = world.lines[device.value];
+  const auto& name = world.registry.devices[device.value].name;
+  std::size_t waiting = 0, preparing = 0, running = 0;
+  for (const auto& [id, ticket] : world.tickets) {
+    if (ticket.ask.device != device) continue;
+    waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
+    running += ticket.stage == Stage::running;
+    const bool in_lane = line.waiting.contains(id) || line.turnless.contains(id);
+    if (in_lane != (ticket.stage == Stage::waiting))
+      return "5: a waiting ticket stands in one lane of " + name;
+    if (line.preparing.contains(id) != (ticket.stage == Stage::preparing))
+      return "5: preparing tickets of " + name;
+  }
+  if (line.waiting.size() + line.turnless.size() != waiting || line.preparing.size() != preparing)
+    return "5: the line of " + name + " holds tickets that are gone";
+  if (line.statistics.queue_depth != waiting + preparing) return "5: queue_depth of " + name;
+  if (line.statistics.in_flight != running) return "5: in_flight of " + name;
+  if (line.turns.size() + line.bare_turns.size() > world.registry.devices[device.value].capacity)
+    return "2: more turns than capacity on " + name;
+  return {};
+}
+
+std::string consumer_is_true(const World& world, ConsumerId id, const Count& count) {
+  const ConsumerState& consumer = world.registry[id];
+  const std::string& name = consumer.spec.name;
+  if (count.running + count.promised > consumer.spec.concurrency) return "2: concurrency of " + name;
+  if (count.running != consumer.running || count.promised != consumer.promised ||
+      count.waiting != consumer.waiting)
+    return "5: counts of " + name;
+  if (consumer.spec.lease_only && count.leased != consumer.leased) return "5: leased bytes of " + name;
+  const LineState& line = world.lines[consumer.spec.device.value];
+  const bool holds_turn = std::ranges::find(line.turns, id) != line.turns.end();
+  const bool needs_turn = !consumer.spec.turnless && count.running + count.promised > 0;
+  if (holds_turn != needs_turn) return "2: " + name + " holds a turn exactly while it uses it";
+  return {};
+}
+
+std::string resident_is_true(const World& world, ResidentId id, std::uint32_t users, bool running) {
+  const Resident& resident = world.registry[id];
+  const ConsumerState& consumer = world.registry[resident.consumer];
+  const LineState& line = world.lines[consumer.spec.device.value];
+  const auto mine = std::ranges::count(line.evictions, id, &Eviction::resident);
+  const std::string name = consumer.spec.name + "/" + resident.ai_model;
+  if (resident.users != users) return "5: users of " + name;
+  if (running && resident.state != Residency::warm) return "3: a lease on " + name + ", which is not warm";
+  if (mine > 1) return "4: " + name + " is evicted twice";
+  if (mine == 1 && resident.state != Residency::unloading)
+    return "4: an eviction of " + name + ", which is not unloading";
+  if ((line.loading == id) != (resident.state == Residency::loading)) return "4: the load of " + name;
+  if (resident.state == Residency::unloading && running) return "4: " + name + " is evicted with a lease";
+  return {};
+}
+
+// Something will happen while anybody waits: every waiting ticket has its wait limit set as a timer at least.
+std::string no_wedge(const World& world) {
+  for (const auto& [id, ticket] : world.tickets) {
+    if (ticket.stage == Stage::running) continue;
+    if (!world.expiries.contains({ticket.expires, id})) return "8: a ticket waits without a timer";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string broken_invariant(const World& world) {
+  std::map<ConsumerId, Count> consumers;
+  std::map<ResidentId, std::uint32_t> users;
+  std::map<ResidentId, bool> running;
+  std::vector<Bytes> bare(world.lines.size());
+  for (const auto& [id, ticket] : world.tickets) {
+    const bool promised = ticket.stage != Stage::waiting;
+    if (!ticket.ask.consumer) {
+      if (promised) bare[ticket.ask.device.value] += ticket.ask.bytes;
+      continue;
+    }
+    Count& count = consumers[*ticket.ask.consumer];
+    ++(ticket.stage == Stage::waiting                 ? count.waiting
+       : promised && ticket.stage == Stage::preparing ? count.promised
+                                                      : count.running);
+    const Consumer& spec = world.registry[*ticket.ask.consumer].spec;
+    if (promised && spec.lease_only)
+      count.leased += ticket.ask.bytes > Bytes{} ? ticket.ask.bytes : spec.footprint + spec.working;
+    if (promised && ticket.ask.resident) {
+      ++users[*ticket.ask.resident];
+      running[*ticket.ask.resident] |= ticket.stage == Stage::running;
+    }
+  }
+  if (bare != world.registry.bare) return "5: bytes of bare leases";
+  for (std::size_t i = 0; i < world.lines.size(); ++i)
+    if (auto broken = line_is_true(world, DeviceId{i}); !broken.empty()) return broken;
+  for (std::size_t i = 0; i < world.registry.consumers.size(); ++i)
+    if (auto broken = consumer_is_true(world, ConsumerId{i}, consumers[ConsumerId{i}]); !broken.empty())
+      return broken;
+  for (std::size_t i = 0; i < world.registry.residents.size(); ++i)
+    if (auto broken = resident_is_true(world, ResidentId{i}, users[ResidentId{i}], running[ResidentId{i}]);
+        !broken.empty())
+      return broken;
+  return no_wedge(world);
+}
+
+}  // namespace mgpu

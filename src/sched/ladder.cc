@@ -1,0 +1,186 @@
+#include "sched/ladder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "plan/victims.h"
+
+namespace mgpu {
+namespace {
+
+using Evictions = std::vector<Eviction>;
+
+Evictions::iterator find(Evictions& evictions, ResidentId id) {
+  return std::ranges::find(evictions, id, &Eviction::resident);
+}
+
+bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
+
+bool siblings_idle(const Registry& registry, const ConsumerState& consumer) {
+  return std::ranges::none_of(consumer.residents, [&](ResidentId id) {
+    return registry[id].users > 0 || registry[id].state == Residency::loading;
+  });
+}
+
+std::optional<Rung> rung_after(const Registry& registry, const ConsumerState& consumer, Rung rung) {
+  if (rung == Rung::kill) return std::nullopt;
+  if (rung == Rung::stop) return Rung::kill;
+  if (consumer.spec.can_stop && siblings_idle(registry, consumer)) return Rung::stop;
+  return std::nullopt;
+}
+
+void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
+  Registry& registry = world.registry;
+  const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
+  if (takes_the_process(rung))  // everything that the process holds goes with it
+    for (const ResidentId sibling : consumer.residents)
+      if (registry[sibling].state == Residency::warm || registry[sibling].state == Residency::parked)
+        registry[sibling].state = Residency::unloading;
+  eviction.rung = rung;
+  eviction.answered = false;
+  eviction.until = world.now + consumer.spec.stop_limit;
+  eviction.before = consumer.measured;
+  out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
+}
+
+// What the consumer may still hold once this resident has left: the expectations of the others, and what a
+// living process keeps. A quarter of the footprint passes as rounding, since applications never give back to
+// the byte; it stays committed all the same, because it is measured.
+Bytes may_stay(const Registry& registry, const Eviction& eviction) {
+  const Resident& resident = registry[eviction.resident];
+  const ConsumerState& consumer = registry[resident.consumer];
+  if (takes_the_process(eviction.rung)) return Bytes{};
+  const Bytes quarter{resident.footprint.count / 4};
+  return expected(registry, consumer) - resident.footprint + std::max(consumer.spec.residue, quarter);
+}
+
+bool seen_free(const World& world, const Eviction& eviction) {
+  const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
+  const Reading& reading = world.registry.readings[consumer.spec.device.value];
+  return eviction.answered && !reading.lost && reading.taken > eviction.answered_at &&
+         consumer.measured <= may_stay(world.registry, eviction);
+}
+
+// The process is gone, and with it what the consumer's other residents held. One with an eviction of its own
+// hears of it there.
+void siblings_left_too(World& world, const ConsumerState& consumer) {
+  const Evictions& others = world.lines[consumer.spec.device.value].evictions;
+  for (const ResidentId sibling : consumer.residents) {
+    Resident& resident = world.registry[sibling];
+    if (resident.state == Residency::unloading &&
+        std::ranges::find(others, sibling, &Eviction::resident) == others.end())
+      resident.state = Residency::cold;
+  }
+}
+
+void finish(World& world, Effects& out, const Eviction& eviction) {
+  Registry& registry = world.registry;
+  const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
+  const bool parked = eviction.rung == Rung::park;
+  registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
+  if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
+  fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
+  out.emplace_back(Evicted{.resident = eviction.resident,
+                           .rung = eviction.rung,
+                           .before = eviction.before,
+                           .after = consumer.measured});
+}
+
+void give_up(World& world, Effects& out, const Eviction& eviction, std::string_view what) {
+  Registry& registry = world.registry;
+  Resident& resident = registry[eviction.resident];
+  const ConsumerState& consumer = registry[resident.consumer];
+  const Error why{Code::eviction_failed,
+                  consumer.spec.name + ": " + std::string(what) +
+                      " (last rung tried: " + (eviction.rung == Rung::kill ? "kill" : "service") + ")"};
+  if (takes_the_process(eviction.rung)) {
+    // Nothing is left that could be asked. What it still holds is measured, so it stays committed.
+    siblings_left_too(world, consumer);
+    resident.state = Residency::failed;
+    resident.last_error = why;
+    resident.retry_at = world.now + world.limits.pause_longest;
+  } else {
+    resident.state = Residency::warm;
+    resident.stubborn_until = world.now + world.limits.pause_longest;
+  }
+  fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionGivenUp{});
+  out.emplace_back(
+      EvictionFailed{.resident = eviction.resident, .why = why, .still_held = consumer.measured});
+}
+
+// Returns whether the eviction is over.
+bool next_rung(World& world, Effects& out, Eviction& eviction, std::string_view what) {
+  const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
+  if (const auto rung = rung_after(world.registry, consumer, eviction.rung)) {
+    take(world, out, eviction, *rung);
+    return false;
+  }
+  give_up(world, out, eviction, what);
+  return true;
+}
+
+void erase(Evictions& evictions, ResidentId id) {
+  std::erase_if(evictions, [&](const Eviction& e) { return e.resident == id; });
+}
+
+}  // namespace
+
+void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bool park) {
+  Resident& resident = world.registry[id];
+  const Consumer& spec = world.registry[resident.consumer].spec;
+  LineState& line = world.lines[spec.device.value];
+  MGPU_ASSERT(resident.users == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
+  MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request, "nothing pinned is evicted");
+  MGPU_ASSERT(find(line.evictions, id) == line.evictions.end(), "nothing is evicted twice at once");
+  resident.state = Residency::unloading;
+  const Rung first = park ? Rung::park : spec.can_unload ? Rung::service : Rung::stop;
+  take(world, out, line.evictions.emplace_back(Eviction{.resident = id, .reason = reason}), first);
+}
+
+void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
+  LineState& line = world.lines[world.registry[world.registry[id].consumer].spec.device.value];
+  const auto eviction = find(line.evictions, id);
+  if (eviction == line.evictions.end() || eviction->rung != rung || eviction->answered) return;
+  if (!result) {
+    if (next_rung(world, out, *eviction, result.error().detail)) erase(line.evictions, id);
+    return;
+  }
+  eviction->answered = true;
+  eviction->answered_at = world.now;
+  eviction->until = world.now + world.registry[world.registry[id].consumer].spec.stop_limit;
+  line.reading_asked = true;
+  out.emplace_back(TakeReading{world.registry[world.registry[id].consumer].spec.device});
+}
+
+void climb(World& world, Effects& out, DeviceId device) {
+  LineState& line = world.lines[device.value];
+  for (std::size_t i = 0; i < line.evictions.size();) {
+    const ResidentId id = line.evictions[i].resident;
+    if (seen_free(world, line.evictions[i])) {
+      const Eviction done = line.evictions[i];
+      erase(line.evictions, id);
+      finish(world, out, done);
+    } else if (world.now >= line.evictions[i].until) {
+      const bool answered = line.evictions[i].answered;
+      Eviction tried = line.evictions[i];
+      if (next_rung(world, out, tried,
+                    answered ? "the memory was not seen to come free" : "no answer within its limit")) {
+        erase(line.evictions, id);
+      } else {
+        line.evictions[i++] = tried;
+      }
+    } else {
+      ++i;
+    }
+  }
+}
+
+Bytes incoming(const World& world, DeviceId device) {
+  Bytes bytes{};
+  for (const Eviction& eviction : world.lines[device.value].evictions)
+    bytes += yield_of(world.registry, world.registry[eviction.resident]);
+  return bytes;
+}
+
+}  // namespace mgpu

@@ -1,0 +1,373 @@
+// Stories of the core: a small world, one thing happens, what must follow.
+#include "sched/step.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+namespace mgpu {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A 24 GiB device whose services do as they are told: loads and evictions are answered, and readings show it,
+// when the story says so.
+struct Home {
+  World world;
+  DeviceId gpu;
+  Bytes foreign{};
+  std::uint64_t last_ticket = 0;
+
+  explicit Home(std::uint32_t capacity = 1) : gpu(add_device(world, {.name = "gpu0", .capacity = capacity})) {
+    world.now = {1'000'000};
+    read();
+  }
+
+  ConsumerId consumer(Consumer spec) {
+    spec.can_stop = true;
+    const ConsumerId id = add_consumer(world.registry, spec);
+    if (!spec.lease_only) add_resident(world.registry, id, "", spec.footprint);
+    return id;
+  }
+  ResidentId resident(ConsumerId id) { return world.registry[id].residents.at(0); }
+  Residency state(ConsumerId id) { return world.registry[resident(id)].state; }
+
+  Effects happens(Happening what, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .what = std::move(what)});
+    EXPECT_EQ(broken_invariant(world), "");
+    return effects;
+  }
+  // A reading that shows every resident that is in memory at its footprint.
+  Effects read() {
+    Reading reading{.device = gpu, .taken = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
+    for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
+      Bytes bytes{};
+      for (const ResidentId id : world.registry.consumers[i].residents)
+        if (const auto s = world.registry[id].state; s == Residency::warm)
+          bytes += world.registry[id].footprint;
+      if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
+    }
+    return happens(ReadingTaken{reading});
+  }
+  std::pair<TicketId, Effects> asks(ConsumerId id, Duration wait_limit = 0ms) {
+    const TicketId ticket{++last_ticket};
+    Ask ask{.device = gpu, .consumer = id, .wait_limit = wait_limit};
+    if (!world.registry[id].residents.empty()) ask.resident = resident(id);
+    return {ticket, happens(TicketArrived{ticket, ask})};
+  }
+  // Brings a consumer to warm and idle.
+  void warm(ConsumerId id) {
+    const auto [ticket, effects] = asks(id);
+    happens(LoadEnded{resident(id)});
+    happens(LeaseReleased{ticket});
+    read();
+  }
+};
+
+template <class T>
+std::vector<T> all(const Effects& effects) {
+  std::vector<T> found;
+  for (const Effect& effect : effects)
+    if (const T* one = std::get_if<T>(&effect)) found.push_back(*one);
+  return found;
+}
+
+template <class T>
+const T* the(const Effects& effects) {
+  for (const Effect& effect : effects)
+    if (const T* one = std::get_if<T>(&effect)) return one;
+  return nullptr;
+}
+
+bool granted(const Effects& effects, TicketId ticket) {
+  return std::ranges::any_of(all<Grant>(effects), [&](const Grant& g) { return g.ticket == ticket; });
+}
+
+TEST(Step, LoadsAColdConsumerAndGrantsWhenItIsWarm) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .working = kGiB});
+  const auto [ticket, effects] = home.asks(chat);
+  ASSERT_TRUE(the<Load>(effects));
+  EXPECT_FALSE(granted(effects, ticket));
+  EXPECT_TRUE(granted(home.happens(LoadEnded{home.resident(chat)}), ticket));
+}
+
+TEST(Step, EvictsTheOtherStepByStepAndLoadsOnlyWhenTheMemoryIsSeenFree) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat);
+  const auto [ticket, effects] = home.asks(image);
+  ASSERT_TRUE(the<Evict>(effects));
+  EXPECT_EQ(the<Evict>(effects)->rung, Rung::stop);
+  const auto answered = home.happens(RungEnded{home.resident(chat), Rung::stop, {}});
+  EXPECT_TRUE(the<TakeReading>(answered)) << "an answer is not proof";
+  EXPECT_FALSE(the<Load>(answered));
+  const auto seen = home.read();
+  EXPECT_TRUE(the<Evicted>(seen));
+  EXPECT_TRUE(the<Load>(seen));
+}
+
+TEST(Step, ClimbsTheLadderWhenTheMemoryDoesNotComeFree) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .stop_limit = 5s});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat);
+  home.asks(image);
+  const auto next = home.happens(Tick{}, 6s);
+  ASSERT_TRUE(the<Evict>(next));
+  EXPECT_EQ(the<Evict>(next)->rung, Rung::kill);
+  home.happens(RungEnded{home.resident(chat), Rung::kill, {}});
+  home.world.registry[chat].measured = kGiB * 14;  // a dead process whose memory lingers
+  const auto given_up = home.happens(Tick{}, 6s);
+  EXPECT_TRUE(the<EvictionFailed>(given_up));
+  EXPECT_FALSE(the<Load>(given_up)) << "what was not seen free is not free";
+}
+
+TEST(Step, OneConsumerAtATimeInOrderOfArrival) {
+  Home home;
+  const auto stt = home.consumer({.name = "stt", .footprint = kGiB * 2});
+  const auto tts = home.consumer({.name = "tts", .footprint = kGiB * 2});
+  home.warm(stt), home.warm(tts);
+  const auto [first, e1] = home.asks(stt);
+  const auto [second, e2] = home.asks(tts);
+  const auto [third, e3] = home.asks(stt);
+  EXPECT_TRUE(granted(e1, first));
+  EXPECT_FALSE(granted(e2, second));
+  EXPECT_EQ(place_in_line(home.world, third), 2U);
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{first}), second));
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{second}), third));
+}
+
+TEST(Step, ConcurrencyLetsTicketsOfOneTurnRunTogetherButNobodyOvertakesTheHead) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4, .working = kGiB, .concurrency = 2});
+  const auto tts = home.consumer({.name = "tts", .footprint = kGiB * 2});
+  home.warm(chat), home.warm(tts);
+  const auto [a, e1] = home.asks(chat);
+  const auto [b, e2] = home.asks(chat);
+  const auto [c, e3] = home.asks(tts);
+  const auto [d, e4] = home.asks(chat);
+  EXPECT_TRUE(granted(e1, a) && granted(e2, b));
+  EXPECT_TRUE(home.happens(LeaseReleased{a}).empty()) << "d may not overtake c";
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{b}), c));
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{c}), d));
+}
+
+TEST(Step, CapacityTwoRunsSideBySideOnlyWhatFitsTogether) {
+  Home home{2};
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  const auto tts = home.consumer({.name = "tts", .footprint = kGiB * 4});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat), home.warm(tts);
+  const auto [a, e1] = home.asks(chat);
+  const auto [b, e2] = home.asks(tts);
+  EXPECT_TRUE(granted(e1, a) && granted(e2, b));
+  home.happens(LeaseReleased{b});
+  const auto [c, e3] = home.asks(image);
+  EXPECT_FALSE(the<Evict>(e3)) << "tts alone would not help, so nobody leaves in vain";
+  EXPECT_TRUE(the<Evict>(home.happens(LeaseReleased{a})));
+}
+
+TEST(Step, TurnlessNeedsMemoryButNoTurn) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  const auto embed = home.consumer({.name = "embed", .footprint = kGiB, .turnless = true});
+  home.warm(chat), home.warm(embed);
+  home.asks(chat);
+  const auto [ticket, effects] = home.asks(embed);
+  EXPECT_TRUE(granted(effects, ticket));
+}
+
+TEST(Step, ExclusiveNeverSharesTheDevice) {
+  Home home{2};
+  const auto train = home.consumer({.name = "train", .footprint = kGiB, .exclusive = true});
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.warm(train), home.warm(chat);
+  const auto [a, e1] = home.asks(chat);
+  const auto [b, e2] = home.asks(train);
+  EXPECT_FALSE(granted(e2, b));
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{a}), b));
+  const auto [c, e3] = home.asks(chat);
+  EXPECT_FALSE(granted(e3, c));
+}
+
+TEST(Step, ABareLeaseReservesItsBytes) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.warm(chat);
+  const auto effects = home.happens(TicketArrived{TicketId{100}, {.device = home.gpu, .bytes = kGiB * 20}});
+  EXPECT_TRUE(the<Evict>(effects));
+  home.happens(RungEnded{home.resident(chat), Rung::stop, {}});
+  EXPECT_TRUE(granted(home.read(), TicketId{100}));
+  EXPECT_EQ(headroom(home.world.registry, home.gpu), kGiB * 4);
+  home.happens(LeaseReleased{TicketId{100}});
+  EXPECT_EQ(headroom(home.world.registry, home.gpu), kGiB * 24);
+}
+
+TEST(Step, RefusesAtOnceWhatCanNeverFitAndSaysHowMuchIsMissing) {
+  Home home;
+  const auto big = home.consumer({.name = "big", .footprint = kGiB * 30});
+  const auto [ticket, effects] = home.asks(big);
+  ASSERT_TRUE(the<Refuse>(effects));
+  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::never_fits);
+  EXPECT_NE(the<Refuse>(effects)->why.detail.find("6.0 GiB missing"), std::string::npos);
+}
+
+TEST(Step, RefusesWhenTheLineIsFull) {
+  Home home;
+  home.world.limits.max_queue = 1;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.warm(chat);
+  home.asks(chat);
+  home.asks(chat);
+  const auto [ticket, effects] = home.asks(chat);
+  ASSERT_TRUE(the<Refuse>(effects));
+  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::queue_full);
+  EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{0});
+}
+
+TEST(Step, AWaitLimitEndsAWait) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.warm(chat);
+  home.asks(chat);
+  const auto [ticket, waits] = home.asks(chat, 2s);
+  EXPECT_EQ(next_wakeup(home.world), home.world.tickets.at(ticket).expires);
+  const auto effects = home.happens(Tick{}, 2s);
+  ASSERT_TRUE(the<Refuse>(effects));
+  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::wait_limit);
+}
+
+TEST(Step, CancelledWhileItsLoadRunsItLeavesNothingBehind) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  const auto [ticket, effects] = home.asks(chat);
+  home.happens(TicketCancelled{ticket});
+  EXPECT_TRUE(home.world.tickets.empty());
+  EXPECT_TRUE(home.world.lines[0].turns.empty());
+  home.happens(LoadEnded{home.resident(chat)});
+  EXPECT_EQ(home.state(chat), Residency::warm);
+}
+
+TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.asks(chat);
+  const auto failed = home.happens(LoadEnded{home.resident(chat), fail(Code::load_failed, "exit code 1")});
+  ASSERT_TRUE(the<Refuse>(failed));
+  EXPECT_EQ(the<Refuse>(failed)->why.detail, "exit code 1");
+  EXPECT_EQ(the<Refuse>(failed)->retry_after, Duration{1s});
+  const auto [early, told] = home.asks(chat);
+  EXPECT_TRUE(the<Refuse>(told)) << "not before the pause is over";
+  home.happens(Tick{}, 1s);
+  home.read();
+  const auto [again, retried] = home.asks(chat);
+  EXPECT_TRUE(the<Load>(retried));
+  const auto twice = home.happens(LoadEnded{home.resident(chat), fail(Code::load_failed, "exit code 1")});
+  EXPECT_EQ(the<Refuse>(twice)->retry_after, Duration{2s});
+}
+
+TEST(Step, ACrashEndsTheLeaseAndTheNextTicketReloads) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.warm(chat);
+  const auto [running, e1] = home.asks(chat);
+  const auto [next, e2] = home.asks(chat);
+  const auto lost = home.happens(ServiceLost{chat, {Code::service_down, "killed by signal 9"}});
+  ASSERT_TRUE(the<EndLease>(lost));
+  EXPECT_EQ(the<EndLease>(lost)->ticket, running);
+  EXPECT_TRUE(the<Load>(lost));
+}
+
+TEST(Step, IdleResidentsMakeRoomWhenForeignMemoryGrows) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.warm(chat);
+  home.foreign = kGiB * 12;
+  const auto effects = home.read();
+  ASSERT_TRUE(the<Planned>(effects));
+  EXPECT_EQ(the<Planned>(effects)->reason, Reason::pressure);
+}
+
+TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.foreign = kGiB * 12;
+  home.read();
+  const auto [ticket, effects] = home.asks(chat);
+  EXPECT_TRUE(effects.empty());
+  EXPECT_LE(next_wakeup(home.world), home.world.now + home.world.limits.room_limit);
+  const auto refused = home.happens(Tick{}, 30s);
+  ASSERT_TRUE(the<Refuse>(refused));
+  EXPECT_EQ(the<Refuse>(refused)->why.code, Code::no_room);
+}
+
+TEST(Step, APinnedConsumerStays) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .pinned = true});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat);
+  const auto [ticket, effects] = home.asks(image);
+  EXPECT_FALSE(the<Evict>(effects));
+}
+
+TEST(Step, AnIdleResidentLeavesAfterItsTime) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB, .idle_unload = 15min});
+  home.warm(chat);
+  EXPECT_EQ(next_wakeup(home.world), home.world.registry[home.resident(chat)].last_used + 15min);
+  EXPECT_TRUE(the<Evict>(home.happens(Tick{}, 15min)));
+}
+
+TEST(Step, ALoadStartsOnlyOnAFreshReading) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.happens(Tick{}, 1min);
+  const auto [ticket, effects] = home.asks(chat);
+  EXPECT_TRUE(the<TakeReading>(effects));
+  EXPECT_FALSE(the<Load>(effects));
+  EXPECT_TRUE(the<Load>(home.read()));
+}
+
+TEST(Step, EachDeviceHasALineOfItsOwn) {
+  Home home;
+  const auto second = add_device(home.world, {.name = "gpu1"});
+  home.happens(ReadingTaken{{.device = second, .taken = home.world.now, .total = kGiB * 24}});
+  const auto a = home.consumer({.name = "a", .footprint = kGiB});
+  home.warm(a);
+  home.asks(a);
+  const auto effects = home.happens(TicketArrived{TicketId{50}, {.device = second, .bytes = kGiB}});
+  EXPECT_TRUE(granted(effects, TicketId{50}));
+}
+
+TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.warm(chat);
+  home.asks(chat);
+  home.asks(chat);
+  EXPECT_EQ(all<Refuse>(home.happens(DrainRequested{})).size(), 1U);
+  const auto [late, effects] = home.asks(chat);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::shutting_down);
+}
+
+TEST(Step, TheSixFiguresFollow) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
+  home.warm(chat);
+  const auto [a, e1] = home.asks(chat);
+  const auto [b, e2] = home.asks(chat);
+  const Statistics busy = total_statistics(home.world);
+  EXPECT_EQ(busy.queue_depth, 1U);
+  EXPECT_EQ(busy.in_flight, 1U);
+  EXPECT_EQ(busy.oldest_queued, home.world.tickets.at(b).arrived);
+  home.happens(LeaseReleased{a}, 3s);
+  const Statistics after = total_statistics(home.world);
+  EXPECT_EQ(after.total_jobs, 2U);
+  EXPECT_EQ(after.last_run, Duration{3s + 1ms});
+  EXPECT_EQ(after.last_wait, Duration{3s});
+}
+
+}  // namespace
+}  // namespace mgpu

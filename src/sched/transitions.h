@@ -1,0 +1,29 @@
+// The single changes that step is made of. Each keeps all counts of the world true by itself and appends what
+// follows to `out`; which of them happens when is decided in advance.cc and ladder.cc.
+#pragma once
+
+#include "sched/world.h"
+
+namespace mgpu {
+
+LineState& line_of(World& world, const Ticket& ticket);
+Ticket* find_ticket(World& world, TicketId id);
+
+// What the ticket's own reservation is, where it is not that of a resident: bare and lease_only.
+Bytes reservation(const Registry& registry, const Ask& ask);
+
+// --- a ticket's life ---
+void admit(World& world, Effects& out, TicketId id, const Ask& ask);
+void promise(World& world, Ticket& ticket);    // waiting -> preparing: takes its turn and reserves its memory
+void unpromise(World& world, Ticket& ticket);  // back again, when the plan turns out impossible
+void grant(World& world, Effects& out, Ticket& ticket);  // preparing -> running
+void refuse(World& world, Effects& out, TicketId id, Error why,
+            Duration retry_after = Duration{0});  // gone, unserved
+void release(World& world, TicketId id);          // running -> gone
+
+// --- a resident's life ---
+void start_load(World& world, Effects& out, Ticket& ticket);
+void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result);
+void lose_service(World& world, Effects& out, ConsumerId consumer, const Error& why);
+
+}  // namespace mgpu
