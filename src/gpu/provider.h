@@ -1,5 +1,5 @@
-// A provider reads the devices of this machine. One interface, because there are several: NVML (the driver's library
-// or the simulated GPU, loaded by path, one code path) now, drm later.
+// A provider reads the devices of this machine. One interface, because there are several: NVML (the driver's
+// library or the simulated GPU, loaded by path, one code path) now, drm later.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 namespace mgpu::gpu {
 
 struct DeviceInfo {
-  std::uint32_t index = 0;   // the driver's order
-  std::string name{};        // "NVIDIA GeForce RTX 4090"
+  std::uint32_t index = 0;  // the driver's order
+  std::string name{};       // "NVIDIA GeForce RTX 4090"
   std::string uuid{};
   Bytes total{};
   bool simulated = false;
@@ -23,9 +23,9 @@ struct DeviceInfo {
 
 // One process' share of a device.
 struct ProcessUse {
-  int pid = 0;                     // as the host sees it
-  std::optional<Bytes> bytes{};    // none: the driver does not say (never a silent zero)
-  std::string command{};           // from /proc, filled in by attribution
+  int pid = 0;                   // as the host sees it
+  std::optional<Bytes> bytes{};  // none: the driver does not say (never a silent zero)
+  std::string command{};         // from /proc, filled in by attribution
 };
 
 struct Vitals {
@@ -37,8 +37,9 @@ struct Vitals {
 struct RawReading {
   Bytes total{};
   Bytes used{};
-  Bytes driver_reserved{};   // counted neither as used nor free by NVML's v2 struct
+  Bytes driver_reserved{};  // counted neither as used nor free by NVML's v2 struct
   std::vector<ProcessUse> processes{};
+  bool lists_processes = true;  // false: the driver has no list to give, so that an empty one says nothing
 };
 
 class Provider {

@@ -1,0 +1,69 @@
+// The part of NVML's binary interface that we use (nvml.h 12.9, x86-64), declared by us so that neither
+// building nor running needs NVIDIA's header. gpu/nvml.cc calls it through dlsym, src/simgpu exports it; the
+// static_asserts hold both to the driver's layout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mgpu::gpu::nvml {
+
+using Return = int;
+using Device = void*;  // opaque
+
+inline constexpr Return kSuccess = 0;
+inline constexpr Return kUninitialized = 1;
+inline constexpr Return kInvalidArgument = 2;
+inline constexpr Return kNotSupported = 3;
+inline constexpr Return kNotFound = 6;
+inline constexpr Return kInsufficientSize = 7;
+inline constexpr Return kDriverNotLoaded = 9;
+inline constexpr Return kGpuIsLost = 15;
+inline constexpr Return kArgumentVersionMismatch = 25;
+inline constexpr Return kUnknown = 999;
+
+inline constexpr std::uint64_t kValueNotAvailable = ~std::uint64_t{0};
+inline constexpr std::uint32_t kNoInstance = 0xFFFFFFFF;  // gpuInstanceId, computeInstanceId without MIG
+inline constexpr unsigned kNameSize = 96;                 // name, UUID
+inline constexpr unsigned kVersionSize = 80;              // driver version
+inline constexpr int kTemperatureGpu = 0;
+
+struct Memory {
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;
+  std::uint64_t used = 0;  // includes what the driver reserves: used + free = total
+};
+static_assert(sizeof(Memory) == 24 && offsetof(Memory, free) == 8 && offsetof(Memory, used) == 16);
+
+inline constexpr std::uint32_t kMemoryV2 = 0x02000028;  // sizeof | 2 << 24, set before the call
+
+struct MemoryV2 {
+  std::uint32_t version = kMemoryV2;
+  std::uint64_t total = 0;
+  std::uint64_t reserved = 0;
+  std::uint64_t free = 0;
+  std::uint64_t used = 0;  // allocations only
+};
+static_assert(sizeof(MemoryV2) == 40 && offsetof(MemoryV2, total) == 8 &&
+              offsetof(MemoryV2, reserved) == 16 && offsetof(MemoryV2, free) == 24 &&
+              offsetof(MemoryV2, used) == 32);
+static_assert(kMemoryV2 == (sizeof(MemoryV2) | 2U << 24));
+
+// Of the functions _v2 and _v3. The ones without a suffix write 16 bytes each: never call those.
+struct ProcessInfo {
+  std::uint32_t pid = 0;
+  std::uint64_t used_gpu_memory = 0;  // kValueNotAvailable: unknown
+  std::uint32_t gpu_instance_id = kNoInstance;
+  std::uint32_t compute_instance_id = kNoInstance;
+};
+static_assert(sizeof(ProcessInfo) == 24 && offsetof(ProcessInfo, used_gpu_memory) == 8 &&
+              offsetof(ProcessInfo, gpu_instance_id) == 16 &&
+              offsetof(ProcessInfo, compute_instance_id) == 20);
+
+struct Utilization {
+  std::uint32_t gpu = 0;     // percent
+  std::uint32_t memory = 0;  // percent
+};
+static_assert(sizeof(Utilization) == 8);
+
+}  // namespace mgpu::gpu::nvml

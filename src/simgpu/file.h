@@ -1,0 +1,58 @@
+// Opens, locks and makes the file of the simulated GPU.
+//
+// The lock is flock() on a file description that is opened anew for every look (some microseconds; this is no
+// hot path). The kernel drops it when its holder dies, also by kill -9 or with the whole machine, so nothing
+// ever needs recovery; and because threads and forked children never share a description, it keeps them apart
+// as well. A robust pthread mutex in the file would do neither after a reboot nor with another libc in a
+// container.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+#include "simgpu/state.h"
+
+namespace mgpu::simgpu {
+
+struct DeviceSpec {
+  std::string name{};  // empty: "Simulated GPU"
+  std::uint64_t total = 0;
+  std::uint64_t reserved = 0;
+};
+
+// The state, locked and settled, for as long as this object lives. Keep it short: everybody else waits.
+class Locked {
+ public:
+  // Errors: unavailable (missing, not readable, not ours, another version), with the path in the detail.
+  static Result<Locked> open(const std::string& path);
+  Locked(Locked&& other) noexcept;
+  Locked& operator=(Locked&&) = delete;
+  ~Locked();
+
+  State& operator*() const { return *state_; }
+  State* operator->() const { return state_; }
+  // Null: no such device.
+  Device* device(unsigned index) const;
+
+ private:
+  Locked(int fd, State* state) : fd_(fd), state_(state) {}
+  int fd_ = -1;
+  State* state_ = nullptr;
+};
+
+// Puts a fresh device file at `path`, whole or not at all; an existing one is replaced. Errors:
+// invalid_request (no device, too many, one without memory), unavailable (the file can't be written).
+Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices);
+
+// What env MGPU_SIMGPU says; empty if unset.
+std::string path_from_environment();
+
+std::int64_t now_ns();
+// The calling process. Its bytes are taken and given back under this name.
+Process this_process();
+// Zombies are dead: a driver takes memory back before the parent asks for the exit code.
+bool is_alive(const Process& process);
+
+}  // namespace mgpu::simgpu

@@ -1,0 +1,94 @@
+// The simulated GPU's memory: a file that all its processes map. This header is the file format and the rules
+// of each device in it; simgpu/file.h opens and locks it. The library and the command share both.
+//
+// What is used is never stored, always summed up from what is held: a process that is killed in the middle of
+// a change leaves at worst one count wrong, never a sum that disagrees with its parts.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <type_traits>
+
+namespace mgpu::simgpu {
+
+inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '\0'};
+inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kMaxDevices = 8;
+inline constexpr std::uint32_t kMaxHolders = 256;
+inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
+
+// What one process holds; bytes = 0 marks a place that is not taken. The start time guards against reused
+// pids.
+struct Holder {
+  std::int32_t pid = 0;
+  std::uint32_t unused = 0;
+  std::uint64_t start_time = 0;  // /proc/PID/stat, field 22
+  std::uint64_t bytes = 0;
+};
+
+// Freed, but not to be seen free before `free_at_ns` (fault: slow to free). bytes = 0 marks a free place.
+struct Returning {
+  std::uint64_t bytes = 0;
+  std::int64_t free_at_ns = 0;
+};
+
+// All zero: a healthy device.
+struct Faults {
+  std::uint64_t slow_free_ms = 0;    // freed bytes come back only after so long
+  std::uint64_t leak_permille = 0;   // this part of what is freed never comes back, until cleared
+  std::uint64_t foreign = 0;         // bytes that somebody without a process holds
+  std::int64_t misread = 0;          // `used` is reported off by so many bytes; allocations know the truth
+  std::uint32_t lost = 0;            // NVML answers GPU_IS_LOST, allocations fail
+  std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
+};
+
+struct Device {
+  std::array<char, 96> name{};
+  std::array<char, 96> uuid{};
+  std::uint64_t total = 0;
+  std::uint64_t reserved = 0;  // by the driver; nobody can allocate it
+  std::uint64_t leaked = 0;
+  std::uint64_t allocations = 0;  // that succeeded
+  std::uint64_t oom_count = 0;    // that were refused for want of memory
+  std::uint64_t peak_used = 0;
+  Faults faults{};
+  std::array<Holder, kMaxHolders> holders{};
+  std::array<Returning, kMaxReturning> returning{};
+};
+
+struct State {
+  std::array<char, 8> magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::uint32_t device_count = 0;
+  std::array<Device, kMaxDevices> devices{};
+};
+static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
+static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 40);
+static_assert(sizeof(Device) == 280 + 24 * kMaxHolders + 16 * kMaxReturning);
+
+struct Process {
+  std::int32_t pid = 0;
+  std::uint64_t start_time = 0;
+};
+
+// What the device's own allocator counts as taken, without `reserved`: held, leaked, foreign and not yet
+// back.
+std::uint64_t used(const Device& device);
+
+// What a reading says, which a fault may have bent; within 0..total-reserved.
+std::uint64_t reported_used(const Device& device);
+
+// Brings the device up to `now_ns`: bytes of dead processes start to come back, slow ones arrive.
+// Call it before every other look at the device.
+void settle(Device& device, std::int64_t now_ns, const std::function<bool(const Process&)>& alive);
+
+// Both answer with a code of mgpu/simgpu.h.
+int take(Device& device, const Process& process, std::uint64_t bytes);
+int give_back(Device& device, const Process& process, std::uint64_t bytes, std::int64_t now_ns);
+
+// Mends everything: no fault, what leaked is free again, what is slow is back.
+void clear_faults(Device& device);
+
+}  // namespace mgpu::simgpu
