@@ -1,5 +1,5 @@
-// The whole configuration as values: immutable once read. Which keys exist, their defaults, ranges and texts stand
-// in one table (keys.cc), from which parser, docs/config.md and the JSON schema are made.
+// The whole configuration as values: immutable once read. Which keys exist, their defaults, ranges and texts
+// stand in one table (keys.cc), from which parser, docs/config.md and the JSON schema are made.
 #pragma once
 
 #include <cstdint>
@@ -27,48 +27,55 @@ struct DeviceConfig {
 struct RequestConfig {
   std::string method = "POST";
   std::string path{};
-  std::string body{};   // sent as application/json where not empty
+  std::string body{};  // sent as application/json where not empty
 };
 
 // After an answer the GPU may still be at work (ComfyUI's queue): the lease is kept until this GET says idle.
 struct BusyConfig {
-  std::string path{};      // "/prompt"
-  std::string pointer{};   // JSON pointer into the answer: "/exec_info/queue_remaining"
-  std::string idle{};      // the value (as text) that means idle: "0"
+  std::string path{};     // "/prompt"
+  std::string pointer{};  // JSON pointer into the answer: "/exec_info/queue_remaining"
+  std::string idle{};     // the value (as text) that means idle: "0"
 };
 
-enum class ServiceType : std::uint8_t { none, generic, ollama, llama_server };  // yaml: generic, ollama, llama-server
+enum class ServiceType : std::uint8_t {
+  none,
+  generic,
+  ollama,
+  llama_server
+};  // yaml: generic, ollama, llama-server
 
 struct ServiceConfig {
   ServiceType type = ServiceType::none;
-  std::string url{};                    // http://127.0.0.1:9001; ${PORT} is the port chosen for the process
-  std::string health = "/health";       // path
+  std::string url{};               // http://127.0.0.1:9001; ${PORT} is the port chosen for the process
+  std::string health = "/health";  // path
   int health_status = 200;
   std::optional<RequestConfig> load{};  // generic only, as are the next three
   std::optional<RequestConfig> unload{};
   std::optional<RequestConfig> park{};
   std::optional<RequestConfig> resume{};
   std::optional<BusyConfig> busy{};
-  bool router = false;                  // llama-server in router mode
-  std::vector<std::string> free_paths{};// paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
+  bool router = false;  // llama-server in router mode
+  std::vector<std::string>
+      free_paths{};  // paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
 };
 
 struct ProcessConfig {
-  std::vector<std::string> command{};         // ${PORT} or a port of 0 in it: a free port is chosen
-  std::map<std::string, std::string> env{};   // added to the daemon's own
+  std::vector<std::string> command{};        // ${PORT} or a port of 0 in it: a free port is chosen
+  std::map<std::string, std::string> env{};  // added to the daemon's own
   std::string cwd{};
-  std::string log_file{};                     // empty: only the ring in memory
+  std::string log_file{};  // empty: only the ring in memory
   std::string stop_signal = "SIGTERM";
 };
 
 struct ConsumerConfig {
   std::string name{};
   Kind kind = Kind::other;
-  std::string device{};                 // id; empty: the first device
+  std::string device{};  // id; empty: the first device
   ServiceConfig service{};
   std::optional<ProcessConfig> process{};  // runner: process; none = external
   std::vector<std::string> aliases{};
-  std::map<std::string, Bytes> ai_models{};  // AI models of one service with footprints of their own; 0 = consumer's
+  std::map<std::string, Bytes>
+      ai_models{};  // AI models of one service with footprints of their own; 0 = consumer's
   Bytes footprint{};
   Bytes working{};
   Bytes residue{};
@@ -82,49 +89,50 @@ struct ConsumerConfig {
 };
 
 struct LimitsConfig {
-  std::uint32_t max_queue = 1000;         // waiting tickets a device
-  std::uint32_t max_leases = 1000;        // leases over the API at once
+  std::uint32_t max_queue = 1000;   // waiting tickets a device
+  std::uint32_t max_leases = 1000;  // leases over the API at once
   std::uint32_t max_connections = 4096;
   Bytes max_header = kKiB * 64;
   Bytes max_body = kGiB * 4;
-  Bytes body_memory = kMiB * 1;           // of a body held in memory while its AI model is looked for; more goes to a file
-  Duration wait_limit{600'000'000};       // of a ticket that names none
-  Duration room_limit{30'000'000};        // how long foreign or pinned memory may be in the way of the next ticket
-  Duration run_limit{3'600'000'000};      // of one request's work at the service
-  Duration lease_ttl{60'000'000};         // of a lease that names none and is not bound to a connection
-  Duration drain_limit{30'000'000};       // running work at shutdown
-  std::uint32_t events = 10'000;          // kept for /v1/events
-  std::uint32_t log_lines = 200;          // kept of each process
+  Bytes body_memory =
+      kMiB * 1;  // of a body held in memory while its AI model is looked for; more goes to a file
+  Duration wait_limit{600'000'000};  // of a ticket that names none
+  Duration room_limit{30'000'000};   // how long foreign or pinned memory may be in the way of the next ticket
+  Duration run_limit{3'600'000'000};  // of one request's work at the service
+  Duration lease_ttl{60'000'000};     // of a lease that names none and is not bound to a connection
+  Duration drain_limit{30'000'000};   // running work at shutdown
+  std::uint32_t events = 10'000;      // kept for /v1/events
+  std::uint32_t log_lines = 200;      // kept of each process
 };
 
 struct GpuConfig {
-  std::string library = "libnvidia-ml.so.1";   // env MGPU_NVML_LIBRARY wins
-  Duration sample_busy{100'000};               // how often readings are taken while something changes
-  Duration sample_idle{2'000'000};             // and otherwise
+  std::string library = "libnvidia-ml.so.1";  // env MGPU_NVML_LIBRARY wins
+  Duration sample_busy{100'000};              // how often readings are taken while something changes
+  Duration sample_idle{2'000'000};            // and otherwise
 };
 
 struct Config {
-  std::string listen = "127.0.0.1:8090";   // port 0: a free one, printed at start
+  std::string listen = "127.0.0.1:8090";  // port 0: a free one, printed at start
   std::string policy = "fifo";
   GpuConfig gpu{};
   LimitsConfig limits{};
-  std::vector<DeviceConfig> devices{};     // empty: every device of the driver, gpu0, gpu1, ...
-  std::vector<ConsumerConfig> consumers{}; // in the file's order
+  std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...
+  std::vector<ConsumerConfig> consumers{};  // in the file's order
 };
 
 // One complaint about the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".
 struct Complaint {
   std::string file{};
-  int line = 0;      // from 1
-  int column = 0;    // from 1
-  std::string key{}; // dotted path
+  int line = 0;       // from 1
+  int column = 0;     // from 1
+  std::string key{};  // dotted path
   std::string what{};
 };
 std::string to_string(const Complaint& complaint);
 
 struct Parsed {
   Config config{};
-  std::vector<Complaint> complaints{};   // all of them at once; the config is usable only if empty
+  std::vector<Complaint> complaints{};  // all of them at once; the config is usable only if empty
 };
 
 // Reads and checks a YAML text; `file` is only used in complaints.

@@ -1,0 +1,223 @@
+#include "config/check.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <string_view>
+
+#include "config/signals.h"
+#include "config/spelling.h"
+
+namespace mgpu::config {
+namespace {
+
+constexpr std::string_view kPort = "${PORT}";
+
+bool is_port(std::string_view text, int least) {
+  int port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return !text.empty() && error == std::errc{} && end == text.data() + text.size() && port >= least &&
+         port <= 65535;
+}
+
+// "host:port", "[::1]:port"; the port is the least allowed or more.
+bool is_host_and_port(std::string_view text, int least_port) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = text.substr(0, colon);
+  const bool six = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
+  if (!six && host.find_first_of(":[]@/? \t") != std::string_view::npos) return false;
+  const std::string_view port = text.substr(colon + 1);
+  return is_port(port, least_port) || (least_port > 0 && port == kPort);
+}
+
+// Why a url can't be used; nullopt if it can. http://host[:port][/path]
+std::optional<std::string> url_fault(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  if (url.starts_with("https://")) return "https is not spoken to services yet, only http";
+  if (!url.starts_with(kScheme))
+    return "\"" + std::string(url) + "\" is not a URL: write http://127.0.0.1:9001";
+  const std::string_view rest = url.substr(kScheme.size());
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  const bool bare_host = !authority.empty() && authority.find_first_of(":@[]") == std::string_view::npos;
+  const bool odd = rest.find_first_of(" \t\r\n?#") != std::string_view::npos;
+  if (odd || !(bare_host || is_host_and_port(authority, 1)))
+    return "\"" + std::string(url) + "\" is not a URL: write http://127.0.0.1:9001";
+  return std::nullopt;
+}
+
+bool wants_port(const ProcessConfig& process) {
+  return std::ranges::any_of(process.command,
+                             [](const std::string& word) { return word.find(kPort) != std::string::npos; });
+}
+
+// A port of 0 means a free one, too; written as ${PORT} everybody after us has only one way to see it.
+void name_free_port(std::vector<std::string>& command) {
+  for (std::size_t i = 1; i < command.size(); ++i) {
+    if (command[i] == "0" && command[i - 1].ends_with("port")) command[i] = kPort;
+    if (command[i].ends_with("port=0")) command[i].replace(command[i].size() - 1, 1, kPort);
+  }
+}
+
+bool is_name(std::string_view text) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !text.empty() && text.size() <= 64 && text.find_first_not_of(kLetters) == std::string_view::npos;
+}
+
+// Checks that share what they look at, and collect what they find.
+class Checks {
+ public:
+  Checks(const Config& config, const Marks& marks, const std::string& file)
+      : config_(config), marks_(marks), file_(file) {}
+
+  std::vector<Complaint> all() {
+    top();
+    devices();
+    for (const ConsumerConfig& consumer : config_.consumers) {
+      const std::string path = "consumers." + consumer.name;
+      bindings(consumer, path);
+      if (consumer.service.type == ServiceType::none)
+        needs_service(path);
+      else
+        service(consumer, path);
+      if (consumer.process) process(*consumer.process, path + ".runner.process");
+      claim_names(consumer, path);
+    }
+    return std::move(complaints_);
+  }
+
+ private:
+  // A complaint where `path` stands or, if the file does not have it, where the nearest mapping around it
+  // does.
+  void complain(const std::string& path, std::string what) {
+    std::string at = path;
+    while (!marks_.contains(at) && at.find('.') != std::string::npos) at.resize(at.rfind('.'));
+    Complaint complaint{.file = file_, .key = path, .what = std::move(what)};
+    if (const auto mark = marks_.find(at); mark != marks_.end())
+      complaint.line = mark->second.line + 1, complaint.column = mark->second.column + 1;
+    complaints_.push_back(std::move(complaint));
+  }
+
+  void top() {
+    if (!is_host_and_port(config_.listen, 0))
+      complain("listen", "\"" + config_.listen + "\" is not an address: write 127.0.0.1:8090");
+    if (config_.policy == "affinity")
+      complain("policy", "affinity is not there yet, only fifo");
+    else if (config_.policy != "fifo")
+      complain("policy", "\"" + config_.policy + "\" is no policy, only fifo is");
+  }
+
+  void devices() {
+    std::set<std::string> ids;
+    std::set<std::string> uuids;
+    std::set<std::uint32_t> indices;
+    for (std::size_t i = 0; i < config_.devices.size(); ++i) {
+      const DeviceConfig& device = config_.devices[i];
+      const std::string path = "devices[" + std::to_string(i) + "]";
+      if (!device.id.empty() && !is_name(device.id))
+        complain(path + ".id",
+                 "\"" + device.id + "\" is no name: use letters, digits, dot, dash and underscore");
+      if (!device.id.empty() && !ids.insert(device.id).second)
+        complain(path + ".id", "there are two devices \"" + device.id + "\"");
+      if (!device.uuid.empty() && !uuids.insert(device.uuid).second)
+        complain(path + ".uuid", "two devices have this UUID");
+      if (device.index && !indices.insert(*device.index).second)
+        complain(path + ".index", "two devices have the index " + std::to_string(*device.index));
+      if (device.index && !device.uuid.empty())
+        complain(path + ".uuid", "choose by index or by uuid, not by both");
+    }
+  }
+
+  void bindings(const ConsumerConfig& consumer, const std::string& path) {
+    if (!is_name(consumer.name))
+      complain(path, "\"" + consumer.name + "\" is no name: use letters, digits, dot, dash and underscore");
+    if (consumer.exclusive && consumer.turnless)
+      complain(path + ".turnless", "a consumer that needs no turn can't be exclusive");
+    if (consumer.device.empty() || config_.devices.empty()) return;
+    std::vector<std::string> ids;
+    for (const DeviceConfig& device : config_.devices) ids.push_back(device.id);
+    if (std::ranges::find(ids, consumer.device) != ids.end()) return;
+    const std::string meant = nearest(consumer.device, ids);
+    complain(path + ".device", "there is no device \"" + consumer.device + "\"" +
+                                   (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+  }
+
+  void needs_service(const std::string& path) {
+    for (const char* key : {"health", "health_status", "load", "unload", "park", "resume", "router",
+                            "free_paths", "busy", "ai_models"})
+      if (marks_.contains(path + "." + key))
+        complain(path + "." + key, "has no meaning without a service (generic, ollama, llama-server)");
+  }
+
+  void service(const ConsumerConfig& consumer, const std::string& path) {
+    const ServiceConfig& service = consumer.service;
+    const bool chosen_port = service.url.find(kPort) != std::string::npos;
+    if (service.url.empty())
+      complain(path + ".url", "is missing: where does the service listen? (http://127.0.0.1:9001)");
+    else if (const auto fault = url_fault(service.url))
+      complain(path + ".url", *fault);
+    else if (chosen_port && !(consumer.process && wants_port(*consumer.process)))
+      complain(path + ".url", "${PORT} is only known where the command of runner.process has ${PORT}, too");
+    if (service.type != ServiceType::generic)
+      for (const char* key : {"load", "unload", "park", "resume"})
+        if (marks_.contains(path + "." + key))
+          complain(path + "." + key, "is for service generic; " + std::string(service_name(service.type)) +
+                                         " knows how to do that itself");
+    if (service.router && service.type != ServiceType::llama_server)
+      complain(path + ".router", "is for service llama-server");
+    if (service.busy && !service.busy->pointer.empty() && !service.busy->pointer.starts_with('/'))
+      complain(path + ".busy.pointer", "a JSON pointer starts with / (/exec_info/queue_remaining)");
+    for (const std::string& free_path : service.free_paths)
+      if (!free_path.starts_with('/'))
+        complain(path + ".free_paths", "\"" + free_path + "\" does not start with /");
+  }
+
+  void process(const ProcessConfig& process, const std::string& path) {
+    if (signal_number(process.stop_signal)) return;
+    const std::string meant = nearest(process.stop_signal, signal_names());
+    complain(path + ".stop_signal", "unknown signal \"" + process.stop_signal + "\"" +
+                                        (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+  }
+
+  // Requests choose a consumer by its name, an alias or an AI model: each may lead to only one of them.
+  void claim_names(const ConsumerConfig& consumer, const std::string& path) {
+    claim(consumer.name, consumer.name, path);
+    for (const std::string& alias : consumer.aliases) claim(alias, consumer.name, path + ".aliases");
+    for (const auto& [ai_model, footprint] : consumer.ai_models)
+      claim(ai_model, consumer.name, path + ".ai_models");
+  }
+
+  void claim(const std::string& name, const std::string& owner, const std::string& path) {
+    if (name.empty()) return complain(path, "an empty name");
+    const auto [claimed, fresh] = owners_.emplace(name, owner);
+    if (!fresh && claimed->second != owner)
+      complain(path, "\"" + name + "\" already leads to consumer \"" + claimed->second + "\"");
+  }
+
+  const Config& config_;
+  const Marks& marks_;
+  const std::string& file_;
+  std::map<std::string, std::string> owners_;
+  std::vector<Complaint> complaints_;
+};
+
+}  // namespace
+
+void complete(Config& config, const Marks& marks) {
+  for (ConsumerConfig& consumer : config.consumers) {
+    if (consumer.process) name_free_port(consumer.process->command);
+    const bool own_port = consumer.process && wants_port(*consumer.process);
+    const bool said = marks.contains("consumers." + consumer.name + ".service");
+    if (!said && (own_port || !consumer.service.url.empty())) consumer.service.type = ServiceType::generic;
+    if (consumer.service.type != ServiceType::none && consumer.service.url.empty() && own_port)
+      consumer.service.url = "http://127.0.0.1:" + std::string(kPort);
+  }
+}
+
+std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file) {
+  return Checks(config, marks, file).all();
+}
+
+}  // namespace mgpu::config

@@ -1,0 +1,22 @@
+// What one value alone can't tell: names that clash, parts that belong together.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/value.h"
+
+namespace mgpu::config {
+
+// Where each path that the file really has stands: "consumers.chat.url". A list's items: "devices[0].id".
+using Marks = std::map<std::string, YAML::Mark>;
+
+// Fills in what follows from the rest (the service of a consumer with a url, the url of a process with
+// ${PORT}).
+void complete(Config& config, const Marks& marks);
+
+// Complaints about a completed config whose values were read well.
+std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file);
+
+}  // namespace mgpu::config

@@ -1,0 +1,308 @@
+#include "config/config.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "config/keys.h"
+
+namespace mgpu::config {
+namespace {
+
+using Words = std::vector<std::string>;
+
+constexpr Duration kSeconds{1'000'000};
+
+std::vector<std::string> complaints(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const Complaint& complaint : parse(text, "mgpu.yaml").complaints)
+    lines.push_back(to_string(complaint));
+  return lines;
+}
+
+// As many complaints as expected, in that order, each containing the expected words.
+void expect_complaints(const std::string& text, const std::vector<std::string>& expected) {
+  const std::vector<std::string> found = complaints(text);
+  EXPECT_EQ(found.size(), expected.size()) << text << testing::PrintToString(found);
+  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i)
+    EXPECT_NE(found[i].find(expected[i]), std::string::npos) << found[i] << "\nlacks: " << expected[i];
+}
+
+// Fails the test if the text is not a good config.
+Config good(const std::string& text) {
+  expect_complaints(text, {});
+  return parse(text, "mgpu.yaml").config;
+}
+
+TEST(Config, ReadsTheShapeOfTheDesign) {
+  const Config config = good(R"(
+listen: 127.0.0.1:8090
+policy: fifo
+devices:
+  - id: gpu0
+    capacity: 1
+    reserve: 1GiB
+consumers:
+  chat:
+    kind: llm
+    service: llama-server
+    url: http://127.0.0.1:9001
+    aliases: [gpt-4o-mini]
+    footprint: 14GiB
+    working: 1GiB
+    concurrency: 2
+    health: /health
+    load_limit: 90s
+    stop_limit: 5s
+    idle_unload: 15m
+    runner:
+      process:
+        command: [llama-server, -m, model.gguf, --port, "9001"]
+        env: {LANG: C}
+)");
+  ASSERT_EQ(config.devices.size(), 1u);
+  EXPECT_EQ(config.devices[0].reserve, kGiB);
+  ASSERT_EQ(config.consumers.size(), 1u);
+  const ConsumerConfig& chat = config.consumers[0];
+  EXPECT_EQ(chat.name, "chat");
+  EXPECT_EQ(chat.kind, Kind::llm);
+  EXPECT_EQ(chat.service.type, ServiceType::llama_server);
+  EXPECT_EQ(chat.footprint, kGiB * 14);
+  EXPECT_EQ(chat.concurrency, 2u);
+  EXPECT_EQ(chat.load_limit, kSeconds * 90);
+  EXPECT_EQ(chat.idle_unload, kSeconds * 900);
+  ASSERT_TRUE(chat.process);
+  EXPECT_EQ(chat.process->command, (Words{"llama-server", "-m", "model.gguf", "--port", "9001"}));
+  EXPECT_EQ(chat.process->env.at("LANG"), "C");
+}
+
+TEST(Config, AnEmptyFileIsTheDefaults) {
+  EXPECT_EQ(to_yaml(good("")), to_yaml(Config{}));
+  EXPECT_EQ(to_yaml(good("consumers:\ndevices:\n")), to_yaml(Config{}));
+}
+
+TEST(Config, AConsumerWithoutServiceAndRunnerOnlyTakesLeases) {
+  const Config config = good("consumers: {train: {footprint: 6GiB}, bare: }");
+  EXPECT_EQ(config.consumers[0].service.type, ServiceType::none);
+  EXPECT_FALSE(config.consumers[0].process);
+  EXPECT_EQ(config.consumers[1].name, "bare");
+}
+
+TEST(Config, AUrlAloneMeansAGenericService) {
+  EXPECT_EQ(good("consumers: {tts: {url: 'http://localhost:5002'}}").consumers[0].service.type,
+            ServiceType::generic);
+}
+
+TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
+  const Config config = good("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");
+  EXPECT_EQ(config.consumers[0].service.type, ServiceType::generic);
+  EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
+  EXPECT_EQ(config.consumers[0].process->command, (Words{"tts", "--listen", "${PORT}"}));
+}
+
+TEST(Config, PortZeroInACommandIsAChosenPort) {
+  const auto command = [](const std::string& text) {
+    return good("consumers: {tts: {runner: {process: {command: " + text + "}}}}")
+        .consumers[0]
+        .process->command;
+  };
+  EXPECT_EQ(command("tts --port 0"), (Words{"tts", "--port", "${PORT}"}));
+  EXPECT_EQ(command("tts --port=0"), (Words{"tts", "--port=${PORT}"}));
+  EXPECT_EQ(command("tts --gpu-layers 0"), (Words{"tts", "--gpu-layers", "0"}));
+}
+
+TEST(Config, RequestsAreALineOrALineWithABody) {
+  const Config config = good(R"(
+consumers:
+  comfy:
+    url: http://127.0.0.1:8188
+    load: POST /load
+    unload: {request: POST /free, body: '{"unload_models": true}'}
+    busy: {path: /prompt, pointer: /exec_info/queue_remaining, idle: 0}
+    free_paths: [/ws, /history/*]
+)");
+  const ServiceConfig& service = config.consumers[0].service;
+  EXPECT_EQ(service.load->path, "/load");
+  EXPECT_EQ(service.load->body, "");
+  EXPECT_EQ(service.unload->method, "POST");
+  EXPECT_EQ(service.unload->body, R"({"unload_models": true})");
+  EXPECT_EQ(service.busy->idle, "0");
+  EXPECT_EQ(service.free_paths, (Words{"/ws", "/history/*"}));
+}
+
+TEST(Config, AiModelsAreNamesWithOrWithoutFootprints) {
+  const Config config = good(R"(
+consumers:
+  a: {service: ollama, url: "http://127.0.0.1:11434", ai_models: {"llama3.2:3b": 4GiB, "qwen3:8b": 7GiB}}
+  b: {service: ollama, url: "http://127.0.0.1:11435", ai_models: [phi4]}
+)");
+  EXPECT_EQ(config.consumers[0].ai_models.at("qwen3:8b"), kGiB * 7);
+  EXPECT_EQ(config.consumers[1].ai_models.at("phi4"), Bytes{});
+}
+
+TEST(Config, AnUnknownKeyGetsItsPlaceAndTheNearestName) {
+  expect_complaints("consumers:\n  chat:\n    footprnt: 14GiB\n",
+                    {"mgpu.yaml:3:5: consumers.chat.footprnt: unknown key, did you mean \"footprint\"?"});
+}
+
+TEST(Config, AKeyInTheWrongPlaceIsToldWhereItBelongs) {
+  expect_complaints("consumers: {chat: {command: [x]}}",
+                    {"unknown key; \"command\" belongs in consumers.*.runner.process"});
+  expect_complaints("limits.max_queue: 3", {"limits.max_queue: unknown key"});
+}
+
+TEST(Config, AllComplaintsComeAtOnceInTheOrderOfTheFile) {
+  expect_complaints(R"(listen: here
+policy: affinity
+limits:
+  max_queue: 0
+  wait_limit: 60
+consumers:
+  chat:
+    kind: lmm
+    footprint: 14 apples
+    concurrency: 0
+    pinned: maybe
+)",
+                    {":1:9: listen: \"here\" is not an address", ":2:9: policy: affinity is not there yet",
+                     ":4:14: limits.max_queue: 0 is out of range: 1 to 4294967295",
+                     ":5:15: limits.wait_limit: \"60\" is not a duration",
+                     ":8:11: consumers.chat.kind: \"lmm\" is not one of llm,",
+                     ":9:16: consumers.chat.footprint: \"14 apples\" is not an amount of memory",
+                     ":10:18: consumers.chat.concurrency: 0 is out of range: 1 to 4096",
+                     ":11:13: consumers.chat.pinned: expected true or false"});
+}
+
+TEST(Config, NothingIsThereTwice) {
+  expect_complaints("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", {"mgpu.yaml:2:1: listen: is there twice"});
+  expect_complaints("consumers:\n  a: {}\n  a: {}\n", {"mgpu.yaml:3:3: consumers.a: is there twice"});
+  expect_complaints("devices: [{id: gpu0}, {id: gpu0}]", {"two devices \"gpu0\""});
+}
+
+TEST(Config, ANameLeadsToOneConsumer) {
+  expect_complaints(R"(
+consumers:
+  a: {aliases: [b, gpt-4o]}
+  b: {service: ollama, url: "http://h:1", ai_models: [phi4, gpt-4o]}
+  c: {service: ollama, url: "http://h:2", ai_models: [phi4]}
+)",
+                    {":4:3: consumers.b: \"b\" already leads to consumer \"a\"",
+                     "consumers.b.ai_models: \"gpt-4o\" already leads to consumer \"a\"",
+                     "consumers.c.ai_models: \"phi4\" already leads to consumer \"b\""});
+}
+
+TEST(Config, ADeviceMustBeThere) {
+  expect_complaints(
+      "devices: [{id: gpu0}]\nconsumers: {a: {device: gpu1}}",
+      {"mgpu.yaml:2:25: consumers.a.device: there is no device \"gpu1\", did you mean \"gpu0\"?"});
+  expect_complaints("devices: [{capacity: 2}]", {"devices[0].id: is missing"});
+  good("consumers: {a: {device: gpu1}}");  // without a list the driver's devices are known only later
+}
+
+TEST(Config, AServiceNeedsAUsableUrl) {
+  expect_complaints("consumers: {a: {service: generic}}", {"consumers.a.url: is missing"});
+  for (const char* url : {"ftp://h", "127.0.0.1:9001", "http://", "http://h:0", "http://h:99999",
+                          "http://h:x", "http://h:1?x", "http://u@h:1", "http://[::1]x"})
+    expect_complaints("consumers: {a: {url: '" + std::string(url) + "'}}",
+                      {"consumers.a.url: \"" + std::string(url) + "\" is not a URL"});
+  for (const char* url : {"http://h", "http://h:1", "http://[::1]:8080", "http://h:1/base/"})
+    good("consumers: {a: {url: '" + std::string(url) + "'}}");
+  expect_complaints("consumers: {a: {url: 'https://h'}}", {"only http"});
+  expect_complaints("consumers: {a: {url: 'http://h:${PORT}'}}", {"${PORT} is only known"});
+}
+
+TEST(Config, WhatHasNoMeaningIsSaid) {
+  expect_complaints("consumers: {a: {health: /up}}", {"no meaning without a service"});
+  expect_complaints("consumers: {a: {service: ollama, url: 'http://h:1', unload: POST /x, router: true}}",
+                    {"a.unload: is for service generic", "a.router: is for service llama-server"});
+  expect_complaints("consumers: {a: {exclusive: true, turnless: true}}", {"exclusive"});
+}
+
+TEST(Config, ProcessesAreChecked) {
+  expect_complaints("consumers: {a: {runner: {process: {command: [x], stop_signal: SIGTREM}}}}",
+                    {"unknown signal \"SIGTREM\", did you mean \"SIGTERM\"?"});
+  expect_complaints("consumers: {a: {runner: {process: {cwd: /}}}}", {"runner.process.command: is missing"});
+  expect_complaints("consumers: {a: {runner: {process: {command: 'say \"x'}}}}", {"never closed"});
+  expect_complaints("consumers: {a: {runner: {process: {command: []}}}}", {"is empty"});
+  expect_complaints("consumers: {a: {runner: docker}}", {"expected external"});
+  expect_complaints("consumers: {a: {runner: {systemd: {}}}}", {"unknown key"});
+  good("consumers: {a: {runner: external}}");
+}
+
+TEST(Config, WrongShapesAreComplaintsNotCrashes) {
+  for (const char* text :
+       {"just words", "[1, 2]", "consumers: [a]", "consumers: {a: 3}", "devices: {id: x}", "devices: [3]",
+        "gpu: 3", "gpu: {library: [x]}", "? [a, b]\n: c", "limits: {max_queue: }",
+        "consumers: {a: {busy: {}}}", "consumers: {a: {load: {body: x}, url: 'http://h'}}",
+        "consumers: {'bad name': {}}", "consumers: {a: {aliases: [[x]]}}"})
+    EXPECT_FALSE(complaints(text).empty()) << text;
+}
+
+TEST(Config, AYamlErrorHasItsPlace) {
+  expect_complaints("listen: [1\nfoo: bar: baz\n", {"mgpu.yaml:"});
+  expect_complaints("listen: [1\nfoo: bar: baz\n", {"not valid YAML"});
+}
+
+TEST(Config, AMissingFileIsOneComplaint) {
+  const Parsed parsed = parse_file("/nowhere/mgpu.yaml");
+  ASSERT_EQ(parsed.complaints.size(), 1u);
+  EXPECT_EQ(to_string(parsed.complaints[0]), "/nowhere/mgpu.yaml: can't be read: No such file or directory");
+  EXPECT_NE(to_string(parse_file("/tmp").complaints.at(0)).find("can't be read"), std::string::npos);
+}
+
+TEST(Config, WhatIsShownReadsBackTheSame) {
+  const std::string shown = to_yaml(good(R"(
+devices: [{id: gpu0, index: 1}, {id: gpu1, uuid: GPU-1}]
+consumers:
+  chat:
+    ai_models: {x: 3GiB}
+    aliases: ["true", "~"]
+    unload: {request: POST /free, body: '{"a": "b: c"}'}
+    busy: {path: /p, pointer: /q, idle: "0"}
+    runner: {process: {command: [srv, --port, 0, "a b", ""], env: {A: "1"}, log_file: /tmp/x}}
+  lease: {}
+)"));
+  EXPECT_EQ(to_yaml(good(shown)), shown);
+  EXPECT_NE(shown.find("load_limit: 1m"), std::string::npos);
+  EXPECT_NE(shown.find("max_queue: 1000"), std::string::npos);
+}
+
+// Every row's example must be good where it stands, and so must every default.
+TEST(Keys, ExamplesAreRight) {
+  for (const Key& key : keys()) {
+    Config config;
+    DeviceConfig device;
+    ConsumerConfig consumer{.service = {.type = ServiceType::generic}};
+    const Place place{&config, &device, &consumer};
+    const Read read = key.read(YAML::Load(key.example), place);
+    EXPECT_TRUE(read) << key.path << ": " << (read ? "" : read.error().what);
+    const auto written = key.write(place);
+    ASSERT_TRUE(written) << key.path;
+    EXPECT_TRUE(key.read(*written, place)) << key.path;
+    EXPECT_TRUE(key.text.ends_with(".")) << key.path;
+  }
+}
+
+TEST(Keys, TheSchemaKnowsEveryKey) {
+  const auto schema = nlohmann::json::parse(json_schema());
+  EXPECT_EQ(schema["properties"]["limits"]["properties"]["max_queue"]["minimum"], 1);
+  EXPECT_EQ(schema["properties"]["devices"]["items"]["required"][0], "id");
+  const auto& consumer = schema["properties"]["consumers"]["additionalProperties"];
+  EXPECT_EQ(consumer["properties"]["service"]["enum"][3], "llama-server");
+  EXPECT_EQ(consumer["properties"]["runner"]["oneOf"][0]["const"], "external");
+  EXPECT_TRUE(
+      consumer["properties"]["runner"]["oneOf"][1]["properties"]["process"]["properties"].contains("env"));
+  EXPECT_EQ(consumer["additionalProperties"], false);
+}
+
+TEST(Keys, TheReferencePageIsTheOneInDocs) {
+  std::ifstream file(MGPU_DOCS "/config.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), reference_page()) << "regenerate it with: mgpu config reference > docs/config.md";
+}
+
+}  // namespace
+}  // namespace mgpu::config

@@ -1,0 +1,389 @@
+#include "config/keys.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace mgpu::config {
+namespace {
+
+constexpr std::int64_t kMillisecond = 1'000;
+constexpr std::int64_t kSecond = 1'000'000;
+constexpr Range kAny{};
+constexpr Range kAtLeastOne{1};
+constexpr Range kAtLeastMillisecond{kMillisecond};
+constexpr Range kSampling{10 * kMillisecond, 3600 * kSecond};
+
+std::string unwrapped(Path path) { return std::move(path.text); }
+std::vector<std::string> unwrapped(Command command) { return std::move(command.words); }
+template <class T>
+T unwrapped(T value) {
+  return value;
+}
+
+template <class T>
+std::optional<YAML::Node> written(const T& value) {
+  return write(value);
+}
+template <class T>
+std::optional<YAML::Node> written(const std::optional<T>& value) {
+  return value ? std::optional(write(*value)) : std::nullopt;
+}
+
+// A row whose value lives where `at(place)` says; `As` is how it is read and written, where that is not its
+// C++ type.
+template <class As, class At>
+Key key_as(std::string path, Range range, At at, std::string example, std::string text) {
+  Key key{.path = std::move(path),
+          .type = type_of(range, static_cast<const As*>(nullptr)),
+          .text = std::move(text),
+          .example = std::move(example)};
+  key.read = [range, at](const YAML::Node& node, Place place) {
+    As value{};
+    Read result = read(node, range, value);
+    if (result) at(place) = unwrapped(std::move(value));
+    return result;
+  };
+  key.write = [at](Place place) { return written(As{at(place)}); };
+  return key;
+}
+
+template <class At>
+Key key(std::string path, Range range, At at, std::string example, std::string text) {
+  return key_as<std::remove_reference_t<decltype(at(Place{}))>>(std::move(path), range, at,
+                                                                std::move(example), std::move(text));
+}
+
+// Rows of an optional part of a consumer: nothing to show while the part is not there.
+Key only_if(bool (*present)(const ConsumerConfig&), Key key) {
+  key.write = [present, write = std::move(key.write)](Place place) {
+    return present(*place.consumer) ? write(place) : std::nullopt;
+  };
+  return key;
+}
+
+Key required(Key key) { return key.required = true, key; }
+Key falls_back(std::string to, Key key) { return key.fallback = std::move(to), key; }
+
+// Nothing to show while the text is empty: an empty text says no more than an absent key.
+Key unless_empty(Key key) {
+  key.write = [write = std::move(key.write)](Place place) -> std::optional<YAML::Node> {
+    std::optional<YAML::Node> node = write(place);
+    if (node && node->IsScalar() && node->Scalar().empty()) return std::nullopt;
+    return node;
+  };
+  return key;
+}
+
+ProcessConfig& process(Place p) {
+  return p.consumer->process ? *p.consumer->process : p.consumer->process.emplace();
+}
+BusyConfig& busy(Place p) {
+  return p.consumer->service.busy ? *p.consumer->service.busy : p.consumer->service.busy.emplace();
+}
+bool has_service(const ConsumerConfig& consumer) { return consumer.service.type != ServiceType::none; }
+bool has_process(const ConsumerConfig& consumer) { return consumer.process.has_value(); }
+bool has_no_process(const ConsumerConfig& consumer) { return !consumer.process; }
+bool has_busy(const ConsumerConfig& consumer) { return consumer.service.busy.has_value(); }
+
+// `runner: external` is the only runner without settings of its own.
+Key runner_key() {
+  Key key{.path = "consumers.*.runner",
+          .type = {"external, or a mapping with the key process", {{"const", "external"}}},
+          .text = "Who starts and stops its process: `external` (not us), or `process` (we do).",
+          .example = "external"};
+  key.read = [](const YAML::Node& node, Place) -> Read {
+    if (node.IsScalar() && node.Scalar() == "external") return {};
+    return std::unexpected(Wrong{node.Mark(), "expected external, or a mapping with the key process"});
+  };
+  key.write = [](Place place) {
+    return has_no_process(*place.consumer) ? std::optional(YAML::Node("external")) : std::nullopt;
+  };
+  return key;
+}
+
+std::vector<Key> top_keys() {
+  return {
+      key(
+          "listen", kAny, [](Place p) -> auto& { return p.config->listen; }, "0.0.0.0:8090",
+          "Address and port of the gateway and the API; port 0 takes a free one and prints it."),
+      key(
+          "policy", kAny, [](Place p) -> auto& { return p.config->policy; }, "fifo",
+          "The order of the line: `fifo` is strictly by arrival."),
+  };
+}
+
+std::vector<Key> gpu_keys() {
+  return {
+      key(
+          "gpu.library", kAny, [](Place p) -> auto& { return p.config->gpu.library; },
+          "/opt/lib/libmgpu-simgpu.so",
+          "The NVML library to load; the environment variable MGPU_NVML_LIBRARY wins."),
+      key(
+          "gpu.sample_busy", kSampling, [](Place p) -> auto& { return p.config->gpu.sample_busy; }, "50ms",
+          "How often device memory is read while something changes."),
+      key(
+          "gpu.sample_idle", kSampling, [](Place p) -> auto& { return p.config->gpu.sample_idle; }, "5s",
+          "How often device memory is read while nothing changes."),
+  };
+}
+
+std::vector<Key> limits_keys() {
+  return {
+      key(
+          "limits.max_queue", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.max_queue; }, "200",
+          "Tickets that may wait for one device; the next is refused with queue_full (429)."),
+      key(
+          "limits.max_leases", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.max_leases; },
+          "100", "Leases that programs may ask for or hold over the API at once."),
+      key(
+          "limits.max_connections", kAtLeastOne,
+          [](Place p) -> auto& { return p.config->limits.max_connections; }, "1024",
+          "Open connections from callers."),
+      key(
+          "limits.max_header", Range{1024}, [](Place p) -> auto& { return p.config->limits.max_header; },
+          "32KiB", "The header of a request; a larger one is refused with too_large (413)."),
+      key(
+          "limits.max_body", kAny, [](Place p) -> auto& { return p.config->limits.max_body; }, "512MiB",
+          "The body of a request; a larger one is refused with too_large (413)."),
+      key(
+          "limits.body_memory", Range{1024}, [](Place p) -> auto& { return p.config->limits.body_memory; },
+          "4MiB",
+          "How much of a body is held in memory while the model's name is looked for in it; the rest goes to "
+          "a file."),
+      key(
+          "limits.wait_limit", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.config->limits.wait_limit; }, "2m",
+          "How long a ticket may wait that names no limit itself; after that it ends with wait_limit (504)."),
+      key(
+          "limits.room_limit", kAny, [](Place p) -> auto& { return p.config->limits.room_limit; }, "1m",
+          "How long foreign or pinned memory may be in the way of the next ticket before it is refused with "
+          "no_room."),
+      key(
+          "limits.run_limit", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.config->limits.run_limit; }, "10m",
+          "How long one request may run at its service."),
+      key(
+          "limits.lease_ttl", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.config->limits.lease_ttl; }, "5m",
+          "How long a lease lives without a heartbeat if it names no time itself and is bound to no "
+          "connection."),
+      key(
+          "limits.drain_limit", kAny, [](Place p) -> auto& { return p.config->limits.drain_limit; }, "5s",
+          "How long running work may go on after SIGTERM."),
+      key(
+          "limits.events", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.events; }, "50000",
+          "Events kept for `/v1/events`."),
+      key(
+          "limits.log_lines", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.log_lines; },
+          "1000", "Last lines kept of each process' output."),
+  };
+}
+
+std::vector<Key> device_keys() {
+  return {
+      required(key(
+          "devices[].id", kAny, [](Place p) -> auto& { return p.device->id; }, "gpu0",
+          "How everybody names the device.")),
+      falls_back("the driver's order",
+                 key(
+                     "devices[].index", kAny, [](Place p) -> auto& { return p.device->index; }, "1",
+                     "Chooses the device by the driver's index.")),
+      falls_back("the driver's order",
+                 unless_empty(key(
+                     "devices[].uuid", kAny, [](Place p) -> auto& { return p.device->uuid; },
+                     "GPU-8f6d0e6c-1a2b-4c3d-9e8f-001122334455", "Chooses the device by its UUID."))),
+      key(
+          "devices[].capacity", Range{1, 64}, [](Place p) -> auto& { return p.device->capacity; }, "2",
+          "Consumers that may have a turn on it at once; 1 means one after the other."),
+      key(
+          "devices[].reserve", kAny, [](Place p) -> auto& { return p.device->reserve; }, "1GiB",
+          "Memory that is never handed out: room for the desktop, CUDA contexts and fragmentation."),
+  };
+}
+
+std::vector<Key> consumer_keys() {
+  return {
+      key(
+          "consumers.*.kind", kAny, [](Place p) -> auto& { return p.consumer->kind; }, "llm",
+          "What sort of work it does; used for display and for choosing among consumers."),
+      falls_back("the first device",
+                 unless_empty(key(
+                     "consumers.*.device", kAny, [](Place p) -> auto& { return p.consumer->device; }, "gpu1",
+                     "The id of the device it is bound to."))),
+      key(
+          "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
+          "Further names under which requests may ask for it as their `model`."),
+      key(
+          "consumers.*.footprint", kAny, [](Place p) -> auto& { return p.consumer->footprint; }, "14GiB",
+          "Device memory that it holds once loaded."),
+      key(
+          "consumers.*.working", kAny, [](Place p) -> auto& { return p.consumer->working; }, "1GiB",
+          "Device memory that one running job adds."),
+      key(
+          "consumers.*.residue", kAny, [](Place p) -> auto& { return p.consumer->residue; }, "300MiB",
+          "Device memory that its living process keeps after it unloaded (a CUDA context)."),
+      key(
+          "consumers.*.concurrency", Range{1, 4096}, [](Place p) -> auto& { return p.consumer->concurrency; },
+          "4", "Jobs that it may run at once within its turn; more than 1 where the service batches."),
+      key(
+          "consumers.*.exclusive", kAny, [](Place p) -> auto& { return p.consumer->exclusive; }, "true",
+          "Nobody else has a turn on the device while it has one, whatever the capacity."),
+      key(
+          "consumers.*.turnless", kAny, [](Place p) -> auto& { return p.consumer->turnless; }, "true",
+          "It is tiny: it needs memory, but no turn."),
+      key(
+          "consumers.*.pinned", kAny, [](Place p) -> auto& { return p.consumer->pinned; }, "true",
+          "It is never evicted to make room."),
+      key(
+          "consumers.*.idle_unload", kAny, [](Place p) -> auto& { return p.consumer->idle_unload; }, "15m",
+          "Evict it after this long without work; 0 means never."),
+      key(
+          "consumers.*.load_limit", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.consumer->load_limit; }, "5m",
+          "A load that takes longer has failed."),
+      key(
+          "consumers.*.stop_limit", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.consumer->stop_limit; }, "30s",
+          "For each step of an eviction: time to answer, and then to show the memory free."),
+  };
+}
+
+std::vector<Key> service_keys() {
+  return {
+      falls_back(
+          "none; generic where there is a url",
+          key(
+              "consumers.*.service", kAny, [](Place p) -> auto& { return p.consumer->service.type; },
+              "llama-server",
+              "How its server is spoken to; a consumer with neither service nor runner only takes leases.")),
+      falls_back("http://127.0.0.1:${PORT} where the command has ${PORT}",
+                 unless_empty(key(
+                     "consumers.*.url", kAny, [](Place p) -> auto& { return p.consumer->service.url; },
+                     "http://127.0.0.1:9001",
+                     "Where its server listens; ${PORT} is the port chosen for its process."))),
+  };
+}
+
+// What only consumers with a service have.
+std::vector<Key> service_detail_keys() {
+  std::vector<Key> rows{
+      key(
+          "consumers.*.ai_models", kAny, [](Place p) -> auto& { return p.consumer->ai_models; },
+          "{\"llama3.2:3b\": 4GiB}",
+          "AI models that its service offers, each with a footprint of its own (0 or a plain list: the "
+          "consumer's)."),
+      key_as<Path>(
+          "consumers.*.health", kAny, [](Place p) -> auto& { return p.consumer->service.health; }, "/healthz",
+          "The path that answers `health_status` once it is ready."),
+      key(
+          "consumers.*.health_status", Range{100, 599},
+          [](Place p) -> auto& { return p.consumer->service.health_status; }, "204",
+          "The HTTP status that means ready."),
+      key(
+          "consumers.*.load", kAny, [](Place p) -> auto& { return p.consumer->service.load; }, "POST /load",
+          "The request that loads it (generic only)."),
+      key(
+          "consumers.*.unload", kAny, [](Place p) -> auto& { return p.consumer->service.unload; },
+          R"({request: POST /free, body: '{"unload_models": true}'})",
+          "The request that unloads it (generic only)."),
+      key(
+          "consumers.*.park", kAny, [](Place p) -> auto& { return p.consumer->service.park; }, "POST /sleep",
+          "The request that moves it into host memory (generic only)."),
+      key(
+          "consumers.*.resume", kAny, [](Place p) -> auto& { return p.consumer->service.resume; },
+          "POST /wake", "The request that brings it back from host memory (generic only)."),
+      key(
+          "consumers.*.router", kAny, [](Place p) -> auto& { return p.consumer->service.router; }, "true",
+          "llama-server runs in router mode and loads and unloads its AI models on request."),
+      key(
+          "consumers.*.free_paths", kAny, [](Place p) -> auto& { return p.consumer->service.free_paths; },
+          "[/ws, /history/*]", "Paths that need no turn; a * at the end matches the rest."),
+  };
+  for (Key& row : rows) row = only_if(has_service, std::move(row));
+  return rows;
+}
+
+std::vector<Key> busy_keys() {
+  return {
+      required(only_if(has_busy,
+                       key_as<Path>(
+                           "consumers.*.busy.path", kAny, [](Place p) -> auto& { return busy(p).path; },
+                           "/prompt", "A GET that tells whether the GPU is still at work after an answer."))),
+      required(only_if(
+          has_busy, key(
+                        "consumers.*.busy.pointer", kAny, [](Place p) -> auto& { return busy(p).pointer; },
+                        "/exec_info/queue_remaining", "JSON pointer to the telling value in the answer."))),
+      required(
+          only_if(has_busy, key(
+                                "consumers.*.busy.idle", kAny, [](Place p) -> auto& { return busy(p).idle; },
+                                "\"0\"", "The value, as text, that means idle."))),
+  };
+}
+
+std::vector<Key> runner_keys() {
+  return {
+      runner_key(),
+      required(only_if(has_process, key_as<Command>(
+                                        "consumers.*.runner.process.command", kAny,
+                                        [](Place p) -> auto& { return process(p).command; },
+                                        "[llama-server, -m, model.gguf, --port, \"${PORT}\"]",
+                                        "The program and its arguments; for ${PORT} a free port is chosen. "
+                                        "Nothing else is expanded."))),
+      only_if(has_process,
+              key(
+                  "consumers.*.runner.process.env", kAny, [](Place p) -> auto& { return process(p).env; },
+                  "{CUDA_VISIBLE_DEVICES: \"0\"}", "Environment variables added to the daemon's own.")),
+      falls_back("the daemon's", only_if(has_process, unless_empty(key(
+                                                          "consumers.*.runner.process.cwd", kAny,
+                                                          [](Place p) -> auto& { return process(p).cwd; },
+                                                          "/srv/tts", "The working directory.")))),
+      falls_back("memory only", only_if(has_process, unless_empty(key(
+                                                         "consumers.*.runner.process.log_file", kAny,
+                                                         [](Place p) -> auto& { return process(p).log_file; },
+                                                         "/var/log/mgpu/tts.log",
+                                                         "A file that its output is appended to.")))),
+      only_if(has_process,
+              key(
+                  "consumers.*.runner.process.stop_signal", kAny,
+                  [](Place p) -> auto& { return process(p).stop_signal; }, "SIGINT",
+                  "The signal that asks it to end; after `stop_limit` the whole group is killed.")),
+  };
+}
+
+std::vector<Key> all_keys() {
+  std::vector<Key> all;
+  for (auto group : {top_keys, gpu_keys, limits_keys, device_keys, consumer_keys, service_keys,
+                     service_detail_keys, busy_keys, runner_keys})
+    for (Key& key : group()) all.push_back(std::move(key));
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Key>& keys() {
+  static const std::vector<Key> all = all_keys();
+  return all;
+}
+
+const Key* find_key(std::string_view path) {
+  const auto found = std::ranges::find(keys(), path, &Key::path);
+  return found == keys().end() ? nullptr : &*found;
+}
+
+std::vector<std::string> names_in(std::string_view path) {
+  const std::string prefix = path.empty() ? "" : std::string(path) + ".";
+  std::vector<std::string> names;
+  for (const Key& key : keys()) {
+    if (!key.path.starts_with(prefix)) continue;
+    const std::string_view rest = std::string_view(key.path).substr(prefix.size());
+    std::string name(rest.substr(0, rest.find_first_of(".[")));
+    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+std::string joined_path(std::string_view path, std::string_view name) {
+  return path.empty() ? std::string(name) : std::string(path) + "." + std::string(name);
+}
+
+}  // namespace mgpu::config

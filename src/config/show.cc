@@ -1,0 +1,158 @@
+// The table of keys, seen from three sides: a config written back, the reference page, the JSON schema.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "config/keys.h"
+
+namespace mgpu::config {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> split(std::string_view path) {
+  std::vector<std::string> parts;
+  while (!path.empty()) {
+    const std::size_t dot = std::min(path.find('.'), path.size());
+    parts.emplace_back(path.substr(0, dot));
+    path.remove_prefix(std::min(dot + 1, path.size()));
+  }
+  return parts;
+}
+
+// Sets node.a.b.c = value for {"a", "b", "c"}.
+void put(YAML::Node node, const std::vector<std::string>& parts, std::size_t from, const YAML::Node& value) {
+  if (from + 1 == parts.size())
+    node[parts[from]] = value;
+  else
+    put(node[parts[from]], parts, from + 1, value);
+}
+
+// Everything below `prefix` ("", "devices[].", "consumers.*.") as it is at `place`.
+YAML::Node section(std::string_view prefix, Place place) {
+  YAML::Node node(YAML::NodeType::Map);
+  for (const Key& key : keys()) {
+    const bool nested = key.path.starts_with("devices[]") || key.path.starts_with("consumers.*");
+    if (!key.path.starts_with(prefix) || (prefix.empty() && nested)) continue;
+    if (const auto value = key.write(place))
+      put(node, split(std::string_view(key.path).substr(prefix.size())), 0, *value);
+  }
+  return node;
+}
+
+std::string default_of(const Key& key) {
+  if (key.required) return "required";
+  if (!key.fallback.empty()) return key.fallback;
+  Config config;
+  DeviceConfig device;
+  ConsumerConfig consumer;
+  consumer.service.type = ServiceType::generic;  // so that what only services have is shown
+  if (key.path.find(".process.") != std::string::npos) consumer.process.emplace();
+  const auto value = key.write({&config, &device, &consumer});
+  if (!value) return "none";
+  YAML::Emitter out;
+  out << YAML::Flow << *value;
+  return "`" + std::string(out.c_str()) + "`";
+}
+
+struct Chapter {
+  std::string_view prefix;
+  std::string_view title;
+  std::string_view text;
+};
+
+constexpr Chapter kChapters[] = {
+    {"", "Top level", ""},
+    {"gpu.", "gpu", "How device memory is seen."},
+    {"limits.", "limits", "Everything that can grow has a limit with a name."},
+    {"devices[].", "devices", "A list. Without it every device of the driver is used: gpu0, gpu1, ..."},
+    {"consumers.*.", "consumers.*",
+     "A mapping: the name of the consumer, and what it is. The name is its path on the gateway, "
+     "`/c/NAME/...`, and "
+     "one way to ask for it as `model`."},
+    {"consumers.*.busy.", "consumers.*.busy",
+     "For services that answer before the GPU is done (ComfyUI's queue): the turn is kept until this says "
+     "idle."},
+    {"consumers.*.runner.process.", "consumers.*.runner.process", "A process that we start, watch and stop."},
+};
+
+// The chapter of a key is the longest prefix that leaves a plain name; `load` and `runner` are names, too.
+bool belongs(const Key& key, const Chapter& chapter) {
+  if (!key.path.starts_with(chapter.prefix)) return false;
+  return key.path.find('.', chapter.prefix.size()) == std::string::npos;
+}
+
+std::string table_cell(std::string text) {
+  for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+  return text;
+}
+
+// Sets the schema of one key inside that of its mapping, making the mappings between as needed.
+void put_schema(Json& node, const std::vector<std::string>& parts, std::size_t from, const Key& key) {
+  std::string name = parts[from];
+  const bool list = name.ends_with("[]");
+  if (list) name.resize(name.size() - 2);
+  // First, because a new member of an ordered object moves the others.
+  if (name != "*" && !node.contains("additionalProperties")) node["additionalProperties"] = false;
+  Json& child = name == "*" ? node["additionalProperties"] : node["properties"][name];
+  if (from + 1 == parts.size()) {
+    child = key.type.schema;
+    child["description"] = key.text;
+    if (key.required) node["required"].push_back(name);
+    return;
+  }
+  if (child.contains("const"))
+    child = Json{{"oneOf", Json::array({child, Json{{"type", "object"}}})}};  // runner: external | mapping
+  if (list) child["type"] = "array";
+  Json& inner = child.contains("oneOf") ? child["oneOf"][1] : list ? child["items"] : child;
+  inner["type"] = name == "consumers" || name == "*" ? Json::array({"object", "null"}) : Json("object");
+  put_schema(inner, parts, from + 1, key);
+}
+
+}  // namespace
+
+std::string to_yaml(const Config& config) {
+  Config copy = config;  // the table's rows ask for places that could be written to
+  YAML::Node top = section("", {.config = &copy});
+  for (DeviceConfig& device : copy.devices) top["devices"].push_back(section("devices[].", {&copy, &device}));
+  for (ConsumerConfig& consumer : copy.consumers)
+    top["consumers"][consumer.name] = section("consumers.*.", {&copy, nullptr, &consumer});
+  YAML::Emitter out;
+  out << top;
+  return std::string(out.c_str()) + "\n";
+}
+
+std::string reference_page() {
+  std::string page =
+      "# Configuration\n\n"
+      "<!-- Made by `mgpu config reference`; do not edit. -->\n\n"
+      "One YAML file: `mgpu serve --config mgpu.yaml`. `mgpu config check` says everything that is wrong "
+      "with it, "
+      "`mgpu config show` prints it with every default, `mgpu config schema` prints a JSON schema for "
+      "editors.\n\n"
+      "Amounts of memory: `14GiB`, `512MiB`, `1.5G` (powers of 1024), `8GB` (powers of 1000). "
+      "Durations: `250ms`, `30s`, `15m`, `1h30m`. No variables are expanded, except `${PORT}` where it says "
+      "so.\n";
+  for (const Chapter& chapter : kChapters) {
+    page += fmt::format("\n## {}\n\n", chapter.title);
+    if (!chapter.text.empty()) page += fmt::format("{}\n\n", chapter.text);
+    page += "| key | type | default | meaning | example |\n|---|---|---|---|---|\n";
+    for (const Key& key : keys()) {
+      if (!belongs(key, chapter)) continue;
+      page += fmt::format("| `{}` | {} | {} | {} | `{}` |\n", key.path.substr(chapter.prefix.size()),
+                          table_cell(key.type.name), table_cell(default_of(key)), table_cell(key.text),
+                          table_cell(key.example));
+    }
+  }
+  return page;
+}
+
+std::string json_schema() {
+  Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+              {"title", "mgpu.yaml"},
+              {"type", "object"}};
+  for (const Key& key : keys()) put_schema(schema, split(key.path), 0, key);
+  return schema.dump(2) + "\n";
+}
+
+}  // namespace mgpu::config

@@ -1,0 +1,345 @@
+#include "config/value.h"
+
+#include <array>
+#include <charconv>
+#include <string_view>
+
+#include "config/shell_words.h"
+#include "config/spelling.h"
+#include "domain/names.h"
+
+namespace mgpu::config {
+
+using mgpu::to_string;  // beside the one for complaints
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::vector<std::string> kKindNames{"llm",   "stt",   "tts",   "embedding", "rerank",
+                                          "image", "video", "batch", "other"};
+const std::vector<std::string> kServiceNames{"none", "generic", "ollama", "llama-server"};
+const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
+
+std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
+  return std::unexpected(Wrong{node.Mark(), std::move(what)});
+}
+
+std::string shape_of(const YAML::Node& node) {
+  if (node.IsMap()) return "a mapping";
+  if (node.IsSequence()) return "a list";
+  return node.IsScalar() ? "\"" + node.Scalar() + "\"" : "nothing";
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// The text of a scalar that must be `expected`, "a duration (30s)".
+std::expected<std::string, Wrong> scalar(const YAML::Node& node, std::string_view expected) {
+  if (node.IsScalar()) return node.Scalar();
+  return wrong(node, "expected " + std::string(expected) + ", found " + shape_of(node));
+}
+
+template <class Number>
+Read read_number(const YAML::Node& node, const Range& range, Number& value) {
+  const auto text = scalar(node, "a whole number");
+  if (!text) return std::unexpected(text.error());
+  const std::int64_t most = std::min<std::int64_t>(range.most, std::numeric_limits<Number>::max());
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (end != text->data() + text->size() || text->empty() || error == std::errc::invalid_argument)
+    return wrong(node, "expected a whole number, found \"" + *text + "\"");
+  if (error != std::errc{} || number < range.least || number > most)
+    return wrong(node,
+                 *text + " is out of range: " + std::to_string(range.least) + " to " + std::to_string(most));
+  value = static_cast<Number>(number);
+  return {};
+}
+
+std::size_t index_of(const std::vector<std::string>& names, std::string_view name) {
+  std::size_t i = 0;
+  while (i < names.size() && names[i] != name) ++i;
+  return i;
+}
+
+// The position of a name in a closed list; complains with the nearest one.
+std::expected<std::size_t, Wrong> one_of(const YAML::Node& node, const std::vector<std::string>& names) {
+  const auto text = scalar(node, "one of " + joined(names));
+  if (!text) return std::unexpected(text.error());
+  const std::size_t i = index_of(names, *text);
+  if (i < names.size()) return i;
+  const std::string meant = nearest(*text, names);
+  return wrong(node, "\"" + *text + "\" is not one of " + joined(names) +
+                         (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+}
+
+// "POST /unload" or just "/unload".
+Read read_request_line(const YAML::Node& node, RequestConfig& request) {
+  const auto text = scalar(node, "a request such as \"POST /unload\"");
+  if (!text) return std::unexpected(text.error());
+  const std::size_t blank = text->find(' ');
+  if (blank != std::string::npos) request.method = text->substr(0, blank);
+  request.path = blank == std::string::npos ? *text : text->substr(blank + 1);
+  if (index_of(kMethods, request.method) == kMethods.size() || !request.path.starts_with('/') ||
+      request.path.find_first_of(" \t\r\n") != std::string::npos)
+    return wrong(node, "\"" + *text + "\" is not a request: write \"POST /unload\" (" + joined(kMethods) +
+                           ", then a path that starts with /)");
+  return {};
+}
+
+Read read_body(const YAML::Node& node, RequestConfig& request) {
+  const auto text = scalar(node, "the JSON text of a body, in quotes");
+  if (!text) return std::unexpected(text.error());
+  request.body = *text;
+  return {};
+}
+
+// A map from texts to what `read_one` reads.
+template <class T, class ReadOne>
+Read read_map(const YAML::Node& node, std::map<std::string, T>& value, std::string_view expected,
+              ReadOne read_one) {
+  if (!node.IsMap()) return wrong(node, "expected " + std::string(expected) + ", found " + shape_of(node));
+  for (const auto& entry : node) {
+    const auto name = scalar(entry.first, "a name");
+    if (!name) return std::unexpected(name.error());
+    T one{};
+    if (Read result = read_one(entry.second, one); !result) return result;
+    if (!value.emplace(*name, std::move(one)).second)
+      return wrong(entry.first, "\"" + *name + "\" is there twice");
+  }
+  return {};
+}
+
+template <class T>
+YAML::Node written_map(const std::map<std::string, T>& value) {
+  YAML::Node node(YAML::NodeType::Map);
+  for (const auto& [name, one] : value) node[name] = write(one);
+  return node;
+}
+
+Json bounded(const Range& range, std::int64_t most) {
+  return {{"type", "integer"}, {"minimum", range.least}, {"maximum", std::min(range.most, most)}};
+}
+
+std::string bounds(const Range& range, std::string least, std::string most) {
+  const bool open = range.most == std::numeric_limits<std::int64_t>::max();
+  if (range.least == 0 && open) return "";
+  return open ? ", at least " + least : ", " + least + " to " + most;
+}
+
+}  // namespace
+
+std::string_view service_name(ServiceType type) { return kServiceNames[static_cast<std::size_t>(type)]; }
+
+Read read(const YAML::Node& node, const Range&, bool& value) {
+  const auto text = scalar(node, "true or false");
+  if (!text) return std::unexpected(text.error());
+  const bool yes = *text == "true" || *text == "yes" || *text == "on";
+  if (!yes && *text != "false" && *text != "no" && *text != "off")
+    return wrong(node, "expected true or false, found \"" + *text + "\"");
+  value = yes;
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range& range, int& value) { return read_number(node, range, value); }
+Read read(const YAML::Node& node, const Range& range, std::uint32_t& value) {
+  return read_number(node, range, value);
+}
+
+Read read(const YAML::Node& node, const Range& range, Bytes& value) {
+  const auto text = scalar(node, "an amount of memory (14GiB)");
+  if (!text) return std::unexpected(text.error());
+  const Result<Bytes> bytes = parse_bytes(*text);
+  if (!bytes) return wrong(node, bytes.error().detail);
+  if (bytes->count < range.least || bytes->count > range.most)
+    return wrong(node, *text + " is out of range" +
+                           bounds(range, to_exact_string({range.least}), to_exact_string({range.most})));
+  value = *bytes;
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range& range, Duration& value) {
+  const auto text = scalar(node, "a duration (30s)");
+  if (!text) return std::unexpected(text.error());
+  const Result<Duration> duration = parse_duration(*text);
+  if (!duration) return wrong(node, duration.error().detail);
+  if (duration->count() < range.least || duration->count() > range.most)
+    return wrong(node, *text + " is out of range" +
+                           bounds(range, to_string(Duration{range.least}), to_string(Duration{range.most})));
+  value = *duration;
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range&, std::string& value) {
+  const auto text = scalar(node, "a text");
+  if (!text) return std::unexpected(text.error());
+  value = *text;
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range&, Path& value) {
+  const auto text = scalar(node, "a path (/health)");
+  if (!text) return std::unexpected(text.error());
+  if (!text->starts_with('/') || text->find_first_of(" \t\r\n") != std::string::npos)
+    return wrong(node, "\"" + *text + "\" is not a path: it starts with / and has no blanks");
+  value.text = *text;
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range&, Kind& value) {
+  const auto i = one_of(node, kKindNames);
+  if (!i) return std::unexpected(i.error());
+  value = kind_from_name(kKindNames[*i]).value();
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range&, ServiceType& value) {
+  const auto i = one_of(node, kServiceNames);
+  if (!i) return std::unexpected(i.error());
+  value = static_cast<ServiceType>(*i);
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range& range, Command& value) {
+  if (node.IsScalar()) {
+    auto words = split_shell_words(node.Scalar());
+    if (!words) return wrong(node, words.error().detail);
+    value.words = std::move(*words);
+  } else if (Read result = read(node, range, value.words); !result) {
+    return result;
+  }
+  if (value.words.empty() || value.words.front().empty()) return wrong(node, "the command is empty");
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range&, RequestConfig& value) {
+  if (!node.IsMap()) return read_request_line(node, value);
+  for (const auto& entry : node) {
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : shape_of(entry.first);
+    Read result{};
+    if (name == "request") {
+      result = read_request_line(entry.second, value);
+    } else if (name == "body") {
+      result = read_body(entry.second, value);
+    } else {
+      result = wrong(entry.first, "unknown key \"" + name + "\" in a request (it has request and body)");
+    }
+    if (!result) return result;
+  }
+  if (value.path.empty()) return wrong(node, "a request needs the key request (\"POST /unload\")");
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value) {
+  if (!node.IsSequence()) return wrong(node, "expected a list, found " + shape_of(node));
+  for (const YAML::Node& item : node) {
+    std::string text;
+    if (Read result = read(item, range, text); !result) return result;
+    value.push_back(std::move(text));
+  }
+  return {};
+}
+
+Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value) {
+  return read_map(node, value, "a mapping of names to texts",
+                  [&](const YAML::Node& one, std::string& text) { return read(one, range, text); });
+}
+
+Read read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value) {
+  if (!node.IsSequence())
+    return read_map(node, value, "a list of names, or a mapping of names to footprints",
+                    [&](const YAML::Node& one, Bytes& bytes) { return read(one, range, bytes); });
+  std::vector<std::string> names;
+  if (Read result = read(node, range, names); !result) return result;
+  for (std::string& name : names) value.emplace(std::move(name), Bytes{});
+  return {};
+}
+
+YAML::Node write(bool value) { return YAML::Node(value); }
+YAML::Node write(int value) { return YAML::Node(value); }
+YAML::Node write(std::uint32_t value) { return YAML::Node(value); }
+YAML::Node write(Bytes value) { return YAML::Node(to_exact_string(value)); }
+YAML::Node write(Duration value) { return YAML::Node(to_string(value)); }
+YAML::Node write(const std::string& value) { return YAML::Node(value); }
+YAML::Node write(const Path& value) { return YAML::Node(value.text); }
+YAML::Node write(Kind value) { return YAML::Node(std::string(to_string(value))); }
+YAML::Node write(ServiceType value) { return YAML::Node(std::string(service_name(value))); }
+YAML::Node write(const Command& value) { return write(value.words); }
+
+YAML::Node write(const RequestConfig& value) {
+  if (value.body.empty()) return YAML::Node(value.method + " " + value.path);
+  YAML::Node node;
+  node["request"] = value.method + " " + value.path;
+  node["body"] = value.body;
+  return node;
+}
+
+YAML::Node write(const std::vector<std::string>& value) {
+  YAML::Node node(YAML::NodeType::Sequence);
+  node.SetStyle(YAML::EmitterStyle::Flow);
+  for (const std::string& item : value) node.push_back(item);
+  return node;
+}
+
+YAML::Node write(const std::map<std::string, std::string>& value) { return written_map(value); }
+YAML::Node write(const std::map<std::string, Bytes>& value) { return written_map(value); }
+
+Type type_of(const Range&, const bool*) { return {"true or false", {{"type", "boolean"}}}; }
+Type type_of(const Range& range, const int*) {
+  return {"number" + bounds(range, std::to_string(range.least), std::to_string(range.most)),
+          bounded(range, std::numeric_limits<int>::max())};
+}
+Type type_of(const Range& range, const std::uint32_t*) {
+  return {"number" + bounds(range, std::to_string(range.least), std::to_string(range.most)),
+          bounded(range, std::numeric_limits<std::uint32_t>::max())};
+}
+Type type_of(const Range& range, const Bytes*) {
+  return {"bytes" + bounds(range, to_exact_string({range.least}), to_exact_string({range.most})),
+          {{"type", Json::array({"string", "integer"})},
+           {"pattern", "^ *[0-9.]+ *([KMGT]i?B?|B)? *$"},
+           {"minimum", 0}}};
+}
+Type type_of(const Range& range, const Duration*) {
+  return {"duration" + bounds(range, to_string(Duration{range.least}), to_string(Duration{range.most})),
+          {{"type", Json::array({"string", "integer"})},
+           {"pattern", "^(0|([0-9.]+(d|h|m|s|ms|us))+)$"},
+           {"maximum", 0}}};
+}
+Type type_of(const Range&, const std::string*) { return {"text", {{"type", "string"}}}; }
+Type type_of(const Range&, const Path*) { return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}}; }
+Type type_of(const Range&, const Kind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
+Type type_of(const Range&, const ServiceType*) { return {joined(kServiceNames), {{"enum", kServiceNames}}}; }
+Type type_of(const Range&, const Command*) {
+  return {"list of texts, or one text cut as a shell would",
+          {{"oneOf",
+            {{{"type", "string"}},
+             {{"type", "array"}, {"items", {{"type", Json::array({"string", "number"})}}}}}}}};
+}
+Type type_of(const Range&, const RequestConfig*) {
+  const Json line{{"type", "string"}, {"pattern", "^((GET|POST|PUT|PATCH|DELETE) )?/[^\\s]*$"}};
+  return {"request: `METHOD /path`, or a mapping of `request` and `body`",
+          {{"oneOf",
+            {line,
+             {{"type", "object"},
+              {"properties", {{"request", line}, {"body", {{"type", "string"}}}}},
+              {"required", Json::array({"request"})},
+              {"additionalProperties", false}}}}}};
+}
+Type type_of(const Range&, const std::vector<std::string>*) {
+  return {"list of texts", {{"type", "array"}, {"items", {{"type", "string"}}}}};
+}
+Type type_of(const Range&, const std::map<std::string, std::string>*) {
+  return {"mapping of names to texts",
+          {{"type", "object"},
+           {"additionalProperties", {{"type", Json::array({"string", "number", "boolean"})}}}}};
+}
+Type type_of(const Range& range, const std::map<std::string, Bytes>*) {
+  const Json names{{"type", "array"}, {"items", {{"type", "string"}}}};
+  const Json footprints{{"type", "object"},
+                        {"additionalProperties", type_of(range, static_cast<const Bytes*>(nullptr)).schema}};
+  return {"list of names, or mapping of names to bytes", {{"oneOf", Json::array({names, footprints})}}};
+}
+
+}  // namespace mgpu::config

@@ -1,0 +1,103 @@
+// The types that a configuration value can have: how each is read from YAML, written back, and described to
+// people and in the JSON schema.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "config/config.h"
+
+namespace mgpu::config {
+
+// Why a value was refused, and where in the text.
+struct Wrong {
+  YAML::Mark mark{};
+  std::string what{};
+};
+using Read = std::expected<void, Wrong>;
+
+// Bounds of a number, or of an amount of memory (bytes) or time (microseconds).
+struct Range {
+  std::int64_t least = 0;
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+};
+
+// Wrappers that tell apart what is one C++ type, but different things to a person who writes YAML.
+struct Command {
+  std::vector<std::string> words{};
+};
+struct Path {
+  std::string text{};  // of a URL: starts with /
+};
+
+Read read(const YAML::Node& node, const Range& range, bool& value);
+Read read(const YAML::Node& node, const Range& range, int& value);
+Read read(const YAML::Node& node, const Range& range, std::uint32_t& value);
+Read read(const YAML::Node& node, const Range& range, Bytes& value);
+Read read(const YAML::Node& node, const Range& range, Duration& value);
+Read read(const YAML::Node& node, const Range& range, std::string& value);
+Read read(const YAML::Node& node, const Range& range, Path& value);
+Read read(const YAML::Node& node, const Range& range, Kind& value);
+Read read(const YAML::Node& node, const Range& range, ServiceType& value);
+Read read(const YAML::Node& node, const Range& range, Command& value);
+Read read(const YAML::Node& node, const Range& range, RequestConfig& value);
+Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
+Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value);
+Read read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value);
+
+YAML::Node write(bool value);
+YAML::Node write(int value);
+YAML::Node write(std::uint32_t value);
+YAML::Node write(Bytes value);
+YAML::Node write(Duration value);
+YAML::Node write(const std::string& value);
+YAML::Node write(const Path& value);
+YAML::Node write(Kind value);
+YAML::Node write(ServiceType value);
+YAML::Node write(const Command& value);
+YAML::Node write(const RequestConfig& value);
+YAML::Node write(const std::vector<std::string>& value);
+YAML::Node write(const std::map<std::string, std::string>& value);
+YAML::Node write(const std::map<std::string, Bytes>& value);
+
+// What the reference page calls the type, and its JSON schema.
+struct Type {
+  std::string name{};
+  nlohmann::ordered_json schema{};
+};
+Type type_of(const Range& range, const bool*);
+Type type_of(const Range& range, const int*);
+Type type_of(const Range& range, const std::uint32_t*);
+Type type_of(const Range& range, const Bytes*);
+Type type_of(const Range& range, const Duration*);
+Type type_of(const Range& range, const std::string*);
+Type type_of(const Range& range, const Path*);
+Type type_of(const Range& range, const Kind*);
+Type type_of(const Range& range, const ServiceType*);
+Type type_of(const Range& range, const Command*);
+Type type_of(const Range& range, const RequestConfig*);
+Type type_of(const Range& range, const std::vector<std::string>*);
+Type type_of(const Range& range, const std::map<std::string, std::string>*);
+Type type_of(const Range& range, const std::map<std::string, Bytes>*);
+
+// An optional value is read and described as what it may hold.
+template <class T>
+Read read(const YAML::Node& node, const Range& range, std::optional<T>& value) {
+  return read(node, range, value.emplace());
+}
+template <class T>
+Type type_of(const Range& range, const std::optional<T>*) {
+  return type_of(range, static_cast<const T*>(nullptr));
+}
+
+std::string_view service_name(ServiceType type);
+
+}  // namespace mgpu::config
