@@ -1,0 +1,242 @@
+#include "gateway/model_finder.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <rapidcheck.h>
+
+namespace mgpu::gateway {
+namespace {
+
+struct Answer {
+  Search search{};
+  std::string name{};
+  std::string reason{};
+  Span where{};
+  friend bool operator==(const Answer&, const Answer&) = default;
+};
+
+Answer answer_of(const ModelFinder& finder, Search search) {
+  return {search, finder.name(), finder.reason(), finder.where()};
+}
+
+Answer look(std::string_view body, bool also_name = false) {
+  ModelFinder finder(also_name);
+  finder.feed(body);
+  return answer_of(finder, finder.end());
+}
+
+Answer look_cut_at(std::string_view body, std::size_t cut) {
+  ModelFinder finder;
+  finder.feed(body.substr(0, cut));
+  finder.feed(body.substr(cut));
+  return answer_of(finder, finder.end());
+}
+
+Answer look_byte_by_byte(std::string_view body) {
+  ModelFinder finder;
+  for (char c : body) finder.feed({&c, 1});
+  return answer_of(finder, finder.end());
+}
+
+std::optional<std::string> found(std::string_view body, bool also_name = false) {
+  Answer answer = look(body, also_name);
+  if (answer.search != Search::found) return std::nullopt;
+  return answer.name;
+}
+
+std::string reason_of(std::string_view body) {
+  Answer answer = look(body);
+  return answer.search == Search::invalid ? answer.reason : "(not invalid)";
+}
+
+std::string text_of(std::string_view body) {
+  Answer answer = look(body);
+  return std::string(body.substr(answer.where.begin, answer.where.end - answer.where.begin));
+}
+
+const std::string kTranscription =
+    "--X-1\r\n"
+    "Content-Disposition: form-data; name=\"file\"; filename=\"a; name=\\\"model\\\".wav\"\r\n"
+    "Content-Type: audio/wav\r\n\r\n"
+    "RIFF\r\n--X-1y\r\n\r\n--X-\r\r\n--X-1 z{\"model\":\"no\"}\r\n"
+    "--X-1\r\n"
+    "Content-Disposition: form-data; name=\"model\"\r\n\r\n"
+    "whisper-1\r\n"
+    "--X-1--\r\n";
+
+TEST(ModelFinder, FindsTheTopLevelModelAnywhereInJson) {
+  EXPECT_EQ(found(R"({"model":"a"})"), "a");
+  EXPECT_EQ(
+      found(R"( {"messages":[{"model":"no"},{"x":{"model":"no"}}],"n":-1.5e+3,"t":true,"model" : "a/b:c"})"),
+      "a/b:c");
+  EXPECT_EQ(found(R"({"text":"\"model\":\"no\"","model":"yes"})"), "yes");
+  EXPECT_EQ(found("\xEF\xBB\xBF{\"model\":\"bom\"}"), "bom");
+}
+
+TEST(ModelFinder, DecodesEscapesInKeyAndValue) {
+  EXPECT_EQ(found(R"({"m\u006fdel":"a\/b\n\u00e9\ud83d\ude00"})"), "a/b\n\u00e9\U0001F600");
+  EXPECT_EQ(found(R"({"model":"\ud83dx\ude00"})"), "\uFFFDx\uFFFD");
+}
+
+TEST(ModelFinder, DoesNotWaitForTheRestOfTheBody) {
+  ModelFinder finder;
+  EXPECT_EQ(finder.feed(R"({"model":"a)"), Search::still_looking);
+  EXPECT_EQ(finder.feed(R"(b","messages":[)"), Search::found);
+  EXPECT_EQ(finder.name(), "ab");
+}
+
+TEST(ModelFinder, SaysWhereTheValueStands) {
+  EXPECT_EQ(text_of(R"({"n":1, "model": "a\u0062", "x":2})"), R"("a\u0062")");
+  EXPECT_EQ(text_of(kTranscription), "whisper-1");
+  EXPECT_EQ(text_of("n=1&model=a%2Fb&x=2"), "a%2Fb");
+}
+
+TEST(ModelFinder, WritesANameInTheBodysForm) {
+  ModelFinder json, multipart, form;
+  json.feed(R"({"model":"a"})");
+  multipart.feed(kTranscription);
+  form.feed("model=a&");
+  EXPECT_EQ(json.written("q\"uote"), R"("q\"uote")");
+  EXPECT_EQ(multipart.written("a/b"), "a/b");
+  EXPECT_EQ(form.written("a/b c"), "a%2Fb%20c");
+}
+
+TEST(ModelFinder, TakesOllamasNameOnlyWhereThereIsNoModel) {
+  EXPECT_EQ(found(R"({"name":"n"})", true), "n");
+  EXPECT_EQ(found(R"({"name":"n","model":"m"})", true), "m");
+  EXPECT_EQ(found(R"({"name":"n"})", false), std::nullopt);
+}
+
+TEST(ModelFinder, SaysAbsentWhenTheBodyIsOverWithoutIt) {
+  EXPECT_EQ(look("").search, Search::absent);
+  EXPECT_EQ(look("{}").search, Search::absent);
+  EXPECT_EQ(look(R"({"x":{"model":"nested"},"y":"model"})").search, Search::absent);
+  EXPECT_EQ(look("--b\r\nContent-Disposition: form-data; name=file\r\n\r\nx\r\n--b--").search,
+            Search::absent);
+  EXPECT_EQ(look("a=b&models=x").search, Search::absent);
+}
+
+TEST(ModelFinder, SaysWhyABodyIsInvalid) {
+  EXPECT_EQ(reason_of("[1]"), "the JSON body is not an object");
+  EXPECT_EQ(reason_of("\"x\""), "the JSON body is not an object");
+  EXPECT_EQ(reason_of(R"({"model":7})"), "\"model\" is not a string");
+  EXPECT_EQ(reason_of(R"({"model":""})"), "\"model\" is empty");
+  EXPECT_EQ(reason_of(R"({"a":1,})"), "the body is not valid JSON: unexpected '}' at byte 7");
+  EXPECT_EQ(reason_of(R"({"a":01})"), "the body is not valid JSON: unexpected '1' at byte 6");
+  EXPECT_EQ(reason_of("{\"a\":\"\n\"}"), "the body is not valid JSON: unexpected byte 0x0a at byte 6");
+  EXPECT_EQ(reason_of(R"({"a":[1,2)"), "the JSON body ends in the middle");
+  EXPECT_EQ(reason_of("hello world"), "the body is neither JSON nor multipart nor a urlencoded form");
+  EXPECT_EQ(reason_of("--b\r\nContent-Disp"), "the multipart body ends before its closing boundary");
+}
+
+TEST(ModelFinder, HoldsNamesUpToTheLimit) {
+  std::string longest(kMaxModelName, 'm');
+  EXPECT_EQ(found(R"({"model":")" + longest + R"("})"), longest);
+  EXPECT_EQ(reason_of(R"({"model":"m)" + longest + R"("})"), "\"model\" is longer than 256 bytes");
+  std::string part = "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n";
+  EXPECT_EQ(found(part + longest + "\r\n--b--"), longest);
+  EXPECT_EQ(look(part + "m" + longest + "\r\n--b--").search, Search::invalid);
+  EXPECT_EQ(look("model=m" + longest).search, Search::invalid);
+}
+
+TEST(ModelFinder, StopsAtDeepNesting) {
+  std::string deep = R"({"a":)" + std::string(100'000, '[');
+  EXPECT_EQ(reason_of(deep), "the JSON body is nested too deeply");
+}
+
+TEST(ModelFinder, FindsThePartNamedModelBehindAFile) { EXPECT_EQ(found(kTranscription), "whisper-1"); }
+
+TEST(ModelFinder, ReadsPartHeadersAsClientsWriteThem) {
+  auto part = [](std::string header) { return found("--b\r\n" + header + "\r\n\r\nw\r\n--b--"); };
+  EXPECT_EQ(part("Content-Disposition: form-data; name=\"model\""), "w");
+  EXPECT_EQ(part("content-disposition:form-data;name=model"), "w");
+  EXPECT_EQ(part("Content-Type: text/plain\r\nCONTENT-DISPOSITION: form-data; filename=x; NAME = \"model\""),
+            "w");
+  EXPECT_EQ(part("Content-Disposition: form-data; filename=\"; name=model\"; name=\"file\""), std::nullopt);
+  EXPECT_EQ(found("--b\nContent-Disposition: form-data; name=model\n\nbare line feeds\n--b--\n"),
+            "bare line feeds");
+}
+
+TEST(ModelFinder, ReadsEmptyPartsAndLinesInTheValue) {
+  EXPECT_EQ(found("--b\r\nContent-Disposition: form-data; name=prompt\r\n\r\n\r\n"
+                  "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n"
+                  "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--c\r\n--b--"),
+            "\r\n--c");
+}
+
+TEST(ModelFinder, FindsTheFieldOfAForm) {
+  EXPECT_EQ(found("n=1&model=a%2Fb+c&x"), "a/b c");
+  EXPECT_EQ(found("model=last"), "last");
+}
+
+TEST(ModelFinder, GivesTheSameAnswerHoweverTheBodyIsCut) {
+  std::vector<std::string> bodies = {
+      kTranscription,
+      R"( {"a":[1,-0.5e-3,null,{"model":[]}],"m\u006fdel":"\ud83d\ude00\"x"} )",
+      "x=1&model=%41",
+      "\xEF\xBB\xBF{\"a\":\"\\q\"}",
+      "-",
+      "--",
+      R"({"a":tru})"};
+  for (const std::string& body : bodies) {
+    Answer whole = look(body);
+    EXPECT_EQ(look_byte_by_byte(body), whole) << body;
+    for (std::size_t cut = 0; cut <= body.size(); ++cut) EXPECT_EQ(look_cut_at(body, cut), whole) << body;
+  }
+}
+
+TEST(ModelFinder, AgreesWithAWholeParserOnRandomJson) {
+  bool held = rc::check("one-byte reader and nlohmann agree on the validity and the name", [] {
+    static const std::vector<std::string> kPieces = {"{",         "}",
+                                                     "[",         "]",
+                                                     ":",         ",",
+                                                     "\"model\"", "\"m\\u006fdel\"",
+                                                     "\"a\"",     "\"\\ud83d\\ude00\"",
+                                                     "1",         "-0.5e1",
+                                                     "01",        "true",
+                                                     "null",      " ",
+                                                     "{\"a\":1,", "\"model\":\"x\"",
+                                                     "}",         "\"model\":",
+                                                     "{\"b\":[",  "]}"};
+    auto pieces = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kPieces));
+    std::string body = "{";
+    for (const std::string& piece : pieces) body += piece;
+    Answer ours = look(body);
+    RC_ASSERT(look_byte_by_byte(body) == ours);
+    auto theirs = nlohmann::json::parse(body, nullptr, false);
+    if (ours.search == Search::absent) RC_ASSERT(theirs.is_discarded() || !theirs.contains("model"));
+    if (theirs.is_discarded()) return;
+    if (!theirs.contains("model")) RC_ASSERT(ours.search == Search::absent);
+    if (ours.search == Search::found) RC_ASSERT(theirs.contains("model"));
+  });
+  EXPECT_TRUE(held);
+}
+
+TEST(ModelFinder, FindsThePartWhateverTheFileContains) {
+  bool held = rc::check("random parts before the wanted one", [] {
+    auto pieces = *rc::gen::container<std::vector<std::string>>(
+        rc::gen::element<std::string>("\r", "\n", "\r\n", "-", "--", "--b", "\r\n--b", "x", "\r\n--bx", " "));
+    std::string file;
+    for (const std::string& piece : pieces) file += piece;
+    file += "x";  // else its end could make a delimiter of its own
+    // What is a true delimiter inside the file ends it; such a file no client sends.
+    for (std::string bad : {"\r\n--b\r\n", "\r\n--b--", "\r\n--b "}) RC_PRE(file.find(bad) == file.npos);
+    RC_PRE(!file.starts_with("--b"));
+    std::string body = "--b\r\nContent-Disposition: form-data; name=file\r\n\r\n" + file +
+                       "\r\n--b\r\nContent-Disposition: form-data; name=model\r\n\r\nm\r\n--b--\r\n";
+    Answer whole = look(body);
+    RC_ASSERT(whole.search == Search::found);
+    RC_ASSERT(whole.name == "m");
+    RC_ASSERT(look_byte_by_byte(body) == whole);
+  });
+  EXPECT_TRUE(held);
+}
+
+}  // namespace
+}  // namespace mgpu::gateway
