@@ -1,0 +1,102 @@
+#include "mgpu/client.h"
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "client/calls.h"
+#include "client/exchange.h"
+#include "client/url.h"
+
+namespace mgpu {
+inline namespace client_v1 {
+namespace {
+
+using client::Exchange;
+using client::Json;
+
+std::string lease_body(const Request& request) {
+  Json body{{"bind", "connection"}, {"pid", getpid()}};
+  if (!request.consumer.empty()) body["consumer"] = request.consumer;
+  if (request.bytes != 0) body["bytes"] = request.bytes;
+  if (!request.device.empty()) body["device"] = request.device;
+  if (request.wait_limit.count() > 0) body["wait_limit"] = std::to_string(request.wait_limit.count()) + "ms";
+  return body.dump();
+}
+
+Failure failure_in(const Json& event) {
+  const Json error = event.value("error", Json::object());
+  if (!error.is_object()) return {"internal", "the daemon ended it without a reason"};
+  return {error.value("code", "internal"), error.value("message", "the daemon gave no reason")};
+}
+
+// A number where there is one; tickets may also come as text.
+std::uint64_t number_in(const Json& event, const char* name) {
+  const auto found = event.find(name);
+  if (found == event.end()) return 0;
+  if (found->is_number_unsigned()) return found->get<std::uint64_t>();
+  return found->is_string() ? std::strtoull(found->get<std::string>().c_str(), nullptr, 10) : 0;
+}
+
+const Failure kEndedWithoutReason{"unavailable", "the daemon closed the connection: it has stopped"};
+
+}  // namespace
+
+struct Lease::State {
+  Exchange stream;
+  std::uint64_t ticket = 0;
+  std::optional<Failure> ended{};
+};
+
+Lease::Lease(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Lease::Lease(Lease&& other) noexcept = default;
+Lease& Lease::operator=(Lease&& other) noexcept = default;
+Lease::~Lease() = default;
+
+std::uint64_t Lease::ticket() const { return state_ ? state_->ticket : 0; }
+int Lease::native_handle() const { return state_ ? state_->stream.descriptor() : -1; }
+void Lease::release() { state_.reset(); }
+
+std::optional<Failure> Lease::ended() {
+  while (state_ && !state_->ended) {
+    bool pending = false;
+    const auto line = state_->stream.next_line_if_there(pending);
+    if (pending) return std::nullopt;
+    if (!line || !*line) {
+      state_->ended = line ? kEndedWithoutReason : line.failure();
+      break;
+    }
+    const Json event = Json::parse(**line, nullptr, false);
+    if (event.is_object() && event.value("event", "") == "ended") state_->ended = failure_in(event);
+  }
+  return state_ ? state_->ended : std::nullopt;
+}
+
+Client::Client(std::string url) : url_(client::url_or_default(url)) {}
+
+Outcome<Lease> Client::acquire(const Request& request, std::stop_token stop) {
+  Outcome<Exchange> stream =
+      Exchange::begin(url_, {.method = "POST", .path = "/v1/leases", .body = lease_body(request)}, stop);
+  if (!stream) return stream.failure();
+  if (stream->status() >= 400) {
+    const Outcome<std::string> body = stream->rest(stop);
+    return body ? client::failure_of(stream->status(), *body) : body.failure();
+  }
+  for (;;) {
+    const auto line = stream->next_line(stop);
+    if (!line) return line.failure();
+    if (!*line) return kEndedWithoutReason;
+    const Json event = Json::parse(**line, nullptr, false);
+    if (!event.is_object()) continue;  // an empty line keeps the connection alive
+    const std::string what = event.value("event", "");
+    if (what == "granted")
+      return Lease(std::make_unique<Lease::State>(std::move(*stream), number_in(event, "ticket")));
+    if (what == "ended") return failure_in(event);
+    if (what == "waiting" && request.on_waiting)
+      request.on_waiting({.ticket = number_in(event, "ticket"),
+                          .place = static_cast<std::uint32_t>(number_in(event, "place")),
+                          .behind = event.value("behind", "")});
+  }
+}
+
+}  // namespace client_v1
+}  // namespace mgpu

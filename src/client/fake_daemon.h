@@ -1,0 +1,104 @@
+// A daemon for tests: each connection is answered by a script in a thread of its own.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace mgpu::client {
+
+class FakeDaemon {
+ public:
+  // One caller's connection, blocking.
+  class Caller {
+   public:
+    explicit Caller(int fd) : fd_(fd) {}
+    // The request as it came: head and body. Empty if the caller went away.
+    std::string request() {
+      std::string text;
+      std::size_t end = std::string::npos;
+      while (end == std::string::npos || text.size() < end + 4 + length(text)) {
+        char bytes[4096];
+        const ssize_t n = recv(fd_, bytes, sizeof bytes, 0);
+        if (n <= 0) return {};
+        text.append(bytes, static_cast<std::size_t>(n));
+        end = text.find("\r\n\r\n");
+      }
+      return text;
+    }
+    void say(const std::string& bytes) { ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+    void say_json(const std::string& status, const std::string& body) {
+      say("HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    }
+    void begin_stream() { say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); }
+    void say_line(const std::string& line) {
+      char size[20];
+      std::snprintf(size, sizeof size, "%zx\r\n", line.size() + 1);
+      say(size + line + "\n\r\n");
+    }
+    // Waits until the caller closes its end.
+    void wait_for_goodbye() {
+      char byte = 0;
+      while (recv(fd_, &byte, 1, 0) > 0) {
+      }
+    }
+
+   private:
+    static std::size_t length(const std::string& text) {
+      const std::size_t at = text.find("Content-Length: ");
+      return at == std::string::npos ? 0 : std::stoul(text.substr(at + 16));
+    }
+    int fd_;
+  };
+
+  using Script = std::function<void(Caller&)>;
+
+  explicit FakeDaemon(Script script)
+      : script_(std::move(script)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bind(listener_, reinterpret_cast<const sockaddr*>(&at), sizeof at);
+    listen(listener_, 16);
+    socklen_t size = sizeof at;
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size);
+    url_ = "http://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+    thread_ = std::thread([this] { accept_all(); });
+  }
+  ~FakeDaemon() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    for (std::thread& thread : callers_) thread.join();
+    close(listener_);
+  }
+  FakeDaemon(const FakeDaemon&) = delete;
+  FakeDaemon& operator=(const FakeDaemon&) = delete;
+
+  const std::string& url() const { return url_; }
+
+ private:
+  void accept_all() {
+    for (int fd = 0; (fd = accept(listener_, nullptr, nullptr)) >= 0;) {
+      callers_.emplace_back([this, fd] {
+        Caller caller(fd);
+        script_(caller);
+        close(fd);
+      });
+    }
+  }
+
+  Script script_;
+  int listener_;
+  std::string url_;
+  std::thread thread_;
+  std::list<std::thread> callers_;  // touched by thread_ only, until that has ended
+};
+
+}  // namespace mgpu::client

@@ -1,0 +1,21 @@
+// Where the daemon is.
+#pragma once
+
+#include <string>
+
+#include "mgpu/client.h"
+
+namespace mgpu::client {
+
+struct Address {
+  std::string host{};
+  std::string port{};
+};
+
+// "http://host:port", "http://host", "http://[::1]:8090/", "host:port". Failure: invalid_request.
+Outcome<Address> parse_url(const std::string& url);
+
+// `given`, or $MGPU_URL, or http://127.0.0.1:8090.
+std::string url_or_default(const std::string& given);
+
+}  // namespace mgpu::client
