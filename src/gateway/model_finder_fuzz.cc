@@ -1,0 +1,24 @@
+// libFuzzer: whatever comes, the answer is the same in one piece and byte by byte, and where() lies inside.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/assert.h"
+#include "gateway/model_finder.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string_view body(reinterpret_cast<const char*>(data), size);
+  mgpu::gateway::ModelFinder whole(true), bytes(true);
+  whole.feed(body);
+  auto answer = whole.end();
+  for (char c : body) bytes.feed({&c, 1});
+  MGPU_ASSERT(bytes.end() == answer, "the cut of the chunks does not matter");
+  MGPU_ASSERT(whole.name() == bytes.name() && whole.reason() == bytes.reason(), "nor for what was found");
+  if (answer == mgpu::gateway::Search::found) {
+    MGPU_ASSERT(!whole.name().empty() && whole.name().size() <= mgpu::gateway::kMaxModelName,
+                "names are bounded");
+    MGPU_ASSERT(whole.where().begin < whole.where().end && whole.where().end <= size,
+                "the value is in the body");
+  }
+  return 0;
+}

@@ -1,0 +1,14 @@
+// libFuzzer: any target has a route or none, and what goes to a service is a path.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/assert.h"
+#include "gateway/route.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string_view target(reinterpret_cast<const char*>(data), size);
+  auto route = mgpu::gateway::route_of("POST", target);
+  if (route) MGPU_ASSERT(route->target.starts_with('/'), "a service is asked for a path");
+  return 0;
+}

@@ -1,0 +1,122 @@
+#include "gateway/wording.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace mgpu::gateway {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A message may quote what the client sent, which need not be UTF-8.
+std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// OpenAI's clients tell by `type` whose fault it was; its own names.
+std::string_view openai_type(Code code) {
+  int status = http_status(code);
+  if (status == 401) return "authentication_error";
+  if (status == 429) return "rate_limit_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+Json error_json(Protocol protocol, const Error& error) {
+  switch (protocol) {
+    case Protocol::openai:
+      return {{"error",
+               {{"message", error.detail},
+                {"type", openai_type(error.code)},
+                {"param", nullptr},
+                {"code", to_string(error.code)}}}};
+    case Protocol::ollama:
+      return {{"error", error.detail}};
+    case Protocol::plain:
+      break;
+  }
+  return {{"error", {{"code", to_string(error.code)}, {"message", error.detail}}}};
+}
+
+bool is_type(std::string_view content_type, std::string_view lower_case) {
+  if (content_type.size() < lower_case.size()) return false;
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(lower_case.begin(), lower_case.end(), content_type.begin(),
+                    [&](char wanted, char said) { return wanted == lower(said); });
+}
+
+Json model_json(const Listed& listed, std::int64_t created) {
+  return {{"id", listed.id}, {"object", "model"}, {"created", created}, {"owned_by", listed.owner}};
+}
+
+Json details_json() {
+  return {{"parent_model", ""},        {"format", ""},         {"family", ""},
+          {"families", Json::array()}, {"parameter_size", ""}, {"quantization_level", ""}};
+}
+
+Json ollama_json(const Listed& listed) {
+  return {{"name", listed.id},
+          {"model", listed.id},
+          {"size", listed.footprint.count},
+          {"digest", ""},
+          {"details", details_json()}};
+}
+
+}  // namespace
+
+std::string error_body(Protocol protocol, const Error& error) { return text(error_json(protocol, error)); }
+
+std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error) {
+  if (is_type(content_type, "text/event-stream"))
+    return "data: " + text(error_json(protocol, error)) + "\n\n";
+  if (is_type(content_type, "application/x-ndjson")) return text(error_json(Protocol::ollama, error)) + "\n";
+  return {};
+}
+
+std::string models_body(const std::vector<Listed>& listed, std::int64_t created) {
+  Json data = Json::array();
+  for (const Listed& one : listed) data.push_back(model_json(one, created));
+  return text({{"object", "list"}, {"data", std::move(data)}});
+}
+
+std::string model_body(const Listed& listed, std::int64_t created) {
+  return text(model_json(listed, created));
+}
+
+std::string tags_body(const std::vector<Listed>& listed, std::string_view modified_at) {
+  Json models = Json::array();
+  for (const Listed& one : listed) {
+    Json json = ollama_json(one);
+    json["modified_at"] = modified_at;
+    models.push_back(std::move(json));
+  }
+  return text({{"models", std::move(models)}});
+}
+
+std::string ps_body(const std::vector<Listed>& listed, std::string_view expires_at) {
+  Json models = Json::array();
+  for (const Listed& one : listed) {
+    if (!one.warm) continue;
+    Json json = ollama_json(one);
+    json["size_vram"] = one.footprint.count;
+    json["expires_at"] = expires_at;
+    models.push_back(std::move(json));
+  }
+  return text({{"models", std::move(models)}});
+}
+
+std::string show_body(const Listed& listed, std::string_view modified_at) {
+  return text({{"modelfile", ""},
+               {"parameters", ""},
+               {"template", ""},
+               {"details", details_json()},
+               {"model_info", {{"general.name", listed.id}}},
+               {"capabilities", Json::array({"completion"})},
+               {"modified_at", modified_at}});
+}
+
+std::string server_timing(Duration queue, Duration load, Duration run) {
+  return fmt::format("queue;dur={:.1f}, load;dur={:.1f}, run;dur={:.1f}", to_ms(queue), to_ms(load),
+                     to_ms(run));
+}
+
+}  // namespace mgpu::gateway

@@ -1,0 +1,47 @@
+// What the gateway itself says, in the protocol of the caller: errors before and inside an answer, and the
+// listings of AI models.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "gateway/route.h"
+
+namespace mgpu::gateway {
+
+// OpenAI {"error":{"message","type","param","code"}}, Ollama {"error":"..."}, ours
+// {"error":{"code","message"}}; `code` is our wire name. The status is http_status(error.code).
+std::string error_body(Protocol protocol, const Error& error);
+
+// An error after the head went out, to be the last thing the client reads, or empty where the answer's
+// Content-Type has no place for one: the connection is broken off then, so that nobody takes it for complete.
+std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error);
+
+// One AI model, or one name of a consumer.
+struct Listed {
+  std::string id{};
+  std::string owner{};  // the consumer
+  Bytes footprint{};
+  bool warm = false;
+};
+
+// GET /v1/models, GET /v1/models/{id}. `created` is a Unix time in seconds.
+std::string models_body(const std::vector<Listed>& listed, std::int64_t created);
+std::string model_body(const Listed& listed, std::int64_t created);
+
+// GET /api/tags, GET /api/ps (`expires_at` RFC 3339), POST /api/show of a service that is not up.
+std::string tags_body(const std::vector<Listed>& listed, std::string_view modified_at);
+std::string ps_body(const std::vector<Listed>& listed, std::string_view expires_at);
+std::string show_body(const Listed& listed, std::string_view modified_at);
+
+// "queue;dur=12.3, load;dur=0.0, run;dur=45.6", in milliseconds.
+std::string server_timing(Duration queue, Duration load, Duration run);
+
+}  // namespace mgpu::gateway

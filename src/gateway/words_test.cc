@@ -1,0 +1,103 @@
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "gateway/route.h"
+#include "gateway/wording.h"
+
+namespace mgpu::gateway {
+namespace {
+
+using nlohmann::json;
+
+TEST(Route, KnowsTheRoutesThatNameAModel) {
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings",
+                           "/v1/rerank", "/rerank", "/v1/audio/transcriptions", "/v1/audio/translations",
+                           "/v1/audio/speech", "/v1/images/generations", "/v1/images/edits"})
+    EXPECT_EQ(route_of("POST", path), (Route{Protocol::openai, Purpose::needs_turn, "", path})) << path;
+  for (const char* path : {"/api/chat", "/api/generate", "/api/embed", "/api/embeddings"})
+    EXPECT_EQ(route_of("POST", path), (Route{Protocol::ollama, Purpose::needs_turn, "", path})) << path;
+}
+
+TEST(Route, AnswersListingsItself) {
+  EXPECT_EQ(route_of("GET", "/v1/models?x=1")->purpose, Purpose::list_models);
+  EXPECT_EQ(route_of("HEAD", "/v1/models")->purpose, Purpose::list_models);
+  EXPECT_EQ(route_of("GET", "/v1/models/chat%2Fgemma/x")->argument, "chat/gemma/x");
+  EXPECT_EQ(route_of("GET", "/api/tags")->purpose, Purpose::ollama_tags);
+  EXPECT_EQ(route_of("GET", "/api/ps")->purpose, Purpose::ollama_ps);
+  EXPECT_EQ(route_of("GET", "/api/version")->purpose, Purpose::ollama_version);
+  EXPECT_EQ(route_of("POST", "/api/show")->purpose, Purpose::ollama_show);
+}
+
+TEST(Route, LeavesTheControlPlaneAlone) {
+  for (const char* path : {"/v1/status", "/v1/leases", "/healthz", "/", "/c", "/v1/images/", "/v1/models/"})
+    EXPECT_EQ(route_of("GET", path), std::nullopt) << path;
+}
+
+TEST(Route, SaysTheRightMethod) {
+  EXPECT_EQ(route_of("GET", "/v1/chat/completions"),
+            (Route{Protocol::openai, Purpose::wrong_method, "POST", "/v1/chat/completions"}));
+}
+
+TEST(Route, ForwardsTheRestOfAConsumersPath) {
+  auto to = [](std::string consumer, std::string target) {
+    return Route{Protocol::plain, Purpose::to_consumer, std::move(consumer), std::move(target)};
+  };
+  EXPECT_EQ(route_of("GET", "/c/comfy/prompt?x=%20a"), to("comfy", "/prompt?x=%20a"));
+  EXPECT_EQ(route_of("PATCH", "/c/my%20tts"), to("my tts", "/"));
+  EXPECT_EQ(route_of("GET", "/c/comfy?q"), to("comfy", "/?q"));
+  EXPECT_EQ(route_of("GET", "/c/comfy//x"), to("comfy", "//x"));
+}
+
+TEST(Route, MatchesFreePaths) {
+  EXPECT_TRUE(matches_path("/ws", "/ws"));
+  EXPECT_FALSE(matches_path("/ws", "/wsx"));
+  EXPECT_TRUE(matches_path("/history/*", "/history/1"));
+  EXPECT_FALSE(matches_path("/history/*", "/history"));
+}
+
+TEST(ErrorBody, SpeaksTheCallersProtocol) {
+  Error error{Code::queue_full, "1000 wait already"};
+  EXPECT_EQ(json::parse(error_body(Protocol::openai, error)), (json{{"error",
+                                                                     {{"message", "1000 wait already"},
+                                                                      {"type", "rate_limit_error"},
+                                                                      {"param", nullptr},
+                                                                      {"code", "queue_full"}}}}));
+  EXPECT_EQ(error_body(Protocol::ollama, error), R"({"error":"1000 wait already"})");
+  EXPECT_EQ(error_body(Protocol::plain, error),
+            R"({"error":{"code":"queue_full","message":"1000 wait already"}})");
+}
+
+TEST(ErrorBody, IsJsonWhateverItQuotes) {
+  EXPECT_TRUE(json::accept(error_body(Protocol::openai, {Code::not_found, "no \"\xFF\n\""})));
+}
+
+TEST(ErrorInStream, ComesWhereTheStreamHasAPlaceForIt) {
+  Error error{Code::service_down, "it died"};
+  EXPECT_EQ(error_in_stream("Text/Event-Stream; charset=utf-8", Protocol::ollama, error),
+            "data: {\"error\":\"it died\"}\n\n");
+  EXPECT_EQ(error_in_stream("application/x-ndjson", Protocol::openai, error), "{\"error\":\"it died\"}\n");
+  EXPECT_EQ(error_in_stream("audio/wav", Protocol::openai, error), "");
+  EXPECT_EQ(error_in_stream("", Protocol::openai, error), "");
+}
+
+TEST(Listings, SayEveryName) {
+  std::vector<Listed> listed = {{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, false}};
+  json models = json::parse(models_body(listed, 5));
+  EXPECT_EQ(models["object"], "list");
+  EXPECT_EQ(models["data"][1],
+            (json{{"id", "gemma"}, {"object", "model"}, {"created", 5}, {"owned_by", "chat"}}));
+  EXPECT_EQ(json::parse(tags_body(listed, "2026-11-24T00:00:00.000Z"))["models"].size(), 2U);
+  json running = json::parse(ps_body(listed, "2026-11-24T00:00:00.000Z"));
+  ASSERT_EQ(running["models"].size(), 1U);
+  EXPECT_EQ(running["models"][0]["size_vram"], kGiB.count);
+}
+
+TEST(ServerTiming, IsInMilliseconds) {
+  EXPECT_EQ(server_timing(Duration{1500}, Duration{0}, Duration{2'000'000}),
+            "queue;dur=1.5, load;dur=0.0, run;dur=2000.0");
+}
+
+}  // namespace
+}  // namespace mgpu::gateway
