@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Checks who includes whom: the arrows of DESIGN, section 5.
+
+ARROWS is the whole rule: a room may include itself, the rooms its arrows point to, and what those may include. Beyond
+that, the pure rooms see nothing but the standard library's values, only src/http sees Beast, and the public headers
+see no room at all.
+
+    tools/check_arrows.py              prints each violation as file:line, exit 1 if there is any
+    tools/check_arrows.py --self-test
+"""
+import os
+import re
+import sys
+import tempfile
+
+ARROWS = {
+    "base": [],
+    "domain": ["base"],
+    "registry": ["domain"],
+    "plan": ["registry"],
+    "sched": ["plan"],
+    "config": ["domain"],
+    "gpu": ["domain"],
+    "simgpu": ["gpu"],
+    "http": ["base"],
+    "store": ["domain"],
+    "metrics": ["domain"],
+    "service": ["http", "config"],
+    "runner": ["gpu", "config"],
+    "engine": ["sched", "gpu", "service", "runner", "store", "metrics", "config"],
+    "gateway": ["engine", "http"],
+    "api": ["engine", "http"],
+    "client": ["http"],
+    "cli": ["client", "config"],
+    "daemon": ["gateway", "api"],
+}
+PURE = {"base", "domain", "registry", "plan", "sched"}
+# Headers that bring a clock, a thread, chance or the outside world into a room.
+IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
+          "iostream", "filesystem", "unistd.h"}
+# One header may be included against the arrows: the door by which `mgpu serve` enters the daemon.
+DOORS = {("cli", "daemon")}
+TEST_LIBRARIES = ("gtest/", "gmock/", "rapidcheck")
+INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def reach(room):
+    """The rooms that `room` may include, itself among them."""
+    reached, ahead = set(), [room]
+    while ahead:
+        next_room = ahead.pop()
+        if next_room not in reached:
+            reached.add(next_room)
+            ahead += ARROWS[next_room]
+    return reached
+
+
+def wrong_with(room, is_test, quoted, header):
+    """Why a file of `room` may not include `header`, or None."""
+    first = header.split("/")[0]
+    if quoted and first in ARROWS:
+        if room is None:
+            return f"a public header includes the room {first}"
+        # A test may look at the simulated GPU to see what really happened.
+        allowed = reach(room) | ({"simgpu"} if is_test else set())
+        if first not in allowed and (room, first) not in DOORS:
+            return f"{room} must not include {first}"
+    if header.startswith("boost/beast") and room != "http":
+        return "only http includes Beast"
+    if room in PURE and not quoted:
+        if header in IMPURE:
+            return f"{room} is pure: no clock, no thread, no chance, no I/O"
+        if "/" in header and not (is_test and header.startswith(TEST_LIBRARIES)):
+            return f"{room} is pure: no third party"
+    return None
+
+
+def sources(root):
+    for yard in ("src", "include"):
+        for folder, _, names in os.walk(os.path.join(root, yard)):
+            for name in sorted(names):
+                if name.endswith((".h", ".cc", ".c")):
+                    yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def violations(root):
+    for path in sorted(sources(root)):
+        parts = path.split(os.sep)
+        room = parts[1] if parts[0] == "src" else None
+        if room is not None and room not in ARROWS:
+            yield f"{path}:1: the room {room} is not in the table of arrows"
+            continue
+        is_test = re.search(r"_test\.cc?$", path) is not None
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                found = INCLUDE.match(line)
+                if found and (why := wrong_with(room, is_test, found[1] == '"', found[2])):
+                    yield f"{path}:{number}: {why} ({found[2]})"
+
+
+def self_test():
+    """A small house with one of each mistake, and beside each what is right."""
+    house = {
+        "src/base/word.h": ("#include <string>\n#include <mutex>\n", ["src/base/word.h:2: base is pure: no clock"]),
+        "src/domain/value.h": ('#include "base/word.h"\n#include <fmt/core.h>\n', ["src/domain/value.h:2: domain is pure: no third"]),
+        "src/domain/value_test.cc": ("#include <gtest/gtest.h>\n", []),
+        "src/plan/plan.cc": ('#include "sched/step.h"\n', ["src/plan/plan.cc:1: plan must not include sched"]),
+        "src/sched/step.cc": ('#include "base/word.h"\n#include "plan/plan.h"\n', []),
+        "src/api/status.cc": ("\n#include <boost/beast/http.hpp>\n", ["src/api/status.cc:2: only http includes Beast"]),
+        "src/http/server.cc": ("#include <boost/beast/http.hpp>\n", []),
+        "src/gateway/forward.cc": ('#include "daemon/serve.h"\n', ["src/gateway/forward.cc:1: gateway must not include daemon"]),
+        "src/cli/serve.cc": ('#include "daemon/serve.h"\n', []),
+        "src/cli/status.cc": ('#include "engine/engine.h"\n', ["src/cli/status.cc:1: cli must not include engine"]),
+        "src/attic/old.h": ("", ["src/attic/old.h:1: the room attic is not in"]),
+        "include/mgpu/client.h": ('#include "base/word.h"\n', ["include/mgpu/client.h:1: a public header includes"]),
+    }
+    with tempfile.TemporaryDirectory() as root:
+        for path, (text, _) in house.items():
+            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+            with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                file.write(text)
+        found = list(violations(root))
+    expected = [start for path in sorted(house) for start in house[path][1]]
+    if len(found) != len(expected) or not all(map(str.startswith, found, expected)):
+        print("arrows: the self-test expected", *expected, "and found", *found, sep="\n  ")
+        return 1
+    print("arrows: the self-test passed")
+    return 0
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    found = list(violations(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    print(*found, sep="\n", end="\n" if found else "")
+    print(f"arrows: {len(found)} against the rules" if found else "arrows: all as DESIGN says")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

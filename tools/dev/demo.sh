@@ -1,0 +1,7 @@
+# demo.sh [options of examples/demo/demo.py]: standard output belongs to the demo alone, so that --json is only JSON.
+set -euo pipefail
+{
+  bash tools/dev/build.sh --preset release mgpu mgpu_simgpu mgpu_simgpu_command
+  bash tools/dev/venv.sh demo
+} >&2
+exec .cache/venv/bin/python examples/demo/demo.py --build build/release "$@"

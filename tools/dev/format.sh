@@ -1,0 +1,3 @@
+# format.sh: lays out every source file.
+set -euo pipefail
+bash tools/dev/sources.sh | xargs clang-format-19 -i

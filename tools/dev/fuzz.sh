@@ -1,0 +1,16 @@
+# fuzz.sh [name...]: builds and runs build/asan/bin/mgpu-fuzz-NAME, each for FUZZ_SECONDS. What a fuzzer learnt is kept in
+# .cache/fuzz, so the next run goes on from there.
+set -euo pipefail
+bash tools/dev/build.sh --preset asan
+if [ $# = 0 ]; then
+  mapfile -t found < <(compgen -G 'build/asan/bin/mgpu-fuzz-*' || true)
+  set -- "${found[@]##*/mgpu-fuzz-}"
+fi
+[ $# -gt 0 ] || { echo "fuzz: there is no fuzzer yet (build/asan/bin/mgpu-fuzz-*)" >&2; exit 1; }
+for name in "$@"; do
+  program=build/asan/bin/mgpu-fuzz-$name
+  [ -x "$program" ] || { echo "fuzz: there is no fuzzer \"$name\" ($program)" >&2; exit 2; }
+  printf '\n== fuzz %s\n' "$name"
+  mkdir -p ".cache/fuzz/$name"
+  "$program" -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 ".cache/fuzz/$name"
+done

@@ -1,0 +1,35 @@
+# lint.sh [--all | file...]: layout, include arrows, clang-tidy. clang-tidy takes seconds a file, so without --all it
+# reads only what differs from the main branch.
+set -euo pipefail
+build=build/release
+failed=0
+
+sources() { bash tools/dev/sources.sh; }
+
+changed() {
+  local base
+  base=$(git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
+  { git diff --name-only "$base"; git ls-files --others --exclude-standard; } | sort -u
+}
+
+echo "== layout"
+sources | xargs clang-format-19 --dry-run -Werror || failed=1
+
+echo "== arrows"
+python3 tools/check_arrows.py --self-test || failed=1
+python3 tools/check_arrows.py || failed=1
+
+echo "== clang-tidy"
+case ${1:-} in
+  --all) wanted=$(sources) ;;
+  '') wanted=$(changed) ;;
+  *) wanted=$(printf '%s\n' "$@") ;;
+esac
+[ -e $build/compile_commands.json ] || cmake --preset release >/dev/null
+files=$(grep -E '\.cc$' <<<"$wanted" | grep -F -f - <(python3 tools/dev/compiled.py $build) || true)
+if [ -n "$files" ]; then
+  xargs -P "$(nproc)" -n 1 clang-tidy-19 -p $build --quiet --warnings-as-errors='*' <<<"$files" 2>/dev/null || failed=1
+fi
+
+[ $failed = 0 ] && echo "lint: clean"
+exit $failed

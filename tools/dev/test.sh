@@ -1,0 +1,39 @@
+# test.sh [--preset P]: builds, then runs every kind of test, also after one of them failed, and says at the end how
+# each went. Exit code 0 only if all of them passed.
+#
+# The default is the release build: assertions are on in every build of ours, and the simulator's seeds and the
+# demo want its speed.
+set -euo pipefail
+preset=release
+if [ "${1:-}" = --preset ]; then preset=${2:?--preset wants a name}; fi
+build=$PWD/build/$preset
+logs=$build/test-logs
+
+bash tools/dev/build.sh --preset "$preset"
+bash tools/dev/venv.sh test
+mkdir -p "$logs"
+
+failed=0
+summary=()
+
+# check NAME PATTERN COMMAND...: runs it; its last line that matches PATTERN goes into the summary.
+check() {
+  local name=$1 pattern=$2 verdict=passed
+  shift 2
+  printf '\n== %s\n' "$name"
+  if ! "$@" </dev/null 2>&1 | tee "$logs/$name.log"; then
+    verdict=FAILED
+    failed=1
+  fi
+  summary+=("$(printf '%-12s %-7s %s' "$name" "$verdict" "$(grep -E "$pattern" "$logs/$name.log" | tail -1)")")
+}
+
+check arrows     '^arrows:'                 python3 tools/check_arrows.py
+check ctest      'tests passed|No tests'    ctest --test-dir "$build" --output-on-failure -j2 --no-tests=error
+check simulator  '.'                        "$build/bin/mgpu-sim" --seeds "${MGPU_SEEDS:-10000}"
+check end-to-end 'passed|failed|error|no tests' \
+  env MGPU_BUILD="$build" .cache/venv/bin/python -m pytest tests/e2e -q --color=no -p no:cacheprovider
+
+printf '\n== summary (%s)\n' "$preset"
+printf '%s\n' "${summary[@]}"
+exit $failed
