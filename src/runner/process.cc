@@ -1,0 +1,239 @@
+// Who reaps what: the leader is waited for by its pid, everybody else of its group by waitpid(-group). With
+// become_subreaper() orphans of the group are our children too, so kill(-group, 0) failing proves that the
+// whole group is gone. No call here ever takes a child of other code.
+#include "runner/process.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/signals.h"
+#include "runner/log_ring.h"
+#include "runner/port.h"
+#include "runner/spawn.h"
+
+namespace mgpu::runner {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kKillLimit{5'000'000};  // SIGKILL works at once, unless a driver call hangs in the kernel
+constexpr std::size_t kExitLogLines = 20;
+constexpr std::size_t kMaxDrain = 1 << 20;  // of output still in the pipe at exit
+
+}  // namespace
+
+struct Process::State : std::enable_shared_from_this<Process::State> {
+  State(asio::any_io_executor executor, const Spawned& spawned, Options given)
+      : output(executor, spawned.output),
+        pidfd(executor, spawned.pidfd),
+        group(spawned.pid),
+        log(given.log_lines),
+        options(std::move(given)) {}
+  ~State() {
+    if (log_file >= 0) close(log_file);
+  }
+
+  void read_on();
+  void keep(std::size_t bytes);
+  void watch();
+  void leader_exited();
+  void signal_group(int number);
+  bool group_gone();
+
+  asio::posix::stream_descriptor output;
+  asio::posix::stream_descriptor pidfd;
+  pid_t group;
+  LogRing log;
+  Options options;
+  int log_file = -1;
+  int stop_signal = SIGTERM;
+  std::optional<std::uint16_t> port{};
+  std::optional<ExitStatus> exit{};
+  bool stopping = false;  // somebody ends the group with care; its leader's exit is no crash
+  bool gone = false;      // never signal again: the number may be somebody else's
+  std::array<char, 8192> buffer{};
+};
+
+namespace {
+
+template <class State>
+asio::awaitable<bool> wait_until_gone(std::shared_ptr<State> state, Duration limit) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor);
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (auto pause = std::chrono::milliseconds(1); !state->group_gone();
+       pause = std::min(pause * 2, std::chrono::milliseconds(20))) {
+    if (std::chrono::steady_clock::now() >= deadline) co_return false;
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  co_return true;
+}
+
+template <class State>
+asio::awaitable<Result<void>> kill_group(std::shared_ptr<State> state) {
+  state->stopping = true;
+  state->signal_group(SIGKILL);
+  const bool gone = co_await wait_until_gone(state, kKillLimit);
+  if (!gone) {
+    co_return fail(
+        Code::eviction_failed,
+        fmt::format("process group {} lives on {} after SIGKILL: it hangs in the kernel, see dmesg",
+                    state->group, mgpu::to_string(kKillLimit)));
+  }
+  co_return Result<void>{};
+}
+
+Result<int> open_log(const std::string& path) {
+  if (path.empty()) return -1;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return fail(Code::load_failed,
+                fmt::format("the log file \"{}\" can't be written: {}", path, std::strerror(errno)));
+  return fd;
+}
+
+ExitStatus status_of(int raw) {
+  if (WIFSIGNALED(raw)) return {.signal = WTERMSIG(raw)};
+  return {.code = WEXITSTATUS(raw)};
+}
+
+}  // namespace
+
+void Process::State::keep(std::size_t bytes) {
+  log.append({buffer.data(), bytes});
+  // A full disk must not end the application: what can't be written is lost, the ring still has the end.
+  if (log_file >= 0) [[maybe_unused]]
+    auto n = write(log_file, buffer.data(), bytes);
+}
+
+void Process::State::read_on() {
+  output.async_read_some(asio::buffer(buffer), [self = shared_from_this()](auto error, std::size_t bytes) {
+    self->keep(bytes);
+    if (!error) self->read_on();
+  });
+}
+
+void Process::State::watch() {
+  pidfd.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
+    if (!error) self->leader_exited();
+  });
+}
+
+void Process::State::leader_exited() {
+  if (exit) return;
+  int raw = 0;
+  if (waitpid(group, &raw, WNOHANG) != group) return;
+  // Its last words may still be in the pipe; they are the reason that people look for.
+  for (std::size_t drained = 0; drained < kMaxDrain;) {
+    const auto bytes = ::read(output.native_handle(), buffer.data(), buffer.size());
+    if (bytes <= 0) break;
+    keep(static_cast<std::size_t>(bytes));
+    drained += static_cast<std::size_t>(bytes);
+  }
+  exit = status_of(raw);
+  exit->log = log.tail(kExitLogLines);
+  if (!stopping && !group_gone()) {
+    // It crashed; workers that live on would hold device memory that nobody can ask back.
+    asio::co_spawn(pidfd.get_executor(), kill_group(shared_from_this()), asio::detached);
+  }
+  if (auto tell = std::exchange(options.on_exit, {})) {
+    asio::post(pidfd.get_executor(), [tell = std::move(tell), status = *exit] { tell(status); });
+  }
+}
+
+void Process::State::signal_group(int number) {
+  if (!group_gone()) ::kill(-group, number);
+}
+
+bool Process::State::group_gone() {
+  if (gone) return true;
+  leader_exited();
+  if (!exit) return false;
+  while (waitpid(-group, nullptr, WNOHANG) > 0) {
+  }
+  gone = ::kill(-group, 0) != 0 && errno == ESRCH;
+  return gone;
+}
+
+std::string to_string(const ExitStatus& status) {
+  if (status.signal)
+    return fmt::format("was ended by signal {} ({})", *status.signal, strsignal(*status.signal));
+  return fmt::format("exited with code {}", status.code.value_or(0));
+}
+
+void become_subreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
+                                                const config::ProcessConfig& config, Options options) {
+  auto ready = config;
+  std::optional<std::uint16_t> port;
+  if (options.needs_port || wants_port(config)) {
+    const auto free = free_port();
+    if (!free) return std::unexpected(free.error());
+    port = *free;
+    ready = with_port(std::move(ready), *port);
+  }
+  const auto log_file = open_log(config.log_file);
+  if (!log_file) return std::unexpected(log_file.error());
+  const auto spawned = spawn(ready);
+  if (!spawned) {
+    if (*log_file >= 0) close(*log_file);
+    return std::unexpected(spawned.error());
+  }
+  auto state = std::make_shared<State>(executor, *spawned, std::move(options));
+  state->log_file = *log_file;
+  state->port = port;
+  state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
+  state->read_on();
+  state->watch();
+  return std::unique_ptr<Process>(new Process(std::move(state)));
+}
+
+Process::Process(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Process::~Process() {
+  state_->options.on_exit = {};
+  state_->signal_group(SIGKILL);
+}
+
+int Process::pid() const { return state_->group; }
+std::optional<std::uint16_t> Process::port() const { return state_->port; }
+bool Process::running() const { return !state_->exit; }
+const std::optional<ExitStatus>& Process::exit() const { return state_->exit; }
+std::vector<std::string> Process::log_tail(std::size_t count) const { return state_->log.tail(count); }
+
+asio::awaitable<Result<void>> Process::stop(Duration limit) {
+  auto state = state_;
+  state->stopping = true;
+  state->signal_group(state->stop_signal);
+  const bool gone = co_await wait_until_gone(state, limit);
+  if (gone) co_return Result<void>{};
+  co_return co_await kill_group(state);
+}
+
+asio::awaitable<Result<void>> Process::kill() {
+  auto state = state_;
+  co_return co_await kill_group(state);
+}
+
+}  // namespace mgpu::runner

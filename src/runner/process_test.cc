@@ -1,0 +1,175 @@
+#include "runner/process.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "runner/log_ring.h"
+#include "runner/port.h"
+
+namespace mgpu::runner {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::seconds;
+
+class ProcessTest : public testing::Test {
+ protected:
+  ProcessTest() { become_subreaper(); }
+
+  Result<std::unique_ptr<Process>> start(config::ProcessConfig config) {
+    Process::Options options{.log_lines = 5};
+    options.on_exit = [this](const ExitStatus& status) { exited_ = status; };
+    return Process::start(io_.get_executor(), config, options);
+  }
+  Result<std::unique_ptr<Process>> shell(const std::string& script) {
+    return start({.command = {"/bin/sh", "-c", script}});
+  }
+
+  // Runs the loop until the condition holds; false after ten seconds.
+  bool eventually(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      io_.restart();
+      io_.run_one_for(std::chrono::milliseconds(5));
+    }
+    return true;
+  }
+  bool says(Process& process, const std::string& line) {
+    return eventually([&] {
+      const auto tail = process.log_tail(5);
+      return !tail.empty() && tail.back() == line;
+    });
+  }
+  Result<void> finish(asio::awaitable<Result<void>> work) {
+    std::optional<Result<void>> result;
+    asio::co_spawn(io_, std::move(work), [&](std::exception_ptr, Result<void> r) { result = r; });
+    EXPECT_TRUE(eventually([&] { return result.has_value(); }));
+    return result.value_or(fail(Code::internal, "still waiting"));
+  }
+
+  asio::io_context io_;
+  std::optional<ExitStatus> exited_;
+};
+
+bool lives(int pid) { return ::kill(pid, 0) == 0; }
+
+TEST_F(ProcessTest, TellsACrashWithItsCodeAndItsLastWords) {
+  auto process = shell("echo loading; echo 'CUDA out of memory' >&2; exit 3");
+  ASSERT_TRUE(process);
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(exited_->code, 3);
+  EXPECT_EQ(exited_->log, (std::vector<std::string>{"loading", "CUDA out of memory"}));
+  EXPECT_EQ(to_string(*exited_), "exited with code 3");
+  EXPECT_FALSE((*process)->running());
+}
+
+TEST_F(ProcessTest, StopLetsAnApplicationEndByItself) {
+  auto process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(process && says(**process, "ready"));
+  EXPECT_TRUE(finish((*process)->stop(seconds(10))));
+  EXPECT_EQ((*process)->exit()->code, 0);
+  EXPECT_EQ((*process)->exit()->log.back(), "bye");
+}
+
+TEST_F(ProcessTest, StopKillsWhatIgnoresItsSignal) {
+  auto process = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(process && says(**process, "ready"));
+  EXPECT_TRUE(finish((*process)->stop(std::chrono::milliseconds(50))));
+  EXPECT_EQ((*process)->exit()->signal, SIGKILL);
+}
+
+TEST_F(ProcessTest, KillTakesGrandchildrenAlong) {
+  auto process = shell("(trap '' TERM; sleep 1000) & echo $!; wait");
+  ASSERT_TRUE(process && eventually([&] { return !(*process)->log_tail(1).empty(); }));
+  const int grandchild = std::stoi((*process)->log_tail(1).back());
+  ASSERT_TRUE(lives(grandchild));
+  EXPECT_TRUE(finish((*process)->kill()));
+  EXPECT_FALSE(lives(grandchild));
+  EXPECT_FALSE(lives((*process)->pid()));
+}
+
+TEST_F(ProcessTest, AnOrphanOfACrashDoesNotLiveOn) {
+  auto process = shell("sleep 1000 & echo $!; exit 1");
+  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
+  const int orphan = std::stoi(exited_->log.back());
+  EXPECT_TRUE(eventually([&] { return !lives(orphan); }));
+}
+
+TEST_F(ProcessTest, DestroyingItKillsIt) {
+  auto process = shell("echo ready; sleep 1000");
+  ASSERT_TRUE(process && says(**process, "ready"));
+  const int pid = (*process)->pid();
+  process->reset();
+  EXPECT_TRUE(eventually([&] { return !lives(pid); }));
+  EXPECT_FALSE(exited_);
+}
+
+TEST_F(ProcessTest, SaysWhyItCannotStart) {
+  const auto missing = start({.command = {"no-such-command-mgpu"}});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::load_failed);
+  EXPECT_EQ(missing.error().detail, "command not found: \"no-such-command-mgpu\"");
+  const auto folder = start({.command = {"/bin/true"}, .cwd = "/no/such/folder"});
+  ASSERT_FALSE(folder);
+  EXPECT_NE(folder.error().detail.find("/no/such/folder"), std::string::npos);
+  const auto forbidden = start({.command = {"/etc/passwd"}});
+  ASSERT_FALSE(forbidden);
+  EXPECT_NE(forbidden.error().detail.find("Permission denied"), std::string::npos);
+}
+
+TEST_F(ProcessTest, GivesEnvCwdAndAChosenPort) {
+  auto process = start({.command = {"/bin/sh", "-c", "echo $WORD $PWD $PORT $1", "x", "--port=0"},
+                        .env = {{"WORD", "hello"}},
+                        .cwd = "/"});
+  ASSERT_TRUE(process);
+  const auto port = (*process)->port();
+  ASSERT_TRUE(port);
+  const auto number = std::to_string(*port);
+  EXPECT_TRUE(says(**process, "hello / " + number + " --port=" + number));
+}
+
+TEST_F(ProcessTest, WritesTheLogFileToo) {
+  char folder[] = "/tmp/mgpu-runner-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const auto path = std::string(folder) + "/log";
+  auto process = start({.command = {"/bin/echo", "kept"}, .log_file = path});
+  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
+  std::string line;
+  std::getline(std::ifstream(path) >> std::ws, line);
+  EXPECT_EQ(line, "kept");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(LogRing, KeepsOnlyTheNewestLinesAndCutsLongOnes) {
+  LogRing ring(2);
+  ring.append("one\ntw");
+  ring.append("o\nthree\n" + std::string(LogRing::kMaxLine * 2, 'x'));
+  EXPECT_EQ(ring.tail(10), (std::vector<std::string>{"two", "three", std::string(LogRing::kMaxLine, 'x')}));
+  EXPECT_EQ(ring.tail(1).size(), 1u);
+}
+
+TEST(Port, IsFilledInWhereTheCommandLeavesItOpen) {
+  const auto command = [](std::vector<std::string> words) {
+    return with_port({.command = std::move(words)}, 77).command;
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(command({"a", "--port", "0"}), (Words{"a", "--port", "77"}));
+  EXPECT_EQ(command({"a", "-p", "0", "-n", "0"}), (Words{"a", "-p", "77", "-n", "0"}));
+  EXPECT_EQ(command({"a", "127.0.0.1:0", "http://h:${PORT}/"}), (Words{"a", "127.0.0.1:77", "http://h:77/"}));
+  EXPECT_FALSE(wants_port({.command = {"a", "--port", "80", "0"}}));
+}
+
+}  // namespace
+}  // namespace mgpu::runner

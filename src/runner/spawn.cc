@@ -1,0 +1,154 @@
+#include "runner/spawn.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace mgpu::runner {
+
+namespace {
+
+// What the child says through the error pipe when it can't become the command.
+struct Trouble {
+  enum class Where : int { cwd, exec, other } where = Where::other;
+  int error = 0;
+};
+
+// The file that PATH gives for the command, as execvp would find it; the command itself when none is found.
+std::string find_command(const std::string& command, const std::string& path) {
+  if (command.find('/') != command.npos) return command;
+  for (std::size_t from = 0; from <= path.size();) {
+    const auto to = std::min(path.find(':', from), path.size());
+    const auto folder = path.substr(from, to - from);
+    auto file = folder.empty() ? command : folder + "/" + command;
+    if (access(file.c_str(), X_OK) == 0) return file;
+    from = to + 1;
+  }
+  return command;
+}
+
+std::vector<std::string> environment(const config::ProcessConfig& config) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!config.env.contains(text.substr(0, text.find('=')))) all.push_back(text);
+  }
+  for (const auto& [name, value] : config.env) all.push_back(name + "=" + value);
+  return all;
+}
+
+std::string search_path(const config::ProcessConfig& config) {
+  if (auto own = config.env.find("PATH"); own != config.env.end()) return own->second;
+  const char* ours = std::getenv("PATH");
+  return ours != nullptr ? ours : "/usr/local/bin:/usr/bin:/bin";
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (auto& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+[[noreturn]] void give_up(int pipe, Trouble::Where where) {
+  const Trouble trouble{where, errno};
+  [[maybe_unused]] auto n = write(pipe, &trouble, sizeof trouble);
+  _exit(127);
+}
+
+// In the child. Only async-signal-safe calls.
+[[noreturn]] void become(const char* file, char* const* argv, char* const* env, const char* cwd, int output,
+                         int errors, pid_t parent) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);  // the daemon died before prctl could tell us
+  const int nothing = open("/dev/null", O_RDONLY);
+  if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) {
+    give_up(errors, Trouble::Where::other);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
+  // The daemon's sockets must not live on in its children: a port would stay taken after a crash.
+  syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (*cwd != '\0' && chdir(cwd) != 0) give_up(errors, Trouble::Where::cwd);
+  execve(file, argv, env);
+  give_up(errors, Trouble::Where::exec);
+}
+
+Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
+  const std::string why = std::strerror(trouble.error);
+  if (trouble.where == Trouble::Where::cwd) {
+    return {Code::load_failed,
+            fmt::format("the working directory \"{}\" can't be entered: {}", config.cwd, why)};
+  }
+  if (trouble.where == Trouble::Where::exec && trouble.error == ENOENT) {
+    return {Code::load_failed, fmt::format("command not found: \"{}\"", config.command.front())};
+  }
+  return {Code::load_failed, fmt::format("\"{}\" can't be started: {}", config.command.front(), why)};
+}
+
+}  // namespace
+
+Result<Spawned> spawn(const config::ProcessConfig& config) {
+  if (config.command.empty()) return fail(Code::load_failed, "the process has no command");
+  auto arguments = config.command;
+  auto variables = environment(config);
+  const auto argv = pointers(arguments);
+  const auto env = pointers(variables);
+  const auto file = find_command(config.command.front(), search_path(config));
+
+  int output[2] = {-1, -1};
+  int errors[2] = {-1, -1};
+  if (pipe2(output, O_CLOEXEC) != 0)
+    return fail(Code::load_failed, "no pipe for the process: too many open files");
+  if (pipe2(errors, O_CLOEXEC) != 0) {
+    close(output[0]), close(output[1]);
+    return fail(Code::load_failed, "no pipe for the process: too many open files");
+  }
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    become(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), output[1], errors[1], parent);
+  }
+  const int fork_error = errno;
+  close(output[1]);
+  close(errors[1]);
+  Trouble trouble{Trouble::Where::other, fork_error};
+  ssize_t said = pid < 0 ? static_cast<ssize_t>(sizeof trouble) : 0;
+  if (pid > 0) {
+    setpgid(pid, pid);  // also here: whoever comes first
+    do said = read(errors[0], &trouble, sizeof trouble);
+    while (said < 0 && errno == EINTR);
+  }
+  close(errors[0]);
+  const int pidfd = said == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
+  if (said == 0 && pidfd < 0) {
+    trouble = {Trouble::Where::other, errno};
+    ::kill(-pid, SIGKILL);
+  }
+  if (pidfd < 0) {
+    if (pid > 0) waitpid(pid, nullptr, 0);
+    close(output[0]);
+    return std::unexpected(explain(trouble, config));
+  }
+  fcntl(output[0], F_SETFL, O_NONBLOCK);
+  return Spawned{pid, pidfd, output[0]};
+}
+
+}  // namespace mgpu::runner

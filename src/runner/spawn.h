@@ -1,0 +1,19 @@
+// fork and exec, with everything that can fail told to the parent.
+#pragma once
+
+#include "base/result.h"
+#include "config/config.h"
+
+namespace mgpu::runner {
+
+struct Spawned {
+  int pid = -1;
+  int pidfd = -1;   // readable once it exited; the caller closes it
+  int output = -1;  // its stdout and stderr, non-blocking; the caller closes it
+};
+
+// Safe beside other threads: between fork and exec the child calls only what is async-signal-safe.
+// Error: load_failed.
+Result<Spawned> spawn(const config::ProcessConfig& config);
+
+}  // namespace mgpu::runner
