@@ -1,0 +1,59 @@
+// The part of a request's body that came in before it was known who it is for: in memory up to a limit, the
+// rest in a file without a name, which is gone when this is gone. Filled first, then taken out in order, with
+// at most one span replaced on the way (an alias by the AI model's own name).
+//
+// The file is written and read on the caller's thread: it is the page cache that takes it, and only bodies
+// larger than the limit whose AI model stands behind it (an upload before its "model" part) ever get there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "gateway/scanner.h"
+
+namespace mgpu::gateway {
+
+class EarlyBody {
+ public:
+  // `folder`: where the file is made, if any. Empty: TMPDIR, or else /tmp.
+  explicit EarlyBody(Bytes in_memory, std::string folder = {});
+  EarlyBody(EarlyBody&& other) noexcept;
+  EarlyBody& operator=(EarlyBody&&) = delete;
+  ~EarlyBody();
+
+  // Error: internal, the file can't be made or written (the disk is full).
+  Result<void> append(std::string_view bytes);
+
+  // REQUIRES: `where` lies in what was appended, nothing was taken yet, and this is called at most once.
+  void replace(Span where, std::string text);
+
+  // What take() gives in all, and what it would have given without replace().
+  std::uint64_t size() const { return size_ - (edited_.end - edited_.begin) + text_.size(); }
+  std::uint64_t original_size() const { return size_; }
+
+  // Starts again from the first byte: a request is sent once more.
+  void rewind() { taken_ = 0, text_taken_ = 0; }
+
+  // The next bytes, at most `at_most` (more than 0) of them; empty at the end. Error: internal.
+  Result<std::string> take(std::size_t at_most);
+
+ private:
+  Result<void> spill(std::string_view bytes);
+  Result<std::string> read(std::uint64_t from, std::size_t count) const;
+
+  std::size_t in_memory_;
+  std::string folder_;
+  std::string memory_;
+  int file_ = -1;  // holds what is behind memory_
+  std::uint64_t size_ = 0;
+  Span edited_;
+  std::string text_;         // stands in place of edited_
+  std::uint64_t taken_ = 0;  // of the original bytes
+  std::size_t text_taken_ = 0;
+};
+
+}  // namespace mgpu::gateway

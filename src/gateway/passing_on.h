@@ -1,0 +1,29 @@
+// What changes in a request and an answer on their way through: only what RFC 9110 (7.6) asks of a proxy, and
+// the AI model's name where the service would not know the one that the client used.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mgpu::gateway {
+
+// Whether a header belongs to one connection only and stays behind. `connection`: the value of the message's
+// Connection header, whose words name further ones. Content-Length and Transfer-Encoding are the http room's.
+bool is_hop_by_hop(std::string_view name, std::string_view connection);
+
+// The X-Forwarded-For to send: what the client sent, if anything, and its address.
+std::string forwarded_for(std::string_view sent, std::string_view client_address);
+
+// The name to write into the body in place of `asked`, or none where the body stays as it is. `resident` is
+// the AI model of the resident it was resolved to ("" where the consumer has just one), `configured` the AI
+// models that the consumer's configuration names. A name that the service itself may know is left alone.
+std::optional<std::string> name_for_service(std::string_view asked, std::string_view resident,
+                                            const std::vector<std::string>& configured);
+
+// Whether a consumer's path takes no turn. A path with ".." in it never is free: the service would
+// read it as another one.
+bool is_free(const std::vector<std::string>& free_paths, std::string_view target);
+
+}  // namespace mgpu::gateway

@@ -1,0 +1,92 @@
+#include "gateway/passing_on.h"
+
+#include <filesystem>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "gateway/early_body.h"
+
+namespace mgpu::gateway {
+namespace {
+
+std::string all_of(EarlyBody& body, std::size_t step) {
+  std::string all;
+  while (true) {
+    auto piece = body.take(step);
+    EXPECT_TRUE(piece) << piece.error().detail;
+    if (!piece || piece->empty()) return all;
+    all += *piece;
+  }
+}
+
+TEST(EarlyBody, GivesBackWhatItTookInMemoryAndBeyond) {
+  EarlyBody body(Bytes{4});
+  for (const char* piece : {"ab", "cdef", "", "ghij"}) ASSERT_TRUE(body.append(piece));
+  EXPECT_EQ(body.size(), 10U);
+  EXPECT_EQ(all_of(body, 3), "abcdefghij");
+  body.rewind();
+  EXPECT_EQ(all_of(body, 100), "abcdefghij");
+}
+
+TEST(EarlyBody, ReplacesASpanWhereverItLies) {
+  for (std::int64_t in_memory : {0, 1, 3, 4, 6, 100})
+    for (std::uint64_t begin = 0; begin < 8; ++begin)
+      for (std::string text : {"", "X", "LONGER"}) {
+        EarlyBody body(Bytes{in_memory});
+        ASSERT_TRUE(body.append("01234567"));
+        body.replace({begin, begin + 1}, text);
+        std::string wanted = std::string("01234567").replace(begin, 1, text);
+        EXPECT_EQ(body.size(), wanted.size());
+        EXPECT_EQ(all_of(body, 2), wanted);
+        body.rewind();
+        EXPECT_EQ(all_of(body, 5), wanted);
+      }
+}
+
+TEST(EarlyBody, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
+  auto folder = std::filesystem::temp_directory_path() / ("early_body_" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  EarlyBody body(Bytes{1}, folder);
+  ASSERT_TRUE(body.append("spilled"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  std::filesystem::remove(folder);
+  EarlyBody homeless(Bytes{1}, folder);
+  auto result = homeless.append("spilled");
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().detail.find(folder.string()), std::string::npos);
+}
+
+TEST(PassingOn, LeavesHopByHopHeadersBehind) {
+  EXPECT_TRUE(is_hop_by_hop("Transfer-Encoding", ""));
+  EXPECT_TRUE(is_hop_by_hop("X-Mine", "close, x-mine"));
+  EXPECT_FALSE(is_hop_by_hop("X-Mine", "x-mine2 , y"));
+  EXPECT_FALSE(is_hop_by_hop("Content-Encoding", "keep-alive"));
+}
+
+TEST(PassingOn, AddsTheClientToForwardedFor) {
+  EXPECT_EQ(forwarded_for("", "10.0.0.1"), "10.0.0.1");
+  EXPECT_EQ(forwarded_for("1.2.3.4", "10.0.0.1"), "1.2.3.4, 10.0.0.1");
+}
+
+TEST(PassingOn, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
+  EXPECT_EQ(name_for_service("gemma", "gemma", {}), std::nullopt);
+  EXPECT_EQ(name_for_service("gemma", "gemma:latest", {}), std::nullopt);
+  EXPECT_EQ(name_for_service("ollama/gemma", "gemma:latest", {}), "gemma:latest");
+  EXPECT_EQ(name_for_service("chat", "", {"gemma"}), "gemma");
+  EXPECT_EQ(name_for_service("gpt-4o-mini", "", {}), std::nullopt);
+  EXPECT_EQ(name_for_service("chat", "", {"a", "b"}), std::nullopt);
+}
+
+TEST(PassingOn, FreePathsCannotBeClimbedOutOf) {
+  std::vector<std::string> free_paths = {"/ws", "/history/*"};
+  EXPECT_TRUE(is_free(free_paths, "/ws?clientId=1"));
+  EXPECT_TRUE(is_free(free_paths, "/history/a..b"));
+  EXPECT_FALSE(is_free(free_paths, "/prompt"));
+  EXPECT_FALSE(is_free(free_paths, "/history/../prompt"));
+  EXPECT_FALSE(is_free(free_paths, "/history/%2e%2E/prompt"));
+}
+
+}  // namespace
+}  // namespace mgpu::gateway
