@@ -1,6 +1,6 @@
-// The engine: one strand that stamps events, calls the core, and obeys its effects. It holds *how*, never *which*
-// or *when*. Everything here runs on the io_context's single thread; only the sampling of the GPU has a thread of
-// its own, which posts its readings here.
+// The engine: one strand that stamps events, calls the core, and obeys its effects. It holds *how*, never
+// *which* or *when*. Everything here runs on the io_context's single thread; only the sampling of the GPU has
+// a thread of its own, which posts its readings here.
 #pragma once
 
 #include <chrono>
@@ -29,8 +29,8 @@ class Engine;
 
 // For people, and for attributing memory: who stands behind a ticket.
 struct Holder {
-  std::string who{};      // "POST /v1/chat/completions from 127.0.0.1:5123", "mgpu run python train.py"
-  std::optional<int> pid{};   // its process tree's device memory belongs to its lease
+  std::string who{};         // "POST /v1/chat/completions from 127.0.0.1:5123", "mgpu run python train.py"
+  std::optional<int> pid{};  // its process tree's device memory belongs to its lease
 };
 
 // The right to compute, held. Gives itself back when destroyed; movable, not copyable.
@@ -41,8 +41,8 @@ class Lease {
   ~Lease();
 
   TicketId ticket() const;
-  Duration waited() const;    // arrival to grant
-  Duration loading() const;   // the part of it in which its own room was made and its resident loaded
+  Duration waited() const;   // arrival to grant
+  Duration loading() const;  // the part of it in which its own room was made and its resident loaded
 
   // Set once the core ended the lease early (its service died); the work should stop.
   const std::optional<Error>& ended() const;
@@ -54,13 +54,13 @@ class Lease {
   friend class Engine;
   struct State;
   explicit Lease(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;   // shared with the engine, which tells it of an early end
+  std::shared_ptr<State> state_;  // shared with the engine, which tells it of an early end
 };
 
 // A consumer, and which of its residents.
 struct Target {
   ConsumerId consumer{};
-  std::optional<ResidentId> resident{};   // none for lease_only consumers
+  std::optional<ResidentId> resident{};  // none for lease_only consumers
 };
 
 // Where a consumer's service listens.
@@ -71,8 +71,8 @@ struct Endpoint {
 
 class Engine {
  public:
-  // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices found
-  // (a device that does not exist): invalid_config.
+  // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices
+  // found (a device that does not exist): invalid_config.
   static Result<std::unique_ptr<Engine>> create(boost::asio::io_context& io, const config::Config& config,
                                                 gpu::Provider& provider);
   ~Engine();
@@ -80,25 +80,29 @@ class Engine {
   // Takes the first readings, looks at external services, starts sampling.
   void start();
 
-  // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses nothing.
-  // Errors: those of Refuse (queue_full, wait_limit, never_fits, no_room, load_failed, shutting_down, ...).
+  // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses
+  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits, no_room, load_failed,
+  // shutting_down, ...).
   boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder);
 
-  // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before waiting.
-  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder, std::function<void(TicketId)> on_ticket);
+  // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before
+  // waiting.
+  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
+                                                std::function<void(TicketId)> on_ticket);
 
-  // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name "consumer/ai-model"
-  // chooses explicitly. Error: not_found, naming the known ones.
+  // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name
+  // "consumer/ai-model" chooses explicitly. Error: not_found, naming the known ones.
   Result<Target> resolve(std::string_view name);
 
-  // The same within one consumer; AI models of services that have several (ollama, router) become residents here.
+  // The same within one consumer; AI models of services that have several (ollama, router) become residents
+  // here.
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
   std::optional<ConsumerId> consumer_named(std::string_view name) const;
   std::optional<DeviceId> device_named(std::string_view name) const;
 
   const config::Config& config() const;
-  const config::ConsumerConfig& config_of(ConsumerId consumer) const;   // lease_only and all others
-  std::optional<Endpoint> endpoint(ConsumerId consumer) const;          // none while its process has no port yet
+  const config::ConsumerConfig& config_of(ConsumerId consumer) const;  // lease_only and all others
+  std::optional<Endpoint> endpoint(ConsumerId consumer) const;  // none while its process has no port yet
 
   // The AI models that the consumer is known to serve, without loading it (names as clients would say them).
   std::vector<std::string> ai_models(ConsumerId consumer) const;
@@ -106,22 +110,22 @@ class Engine {
   // Whether the application still computes after its answer (service's busy check). False where it can't say.
   boost::asio::awaitable<bool> still_busy(ConsumerId consumer);
 
-  // The gateway could not reach the service, or it broke off before answering: the engine looks, and if the service
-  // really is gone, tells the core.
+  // The gateway could not reach the service, or it broke off before answering: the engine looks, and if the
+  // service really is gone, tells the core.
   void suspect(ConsumerId consumer, std::string reason);
 
   // An operator's words. Errors: not_found, busy, not_supported.
-  Result<void> cancel(TicketId ticket, std::string why);    // waiting or running
-  Result<void> evict(ResidentId resident, bool park);       // returns when begun; the journal tells the end
+  Result<void> cancel(TicketId ticket, std::string why);  // waiting or running
+  Result<void> evict(ResidentId resident, bool park);     // returns when begun; the journal tells the end
 
   // For everybody who looks: true on the strand until the next event.
   const World& world() const;
   const Journal& journal() const;
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
-  const std::vector<gpu::DeviceInfo>& devices() const;              // by DeviceId: name, UUID, ...
-  std::vector<gpu::ProcessUse> processes(DeviceId device) const;    // of the last reading, with names
-  std::optional<gpu::Vitals> vitals(DeviceId device) const;         // utilisation, temperature, power
+  const std::vector<gpu::DeviceInfo>& devices() const;            // by DeviceId: name, UUID, ...
+  std::vector<gpu::ProcessUse> processes(DeviceId device) const;  // of the last reading, with names
+  std::optional<gpu::Vitals> vitals(DeviceId device) const;       // utilisation, temperature, power
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall(Instant at) const;
@@ -131,9 +135,10 @@ class Engine {
   boost::asio::awaitable<void> drain();
 
  private:
+  friend class Lease;
   struct Impl;
-  explicit Engine(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Engine(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // shared with the coroutines under way, which may outlive the engine
 };
 
 }  // namespace mgpu::engine

@@ -1,5 +1,5 @@
-// The journal: every event that the core was told and every effect it answered with, numbered, in order, bounded.
-// Status, /v1/events, metrics and explanations are folded from it.
+// The journal: every event that the core was told and every effect it answered with, numbered, in order,
+// bounded. Status, /v1/events, metrics and explanations are folded from it.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace mgpu::engine {
 
 struct Entry {
-  std::uint64_t id = 0;   // from 1, without gaps
+  std::uint64_t id = 0;  // from 1, without gaps
   Instant at{};
   std::variant<Happening, Effect> what{};
 };

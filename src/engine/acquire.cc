@@ -1,0 +1,99 @@
+// Waiting and holding: from an Ask to a Lease that gives itself back. Whoever stops waiting, for whatever
+// reason and at whatever moment, leaves through the same door (Lease::State::leave), so that nothing is lost
+// when a cancellation crosses a grant.
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "engine/impl.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+
+void Lease::State::leave(Error why) {
+  Engine::Impl* const owner = std::exchange(engine, nullptr);
+  on_ended = nullptr;
+  if (owner == nullptr) return;
+  owner->standings.erase(ticket);
+  if (!outcome)
+    owner->feed(TicketCancelled{.ticket = ticket, .why = std::move(why)});
+  else if (*outcome)
+    owner->feed(LeaseReleased{ticket});
+}
+
+Lease::Lease(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Lease::Lease(Lease&& other) noexcept = default;
+Lease& Lease::operator=(Lease&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+Lease::~Lease() {
+  if (state_) state_->leave({Code::cancelled, "the lease was given back"});
+}
+TicketId Lease::ticket() const { return state_->ticket; }
+Duration Lease::waited() const { return (*state_->outcome)->waited; }
+Duration Lease::loading() const { return (*state_->outcome)->loading; }
+const std::optional<Error>& Lease::ended() const { return state_->ended; }
+void Lease::on_ended(std::function<void(const Error&)> listener) { state_->on_ended = std::move(listener); }
+
+// Leaves when its coroutine ends without having got its lease: refused, cancelled, thrown out, or destroyed.
+struct Engine::Impl::Place {
+  std::shared_ptr<Lease::State> standing{};
+  explicit Place(std::shared_ptr<Lease::State> mine) : standing(std::move(mine)) {}
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    if (standing) standing->leave({Code::cancelled, "the caller went away"});
+  }
+};
+
+asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
+                                                     std::function<void(TicketId)> on_ticket) {
+  const auto self = shared_from_this();
+  if (closed) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  const TicketId ticket{++last_ticket};
+  Place place(std::make_shared<Lease::State>(this, ticket, ask, std::move(holder), io.get_executor()));
+  standings.emplace(ticket, place.standing);
+  if (on_ticket) on_ticket(ticket);
+  feed(TicketArrived{.ticket = ticket, .ask = ask});
+
+  if (!place.standing->outcome)
+    co_await place.standing->decided.async_wait(asio::as_tuple(asio::use_awaitable));
+
+  const bool gone =
+      (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
+  const auto& outcome = place.standing->outcome;
+  if (outcome && !*outcome) co_return std::unexpected(outcome->error());
+  if (gone || !outcome) co_return fail(Code::cancelled, "the caller went away");
+  if (place.standing->ended) co_return std::unexpected(*place.standing->ended);
+  co_return Lease(std::exchange(place.standing, nullptr));
+}
+
+void Engine::Impl::on_grant(const Grant& grant) {
+  if (const auto found = standings.find(grant.ticket); found != standings.end()) found->second->decide(grant);
+}
+
+void Engine::Impl::on_refuse(const Refuse& refusal) {
+  const auto found = standings.find(refusal.ticket);
+  if (found == standings.end()) return;
+  const Standing standing = found->second;
+  standings.erase(found);
+  standing->decide(std::unexpected(refusal.why));
+}
+
+void Engine::Impl::on_end_lease(const EndLease& end) {
+  const auto found = standings.find(end.ticket);
+  if (found == standings.end()) return;
+  const Standing standing = found->second;
+  standings.erase(found);
+  standing->engine = nullptr;  // it is over: nothing is left to give back
+  standing->ended = end.why;
+  asio::post(io, [standing, why = end.why] {
+    if (const auto listener = standing->on_ended) listener(why);
+  });
+}
+
+}  // namespace mgpu::engine

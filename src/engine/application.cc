@@ -1,0 +1,126 @@
+#include "engine/application.h"
+
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "service/fetch.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+std::string url_with_port(std::string url, std::optional<std::uint16_t> port) {
+  constexpr std::string_view kPlace = "${PORT}";
+  if (const auto at = url.find(kPlace); at != std::string::npos && port)
+    url.replace(at, kPlace.size(), std::to_string(*port));
+  return url;
+}
+
+}  // namespace
+
+std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config) {
+  if (config.process || config.service.type == config::ServiceType::none) return std::nullopt;
+  const auto address = service::parse_address(config.service.url);
+  if (!address) return std::nullopt;
+  return address->port;
+}
+
+Application::Application(asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
+                         std::function<void(Error)> lost)
+    : io_(io),
+      config_(config),
+      log_lines_(log_lines),
+      lost_(std::move(lost)),
+      stopped_(io, asio::steady_timer::time_point::max()),
+      pause_(io) {
+  if (has_service() && external()) (void)make_service();  // its url was checked when the world was set up
+}
+
+bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
+
+std::optional<Endpoint> Application::endpoint() const {
+  if (!has_service() || (!external() && !runs())) return std::nullopt;
+  const auto port = process_ ? process_->port() : std::nullopt;
+  const auto address = service::parse_address(url_with_port(config_.service.url, port));
+  if (!address) return std::nullopt;
+  return Endpoint{.host = address->host, .port = address->port};
+}
+
+std::optional<int> Application::pid() const {
+  if (!runs()) return std::nullopt;
+  return process_->pid();
+}
+
+std::vector<std::string> Application::log_tail() const {
+  return process_ ? process_->log_tail(log_lines_) : std::vector<std::string>{};
+}
+
+Result<void> Application::make_service() {
+  const auto port = process_ ? process_->port() : std::nullopt;
+  auto made = service::make_service(config_.service, port);
+  if (!made) return std::unexpected(made.error());
+  service_ = std::move(*made);
+  return {};
+}
+
+asio::awaitable<Sighting> Application::look() {
+  Sighting seen;
+  if (!service_ || (!external() && !runs())) co_return seen;
+  const auto service = service_;
+  const service::Health health = co_await service->healthy();
+  if (health.state != service::Health::State::up) co_return seen;
+  seen.up = true;
+  const auto listed = co_await service->list();
+  if (listed) {
+    for (const service::AiModel& ai_model : *listed) {
+      seen.offered.push_back(ai_model.name);
+      if (ai_model.resident) seen.warm.emplace_back(ai_model.name, ai_model.bytes.value_or(Bytes{}));
+    }
+  }
+  co_return seen;
+}
+
+// Answers only for services that live on without their process being ours to watch, or that hang: the end of
+// a process of ours is noticed by itself.
+asio::awaitable<bool> Application::is_gone() {
+  if (!service_ || (!external() && !runs())) co_return false;
+  const std::uint64_t before = changes_;
+  const auto service = service_;
+  const service::Health health = co_await service->healthy();
+  co_return health.state == service::Health::State::down&& before == changes_;
+}
+
+asio::awaitable<bool> Application::still_busy() {
+  if (!service_ || (!external() && !runs())) co_return false;
+  const auto service = service_;
+  const auto busy = co_await service->busy();
+  co_return busy.value_or(false);
+}
+
+asio::awaitable<void> Application::pause(Duration length) {
+  if (closing_) co_return;
+  pause_.expires_after(length);
+  co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+}
+
+asio::awaitable<Result<void>> Application::shut_down() {
+  closing_ = true;
+  pause_.cancel();
+  stopped_.cancel();
+  const Duration limit = config_.stop_limit;
+  co_return co_await stop_process(limit);
+}
+
+void Application::close() {
+  closing_ = true;
+  lost_ = nullptr;
+  pause_.cancel();
+  stopped_.cancel();
+  process_.reset();  // whatever is left of its group is killed
+}
+
+}  // namespace mgpu::engine

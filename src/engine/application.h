@@ -1,0 +1,101 @@
+// One consumer's application: its service and, where it is ours to run, its process. Knows how it is loaded,
+// evicted, looked at and stopped; never whether it should be.
+//
+// Thread rule: the strand. Coroutines under way need the application to live; the engine sees to that.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "domain/consumer.h"
+#include "engine/engine.h"
+#include "runner/process.h"
+#include "service/service.h"
+
+namespace mgpu::engine {
+
+// What a look at a running service showed.
+struct Sighting {
+  bool up = false;
+  std::vector<std::string> offered{};                 // AI models; empty where it has just one
+  std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: it does not say
+};
+
+// The port of a service that runs without us; none for our own processes and consumers without service.
+std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config);
+
+class Application {
+ public:
+  // `lost` hears when the process ended though nobody stopped it.
+  Application(boost::asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
+              std::function<void(Error)> lost);
+
+  bool has_service() const;
+  bool external() const { return !config_.process; }
+  std::optional<Endpoint> endpoint() const;
+  std::optional<int> pid() const;  // while it runs
+  std::vector<std::string> log_tail() const;
+
+  // Starts the process if there is none, waits until it is healthy, loads. What failed is stopped again, so
+  // that it holds nothing. Errors: load_failed, out_of_memory, not_found, shutting_down, with the last log
+  // lines.
+  boost::asio::awaitable<Result<void>> load(std::string ai_model, bool from_parked);
+
+  // One rung of the ladder, asked and answered. A process that is gone has nothing left to take.
+  boost::asio::awaitable<Result<void>> evict(Rung rung, std::string ai_model);
+
+  boost::asio::awaitable<Sighting> look();
+  boost::asio::awaitable<bool> is_gone();
+  boost::asio::awaitable<bool> still_busy();
+
+  // Waits until the next look is due, or the end has come.
+  boost::asio::awaitable<void> pause(Duration length);
+
+  // Grows with each load and eviction: what was seen before and after may not fit together.
+  std::uint64_t changes() const { return changes_; }
+
+  // Stops the process for good. Errors: as Process::stop.
+  boost::asio::awaitable<Result<void>> shut_down();
+  void close();
+
+ private:
+  using Ended = boost::asio::awaitable<Result<void>>;
+
+  Result<void> start_process();
+  Result<void> make_service();
+  bool runs() const { return process_ && process_->running(); }
+  Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
+  Ended stop_process(Duration limit);
+  Ended kill_process();
+  void process_ended(const runner::ExitStatus& status, std::uint64_t number);
+  void clean_up_after_crash();
+  Error explained(Error error) const;
+
+  boost::asio::io_context& io_;
+  const config::ConsumerConfig& config_;
+  std::size_t log_lines_;
+  std::function<void(Error)> lost_;
+  // Shared with the coroutines that talk to them while they are replaced.
+  std::shared_ptr<service::Service> service_{};
+  std::shared_ptr<runner::Process> process_{};
+  std::uint64_t process_number_ = 0;  // of the present process
+  std::uint64_t expected_exit_ = 0;   // up to this number their end is no surprise
+  std::uint64_t changes_ = 0;
+  unsigned stopping_ = 0;  // stops and kills under way
+  bool closing_ = false;
+  boost::asio::steady_timer stopped_;  // never fires: cancelled when a stop is over
+  boost::asio::steady_timer pause_;
+};
+
+}  // namespace mgpu::engine

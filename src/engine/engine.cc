@@ -1,0 +1,247 @@
+// The loop around the core: what happened is stamped, stepped, written down, and what follows is obeyed.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "engine/impl.h"
+#include "sched/step.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+// A wake-up that is due and changes nothing must not keep the strand busy.
+constexpr Duration kShortestSleep{1'000};
+
+std::vector<std::uint32_t> indices_of(const std::vector<gpu::DeviceInfo>& devices) {
+  std::vector<std::uint32_t> indices;
+  for (const gpu::DeviceInfo& device : devices) indices.push_back(device.index);
+  return indices;
+}
+
+std::vector<std::uint16_t> external_ports(const std::vector<config::ConsumerConfig>& consumers) {
+  std::vector<std::uint16_t> ports;
+  for (const config::ConsumerConfig& consumer : consumers)
+    if (const auto port = external_port(consumer)) ports.push_back(*port);
+  return ports;
+}
+
+// Libraries throw what we do not expect; a load or an eviction must be answered all the same.
+asio::awaitable<Result<void>> guarded(asio::awaitable<Result<void>> work) {
+  try {
+    co_return co_await std::move(work);
+  } catch (const std::exception& thrown) {
+    co_return fail(Code::internal, thrown.what());
+  }
+}
+
+}  // namespace
+
+Engine::Impl::Impl(asio::io_context& context, const config::Config& configuration, gpu::Provider& provider,
+                   Setup setup)
+    : io(context),
+      config(configuration),
+      world(std::move(setup.world)),
+      devices(std::move(setup.devices)),
+      consumers(std::move(setup.consumers)),
+      journal(config.limits.events),
+      targets(consumers),
+      wake_up(context),
+      changed(context, asio::steady_timer::time_point::max()),
+      processes(devices.size()),
+      vitals(devices.size()),
+      sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
+               {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
+               [this](Sample sample) { hear(std::move(sample)); }) {
+  for (std::size_t i = 0; i < consumers.size(); ++i)
+    applications.push_back(
+        std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
+                                      [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
+}
+
+void Engine::Impl::start() {
+  sampling.start();
+  for (std::size_t i = 0; i < applications.size(); ++i)
+    if (applications[i]->has_service()) go(watch(ConsumerId{i}));
+}
+
+void Engine::Impl::close() {
+  closed = true;
+  sampling.stop();
+  wake_up.cancel();
+  changed.cancel();
+  for (const auto& [ticket, standing] : standings) {
+    standing->engine = nullptr;
+    standing->decide(fail(Code::shutting_down, "the daemon is shutting down"));
+  }
+  standings.clear();
+  for (const auto& application : applications) application->close();
+}
+
+void Engine::Impl::feed(Happening what) {
+  if (closed) return;
+  pending.push_back(std::move(what));
+  if (feeding) return;
+  feeding = true;
+  while (!pending.empty()) {
+    Happening next = std::move(pending.front());
+    pending.pop_front();
+    tell_core(std::move(next));
+  }
+  feeding = false;
+  choose_pace();
+  arm_wake_up();
+  changed.cancel();
+}
+
+void Engine::Impl::tell_core(Happening what) {
+  const Event event{.at = std::max(clock.now(), world.now), .what = std::move(what)};
+  const Effects effects = step(world, event);
+  journal.append(event.at, event.what);
+  for (const Effect& effect : effects) {
+    journal.append(event.at, effect);
+    obey(effect);
+  }
+}
+
+void Engine::Impl::obey(const Effect& effect) {
+  if (const auto* grant = std::get_if<Grant>(&effect)) on_grant(*grant);
+  if (const auto* refusal = std::get_if<Refuse>(&effect)) on_refuse(*refusal);
+  if (const auto* end = std::get_if<EndLease>(&effect)) on_end_lease(*end);
+  if (const auto* load = std::get_if<Load>(&effect)) obey_load(*load);
+  if (const auto* evict = std::get_if<Evict>(&effect)) obey_evict(*evict);
+  if (const auto* wanted = std::get_if<TakeReading>(&effect)) sampling.read_now(wanted->device);
+}
+
+void Engine::Impl::obey_load(const Load& load) {
+  const std::string ai_model = world.registry[load.resident].ai_model;
+  go(application_of(load.resident).load(ai_model, load.from_parked),
+     [this, id = load.resident](Result<void> result) {
+       feed(LoadEnded{.resident = id, .result = std::move(result)});
+     });
+}
+
+void Engine::Impl::obey_evict(const Evict& evict) {
+  const std::string ai_model = world.registry[evict.resident].ai_model;
+  go(application_of(evict.resident).evict(evict.rung, ai_model),
+     [this, id = evict.resident, rung = evict.rung](Result<void> result) {
+       feed(RungEnded{.resident = id, .rung = rung, .result = std::move(result)});
+     });
+}
+
+// Spawned, never run inline: what it feeds must not reach the core in the middle of a step.
+void Engine::Impl::go(asio::awaitable<Result<void>> work, std::function<void(Result<void>)> answer) {
+  asio::co_spawn(io, guarded(std::move(work)),
+                 [self = shared_from_this(), answer = std::move(answer)](const std::exception_ptr& thrown,
+                                                                         Result<void> result) {
+                   if (thrown) result = fail(Code::internal, "the operation was given up");
+                   answer(std::move(result));
+                 });
+}
+
+void Engine::Impl::go(asio::awaitable<void> work) {
+  const auto as_result = [](asio::awaitable<void> inner) -> asio::awaitable<Result<void>> {
+    co_await std::move(inner);
+    co_return Result<void>{};
+  };
+  go(as_result(std::move(work)), [](const Result<void>&) {});
+}
+
+void Engine::Impl::arm_wake_up() {
+  const Instant next = next_wakeup(world);
+  wake_up.cancel();
+  if (next == kNever) return;
+  wake_up.expires_at(clock.steady(std::max(next, world.now + kShortestSleep)));
+  wake_up.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error) self->feed(Tick{});
+  });
+}
+
+void Engine::Impl::choose_pace() {
+  const bool busy = std::ranges::any_of(world.lines, [](const LineState& line) {
+    return line.loading || !line.evictions.empty() || !line.preparing.empty() || !line.waiting.empty() ||
+           !line.turnless.empty();
+  });
+  sampling.hurry(busy);
+}
+
+// --- the engine as others see it ---
+
+Result<std::unique_ptr<Engine>> Engine::create(asio::io_context& io, const config::Config& config,
+                                               gpu::Provider& provider) {
+  auto setup = set_up(config, provider.devices());
+  if (!setup) return std::unexpected(setup.error());
+  auto impl = std::make_shared<Impl>(io, config, provider, std::move(*setup));
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Engine::Engine(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() { impl_->close(); }
+
+void Engine::start() { impl_->start(); }
+
+asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder) {
+  return acquire(std::move(ask), std::move(holder), [](TicketId) {});
+}
+asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder,
+                                               std::function<void(TicketId)> on_ticket) {
+  return impl_->acquire(std::move(ask), std::move(holder), std::move(on_ticket));
+}
+
+void Engine::suspect(ConsumerId consumer, std::string reason) {
+  impl_->go(impl_->look_for_loss(consumer, std::move(reason)));
+}
+
+asio::awaitable<bool> Engine::still_busy(ConsumerId consumer) {
+  return impl_->application(consumer).still_busy();
+}
+
+Result<void> Engine::cancel(TicketId ticket, std::string why) {
+  if (!impl_->world.tickets.contains(ticket))
+    return fail(Code::not_found, "there is no ticket " + std::to_string(ticket.value));
+  impl_->feed(TicketCancelled{.ticket = ticket, .why = {Code::cancelled, std::move(why)}});
+  return {};
+}
+
+Result<void> Engine::evict(ResidentId resident, bool park) {
+  if (resident.value >= impl_->world.registry.residents.size())
+    return fail(Code::not_found, "there is no resident " + std::to_string(resident.value));
+  if (auto may = may_evict(impl_->world, resident, park); !may) return may;
+  impl_->feed(EvictionRequested{.resident = resident, .park = park});
+  return {};
+}
+
+asio::awaitable<void> Engine::drain() { return impl_->drain(); }
+
+const config::Config& Engine::config() const { return impl_->config; }
+const config::ConsumerConfig& Engine::config_of(ConsumerId consumer) const {
+  return impl_->consumers[consumer.value];
+}
+std::optional<Endpoint> Engine::endpoint(ConsumerId consumer) const {
+  return impl_->application(consumer).endpoint();
+}
+const World& Engine::world() const { return impl_->world; }
+const Journal& Engine::journal() const { return impl_->journal; }
+Journal& Engine::journal() { return impl_->journal; }
+const std::vector<gpu::DeviceInfo>& Engine::devices() const { return impl_->devices; }
+std::vector<gpu::ProcessUse> Engine::processes(DeviceId device) const {
+  return impl_->processes[device.value];
+}
+std::optional<gpu::Vitals> Engine::vitals(DeviceId device) const { return impl_->vitals[device.value]; }
+std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {
+  return impl_->application(consumer).log_tail();
+}
+std::optional<int> Engine::pid_of(ConsumerId consumer) const { return impl_->application(consumer).pid(); }
+std::chrono::system_clock::time_point Engine::wall(Instant at) const { return impl_->clock.wall(at); }
+Instant Engine::now() const { return impl_->clock.now(); }
+
+const Holder* Engine::holder(TicketId ticket) const {
+  const auto found = impl_->standings.find(ticket);
+  return found == impl_->standings.end() ? nullptr : &found->second->holder;
+}
+
+}  // namespace mgpu::engine

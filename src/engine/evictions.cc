@@ -1,0 +1,79 @@
+// How an application gives device memory back: park, unload, stop, kill. And what follows when its process
+// ends by itself.
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "engine/application.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+// When the stop rung has lasted long enough is the core's decision; the process' own limit only stands behind
+// it.
+constexpr std::chrono::seconds kAfterTheCore{2};
+
+}  // namespace
+
+asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model) {
+  ++changes_;
+  const Duration limit = config_.stop_limit;
+  const auto service = service_;
+  Result<void> result{};
+  if (rung == Rung::kill) {
+    result = co_await kill_process();
+  } else if (rung == Rung::stop) {
+    const Duration longer = limit + kAfterTheCore;
+    result = co_await stop_process(longer);
+  } else if (!external() && !runs()) {
+    // Gone already, and its memory with it.
+  } else if (!service) {
+    result = fail(Code::not_supported, config_.name + " has no service that could be asked");
+  } else if (rung == Rung::park) {
+    result = co_await service->park(ai_model, limit);
+  } else {
+    result = co_await service->unload(ai_model, limit);
+  }
+  // A service that died over the question holds nothing any more.
+  if (!result && !external() && !runs()) result = {};
+  ++changes_;
+  co_return result;
+}
+
+asio::awaitable<Result<void>> Application::stop_process(Duration limit) {
+  const auto process = process_;
+  if (!process) co_return Result<void>{};
+  expected_exit_ = process_number_;
+  ++stopping_;
+  const Result<void> result = co_await process->stop(limit);
+  --stopping_;
+  stopped_.cancel();
+  co_return result;
+}
+
+asio::awaitable<Result<void>> Application::kill_process() {
+  const auto process = process_;
+  if (!process) co_return Result<void>{};
+  expected_exit_ = process_number_;
+  ++stopping_;
+  const Result<void> result = co_await process->kill();
+  --stopping_;
+  stopped_.cancel();
+  co_return result;
+}
+
+void Application::process_ended(const runner::ExitStatus& status, std::uint64_t number) {
+  if (closing_ || number <= expected_exit_ || !lost_) return;
+  clean_up_after_crash();
+  lost_({Code::service_down, config_.name + ": its process " + runner::to_string(status)});
+}
+
+// The leader died, but its children may live and hold memory. The next load waits until they are gone.
+void Application::clean_up_after_crash() {
+  const auto nothing_more = [process = process_](const std::exception_ptr&, const Result<void>&) {};
+  asio::co_spawn(io_, kill_process(), nothing_more);
+}
+
+}  // namespace mgpu::engine

@@ -1,0 +1,97 @@
+// What the engine is made of. engine.cc tells the story; acquire, observe and drain have files of their own.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "engine/application.h"
+#include "engine/engine.h"
+#include "engine/sampling.h"
+#include "engine/setup.h"
+#include "engine/standing.h"
+#include "engine/targets.h"
+#include "gpu/attribution.h"
+
+namespace mgpu::engine {
+
+// Coroutines under way share it: what they come back to must still be there, if only to find it closed.
+struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
+  using Standing = std::shared_ptr<Lease::State>;
+
+  Impl(boost::asio::io_context& context, const config::Config& configuration, gpu::Provider& provider,
+       Setup setup);
+
+  void start();
+  void close();  // nothing is fed or heard any more
+
+  // --- engine.cc: the loop ---
+  // Tells the core, and does what it says. Called while it runs, it queues: the core hears one thing at a
+  // time.
+  void feed(Happening what);
+  void tell_core(Happening what);
+  void obey(const Effect& effect);
+  void obey_load(const Load& load);
+  void obey_evict(const Evict& evict);
+  void arm_wake_up();
+  void choose_pace();
+
+  // --- acquire.cc ---
+  struct Place;
+  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
+                                                std::function<void(TicketId)> on_ticket);
+  void on_grant(const Grant& grant);
+  void on_refuse(const Refuse& refusal);
+  void on_end_lease(const EndLease& end);
+
+  // --- observe.cc: what the world outside says by itself ---
+  void hear(Sample sample);
+  std::vector<gpu::Owner> owners_on(DeviceId device, const Sample& sample) const;
+  void lost(ConsumerId consumer, Error why);
+  boost::asio::awaitable<void> look_at(ConsumerId consumer);
+  void found_warm(ResidentId resident);
+  boost::asio::awaitable<void> watch(ConsumerId consumer);
+  boost::asio::awaitable<void> look_for_loss(ConsumerId consumer, std::string reason);
+
+  // --- naming.cc ---
+  ResidentId resident_named(ConsumerId consumer, const std::string& ai_model, Bytes footprint);
+  Result<Target> target(ConsumerId consumer, const std::string& ai_model);
+
+  // --- drain.cc ---
+  boost::asio::awaitable<void> drain();
+
+  // Runs `work` on the strand and hands on its result, exactly once, whatever happens: what libraries throw
+  // ends here, as Code::internal.
+  void go(boost::asio::awaitable<Result<void>> work, std::function<void(Result<void>)> answer);
+  void go(boost::asio::awaitable<void> work);
+
+  Application& application(ConsumerId consumer) { return *applications[consumer.value]; }
+  Application& application_of(ResidentId resident) { return application(world.registry[resident].consumer); }
+
+  boost::asio::io_context& io;
+  const config::Config config;
+  Clock clock{};
+  World world;
+  const std::vector<gpu::DeviceInfo> devices;
+  const std::vector<config::ConsumerConfig> consumers;
+  Journal journal;
+  Targets targets;
+  std::vector<std::unique_ptr<Application>> applications;
+  std::map<TicketId, Standing> standings;  // waiting and holding
+  std::uint64_t last_ticket = 0;
+  std::deque<Happening> pending;
+  bool feeding = false;
+  bool closed = false;
+  boost::asio::steady_timer wake_up;
+  boost::asio::steady_timer changed;  // never fires: cancelled after every event, for drain()
+  std::vector<std::vector<gpu::ProcessUse>> processes;  // by DeviceId, of the last reading
+  std::vector<std::optional<gpu::Vitals>> vitals;
+  Sampling sampling;  // last: its thread ends first
+};
+
+}  // namespace mgpu::engine

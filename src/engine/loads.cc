@@ -1,0 +1,96 @@
+// How an application gets into device memory: a process, a healthy service, a load.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "engine/application.h"
+#include "engine/setup.h"
+#include "runner/port.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::size_t kLinesInAnError = 5;
+
+// What is left of a limit that several steps share.
+class Remaining {
+ public:
+  explicit Remaining(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
+  Duration operator()() const {
+    const auto left = std::chrono::duration_cast<Duration>(end_ - std::chrono::steady_clock::now());
+    return std::max(left, Duration{1'000});
+  }
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_parked) {
+  ++changes_;
+  bool asked = false;
+  Result<void> result = co_await load_started(ai_model, from_parked, asked);
+  if (!result) result = std::unexpected(explained(result.error()));
+  // A service of many AI models that merely could not load one of them is as good as before.
+  const bool still_of_use = asked && runs() && has_several_ai_models(config_.service);
+  if (!result && !external() && !still_of_use) {
+    const Duration limit = config_.stop_limit;
+    const Result<void> stopped = co_await stop_process(limit);
+    if (!stopped) result = fail(result.error().code, result.error().detail + "; " + stopped.error().detail);
+  }
+  ++changes_;
+  co_return result;
+}
+
+asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
+  const Remaining remaining(config_.load_limit);
+  while (stopping_ > 0 && !closing_) co_await stopped_.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  if (!external() && !runs())
+    if (const auto started = start_process(); !started) co_return std::unexpected(started.error());
+  if (!service_) co_return Result<void>{};
+
+  const auto service = service_;
+  const std::uint64_t number = process_number_;
+  const std::function<bool()> alive = [this, number] {
+    return !closing_ && (external() || (runs() && number == process_number_));
+  };
+  const Duration health_limit = remaining();
+  const Result<void> healthy = co_await service::wait_healthy(*service, health_limit, alive);
+  if (!healthy) co_return healthy;
+  asked = true;
+  const Duration load_limit = remaining();
+  if (from_parked) co_return co_await service->resume(ai_model, load_limit);
+  co_return co_await service->load(ai_model, load_limit);
+}
+
+Result<void> Application::start_process() {
+  const std::uint64_t number = ++process_number_;
+  auto started = runner::Process::start(
+      io_.get_executor(), *config_.process,
+      {.log_lines = log_lines_,
+       .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
+       .on_exit = [this, number](const runner::ExitStatus& status) { process_ended(status, number); }});
+  if (!started) return std::unexpected(started.error());
+  process_ = std::move(*started);
+  return has_service() ? make_service() : Result<void>{};
+}
+
+// Why, for the person who reads it at night: with how the process ended and what it said last.
+Error Application::explained(Error error) const {
+  if (error.code == Code::service_down) error.code = Code::load_failed;
+  error.detail = config_.name + ": " + error.detail;
+  if (!process_) return error;
+  if (const auto& exit = process_->exit(); exit) error.detail += "; its process " + runner::to_string(*exit);
+  const auto lines = process_->log_tail(kLinesInAnError);
+  if (!lines.empty()) error.detail += "; last log lines:";
+  for (const std::string& line : lines) error.detail += "\n" + line;
+  return error;
+}
+
+}  // namespace mgpu::engine

@@ -1,0 +1,28 @@
+// From the configuration to a world: which device of the driver each configured one is, who the consumers
+// are, and what each of them may hold. Values in, values out.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+#include "gpu/provider.h"
+#include "sched/world.h"
+
+namespace mgpu::engine {
+
+struct Setup {
+  World world{};
+  std::vector<gpu::DeviceInfo> devices{};           // by DeviceId
+  std::vector<config::ConsumerConfig> consumers{};  // by ConsumerId
+};
+
+// Error: invalid_config (a device that is not there, a consumer bound to it).
+Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
+
+// Whether one service offers several AI models that come and go one by one.
+bool has_several_ai_models(const config::ServiceConfig& service);
+
+}  // namespace mgpu::engine

@@ -1,0 +1,39 @@
+// Somebody's place at the GPU, from the moment they ask until their lease is over: shared by the engine,
+// which tells it what the core decided, and by whoever waits or holds.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "domain/effect.h"
+#include "engine/engine.h"
+
+namespace mgpu::engine {
+
+struct Lease::State {
+  State(Engine::Impl* owner, TicketId number, Ask what, Holder who,
+        const boost::asio::any_io_executor& strand)
+      : engine(owner), ticket(number), ask(std::move(what)), holder(std::move(who)), decided(strand) {}
+
+  Engine::Impl* engine = nullptr;  // null once the engine is gone
+  TicketId ticket{};
+  Ask ask{};
+  Holder holder{};
+  boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
+  std::optional<Result<Grant>> outcome{};
+  std::optional<Error> ended{};
+  std::function<void(const Error&)> on_ended{};
+
+  void decide(Result<Grant> what) {
+    outcome = std::move(what);
+    decided.cancel();
+  }
+
+  // Gives everything back, whatever stage it is in: cancels a wait, releases a lease. Once is enough.
+  void leave(Error why);
+};
+
+}  // namespace mgpu::engine

@@ -1,0 +1,84 @@
+#include "engine/targets.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "service/service.h"
+
+namespace mgpu::engine {
+namespace {
+
+constexpr std::size_t kNamesInAnError = 20;
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+Targets::Targets(const std::vector<config::ConsumerConfig>& consumers) {
+  for (const config::ConsumerConfig& consumer : consumers) entries_.push_back({.config = &consumer});
+}
+
+void Targets::list(ConsumerId consumer, std::vector<std::string> ai_models) {
+  Entry& entry = entries_[consumer.value];
+  entry.listed = true;
+  entry.from_service.clear();
+  for (const std::string& name : ai_models)
+    entry.from_service.push_back(service::canonical_name(entry.config->service.type, name));
+}
+
+std::optional<ConsumerId> Targets::consumer_named(std::string_view name) const {
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    if (entries_[i].config->name == name) return ConsumerId{i};
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    if (contains(entries_[i].config->aliases, name)) return ConsumerId{i};
+  return std::nullopt;
+}
+
+std::vector<std::string> Targets::ai_models(ConsumerId consumer) const {
+  const Entry& entry = entries_[consumer.value];
+  std::vector<std::string> names;
+  for (const auto& [name, footprint] : entry.config->ai_models)
+    names.push_back(service::canonical_name(entry.config->service.type, name));
+  for (const std::string& name : entry.from_service)
+    if (!contains(names, name)) names.push_back(name);
+  return names;
+}
+
+bool Targets::offers(ConsumerId consumer, std::string_view ai_model) const {
+  return contains(ai_models(consumer), ai_model) || !entries_[consumer.value].listed;
+}
+
+Result<Named> Targets::find(std::string_view name) const {
+  if (const std::size_t slash = name.find('/'); slash != std::string_view::npos) {
+    const auto consumer = consumer_named(name.substr(0, slash));
+    const std::string_view ai_model = name.substr(slash + 1);
+    if (consumer && !ai_model.empty()) return Named{.consumer = *consumer, .ai_model = std::string(ai_model)};
+  }
+  if (const auto consumer = consumer_named(name)) return Named{.consumer = *consumer};
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const std::string ai_model = service::canonical_name(entries_[i].config->service.type, name);
+    if (contains(ai_models(ConsumerId{i}), ai_model))
+      return Named{.consumer = ConsumerId{i}, .ai_model = ai_model};
+  }
+  return std::unexpected(unknown(name));
+}
+
+Error Targets::unknown(std::string_view name) const {
+  std::vector<std::string> known;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    known.push_back(entries_[i].config->name);
+    known.insert(known.end(), entries_[i].config->aliases.begin(), entries_[i].config->aliases.end());
+    const auto names = ai_models(ConsumerId{i});
+    known.insert(known.end(), names.begin(), names.end());
+  }
+  std::string text = "there is no consumer or AI model \"" + std::string(name) + "\"; known are ";
+  if (known.empty()) text += "none";
+  for (std::size_t i = 0; i < known.size() && i < kNamesInAnError; ++i)
+    text += (i == 0 ? "" : ", ") + known[i];
+  if (known.size() > kNamesInAnError) text += ", ...";
+  return {Code::not_found, text};
+}
+
+}  // namespace mgpu::engine
