@@ -1,0 +1,86 @@
+#include "gpu/attribution.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace mgpu::gpu {
+namespace {
+
+const Owner* with_root(std::span<const Owner> owners, int pid) {
+  const auto found = std::ranges::find(owners, pid, &Owner::root_pid);
+  return found == owners.end() ? nullptr : &*found;
+}
+
+// Up the tree to the nearest root. A torn table may hold a circle (a pid was reused while we read): no walk
+// is longer than the table.
+const Owner* owner_by_tree(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
+  for (std::size_t steps = 0; pid > 0 && steps <= processes.size(); ++steps) {
+    if (const Owner* owner = with_root(owners, pid)) return owner;
+    const auto facts = processes.find(pid);
+    if (facts == processes.end()) return nullptr;
+    pid = facts->second.parent;
+  }
+  return nullptr;
+}
+
+// Who was orphaned has another parent, but still its group.
+const Owner* owner_by_group(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
+  const auto facts = processes.find(pid);
+  if (facts == processes.end()) return nullptr;
+  const auto found = std::ranges::find_if(
+      owners, [&](const Owner& owner) { return owner.process_group == facts->second.group; });
+  return found == owners.end() ? nullptr : &*found;
+}
+
+const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
+  if (const Owner* owner = owner_by_tree(pid, owners, processes)) return owner;
+  return owner_by_group(pid, owners, processes);
+}
+
+// The largest first, the unknown last; equal ones by pid, so that the order is always the same.
+bool comes_first(const ProcessUse& a, const ProcessUse& b) {
+  return std::pair(b.bytes.value_or(Bytes{-1}), a.pid) < std::pair(a.bytes.value_or(Bytes{-1}), b.pid);
+}
+
+Bytes not_negative(Bytes bytes) { return std::max(bytes, Bytes{0}); }
+
+}  // namespace
+
+Attribution attribute(const RawReading& reading, std::span<const Owner> owners, const ProcessTable& processes,
+                      Bytes expected) {
+  Attribution result;
+  result.by_process = reading.lists_processes;
+  std::map<ConsumerId, Bytes> consumers;
+  std::map<TicketId, Bytes> leases;
+  Bytes attributed{};
+
+  for (const ProcessUse& use : reading.processes) {
+    const Owner* owner = owner_of(use.pid, owners, processes);
+    if (!owner) {
+      ProcessUse& stranger = result.foreign_processes.emplace_back(use);
+      if (const auto facts = processes.find(use.pid); facts != processes.end()) {
+        stranger.command = facts->second.command;
+      }
+      continue;
+    }
+    // A stranger's unknown bytes are in what is left over; an owner's unknown bytes spoil the sum.
+    if (!use.bytes) result.by_process = false;
+    const Bytes bytes = use.bytes.value_or(Bytes{0});
+    attributed += bytes;
+    if (const auto* consumer = std::get_if<ConsumerId>(&owner->who)) consumers[*consumer] += bytes;
+    if (const auto* lease = std::get_if<TicketId>(&owner->who)) leases[*lease] += bytes;
+  }
+  std::ranges::sort(result.foreign_processes, comes_first);
+
+  if (!result.by_process) {
+    result.foreign = not_negative(reading.used - expected);
+    return result;
+  }
+  result.foreign = not_negative(reading.used - attributed);
+  for (const auto& [consumer, bytes] : consumers) result.consumers.push_back({consumer, bytes});
+  for (const auto& [lease, bytes] : leases) result.leases.push_back({lease, bytes});
+  return result;
+}
+
+}  // namespace mgpu::gpu

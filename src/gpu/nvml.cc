@@ -1,0 +1,269 @@
+// NVML by dlopen: the driver's library or the simulated GPU, one code path. Every symbol is resolved on its
+// own, so that an old driver costs us a number and not the whole device.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include <dlfcn.h>
+
+#include "gpu/nvml_abi.h"
+#include "gpu/provider.h"
+
+namespace mgpu::gpu {
+namespace {
+
+using nvml::Return;
+
+// A loaded library; closed with its owner.
+class Library {
+ public:
+  explicit Library(const std::string& name) : handle_(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
+  Library(Library&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Library& operator=(Library&&) = delete;
+  ~Library() {
+    if (handle_) dlclose(handle_);
+  }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+
+  // The first of `names` that the library has; null if none.
+  template <class Function>
+  Function* find(std::initializer_list<const char*> names) const {
+    for (const char* name : names) {
+      if (void* symbol = dlsym(handle_, name)) return reinterpret_cast<Function*>(symbol);
+    }
+    return nullptr;
+  }
+
+ private:
+  void* handle_ = nullptr;
+};
+
+using ProcessList = Return(nvml::Device, unsigned*, nvml::ProcessInfo*);
+
+struct Functions {
+  explicit Functions(const Library& in)
+      : init(in.find<Return()>({"nvmlInit_v2"})),
+        shutdown(in.find<Return()>({"nvmlShutdown"})),
+        error_string(in.find<const char*(Return)>({"nvmlErrorString"})),
+        count(in.find<Return(unsigned*)>({"nvmlDeviceGetCount_v2"})),
+        handle_by_index(in.find<Return(unsigned, nvml::Device*)>({"nvmlDeviceGetHandleByIndex_v2"})),
+        name(in.find<Return(nvml::Device, char*, unsigned)>({"nvmlDeviceGetName"})),
+        uuid(in.find<Return(nvml::Device, char*, unsigned)>({"nvmlDeviceGetUUID"})),
+        memory(in.find<Return(nvml::Device, nvml::Memory*)>({"nvmlDeviceGetMemoryInfo"})),
+        memory_v2(in.find<Return(nvml::Device, nvml::MemoryV2*)>({"nvmlDeviceGetMemoryInfo_v2"})),
+        utilization(in.find<Return(nvml::Device, nvml::Utilization*)>({"nvmlDeviceGetUtilizationRates"})),
+        temperature(in.find<Return(nvml::Device, int, unsigned*)>({"nvmlDeviceGetTemperature"})),
+        power(in.find<Return(nvml::Device, unsigned*)>({"nvmlDeviceGetPowerUsage"})),
+        // Never the names without a suffix: those fill smaller structs. MPS clients are in a list of their
+        // own.
+        process_lists{in.find<ProcessList>({"nvmlDeviceGetComputeRunningProcesses_v3",
+                                            "nvmlDeviceGetComputeRunningProcesses_v2"}),
+                      in.find<ProcessList>({"nvmlDeviceGetGraphicsRunningProcesses_v3",
+                                            "nvmlDeviceGetGraphicsRunningProcesses_v2"}),
+                      in.find<ProcessList>({"nvmlDeviceGetMPSComputeRunningProcesses_v3",
+                                            "nvmlDeviceGetMPSComputeRunningProcesses_v2"})},
+        simulated(in.find<void()>({"mgpu_simgpu_alloc"}) != nullptr) {}
+
+  // What we can't do without.
+  const char* missing() const {
+    if (!init) return "nvmlInit_v2";
+    if (!count) return "nvmlDeviceGetCount_v2";
+    if (!handle_by_index) return "nvmlDeviceGetHandleByIndex_v2";
+    if (!memory && !memory_v2) return "nvmlDeviceGetMemoryInfo";
+    return nullptr;
+  }
+
+  std::string describe(Return code) const {
+    const std::string number = " (NVML code " + std::to_string(code) + ")";
+    return (error_string ? std::string(error_string(code)) : "NVML error") + number;
+  }
+
+  Return (*init)();
+  Return (*shutdown)();
+  const char* (*error_string)(Return);
+  Return (*count)(unsigned*);
+  Return (*handle_by_index)(unsigned, nvml::Device*);
+  Return (*name)(nvml::Device, char*, unsigned);
+  Return (*uuid)(nvml::Device, char*, unsigned);
+  Return (*memory)(nvml::Device, nvml::Memory*);
+  Return (*memory_v2)(nvml::Device, nvml::MemoryV2*);
+  Return (*utilization)(nvml::Device, nvml::Utilization*);
+  Return (*temperature)(nvml::Device, int, unsigned*);
+  Return (*power)(nvml::Device, unsigned*);
+  std::array<ProcessList*, 3> process_lists;
+  bool simulated;
+};
+
+Bytes to_bytes(std::uint64_t count) { return Bytes{static_cast<std::int64_t>(count)}; }
+
+std::string text_of(Return (*get)(nvml::Device, char*, unsigned), nvml::Device device) {
+  std::array<char, nvml::kNameSize> text{};
+  if (!get || get(device, text.data(), nvml::kNameSize) != nvml::kSuccess) return {};
+  text.back() = '\0';
+  return text.data();
+}
+
+// The list may grow between the call that tells its size and the one that fills it: some room to spare, and
+// again.
+Result<std::vector<nvml::ProcessInfo>> list_processes(ProcessList* list, nvml::Device device) {
+  constexpr unsigned kSpare = 8;
+  constexpr int kTries = 5;
+  unsigned count = 0;
+  Return code = list(device, &count, nullptr);
+  if (code == nvml::kSuccess) return {};
+  std::vector<nvml::ProcessInfo> processes;
+  for (int tries = 0; code == nvml::kInsufficientSize && tries < kTries; ++tries) {
+    processes.resize(count + kSpare);
+    count += kSpare;
+    code = list(device, &count, processes.data());
+  }
+  if (code != nvml::kSuccess) return fail(Code::not_supported, "no process list");
+  processes.resize(std::min<std::size_t>(count, processes.size()));
+  return processes;
+}
+
+// A process can be in several lists with the same bytes: the largest number counts, a known one over an
+// unknown.
+void merge(std::map<int, std::optional<Bytes>>& into, const nvml::ProcessInfo& process) {
+  auto& bytes = into[static_cast<int>(process.pid)];
+  if (process.used_gpu_memory == nvml::kValueNotAvailable) return;
+  bytes = std::max(bytes.value_or(Bytes{0}), to_bytes(process.used_gpu_memory));
+}
+
+class Nvml final : public Provider {
+ public:
+  // REQUIRES: init() has succeeded; from here on it is ours to shut down.
+  Nvml(Library library, const Functions& functions) : library_(std::move(library)), call_(functions) {}
+  Nvml(const Nvml&) = delete;
+  Nvml& operator=(const Nvml&) = delete;
+  ~Nvml() override {
+    if (call_.shutdown) call_.shutdown();
+  }
+
+  Result<void> discover();
+  const std::vector<DeviceInfo>& devices() const override { return devices_; }
+  Result<RawReading> read(std::uint32_t index) override;
+  Vitals vitals(std::uint32_t index) override;
+
+ private:
+  Return read_memory(nvml::Device device, RawReading& reading) const;
+  void read_processes(nvml::Device device, RawReading& reading) const;
+
+  Library library_;  // before all that points into it
+  Functions call_;
+  std::vector<DeviceInfo> devices_;
+  std::vector<nvml::Device> handles_;  // by the driver's index; null: it answered with an error
+};
+
+Result<void> Nvml::discover() {
+  unsigned count = 0;
+  if (const Return code = call_.count(&count); code != nvml::kSuccess) {
+    return fail(Code::unavailable, "the driver does not count its devices: " + call_.describe(code));
+  }
+  for (unsigned index = 0; index < count; ++index) {
+    nvml::Device& handle = handles_.emplace_back(nullptr);
+    // One broken device must not hide the others.
+    if (call_.handle_by_index(index, &handle) != nvml::kSuccess) {
+      handle = nullptr;
+      continue;
+    }
+    RawReading memory;
+    read_memory(handle, memory);  // one that is lost right now is listed with a total of 0
+    devices_.push_back({.index = index,
+                        .name = text_of(call_.name, handle),
+                        .uuid = text_of(call_.uuid, handle),
+                        .total = memory.total,
+                        .simulated = call_.simulated});
+  }
+  return {};
+}
+
+Return Nvml::read_memory(nvml::Device device, RawReading& reading) const {
+  if (call_.memory_v2) {
+    nvml::MemoryV2 memory;
+    const Return code = call_.memory_v2(device, &memory);
+    if (code == nvml::kSuccess) {
+      reading.total = to_bytes(memory.total);
+      reading.used = to_bytes(memory.used);
+      reading.driver_reserved = to_bytes(memory.reserved);
+    }
+    const bool unknown_here = code == nvml::kArgumentVersionMismatch || code == nvml::kNotSupported;
+    if (!call_.memory || !unknown_here) return code;
+  }
+  nvml::Memory memory;  // its `used` includes what the driver reserves
+  const Return code = call_.memory(device, &memory);
+  if (code == nvml::kSuccess) {
+    reading.total = to_bytes(memory.total);
+    reading.used = to_bytes(memory.used);
+  }
+  return code;
+}
+
+void Nvml::read_processes(nvml::Device device, RawReading& reading) const {
+  reading.lists_processes = false;
+  std::map<int, std::optional<Bytes>> merged;
+  for (ProcessList* list : call_.process_lists) {
+    if (!list) continue;
+    const auto processes = list_processes(list, device);
+    if (!processes) continue;
+    // Only the first list has what computes; the others alone would pass for "nobody computes".
+    if (list == call_.process_lists.front()) reading.lists_processes = true;
+    for (const auto& process : *processes) merge(merged, process);
+  }
+  for (const auto& [pid, bytes] : merged) reading.processes.push_back({.pid = pid, .bytes = bytes});
+}
+
+Result<RawReading> Nvml::read(std::uint32_t index) {
+  if (index >= handles_.size() || !handles_[index]) {
+    return fail(Code::device_lost, "the driver has no device " + std::to_string(index));
+  }
+  RawReading reading;
+  if (const Return code = read_memory(handles_[index], reading); code != nvml::kSuccess) {
+    return fail(Code::device_lost, "the driver does not answer for device " + std::to_string(index) + ": " +
+                                       call_.describe(code));
+  }
+  read_processes(handles_[index], reading);
+  return reading;
+}
+
+Vitals Nvml::vitals(std::uint32_t index) {
+  Vitals vitals;
+  if (index >= handles_.size() || !handles_[index]) return vitals;
+  const nvml::Device device = handles_[index];
+  nvml::Utilization utilization;
+  if (call_.utilization && call_.utilization(device, &utilization) == nvml::kSuccess) {
+    vitals.utilisation_percent = utilization.gpu;
+  }
+  unsigned number = 0;
+  if (call_.temperature && call_.temperature(device, nvml::kTemperatureGpu, &number) == nvml::kSuccess) {
+    vitals.temperature_c = number;
+  }
+  if (call_.power && call_.power(device, &number) == nvml::kSuccess) vitals.power_w = number / 1000.0;
+  return vitals;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Provider>> open_nvml(const std::string& library) {
+  Library loaded(library);
+  if (!loaded) {
+    const char* why = dlerror();
+    return fail(Code::unavailable, "no NVML library: looked for \"" + library +
+                                       "\", but it can't be loaded: " + (why ? why : "no reason given"));
+  }
+  const Functions functions(loaded);
+  if (const char* symbol = functions.missing()) {
+    return fail(Code::unavailable,
+                "\"" + library + "\" is no NVML library that we can use: it lacks " + symbol);
+  }
+  if (const Return code = functions.init(); code != nvml::kSuccess) {
+    return fail(Code::unavailable, "NVML of \"" + library + "\" does not start: " + functions.describe(code));
+  }
+  auto provider = std::make_unique<Nvml>(std::move(loaded), functions);
+  if (const auto found = provider->discover(); !found) return std::unexpected(found.error());
+  return provider;
+}
+
+}  // namespace mgpu::gpu

@@ -1,0 +1,151 @@
+#include "gpu/process_table.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <vector>
+
+#include <dirent.h>
+#include <unistd.h>
+
+namespace mgpu::gpu {
+namespace {
+
+constexpr std::size_t kCommandLength = 256;
+
+std::string first_bytes(const std::string& path, std::size_t limit) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(limit, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(limit));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text;
+}
+
+std::string proc(int pid, std::string_view leaf) {
+  return "/proc/" + std::to_string(pid) + "/" + std::string(leaf);
+}
+
+std::string command_of(int pid, std::string_view stat) {
+  std::string command = first_bytes(proc(pid, "cmdline"), kCommandLength);
+  while (!command.empty() && command.back() == '\0') command.pop_back();
+  std::ranges::replace(command, '\0', ' ');
+  if (!command.empty()) return command;
+  const auto open = stat.find('('), close = stat.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return {};
+  return std::string(stat.substr(open + 1, close - open - 1));
+}
+
+using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })>;
+
+// The names in a directory that are numbers: pids, file descriptors.
+std::vector<int> numbers_in(const std::string& path) {
+  std::vector<int> numbers;
+  const Directory dir(opendir(path.c_str()));
+  while (dir) {
+    const dirent* entry = readdir(dir.get());
+    if (!entry) break;
+    const std::string_view name = entry->d_name;
+    int number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc{} && end == name.data() + name.size()) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// /proc/net writes addresses as hexadecimal words in the machine's byte order.
+bool reaches_loopback(std::string_view address) {
+  return address == "00000000" || address == "00000000000000000000000000000000" ||  // every address
+         (address.size() == 8 && address.ends_with("7F")) ||                        // 127.x.x.x
+         address == "00000000000000000000000001000000" ||                           // ::1
+         (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"));
+}
+
+// The socket names ("socket:[4711]") that listen on the port.
+void collect_listeners(const char* path, std::uint16_t port, std::set<std::string>& sockets) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);  // the heading
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string slot, local, remote, state, queues, timer, retransmits, user, timeout, inode;
+    words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> user >> timeout >> inode;
+    const auto colon = local.find(':');
+    if (state != "0A" || colon == std::string::npos) continue;  // 0A: listening
+    if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) != port) continue;
+    if (reaches_loopback(std::string_view(local).substr(0, colon))) sockets.insert("socket:[" + inode + "]");
+  }
+}
+
+bool has_one_of(int pid, const std::set<std::string>& sockets) {
+  const std::string folder = proc(pid, "fd");
+  return std::ranges::any_of(numbers_in(folder), [&](int fd) {
+    std::string target(64, '\0');
+    const auto length = readlink((folder + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
+    if (length <= 0) return false;
+    target.resize(static_cast<std::size_t>(length));
+    return sockets.contains(target);
+  });
+}
+
+}  // namespace
+
+std::optional<ProcessFacts> parse_stat(std::string_view text) {
+  // The command stands in parentheses and may hold blanks and parentheses itself: what counts is the last
+  // one.
+  const auto close = text.rfind(')');
+  if (close == std::string_view::npos) return std::nullopt;
+  std::istringstream words{std::string(text.substr(close + 1))};
+  ProcessFacts facts;
+  std::string skipped;
+  words >> facts.state >> facts.parent >> facts.group;  // fields 3 to 5
+  for (int field = 6; field < 22; ++field) words >> skipped;
+  words >> facts.start_time;
+  if (!words) return std::nullopt;
+  return facts;
+}
+
+std::optional<ProcessFacts> read_process(int pid) {
+  const std::string stat = first_bytes(proc(pid, "stat"), 1024);
+  auto facts = parse_stat(stat);
+  if (facts) facts->command = command_of(pid, stat);
+  return facts;
+}
+
+ProcessTable read_process_table(std::span<const int> pids) {
+  ProcessTable table;
+  for (int pid : pids) {
+    while (pid > 0 && !table.contains(pid)) {
+      auto facts = read_process(pid);
+      if (!facts) break;
+      const int parent = facts->parent;
+      table.emplace(pid, std::move(*facts));
+      pid = parent;
+    }
+  }
+  return table;
+}
+
+std::optional<int> listener_pid(std::uint16_t port) {
+  std::set<std::string> sockets;
+  collect_listeners("/proc/net/tcp", port, sockets);
+  collect_listeners("/proc/net/tcp6", port, sockets);
+  if (sockets.empty()) return std::nullopt;
+
+  std::optional<int> oldest;
+  std::uint64_t oldest_start = 0;
+  for (const int pid : numbers_in("/proc")) {
+    if (!has_one_of(pid, sockets)) continue;
+    const auto facts = read_process(pid);
+    if (!facts || (oldest && facts->start_time >= oldest_start)) continue;
+    oldest = pid;
+    oldest_start = facts->start_time;
+  }
+  return oldest;
+}
+
+}  // namespace mgpu::gpu

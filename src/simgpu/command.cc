@@ -1,0 +1,209 @@
+// The command `mgpu-simgpu`: makes simulated GPUs, shows them, sits on their memory and breaks them on
+// purpose.
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+#include "simgpu/file.h"
+#include "simgpu/hold.h"
+#include "simgpu/show.h"
+
+namespace {
+
+using namespace mgpu;
+using namespace mgpu::simgpu;
+
+constexpr const char* kExamples = R"(Examples:
+  mgpu-simgpu create --file /tmp/gpu --device 24GiB --device 12GiB
+  export MGPU_SIMGPU=/tmp/gpu
+  mgpu-simgpu show
+  mgpu-simgpu hold 8GiB -- sleep 60          # takes 8 GiB while the command runs
+  mgpu-simgpu hold 2GiB --device 1           # until Ctrl-C
+  mgpu-simgpu fault --slow-free 500ms        # freed memory shows as free half a second late
+  mgpu-simgpu fault --leak 0.25              # a quarter of what is freed does not come back
+  mgpu-simgpu fault --device 1 --lost        # the driver no longer answers
+  mgpu-simgpu fault clear                    # all is well again, on every device
+
+Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong usage, 3 hold: out of memory;
+hold otherwise ends with the code of its command.)";
+
+struct FaultOptions {
+  std::optional<unsigned> device{};  // none: all
+  std::string slow_free{}, leak{}, misread{}, foreign{};
+  std::optional<bool> lost{}, hide_processes{};
+};
+
+int failed(const Error& error) {
+  fmt::print(stderr, "mgpu-simgpu: {}\n", error.detail);
+  return error.code == Code::invalid_request ? kExitUsage : kExitFailed;
+}
+
+Result<std::uint64_t> amount(const std::string& text) {
+  const auto bytes = parse_bytes(text);
+  if (!bytes) return std::unexpected(bytes.error());
+  return static_cast<std::uint64_t>(bytes->count);
+}
+
+int run_create(const std::string& path, const std::vector<std::string>& sizes, const std::string& reserved,
+               bool force) {
+  if (!force && std::filesystem::exists(path)) {
+    return failed({Code::invalid_request,
+                   path + " exists; --force makes it anew, and who holds memory of it loses it"});
+  }
+  const auto kept = amount(reserved);
+  if (!kept) return failed(kept.error());
+  std::vector<DeviceSpec> devices;
+  for (const std::string& size : sizes) {
+    const auto total = amount(size);
+    if (!total) return failed(total.error());
+    devices.push_back({.total = *total, .reserved = *kept});
+  }
+  const auto made = create(path, devices);
+  return made ? 0 : failed(made.error());
+}
+
+int run_show(const std::string& path, bool json) {
+  const auto copy = std::make_unique<State>();
+  {
+    const auto state = Locked::open(path);
+    if (!state) return failed(state.error());
+    *copy = **state;  // commands are looked up after the lock is gone
+  }
+  fmt::print("{}\n", json ? to_json(*copy) : to_table(*copy));
+  return 0;
+}
+
+// Signed: "-512MiB" makes `used` too small.
+Result<std::int64_t> signed_amount(const std::string& text) {
+  const bool negative = text.starts_with('-');
+  const auto bytes = parse_bytes(negative ? text.substr(1) : text);
+  if (!bytes) return std::unexpected(bytes.error());
+  return negative ? -bytes->count : bytes->count;
+}
+
+Result<std::uint64_t> permille(const std::string& text) {
+  std::size_t end = 0;
+  double fraction = -1;
+  try {
+    fraction = std::stod(text, &end);
+  } catch (const std::exception&) {
+  }
+  if (end != text.size() || !(fraction >= 0 && fraction <= 1)) {
+    return fail(Code::invalid_request, "--leak wants a fraction from 0 to 1, not \"" + text + "\"");
+  }
+  return static_cast<std::uint64_t>(std::lround(fraction * 1000));
+}
+
+// The faults as they will be; those that no option names stay.
+Result<Faults> changed(Faults faults, const FaultOptions& options) {
+  if (!options.slow_free.empty()) {
+    const auto delay = parse_duration(options.slow_free);
+    if (!delay) return std::unexpected(delay.error());
+    faults.slow_free_ms = static_cast<std::uint64_t>(delay->count() / 1000);
+  }
+  if (!options.leak.empty()) {
+    const auto part = permille(options.leak);
+    if (!part) return std::unexpected(part.error());
+    faults.leak_permille = *part;
+  }
+  if (!options.foreign.empty()) {
+    const auto bytes = amount(options.foreign);
+    if (!bytes) return std::unexpected(bytes.error());
+    faults.foreign = *bytes;
+  }
+  if (!options.misread.empty()) {
+    const auto bytes = signed_amount(options.misread);
+    if (!bytes) return std::unexpected(bytes.error());
+    faults.misread = *bytes;
+  }
+  if (options.lost) faults.lost = *options.lost;
+  if (options.hide_processes) faults.hide_processes = *options.hide_processes;
+  return faults;
+}
+
+int run_fault(const std::string& path, const FaultOptions& options, bool clear) {
+  const auto state = Locked::open(path);
+  if (!state) return failed(state.error());
+  if (options.device && !state->device(*options.device)) {
+    return failed({Code::invalid_request, fmt::format("{} has no device {}", path, *options.device)});
+  }
+  for (unsigned index = 0; Device* device = state->device(index); ++index) {
+    if (options.device && *options.device != index) continue;
+    if (clear) clear_faults(*device);
+    const auto faults = changed(device->faults, options);
+    if (!faults) return failed(faults.error());
+    device->faults = *faults;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("A simulated GPU: device memory in a file, with NVML's interface in libmgpu-simgpu.so.",
+               "mgpu-simgpu");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  std::string path;
+  const auto add_file = [&](CLI::App* command) {
+    command->add_option("--file", path, "the simulated GPU's file")->envname("MGPU_SIMGPU")->required();
+    return command;
+  };
+
+  std::vector<std::string> sizes;
+  std::string reserved = "0";
+  bool force = false;
+  CLI::App* create_command = add_file(app.add_subcommand("create", "Make a file with one or more devices"));
+  create_command->add_option("--device", sizes, "memory of a device, e.g. 24GiB (again for each device)")
+      ->required()
+      ->allow_extra_args(false);
+  create_command->add_option("--reserved", reserved, "of it, what the driver keeps for itself");
+  create_command->add_flag("--force", force, "replace a file that exists");
+
+  bool json = false;
+  CLI::App* show_command =
+      add_file(app.add_subcommand("show", "Show devices, who holds memory, and the counts"));
+  show_command->add_flag("--json", json, "for programs; amounts in bytes");
+
+  Hold what;
+  std::string bytes;
+  CLI::App* hold_command = add_file(app.add_subcommand("hold", "Hold memory while a command runs"));
+  hold_command->add_option("bytes", bytes, "how much, e.g. 8GiB")->required();
+  hold_command->add_option("--device", what.device, "which device")->capture_default_str();
+  hold_command->add_option("command", what.command, "runs meanwhile; none: until SIGINT or SIGTERM");
+
+  FaultOptions faults;
+  CLI::App* fault_command = add_file(app.add_subcommand("fault", "Break a device, or mend it"));
+  fault_command->add_option("--device", faults.device, "which device (default: all)");
+  fault_command->add_option("--slow-free", faults.slow_free,
+                            "freed memory comes back so late, e.g. 500ms; 0: at once");
+  fault_command->add_option("--leak", faults.leak, "this part of freed memory never comes back, 0 to 1");
+  fault_command->add_option("--misread", faults.misread, "report `used` off by so much, e.g. 1GiB or -1GiB");
+  fault_command->add_option("--foreign", faults.foreign, "so much is held by no process of ours");
+  fault_command->add_flag("--lost,!--found", faults.lost, "the driver no longer answers");
+  fault_command->add_flag("--hide-processes,!--show-processes", faults.hide_processes,
+                          "the driver does not tell what each process holds");
+  CLI::App* clear_command =
+      fault_command->add_subcommand("clear", "mend everything; leaked memory is free again");
+  clear_command->fallthrough();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+
+  if (*create_command) return run_create(path, sizes, reserved, force);
+  if (*show_command) return run_show(path, json);
+  if (*fault_command) return run_fault(path, faults, clear_command->parsed());
+  const auto parsed = amount(bytes);
+  if (!parsed) return failed(parsed.error());
+  what.bytes = *parsed;
+  return hold(path, what);
+}

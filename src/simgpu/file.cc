@@ -1,0 +1,146 @@
+#include "simgpu/file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gpu/process_table.h"
+
+namespace mgpu::simgpu {
+namespace {
+
+std::string why() { return std::strerror(errno); }
+
+std::unexpected<Error> broken(const std::string& path, const std::string& what) {
+  return fail(Code::unavailable, "simulated GPU \"" + path + "\": " + what);
+}
+
+bool lock(int fd) {
+  while (flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
+bool write_all(int fd, const void* data, std::size_t size) {
+  for (const char* at = static_cast<const char*>(data); size > 0;) {
+    const ssize_t written = write(fd, at, size);
+    if (written < 0 && errno != EINTR) return false;
+    if (written < 0) continue;
+    at += written;
+    size -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+template <std::size_t N>
+void copy_text(std::array<char, N>& into, const std::string& text) {
+  std::copy_n(text.data(), std::min(text.size(), N - 1), into.data());
+}
+
+Device fresh_device(const DeviceSpec& spec, std::size_t index) {
+  Device device;
+  copy_text(device.name, spec.name.empty() ? "Simulated GPU" : spec.name);
+  // The same in every file, so that a configuration that names it stays right when the file is made anew.
+  copy_text(device.uuid, "GPU-51304c70-0000-4000-8000-00000000000" + std::to_string(index));
+  device.total = spec.total;
+  device.reserved = spec.reserved;
+  return device;
+}
+
+}  // namespace
+
+Result<Locked> Locked::open(const std::string& path) {
+  if (path.empty()) return fail(Code::unavailable, "no simulated GPU: MGPU_SIMGPU names no file");
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return broken(path, why());
+  Locked locked(fd, nullptr);  // closes it, whatever comes
+  if (!lock(fd)) return broken(path, "can't be locked: " + why());
+
+  struct stat status{};
+  if (fstat(fd, &status) != 0) return broken(path, why());
+  if (static_cast<std::size_t>(status.st_size) != sizeof(State)) return broken(path, "is no simulated GPU");
+  void* mapped = mmap(nullptr, sizeof(State), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapped == MAP_FAILED) return broken(path, "can't be mapped: " + why());
+  locked.state_ = static_cast<State*>(mapped);
+  if (locked->magic != kMagic) return broken(path, "is no simulated GPU");
+  if (locked->version != kVersion || locked->device_count > kMaxDevices) {
+    return broken(path, "is of version " + std::to_string(locked->version) + ", this program knows version " +
+                            std::to_string(kVersion));
+  }
+  const std::int64_t now = now_ns();
+  for (unsigned index = 0; Device* device = locked.device(index); ++index) settle(*device, now, is_alive);
+  return locked;
+}
+
+Locked::Locked(Locked&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), state_(std::exchange(other.state_, nullptr)) {}
+
+Locked::~Locked() {
+  if (state_) munmap(state_, sizeof(State));
+  if (fd_ < 0) return;
+  flock(fd_, LOCK_UN);  // said aloud: a child forked meanwhile may still have the description open
+  close(fd_);
+}
+
+Device* Locked::device(unsigned index) const {
+  return index < state_->device_count ? &state_->devices[index] : nullptr;
+}
+
+Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices) {
+  if (devices.empty()) return fail(Code::invalid_request, "a simulated GPU needs at least one device");
+  if (devices.size() > kMaxDevices) {
+    return fail(Code::invalid_request,
+                "at most " + std::to_string(kMaxDevices) + " devices fit into one file");
+  }
+  const auto state = std::make_unique<State>();
+  for (const DeviceSpec& spec : devices) {
+    if (spec.total <= spec.reserved) return fail(Code::invalid_request, "a device needs memory of its own");
+    state->devices[state->device_count] = fresh_device(spec, state->device_count);
+    ++state->device_count;
+  }
+
+  const std::string fresh = path + "." + std::to_string(getpid()) + ".new";
+  const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return broken(path, "can't be made: " + why());
+  const bool written = write_all(fd, state.get(), sizeof(State));
+  close(fd);
+  if (written && std::rename(fresh.c_str(), path.c_str()) == 0) return {};
+  const auto error = broken(path, "can't be written: " + why());
+  unlink(fresh.c_str());
+  return error;
+}
+
+std::string path_from_environment() {
+  const char* path = std::getenv("MGPU_SIMGPU");
+  return path ? path : "";
+}
+
+std::int64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);  // one clock for all processes
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+Process this_process() {
+  const auto facts = gpu::read_process(getpid());
+  return {getpid(), facts ? facts->start_time : 0};
+}
+
+bool is_alive(const Process& process) {
+  const auto facts = gpu::read_process(process.pid);
+  return facts && facts->start_time == process.start_time && facts->state != 'Z' && facts->state != 'X';
+}
+
+}  // namespace mgpu::simgpu

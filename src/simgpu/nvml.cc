@@ -1,0 +1,221 @@
+// What libnvidia-ml.so.1 would answer, told from the simulated GPU's file. A device handle is the index plus
+// one; the file is opened anew in each call, so a handle stays good when the file is replaced.
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "gpu/nvml_abi.h"
+
+#include "simgpu/file.h"
+
+#define MGPU_NVML extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+namespace nvml = mgpu::gpu::nvml;
+namespace simgpu = mgpu::simgpu;
+using nvml::Return;
+
+constexpr std::uintptr_t kFirstHandle = 1;
+
+nvml::Device to_handle(unsigned index) {
+  return reinterpret_cast<nvml::Device>(static_cast<std::uintptr_t>(index) + kFirstHandle);
+}
+
+unsigned to_index(nvml::Device handle) {
+  return static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(handle) - kFirstHandle);
+}
+
+template <class Answer>
+Return from_state(Answer answer) {
+  const auto state = simgpu::Locked::open(simgpu::path_from_environment());
+  return state ? answer(*state) : nvml::kDriverNotLoaded;
+}
+
+// Answers about a device that is there and not lost.
+template <class Answer>
+Return from_device(nvml::Device handle, const void* target, Answer answer) {
+  if (!handle || !target) return nvml::kInvalidArgument;
+  return from_state([&](const simgpu::Locked& state) {
+    const simgpu::Device* device = state.device(to_index(handle));
+    if (!device) return nvml::kInvalidArgument;
+    return device->faults.lost ? nvml::kGpuIsLost : answer(*device);
+  });
+}
+
+Return copy_text(std::string_view text, char* into, unsigned length) {
+  if (length <= text.size()) return nvml::kInsufficientSize;
+  std::memcpy(into, text.data(), text.size());
+  into[text.size()] = '\0';
+  return nvml::kSuccess;
+}
+
+unsigned percent_used(const simgpu::Device& device) {
+  return static_cast<unsigned>(100.0 * static_cast<double>(reported_used(device)) /
+                               static_cast<double>(device.total));
+}
+
+// As the driver does it: the count always says how many there are, also where they don't fit.
+Return list_processes(const simgpu::Device& device, unsigned* count, nvml::ProcessInfo* into) {
+  const unsigned room = into ? *count : 0;
+  unsigned found = 0;
+  for (const simgpu::Holder& holder : device.holders) {
+    if (holder.bytes == 0) continue;
+    if (found < room) {
+      into[found] = {
+          .pid = static_cast<std::uint32_t>(holder.pid),
+          .used_gpu_memory = device.faults.hide_processes ? nvml::kValueNotAvailable : holder.bytes};
+    }
+    ++found;
+  }
+  *count = found;
+  return found > room ? nvml::kInsufficientSize : nvml::kSuccess;
+}
+
+}  // namespace
+
+MGPU_NVML Return nvmlInit_v2() {
+  return from_state([](const auto&) { return nvml::kSuccess; });
+}
+
+MGPU_NVML Return nvmlShutdown() { return nvml::kSuccess; }
+
+MGPU_NVML const char* nvmlErrorString(Return code) {
+  switch (code) {
+    case nvml::kSuccess:
+      return "Success";
+    case nvml::kInvalidArgument:
+      return "Invalid Argument";
+    case nvml::kNotSupported:
+      return "Not Supported";
+    case nvml::kNotFound:
+      return "Not Found";
+    case nvml::kInsufficientSize:
+      return "Insufficient Size";
+    case nvml::kDriverNotLoaded:
+      return "Driver Not Loaded: env MGPU_SIMGPU must name a simulated GPU's file";
+    case nvml::kGpuIsLost:
+      return "GPU is lost";
+    case nvml::kArgumentVersionMismatch:
+      return "Argument version mismatch";
+    default:
+      return "Unknown Error";
+  }
+}
+
+MGPU_NVML Return nvmlSystemGetDriverVersion(char* version, unsigned length) {
+  return version ? copy_text("simulated", version, length) : nvml::kInvalidArgument;
+}
+
+MGPU_NVML Return nvmlDeviceGetCount_v2(unsigned* count) {
+  if (!count) return nvml::kInvalidArgument;
+  return from_state([&](const simgpu::Locked& state) {
+    *count = state->device_count;
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml::Device* handle) {
+  if (!handle) return nvml::kInvalidArgument;
+  return from_state([&](const simgpu::Locked& state) {
+    if (!state.device(index)) return nvml::kInvalidArgument;
+    *handle = to_handle(index);
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetHandleByUUID(const char* uuid, nvml::Device* handle) {
+  if (!uuid || !handle) return nvml::kInvalidArgument;
+  return from_state([&](const simgpu::Locked& state) {
+    for (unsigned index = 0; const simgpu::Device* device = state.device(index); ++index) {
+      if (std::string_view(device->uuid.data()) != uuid) continue;
+      *handle = to_handle(index);
+      return nvml::kSuccess;
+    }
+    return nvml::kNotFound;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetIndex(nvml::Device handle, unsigned* index) {
+  return from_device(handle, index, [&](const simgpu::Device&) {
+    *index = to_index(handle);
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetName(nvml::Device handle, char* name, unsigned length) {
+  return from_device(handle, name,
+                     [&](const auto& device) { return copy_text(device.name.data(), name, length); });
+}
+
+MGPU_NVML Return nvmlDeviceGetUUID(nvml::Device handle, char* uuid, unsigned length) {
+  return from_device(handle, uuid,
+                     [&](const auto& device) { return copy_text(device.uuid.data(), uuid, length); });
+}
+
+MGPU_NVML Return nvmlDeviceGetMemoryInfo(nvml::Device handle, nvml::Memory* memory) {
+  return from_device(handle, memory, [&](const simgpu::Device& device) {
+    const std::uint64_t taken = reported_used(device) + device.reserved;
+    *memory = {.total = device.total, .free = device.total - taken, .used = taken};
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetMemoryInfo_v2(nvml::Device handle, nvml::MemoryV2* memory) {
+  return from_device(handle, memory, [&](const simgpu::Device& device) {
+    if (memory->version != nvml::kMemoryV2) return nvml::kArgumentVersionMismatch;
+    memory->total = device.total;
+    memory->reserved = device.reserved;
+    memory->used = reported_used(device);
+    memory->free = device.total - device.reserved - memory->used;
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetComputeRunningProcesses_v3(nvml::Device handle, unsigned* count,
+                                                         nvml::ProcessInfo* processes) {
+  return from_device(handle, count,
+                     [&](const simgpu::Device& device) { return list_processes(device, count, processes); });
+}
+
+MGPU_NVML Return nvmlDeviceGetComputeRunningProcesses_v2(nvml::Device handle, unsigned* count,
+                                                         nvml::ProcessInfo* processes) {
+  return nvmlDeviceGetComputeRunningProcesses_v3(handle, count, processes);
+}
+
+// Nobody draws on a simulated GPU.
+MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v3(nvml::Device handle, unsigned* count,
+                                                          nvml::ProcessInfo*) {
+  return from_device(handle, count, [&](const simgpu::Device&) {
+    *count = 0;
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v2(nvml::Device handle, unsigned* count,
+                                                          nvml::ProcessInfo* processes) {
+  return nvmlDeviceGetGraphicsRunningProcesses_v3(handle, count, processes);
+}
+
+// Vitals are made up from the memory in use: nothing computes here, but a page should have something to draw.
+MGPU_NVML Return nvmlDeviceGetUtilizationRates(nvml::Device handle, nvml::Utilization* utilization) {
+  return from_device(handle, utilization, [&](const simgpu::Device& device) {
+    *utilization = {.gpu = percent_used(device), .memory = percent_used(device)};
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetTemperature(nvml::Device handle, int sensor, unsigned* celsius) {
+  if (sensor != nvml::kTemperatureGpu) return nvml::kInvalidArgument;
+  return from_device(handle, celsius, [&](const simgpu::Device& device) {
+    *celsius = 35 + percent_used(device) / 4;
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetPowerUsage(nvml::Device handle, unsigned* milliwatts) {
+  return from_device(handle, milliwatts, [&](const simgpu::Device& device) {
+    *milliwatts = 20'000 + percent_used(device) * 1'000;
+    return nvml::kSuccess;
+  });
+}

@@ -1,0 +1,90 @@
+#include "simgpu/show.h"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "gpu/process_table.h"
+
+namespace mgpu::simgpu {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string human(std::uint64_t bytes) { return to_string(Bytes{static_cast<std::int64_t>(bytes)}); }
+
+std::string command_of(int pid) {
+  const auto facts = gpu::read_process(pid);
+  return facts ? facts->command : "";
+}
+
+// The faults that are on, under the names of the options that switch them.
+Json to_json(const Faults& faults) {
+  Json json = Json::object();
+  if (faults.slow_free_ms) json["slow_free_ms"] = faults.slow_free_ms;
+  if (faults.leak_permille) json["leak"] = static_cast<double>(faults.leak_permille) / 1000.0;
+  if (faults.foreign) json["foreign"] = faults.foreign;
+  if (faults.misread) json["misread"] = faults.misread;
+  if (faults.lost) json["lost"] = true;
+  if (faults.hide_processes) json["hide_processes"] = true;
+  return json;
+}
+
+Json to_json(const Device& device, unsigned index) {
+  Json processes = Json::array();
+  for (const Holder& holder : device.holders) {
+    if (holder.bytes == 0) continue;
+    processes.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", command_of(holder.pid)}});
+  }
+  return {{"index", index},
+          {"name", device.name.data()},
+          {"uuid", device.uuid.data()},
+          {"total", device.total},
+          {"reserved", device.reserved},
+          {"used", used(device)},
+          {"leaked", device.leaked},
+          {"oom_count", device.oom_count},
+          {"allocations", device.allocations},
+          {"peak_used", device.peak_used},
+          {"processes", std::move(processes)},
+          {"faults", to_json(device.faults)}};
+}
+
+std::string to_table(const Device& device, unsigned index) {
+  std::string text =
+      fmt::format("{:<4}{:<24}{:>11}{:>11}{:>11}{:>8}{:>8}\n", index, device.name.data(), human(device.total),
+                  human(used(device)), human(device.peak_used), device.allocations, device.oom_count);
+  for (const Holder& holder : device.holders) {
+    if (holder.bytes == 0) continue;
+    text += fmt::format("    {:<24}{:>22}  {:.60}\n", fmt::format("pid {}", holder.pid), human(holder.bytes),
+                        command_of(holder.pid));
+  }
+  if (device.leaked) text += fmt::format("    {:<24}{:>22}\n", "leaked", human(device.leaked));
+  const Json faults = to_json(device.faults);
+  for (const auto& [name, value] : faults.items())
+    text += fmt::format("    fault {} = {}\n", name, value.dump());
+  return text;
+}
+
+}  // namespace
+
+std::string to_json(const State& state) {
+  Json devices = Json::array();
+  for (unsigned index = 0; index < state.device_count; ++index) {
+    devices.push_back(to_json(state.devices[index], index));
+  }
+  // A command line may hold any bytes; JSON may not.
+  return Json{{"devices", std::move(devices)}}.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string to_table(const State& state) {
+  std::string text = fmt::format("{:<4}{:<24}{:>11}{:>11}{:>11}{:>8}{:>8}\n", "GPU", "NAME", "TOTAL", "USED",
+                                 "PEAK", "ALLOCS", "OOM");
+  for (unsigned index = 0; index < state.device_count; ++index) text += to_table(state.devices[index], index);
+  return text;
+}
+
+}  // namespace mgpu::simgpu
