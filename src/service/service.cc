@@ -1,0 +1,88 @@
+#include "service/service.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <chrono>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using config::ServiceType;
+
+namespace {
+
+struct Row {
+  ServiceType type;
+  std::unique_ptr<Service> (*make)(Address, const config::ServiceConfig&);
+};
+constexpr std::array kServices{
+    Row{ServiceType::generic, make_generic},
+    Row{ServiceType::ollama, make_ollama},
+    Row{ServiceType::llama_server, make_llama_server},
+};
+
+// Ollama's own list of signs, and those of torch and llama.cpp.
+constexpr std::array<std::string_view, 11> kOutOfMemory{
+    "out of memory",     "out of device memory",         "cudamalloc failed",
+    "hipmalloc failed",  "failed to allocate",           "allocation failed",
+    "not enough memory", "insufficient memory",          "outofmemoryerror",
+    "erroroutofmemory",  "vk_error_out_of_device_memory"};
+
+}  // namespace
+
+Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
+                                              std::optional<std::uint16_t> port) {
+  constexpr std::string_view kPlaceholder = "${PORT}";
+  const auto row = std::ranges::find(kServices, config.type, &Row::type);
+  if (row == kServices.end()) return std::unique_ptr<Service>{};
+  auto url = config.url;
+  if (const auto at = url.find(kPlaceholder); at != url.npos && port) {
+    url.replace(at, kPlaceholder.size(), std::to_string(*port));
+  }
+  auto address = parse_address(url);
+  if (!address) return std::unexpected(address.error());
+  return row->make(*std::move(address), config);
+}
+
+std::string canonical_name(ServiceType type, std::string_view ai_model) {
+  std::string name(ai_model);
+  const auto last = name.rfind('/');  // a colon before the last slash is a registry's port
+  const auto colon = name.find(':', last == name.npos ? 0 : last);
+  if (type == ServiceType::ollama && !name.empty() && colon == name.npos) name += ":latest";
+  return name;
+}
+
+bool says_out_of_memory(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::ranges::any_of(kOutOfMemory, [&](auto sign) { return lower.find(sign) != lower.npos; });
+}
+
+asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
+                                           std::function<bool()> still_alive) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  asio::steady_timer timer(executor);
+  for (auto pause = std::chrono::milliseconds(20);;
+       pause = std::min(pause * 2, std::chrono::milliseconds(500))) {
+    const auto health = co_await service.healthy();
+    if (health.state == Health::State::up) co_return Result<void>{};
+    if (still_alive && !still_alive())
+      co_return fail(Code::load_failed, "its process ended before it got ready");
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) {
+      co_return fail(Code::load_failed, "not healthy within " + to_string(limit) + "; last: " + health.why);
+    }
+    timer.expires_at(std::min(now + pause, std::chrono::time_point_cast<std::chrono::nanoseconds>(deadline)));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+
+}  // namespace mgpu::service

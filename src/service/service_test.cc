@@ -1,0 +1,132 @@
+// The three services against tests/fakes' application, over real sockets.
+#include "service/service.h"
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include "runner/process.h"
+
+namespace mgpu::service {
+namespace {
+
+namespace asio = boost::asio;
+constexpr Duration kLimit{10'000'000};
+
+class ServiceTest : public testing::Test {
+ protected:
+  // Starts the fake in one of its roles and makes the service that speaks to it.
+  void with(config::ServiceConfig config, std::vector<std::string> more) {
+    std::vector<std::string> command{MGPU_FAKE_SERVICE, "--port", "0"};
+    command.insert(command.end(), more.begin(), more.end());
+    auto started = runner::Process::start(io_.get_executor(), {.command = command}, {});
+    ASSERT_TRUE(started) << started.error().detail;
+    process_ = *std::move(started);
+    config.url = "http://127.0.0.1:${PORT}";
+    service_ = *make_service(config, process_->port());
+  }
+  template <class T>
+  T done(asio::awaitable<T> work) {
+    std::optional<T> result;
+    asio::co_spawn(io_, std::move(work), [&](std::exception_ptr, T value) { result = std::move(value); });
+    io_.restart();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!result && std::chrono::steady_clock::now() < deadline) {
+      io_.run_one_for(std::chrono::milliseconds(50));
+    }
+    return result.value();
+  }
+  Result<void> ready(Duration limit = kLimit) {
+    return done(wait_healthy(*service_, limit, [this] { return process_->running(); }));
+  }
+
+  asio::io_context io_;
+  std::unique_ptr<runner::Process> process_;
+  std::unique_ptr<Service> service_;
+};
+
+TEST_F(ServiceTest, GenericSendsWhatIsConfigured) {
+  with({.type = config::ServiceType::generic,
+        .load = config::RequestConfig{.path = "/load"},
+        .unload = config::RequestConfig{.path = "/unload"},
+        .busy = config::BusyConfig{"/busy", "/running", "0"}},
+       {"--lazy"});
+  ASSERT_TRUE(ready());
+  const std::string none;
+  EXPECT_TRUE(done(service_->load(none, kLimit)));
+  EXPECT_EQ(done(service_->busy()), Result<bool>(false));
+  EXPECT_TRUE(done(service_->unload(none, kLimit)));
+  EXPECT_FALSE(service_->can_park());
+  EXPECT_EQ(done(service_->park(none, kLimit)).error().code, Code::not_supported);
+}
+
+TEST_F(ServiceTest, GenericNamesAnOutOfMemory) {
+  with({.type = config::ServiceType::generic, .load = config::RequestConfig{.path = "/load"}},
+       {"--lazy", "--fault", "oom"});
+  ASSERT_TRUE(ready());
+  const std::string none;
+  EXPECT_EQ(done(service_->load(none, kLimit)).error().code, Code::out_of_memory);
+}
+
+TEST_F(ServiceTest, LlamaServerIsLoadingAndThenUp) {
+  with({.type = config::ServiceType::llama_server}, {"--load-ms", "200"});
+  EXPECT_TRUE(ready());
+  EXPECT_FALSE(service_->can_unload());
+}
+
+TEST_F(ServiceTest, ACrashEndsTheWaitForHealth) {
+  with({.type = config::ServiceType::llama_server}, {"--fault", "crash-at-load"});
+  EXPECT_EQ(ready().error().code, Code::load_failed);
+}
+
+TEST_F(ServiceTest, NeverHealthyIsALoadFailureThatSaysWhy) {
+  with({.type = config::ServiceType::llama_server}, {"--fault", "never-healthy"});
+  const auto result = ready(Duration{300'000});
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().detail.find("not healthy within"), std::string::npos);
+}
+
+TEST_F(ServiceTest, OllamaLoadsListsAndUnloads) {
+  with({.type = config::ServiceType::ollama}, {"--ollama", "small=1000", "big:7b=5000"});
+  ASSERT_TRUE(ready());
+  const std::string small = "small";
+  ASSERT_TRUE(done(service_->load(small, kLimit)));
+  const auto all = done(service_->list());
+  ASSERT_EQ(all->size(), 2u);
+  const auto& first = all->front().name == "small:latest" ? all->front() : all->back();
+  EXPECT_TRUE(first.resident);
+  EXPECT_EQ(first.bytes, Bytes{1000});
+  ASSERT_TRUE(done(service_->unload(small, kLimit)));
+  for (const auto& entry : *done(service_->list())) EXPECT_FALSE(entry.resident);
+  const std::string unknown = "nobody";
+  EXPECT_EQ(done(service_->load(unknown, kLimit)).error().code, Code::not_found);
+}
+
+TEST_F(ServiceTest, RouterLoadsAndUnloadsOneOfSeveral) {
+  with({.type = config::ServiceType::llama_server, .router = true}, {"--llama-router", "a=10", "b=20"});
+  ASSERT_TRUE(ready());
+  const std::string b = "b";
+  ASSERT_TRUE(done(service_->load(b, kLimit)));
+  EXPECT_TRUE(done(service_->list())->back().resident);
+  ASSERT_TRUE(done(service_->unload(b, kLimit)));
+  EXPECT_FALSE(done(service_->list())->back().resident);
+}
+
+TEST_F(ServiceTest, RubbishIsServiceDown) {
+  with({.type = config::ServiceType::ollama}, {"--ollama", "--fault", "rubbish"});
+  EXPECT_TRUE(ready());
+  EXPECT_EQ(done(service_->list()).error().code, Code::service_down);
+}
+
+TEST(Names, OfOllamaHaveATag) {
+  EXPECT_EQ(canonical_name(config::ServiceType::ollama, "hub:80/x/m"), "hub:80/x/m:latest");
+  EXPECT_EQ(canonical_name(config::ServiceType::ollama, "m:7b"), "m:7b");
+}
+
+}  // namespace
+}  // namespace mgpu::service

@@ -1,0 +1,317 @@
+// mgpu-fake-service: an application for tests that takes real bytes of the simulated GPU. One thread a
+// connection, blocking sockets: the simplest thing that can stream, hang and die at any moment.
+//
+//   --port N                 listens on 127.0.0.1
+//   --name M                 what /v1/models says (default "fake")
+//   --bytes N --working N    held while loaded; more during each request
+//   --lazy                   loads by POST /load instead of at start
+//   --load-ms N --run-ms N   how long loading and each request take
+//   --journal FILE           "start NAME NANOSECONDS" and "end ..." of every request
+//   --ollama M=BYTES ...     several AI models, Ollama's API;  --llama-router M=BYTES ...: llama-server's
+//   router
+//   --fault F                crash-at-load crash-at-request never-healthy ignore-stop rubbish oom slow-free
+//   fail-unload
+// The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using nlohmann::json;
+
+namespace {
+
+enum class Role { plain, ollama, router };
+
+struct Options {
+  Role role = Role::plain;
+  std::uint16_t port = 0;
+  std::string name = "fake";
+  std::uint64_t bytes = 0, working = 0;
+  bool lazy = false;
+  int load_ms = 0, run_ms = 0;
+  std::string journal{}, fault{};
+  std::map<std::string, std::uint64_t> ai_models{};
+};
+
+Options options;
+std::mutex mutex;                // guards resident
+std::set<std::string> resident;  // AI models in device memory
+std::atomic<bool> ready = false;
+std::atomic<int> running = 0;
+
+void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+using Call = int (*)(unsigned, std::uint64_t);
+int call(const char* name, std::uint64_t bytes) {
+  static void* library = [] {
+    const char* path = std::getenv("MGPU_NVML_LIBRARY");
+    return path != nullptr ? dlopen(path, RTLD_NOW) : nullptr;
+  }();
+  if (library == nullptr || bytes == 0) return 0;
+  return reinterpret_cast<Call>(dlsym(library, name))(0, bytes);
+}
+bool take(std::uint64_t bytes) { return options.fault != "oom" && call("mgpu_simgpu_alloc", bytes) == 0; }
+void give(std::uint64_t bytes) { call("mgpu_simgpu_free", bytes); }
+
+std::uint64_t size_of(const std::string& ai_model) {
+  const auto at = options.ai_models.find(ai_model);
+  return at == options.ai_models.end() ? options.bytes : at->second;
+}
+
+bool load(const std::string& ai_model) {
+  const std::lock_guard lock(mutex);
+  if (resident.contains(ai_model)) return true;
+  pause_ms(options.load_ms);
+  if (options.fault == "crash-at-load") _exit(1);
+  if (!take(size_of(ai_model))) return false;
+  resident.insert(ai_model);
+  return true;
+}
+
+bool unload(const std::string& ai_model) {
+  const std::lock_guard lock(mutex);
+  if (options.fault == "fail-unload") return false;
+  if (options.fault == "slow-free") pause_ms(500);
+  if (resident.erase(ai_model) > 0) give(size_of(ai_model));
+  return true;
+}
+
+void note(const char* what) {
+  if (options.journal.empty()) return;
+  const auto line = std::string(what) + " " + options.name + " " +
+                    std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + "\n";
+  const int fd = open(options.journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  [[maybe_unused]] auto n = write(fd, line.data(), line.size());
+  close(fd);
+}
+
+struct Exchange {
+  int socket;
+  std::string method{}, path{}, body{};
+
+  void send_text(const std::string& text) const {
+    for (std::size_t sent = 0; sent < text.size();) {
+      const auto n = send(socket, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) return;
+      sent += static_cast<std::size_t>(n);
+    }
+  }
+  void answer(int status, const std::string& text, const char* type = "application/json") const {
+    send_text("HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: " + type +
+              "\r\nContent-Length: " + std::to_string(text.size()) + "\r\nConnection: close\r\n\r\n" + text);
+  }
+  void answer(int status, const json& object) const { answer(status, object.dump()); }
+};
+
+void out_of_memory(const Exchange& x) {
+  x.answer(500, json{{"error", {{"message", "CUDA out of memory"}, {"type", "server_error"}}}});
+}
+
+// Five chunks spread over run_ms, as the caller's protocol frames them; HTTP/1.1 until close.
+void stream(const Exchange& x, bool ndjson) {
+  x.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
+              (ndjson ? "application/x-ndjson" : "text/event-stream") + "\r\n\r\n");
+  for (int i = 0; i < 5; ++i) {
+    pause_ms(options.run_ms / 5);
+    const auto word = "word" + std::to_string(i);
+    const json chunk = ndjson ? json{{"message", {{"content", word}}}, {"done", i == 4}}
+                              : json{{"choices", {{{"index", 0}, {"delta", {{"content", word}}}}}}};
+    x.send_text((ndjson ? "" : "data: ") + chunk.dump() + (ndjson ? "\n" : "\n\n"));
+  }
+  if (!ndjson) x.send_text("data: [DONE]\n\n");
+}
+
+void work(const Exchange& x, const json& asked) {
+  const bool ollama = options.role == Role::ollama && x.path.starts_with("/api/");
+  const auto ai_model = options.role == Role::plain ? options.name : asked.value("model", "");
+  if (options.fault == "crash-at-request") _exit(9);
+  if (options.role != Role::plain && !options.ai_models.contains(ai_model)) {
+    return x.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
+  }
+  if (!load(ai_model) || !take(options.working)) return out_of_memory(x);
+  note("start");
+  ++running;
+  if (asked.value("stream", ollama)) {
+    stream(x, ollama);
+  } else {
+    pause_ms(options.run_ms);
+    const json message{{"role", "assistant"}, {"content", "answer of " + ai_model}};
+    if (ollama)
+      x.answer(200, json{{"model", ai_model}, {"message", message}, {"done", true}});
+    else if (x.path == "/v1/embeddings")
+      x.answer(200, json{{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}});
+    else
+      x.answer(200, json{{"id", "1"},
+                         {"object", "chat.completion"},
+                         {"model", ai_model},
+                         {"choices",
+                          {{{"index", 0},
+                            {"message", message},
+                            {"text", "answer of " + ai_model},
+                            {"finish_reason", "stop"}}}}});
+  }
+  --running;
+  note("end");
+  give(options.working);
+}
+
+json listed(bool only_resident) {
+  const std::lock_guard lock(mutex);
+  json all = json::array();
+  for (const auto& [name, bytes] : options.ai_models) {
+    const bool here = resident.contains(name);
+    if (only_resident && !here) continue;
+    all.push_back({{"name", name},
+                   {"model", name},
+                   {"id", name},
+                   {"size", bytes},
+                   {"size_vram", bytes},
+                   {"status", {{"value", here ? "loaded" : "unloaded"}}}});
+  }
+  return all;
+}
+
+std::string tagged(const std::string& name) { return name.find(':') == name.npos ? name + ":latest" : name; }
+
+bool speak_ollama(const Exchange& x, json asked) {
+  if (x.path == "/" || x.path == "/api/version") return x.answer(200, json{{"version", "0.33.0"}}), true;
+  if (x.path == "/api/tags") return x.answer(200, json{{"models", listed(false)}}), true;
+  if (x.path == "/api/ps") return x.answer(200, json{{"models", listed(true)}}), true;
+  if (asked.contains("model")) asked["model"] = tagged(asked.value("model", ""));
+  const auto ai_model = asked.value("model", "");
+  if (x.path == "/api/generate" && !asked.contains("prompt") && options.ai_models.contains(ai_model)) {
+    const bool leaves = asked.value("keep_alive", json()) == json(0);
+    if (leaves ? !unload(ai_model) : !load(ai_model)) return out_of_memory(x), true;
+    return x.answer(200, json{{"done", true}, {"done_reason", leaves ? "unload" : "load"}}), true;
+  }
+  return work(x, asked), true;
+}
+
+bool route_router(const Exchange& x, const json& asked) {
+  const auto ai_model = asked.value("model", "");
+  if (x.path == "/models") return x.answer(200, json{{"data", listed(false)}}), true;
+  if (x.path != "/models/load" && x.path != "/models/unload") return false;
+  if (!options.ai_models.contains(ai_model)) return x.answer(404, json{{"error", "not found"}}), true;
+  // As the real one: 200 at once, the work follows.
+  x.answer(200, json{{"success", true}});
+  return x.path == "/models/load" ? load(ai_model) : unload(ai_model), true;
+}
+
+void handle(const Exchange& x) {
+  auto asked = json::parse(x.body, nullptr, false);
+  if (!asked.is_object()) asked = json::object();
+  if (options.fault == "rubbish" && x.path != "/api/version" && x.path != "/health")
+    return x.answer(200, std::string("<rubbish>"));
+  if (x.path == "/health") {
+    return ready ? x.answer(200, json{{"status", "ok"}})
+                 : x.answer(503, json{{"error", {{"code", 503}, {"message", "Loading model"}}}});
+  }
+  if (options.role == Role::ollama && speak_ollama(x, asked)) return;
+  if (options.role == Role::router && route_router(x, asked)) return;
+  if (x.path == "/load") return load(options.name) ? x.answer(200, json::object()) : out_of_memory(x);
+  if (x.path == "/unload") return x.answer(unload(options.name) ? 200 : 500, json::object());
+  if (x.path == "/busy") return x.answer(200, json{{"running", running.load()}});
+  if (x.path == "/v1/models")
+    return x.answer(200, json{{"object", "list"}, {"data", {{{"id", options.name}, {"object", "model"}}}}});
+  if (x.path == "/echo") return x.answer(200, x.body, "application/octet-stream");
+  if (x.path == "/slow-stream") asked["stream"] = true;
+  if (x.path.starts_with("/v1/") || x.path == "/slow-stream") return work(x, asked);
+  x.answer(404, json{{"error", {{"message", "no such route"}}}});
+}
+
+// One request a connection; Content-Length bodies only.
+void serve(int socket) {
+  std::string text;
+  char buffer[16384];
+  std::size_t head = std::string::npos, length = 0;
+  while (head == std::string::npos || text.size() < head + 4 + length) {
+    const auto n = recv(socket, buffer, sizeof buffer, 0);
+    if (n <= 0) break;
+    text.append(buffer, static_cast<std::size_t>(n));
+    if (head != std::string::npos || (head = text.find("\r\n\r\n")) == std::string::npos) continue;
+    std::string lower = text.substr(0, head);
+    for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (const auto at = lower.find("content-length:"); at != lower.npos)
+      length = std::stoul(lower.substr(at + 15));
+  }
+  if (head != std::string::npos) {
+    const auto space = text.find(' ');
+    const auto end = text.find_first_of(" ?", space + 1);
+    handle({socket, text.substr(0, space), text.substr(space + 1, end - space - 1), text.substr(head + 4)});
+  }
+  shutdown(socket, SHUT_WR);
+  close(socket);
+}
+
+void read_options(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string key = argv[i];
+    const auto value = [&] { return std::string(i + 1 < argc ? argv[++i] : ""); };
+    if (key == "--port")
+      options.port = static_cast<std::uint16_t>(std::stoi(value()));
+    else if (key == "--name")
+      options.name = value();
+    else if (key == "--bytes")
+      options.bytes = std::stoull(value());
+    else if (key == "--working")
+      options.working = std::stoull(value());
+    else if (key == "--load-ms")
+      options.load_ms = std::stoi(value());
+    else if (key == "--run-ms")
+      options.run_ms = std::stoi(value());
+    else if (key == "--journal")
+      options.journal = value();
+    else if (key == "--fault")
+      options.fault = value();
+    else if (key == "--lazy")
+      options.lazy = true;
+    else if (key == "--ollama")
+      options.role = Role::ollama;
+    else if (key == "--llama-router")
+      options.role = Role::router;
+    else if (const auto is = key.find('='); is != key.npos) {
+      const auto name = key.substr(0, is);
+      options.ai_models[options.role == Role::ollama ? tagged(name) : name] = std::stoull(key.substr(is + 1));
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  read_options(argc, argv);
+  if (options.fault == "ignore-stop") std::signal(SIGTERM, SIG_IGN);
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(options.port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return perror("bind"), 2;
+  listen(listener, 1024);
+  std::thread([] {
+    if (options.role == Role::plain && !options.lazy && !load(options.name)) {
+      fprintf(stderr, "cudaMalloc failed: out of memory\n");
+      _exit(1);
+    }
+    ready = options.fault != "never-healthy";
+  }).detach();
+  for (int socket; (socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;)
+    std::thread(serve, socket).detach();
+  return 0;
+}
