@@ -1,1 +1,77 @@
+// The provider against the simulated GPU, loaded by path as the driver's library is.
+#include <cstdlib>
+#include <filesystem>
 
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "gpu/provider.h"
+
+#include "simgpu/file.h"
+
+namespace mgpu::gpu {
+namespace {
+
+class NvmlProvider : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(simgpu::create(path_, {{.total = 1000, .reserved = 100}, {.total = 500}}));
+    setenv("MGPU_SIMGPU", path_.c_str(), 1);
+    auto opened = open_nvml(MGPU_SIMGPU_LIBRARY);
+    ASSERT_TRUE(opened) << opened.error().detail;
+    provider_ = std::move(*opened);
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  simgpu::Locked file() const { return std::move(*simgpu::Locked::open(path_)); }
+
+  std::string path_ = testing::TempDir() + "nvml_provider_" + std::to_string(getpid());
+  std::unique_ptr<Provider> provider_;
+};
+
+TEST_F(NvmlProvider, NamesTheDevices) {
+  ASSERT_EQ(provider_->devices().size(), 2U);
+  EXPECT_EQ(provider_->devices()[1].total, Bytes{500});
+  EXPECT_TRUE(provider_->devices()[1].simulated);
+  EXPECT_NE(provider_->devices()[0].uuid, provider_->devices()[1].uuid);
+  EXPECT_TRUE(provider_->vitals(0).temperature_c);
+}
+
+TEST_F(NvmlProvider, ReadsMemoryAndWhoHoldsIt) {
+  simgpu::take(*file().device(0), simgpu::this_process(), 300);
+  const auto reading = provider_->read(0);
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->used, Bytes{300});
+  EXPECT_EQ(reading->driver_reserved, Bytes{100});
+  ASSERT_EQ(reading->processes.size(), 1U);
+  EXPECT_EQ(reading->processes[0].pid, getpid());
+  EXPECT_EQ(reading->processes[0].bytes, Bytes{300});
+}
+
+TEST_F(NvmlProvider, HiddenBytesAreUnknownAndNotZero) {
+  simgpu::take(*file().device(0), simgpu::this_process(), 300);
+  file().device(0)->faults.hide_processes = 1;
+  EXPECT_EQ(provider_->read(0)->processes.at(0).bytes, std::nullopt);
+}
+
+TEST_F(NvmlProvider, AWrongReadingComesThrough) {
+  file().device(0)->faults.misread = 50;
+  EXPECT_EQ(provider_->read(0)->used, Bytes{50});
+}
+
+TEST_F(NvmlProvider, ALostDeviceIsSaidToBeLostAndTheOtherOneGoesOn) {
+  file().device(0)->faults.lost = 1;
+  EXPECT_EQ(provider_->read(0).error().code, Code::device_lost);
+  EXPECT_TRUE(provider_->read(1));
+  EXPECT_EQ(provider_->read(7).error().code, Code::device_lost);
+}
+
+TEST(OpenNvml, SaysWhatItLookedForAndWhyItFailed) {
+  const auto opened = open_nvml("libno-such-driver.so.1");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::unavailable);
+  EXPECT_NE(opened.error().detail.find("libno-such-driver.so.1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace mgpu::gpu

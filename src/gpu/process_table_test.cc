@@ -1,1 +1,47 @@
+#include "gpu/process_table.h"
 
+#include <array>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace mgpu::gpu {
+namespace {
+
+TEST(ProcessTable, ReadsAStatWhoseCommandIsNasty) {
+  const auto facts = parse_stat("42 (a) b (c) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 4711 0");
+  ASSERT_TRUE(facts);
+  EXPECT_EQ(facts->state, 'Z');
+  EXPECT_EQ(facts->parent, 7);
+  EXPECT_EQ(facts->group, 8);
+  EXPECT_EQ(facts->start_time, 4711U);
+  EXPECT_FALSE(parse_stat(""));
+}
+
+TEST(ProcessTable, HasAProcessAndItsAncestors) {
+  const auto table = read_process_table(std::array{getpid()});
+  ASSERT_TRUE(table.contains(getpid()));
+  EXPECT_EQ(table.at(getpid()).group, getpgrp());
+  EXPECT_NE(table.at(getpid()).command.find("gpu_test"), std::string::npos);
+  EXPECT_TRUE(table.contains(getppid()));
+}
+
+TEST(ListenerPid, FindsWhoListens) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(fd, 1), 0);
+  ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  EXPECT_EQ(listener_pid(ntohs(address.sin_port)), getpid());
+  close(fd);
+  EXPECT_EQ(listener_pid(ntohs(address.sin_port)), std::nullopt);
+}
+
+}  // namespace
+}  // namespace mgpu::gpu

@@ -150,9 +150,9 @@ int main(int argc, char** argv) {
                "mgpu-simgpu");
   app.footer(kExamples);
   app.require_subcommand(1);
-  std::string path;
+  std::string path = path_from_environment();
   const auto add_file = [&](CLI::App* command) {
-    command->add_option("--file", path, "the simulated GPU's file")->envname("MGPU_SIMGPU")->required();
+    command->add_option("--file", path, "the simulated GPU's file (default: env MGPU_SIMGPU)");
     return command;
   };
 
@@ -199,6 +199,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
+  if (path.empty()) return failed({Code::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
   if (*create_command) return run_create(path, sizes, reserved, force);
   if (*show_command) return run_show(path, json);
   if (*fault_command) return run_fault(path, faults, clear_command->parsed());

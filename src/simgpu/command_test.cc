@@ -1,1 +1,76 @@
+// The command as a person uses it.
+#include <cstdio>
+#include <filesystem>
+#include <string>
 
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+struct Outcome {
+  int code = -1;
+  std::string out{};
+};
+
+Outcome shell(const std::string& line) {
+  Outcome outcome;
+  FILE* pipe = popen(line.c_str(), "r");
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) outcome.out.push_back(static_cast<char>(c));
+  outcome.code = WEXITSTATUS(pclose(pipe));
+  return outcome;
+}
+
+class SimgpuCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("MGPU_SIMGPU", path_.c_str(), 1);
+    ASSERT_EQ(run("create --device 24GiB").code, 0);
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  static Outcome run(const std::string& words) { return shell(MGPU_SIMGPU_COMMAND " " + words + " 2>&1"); }
+  static nlohmann::json device() { return nlohmann::json::parse(run("show --json").out).at("devices").at(0); }
+
+  std::string path_ = testing::TempDir() + "simgpu_command_" + std::to_string(getpid());
+};
+
+TEST_F(SimgpuCommand, HoldsWhileTheCommandRunsAndEndsWithItsCode) {
+  const Outcome held = run("hold 8GiB -- sh -c '" MGPU_SIMGPU_COMMAND " show --json; exit 7'");
+  EXPECT_EQ(held.code, 7);
+  const auto during = nlohmann::json::parse(held.out).at("devices").at(0);
+  EXPECT_EQ(during.at("used"), 8ULL << 30);
+  EXPECT_NE(during.at("processes").at(0).at("command").get<std::string>().find("hold 8GiB"),
+            std::string::npos);
+  EXPECT_EQ(device().at("used"), 0);
+}
+
+TEST_F(SimgpuCommand, IsRefusedMoreThanThereIs) {
+  EXPECT_EQ(run("hold 25GiB -- true").code, 3);
+  EXPECT_EQ(device().at("oom_count"), 1);
+}
+
+TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
+  EXPECT_EQ(
+      run("fault --leak 0.5 --slow-free 1s --foreign 1GiB --misread -2GiB --lost --hide-processes").code, 0);
+  EXPECT_EQ(device().at("faults"), (nlohmann::json{{"leak", 0.5},
+                                                   {"slow_free_ms", 1000},
+                                                   {"foreign", 1ULL << 30},
+                                                   {"misread", -(2LL << 30)},
+                                                   {"lost", true},
+                                                   {"hide_processes", true}}));
+  EXPECT_EQ(run("fault clear").code, 0);
+  EXPECT_TRUE(device().at("faults").empty());
+}
+
+TEST_F(SimgpuCommand, TellsWrongUsageFromFailure) {
+  EXPECT_EQ(run("fault --leak 2").code, 2);
+  EXPECT_EQ(run("nonsense").code, 2);
+  EXPECT_EQ(run("create --device 1GiB").code, 2);  // the file exists
+  EXPECT_EQ(run("show --file /nonexistent").code, 1);
+  EXPECT_EQ(run("--help").code, 0);
+}
+
+}  // namespace

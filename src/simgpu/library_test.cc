@@ -1,1 +1,107 @@
+// The library as a service sees it: loaded by path, called through its C interface, from several processes.
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
 
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mgpu/simgpu.h"
+#include "simgpu/file.h"
+
+extern "C" int mgpu_plain_c_out_of_memory(void);
+
+namespace mgpu::simgpu {
+namespace {
+
+class SimulatedGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = testing::TempDir() + "simgpu_library_" + std::to_string(getpid());
+    ASSERT_TRUE(create(path_, {{.total = 1000}}));
+    setenv("MGPU_SIMGPU", path_.c_str(), 1);
+    library_ = dlopen(MGPU_SIMGPU_LIBRARY, RTLD_NOW);
+    ASSERT_NE(library_, nullptr) << dlerror();
+    alloc_ = reinterpret_cast<decltype(alloc_)>(dlsym(library_, "mgpu_simgpu_alloc"));
+    free_ = reinterpret_cast<decltype(free_)>(dlsym(library_, "mgpu_simgpu_free"));
+  }
+  void TearDown() override {
+    if (library_) dlclose(library_);
+    std::filesystem::remove(path_);
+  }
+
+  std::uint64_t used_now() const { return used(*Locked::open(path_)->device(0)); }
+
+  // A child that takes the bytes and then sits there. Its answer: the code of alloc.
+  std::pair<pid_t, int> child_that_takes(std::uint64_t bytes) const {
+    std::array<int, 2> tell{};
+    EXPECT_EQ(pipe(tell.data()), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int code = alloc_(0, bytes);
+      if (write(tell[1], &code, sizeof code) != sizeof code) _exit(1);
+      for (;;) pause();
+    }
+    int code = -1;
+    EXPECT_EQ(read(tell[0], &code, sizeof code), static_cast<ssize_t>(sizeof code));
+    close(tell[0]);
+    close(tell[1]);
+    return {child, code};
+  }
+
+  std::string path_;
+  void* library_ = nullptr;
+  int (*alloc_)(unsigned, std::uint64_t) = nullptr;
+  int (*free_)(unsigned, std::uint64_t) = nullptr;
+};
+
+TEST_F(SimulatedGpu, IsOneForAllProcesses) {
+  EXPECT_EQ(alloc_(0, 600), MGPU_SIMGPU_OK);
+  const auto [child, code] = child_that_takes(500);
+  EXPECT_EQ(code, mgpu_plain_c_out_of_memory());
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_EQ(Locked::open(path_)->device(0)->oom_count, 1U);
+  EXPECT_EQ(free_(0, 600), MGPU_SIMGPU_OK);
+}
+
+TEST_F(SimulatedGpu, TakesBackWhatAKilledProcessHeldEvenBeforeItsParentLooks) {
+  const auto [child, code] = child_that_takes(700);
+  EXPECT_EQ(code, MGPU_SIMGPU_OK);
+  EXPECT_EQ(used_now(), 700U);
+  kill(child, SIGKILL);
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);  // dead, and still a zombie
+  EXPECT_EQ(used_now(), 0U);
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(SimulatedGpu, SurvivesTheDeathOfWhoHoldsTheLock) {
+  std::array<int, 2> tell{};
+  ASSERT_EQ(pipe(tell.data()), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto state = Locked::open(path_);
+    if (write(tell[1], "x", 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char held = 0;
+  ASSERT_EQ(read(tell[0], &held, 1), 1);
+  kill(child, SIGKILL);
+  EXPECT_EQ(alloc_(0, 1), MGPU_SIMGPU_OK);
+  waitpid(child, nullptr, 0);
+  close(tell[0]);
+  close(tell[1]);
+}
+
+TEST_F(SimulatedGpu, SaysWhyItDoesNotServe) {
+  EXPECT_EQ(alloc_(7, 1), MGPU_SIMGPU_INVALID_DEVICE);
+  setenv("MGPU_SIMGPU", "/nonexistent/gpu", 1);
+  EXPECT_EQ(alloc_(0, 1), MGPU_SIMGPU_NOT_INITIALIZED);
+}
+
+}  // namespace
+}  // namespace mgpu::simgpu

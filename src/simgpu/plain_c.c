@@ -1,1 +1,5 @@
+/* The header must serve C as it is. */
+#include "mgpu/simgpu.h"
 
+int mgpu_plain_c_out_of_memory(void);
+int mgpu_plain_c_out_of_memory(void) { return MGPU_SIMGPU_OUT_OF_MEMORY; }
