@@ -1,0 +1,120 @@
+"""What the demo starts and stops: a simulated GPU, the daemon, services, jobs. All of it ends with the `with` block."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+STOP_SECONDS = 20
+
+
+class Failed(Exception):
+    """Says in one sentence why the demo can't go on."""
+
+
+class Process:
+    """A child in a group of its own (Ctrl-C is for us, we then stop it in order), whose last lines are kept."""
+
+    def __init__(self, command, env):
+        self.lines = []
+        self.child = subprocess.Popen(command, env=env, cwd=TREE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            self.lines.append(line.rstrip())
+            del self.lines[:-200]
+
+    def wait_for_line(self, pattern, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for line in list(self.lines):
+                if found := re.search(pattern, line):
+                    return found
+            if self.child.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise Failed(f"{self.child.args[0]} did not start:\n  " + "\n  ".join(self.lines[-20:]))
+
+    def stop(self):
+        """SIGTERM; whoever ignores it is killed with its group. True if it went by itself."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        try:
+            self.child.wait(STOP_SECONDS)
+            return True
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+            return False
+
+
+class House:
+    def __init__(self, build):
+        self.programs = pathlib.Path(build).resolve() / "bin"
+        self.processes = []
+
+    def __enter__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mgpu-demo-"))
+        self.env = {
+            **os.environ,
+            "MGPU_SIMGPU": str(self.folder / "gpu"),
+            "MGPU_NVML_LIBRARY": str(self.programs / "libmgpu-simgpu.so"),
+            # The consumers' Python is ours, and they need nothing from outside.
+            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            process.stop()
+        # Should the daemon have died, its children live on; whoever still holds our simulated GPU is one of them.
+        with_memory = self.gpu()["processes"] if (self.folder / "gpu").exists() else []
+        for process in with_memory:
+            try:
+                os.kill(process["pid"], signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, *command):
+        process = Process([str(part) for part in command], self.env)
+        self.processes.append(process)
+        return process
+
+    def run(self, *command):
+        done = subprocess.run([str(part) for part in command], env=self.env, cwd=TREE, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def make_gpu(self, size):
+        self.run(self.programs / "mgpu-simgpu", "create", "--file", self.env["MGPU_SIMGPU"], "--device", size)
+
+    def gpu(self):
+        """The simulated GPU's own account: who holds what, and how often it refused."""
+        return json.loads(self.run(self.programs / "mgpu-simgpu", "show", "--json"))["devices"][0]
+
+    def start_daemon(self, config):
+        """The daemon's process, and its URL."""
+        daemon = self.start(self.programs / "mgpu", "serve", "--config", config)
+        url = daemon.wait_for_line(r"listening on (http://[^\s,]+)", 20)[1]
+        self.env["MGPU_URL"] = url
+        return daemon, url
+
+    def voice(self, text):
+        """The question as a person would speak it."""
+        path = self.folder / "voice.wav"
+        self.run("espeak-ng", "-v", "en-us", "-s", "140", "-w", path, "--", text)
+        return path.read_bytes()

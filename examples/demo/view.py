@@ -1,0 +1,106 @@
+"""What the person sees: on a terminal a table that is drawn anew in place, elsewhere one line for each thing that happens."""
+import collections
+import json
+import sys
+import threading
+import time
+import urllib.request
+
+GIB = 1 << 30
+WIDTH = 48
+TOLD = 10  # last sentences under the table
+PERIOD = 0.15
+
+
+class Lines:
+    """For logs and pipes."""
+
+    def __init__(self, out):
+        self.out = out
+        self.start = time.monotonic()
+        self.lock = threading.Lock()
+
+    def tell(self, text):
+        with self.lock:
+            print(f"{time.monotonic() - self.start:6.1f} s  {text}", file=self.out, flush=True)
+
+    def watch(self, url):
+        pass
+
+    def close(self):
+        pass
+
+
+class Silent(Lines):
+    def tell(self, text):
+        pass
+
+
+class Table(Lines):
+    """For terminals. The thread reads /v1/status several times a second and draws."""
+
+    def __init__(self, out):
+        super().__init__(out)
+        self.told = collections.deque(maxlen=TOLD)
+        self.drawn = 0
+        self.closed = threading.Event()
+        self.thread = None
+
+    def tell(self, text):
+        with self.lock:
+            self.told.append(f"{time.monotonic() - self.start:6.1f} s  {text}")
+
+    def watch(self, url):
+        self.thread = threading.Thread(target=self._watch, args=(url,), daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.closed.set()
+        if self.thread:
+            self.thread.join(5)
+
+    def _watch(self, url):
+        while not self.closed.wait(PERIOD):
+            try:
+                with urllib.request.urlopen(f"{url}/v1/status", timeout=5) as answer:
+                    self._draw(rows(json.load(answer)))
+            except OSError:
+                pass  # on its way down
+
+    def _draw(self, lines):
+        with self.lock:
+            lines = lines + [""] + list(self.told)
+        back = f"\x1b[{self.drawn}F" if self.drawn else ""
+        self.out.write(back + "".join(f"{line[:118]}\x1b[K\n" for line in lines) + "\x1b[J")
+        self.out.flush()
+        self.drawn = len(lines)
+
+
+def rows(status):
+    """The status as lines: the device's memory by owner, the consumers, the line."""
+    lines = []
+    for device in status["devices"]:
+        memory = device["memory"]
+        total = memory["total_bytes"]
+        lines += [f"{device['id']}  {device['name']}  {total / GIB:.0f} GiB   turn: {', '.join(device['turns']) or '-'}"]
+        owners = [(owner["consumer"], max(owner["committed_bytes"], owner["measured_bytes"]))
+                  for owner in memory["by_consumer"]]
+        owned = sum(amount for _, amount in owners)
+        owners += [("mgpu run", memory["committed_bytes"] - owned), ("foreign", memory["foreign_bytes"]),
+                   ("reserve", memory["reserve_bytes"])]
+        for owner, amount in owners:
+            if amount > 0:
+                lines.append(f"  {owner or 'mgpu run':<10}{amount / GIB:5.1f} GiB  {'#' * round(WIDTH * amount / total)}")
+    lines += ["", "consumer    state       running  waiting"]
+    lines += [f"{c['name']:<12}{c['state']:<12}{c['running']:>7}{c['waiting']:>9}" for c in status["consumers"]]
+    lines += ["", "line        stage       waited   who"]
+    lines += [f"{t['consumer'] or 'mgpu run':<12}{t['stage']:<10}{t['waiting_ms'] / 1000:>6.1f} s   {t['who']}"
+              for t in status["line"]] or ["  (empty)"]
+    return lines
+
+
+def choose(json_only, daemon):
+    """The table draws what a daemon says; without one there are lines."""
+    if json_only:
+        return Silent(sys.stderr)
+    return Table(sys.stdout) if daemon and sys.stdout.isatty() else Lines(sys.stdout)
