@@ -1,0 +1,241 @@
+#include <csignal>
+
+#include "stage.h"
+
+namespace mgpu::engine {
+namespace {
+
+TEST_F(Stage, TwoThatDoNotFitTogetherTakeTurns) {
+  consumer("chat");
+  consumer("voice");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
+  ASSERT_TRUE(chat.holds()) << chat.answer->error().detail;
+  EXPECT_GT(chat.answer->value().loading(), Duration{0});
+  const int chat_pid = pid_of("chat");
+  EXPECT_GT(chat_pid, 0);
+
+  Caller& voice = asks_for("voice");
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
+  EXPECT_FALSE(voice.answer);
+  chat.answer.reset();  // the lease gives itself back
+  ASSERT_TRUE(until([&] { return voice.holds(); }));
+  EXPECT_EQ(state_of("chat"), Residency::cold);
+  EXPECT_EQ(pid_of("chat"), 0);
+
+  voice.answer.reset();
+  Caller& again = asks_for("chat");
+  ASSERT_TRUE(until([&] { return again.holds(); }));
+  EXPECT_NE(pid_of("chat"), chat_pid);
+  again.answer.reset();
+  ASSERT_TRUE(until([&] { return figures().total_jobs == 3; }));
+  EXPECT_EQ(figures().in_flight, 0U);
+  EXPECT_EQ(told<Evicted>().size(), 2U);
+  EXPECT_EQ(refused_allocations(), 0U);
+}
+
+TEST_F(Stage, AServiceThatUnloadsKeepsItsProcess) {
+  auto& chat = consumer("chat", {"--lazy"});
+  chat.service.load = config::RequestConfig{.path = "/load"};
+  chat.service.unload = config::RequestConfig{.path = "/unload"};
+  consumer("voice");
+  curtain_up();
+  Caller& first = asks_for("chat");
+  ASSERT_TRUE(until([&] { return first.holds(); }));
+  const int pid = pid_of("chat");
+  first.answer.reset();
+  Caller& other = asks_for("voice");
+  ASSERT_TRUE(until([&] { return other.holds(); }));
+  EXPECT_EQ(pid_of("chat"), pid);
+  EXPECT_EQ(told<Evicted>().front().rung, Rung::service);
+  EXPECT_EQ(refused_allocations(), 0U);
+}
+
+TEST_F(Stage, ALoadThatFailsSaysWhyWithTheLastLines) {
+  consumer("chat", {"--fault", "oom"});
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
+  ASSERT_FALSE(*chat.answer);
+  const Error& why = chat.answer->error();
+  EXPECT_TRUE(why.code == Code::load_failed || why.code == Code::out_of_memory) << to_string(why.code);
+  EXPECT_NE(why.detail.find("exited with code 1"), std::string::npos) << why.detail;
+  EXPECT_NE(why.detail.find("cudaMalloc failed"), std::string::npos) << why.detail;
+  EXPECT_EQ(state_of("chat"), Residency::failed);
+}
+
+TEST_F(Stage, WhatNeverGetsHealthyFailsAtItsLimitAndIsStopped) {
+  consumer("chat", {"--fault", "never-healthy"}).load_limit = std::chrono::milliseconds(400);
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
+  EXPECT_TRUE(chat.refused_with(Code::load_failed));
+  EXPECT_EQ(pid_of("chat"), 0);
+}
+
+TEST_F(Stage, ACommandThatIsNotThereIsALoadThatFailed) {
+  consumer("chat").process->command = {"/no/such/program"};
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
+  EXPECT_TRUE(chat.refused_with(Code::load_failed));
+}
+
+TEST_F(Stage, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
+  consumer("chat");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  std::optional<Error> heard;
+  chat.answer->value().on_ended([&](const Error& why) { heard = why; });
+  ::kill(pid_of("chat"), SIGKILL);
+  ASSERT_TRUE(until([&] { return heard.has_value(); }));
+  EXPECT_EQ(heard->code, Code::service_down);
+  EXPECT_NE(heard->detail.find("signal 9"), std::string::npos) << heard->detail;
+  EXPECT_TRUE(chat.answer->value().ended());
+  EXPECT_EQ(figures().in_flight, 0U);
+
+  Caller& next = asks_for("chat");
+  ASSERT_TRUE(until([&] { return next.holds(); }));
+  EXPECT_EQ(refused_allocations(), 0U);
+}
+
+TEST_F(Stage, ACallerWhoLeavesTheLineLeavesNothing) {
+  consumer("chat");
+  curtain_up();
+  Caller& holder = asks_for("chat");
+  ASSERT_TRUE(until([&] { return holder.holds(); }));
+  Caller& waiter = asks_for("chat");
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
+  EXPECT_NE(engine_->holder(*waiter.ticket), nullptr);
+  waiter.go_away();
+  ASSERT_TRUE(until([&] { return waiter.answer.has_value(); }));
+  EXPECT_TRUE(waiter.refused_with(Code::cancelled));
+  EXPECT_EQ(figures().queue_depth, 0U);
+  EXPECT_EQ(engine_->holder(*waiter.ticket), nullptr);
+  EXPECT_TRUE(holder.holds());
+}
+
+TEST_F(Stage, ACallerWhoLeavesWhileItsLoadRunsLeavesTheConsumerWarm) {
+  consumer("chat", {"--load-ms", "300"});
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return state_of("chat") == Residency::loading; }));
+  chat.go_away();
+  ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
+  EXPECT_TRUE(chat.refused_with(Code::cancelled));
+  ASSERT_TRUE(until([&] { return state_of("chat") == Residency::warm; }));
+  EXPECT_EQ(figures().in_flight, 0U);
+  EXPECT_TRUE(engine_->world().tickets.empty());
+}
+
+TEST_F(Stage, ACancellationThatCrossesTheGrantGivesTheLeaseBack) {
+  consumer("chat");
+  curtain_up();
+  Caller& holder = asks_for("chat");
+  ASSERT_TRUE(until([&] { return holder.holds(); }));
+  Caller& next = asks_for("chat");
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
+  holder.answer.reset();  // grants to the next, who has not heard of it yet
+  EXPECT_EQ(figures().in_flight, 1U);
+  next.go_away();
+  ASSERT_TRUE(until([&] { return next.answer.has_value(); }));
+  EXPECT_FALSE(next.holds());
+  EXPECT_EQ(figures().in_flight, 0U);
+  EXPECT_TRUE(engine_->world().tickets.empty());
+}
+
+TEST_F(Stage, AnOperatorEndsALease) {
+  consumer("chat");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  EXPECT_TRUE(engine_->cancel(*chat.ticket, "enough"));
+  EXPECT_EQ(chat.answer->value().ended()->detail, "enough");
+  EXPECT_EQ(engine_->cancel(TicketId{99}, "").error().code, Code::not_found);
+  EXPECT_EQ(figures().in_flight, 0U);
+}
+
+TEST_F(Stage, WhoIgnoresStopIsKilled) {
+  consumer("chat", {"--fault", "ignore-stop"}).stop_limit = std::chrono::milliseconds(500);
+  consumer("voice");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  chat.answer.reset();
+  Caller& voice = asks_for("voice");
+  ASSERT_TRUE(until([&] { return voice.holds(); }));
+  EXPECT_EQ(told<Evicted>().front().rung, Rung::kill);
+  EXPECT_EQ(refused_allocations(), 0U);
+}
+
+TEST_F(Stage, DrainLetsWorkEndRefusesTheRestAndStopsTheProcesses) {
+  consumer("chat");
+  curtain_up();
+  Caller& running = asks_for("chat");
+  ASSERT_TRUE(until([&] { return running.holds(); }));
+  Caller& waiting = asks_for("chat");
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
+  const int pid = pid_of("chat");
+  bool drained = false;
+  boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
+  ASSERT_TRUE(until([&] { return waiting.answer.has_value(); }));
+  EXPECT_TRUE(waiting.refused_with(Code::shutting_down));
+  EXPECT_FALSE(drained);
+  EXPECT_EQ(::kill(pid, 0), 0);
+  running.answer.reset();
+  ASSERT_TRUE(until([&] { return drained; }));
+  EXPECT_NE(::kill(pid, 0), 0);
+}
+
+TEST_F(Stage, DrainEndsWorkThatPassesItsLimit) {
+  consumer("chat");
+  config_.limits.drain_limit = std::chrono::milliseconds(200);
+  curtain_up();
+  Caller& running = asks_for("chat");
+  ASSERT_TRUE(until([&] { return running.holds(); }));
+  bool drained = false;
+  boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
+  ASSERT_TRUE(until([&] { return drained; }));
+  EXPECT_EQ(running.answer->value().ended()->code, Code::shutting_down);
+}
+
+TEST_F(Stage, ABareLeaseHoldsBytesOfItsOwn) {
+  consumer("chat");
+  curtain_up();
+  Caller& training = asks({.bytes = kMiB * 700}, {.who = "train.py", .pid = ::getpid()});
+  ASSERT_TRUE(until([&] { return training.holds(); }));
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
+  training.answer.reset();
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  Caller& giant = asks({.bytes = kMiB * 2000}, {});
+  ASSERT_TRUE(until([&] { return giant.answer.has_value(); }));
+  EXPECT_TRUE(giant.refused_with(Code::never_fits));
+}
+
+TEST_F(Stage, NamesLeadToConsumers) {
+  consumer("chat").aliases = {"gpt-4o-mini"};
+  auto& many = consumer("many");
+  many.service.type = config::ServiceType::ollama;
+  many.ai_models = {{"llama3.2", kMiB * 300}};
+  config_.consumers.push_back({.name = "train", .footprint = kMiB * 100});
+  curtain_up();
+  EXPECT_EQ(engine_->resolve("gpt-4o-mini")->consumer, engine_->resolve("chat")->consumer);
+  EXPECT_EQ(engine_->resolve("llama3.2")->resident, engine_->resolve("many/llama3.2:latest")->resident);
+  EXPECT_FALSE(engine_->resolve("train")->resident);
+  const auto unknown = engine_->resolve("chta");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, Code::not_found);
+  EXPECT_NE(unknown.error().detail.find("chat"), std::string::npos);
+  EXPECT_EQ(engine_->device_named("gpu0"), DeviceId{0});
+}
+
+TEST_F(Stage, ADeviceThatIsNotThereIsAnInvalidConfig) {
+  config_.devices = {{.id = "gpu7", .index = 7}};
+  EXPECT_EQ(Engine::create(io_, config_, *provider_).error().code, Code::invalid_config);
+}
+
+}  // namespace
+}  // namespace mgpu::engine

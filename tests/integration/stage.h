@@ -1,0 +1,154 @@
+// The stage of the engine's stories: a simulated GPU in a file, real processes of mgpu-fake-service, one
+// strand.
+#pragma once
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "gpu/provider.h"
+#include "sched/step.h"
+
+#include "simgpu/file.h"
+
+namespace mgpu::engine {
+
+// Somebody who asks for a turn and keeps what they get until told otherwise.
+struct Caller {
+  std::optional<Result<Lease>> answer{};
+  std::optional<TicketId> ticket{};
+  boost::asio::cancellation_signal hang_up{};
+
+  bool holds() const { return answer && answer->has_value(); }
+  bool refused_with(Code code) const { return answer && !*answer && answer->error().code == code; }
+  void go_away() { hang_up.emit(boost::asio::cancellation_type::terminal); }
+};
+
+class Stage : public testing::Test {
+ protected:
+  static constexpr std::chrono::seconds kPatience{20};
+
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("mgpu-stage-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+    const std::string file = folder_ / "gpu";
+    ASSERT_TRUE(simgpu::create(file, {{.total = 1000ULL << 20}}));
+    ::setenv("MGPU_SIMGPU", file.c_str(), 1);
+    ::setenv("MGPU_NVML_LIBRARY", MGPU_SIMGPU_LIBRARY, 1);
+    auto opened = gpu::open_nvml(MGPU_SIMGPU_LIBRARY);
+    ASSERT_TRUE(opened) << opened.error().detail;
+    provider_ = std::move(*opened);
+    config_.gpu.sample_busy = std::chrono::milliseconds(20);
+    config_.gpu.sample_idle = std::chrono::milliseconds(500);
+    config_.devices = {{.id = "gpu0", .reserve = Bytes{}}};
+  }
+
+  void TearDown() override {
+    callers_.clear();
+    engine_.reset();
+    io_.poll();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // A consumer of 600 MiB of the 1000: two of them never fit together.
+  config::ConsumerConfig& consumer(const std::string& name, const std::vector<std::string>& options = {}) {
+    config::ProcessConfig process;
+    process.command = {MGPU_FAKE_SERVICE, "--port", "${PORT}", "--name", name, "--bytes", "629145600"};
+    process.command.insert(process.command.end(), options.begin(), options.end());
+    config::ConsumerConfig described{.name = name, .process = process, .footprint = kMiB * 600};
+    described.service.type = config::ServiceType::generic;
+    described.service.url = "http://127.0.0.1:${PORT}";
+    described.load_limit = std::chrono::seconds(10);
+    described.stop_limit = std::chrono::seconds(3);
+    return config_.consumers.emplace_back(described);
+  }
+
+  void curtain_up() {
+    auto created = Engine::create(io_, config_, *provider_);
+    ASSERT_TRUE(created) << created.error().detail;
+    engine_ = std::move(*created);
+    engine_->start();
+  }
+
+  Caller& asks_for(const std::string& name) {
+    const auto target = engine_->resolve(name);
+    EXPECT_TRUE(target) << name;
+    return asks({.consumer = target->consumer, .resident = target->resident}, {.who = name});
+  }
+
+  Caller& asks(Ask ask, Holder holder) {
+    Caller& caller = *callers_.emplace_back(std::make_unique<Caller>());
+    boost::asio::co_spawn(
+        io_, wait(caller, ask, holder),
+        boost::asio::bind_cancellation_slot(caller.hang_up.slot(), [](const std::exception_ptr&) {}));
+    return caller;
+  }
+
+  boost::asio::awaitable<void> wait(Caller& caller, Ask ask, Holder holder) {
+    const std::function<void(TicketId)> on_ticket = [&caller](TicketId ticket) { caller.ticket = ticket; };
+    auto answer = co_await engine_->acquire(ask, holder, on_ticket);
+    caller.answer.emplace(std::move(answer));
+  }
+
+  // Lets the strand run until something is true; a story that does not get there has failed.
+  [[nodiscard]] bool until(const std::function<bool()>& is_true) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!is_true()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      io_.restart();
+      io_.run_one_for(std::chrono::milliseconds(50));
+    }
+    return true;
+  }
+
+  template <class What>
+  std::vector<What> told() const {
+    std::vector<What> found;
+    for (const Entry& entry : engine_->journal().entries()) {
+      if (const auto* effect = std::get_if<Effect>(&entry.what)) {
+        if constexpr (std::is_constructible_v<Effect, What>)
+          if (const auto* what = std::get_if<What>(effect)) found.push_back(*what);
+      } else if constexpr (std::is_constructible_v<Happening, What>) {
+        if (const auto* what = std::get_if<What>(&std::get<Happening>(entry.what))) found.push_back(*what);
+      }
+    }
+    return found;
+  }
+
+  Residency state_of(const std::string& name) const {
+    const auto consumer = engine_->consumer_named(name);
+    return engine_->world().registry[engine_->world().registry[*consumer].residents.front()].state;
+  }
+  int pid_of(const std::string& name) const {
+    return engine_->pid_of(*engine_->consumer_named(name)).value_or(0);
+  }
+  Statistics figures() const { return total_statistics(engine_->world()); }
+
+  std::uint64_t refused_allocations() const {
+    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    return (*state)->devices[0].oom_count;
+  }
+
+  std::filesystem::path folder_;
+  boost::asio::io_context io_;
+  std::unique_ptr<gpu::Provider> provider_;
+  config::Config config_;
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::unique_ptr<Caller>> callers_;
+};
+
+}  // namespace mgpu::engine
