@@ -69,8 +69,7 @@ class [[nodiscard]] Outcome<void> {
 // Where a waiting ticket stands.
 struct Waiting {
   std::uint64_t ticket = 0;
-  std::uint32_t place = 0;  // 1 = next
-  std::string behind;       // who has the turn, where the daemon says so; may be empty
+  std::uint32_t place = 0;  // 1 = next; 0: its room is being made
 };
 
 // What to take a turn for: a consumer of the daemon's configuration, or bare bytes.
@@ -78,6 +77,7 @@ struct Request {
   std::string consumer{};                   // name, alias or AI model
   std::uint64_t bytes = 0;                  // without a consumer: how much device memory to reserve
   std::string device{};                     // with bytes: where; empty: the first device
+  std::string who{};                        // shown to people in the line; empty: the program's name
   std::chrono::milliseconds wait_limit{0};  // 0: the daemon's
   std::function<void(const Waiting&)>
       on_waiting{};  // called at once if there is a line, and whenever the place changes

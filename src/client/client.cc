@@ -1,5 +1,8 @@
 #include "mgpu/client.h"
 
+#include <cerrno>
+#include <cstdlib>
+
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -16,6 +19,7 @@ using client::Json;
 
 std::string lease_body(const Request& request) {
   Json body{{"bind", "connection"}, {"pid", getpid()}};
+  body["who"] = request.who.empty() ? std::string(program_invocation_short_name) : request.who;
   if (!request.consumer.empty()) body["consumer"] = request.consumer;
   if (request.bytes != 0) body["bytes"] = request.bytes;
   if (!request.device.empty()) body["device"] = request.device;
@@ -93,8 +97,7 @@ Outcome<Lease> Client::acquire(const Request& request, std::stop_token stop) {
     if (what == "ended") return failure_in(event);
     if (what == "waiting" && request.on_waiting)
       request.on_waiting({.ticket = number_in(event, "ticket"),
-                          .place = static_cast<std::uint32_t>(number_in(event, "place")),
-                          .behind = event.value("behind", "")});
+                          .place = static_cast<std::uint32_t>(number_in(event, "place"))});
   }
 }
 

@@ -84,16 +84,16 @@ TEST(Client, TellsWhereItStandsInTheLine) {
     caller.request();
     caller.begin_stream();
     caller.say_line(R"({"event":"waiting","ticket":7,"place":2})");
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":1,"behind":"chat"})");
+    caller.say_line(R"({"event":"waiting","ticket":7,"place":1})");
     caller.say_line(kGranted);
     caller.wait_for_goodbye();
   });
   std::vector<std::string> heard;
   const auto lease = Client(daemon.url()).acquire({.consumer = "tts", .on_waiting = [&](const Waiting& at) {
-                                                     heard.push_back(std::to_string(at.place) + at.behind);
+                                                     heard.push_back(std::to_string(at.place));
                                                    }});
   EXPECT_TRUE(lease);
-  EXPECT_EQ(heard, (std::vector<std::string>{"2", "1chat"}));
+  EXPECT_EQ(heard, (std::vector<std::string>{"2", "1"}));
 }
 
 TEST(Client, AStopRequestLeavesTheLine) {

@@ -1,0 +1,97 @@
+#include "cli/ask.h"
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/exit_codes.h"
+#include "cli/show.h"
+#include "client/calls.h"
+#include "client/url.h"
+
+namespace mgpu::cli {
+namespace {
+
+using client::Json;
+
+int failed(const Failure& failure) {
+  fmt::print(stderr, "mgpu: {}: {}\n", failure.code, failure.detail);
+  return failure.code == "unavailable" ? kUnreachable : failure.code == "invalid_request" ? kUsage : kFailed;
+}
+
+int print(const Outcome<Json>& answer, const Options& options, std::string (*show)(const Json&)) {
+  if (!answer) return failed(answer.failure());
+  fmt::print("{}", options.json ? answer->dump(2) + "\n" : show(*answer));
+  std::fflush(stdout);
+  return kOk;
+}
+
+std::string url_of(const Options& options) { return client::url_or_default(options.url); }
+
+// A name within a path of the API: everything but unreserved characters is escaped.
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = std::isalnum(byte) != 0 || c == '.' || c == '-' || c == '_' || c == '~';
+    result += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return result;
+}
+
+}  // namespace
+
+int print_status(const Options& options) {
+  constexpr auto kEvery = std::chrono::seconds(1);
+  constexpr const char* kClear = "\033[H\033[2J";
+  for (;;) {
+    const auto answer = client::get(url_of(options), "/v1/status");
+    if (options.watch && !options.json && isatty(STDOUT_FILENO) == 1) fmt::print("{}", kClear);
+    const int code = print(answer, options, show_status);
+    if (code != kOk || !options.watch) return code;
+    std::this_thread::sleep_for(kEvery);
+  }
+}
+
+int print_consumers(const Options& options) {
+  const auto answer = client::get(url_of(options), "/v1/consumers");
+  if (!options.names || !answer) return print(answer, options, show_consumers);
+  const Json& list = answer->is_array() ? *answer : answer->at("consumers");
+  for (const Json& consumer : list) fmt::print("{}\n", consumer.value("name", ""));
+  return kOk;
+}
+
+int print_line(const Options& options) {
+  return print(client::get(url_of(options), "/v1/line"), options, show_line);
+}
+
+int cancel_ticket(const Options& options) {
+  const auto answer = client::del(url_of(options), fmt::format("/v1/line/{}", options.ticket));
+  if (!answer) return failed(answer.failure());
+  fmt::print("ticket {} is out of the line\n", options.ticket);
+  return kOk;
+}
+
+int steer(const Options& options, const std::string& verb) {
+  const auto answer = client::post(url_of(options), "/v1/consumers/" + escaped(options.consumer) + "/" + verb,
+                                   Json::object());
+  if (!answer) return failed(answer.failure());
+  if (options.json) return fmt::print("{}\n", answer->dump(2)), kOk;
+  fmt::print("{}", show_steered(*answer));
+  return kOk;
+}
+
+int print_events(const Options& options) {
+  const std::string path = options.follow ? "/v1/events" : "/v1/events?follow=false";
+  const auto end = client::follow(url_of(options), path, "", [&](const client::ServerEvent& event) {
+    fmt::print("{}\n", options.json ? event.data : show_event(event));
+    std::fflush(stdout);
+    return true;
+  });
+  return end ? kOk : failed(end.failure());
+}
+
+}  // namespace mgpu::cli

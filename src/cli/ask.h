@@ -1,0 +1,19 @@
+// Commands that ask the daemon and print its answer. Each returns an exit code.
+#pragma once
+
+#include <string>
+
+#include "cli/options.h"
+
+namespace mgpu::cli {
+
+int print_status(const Options& options);
+int print_consumers(const Options& options);
+int print_line(const Options& options);
+int print_events(const Options& options);
+int cancel_ticket(const Options& options);
+
+// "load", "unload", "park".
+int steer(const Options& options, const std::string& verb);
+
+}  // namespace mgpu::cli

@@ -1,0 +1,298 @@
+#include "cli/commands.h"
+
+#include <iostream>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "cli/ask.h"
+#include "cli/completion.h"
+#include "cli/config_command.h"
+#include "cli/exit_codes.h"
+#include "cli/run_command.h"
+
+namespace mgpu::cli {
+namespace {
+
+// --- arguments that several commands have ---
+
+void json_flag(CLI::App& app, Options& options) {
+  app.add_flag("--json", options.json, "Print the daemon's answer as JSON");
+}
+
+void consumer_argument(CLI::App& app, Options& options) {
+  app.add_option("consumer", options.consumer, "Name of the consumer")->required();
+}
+
+CLI::Option* bytes_option(CLI::App& app, const std::string& name, std::function<void(Bytes)> take,
+                          const std::string& text) {
+  return app
+      .add_option_function<std::vector<std::string>>(
+          name,
+          [take](const std::vector<std::string>& values) {
+            for (const std::string& value : values) {
+              const Result<Bytes> bytes = parse_bytes(value);
+              if (!bytes) throw CLI::ValidationError(bytes.error().detail);
+              take(*bytes);
+            }
+          },
+          text)
+      ->type_name("BYTES")
+      ->allow_extra_args(false);  // one value each time, so that words may follow
+}
+
+void wait_limit_option(CLI::App& app, Options& options) {
+  app.add_option_function<std::string>(
+         "--wait-limit",
+         [&options](const std::string& value) {
+           const Result<Duration> limit = parse_duration(value);
+           if (!limit) throw CLI::ValidationError(limit.error().detail);
+           options.wait_limit = std::chrono::ceil<std::chrono::milliseconds>(*limit);
+         },
+         "Give up if the turn does not come within this time (30s, 10m)")
+      ->type_name("DURATION");
+}
+
+// --- commands with more than a line to say ---
+
+Command serve_command(Serve serve) {
+  return {.name = "serve",
+          .summary = "Run the daemon",
+          .example = "mgpu serve --config mgpu.yaml\n  mgpu serve --simulated 24GiB",
+          .arguments =
+              [](CLI::App& app, Options& options) {
+                app.add_option("-c,--config", options.serve.config,
+                               "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
+                app.add_option("--listen", options.serve.listen,
+                               "Address and port, instead of the configuration's");
+                bytes_option(
+                    app, "--simulated", [&options](Bytes bytes) { options.serve.simulated.push_back(bytes); },
+                    "Simulate a device of this size instead of using real ones (may be repeated)");
+              },
+          .act = [serve](const Options& options) { return serve(options.serve); }};
+}
+
+Command run_in_turn_command() {
+  return {
+      .name = "run",
+      .summary = "Wait for the turn, run a command in it, and give the turn back",
+      .example =
+          "mgpu run --consumer train -- python train.py\n"
+          "  mgpu run --bytes 6GiB --wait-limit 10m -- ./render scene.blend\n\n"
+          "The turn is given back whatever happens to mgpu, kill -9 included; the command then gets "
+          "SIGTERM.\n"
+          "If the turn ends early because the daemon stopped, the command goes on and a warning is printed.\n"
+          "The command finds MGPU_TICKET, MGPU_CONSUMER and MGPU_URL in its environment.",
+      .arguments =
+          [](CLI::App& app, Options& options) {
+            auto* consumer =
+                app.add_option("-c,--consumer", options.consumer, "Take the turn as this consumer");
+            bytes_option(
+                app, "--bytes", [&options](Bytes bytes) { options.bytes = bytes; },
+                "Reserve this much device memory without being a consumer (6GiB)")
+                ->excludes(consumer);
+            app.add_option("--device", options.device, "Id of the device, with --bytes");
+            wait_limit_option(app, options);
+            app.add_flag("-q,--quiet", options.quiet, "Do not say where in the line it stands");
+            app.prefix_command();
+          },
+      .act = run_command,
+      .exit_codes = kExitCodesOfRun};
+}
+
+Command line_command() {
+  return {.name = "line",
+          .summary = "Show who waits, or take a ticket out of the line",
+          .example = "mgpu line\n  mgpu line cancel 42",
+          .arguments = json_flag,
+          .act = print_line,
+          .subcommands = {{.name = "cancel",
+                           .summary = "Take a ticket out of the line, or end its lease",
+                           .example = "mgpu line cancel 42",
+                           .arguments =
+                               [](CLI::App& app, Options& options) {
+                                 app.add_option("ticket", options.ticket, "Number of the ticket")->required();
+                               },
+                           .act = cancel_ticket}}};
+}
+
+Command events_command() {
+  return {.name = "events",
+          .summary = "Show what happened: arrivals, grants, loads, evictions",
+          .example = "mgpu events --follow\n  mgpu events --json | jq .",
+          .arguments =
+              [](CLI::App& app, Options& options) {
+                app.add_flag("-f,--follow", options.follow, "Go on with what happens from now on");
+                app.add_flag("--json", options.json, "One JSON object a line");
+              },
+          .act = print_events};
+}
+
+void file_argument(CLI::App& app, Options& options) {
+  app.add_option("file,-c,--config", options.serve.config,
+                 "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
+}
+
+Command config_command() {
+  return {.name = "config",
+          .summary = "Check, show and explain the configuration",
+          .example = "mgpu config check mgpu.yaml",
+          .subcommands = {{.name = "check",
+                           .summary = "Say everything that is wrong with a configuration",
+                           .example = "mgpu config check mgpu.yaml",
+                           .arguments = file_argument,
+                           .act = check_config},
+                          {.name = "show",
+                           .summary = "Print a configuration with every default",
+                           .example = "mgpu config show mgpu.yaml",
+                           .arguments = file_argument,
+                           .act = show_config},
+                          {.name = "schema",
+                           .summary = "Print the JSON schema, for editors",
+                           .example = "mgpu config schema > mgpu.schema.json",
+                           .act = show_schema},
+                          {.name = "reference",
+                           .summary = "Print the page about every key (docs/config.md)",
+                           .example = "mgpu config reference > docs/config.md",
+                           .act = show_reference}}};
+}
+
+Command completion_command() {
+  return {.name = "completion",
+          .summary = "Print a completion script for a shell",
+          .example = "source <(mgpu completion bash)",
+          .arguments =
+              [](CLI::App& app, Options& options) {
+                app.add_option("shell", options.shell, "bash, zsh or fish")
+                    ->required()
+                    ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+              },
+          .act =
+              [](const Options& options) {
+                Options scratch;
+                std::function<int(const Options&)> nothing;
+                const std::vector<Command> table = commands({});
+                const auto app = parser(table, scratch, nothing);
+                const auto make = options.shell == "bash"  ? bash_completion
+                                  : options.shell == "zsh" ? zsh_completion
+                                                           : fish_completion;
+                fmt::print("{}", make(*app));
+                return kOk;
+              }};
+}
+
+Command steering_command(const std::string& verb, const std::string& summary) {
+  return {.name = verb,
+          .summary = summary,
+          .example = "mgpu " + verb + " chat",
+          .arguments =
+              [](CLI::App& app, Options& options) {
+                consumer_argument(app, options);
+                json_flag(app, options);
+              },
+          .act = [verb](const Options& options) { return steer(options, verb); }};
+}
+
+std::string footer(const Command& command) {
+  return fmt::format("Example:\n  {}\n\n{}\n", command.example,
+                     command.exit_codes != nullptr ? command.exit_codes : kExitCodes);
+}
+
+void add(CLI::App& parent, const Command& command, Options& options,
+         std::function<int(const Options&)>& chosen) {
+  CLI::App* app = parent.add_subcommand(command.name, command.summary);
+  app->footer(footer(command));
+  app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
+  if (command.arguments) command.arguments(*app, options);
+  for (const Command& inner : command.subcommands) add(*app, inner, options, chosen);
+  if (!command.act) app->require_subcommand(1);
+  // Called inside out, so the innermost command that does something wins.
+  app->callback([&chosen, act = command.act] {
+    if (!chosen && act) chosen = act;
+  });
+}
+
+}  // namespace
+
+std::vector<Command> commands(Serve serve) {
+  return {
+      serve_command(std::move(serve)),
+      {.name = "status",
+       .summary = "Show devices, memory by owner, consumers and the line",
+       .example = "mgpu status --watch",
+       .arguments =
+           [](CLI::App& app, Options& options) {
+             app.add_flag("-w,--watch", options.watch, "Again every second, until Ctrl-C");
+             json_flag(app, options);
+           },
+       .act = print_status},
+      run_in_turn_command(),
+      steering_command("load", "Bring a consumer into device memory"),
+      steering_command("unload", "Take a consumer's device memory back"),
+      steering_command("park", "Move a consumer into host memory, where it is quick to bring back"),
+      {.name = "consumers",
+       .summary = "Show the consumers and their state",
+       .example = "mgpu consumers",
+       .arguments =
+           [](CLI::App& app, Options& options) {
+             json_flag(app, options);
+             app.add_flag("--names", options.names, "Only the names, one a line");
+           },
+       .act = print_consumers},
+      line_command(),
+      events_command(),
+      config_command(),
+      {.name = "version",
+       .summary = "Print the version",
+       .example = "mgpu version",
+       .act =
+           [](const Options&) {
+             fmt::print("mgpu {}\n", MGPU_VERSION);
+             return kOk;
+           }},
+      completion_command(),
+  };
+}
+
+std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& options,
+                                 std::function<int(const Options&)>& chosen) {
+  auto app = std::make_unique<CLI::App>(
+      "mgpu: several GPU programs on one GPU, one line, room made before each", "mgpu");
+  app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
+  app->require_subcommand(1);
+  app->footer(std::string("Example:\n  mgpu serve --config mgpu.yaml &\n  mgpu status\n\n") + kExitCodes +
+              "\n");
+  for (const Command& command : table) add(*app, command, options, chosen);
+  return app;
+}
+
+int main(int argc, const char* const* argv, Serve serve) {
+  // What follows the first -- is the command of `mgpu run`, none of our words.
+  std::vector<std::string> words(argv + 1, argv + argc);
+  const auto split = std::ranges::find(words, "--");
+  Options options;
+  if (split != words.end()) options.command.assign(split + 1, words.end());
+  words.erase(split, words.end());
+
+  std::function<int(const Options&)> chosen;
+  const std::vector<Command> table = commands(std::move(serve));
+  const auto app = parser(table, options, chosen);
+  try {
+    std::ranges::reverse(words);  // as CLI11 wants them
+    app->parse(words);
+  } catch (const CLI::ParseError& error) {  // also thrown for --help
+    return app->exit(error) == 0 ? kOk : kUsage;
+  }
+  const CLI::App* run = app->get_subcommand("run");
+  if (run->parsed()) {
+    for (const std::string& word : run->remaining()) options.command.push_back(word);
+    if (options.command.empty())
+      return fmt::print(stderr, "mgpu run: which command? (mgpu run -- COMMAND ...)\n"), kUsage;
+    if (options.consumer.empty() && options.bytes == Bytes{})
+      return fmt::print(stderr, "mgpu run: needs --consumer NAME or --bytes 6GiB\n"), kUsage;
+  }
+  return chosen(options);
+}
+
+}  // namespace mgpu::cli

@@ -1,0 +1,37 @@
+// The table of commands. The parser, every --help and the completion scripts are made from it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/options.h"
+
+namespace mgpu::cli {
+
+// Runs the daemon until it is told to stop; returns the exit code.
+using Serve = std::function<int(const ServeOptions&)>;
+
+struct Command {
+  std::string name{};
+  std::string summary{};
+  std::string example{};
+  std::function<void(CLI::App&, Options&)> arguments{};  // none: takes none
+  std::function<int(const Options&)> act{};              // none: only its subcommands do something
+  std::vector<Command> subcommands{};
+  const char* exit_codes = nullptr;  // none: the usual ones
+};
+
+std::vector<Command> commands(Serve serve);
+
+// The parser of the whole command line; `chosen` is set to what is to be done.
+std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& options,
+                                 std::function<int(const Options&)>& chosen);
+
+// The whole program. Errors go to stderr.
+int main(int argc, const char* const* argv, Serve serve);
+
+}  // namespace mgpu::cli

@@ -1,0 +1,103 @@
+#include "cli/commands.h"
+
+#include <gtest/gtest.h>
+
+#include "cli/exit_codes.h"
+
+namespace mgpu::cli {
+namespace {
+
+struct Outcome {
+  int code = 0;
+  std::string out{};
+  std::string err{};
+  ServeOptions served{};
+};
+
+// Runs `mgpu words...` within the test.
+Outcome mgpu(std::vector<const char*> words) {
+  Outcome outcome;
+  words.insert(words.begin(), "mgpu");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  outcome.code = main(static_cast<int>(words.size()), words.data(), [&](const ServeOptions& options) {
+    outcome.served = options;
+    return 0;
+  });
+  std::fflush(stdout);
+  outcome.out = testing::internal::GetCapturedStdout();
+  outcome.err = testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Commands, ServeTakesItsOptions) {
+  const Outcome outcome = mgpu(
+      {"serve", "-c", "x.yaml", "--listen", "127.0.0.1:0", "--simulated", "24GiB", "--simulated", "8GiB"});
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  EXPECT_EQ(outcome.served.config, "x.yaml");
+  EXPECT_EQ(outcome.served.listen, "127.0.0.1:0");
+  EXPECT_EQ(outcome.served.simulated, (std::vector<Bytes>{kGiB * 24, kGiB * 8}));
+}
+
+TEST(Commands, WrongUseIsExitCodeTwo) {
+  EXPECT_EQ(mgpu({}).code, kUsage);
+  EXPECT_EQ(mgpu({"srve"}).code, kUsage);
+  EXPECT_EQ(mgpu({"load"}).code, kUsage);
+  EXPECT_EQ(mgpu({"config"}).code, kUsage);
+  EXPECT_EQ(mgpu({"serve", "--simulated", "lots"}).code, kUsage);
+  EXPECT_EQ(mgpu({"run", "--consumer", "x"}).code, kUsage);
+  EXPECT_EQ(mgpu({"run", "--", "true"}).code, kUsage);
+  EXPECT_EQ(mgpu({"run", "--consumer", "x", "--wait-limit", "soon", "--", "true"}).code, kUsage);
+  EXPECT_EQ(mgpu({"completion", "tcsh"}).code, kUsage);
+  EXPECT_TRUE(contains(mgpu({"serve", "--simulated", "lots"}).err, "\"lots\" is not an amount of memory"));
+}
+
+TEST(Commands, EveryHelpHasAnExampleAndTheExitCodes) {
+  const std::vector<Command> table = commands({});
+  EXPECT_GE(table.size(), 12u);
+  for (const Command& command : table) {
+    const std::string help = mgpu({command.name.c_str(), "--help"}).out;
+    EXPECT_TRUE(contains(help, "Example:\n  mgpu " + command.name) || command.name == "completion") << help;
+    EXPECT_TRUE(contains(help, "Exit codes:")) << help;
+  }
+}
+
+TEST(Commands, NobodyAtTheUrlIsExitCodeThree) {
+  for (const char* command : {"status", "consumers", "line", "events"}) {
+    const Outcome outcome = mgpu({command, "--url", "http://127.0.0.1:1"});
+    EXPECT_EQ(outcome.code, kUnreachable);
+    EXPECT_TRUE(contains(outcome.err, "unavailable: no answer from mgpu at http://127.0.0.1:1"))
+        << outcome.err;
+  }
+  EXPECT_EQ(mgpu({"--url", "http://127.0.0.1:1", "status"}).code, kUnreachable);
+  EXPECT_EQ(mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "true"}).code, kUnreachable);
+}
+
+TEST(Commands, ACommandThatIsNotThereNeedNotWaitForItsTurn) {
+  EXPECT_EQ(mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "no-such-program"}).code,
+            kNoSuchCommand);
+  EXPECT_EQ(
+      mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "/dev/null", "--its-own-flag"}).code,
+      kNotExecutable);
+}
+
+TEST(Commands, ConfigComplaintsAreExitCodeTwo) {
+  EXPECT_EQ(mgpu({"config", "check", "/nowhere/mgpu.yaml"}).code, kUsage);
+  EXPECT_TRUE(contains(mgpu({"config", "reference"}).out, "# Configuration"));
+  EXPECT_TRUE(contains(mgpu({"config", "schema"}).out, "$schema"));
+}
+
+TEST(Completion, KnowsEveryCommand) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string script = mgpu({"completion", shell}).out;
+    for (const Command& command : commands({})) EXPECT_TRUE(contains(script, command.name)) << shell;
+    EXPECT_TRUE(contains(script, "wait-limit")) << shell;
+  }
+}
+
+}  // namespace
+}  // namespace mgpu::cli

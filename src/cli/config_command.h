@@ -1,0 +1,18 @@
+// `mgpu config ...`, and where the configuration is looked for. Each command returns an exit code.
+#pragma once
+
+#include <string>
+
+#include "cli/options.h"
+
+namespace mgpu::cli {
+
+// `given`, or ./mgpu.yaml if it is there, or /etc/mgpu/mgpu.yaml.
+std::string config_path(const std::string& given);
+
+int check_config(const Options& options);
+int show_config(const Options& options);
+int show_schema(const Options& options);
+int show_reference(const Options& options);
+
+}  // namespace mgpu::cli

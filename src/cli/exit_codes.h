@@ -1,0 +1,26 @@
+// What the exit codes of `mgpu` mean; every --help ends with them.
+#pragma once
+
+namespace mgpu::cli {
+
+enum Exit : int {
+  kOk = 0,
+  kFailed = 1,       // refused, or failed
+  kUsage = 2,        // wrong arguments or a wrong configuration
+  kUnreachable = 3,  // the daemon does not answer
+  kWaitLimit = 124,  // run: the turn did not come in time
+  kRefused = 125,    // run: no turn for another reason
+  kNotExecutable = 126,
+  kNoSuchCommand = 127,
+};
+
+inline constexpr const char* kExitCodes =
+    "Exit codes: 0 ok, 1 refused or failed, 2 wrong arguments or configuration, 3 the daemon does not "
+    "answer.";
+inline constexpr const char* kExitCodesOfRun =
+    "Exit codes: the command's own, or 128 + the signal that ended it; 2 wrong arguments, 3 the daemon does "
+    "not\n"
+    "answer, 124 the turn did not come within --wait-limit, 125 refused, 126 the command can't be executed,\n"
+    "127 there is no such command.";
+
+}  // namespace mgpu::cli

@@ -1,0 +1,38 @@
+// What a command line can say, all commands together.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace mgpu::cli {
+
+// Of `mgpu serve`, for whoever wires the daemon.
+struct ServeOptions {
+  std::string config{};            // path; empty: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml
+  std::string listen{};            // empty: as the configuration says
+  std::vector<Bytes> simulated{};  // devices to simulate; empty: real ones
+};
+
+struct Options {
+  std::string url{};
+  bool json = false;
+  bool watch = false;
+  bool follow = false;
+  bool names = false;
+  bool quiet = false;
+  std::string consumer{};
+  Bytes bytes{};
+  std::string device{};
+  std::chrono::milliseconds wait_limit{0};
+  std::vector<std::string> command{};  // of `mgpu run`
+  std::uint64_t ticket = 0;
+  std::string shell{};
+  ServeOptions serve{};
+};
+
+}  // namespace mgpu::cli

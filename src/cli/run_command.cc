@@ -1,0 +1,200 @@
+#include "cli/run_command.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/exit_codes.h"
+#include "cli/text.h"
+#include "client/calls.h"
+#include "client/url.h"
+
+#include "mgpu/client.h"
+
+namespace mgpu::cli {
+namespace {
+
+constexpr std::size_t kLongestWho = 120;  // characters of the command that people see in the line
+
+void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", text); }
+
+// Whether the command can be executed, looked up as a shell would; asked before waiting in the line for
+// nothing.
+int look_up(const std::string& name) {
+  if (name.find('/') != std::string::npos)
+    return access(name.c_str(), X_OK) == 0
+               ? kOk
+               : (access(name.c_str(), F_OK) == 0 ? kNotExecutable : kNoSuchCommand);
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
+  int found = kNoSuchCommand;
+  while (true) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const std::filesystem::path candidate = std::filesystem::path(rest.substr(0, end)) / name;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(candidate, ignored)) {
+      if (access(candidate.c_str(), X_OK) == 0) return kOk;
+      found = kNotExecutable;
+    }
+    if (end == rest.size()) return found;
+    rest.remove_prefix(end + 1);
+  }
+}
+
+int exit_code_of(const Failure& failure) {
+  if (failure.code == "unavailable") return kUnreachable;
+  if (failure.code == "wait_limit") return kWaitLimit;
+  return failure.code == "invalid_request" ? kUsage : kRefused;
+}
+
+// " (chat is running)": who has the turn that this ticket waits for; empty where that can't be told.
+std::string running_now(const std::string& url, std::uint64_t ticket) {
+  const auto line = client::get(url, "/v1/line");
+  if (!line || !line->is_object() || !line->contains("line")) return "";
+  std::string device;
+  for (const client::Json& one : line->at("line"))
+    if (one.value("ticket", std::uint64_t{0}) == ticket) device = one.value("device", "");
+  for (const client::Json& one : line->at("line")) {
+    if (one.value("stage", "") != "running" || one.value("device", "") != device) continue;
+    const bool named = one.contains("consumer") && one["consumer"].is_string();
+    return " (" + (named ? one["consumer"].get<std::string>() : one.value("who", "somebody")) +
+           " is running)";
+  }
+  return "";
+}
+
+void say_where(const std::string& url, const Waiting& at) {
+  if (at.place == 0) return say("next, its room is being made");
+  say("waiting, " + (at.place == 1 ? "next" : ordinal(at.place)) + " in line" + running_now(url, at.ticket));
+}
+
+Request request_of(const Options& options) {
+  Request request{.consumer = options.consumer,
+                  .bytes = static_cast<std::uint64_t>(options.bytes.count),
+                  .device = options.device,
+                  .who = "mgpu run",
+                  .wait_limit = options.wait_limit};
+  for (const std::string& word : options.command) request.who += " " + word;
+  request.who.resize(std::min(request.who.size(), kLongestWho));
+  if (!options.quiet)
+    request.on_waiting = [url = client::url_or_default(options.url)](const Waiting& at) {
+      say_where(url, at);
+    };
+  return request;
+}
+
+// The signals that this process sees through a descriptor while the command runs.
+sigset_t watched_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
+    sigaddset(&set, number);
+  return set;
+}
+
+// In the child: becomes the command, or reports errno through `report` and exits.
+[[noreturn]] void become(const Options& options, const std::string& ticket, pid_t parent,
+                         const sigset_t& mask, int report) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) _exit(kRefused);  // it died before the line above
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
+  setenv("MGPU_TICKET", ticket.c_str(), 1);
+  setenv("MGPU_URL", client::url_or_default(options.url).c_str(), 1);
+  if (!options.consumer.empty()) setenv("MGPU_CONSUMER", options.consumer.c_str(), 1);
+  std::vector<char*> arguments;
+  for (const std::string& word : options.command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  execvp(arguments[0], arguments.data());
+  const int error = errno;
+  [[maybe_unused]] const auto written = write(report, &error, sizeof error);
+  _exit(error == ENOENT ? kNoSuchCommand : kNotExecutable);
+}
+
+// The errno of a failed exec, read when the pipe closes; 0 if the command runs.
+int exec_error(int report) {
+  int error = 0;
+  while (read(report, &error, sizeof error) < 0 && errno == EINTR) {
+  }
+  close(report);
+  return error;
+}
+
+// A signal from the terminal has reached the whole process group; one that was sent to us alone is passed on.
+void pass_on(const signalfd_siginfo& signal, pid_t child) {
+  if (signal.ssi_code != SI_KERNEL) kill(child, static_cast<int>(signal.ssi_signo));
+}
+
+// Waits for the command's end while passing signals on and watching the lease. The wait status.
+int attend(pid_t child, int signals, Lease& lease) {
+  bool warned = false;
+  for (;;) {
+    std::array<pollfd, 2> watched{{{signals, POLLIN, 0}, {warned ? -1 : lease.native_handle(), POLLIN, 0}}};
+    if (poll(watched.data(), watched.size(), -1) < 0) continue;
+    if (watched[1].revents != 0) {
+      if (const auto why = lease.ended()) {
+        say("the turn ended early: " + why->detail + "; the command goes on, but others may use the GPU now");
+        warned = true;
+      }
+    }
+    if (watched[0].revents == 0) continue;
+    signalfd_siginfo signal{};
+    if (read(signals, &signal, sizeof signal) != sizeof signal) continue;
+    if (signal.ssi_signo != SIGCHLD) {
+      pass_on(signal, child);
+      continue;
+    }
+    int status = 0;
+    if (waitpid(child, &status, WNOHANG) == child) return status;
+  }
+}
+
+int run_in_turn(const Options& options, Lease& lease) {
+  std::array<int, 2> report{};
+  if (pipe2(report.data(), O_CLOEXEC) != 0) return say(std::strerror(errno)), kFailed;
+  const sigset_t watched = watched_signals();
+  sigset_t before;
+  sigprocmask(SIG_BLOCK, &watched, &before);
+  const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  const std::string ticket = std::to_string(lease.ticket());
+  const pid_t self = getpid();
+  const pid_t child = fork();
+  if (child < 0) return say(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
+  if (child == 0) become(options, ticket, self, before, report[1]);
+  close(report[1]);
+  const int error = exec_error(report[0]);
+  const int status = attend(child, signals, lease);
+  close(signals);
+  if (error != 0) {
+    say(options.command.front() + ": " + std::strerror(error));
+    return error == ENOENT ? kNoSuchCommand : kNotExecutable;
+  }
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace
+
+int run_command(const Options& options) {
+  if (const int missing = look_up(options.command.front()); missing != kOk) {
+    say(options.command.front() + (missing == kNoSuchCommand ? ": no such command" : ": can't be executed"));
+    return missing;
+  }
+  Outcome<Lease> lease = Client(options.url).acquire(request_of(options));
+  if (!lease) {
+    say(lease.failure().code + ": " + lease.failure().detail);
+    return exit_code_of(lease.failure());
+  }
+  return run_in_turn(options, *lease);
+}
+
+}  // namespace mgpu::cli

@@ -1,0 +1,147 @@
+#include "cli/show.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "cli/text.h"
+
+namespace mgpu::cli {
+namespace {
+
+using client::Json;
+using Rows = std::vector<std::vector<std::string>>;
+
+std::string text_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+double number_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string bytes_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_number()) return "";
+  return to_string(Bytes{found->get<std::int64_t>()});
+}
+
+std::string ms_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_number() ? duration_text(found->get<double>()) : "";
+}
+
+// The list itself, or the list under this name.
+Json list_in(const Json& json, const char* name) {
+  if (json.is_array()) return json;
+  return json.is_object() ? json.value(name, Json::array()) : Json::array();
+}
+
+// A name for each device, and below it who owns how much of its memory.
+std::string show_devices(const Json& devices) {
+  Rows rows{{"DEVICE", "MEMORY", "HELD", "EXPECTED", "WAITING", "RUNNING", "JOBS", "LAST WAIT", "LAST RUN"}};
+  for (const Json& device : devices) {
+    const Json memory = device.value("memory", Json::object());
+    rows.push_back({text_at(device, "id") + (device.value("lost", false) ? " (lost)" : ""),
+                    bytes_at(memory, "total_bytes"), bytes_at(memory, "measured_bytes"),
+                    bytes_at(memory, "committed_bytes"), text_at(device, "queue_depth"),
+                    text_at(device, "in_flight"), text_at(device, "total_jobs"),
+                    ms_at(device, "last_wait_ms"), ms_at(device, "last_run_ms")});
+    for (const Json& owner : memory.value("by_consumer", Json::array()))
+      rows.push_back({"  " + text_at(owner, "consumer"), "", bytes_at(owner, "measured_bytes"),
+                      bytes_at(owner, "committed_bytes")});
+    for (const auto& [field, name] : {std::pair{"foreign_bytes", "  foreign"},
+                                      {"reserve_bytes", "  reserve"},
+                                      {"headroom_bytes", "  headroom"}})
+      rows.push_back({name, "", bytes_at(memory, field)});
+  }
+  return table(rows);
+}
+
+// Of all its residents, the ones that the consumer may hold: "14.0 GiB", or the largest of several.
+std::string footprint_of(const Json& consumer) {
+  std::int64_t largest = 0;
+  for (const Json& resident : consumer.value("residents", Json::array()))
+    largest = std::max(largest, resident.value("footprint_bytes", std::int64_t{0}));
+  return largest == 0 ? "" : to_string(Bytes{largest});
+}
+
+// Why a failed consumer failed; empty for others.
+std::string error_of(const Json& consumer) {
+  for (const Json& resident : consumer.value("residents", Json::array()))
+    if (const std::string error = text_at(resident, "error"); !error.empty())
+      return error.substr(0, error.find('\n'));
+  return "";
+}
+
+}  // namespace
+
+std::string show_status(const Json& status) {
+  const std::string oldest = text_at(status, "oldest_queued");
+  std::string text =
+      fmt::format("{} waiting, {} running, {} jobs done{}\n\n", number_at(status, "queue_depth"),
+                  number_at(status, "in_flight"), number_at(status, "total_jobs"),
+                  oldest.empty() ? "" : ", the oldest waits since " + oldest);
+  text += show_devices(list_in(status.value("devices", Json::array()), "devices"));
+  text += "\n" + show_consumers(status.value("consumers", Json::array()));
+  const Json line = status.value("line", Json::array());
+  if (!line.empty()) text += "\n" + show_line(line);
+  return text;
+}
+
+std::string show_consumers(const Json& answer) {
+  Rows rows{{"CONSUMER", "KIND", "DEVICE", "STATE", "FOOTPRINT", "RUNNING", "WAITING", ""}};
+  for (const Json& consumer : list_in(answer, "consumers"))
+    rows.push_back({text_at(consumer, "name"), text_at(consumer, "kind"), text_at(consumer, "device"),
+                    text_at(consumer, "state"), footprint_of(consumer), text_at(consumer, "running"),
+                    text_at(consumer, "waiting"), error_of(consumer)});
+  return rows.size() == 1 ? "no consumers\n" : table(rows);
+}
+
+std::string show_line(const Json& answer) {
+  Rows rows{{"TICKET", "STAGE", "PLACE", "CONSUMER", "DEVICE", "WAITED", "RUNNING", "WHO"}};
+  for (const Json& ticket : list_in(answer, "line")) {
+    const std::string ai_model = text_at(ticket, "ai_model");
+    rows.push_back({text_at(ticket, "ticket"), text_at(ticket, "stage"), text_at(ticket, "place"),
+                    text_at(ticket, "consumer") + (ai_model.empty() ? "" : "/" + ai_model),
+                    text_at(ticket, "device"), ms_at(ticket, "waiting_ms"), ms_at(ticket, "running_ms"),
+                    text_at(ticket, "who")});
+  }
+  return rows.size() == 1 ? "nobody waits or runs\n" : table(rows);
+}
+
+std::string show_steered(const Json& answer) {
+  const std::string consumer = text_at(answer, "consumer");
+  if (answer.contains("state"))
+    return fmt::format("{} is {} (waited {}, loading {})\n", consumer, text_at(answer, "state"),
+                       ms_at(answer, "waited_ms"), ms_at(answer, "loading_ms"));
+  std::string text;
+  for (const Json& one : list_in(answer, "evicted")) {
+    const std::string ai_model = text_at(one, "ai_model");
+    text +=
+        fmt::format("{}{} is {}\n", consumer, ai_model.empty() ? "" : "/" + ai_model, text_at(one, "state"));
+  }
+  return text.empty() ? consumer + " held nothing\n" : text;
+}
+
+// "2026-11-24T13:10:00.123Z  granted  ticket=7 waited_ms=12"
+std::string show_event(const client::ServerEvent& event) {
+  const Json json = Json::parse(event.data, nullptr, false);
+  if (!json.is_object()) return event.data;
+  const std::string type = event.type.empty() ? text_at(json, "type") : event.type;
+  std::string text = fmt::format("{}  {:<16}", text_at(json, "at"), type);
+  for (const auto& [name, value] : json.items()) {
+    if (name == "at" || name == "type" || name == "id" || value.is_null()) continue;
+    const bool amount = name.ends_with("bytes") && value.is_number_integer();
+    const std::string shown =
+        amount ? to_string(Bytes{value.get<std::int64_t>()}) : text_at(json, name.c_str());
+    text += fmt::format(" {}={}", name, shown);
+  }
+  return text;
+}
+
+}  // namespace mgpu::cli

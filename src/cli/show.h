@@ -1,0 +1,18 @@
+// The daemon's answers as people read them. Values in, text out; what a daemon of another version does not
+// say is left blank.
+#pragma once
+
+#include <string>
+
+#include "client/calls.h"
+
+namespace mgpu::cli {
+
+std::string show_status(const client::Json& status);
+std::string show_consumers(const client::Json& answer);
+std::string show_line(const client::Json& answer);
+// What became of a load, an unload or a park.
+std::string show_steered(const client::Json& answer);
+std::string show_event(const client::ServerEvent& event);
+
+}  // namespace mgpu::cli

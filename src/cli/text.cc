@@ -1,0 +1,57 @@
+#include "cli/text.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace mgpu::cli {
+namespace {
+
+// Characters, not bytes: continuation bytes of UTF-8 take no room.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string ordinal(std::uint64_t n) {
+  const bool teens = n % 100 >= 11 && n % 100 <= 13;
+  const char* ending = "th";
+  if (!teens && n % 10 == 1) ending = "st";
+  if (!teens && n % 10 == 2) ending = "nd";
+  if (!teens && n % 10 == 3) ending = "rd";
+  return fmt::format("{}{}", n, ending);
+}
+
+std::string duration_text(double ms) {
+  if (ms <= 0) return "0 ms";
+  if (ms < 1) return "<1 ms";
+  if (ms < 1000) return fmt::format("{:.0f} ms", std::floor(ms));
+  if (ms < 60'000) return fmt::format("{:.1f} s", std::floor(ms / 100) / 10);
+  const auto seconds = static_cast<std::int64_t>(ms / 1000);
+  if (seconds < 3600) return fmt::format("{} min {} s", seconds / 60, seconds % 60);
+  return fmt::format("{} h {} min", seconds / 3600, seconds % 3600 / 60);
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(widths[i] - width(row[i]) + 2, ' ');
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace mgpu::cli

@@ -1,0 +1,19 @@
+// Numbers and tables as people read them on a terminal.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mgpu::cli {
+
+// 1 -> "1st", 12 -> "12th", 23 -> "23rd".
+std::string ordinal(std::uint64_t n);
+
+// 0.4 -> "<1 ms", 12 -> "12 ms", 1234 -> "1.2 s", 90'000 -> "1 min 30 s", 7'260'000 -> "2 h 1 min".
+std::string duration_text(double ms);
+
+// Left-aligned columns as wide as their widest cell; rows may be shorter than the first.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace mgpu::cli

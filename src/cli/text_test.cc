@@ -1,0 +1,72 @@
+#include "cli/text.h"
+
+#include <gtest/gtest.h>
+
+#include "cli/show.h"
+
+namespace mgpu::cli {
+namespace {
+
+TEST(Text, OrdinalsAreEnglish) {
+  std::string all;
+  for (const int n : {1, 2, 3, 4, 11, 12, 13, 21, 112, 123})
+    all += ordinal(static_cast<std::uint64_t>(n)) + " ";
+  EXPECT_EQ(all, "1st 2nd 3rd 4th 11th 12th 13th 21st 112th 123rd ");
+}
+
+TEST(Text, DurationsHaveTheUnitThatMatters) {
+  EXPECT_EQ(duration_text(0), "0 ms");
+  EXPECT_EQ(duration_text(0.3), "<1 ms");
+  EXPECT_EQ(duration_text(999.9), "999 ms");
+  EXPECT_EQ(duration_text(1250), "1.2 s");
+  EXPECT_EQ(duration_text(59'999), "59.9 s");
+  EXPECT_EQ(duration_text(90'000), "1 min 30 s");
+  EXPECT_EQ(duration_text(7'260'000), "2 h 1 min");
+}
+
+TEST(Text, ColumnsStandBelowEachOther) {
+  EXPECT_EQ(table({{"NAME", "STATE"}, {"ü", "warm"}, {"chatter", ""}}),
+            "NAME     STATE\nü        warm\nchatter\n");
+}
+
+TEST(Show, AStatusOfAnotherVersionIsShownAsFarAsItGoes) {
+  EXPECT_NE(show_status(client::Json::parse(R"({"queue_depth": 3, "news": 1})")).find("3 waiting"),
+            std::string::npos);
+  EXPECT_EQ(show_line(client::Json::array()), "nobody waits or runs\n");
+}
+
+TEST(Show, AStatusTellsWhoOwnsTheMemory) {
+  const auto status = client::Json::parse(R"({
+    "queue_depth": 1, "in_flight": 1, "total_jobs": 9, "last_wait_ms": 12.5, "last_run_ms": 1500, "oldest_queued": null,
+    "devices": [{"id": "gpu0", "queue_depth": 1, "in_flight": 1, "total_jobs": 9, "last_wait_ms": 12.5, "last_run_ms": 1500,
+      "memory": {"total_bytes": 12884901888, "measured_bytes": 6442450944, "committed_bytes": 6442450944,
+        "reserve_bytes": 536870912, "foreign_bytes": 0, "headroom_bytes": 5905580032,
+        "by_consumer": [{"consumer": "chat", "committed_bytes": 6442450944, "measured_bytes": 6442450944}]}}],
+    "consumers": [{"name": "chat", "kind": "llm", "device": "gpu0", "state": "warm", "running": 1, "waiting": 1,
+      "residents": [{"ai_model": "", "state": "warm", "footprint_bytes": 6442450944, "error": null}]}],
+    "line": [{"ticket": 10, "consumer": "chat", "ai_model": "", "device": "gpu0", "stage": "waiting", "place": 1,
+      "waiting_ms": 2000, "running_ms": 0, "who": "POST /v1/completions"}]})");
+  EXPECT_EQ(show_status(status),
+            "1 waiting, 1 running, 9 jobs done\n\n"
+            "DEVICE      MEMORY    HELD     EXPECTED  WAITING  RUNNING  JOBS  LAST WAIT  LAST RUN\n"
+            "gpu0        12.0 GiB  6.0 GiB  6.0 GiB   1        1        9     12 ms      1.5 s\n"
+            "  chat                6.0 GiB  6.0 GiB\n"
+            "  foreign             0 B\n"
+            "  reserve             512 MiB\n"
+            "  headroom            5.5 GiB\n"
+            "\n"
+            "CONSUMER  KIND  DEVICE  STATE  FOOTPRINT  RUNNING  WAITING\n"
+            "chat      llm   gpu0    warm   6.0 GiB    1        1\n"
+            "\n"
+            "TICKET  STAGE    PLACE  CONSUMER  DEVICE  WAITED  RUNNING  WHO\n"
+            "10      waiting  1      chat      gpu0    2.0 s   0 ms     POST /v1/completions\n");
+}
+
+TEST(Show, AnEventIsOneLine) {
+  EXPECT_EQ(show_event({.type = "granted",
+                        .data = R"({"id":1,"at":"2026-11-24T13:10:00.123Z","ticket":7,"bytes":1073741824})"}),
+            "2026-11-24T13:10:00.123Z  granted          ticket=7 bytes=1.0 GiB");
+}
+
+}  // namespace
+}  // namespace mgpu::cli
