@@ -66,21 +66,14 @@ def managed(home, eyes):
     events = story.Story(url, eyes.tell)
     eyes.watch(url)
 
-    waits, answers, problems = [], [], []
+    answers, problems = [], []
     first_step = threading.Event()
-
-    def on_step(step):
-        first_step.set()
-        if step.wait_ms is None:
-            problems.append(f"an answer of {step.consumer} came without its wait in Server-Timing")
-        else:
-            waits.append(step.wait_ms)
 
     def person(name, questions):
         client = conversation.client(url)
         for question in questions:
             try:
-                answer = conversation.ask(lambda _: client, voices[question], question, on_step)
+                answer = conversation.ask(lambda _: client, voices[question], question, first_step.set)
             except conversation.ERRORS as error:
                 problems.append(f"{name}: {question}: {error}")
                 first_step.set()
@@ -116,6 +109,7 @@ def managed(home, eyes):
     if not events.counts["evicted"]:
         problems.append("nobody was evicted, so this was no test")
 
+    waits = events.waits_ms
     return {
         "ok": not problems,
         "turns": status["total_jobs"],

@@ -24,8 +24,11 @@ class Process:
 
     def __init__(self, command, env):
         self.lines = []
-        self.child = subprocess.Popen(command, env=env, cwd=TREE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+        try:
+            self.child = subprocess.Popen(command, env=env, cwd=TREE, stdin=subprocess.DEVNULL, text=True, errors="replace",
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        except OSError as error:
+            raise Failed(f"can't start {command[0]}: {error.strerror}") from error
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

@@ -12,6 +12,7 @@ class Story:
         self.counts = collections.Counter()
         self.tell = tell
         self.whose = {}  # ticket -> who it is for
+        self.waits_ms = []  # of everybody who got a turn
         self.stream = urllib.request.urlopen(f"{url}/v1/events?after=0", timeout=300)
         threading.Thread(target=self._follow, daemon=True).start()
 
@@ -40,9 +41,10 @@ class Story:
         elif name == "load":
             self.tell(f"{_name(event)} loads")
         elif name == "granted":
+            self.waits_ms.append(event["waited_ms"])
             self.tell(f"{self.whose.get(ticket, f'ticket {ticket}')} has the turn")
         elif name in ("eviction_failed", "refused", "service_lost", "lease_ended"):
-            self.tell(f"{name}: {event.get('message') or event.get('error') or event}")
+            self.tell(f"{name}: {event.get('error', event)}")
 
 
 def _name(who):

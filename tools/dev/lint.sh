@@ -26,7 +26,7 @@ case ${1:-} in
   *) wanted=$(printf '%s\n' "$@") ;;
 esac
 [ -e $build/compile_commands.json ] || cmake --preset release >/dev/null
-files=$(grep -E '\.cc$' <<<"$wanted" | grep -F -f - <(python3 tools/dev/compiled.py $build) || true)
+files=$(grep -E '\.cc$' <<<"$wanted" | grep -Fx -f - <(python3 tools/dev/compiled.py $build) || true)
 if [ -n "$files" ]; then
   xargs -P "$(nproc)" -n 1 clang-tidy-19 -p $build --quiet --warnings-as-errors='*' <<<"$files" 2>/dev/null || failed=1
 fi
