@@ -1,0 +1,447 @@
+#include "gateway/gateway.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include "gateway/early_body.h"
+#include "gateway/model_finder.h"
+#include "gateway/passing_on.h"
+
+namespace mgpu::gateway {
+namespace {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kPiece = 64 * 1024;
+constexpr auto kBusyPause = std::chrono::milliseconds(250);
+
+std::string now_rfc3339() { return to_rfc3339(std::chrono::system_clock::now()); }
+
+std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Error no_model_named() {
+  return {Code::invalid_request,
+          "the request names no AI model: " + routes_that_name_a_model() +
+              " want \"model\" in their body, a consumer or AI model of GET /v1/models"};
+}
+
+Awaitable<void> answer_with(Caller& caller, int status, std::string body, Headers more = {}) {
+  AnswerHead head{.status = status, .headers = std::move(more), .length = body.size()};
+  head.headers.emplace_back("Content-Type", "application/json");
+  Result<void> begun = co_await caller.begin(std::move(head));
+  bool has_body = caller.head.method != "HEAD";
+  if (begun && has_body) begun = co_await caller.write(std::move(body));
+  if (!begun) co_return caller.break_off();
+  co_await caller.finish();
+}
+
+bool same_header(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// Headers of a request that we answer for ourselves.
+bool is_own_header(std::string_view name) {
+  return same_header(name, "Host") || same_header(name, "X-Forwarded-For") || same_header(name, "Expect");
+}
+
+// An upgrade is the one thing of a connection that goes through: both ends become one.
+Headers passed_on(const Headers& headers, bool upgrade) {
+  Headers passed;
+  std::string connection(header(headers, "Connection"));
+  for (const auto& line : headers) {
+    bool asks_upgrade = same_header(line.first, "Upgrade");
+    if ((upgrade && asks_upgrade) || !is_hop_by_hop(line.first, connection)) passed.push_back(line);
+  }
+  if (upgrade) passed.emplace_back("Connection", "Upgrade");
+  return passed;
+}
+
+// Until `read` has no more, or either fails. The functions outlive it.
+Awaitable<Result<void>> copy(const std::function<Awaitable<Result<std::string>>()>& read,
+                             const std::function<Awaitable<Result<void>>(std::string)>& write) {
+  while (true) {
+    Result<std::string> piece = co_await read();
+    if (!piece) co_return std::unexpected(piece.error());
+    if (piece->empty()) co_return Result<void>{};
+    Result<void> written = co_await write(std::move(*piece));
+    if (!written) co_return written;
+  }
+}
+
+}  // namespace
+
+std::string_view header(const Headers& headers, std::string_view name) {
+  auto found = std::ranges::find_if(headers, [&](const auto& line) { return same_header(line.first, name); });
+  return found == headers.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+struct Gateway::Passage {
+  Caller& caller;
+  Route route;
+  EarlyBody early;
+  bool body_over = false;  // early holds all of it
+  std::uint64_t body_bytes = 0;
+  engine::Target target{};
+  std::string asked{};  // the AI model as the client says it
+  std::optional<Held> held{};
+  std::optional<Upstream> upstream{};
+  std::optional<Error> ended{};  // the work was stopped, and why
+  bool head_sent = false;
+  std::string content_type{};
+  Clock::time_point started{};
+  std::optional<Error> failure{};  // how the answer ended, if not well
+
+  void fail_with(Error why) { failure = std::move(why); }
+  bool upgrades() const { return !header(caller.head.headers, "Upgrade").empty(); }
+  bool early_complete() const { return body_over; }
+
+  // Counts what came of the body.
+  Result<void> take(std::string_view piece, Bytes limit) {
+    body_bytes += piece.size();
+    if (body_bytes <= static_cast<std::uint64_t>(limit.count)) return {};
+    return fail(Code::too_large, "the body is larger than limits.max_body, " + to_string(limit));
+  }
+
+  Headers marks() const {
+    if (!held) return {};
+    auto run = std::chrono::duration_cast<Duration>(Clock::now() - started);
+    return {{"Server-Timing", server_timing(held->waited, held->loading, run)},
+            {"X-Mgpu-Ticket", std::to_string(held->ticket)}};
+  }
+
+  RequestHead outgoing() const {
+    const RequestHead& in = caller.head;
+    RequestHead out{.method = in.method, .target = route.target, .length = in.length};
+    if (out.length) *out.length = *out.length - early.original_size() + early.size();
+    out.headers = passed_on(in.headers, upgrades());
+    std::string forwarded = forwarded_for(header(in.headers, "X-Forwarded-For"), caller.address);
+    std::erase_if(out.headers, [](const auto& line) { return is_own_header(line.first); });
+    out.headers.emplace_back("X-Forwarded-For", std::move(forwarded));
+    return out;
+  }
+
+  AnswerHead incoming(AnswerHead answer) {
+    bool encoded = !header(answer.headers, "Content-Encoding").empty();
+    if (!answer.length && !encoded) content_type = header(answer.headers, "Content-Type");
+    answer.headers = passed_on(answer.headers, answer.status == 101);
+    for (auto& mark : marks()) answer.headers.push_back(std::move(mark));
+    return answer;
+  }
+};
+
+Gateway::Gateway(Desk desk, Connect connect, config::LimitsConfig limits)
+    : desk_(std::move(desk)), connect_(std::move(connect)), limits_(limits) {}
+
+bool Gateway::takes(std::string_view method, std::string_view target) const {
+  return route_of(method, target).has_value();
+}
+
+// The life of a request.
+Awaitable<void> Gateway::serve(Caller& caller) {
+  Route route = *route_of(caller.head.method, caller.head.target);
+  bool passes = route.purpose == Purpose::needs_turn || route.purpose == Purpose::to_consumer ||
+                route.purpose == Purpose::ollama_show;
+  if (!passes) co_return co_await answer_here(caller, std::move(route));
+
+  Passage passage{.caller = caller, .route = std::move(route), .early = EarlyBody(limits_.body_memory)};
+  Result<void> named = co_await name_consumer(passage);
+  if (!named) co_return co_await tell(passage, named.error());
+  if (passage.route.purpose == Purpose::ollama_show) co_return co_await show(passage);
+
+  // From here to give_back() the request holds a place in the line, then the consumer.
+  ConsumerId consumer = passage.target.consumer;
+  const config::ConsumerConfig& config = desk_.config_of(consumer);
+  bool free = passage.route.purpose == Purpose::to_consumer &&
+              is_free(config.service.free_paths, passage.route.target);
+  if (!free) {
+    Result<Held> held = co_await wait_in_line(passage);
+    if (!held) co_return co_await tell(passage, held.error());
+    passage.held = std::move(*held);
+  }
+  Result<void> passed = co_await forward(passage);
+  passage.upstream.reset();
+  if (!passed) co_await tell(passage, passed.error());
+
+  if (passage.held) {
+    auto strand = co_await asio::this_coro::executor;
+    auto rest = give_back(std::move(*passage.held), consumer);
+    asio::co_spawn(strand, std::move(rest), asio::detached);
+  }
+}
+
+Error Gateway::unknown_consumer(const std::string& name) const {
+  std::string known;
+  for (const Listed& one : desk_.everybody())
+    if (one.id == one.owner) known += (known.empty() ? "" : ", ") + one.id;
+  return {Code::not_found,
+          fmt::format("there is no consumer \"{}\"; known are {}", name, known.empty() ? "none" : known)};
+}
+
+// Sets passage.target, from the path or from the body; reads no more of the body than that takes.
+Awaitable<Result<void>> Gateway::name_consumer(Passage& passage) {
+  std::optional<ConsumerId> within;
+  if (passage.route.purpose == Purpose::to_consumer) {
+    within = desk_.consumer_named(passage.route.argument);
+    if (!within) co_return std::unexpected(unknown_consumer(passage.route.argument));
+    Result<engine::Target> only = desk_.resolve_within(*within, "");
+    passage.target = only.value_or(engine::Target{.consumer = *within});
+    bool free = is_free(desk_.config_of(*within).service.free_paths, passage.route.target);
+    if (only || free) co_return Result<void>{};
+    if (passage.caller.head.length == 0) co_return std::unexpected(only.error());
+  }
+  ModelFinder finder(passage.route.purpose == Purpose::ollama_show);
+  Result<void> found = co_await find_model(passage, finder);
+  if (!found) co_return found;
+  Result<engine::Target> target =
+      within ? desk_.resolve_within(*within, finder.name()) : desk_.resolve(finder.name());
+  if (!target) co_return std::unexpected(target.error());
+  passage.target = *target;
+  passage.asked = finder.name();
+
+  std::vector<std::string> configured;
+  for (const auto& [name, footprint] : desk_.config_of(target->consumer).ai_models)
+    configured.push_back(name);
+  auto own = name_for_service(finder.name(), desk_.ai_model_of(*target), configured);
+  if (own) passage.early.replace(finder.where(), finder.written(*own));
+  co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Gateway::find_model(Passage& passage, ModelFinder& finder) {
+  Search search = Search::still_looking;
+  while (search == Search::still_looking) {
+    Result<std::string> piece = co_await passage.caller.read();
+    if (!piece) co_return std::unexpected(piece.error());
+    passage.body_over = piece->empty();
+    search = piece->empty() ? finder.end() : finder.feed(*piece);
+    Result<void> kept = passage.take(*piece, limits_.max_body);
+    if (kept) kept = passage.early.append(*piece);
+    if (!kept) co_return kept;
+  }
+  if (search == Search::invalid) co_return fail(Code::invalid_request, finder.reason());
+  if (search == Search::absent) co_return std::unexpected(no_model_named());
+  co_return Result<void>{};
+}
+
+// A client that goes away while it waits takes its ticket with it.
+Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
+  Caller& caller = passage.caller;
+  std::string who =
+      fmt::format("{} {} from {}", caller.head.method, path_of(caller.head.target), caller.address);
+  auto turn = desk_.acquire(passage.target, std::move(who));
+  auto gone = caller.gone();
+  auto either = std::move(turn) || std::move(gone);
+  auto first = co_await std::move(either);
+  if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
+  co_return std::move(std::get<0>(first));
+}
+
+Awaitable<Result<void>> Gateway::forward(Passage& passage) {
+  ConsumerId consumer = passage.target.consumer;
+  passage.started = Clock::now();
+
+  // The work can be stopped from outside: its service died, or it took too long. Both may come late, when the
+  // passage is gone.
+  auto stop = std::make_shared<std::function<void(Error)>>([&passage](Error why) {
+    if (!passage.ended) passage.ended = std::move(why);
+    if (passage.upstream) passage.upstream->abort();
+  });
+  std::weak_ptr<std::function<void(Error)>> stop_if_alive = stop;
+  auto strand = co_await asio::this_coro::executor;
+  asio::steady_timer run_limit(strand);
+  if (passage.held) {
+    passage.held->on_ended([stop_if_alive](const Error& why) {
+      if (auto alive = stop_if_alive.lock()) (*alive)(why);
+    });
+    run_limit.expires_after(limits_.run_limit);
+    run_limit.async_wait([stop_if_alive, limit = limits_.run_limit](boost::system::error_code failed) {
+      auto alive = stop_if_alive.lock();
+      if (alive && !failed)
+        (*alive)({Code::service_down, "the work took longer than limits.run_limit, " + to_string(limit)});
+    });
+  }
+
+  auto endpoint = desk_.endpoint(consumer);
+  if (!endpoint)
+    co_return fail(Code::service_down,
+                   desk_.config_of(consumer).name + " is not up: its service has no port yet");
+  RequestHead head = passage.outgoing();
+  Result<Upstream> upstream = co_await connect_(*endpoint, std::move(head));
+  if (!upstream) {
+    desk_.suspect(consumer, upstream.error().detail);
+    co_return std::unexpected(passage.ended.value_or(upstream.error()));
+  }
+  if (passage.ended) co_return std::unexpected(*passage.ended);
+  passage.upstream = std::move(*upstream);
+
+  auto answer = bring_answer(passage);
+  auto body = send_body_then_watch(passage);
+  auto either = std::move(answer) || std::move(body);
+  auto first = co_await std::move(either);
+  passage.upstream->abort();
+  if (first.index() == 1) co_return fail(Code::cancelled, "the client went away");
+  if (!passage.failure) co_return Result<void>{};
+  if (passage.ended) co_return std::unexpected(*passage.ended);
+  if (!passage.head_sent && passage.failure->code == Code::service_down)
+    desk_.suspect(consumer, passage.failure->detail);
+  co_return std::unexpected(*passage.failure);
+}
+
+// Ends only when the client is gone; whoever brings the answer ends it otherwise.
+Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
+  Upstream upstream = *passage.upstream;
+  asio::steady_timer for_ever(co_await asio::this_coro::executor, Clock::time_point::max());
+  if (passage.upgrades()) co_return co_await for_ever.async_wait(asio::use_awaitable);
+  bool from_early = true;
+  while (true) {
+    Result<std::string> piece = std::string{};
+    if (from_early) {
+      piece = passage.early.take(kPiece);
+      from_early = piece && !piece->empty();
+    }
+    if (piece && piece->empty() && !passage.body_over) {
+      piece = co_await passage.caller.read();
+      if (!piece && piece.error().code == Code::cancelled) co_return;
+      passage.body_over = piece && piece->empty();
+      Result<void> taken = piece ? passage.take(*piece, limits_.max_body) : Result<void>{};
+      if (!taken) piece = std::unexpected(taken.error());
+    }
+    if (!piece) {  // the client's fault, or the disk's: the answer's side tells it
+      passage.ended = piece.error();
+      upstream.abort();
+      co_await for_ever.async_wait(asio::use_awaitable);
+    }
+    if (piece->empty()) break;
+    Result<void> sent = co_await upstream.send(std::move(*piece));
+    if (!sent) co_await for_ever.async_wait(asio::use_awaitable);  // it may have answered before it hung up
+  }
+  Result<void> over = co_await upstream.end_body();
+  if (!over) co_await for_ever.async_wait(asio::use_awaitable);
+  co_await passage.caller.gone();
+}
+
+Awaitable<void> Gateway::bring_answer(Passage& passage) {
+  Upstream upstream = *passage.upstream;
+  Caller& caller = passage.caller;
+  Result<AnswerHead> head = co_await upstream.answer();
+  if (!head) co_return passage.fail_with(head.error());
+  bool tunnel = head->status == 101;
+  AnswerHead to_client = passage.incoming(std::move(*head));
+  Result<void> begun = co_await caller.begin(std::move(to_client));
+  passage.head_sent = true;
+  if (!begun) co_return passage.fail_with(begun.error());
+  if (tunnel) {
+    auto out = copy(upstream.read, caller.write);
+    auto in = copy(caller.read, upstream.send);
+    auto either = std::move(out) || std::move(in);
+    co_await std::move(either);
+    co_return caller.break_off();
+  }
+  Result<void> copied = co_await copy(upstream.read, caller.write);
+  if (!copied) co_return passage.fail_with(copied.error());
+  co_await caller.finish();
+}
+
+// The answer is complete, but some applications answer first and compute then.
+Awaitable<void> Gateway::give_back(Held held, ConsumerId consumer) {
+  auto ended = std::make_shared<bool>(false);
+  held.on_ended([ended](const Error&) { *ended = true; });
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  Clock::time_point until = Clock::now() + limits_.run_limit;
+  while (!*ended && Clock::now() < until) {
+    bool busy = co_await desk_.still_busy(consumer);
+    if (!busy) break;
+    pause.expires_after(kBusyPause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
+  std::vector<Listed> listed = desk_.everybody();
+  std::string body;
+  int status = 200;
+  switch (route.purpose) {
+    case Purpose::list_models:
+      body = models_body(listed, unix_seconds());
+      break;
+    case Purpose::ollama_tags:
+      body = tags_body(listed, now_rfc3339());
+      break;
+    case Purpose::ollama_ps:
+      body = ps_body(listed, now_rfc3339());
+      break;
+    case Purpose::ollama_version:
+      body = R"({"version":"0.12.0"})";
+      break;  // what its clients compare with
+    case Purpose::one_model: {
+      auto one = std::ranges::find(listed, route.argument, &Listed::id);
+      if (one != listed.end()) {
+        body = model_body(*one, unix_seconds());
+        break;
+      }
+      Result<engine::Target> target = desk_.resolve(route.argument);
+      if (target) {
+        body = model_body({.id = route.argument, .owner = desk_.config_of(target->consumer).name},
+                          unix_seconds());
+        break;
+      }
+      status = http_status(target.error().code);
+      body = error_body(route.protocol, target.error());
+      break;
+    }
+    default: {
+      status = http_status(Code::invalid_request);
+      std::string why =
+          fmt::format("{} takes {}, not {}", path_of(route.target), route.argument, caller.head.method);
+      body = error_body(route.protocol, {Code::invalid_request, why});
+      break;
+    }
+  }
+  co_await answer_with(caller, status, std::move(body));
+}
+
+// Ollama's clients ask it before they chat; it must neither load nor wait.
+Awaitable<void> Gateway::show(Passage& passage) {
+  ConsumerId consumer = passage.target.consumer;
+  const config::ConsumerConfig& config = desk_.config_of(consumer);
+  if (config.service.type == config::ServiceType::ollama && desk_.endpoint(consumer)) {
+    Result<void> passed = co_await forward(passage);
+    if (passed || passage.head_sent || !passage.early_complete()) {
+      if (!passed) co_await tell(passage, passed.error());
+      co_return;
+    }
+  }
+  std::string body = show_body({.id = passage.asked, .owner = config.name}, now_rfc3339());
+  co_await answer_with(passage.caller, 200, std::move(body));
+}
+
+Awaitable<void> Gateway::tell(Passage& passage, Error error) {
+  Caller& caller = passage.caller;
+  if (error.code == Code::cancelled) co_return caller.break_off();
+  if (passage.head_sent) {
+    std::string last = error_in_stream(passage.content_type, passage.route.protocol, error);
+    if (!last.empty()) co_await caller.write(std::move(last));
+    co_return caller.break_off();
+  }
+  Headers headers = passage.marks();
+  if (error.code == Code::queue_full) headers.emplace_back("Retry-After", "1");
+  std::string body = error_body(passage.route.protocol, error);
+  co_await answer_with(caller, http_status(error.code), std::move(body), std::move(headers));
+}
+
+}  // namespace mgpu::gateway

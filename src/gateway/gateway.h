@@ -1,0 +1,47 @@
+// The data plane: a request comes in, waits in the line for its consumer, is forwarded, and its answer
+// streams back byte for byte. Here stands the story; which bytes mean what is in the files beside it.
+#pragma once
+
+#include <string_view>
+
+#include "config/config.h"
+#include "gateway/desk.h"
+#include "gateway/model_finder.h"
+#include "gateway/route.h"
+#include "gateway/wire.h"
+
+namespace mgpu::gateway {
+
+class Gateway {
+ public:
+  Gateway(Desk desk, Connect connect, config::LimitsConfig limits);
+
+  // Whether a request is the data plane's; all others are the control plane's.
+  bool takes(std::string_view method, std::string_view target) const;
+
+  // From the request's head to the end of its answer; REQUIRES takes(). Every failure is told to the caller
+  // in its own protocol. A lease may outlive it while the application still computes. `this` must outlive
+  // that.
+  Awaitable<void> serve(Caller& caller);
+
+ private:
+  struct Passage;  // one request on its way
+
+  Awaitable<Result<void>> name_consumer(Passage& passage);
+  Awaitable<Result<void>> find_model(Passage& passage, ModelFinder& finder);
+  Error unknown_consumer(const std::string& name) const;
+  Awaitable<Result<Held>> wait_in_line(Passage& passage);
+  Awaitable<Result<void>> forward(Passage& passage);
+  Awaitable<void> send_body_then_watch(Passage& passage);
+  Awaitable<void> bring_answer(Passage& passage);
+  Awaitable<void> give_back(Held held, ConsumerId consumer);
+  Awaitable<void> answer_here(Caller& caller, Route route);
+  Awaitable<void> show(Passage& passage);
+  Awaitable<void> tell(Passage& passage, Error error);
+
+  Desk desk_;
+  Connect connect_;
+  config::LimitsConfig limits_;
+};
+
+}  // namespace mgpu::gateway

@@ -1,0 +1,337 @@
+#include "gateway/gateway.h"
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <gtest/gtest.h>
+
+namespace mgpu::gateway {
+namespace {
+
+namespace asio = boost::asio;
+
+// Waits until the test cancels the timer; a test that forgets runs into its end with the story unfinished.
+Awaitable<void> until(asio::steady_timer& timer) {
+  boost::system::error_code ignored;
+  auto token = asio::redirect_error(asio::use_awaitable, ignored);
+  co_await timer.async_wait(token);
+}
+
+// One consumer "chat" that serves the AI model "gemma", one client, one service; the test writes what each
+// says, and reads what each was told.
+struct World {
+  asio::io_context io;
+
+  // The client.
+  Caller caller;
+  std::deque<std::string> body;
+  asio::steady_timer client_leaves{io, asio::steady_timer::time_point::max()};
+  AnswerHead told_head;
+  std::string told;
+  bool finished = false, broken_off = false;
+
+  // The service.
+  bool reachable = true, answers = true, breaks_in_body = false;
+  bool hangs = false;
+  AnswerHead answer{
+      .status = 200, .headers = {{"Content-Type", "text/event-stream"}}, .length = std::nullopt};
+  std::deque<std::string> answer_pieces{"data: 1\n\n", "data: 2\n\n"};
+  asio::steady_timer service_aborted{io, asio::steady_timer::time_point::max()};
+  RequestHead asked_head;
+  std::string asked_body;
+  bool aborted = false;
+
+  // The engine.
+  config::ConsumerConfig config{.name = "chat"};
+  std::string ai_model = "gemma";
+  std::optional<Error> refusal;
+  bool never_granted = false;
+  int busy_polls = 0;
+  int leases_held = 0, leases_given = 0, waiting = 0;
+  std::function<void(const Error&)> lease_ends;
+  std::string suspected;
+  config::LimitsConfig limits;
+
+  explicit World(std::string method, std::string target, std::string request_body = "") {
+    caller.head = {.method = std::move(method), .target = std::move(target), .length = request_body.size()};
+    caller.head.headers = {{"Host", "us"}, {"Connection", "x-hop"}, {"X-Hop", "1"}, {"Authorization", "key"}};
+    caller.address = "10.0.0.9";
+    for (char c : request_body) body.push_back({c});
+    caller.read = [this]() -> Awaitable<Result<std::string>> {
+      if (body.empty()) co_return std::string{};
+      std::string piece = body.front();
+      body.pop_front();
+      co_return piece;
+    };
+    caller.begin = [this](AnswerHead head) -> Awaitable<Result<void>> {
+      told_head = std::move(head);
+      co_return Result<void>{};
+    };
+    caller.write = [this](std::string piece) -> Awaitable<Result<void>> {
+      told += piece;
+      co_return Result<void>{};
+    };
+    caller.finish = [this]() -> Awaitable<void> {
+      finished = true;
+      co_return;
+    };
+    caller.break_off = [this] { broken_off = true; };
+    caller.gone = [this]() -> Awaitable<void> { return until(client_leaves); };
+  }
+
+  Result<engine::Target> known(std::string_view name) const {
+    if (name == "chat" || name == "gemma" || name.empty() || name == "chat/gemma")
+      return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
+    return fail(Code::not_found, "known are chat, gemma");
+  }
+
+  Desk desk() {
+    return {
+        .resolve = [this](std::string_view name) { return known(name); },
+        .resolve_within = [this](ConsumerId, std::string_view name) { return known(name); },
+        .consumer_named = [](std::string_view name) -> std::optional<ConsumerId> {
+          return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+        },
+        .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return config; },
+        .ai_model_of = [this](engine::Target) { return ai_model; },
+        .endpoint = [](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", 1}); },
+        .acquire = [this](engine::Target, std::string) { return acquire(); },
+        .still_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
+        .suspect = [this](ConsumerId, std::string why) { suspected = std::move(why); },
+        .everybody =
+            [] { return std::vector<Listed>{{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, true}}; }};
+  }
+
+  Awaitable<Result<Held>> acquire() {
+    ++waiting;
+    std::shared_ptr<void> place(nullptr, [this](void*) { --waiting; });
+    if (never_granted) {
+      asio::steady_timer never(io, asio::steady_timer::time_point::max());
+      co_await until(never);
+      co_return fail(Code::cancelled, "the caller went away");
+    }
+    if (refusal) co_return std::unexpected(*refusal);
+    ++leases_held, ++leases_given;
+    std::shared_ptr<void> holding(nullptr, [this](void*) { --leases_held; });
+    co_return Held{.ticket = 7,
+                   .waited = Duration{2000},
+                   .loading = Duration{1000},
+                   .holding = std::move(holding),
+                   .on_ended = [this](auto listener) { lease_ends = std::move(listener); }};
+  }
+
+  Upstream service() {
+    return {.send = [this](std::string piece) -> Awaitable<Result<void>> {
+              asked_body += piece;
+              co_return Result<void>{};
+            },
+            .end_body = []() -> Awaitable<Result<void>> { co_return Result<void>{}; },
+            .answer = [this]() -> Awaitable<Result<AnswerHead>> {
+              if (hangs) co_await until(service_aborted);
+              if (!answers || hangs) co_return fail(Code::service_down, "it hung up");
+              co_return answer;
+            },
+            .read = [this]() -> Awaitable<Result<std::string>> {
+              if (answer_pieces.empty() && breaks_in_body) co_return fail(Code::service_down, "it broke off");
+              if (answer_pieces.empty()) co_return std::string{};
+              std::string piece = answer_pieces.front();
+              answer_pieces.pop_front();
+              co_return piece;
+            },
+            .abort = [this] { aborted = true, service_aborted.cancel(); }};
+  }
+
+  Connect connect() {
+    return [this](engine::Endpoint, RequestHead head) -> Awaitable<Result<Upstream>> {
+      if (!reachable) co_return fail(Code::service_down, "connection refused");
+      asked_head = std::move(head);
+      co_return service();
+    };
+  }
+
+  // Serves the request to its end; `then` happens once the story waits for something.
+  void serve(std::function<void()> then = [] {}) {
+    Gateway gateway(desk(), connect(), limits);
+    bool done = false;
+    auto story = gateway.serve(caller);
+    asio::co_spawn(io, std::move(story), [&done](std::exception_ptr failed) {
+      EXPECT_FALSE(failed);
+      done = true;
+    });
+    io.poll();
+    then();
+    io.restart();
+    io.run_for(std::chrono::seconds(5));
+    EXPECT_TRUE(done);
+    EXPECT_EQ(leases_held, 0);
+    EXPECT_EQ(waiting, 0);
+  }
+};
+
+const std::string kChat = "/v1/chat/completions";
+
+TEST(Gateway, CarriesARequestThroughTheLineAndItsAnswerBack) {
+  World world("POST", kChat, R"({"model":"gemma","messages":[]})");
+  world.serve();
+  EXPECT_EQ(world.asked_body, R"({"model":"gemma","messages":[]})");
+  EXPECT_EQ(world.asked_head.target, kChat);
+  EXPECT_EQ(world.asked_head.length, 31U);
+  EXPECT_EQ(world.asked_head.headers, (Headers{{"Authorization", "key"}, {"X-Forwarded-For", "10.0.0.9"}}));
+  EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n");
+  EXPECT_TRUE(world.finished);
+  EXPECT_FALSE(world.broken_off);
+  EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Ticket"), "7");
+  EXPECT_TRUE(
+      header(world.told_head.headers, "Server-Timing").starts_with("queue;dur=2.0, load;dur=1.0, run;dur="));
+}
+
+TEST(Gateway, WritesTheServicesOwnNameIntoTheBody) {
+  World world("POST", kChat, R"({"model":"chat/gemma","n":1})");
+  world.serve();
+  EXPECT_EQ(world.asked_body, R"({"model":"gemma","n":1})");
+  EXPECT_EQ(world.asked_head.length, world.asked_body.size());
+}
+
+TEST(Gateway, SaysWhatIsWrongInTheCallersProtocol) {
+  World none("POST", "/api/chat", "{}");
+  none.serve();
+  EXPECT_EQ(none.told_head.status, 400);
+  EXPECT_TRUE(none.told.starts_with(R"({"error":"the request names no AI model)")) << none.told;
+  World unknown("POST", kChat, R"({"model":"gpt-9"})");
+  unknown.serve();
+  EXPECT_EQ(unknown.told_head.status, 404);
+  EXPECT_NE(unknown.told.find(R"("code":"not_found")"), std::string::npos);
+  World nobody("GET", "/c/nobody/x");
+  nobody.serve();
+  EXPECT_NE(nobody.told.find("known are chat"), std::string::npos);
+  World method("GET", kChat);
+  method.serve();
+  EXPECT_NE(method.told.find("takes POST, not GET"), std::string::npos);
+}
+
+TEST(Gateway, RefusesABodyOverItsLimit) {
+  World early("POST", kChat, R"({"messages":"0123456789","model":"gemma"})");
+  early.limits.max_body = Bytes{20};
+  early.serve();
+  EXPECT_EQ(early.told_head.status, 413);
+  World late("POST", kChat, R"({"model":"gemma","messages":"0123456789"})");
+  late.limits.max_body = Bytes{25};
+  late.hangs = true;
+  late.serve();
+  EXPECT_EQ(late.told_head.status, 413);
+  EXPECT_TRUE(late.aborted);
+  EXPECT_EQ(late.suspected, "");
+}
+
+TEST(Gateway, TellsARefusalWithAdvice) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.refusal = Error{Code::queue_full, "1000 wait already"};
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 429);
+  EXPECT_EQ(header(world.told_head.headers, "Retry-After"), "1");
+}
+
+TEST(Gateway, LeavesTheLineWithItsClient) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.never_granted = true;
+  world.serve([&] {
+    EXPECT_EQ(world.waiting, 1);
+    world.client_leaves.cancel();
+  });
+  EXPECT_TRUE(world.broken_off);
+  EXPECT_EQ(world.leases_given, 0);
+}
+
+TEST(Gateway, ClosesTheServicesSideWhenTheClientLeaves) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.hangs = true;
+  world.serve([&] { world.client_leaves.cancel(); });
+  EXPECT_TRUE(world.aborted);
+  EXPECT_TRUE(world.broken_off);
+  EXPECT_EQ(world.suspected, "");
+}
+
+TEST(Gateway, SuspectsAServiceThatCannotBeReachedOrHangsUp) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.reachable = false;
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 502);
+  EXPECT_EQ(world.suspected, "connection refused");
+  EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Ticket"), "7");
+  World silent("POST", kChat, R"({"model":"gemma"})");
+  silent.answers = false;
+  silent.serve();
+  EXPECT_EQ(silent.told_head.status, 502);
+  EXPECT_EQ(silent.suspected, "it hung up");
+}
+
+TEST(Gateway, EndsABrokenStreamWithAnError) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.breaks_in_body = true;
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 200);
+  EXPECT_TRUE(world.told.starts_with("data: 1\n\ndata: 2\n\ndata: {\"error\":{\"message\":\"it broke off\""))
+      << world.told;
+  EXPECT_TRUE(world.broken_off);
+  EXPECT_FALSE(world.finished);
+}
+
+TEST(Gateway, StopsTheWorkWhenItsLeaseEnds) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.hangs = true;
+  world.serve([&] { world.lease_ends({Code::service_down, "the process died: exit code 1"}); });
+  EXPECT_TRUE(world.aborted);
+  EXPECT_EQ(world.told_head.status, 502);
+  EXPECT_NE(world.told.find("exit code 1"), std::string::npos);
+}
+
+TEST(Gateway, HoldsTheLeaseWhileTheApplicationStillComputes) {
+  World world("POST", "/c/chat/prompt", "{}");
+  world.busy_polls = 1;
+  world.serve([&] {
+    EXPECT_TRUE(world.finished);
+    EXPECT_EQ(world.leases_held, 1);
+  });
+}
+
+TEST(Gateway, TakesNoTurnOnFreePaths) {
+  World world("GET", "/c/chat/history/1?x=1");
+  world.config.service.free_paths = {"/history/*"};
+  world.serve();
+  EXPECT_EQ(world.asked_head.target, "/history/1?x=1");
+  EXPECT_EQ(world.leases_given, 0);
+  EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Ticket"), "");
+}
+
+TEST(Gateway, PassesAnUpgradeOn) {
+  World world("GET", "/c/chat/ws");
+  world.caller.head.headers = {{"Upgrade", "websocket"}, {"Connection", "Upgrade"}};
+  world.answer = {.status = 101, .headers = {{"Upgrade", "websocket"}, {"Connection", "Upgrade"}}};
+  world.serve();
+  EXPECT_EQ(header(world.asked_head.headers, "Upgrade"), "websocket");
+  EXPECT_EQ(header(world.asked_head.headers, "Connection"), "Upgrade");
+  EXPECT_EQ(world.told_head.status, 101);
+  EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n");
+}
+
+TEST(Gateway, ListsEveryNameWithoutATurn) {
+  World world("GET", "/v1/models");
+  world.serve();
+  EXPECT_NE(world.told.find(R"("id":"gemma")"), std::string::npos);
+  EXPECT_EQ(world.leases_given, 0);
+  World one("GET", "/v1/models/nothing");
+  one.serve();
+  EXPECT_EQ(one.told_head.status, 404);
+}
+
+}  // namespace
+}  // namespace mgpu::gateway

@@ -1,0 +1,72 @@
+// What the gateway needs of the two sides that it stands between, as functions: the http room fills them with
+// sockets, a test with strings. Everything runs on the io_context's one thread.
+//
+// Bodies pass as they come: read() gives what has arrived, at least one byte, empty at the end; write() has
+// sent it on when it returns. Nothing is decoded but the transfer coding. A `length` of none means chunked
+// (or, in an answer, until the connection closes); a body of 0 bytes has none at all.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace mgpu::gateway {
+
+template <class T>
+using Awaitable = boost::asio::awaitable<T>;
+
+// End-to-end headers in the order they came, without Content-Length and Transfer-Encoding (see `length`).
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+std::string_view header(const Headers& headers, std::string_view name);  // "" where there is none
+
+struct RequestHead {
+  std::string method{};
+  std::string target{};
+  Headers headers{};
+  std::optional<std::uint64_t> length = 0;
+};
+
+struct AnswerHead {
+  int status = 200;
+  Headers headers{};
+  std::optional<std::uint64_t> length = 0;
+};
+
+// The client of one request.
+struct Caller {
+  RequestHead head{};
+  std::string address{};  // "127.0.0.1"
+  std::function<Awaitable<Result<std::string>>()>
+      read{};  // errors: cancelled (gone), invalid_request (framing)
+  std::function<Awaitable<Result<void>>(AnswerHead)> begin{};
+  std::function<Awaitable<Result<void>>(std::string)> write{};
+  std::function<Awaitable<void>()> finish{};  // the answer is complete; the connection may live on
+  std::function<void()> break_off{};          // the answer is not complete, and the client must see that
+  // Returns when the client closed its end. Not while a read is under way; what arrives meanwhile is kept for
+  // the next read. Can be cancelled.
+  std::function<Awaitable<void>()> gone{};
+};
+
+// One request to a service. Closed when the last copy is destroyed.
+struct Upstream {
+  std::function<Awaitable<Result<void>>(std::string)> send{};
+  std::function<Awaitable<Result<void>>()> end_body{};
+  std::function<Awaitable<Result<AnswerHead>>()> answer{};  // service_down: broke off before it
+  std::function<Awaitable<Result<std::string>>()> read{};
+  std::function<void()> abort{};  // everything that waits on it fails
+};
+
+// Connects (or takes an idle connection) and sends the head, with Host set. Error: service_down.
+using Connect = std::function<Awaitable<Result<Upstream>>(engine::Endpoint, RequestHead)>;
+
+}  // namespace mgpu::gateway
