@@ -1,5 +1,6 @@
 #include "gateway/route.h"
 
+#include <algorithm>
 #include <array>
 
 #include "gateway/form_scanner.h"
@@ -47,12 +48,20 @@ bool matches_row(std::string_view pattern, std::string_view path) {
   return matches_path(pattern, path) && !(pattern.ends_with('*') && path.size() < pattern.size());
 }
 
+// Errors of /c/chat/v1/chat/completions are read by the same clients as those of /v1/chat/completions.
+Protocol protocol_of(std::string_view path) {
+  auto row =
+      std::ranges::find_if(kRows, [path](const Row& candidate) { return matches_row(candidate.path, path); });
+  return row == kRows.end() ? Protocol::plain : row->protocol;
+}
+
 Route to_consumer(std::string_view target) {
   std::string_view rest = target.substr(kConsumerPrefix.size());
   std::size_t name_end = std::min(rest.find_first_of("/?"), rest.size());
   std::string wanted(rest.substr(name_end));
   if (!wanted.starts_with('/')) wanted.insert(0, "/");
-  return {Protocol::plain, Purpose::to_consumer, percent_decoded(rest.substr(0, name_end), false), wanted};
+  Protocol protocol = protocol_of(path_of(wanted));
+  return {protocol, Purpose::to_consumer, percent_decoded(rest.substr(0, name_end), false), wanted};
 }
 
 }  // namespace

@@ -50,6 +50,11 @@ TEST(Route, ForwardsTheRestOfAConsumersPath) {
   EXPECT_EQ(route_of("GET", "/c/comfy//x"), to("comfy", "//x"));
 }
 
+TEST(Route, KnowsTheProtocolOfAForwardedPath) {
+  EXPECT_EQ(route_of("POST", "/c/chat/v1/chat/completions?x")->protocol, Protocol::openai);
+  EXPECT_EQ(route_of("POST", "/c/chat/api/chat")->protocol, Protocol::ollama);
+}
+
 TEST(Route, MatchesFreePaths) {
   EXPECT_TRUE(matches_path("/ws", "/ws"));
   EXPECT_FALSE(matches_path("/ws", "/wsx"));
