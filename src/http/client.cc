@@ -1,0 +1,273 @@
+#include "http/client.h"
+
+#include <chrono>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <poll.h>
+
+#include "http/beast.h"
+
+namespace mgpu::http {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Parser = beast_http::response_parser<beast_http::buffer_body>;
+using namespace asio::experimental::awaitable_operators;
+
+constexpr std::size_t kReplayed = 64 * 1024;  // what is kept of a request in case its connection was dead
+
+struct Wire {
+  explicit Wire(const asio::any_io_executor& executor) : stream(executor) {}
+  beast::tcp_stream stream;
+  beast::flat_buffer buffer;
+  Clock::time_point idle_since{};
+};
+
+// A kept connection on which anything can be read was closed by the service, or is out of step.
+bool still_quiet(Wire& wire) {
+  pollfd look{.fd = wire.stream.socket().native_handle(), .events = POLLIN | POLLRDHUP, .revents = 0};
+  return wire.stream.socket().is_open() && wire.buffer.size() == 0 && ::poll(&look, 1, 0) == 0;
+}
+
+std::string name_of(const HostPort& where) { return fmt::format("{}:{}", where.host, where.port); }
+
+}  // namespace
+
+struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
+  Pool(asio::any_io_executor ex, ClientOptions opts) : executor(std::move(ex)), options(opts) {}
+
+  std::unique_ptr<Wire> take(const HostPort& where) {
+    auto& idle = kept[name_of(where)];
+    while (!idle.empty()) {
+      std::unique_ptr<Wire> wire = std::move(idle.back());
+      idle.pop_back();
+      if (Clock::now() - wire->idle_since < options.idle_limit && still_quiet(*wire)) return wire;
+    }
+    return nullptr;
+  }
+
+  void give_back(const HostPort& where, std::unique_ptr<Wire> wire) {
+    auto& idle = kept[name_of(where)];
+    if (idle.size() >= options.idle_connections) return;
+    wire->idle_since = Clock::now();
+    idle.push_back(std::move(wire));
+  }
+
+  asio::awaitable<Result<std::unique_ptr<Wire>>> connect(const HostPort& where) {
+    auto wire = std::make_unique<Wire>(executor);
+    boost::system::error_code error;
+    const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
+    wire->stream.expires_after(options.connect_limit);
+    if (!error) {
+      const tcp::endpoint endpoint(address, where.port);
+      std::tie(error) = co_await wire->stream.async_connect(endpoint, kQuietly);
+    } else {
+      tcp::resolver resolver(executor);
+      const std::string port = std::to_string(where.port);
+      auto [failed, found] = co_await resolver.async_resolve(where.host, port, kQuietly);
+      error = failed;
+      if (!error) {
+        auto [refused, endpoint] = co_await wire->stream.async_connect(found, kQuietly);
+        error = refused;
+      }
+    }
+    if (error)
+      co_return fail(Code::service_down, fmt::format("can't reach {}: {}", name_of(where), error.message()));
+    wire->stream.expires_never();
+    wire->stream.socket().set_option(tcp::no_delay(true), error);
+    co_return std::move(wire);
+  }
+
+  asio::any_io_executor executor;
+  ClientOptions options;
+  std::map<std::string, std::vector<std::unique_ptr<Wire>>> kept;
+};
+
+namespace {
+
+template <class Pool>
+class Request final : public Outgoing {
+ public:
+  Request(std::shared_ptr<Pool> pool, HostPort where, RequestHead head, std::unique_ptr<Wire> wire, bool kept)
+      : pool_(std::move(pool)),
+        where_(std::move(where)),
+        head_(std::move(head)),
+        wire_(std::move(wire)),
+        kept_(kept),
+        unsent_(to_wire(head_)) {}
+
+  ~Request() override {
+    if (reusable_ && wire_) pool_->give_back(where_, std::move(wire_));
+  }
+
+  asio::awaitable<Result<void>> send(std::string piece) override {
+    if (piece.empty()) co_return Result<void>{};
+    std::string out = std::exchange(unsent_, {});
+    out += head_.length || raw_ ? piece : chunk(piece);
+    co_return co_await write(std::move(out));
+  }
+
+  asio::awaitable<Result<void>> end_body() override {
+    std::string out = std::exchange(unsent_, {});
+    if (!head_.length) out += kLastChunk;
+    body_ended_ = true;
+    if (out.empty()) co_return Result<void>{};
+    co_return co_await write(std::move(out));
+  }
+
+  asio::awaitable<Result<AnswerHead>> answer() override {
+    auto head = co_await read_head();
+    if (!head && may_replay()) {
+      const HostPort where = where_;
+      auto fresh = co_await pool_->connect(where);
+      if (!fresh) co_return std::unexpected(fresh.error());
+      wire_ = std::move(*fresh);
+      kept_ = false;
+      std::string again = sent_;
+      if (auto written = co_await write(std::move(again)); !written)
+        co_return std::unexpected(written.error());
+      head = co_await read_head();
+    }
+    co_return head;
+  }
+
+  asio::awaitable<Result<std::string>> read() override {
+    if (raw_) co_return co_await read_raw();
+    if (!wire_) co_return std::string{};
+    auto [error, piece] = co_await next_piece(wire_->stream, wire_->buffer, *parser_);
+    if (error)
+      co_return fail(Code::service_down,
+                     fmt::format("{} broke off its answer: {}", name_of(where_), error.message()));
+    if (piece.empty()) reusable_ = parser_->keep_alive() && body_ended_;
+    co_return std::move(piece);
+  }
+
+  void abort() override {
+    reusable_ = false;
+    if (wire_) wire_->stream.close();
+  }
+
+ private:
+  bool may_replay() const { return kept_ && !answered_ && body_ended_ && sent_.size() < kReplayed; }
+
+  asio::awaitable<Result<AnswerHead>> read_head() {
+    while (true) {
+      parser_.emplace();
+      parser_->body_limit(boost::none);
+      parser_->header_limit(256 * 1024);
+      if (head_.method == "HEAD") parser_->skip(true);
+      auto [error, n] =
+          co_await beast_http::async_read_header(wire_->stream, wire_->buffer, *parser_, kQuietly);
+      answered_ |= n > 0;
+      if (error)
+        co_return fail(Code::service_down,
+                       fmt::format("{} gave no answer: {}", name_of(where_), error.message()));
+      const int status = parser_->get().result_int();
+      if (status >= 200 || status == 101) break;
+    }
+    raw_ = parser_->get().result_int() == 101;
+    AnswerHead answer{.status = parser_->get().result_int(),
+                      .headers = end_to_end(parser_->get()),
+                      .length = length_of(*parser_)};
+    if (!parser_->chunked() && !parser_->content_length() && !parser_->is_done())
+      answer.length.reset();  // until it closes
+    co_return answer;
+  }
+
+  asio::awaitable<Result<std::string>> read_raw() {
+    if (wire_->buffer.size() > 0) {
+      const auto data = wire_->buffer.data();
+      std::string piece(static_cast<const char*>(data.data()), data.size());
+      wire_->buffer.consume(piece.size());
+      co_return piece;
+    }
+    std::string piece(kPiece, '\0');
+    const auto target = asio::buffer(piece);
+    auto [error, n] = co_await wire_->stream.async_read_some(target, kQuietly);
+    piece.resize(n);
+    if (error && error != asio::error::eof) co_return fail(Code::service_down, error.message());
+    co_return std::move(piece);
+  }
+
+  asio::awaitable<Result<void>> write(std::string out) {
+    if (kept_ && sent_.size() < kReplayed) sent_ += out;
+    const auto source = asio::buffer(out);
+    auto [error, n] = co_await asio::async_write(wire_->stream, source, kQuietly);
+    // A dead kept connection is noticed again, and mended, when the answer is read.
+    if (error && !(kept_ && sent_.size() < kReplayed))
+      co_return fail(Code::service_down,
+                     fmt::format("{} stopped listening: {}", name_of(where_), error.message()));
+    co_return Result<void>{};
+  }
+
+  std::shared_ptr<Pool> pool_;
+  HostPort where_;
+  RequestHead head_;
+  std::unique_ptr<Wire> wire_;
+  bool kept_;           // an idle connection, not a fresh one
+  std::string unsent_;  // the head, until something goes with it
+  std::string sent_;    // what went out, for a replay
+  std::optional<Parser> parser_;
+  bool body_ended_ = false, answered_ = false, reusable_ = false, raw_ = false;
+};
+
+}  // namespace
+
+Client::Client(asio::any_io_executor executor, ClientOptions options)
+    : pool_(std::make_shared<Pool>(std::move(executor), options)) {}
+Client::~Client() = default;
+
+asio::awaitable<Result<std::shared_ptr<Outgoing>>> Client::open(HostPort where, RequestHead head) {
+  const auto pool = pool_;
+  std::unique_ptr<Wire> wire = pool->take(where);
+  const bool kept = wire != nullptr;
+  if (!kept) {
+    auto fresh = co_await pool->connect(where);
+    if (!fresh) co_return std::unexpected(fresh.error());
+    wire = std::move(*fresh);
+  }
+  co_return std::make_shared<Request<Pool>>(pool, std::move(where), std::move(head), std::move(wire), kept);
+}
+
+namespace {
+
+asio::awaitable<Result<Answer>> exchange(Client& client, HostPort where, RequestHead head, std::string body,
+                                         Bytes max_answer) {
+  head.length = body.size();
+  auto request = co_await client.open(std::move(where), std::move(head));
+  if (!request) co_return std::unexpected(request.error());
+  Outgoing& out = **request;
+  if (auto sent = co_await out.send(std::move(body)); !sent) co_return std::unexpected(sent.error());
+  if (auto ended = co_await out.end_body(); !ended) co_return std::unexpected(ended.error());
+  auto answer_head = co_await out.answer();
+  if (!answer_head) co_return std::unexpected(answer_head.error());
+  Answer answer{.head = std::move(*answer_head)};
+  while (true) {
+    auto piece = co_await out.read();
+    if (!piece) co_return std::unexpected(piece.error());
+    if (piece->empty()) co_return answer;
+    answer.body += *piece;
+    if (Bytes{static_cast<std::int64_t>(answer.body.size())} > max_answer)
+      co_return fail(Code::service_down, "its answer is longer than " + to_string(max_answer));
+  }
+}
+
+}  // namespace
+
+asio::awaitable<Result<Answer>> fetch(Client& client, HostPort where, RequestHead head, std::string body,
+                                      Duration limit, Bytes max_answer) {
+  const std::string name = name_of(where);
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor, limit);
+  auto first = co_await (exchange(client, std::move(where), std::move(head), std::move(body), max_answer) ||
+                         timer.async_wait(kQuietly));
+  if (first.index() == 0) co_return std::move(std::get<0>(first));
+  co_return fail(Code::service_down, fmt::format("{} did not answer within {}", name, to_string(limit)));
+}
+
+}  // namespace mgpu::http

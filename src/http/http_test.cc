@@ -1,0 +1,314 @@
+// Both sides over real loopback sockets, and a plain socket where a client misbehaves.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <gtest/gtest.h>
+
+#include "http/beast.h"
+#include "http/client.h"
+#include "http/server.h"
+
+namespace mgpu::http {
+namespace {
+
+using namespace asio::experimental::awaitable_operators;
+using namespace std::chrono_literals;
+
+struct House {
+  asio::io_context io{1};
+  std::unique_ptr<Server> server;
+  Client client{io.get_executor()};
+
+  void serve(Server::Handler handler, ServerOptions options = {}) {
+    auto started = Server::start(io, std::move(options), std::move(handler));
+    ASSERT_TRUE(started) << started.error().detail;
+    server = std::move(*started);
+  }
+  HostPort where() const { return {"127.0.0.1", server->port()}; }
+
+  // Runs one story to its end; a story that hangs fails.
+  void run(asio::awaitable<void> story) {
+    bool done = false;
+    auto ending = [](asio::awaitable<void> s, bool& flag) -> asio::awaitable<void> {
+      co_await std::move(s);
+      flag = true;
+    };
+    asio::co_spawn(io, ending(std::move(story), done), [&](std::exception_ptr error) {
+      if (error) std::rethrow_exception(error);
+    });
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!done && std::chrono::steady_clock::now() < deadline) io.run_one_for(100ms);
+    ASSERT_TRUE(done) << "the story hangs";
+  }
+
+  // What a raw client gets back until the server closes.
+  asio::awaitable<std::string> raw(std::string request) {
+    tcp::socket socket(io);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), server->port());
+    co_await socket.async_connect(endpoint, asio::use_awaitable);
+    const auto out = asio::buffer(request);
+    co_await asio::async_write(socket, out, asio::use_awaitable);
+    std::string answer;
+    std::string piece(4096, '\0');
+    while (true) {
+      const auto in = asio::buffer(piece);
+      auto [error, n] = co_await socket.async_read_some(in, kQuietly);
+      if (error) co_return answer;
+      answer.append(piece, 0, n);
+    }
+  }
+};
+
+asio::awaitable<void> echo(Exchange& exchange) {
+  auto body = co_await read_all(exchange, kMiB);
+  std::string text =
+      exchange.head().method + " " + exchange.head().target + " " + (body ? *body : body.error().detail);
+  Headers headers{{"X-Peer", exchange.address()}};
+  co_await answer(exchange, 200, std::move(headers), std::move(text));
+}
+
+RequestHead post(std::string target) {
+  return {.method = "POST", .target = std::move(target), .headers = {{"Host", "test"}}};
+}
+
+TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
+  House house;
+  std::set<std::uint16_t> ports;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    ports.insert(exchange.port());
+    co_await echo(exchange);
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    for (const std::string body : {"one", "two"}) {
+      const HostPort where = h.where();
+      const RequestHead head = post("/echo");
+      auto got = co_await fetch(h.client, where, head, body, 5s, kMiB);
+      if (!got) ADD_FAILURE() << got.error().detail;
+      if (got) EXPECT_EQ(got->body, "POST /echo " + body);
+    }
+  }(house));
+  EXPECT_EQ(ports.size(), 1U);
+}
+
+TEST(Http, PipelinedRequestsAreAnsweredInOrder) {
+  House house;
+  house.serve(echo);
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string two =
+        "GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    const std::string answers = co_await h.raw(std::move(two));
+    EXPECT_LT(answers.find("GET /a"), answers.find("GET /b"));
+    EXPECT_NE(answers.find("GET /b"), std::string::npos);
+  }(house));
+}
+
+TEST(Http, StreamsBothWaysPieceByPiece) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> {
+    AnswerHead head{.status = 200, .length = std::nullopt};
+    co_await exchange.begin(std::move(head));
+    while (true) {
+      auto piece = co_await exchange.read();
+      if (!piece || piece->empty()) break;
+      co_await exchange.write(std::move(*piece));
+    }
+    co_await exchange.finish();
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    RequestHead head = post("/stream");
+    head.length = std::nullopt;
+    auto request = co_await h.client.open(where, head);
+    std::string first = "first";
+    co_await (*request)->send(first);
+    auto answer_head = co_await (*request)->answer();
+    EXPECT_EQ(answer_head->length, std::nullopt);
+    auto piece = co_await (*request)->read();
+    EXPECT_EQ(*piece, "first") << "before the last was even sent";
+    std::string last = "last";
+    co_await (*request)->send(last);
+    co_await (*request)->end_body();
+    piece = co_await (*request)->read();
+    EXPECT_EQ(*piece, "last");
+    piece = co_await (*request)->read();
+    EXPECT_TRUE(piece->empty());
+  }(house));
+}
+
+// A client that hangs up is seen though its body was never read and though a later request lies in the
+// socket.
+TEST(Http, SeesAClientGoWhileNobodyReads) {
+  House house;
+  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
+  bool saw = false;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    arrived.cancel();
+    co_await exchange.gone();
+    saw = true;
+  });
+  house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
+    tcp::socket socket(h.io);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
+    co_await socket.async_connect(endpoint, asio::use_awaitable);
+    const std::string request =
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n" + std::string(50'000, 'x');
+    const auto out = asio::buffer(request);
+    co_await asio::async_write(socket, out, asio::use_awaitable);
+    co_await here.async_wait(kQuietly);
+    EXPECT_FALSE(gone);
+    socket.close();
+    while (!gone) co_await asio::post(asio::use_awaitable);
+  }(house, arrived, saw));
+  EXPECT_TRUE(saw);
+}
+
+TEST(Http, WaitingForAClientToGoCanBeCancelledAndTheConnectionGoesOn) {
+  House house;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    asio::steady_timer soon(house.io, 1ms);
+    co_await (exchange.gone() || soon.async_wait(kQuietly));
+    co_await echo(exchange);
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    for (int i = 0; i < 3; ++i) {
+      const HostPort where = h.where();
+      const RequestHead head = post("/");
+      auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
+      EXPECT_TRUE(got);
+    }
+  }(house));
+}
+
+TEST(Http, AKeptConnectionThatDiedIsReplaced) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> { co_await echo(exchange); });
+  house.run([](House& h) -> asio::awaitable<void> {
+    for (int i = 0; i < 2; ++i) {
+      const HostPort where = h.where();
+      const RequestHead head = post("/");
+      auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
+      EXPECT_TRUE(got) << (got ? "" : got.error().detail);
+      const std::string listen = "127.0.0.1:" + std::to_string(h.server->port());
+      h.server.reset();
+      h.serve(echo, {.listen = listen});
+    }
+  }(house));
+}
+
+TEST(Http, SaysWhatIsWrongWithWhatIsNoHttp) {
+  House house;
+  house.serve(echo, {.max_header = kKiB * 4});
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string rubbish = "hello\r\n\r\n";
+    EXPECT_TRUE((co_await h.raw(std::move(rubbish))).starts_with("HTTP/1.1 400"));
+    std::string large = "GET / HTTP/1.1\r\nX: " + std::string(10'000, 'x') + "\r\n\r\n";
+    EXPECT_TRUE((co_await h.raw(std::move(large))).starts_with("HTTP/1.1 431"));
+  }(house));
+}
+
+TEST(Http, ABodyOverTheLimitIsToldAsTooLarge) {
+  House house;
+  house.serve(
+      [](Exchange& exchange) -> asio::awaitable<void> {
+        auto body = co_await read_all(exchange, kGiB);
+        EXPECT_FALSE(body);
+        std::string code(to_string(body.error().code));
+        Headers none;
+        co_await answer(exchange, 413, std::move(none), std::move(code));
+      },
+      {.max_body = kKiB});
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    RequestHead head = post("/");
+    head.length = std::nullopt;  // nobody can know beforehand
+    auto request = co_await h.client.open(where, head);
+    std::string much(4000, 'x');
+    co_await (*request)->send(much);
+    co_await (*request)->end_body();
+    auto got = co_await (*request)->answer();
+    EXPECT_TRUE(got && got->status == 413) << (got ? "" : got.error().detail);
+    auto body = co_await (*request)->read();
+    EXPECT_EQ(body.value_or(""), "too_large");
+  }(house));
+}
+
+TEST(Http, Asks100ContinueOnlyWhenTheBodyIsWanted) {
+  House house;
+  house.serve(echo);
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string request =
+        "POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: "
+        "2\r\n\r\nhi";
+    const std::string got = co_await h.raw(std::move(request));
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200"));
+  }(house));
+}
+
+TEST(Http, AfterAnUpgradeBytesPassRaw) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> {
+    AnswerHead head{.status = 101, .headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}};
+    co_await exchange.begin(std::move(head));
+    auto piece = co_await exchange.read();
+    std::string back = "<" + *piece + ">";
+    co_await exchange.write(std::move(back));
+    co_await exchange.finish();
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    RequestHead head{.target = "/ws",
+                     .headers = {{"Host", "t"}, {"Connection", "Upgrade"}, {"Upgrade", "websocket"}}};
+    auto request = co_await h.client.open(where, head);
+    co_await (*request)->end_body();
+    auto got = co_await (*request)->answer();
+    EXPECT_EQ(got->status, 101);
+    std::string frame = "frame";
+    co_await (*request)->send(frame);
+    auto back = co_await (*request)->read();
+    EXPECT_EQ(*back, "<frame>");
+  }(house));
+}
+
+TEST(Http, AnAnswerThatBreaksOffIsNotTakenForAWholeOne) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> {
+    AnswerHead head{.status = 200, .length = std::nullopt};
+    co_await exchange.begin(std::move(head));
+    std::string half = "half";
+    co_await exchange.write(std::move(half));
+    exchange.break_off();
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    const RequestHead head = post("/");
+    auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
+    EXPECT_FALSE(got);
+  }(house));
+}
+
+TEST(Http, ATakenPortIsOneClearLine) {
+  House house;
+  house.serve(echo);
+  const auto second =
+      Server::start(house.io, {.listen = "127.0.0.1:" + std::to_string(house.server->port())}, echo);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().detail.find("the port is taken"), std::string::npos);
+}
+
+TEST(Http, NobodyThereIsServiceDown) {
+  House house;
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where{"127.0.0.1", 1};
+    const RequestHead head = post("/");
+    auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
+    EXPECT_FALSE(got);
+    if (!got) EXPECT_EQ(got.error().code, Code::service_down);
+  }(house));
+}
+
+}  // namespace
+}  // namespace mgpu::http

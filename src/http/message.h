@@ -1,0 +1,53 @@
+// The words of HTTP that both of its sides share: heads of requests and answers, and what is done with
+// headers on a message's way through. Bodies are not part of them: they stream.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mgpu::http {
+
+// End-to-end headers in the order they came, without Content-Length and Transfer-Encoding (see `length`).
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+// The first value of a header, its name in any case; "" where there is none.
+std::string_view header(const Headers& headers, std::string_view name);
+
+// How long a body is: a number, or none for chunked (in an answer also: until the connection closes).
+using Length = std::optional<std::uint64_t>;
+
+struct RequestHead {
+  std::string method = "GET";
+  std::string target = "/";
+  Headers headers{};
+  Length length = 0;
+};
+
+struct AnswerHead {
+  int status = 200;
+  Headers headers{};
+  Length length = 0;
+};
+
+// As sent over the wire, the empty line included.
+std::string to_wire(const RequestHead& head);
+std::string to_wire(const AnswerHead& head, bool keep_alive);
+
+// "127.0.0.1:8090", "[::1]:0" -> host and port. Error: invalid_request.
+struct HostPort {
+  std::string host{};
+  std::uint16_t port = 0;
+};
+Result<HostPort> parse_host_port(std::string_view text);
+
+// One piece of a chunked body.
+std::string chunk(std::string_view piece);
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+}  // namespace mgpu::http

@@ -1,0 +1,85 @@
+// The listening side: connections in, one Exchange a request, everything on the io_context's single thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "http/message.h"
+
+namespace mgpu::http {
+
+// One request on a connection, and the way to answer it. Lives as long as the handler that it was given to.
+// Every await can be cancelled.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  virtual const RequestHead& head() const = 0;
+  virtual const std::string& address() const = 0;  // "127.0.0.1"
+  virtual std::uint16_t port() const = 0;          // the client's
+
+  // The next piece of the body, as it came; empty at its end. Errors: cancelled (the client is gone),
+  // invalid_request (broken framing), too_large.
+  virtual boost::asio::awaitable<Result<std::string>> read() = 0;
+
+  // Sends the head. After a 101, read and write pass the connection's raw bytes. Error: cancelled.
+  virtual boost::asio::awaitable<Result<void>> begin(AnswerHead head) = 0;
+
+  // Sends a piece at once. REQUIRES: begun. Error: cancelled.
+  virtual boost::asio::awaitable<Result<void>> write(std::string piece) = 0;
+
+  // The answer is complete; the connection may live on. Whatever of the request was not read is skipped.
+  virtual boost::asio::awaitable<void> finish() = 0;
+
+  // The answer is not complete and never will be, and the client must see that: the connection is closed.
+  virtual void break_off() = 0;
+
+  // Returns when the client hangs up. Reads nothing, so the body and later requests stay where they are.
+  virtual boost::asio::awaitable<void> gone() = 0;
+};
+
+// A whole small answer: begin, write, finish. HEAD requests get no body.
+boost::asio::awaitable<Result<void>> answer(Exchange& exchange, int status, Headers headers,
+                                            std::string body);
+
+// The rest of the body, if it stays within `limit`. Errors: those of read, too_large.
+boost::asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit);
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:0";
+  std::uint32_t max_connections = 4096;
+  Bytes max_header = kKiB * 64;
+  Bytes max_body = kGiB * 4;
+  Duration idle_limit{75'000'000};  // between two requests of a connection, and for a head to arrive
+};
+
+class Server {
+ public:
+  using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
+
+  // Listens at once. Errors: invalid_request (no such address), unavailable (the port is taken: says so).
+  static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, ServerOptions options,
+                                               Handler handler);
+  ~Server();
+
+  std::uint16_t port() const;
+  std::size_t connections() const;
+
+  void stop_accepting();
+  void close();  // ends every connection now
+
+ private:
+  struct Impl;
+  explicit Server(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // shared with the connections that it still serves
+};
+
+}  // namespace mgpu::http
