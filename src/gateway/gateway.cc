@@ -86,11 +86,6 @@ Awaitable<Result<void>> copy(const std::function<Awaitable<Result<std::string>>(
 
 }  // namespace
 
-std::string_view header(const Headers& headers, std::string_view name) {
-  auto found = std::ranges::find_if(headers, [&](const auto& line) { return same_header(line.first, name); });
-  return found == headers.end() ? std::string_view{} : std::string_view(found->second);
-}
-
 struct Gateway::Passage {
   Caller& caller;
   Route route;
@@ -147,6 +142,14 @@ struct Gateway::Passage {
 
 Gateway::Gateway(Desk desk, Connect connect, config::LimitsConfig limits)
     : desk_(std::move(desk)), connect_(std::move(connect)), limits_(limits) {}
+
+Gateway::Gateway(engine::Engine& engine, http::Client& client)
+    : Gateway(desk_of(engine), connect_through(client), engine.config().limits) {}
+
+Awaitable<void> Gateway::serve(http::Exchange& exchange) {
+  Caller caller = caller_of(exchange);
+  co_await serve(caller);
+}
 
 bool Gateway::takes(std::string_view method, std::string_view target) const {
   return route_of(method, target).has_value();

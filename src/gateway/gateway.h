@@ -14,6 +14,7 @@ namespace mgpu::gateway {
 
 class Gateway {
  public:
+  Gateway(engine::Engine& engine, http::Client& client);  // both must outlive it
   Gateway(Desk desk, Connect connect, config::LimitsConfig limits);
 
   // Whether a request is the data plane's; all others are the control plane's.
@@ -22,6 +23,7 @@ class Gateway {
   // From the request's head to the end of its answer; REQUIRES takes(). Every failure is told to the caller
   // in its own protocol. A lease may outlive it while the application still computes. `this` must outlive
   // that.
+  Awaitable<void> serve(http::Exchange& exchange);
   Awaitable<void> serve(Caller& caller);
 
  private:

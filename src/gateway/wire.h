@@ -18,29 +18,19 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "http/client.h"
+#include "http/message.h"
+#include "http/server.h"
 
 namespace mgpu::gateway {
 
 template <class T>
 using Awaitable = boost::asio::awaitable<T>;
 
-// End-to-end headers in the order they came, without Content-Length and Transfer-Encoding (see `length`).
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
-std::string_view header(const Headers& headers, std::string_view name);  // "" where there is none
-
-struct RequestHead {
-  std::string method{};
-  std::string target{};
-  Headers headers{};
-  std::optional<std::uint64_t> length = 0;
-};
-
-struct AnswerHead {
-  int status = 200;
-  Headers headers{};
-  std::optional<std::uint64_t> length = 0;
-};
+using http::AnswerHead;
+using http::header;
+using http::Headers;
+using http::RequestHead;
 
 // The client of one request.
 struct Caller {
@@ -68,5 +58,9 @@ struct Upstream {
 
 // Connects (or takes an idle connection) and sends the head, with Host set. Error: service_down.
 using Connect = std::function<Awaitable<Result<Upstream>>(engine::Endpoint, RequestHead)>;
+
+// The real ones; what they are made of must outlive them.
+Caller caller_of(http::Exchange& exchange);
+Connect connect_through(http::Client& client);
 
 }  // namespace mgpu::gateway

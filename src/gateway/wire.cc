@@ -1,0 +1,43 @@
+#include "gateway/wire.h"
+
+#include <fmt/format.h>
+
+namespace mgpu::gateway {
+namespace {
+
+Upstream upstream_of(std::shared_ptr<http::Outgoing> outgoing) {
+  return {.send = [outgoing](std::string piece) { return outgoing->send(std::move(piece)); },
+          .end_body = [outgoing] { return outgoing->end_body(); },
+          .answer = [outgoing] { return outgoing->answer(); },
+          .read = [outgoing] { return outgoing->read(); },
+          .abort = [outgoing] { outgoing->abort(); }};
+}
+
+Awaitable<Result<Upstream>> open(http::Client& client, engine::Endpoint endpoint, RequestHead head) {
+  http::HostPort where{.host = endpoint.host, .port = endpoint.port};
+  head.headers.emplace(head.headers.begin(), "Host", fmt::format("{}:{}", endpoint.host, endpoint.port));
+  auto outgoing = co_await client.open(std::move(where), std::move(head));
+  if (!outgoing) co_return std::unexpected(outgoing.error());
+  co_return upstream_of(std::move(*outgoing));
+}
+
+}  // namespace
+
+Caller caller_of(http::Exchange& exchange) {
+  return {.head = exchange.head(),
+          .address = exchange.address(),
+          .read = [&exchange] { return exchange.read(); },
+          .begin = [&exchange](AnswerHead head) { return exchange.begin(std::move(head)); },
+          .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
+          .finish = [&exchange] { return exchange.finish(); },
+          .break_off = [&exchange] { exchange.break_off(); },
+          .gone = [&exchange] { return exchange.gone(); }};
+}
+
+Connect connect_through(http::Client& client) {
+  return [&client](engine::Endpoint endpoint, RequestHead head) {
+    return open(client, std::move(endpoint), std::move(head));
+  };
+}
+
+}  // namespace mgpu::gateway
