@@ -16,7 +16,11 @@ namespace mgpu::engine {
 struct Lease::State {
   State(Engine::Impl* owner, TicketId number, Ask what, Holder who,
         const boost::asio::any_io_executor& strand)
-      : engine(owner), ticket(number), ask(std::move(what)), holder(std::move(who)), decided(strand) {}
+      : engine(owner),
+        ticket(number),
+        ask(std::move(what)),
+        holder(std::move(who)),
+        decided(strand, boost::asio::steady_timer::time_point::max()) {}
 
   Engine::Impl* engine = nullptr;  // null once the engine is gone
   TicketId ticket{};

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,7 +41,7 @@ struct Caller {
 
 class Stage : public testing::Test {
  protected:
-  static constexpr std::chrono::seconds kPatience{20};
+  static constexpr std::chrono::seconds kPatience{5};
 
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() / ("mgpu-stage-" + std::to_string(::getpid()));
@@ -58,10 +59,34 @@ class Stage : public testing::Test {
   }
 
   void TearDown() override {
+    if (HasFailure() && engine_) std::cerr << what_happened();
     callers_.clear();
     engine_.reset();
     io_.poll();
     std::filesystem::remove_all(folder_);
+  }
+
+  // For the person who reads a failed story.
+  std::string what_happened() const {
+    std::string text;
+    for (const Entry& entry : engine_->journal().entries()) {
+      text += std::to_string(entry.at.us / 1000) + " ms ";
+      if (const auto* effect = std::get_if<Effect>(&entry.what)) {
+        text += "  effect " + std::to_string(effect->index());
+      } else {
+        const Happening& event = std::get<Happening>(entry.what);
+        text += "event " + std::to_string(event.index());
+        if (const auto* taken = std::get_if<ReadingTaken>(&event))
+          text += " foreign " + to_string(taken->reading.foreign) + " of " + to_string(taken->reading.total) +
+                  (taken->reading.lost ? " lost" : "");
+        if (const auto* ended = std::get_if<LoadEnded>(&event))
+          text += ended->result ? " loaded" : " failed: " + ended->result.error().detail;
+        if (const auto* ended = std::get_if<RungEnded>(&event))
+          text += ended->result ? " answered" : " failed: " + ended->result.error().detail;
+      }
+      text += "\n";
+    }
+    return text;
   }
 
   // A consumer of 600 MiB of the 1000: two of them never fit together.
