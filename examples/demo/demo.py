@@ -38,7 +38,9 @@ def main():
     parser.add_argument("--without-mgpu", action="store_true", help="the same consumers with nobody in front")
     parser.add_argument("--build", default="build/release", help="where the programs were built")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it unwinds, and everything is stopped
+    # Both unwind, so that everything is stopped; also where a shell started us in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     eyes = view.choose(options.json, daemon=not options.without_mgpu)
     try:

@@ -80,6 +80,9 @@ class House:
         return self
 
     def __exit__(self, *_):
+        # A second Ctrl-C must not leave half of it running; every step below has its limit.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in reversed(self.processes):
             process.stop()
         # Should the daemon have died, its children live on; whoever still holds our simulated GPU is one of them.
