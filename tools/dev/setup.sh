@@ -17,21 +17,19 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Mirrors have bad minutes.
-patiently() {
-  local try
-  for try in 1 2 3 4 5; do
-    "$@" && return 0
-    echo "setup: try $try of: $* failed; again in $((try * 5)) s" >&2
-    sleep $((try * 5))
-  done
-  return 1
+install() {
+  as_root apt-get update -q &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null
 }
 
 mapfile -t packages < <(missing $(wanted "${1:-}"))
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 echo "setup: installing ${packages[*]}"
-export DEBIAN_FRONTEND=noninteractive
-patiently as_root apt-get update -q
-patiently as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}" </dev/null
+# Mirrors have bad minutes; an update that half succeeded shows only in the install.
+for pause in 5 10 20 40 0; do
+  install "${packages[@]}" && exit 0
+  echo "setup: that did not work; trying again in $pause s" >&2
+  sleep $pause
+done
+exit 1
