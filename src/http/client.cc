@@ -167,11 +167,11 @@ class Request final : public Outgoing {
       if (error)
         co_return fail(Code::service_down,
                        fmt::format("{} gave no answer: {}", name_of(where_), error.message()));
-      const int status = parser_->get().result_int();
+      const int status = static_cast<int>(parser_->get().result_int());
       if (status >= 200 || status == 101) break;
     }
-    raw_ = parser_->get().result_int() == 101;
-    AnswerHead answer{.status = parser_->get().result_int(),
+    raw_ = parser_->get().result_int() == 101U;
+    AnswerHead answer{.status = static_cast<int>(parser_->get().result_int()),
                       .headers = end_to_end(parser_->get()),
                       .length = length_of(*parser_)};
     if (!parser_->chunked() && !parser_->content_length() && !parser_->is_done())

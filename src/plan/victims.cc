@@ -6,9 +6,11 @@
 namespace mgpu {
 
 bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
-  const Consumer& spec = registry[resident.consumer].spec;
+  const ConsumerState& consumer = registry[resident.consumer];
+  const Consumer& spec = consumer.spec;
   return resident.state == Residency::warm && resident.users == 0 && !spec.pinned &&
-         (spec.can_unload || spec.can_stop) && resident.stubborn_until <= now;
+         (spec.can_unload || spec.can_stop) && resident.stubborn_until <= now &&
+         !any_in(registry, consumer, Residency::loading);
 }
 
 Bytes yield_of(const Registry& registry, const Resident& resident) {

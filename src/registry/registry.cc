@@ -24,18 +24,47 @@ bool holds_memory(const Resident& resident) {
          resident.state == Residency::unloading;
 }
 
-Bytes expected(const Registry& registry, const ConsumerState& consumer) {
+Bytes held(const Registry& registry, const ConsumerState& consumer) {
   if (consumer.spec.lease_only) return consumer.leased;
-  Bytes bytes = consumer.spec.working * (consumer.running + consumer.promised);
+  Bytes bytes = consumer.spec.working * consumer.running;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    if (holds_memory(resident) || resident.users > 0) bytes += resident.footprint;
+    if (resident.state == Residency::warm || resident.state == Residency::unloading)
+      bytes += resident.footprint;
   }
   return bytes;
 }
 
+Bytes to_come(const Registry& registry, const ConsumerState& consumer) {
+  if (consumer.spec.lease_only) return {};
+  Bytes bytes = consumer.spec.working * consumer.promised;
+  for (const ResidentId id : consumer.residents) {
+    const Resident& resident = registry[id];
+    const bool there = resident.state == Residency::warm || resident.state == Residency::unloading;
+    if (!there && (resident.users > 0 || resident.state == Residency::loading)) bytes += resident.footprint;
+  }
+  return bytes;
+}
+
+Bytes expected(const Registry& registry, const ConsumerState& consumer) {
+  return held(registry, consumer) + to_come(registry, consumer);
+}
+
+void note_unexplained(Registry& registry, ConsumerState& consumer) {
+  if (any_in(registry, consumer, Residency::loading)) return;
+  const Bytes should = held(registry, consumer);
+  // A footprint includes what its living process keeps, so an idle process' residue is no surprise to the
+  // next load.
+  const Bytes explained = std::max(should, consumer.spec.residue);
+  consumer.unexplained = std::max(consumer.measured - explained, Bytes{});
+}
+
+bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state) {
+  return std::ranges::any_of(consumer.residents, [&](ResidentId id) { return registry[id].state == state; });
+}
+
 Bytes committed(const Registry& registry, const ConsumerState& consumer) {
-  return std::max(expected(registry, consumer), consumer.measured);
+  return std::max(consumer.measured, expected(registry, consumer) + consumer.unexplained);
 }
 
 Bytes committed(const Registry& registry, DeviceId device) {

@@ -25,6 +25,7 @@ struct ConsumerState {
       0;  // tickets that room is being made or a resident loaded for; their working is reserved
   std::uint32_t waiting = 0;  // tickets in the line
   Bytes leased{};             // lease_only: sum of its leases' and promises' reservations
+  Bytes unexplained{};  // measured beyond what its residents explain, as of when nothing of it was loading
 };
 
 struct Registry {
@@ -44,12 +45,29 @@ struct Registry {
 ConsumerId add_consumer(Registry& registry, Consumer spec);
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint);
 
-// Footprints of all residents that are or will be in device memory, plus working memory of its leases and
-// promises. A promise reserves all that its ticket will need at once, so room that is being made can't be
-// taken by another.
+// What it should hold now: footprints of its residents in device memory, working memory of its leases.
+Bytes held(const Registry& registry, const ConsumerState& consumer);
+
+// What was promised and is not there yet: footprints of residents that tickets are made ready for, and the
+// tickets' working memory. A promise reserves all that its ticket will need at once, so that room that is
+// being made can't be taken by another.
+Bytes to_come(const Registry& registry, const ConsumerState& consumer);
+
+// held + to_come.
 Bytes expected(const Registry& registry, const ConsumerState& consumer);
 
-// The larger of expected and measured.
+// Takes note of what the last measurement shows beyond explanation: memory of a dead process that lingers, a
+// service that outgrew its footprint. It comes on top of whatever is loaded next. Call after a reading and
+// after a resident left; while something loads the note stands, since nobody can tell old bytes from new
+// ones.
+void note_unexplained(Registry& registry, ConsumerState& consumer);
+
+// Whether a resident of the consumer is in this state. One process' bytes can't be told apart, so nothing of
+// a consumer is evicted while another of its residents loads, nor the other way round.
+bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state);
+
+// What must be counted as taken: all that is measured, and all that is expected on top of what nothing
+// explains.
 Bytes committed(const Registry& registry, const ConsumerState& consumer);
 
 // Of all consumers and bare leases of a device.

@@ -38,6 +38,23 @@ TEST(Committed, KeepsWhatAColdResidentDidNotGiveBack) {
   EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kMiB * 600);
 }
 
+TEST(Committed, WhatLingersComesOnTopOfTheNextLoad) {
+  World w;
+  w.registry[w.chat].measured = kGiB * 3;  // of a process that was killed
+  note_unexplained(w.registry, w.registry[w.chat]);
+  w.registry[w.weights].state = Residency::loading;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 17);
+}
+
+TEST(Committed, TheResidueOfALivingProcessIsPartOfItsFootprint) {
+  World w;
+  w.registry[w.chat].spec.residue = kMiB * 600;
+  w.registry[w.chat].measured = kMiB * 600;
+  note_unexplained(w.registry, w.registry[w.chat]);
+  w.registry[w.weights].state = Residency::loading;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 14);
+}
+
 TEST(Committed, APromiseReservesFootprintAndWorkingBeforeTheLoadStarts) {
   World w;
   w.registry[w.weights].users = 1;

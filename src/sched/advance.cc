@@ -97,7 +97,9 @@ void pursue(World& world, Effects& out, TicketId id) {
   Resident* resident = ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
   if (resident && (resident->state == Residency::loading || resident->state == Residency::unloading)) return;
   const bool to_load = resident && resident->state != Residency::warm;
-  if (to_load && line.loading) return;
+  if (to_load &&
+      (line.loading || any_in(world.registry, world.registry[resident->consumer], Residency::unloading)))
+    return;
 
   const Room room = make_room(world, out, ticket.ask.device, Reason::ticket, id);
   if (room == Room::blocked) {
@@ -156,7 +158,10 @@ bool serve_first(World& world, Effects& out, const std::set<TicketId>& lane) {
   Ticket& ticket = *find_ticket(world, *lane.begin());
   const LineState& line = line_of(world, ticket);
   if (refused_for_failure(world, out, ticket)) return true;
-  if (!turn_for(world, line, ticket)) return false;
+  if (!turn_for(world, line, ticket)) {
+    ticket.stuck_since.reset();
+    return false;
+  }
   const TicketId id = ticket.id;
   promise(world, ticket);
   if (make_room(world, out, ticket.ask.device, Reason::ticket, id) == Room::blocked) {
@@ -223,7 +228,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
   Instant next = kNever;
   for (const Eviction& eviction : line.evictions) next = std::min(next, eviction.until);
   const auto patience = [&](TicketId id) {
-    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since)
+    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(line))
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);
   };
   std::ranges::for_each(line.preparing, patience);
@@ -231,12 +236,13 @@ Instant next_wakeup(const World& world, DeviceId device) {
   if (!line.turnless.empty()) patience(*line.turnless.begin());
   const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
-    const Consumer& spec = world.registry[resident.consumer].spec;
-    if (spec.device != device || resident.state != Residency::warm || resident.users > 0) continue;
-    const bool stubborn = resident.stubborn_until > world.now;
-    if (stubborn && someone_waits) next = std::min(next, resident.stubborn_until);
-    if (spec.idle_unload > Duration{0} && !spec.pinned && (spec.can_unload || spec.can_stop))
-      next = std::min(next, std::max(resident.last_used + spec.idle_unload, resident.stubborn_until));
+    const ConsumerState& consumer = world.registry[resident.consumer];
+    const Duration allowed = consumer.spec.idle_unload;
+    const Instant willing =
+        std::max(world.now, resident.stubborn_until);  // when it is a candidate, all else equal
+    if (consumer.spec.device != device || !is_candidate(world.registry, resident, willing)) continue;
+    if (willing > world.now && someone_waits) next = std::min(next, willing);
+    if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, willing));
   }
   return next;
 }

@@ -52,7 +52,7 @@ Bytes may_stay(const Registry& registry, const Eviction& eviction) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (takes_the_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
-  return expected(registry, consumer) - resident.footprint + std::max(consumer.spec.residue, quarter);
+  return held(registry, consumer) - resident.footprint + std::max(consumer.spec.residue, quarter);
 }
 
 bool seen_free(const World& world, const Eviction& eviction) {
@@ -80,6 +80,7 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   const bool parked = eviction.rung == Rung::park;
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
+  note_unexplained(registry, registry[registry[eviction.resident].consumer]);
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
@@ -104,6 +105,7 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
     resident.state = Residency::warm;
     resident.stubborn_until = world.now + world.limits.pause_longest;
   }
+  note_unexplained(registry, registry[resident.consumer]);
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionGivenUp{});
   out.emplace_back(
       EvictionFailed{.resident = eviction.resident, .why = why, .still_held = consumer.measured});

@@ -63,6 +63,8 @@ struct Apply {
     for (ConsumerState& consumer : world.registry.consumers)
       if (consumer.spec.device == reading.device) consumer.measured = Bytes{};
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
+    for (ConsumerState& consumer : world.registry.consumers)
+      if (consumer.spec.device == reading.device) note_unexplained(world.registry, consumer);
     ask_again(reading.device);
     return reading.device;
   }
@@ -145,6 +147,8 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
     return fail(Code::not_supported, spec.name + (park ? " can't be parked" : " has no way to unload"));
   if (spec.pinned) return fail(Code::busy, spec.name + " is pinned");
   if (resident.users > 0) return fail(Code::busy, spec.name + " has a lease or is being made ready for one");
+  if (any_in(world.registry, world.registry[resident.consumer], Residency::loading))
+    return fail(Code::busy, spec.name + " is loading another AI model");
   const bool there = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
   if (!there) return fail(Code::busy, spec.name + " is not warm");
   return {};

@@ -1,0 +1,65 @@
+// mgpu-sim: runs many simulated lives. A failing one is shrunk and printed as a scenario that can be kept
+// under tests/sim/regressions.
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+
+#include "simulation.h"
+
+namespace {
+
+int replay_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto failure = mgpu::sim::replay(mgpu::sim::from_text(text.str()));
+  std::cout << path << ": " << (failure ? "FAILED: " + failure->what : "holds") << '\n';
+  return failure ? 1 : 0;
+}
+
+int report(std::uint64_t seed, const mgpu::sim::Life& life) {
+  std::cout << "seed " << seed << " FAILED after " << life.failure->after << " events: " << life.failure->what
+            << '\n';
+  const auto again = mgpu::sim::replay(life.scenario);
+  if (!again) {
+    std::cout << "(the physical house is part of this failure, so it can't be shrunk: run --seeds 1 --from "
+              << seed << ")\n";
+    return 1;
+  }
+  std::cout << "# shrunk; keep it as tests/sim/regressions/<what>.scenario\n# " << again->what << '\n'
+            << to_text(mgpu::sim::shrink(life.scenario, *again));
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Simulates many lives of the scheduler and checks every invariant after every step."};
+  std::uint64_t seeds = 1000;
+  std::uint64_t from = 1;
+  std::string scenario;
+  app.add_option("--seeds", seeds, "how many lives")->capture_default_str();
+  app.add_option("--from", from, "the first seed")->capture_default_str();
+  app.add_option("--replay", scenario, "a scenario file to replay instead");
+  CLI11_PARSE(app, argc, argv);
+  if (!scenario.empty()) return replay_file(scenario);
+
+  const auto start = std::chrono::steady_clock::now();
+  std::uint64_t events = 0, grants = 0, refusals = 0, loads = 0, evictions = 0, out_of_memory = 0;
+  for (std::uint64_t seed = from; seed < from + seeds; ++seed) {
+    const mgpu::sim::Life life = mgpu::sim::live(seed);
+    if (life.failure) return report(seed, life);
+    events += life.scenario.events.size(), grants += life.grants, refusals += life.refusals;
+    loads += life.loads, evictions += life.evictions, out_of_memory += life.out_of_memory;
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::cout << seeds << " lives from seed " << from << " in " << took.count() << " s: " << events
+            << " events, " << grants << " grants, " << refusals << " refusals, " << loads << " loads, "
+            << evictions << " evictions; no invariant broken; " << out_of_memory
+            << " allocations refused, all of them after foreign memory grew\n";
+  return 0;
+}

@@ -1,0 +1,136 @@
+#include "referee.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/assert.h"
+#include "sched/step.h"
+
+namespace mgpu::sim {
+namespace {
+
+struct BrokenPromise : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+DeviceId device_of(const World& world, ResidentId id) {
+  return world.registry[world.registry[id].consumer].spec.device;
+}
+
+void mix(std::uint64_t& hash, std::uint64_t value) { hash = (hash ^ value) * 1099511628211ULL; }
+
+struct Mixer {
+  std::uint64_t& hash;
+  void operator()(const Grant& e) const {
+    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.waited.count()));
+  }
+  void operator()(const Refuse& e) const {
+    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.why.code));
+  }
+  void operator()(const EndLease& e) const { mix(hash, e.ticket.value); }
+  void operator()(const Load& e) const { mix(hash, e.resident.value); }
+  void operator()(const Evict& e) const {
+    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.rung));
+  }
+  void operator()(const TakeReading& e) const { mix(hash, e.device.value); }
+  void operator()(const Planned& e) const {
+    for (const ResidentId victim : e.victims) mix(hash, victim.value);
+  }
+  void operator()(const Evicted& e) const { mix(hash, static_cast<std::uint64_t>(e.after.count)); }
+  void operator()(const EvictionFailed& e) const {
+    mix(hash, static_cast<std::uint64_t>(e.still_held.count));
+  }
+};
+
+}  // namespace
+
+std::string Referee::judged_step(World& world, const Event& event) {
+  on_broken_promise([](const char* promise) { throw BrokenPromise(promise); });
+  try {
+    effects_ = step(world, event);
+  } catch (const BrokenPromise& broken) {
+    return std::string("assertion: ") + broken.what();
+  }
+  for (const Effect& effect : effects_) {
+    mix(fingerprint_, effect.index());
+    std::visit(Mixer{fingerprint_}, effect);
+  }
+  if (const auto* arrival = std::get_if<TicketArrived>(&event.what)) arrived_.insert(arrival->ticket);
+  if (const auto* release = std::get_if<LeaseReleased>(&event.what);
+      release && !world.tickets.contains(release->ticket))
+    if (arrived_.erase(release->ticket)) ended_.insert(release->ticket);
+  for (const std::string& check :
+       {memory_is_respected(world), ends_once(world), in_order(world), broken_invariant(world)})
+    if (!check.empty()) return check;
+  return {};
+}
+
+// Invariant 1, added up by hand from the reading and the configuration: what is there, and what may come now.
+// Promises that were made later in the same step are not there yet.
+std::string Referee::memory_is_respected(const World& world) const {
+  std::set<DeviceId> started;
+  for (const Effect& effect : effects_) {
+    if (const auto* load = std::get_if<Load>(&effect)) started.insert(device_of(world, load->resident));
+    if (const auto* grant = std::get_if<Grant>(&effect))
+      if (const auto ticket = world.tickets.find(grant->ticket); ticket != world.tickets.end())
+        started.insert(ticket->second.ask.device);
+  }
+  for (const DeviceId device : started) {
+    const Reading& reading = world.registry.readings[device.value];
+    std::int64_t sum = reading.foreign.count + world.registry.devices[device.value].reserve.count;
+    std::int64_t bare = 0;
+    for (const auto& [id, ticket] : world.tickets)
+      if (!ticket.ask.consumer && ticket.ask.device == device && ticket.stage == Stage::running)
+        bare += ticket.ask.bytes.count;
+    sum += std::max(bare, reading.bare.count);
+    for (const ConsumerState& consumer : world.registry.consumers) {
+      if (consumer.spec.device != device) continue;
+      std::int64_t expected = 0;
+      for (const auto& [id, ticket] : world.tickets)
+        if (ticket.ask.consumer && &world.registry[*ticket.ask.consumer] == &consumer &&
+            ticket.stage == Stage::running)
+          expected += consumer.spec.lease_only && ticket.ask.bytes > Bytes{} ? ticket.ask.bytes.count
+                      : consumer.spec.lease_only ? (consumer.spec.footprint + consumer.spec.working).count
+                                                 : consumer.spec.working.count;
+      for (const ResidentId id : consumer.residents)
+        if (holds_memory(world.registry[id])) expected += world.registry[id].footprint.count;
+      sum += std::max(expected, consumer.measured.count);
+    }
+    if (sum > reading.total.count) return "1: a load or grant started on an overcommitted device";
+  }
+  return {};
+}
+
+std::string Referee::ends_once(const World& world) {
+  for (const Effect& effect : effects_) {
+    TicketId over{};
+    if (const auto* refused = std::get_if<Refuse>(&effect)) over = refused->ticket;
+    if (const auto* ended = std::get_if<EndLease>(&effect)) over = ended->ticket;
+    if (over == TicketId{}) continue;
+    if (!arrived_.erase(over)) return "5: a ticket ended twice, or never arrived";
+    ended_.insert(over);
+  }
+  for (const TicketId id : arrived_)
+    if (!world.tickets.contains(id)) return "5: a ticket vanished without an end";
+  for (const auto& [id, ticket] : world.tickets)
+    if (ended_.contains(id)) return "5: a ticket lives on after its end";
+  return {};
+}
+
+// Under fifo nobody who wants a turn gets it before an earlier one of the same device.
+std::string Referee::in_order(const World& world) const {
+  for (const LineState& line : world.lines) {
+    if (line.waiting.empty()) continue;
+    for (const Effect& effect : effects_) {
+      const auto* grant = std::get_if<Grant>(&effect);
+      if (grant == nullptr || !world.tickets.contains(grant->ticket)) continue;
+      const Ask& ask = world.tickets.at(grant->ticket).ask;
+      if (&world.lines[ask.device.value] != &line) continue;
+      if (ask.consumer && world.registry[*ask.consumer].spec.turnless) continue;
+      if (grant->ticket > *line.waiting.begin()) return "6: a later ticket overtook the head of the line";
+    }
+  }
+  return {};
+}
+
+}  // namespace mgpu::sim

@@ -1,0 +1,244 @@
+#include "scenario.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <sstream>
+
+#include "domain/names.h"
+#include "sched/step.h"
+
+#include "referee.h"
+
+namespace mgpu::sim {
+namespace {
+
+struct Writer {
+  std::ostream& out;
+
+  void operator()(const TicketArrived& e) const {
+    out << "arrived " << e.ticket.value << ' ' << e.ask.device.value << ' '
+        << (e.ask.consumer ? static_cast<std::int64_t>(e.ask.consumer->value) : -1) << ' '
+        << (e.ask.resident ? static_cast<std::int64_t>(e.ask.resident->value) : -1) << ' '
+        << e.ask.bytes.count << ' ' << e.ask.wait_limit.count();
+  }
+  void operator()(const TicketCancelled& e) const { out << "cancelled " << e.ticket.value; }
+  void operator()(const LeaseReleased& e) const { out << "released " << e.ticket.value; }
+  void operator()(const LoadEnded& e) const {
+    out << "load_ended " << e.resident.value << ' ' << e.result.has_value();
+  }
+  void operator()(const RungEnded& e) const {
+    out << "rung_ended " << e.resident.value << ' ' << static_cast<int>(e.rung) << ' '
+        << e.result.has_value();
+  }
+  void operator()(const ReadingTaken& e) const {
+    const Reading& r = e.reading;
+    out << "reading " << r.device.value << ' ' << r.taken.us << ' ' << r.total.count << ' ' << r.foreign.count
+        << ' ' << r.bare.count << ' ' << r.lost << ' ' << r.consumers.size();
+    for (const auto& [consumer, bytes] : r.consumers) out << ' ' << consumer.value << ' ' << bytes.count;
+  }
+  void operator()(const ServiceLost& e) const { out << "service_lost " << e.consumer.value; }
+  void operator()(const FoundWarm& e) const { out << "found_warm " << e.resident.value; }
+  void operator()(const ResidentAdded& e) const {
+    out << "resident_added " << e.resident.value << ' ' << e.consumer.value << ' ' << e.footprint.count;
+  }
+  void operator()(const EvictionRequested& e) const {
+    out << "eviction_requested " << e.resident.value << ' ' << e.park;
+  }
+  void operator()(const DrainRequested&) const { out << "drain"; }
+  void operator()(const Tick&) const { out << "tick"; }
+};
+
+template <class T>
+T read(std::istream& in) {
+  T value{};
+  in >> value;
+  return value;
+}
+
+TicketId read_ticket(std::istream& in) { return {read<std::uint64_t>(in)}; }
+ResidentId read_resident(std::istream& in) { return {read<std::uint64_t>(in)}; }
+DeviceId read_device(std::istream& in) { return {read<std::uint64_t>(in)}; }
+ConsumerId read_consumer(std::istream& in) { return {read<std::uint64_t>(in)}; }
+Bytes read_bytes(std::istream& in) { return {read<std::int64_t>(in)}; }
+Duration read_duration(std::istream& in) { return Duration{read<std::int64_t>(in)}; }
+
+Result<void> read_result(std::istream& in, Code code) {
+  if (read<bool>(in)) return {};
+  return fail(code, "as in the scenario");
+}
+
+Ask read_ask(std::istream& in) {
+  Ask ask{.device = read_device(in)};
+  if (const auto consumer = read<std::int64_t>(in); consumer >= 0)
+    ask.consumer = {static_cast<std::uint64_t>(consumer)};
+  if (const auto resident = read<std::int64_t>(in); resident >= 0)
+    ask.resident = {static_cast<std::uint64_t>(resident)};
+  ask.bytes = read_bytes(in);
+  ask.wait_limit = read_duration(in);
+  return ask;
+}
+
+Reading read_reading(std::istream& in) {
+  Reading reading{.device = read_device(in), .taken = {read<std::int64_t>(in)}};
+  reading.total = read_bytes(in), reading.foreign = read_bytes(in), reading.bare = read_bytes(in);
+  reading.lost = read<bool>(in);
+  for (auto n = read<std::size_t>(in); n > 0; --n) {
+    const ConsumerId consumer = read_consumer(in);
+    reading.consumers.push_back({consumer, read_bytes(in)});
+  }
+  return reading;
+}
+
+Happening read_happening(std::istream& in) {
+  const auto name = read<std::string>(in);
+  if (name == "arrived") {
+    const TicketId ticket = read_ticket(in);
+    return TicketArrived{ticket, read_ask(in)};
+  }
+  if (name == "cancelled") return TicketCancelled{.ticket = read_ticket(in)};
+  if (name == "released") return LeaseReleased{read_ticket(in)};
+  if (name == "load_ended") {
+    const ResidentId resident = read_resident(in);
+    return LoadEnded{resident, read_result(in, Code::load_failed)};
+  }
+  if (name == "rung_ended") {
+    const ResidentId resident = read_resident(in);
+    const auto rung = static_cast<Rung>(read<int>(in));
+    return RungEnded{resident, rung, read_result(in, Code::eviction_failed)};
+  }
+  if (name == "reading") return ReadingTaken{read_reading(in)};
+  if (name == "service_lost") return ServiceLost{.consumer = read_consumer(in)};
+  if (name == "found_warm") return FoundWarm{read_resident(in)};
+  if (name == "resident_added") {
+    const ResidentId resident = read_resident(in);
+    const ConsumerId consumer = read_consumer(in);
+    return ResidentAdded{.resident = resident, .consumer = consumer, .footprint = read_bytes(in)};
+  }
+  if (name == "eviction_requested") {
+    const ResidentId resident = read_resident(in);
+    return EvictionRequested{resident, read<bool>(in)};
+  }
+  if (name == "drain") return DrainRequested{};
+  if (name == "tick") return Tick{};
+  std::cerr << "unknown event in scenario: " << name << '\n';
+  std::abort();
+}
+
+void write_consumer(std::ostream& out, const Consumer& c) {
+  out << "consumer " << c.name << ' ' << c.device.value << ' ' << c.footprint.count << ' ' << c.working.count
+      << ' ' << c.residue.count << ' ' << c.concurrency << ' ' << c.lease_only << c.exclusive << c.turnless
+      << c.pinned << c.can_park << c.can_unload << c.can_stop << ' ' << c.idle_unload.count() << ' '
+      << c.stop_limit.count() << '\n';
+}
+
+Consumer read_spec(std::istream& in) {
+  Consumer c{.name = read<std::string>(in), .device = read_device(in)};
+  c.footprint = read_bytes(in), c.working = read_bytes(in), c.residue = read_bytes(in);
+  c.concurrency = read<std::uint32_t>(in);
+  const auto flags = read<std::string>(in);
+  const auto flag = [&](std::size_t i) { return flags.at(i) == '1'; };
+  c.lease_only = flag(0), c.exclusive = flag(1), c.turnless = flag(2), c.pinned = flag(3);
+  c.can_park = flag(4), c.can_unload = flag(5), c.can_stop = flag(6);
+  c.idle_unload = read_duration(in), c.stop_limit = read_duration(in);
+  return c;
+}
+
+// Whether the shell could send this now: answers only to questions, ids only in order.
+bool possible(const World& world, const Event& event) {
+  if (event.at < world.now) return false;
+  if (const auto* arrived = std::get_if<TicketArrived>(&event.what))
+    return !world.tickets.contains(arrived->ticket);
+  if (const auto* ended = std::get_if<LoadEnded>(&event.what))
+    return ended->resident.value < world.registry.residents.size() &&
+           world.registry[ended->resident].state == Residency::loading;
+  return true;
+}
+
+}  // namespace
+
+std::string to_text(const Scenario& scenario) {
+  std::ostringstream out;
+  const Registry& registry = scenario.world.registry;
+  const Limits& limits = scenario.world.limits;
+  out << "limits " << limits.max_queue << ' ' << limits.wait_limit.count() << ' ' << limits.room_limit.count()
+      << '\n';
+  for (const Device& d : registry.devices)
+    out << "device " << d.name << ' ' << d.capacity << ' ' << d.reserve.count << '\n';
+  for (const ConsumerState& c : registry.consumers) write_consumer(out, c.spec);
+  for (const Resident& r : registry.residents)
+    out << "resident " << r.consumer.value << ' ' << r.footprint.count << '\n';
+  for (const Event& event : scenario.events) {
+    out << '@' << event.at.us << ' ';
+    std::visit(Writer{out}, event.what);
+    out << '\n';
+  }
+  return out.str();
+}
+
+Scenario from_text(const std::string& text) {
+  Scenario scenario;
+  World& world = scenario.world;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty() || line.front() == '#') continue;
+    std::istringstream in(line);
+    const auto word = read<std::string>(in);
+    if (word == "limits") {
+      world.limits.max_queue = read<std::uint32_t>(in);
+      world.limits.wait_limit = read_duration(in);
+      world.limits.room_limit = read_duration(in);
+    } else if (word == "device") {
+      Device device{.name = read<std::string>(in)};
+      device.capacity = read<std::uint32_t>(in);
+      device.reserve = read_bytes(in);
+      add_device(world, device);
+    } else if (word == "consumer") {
+      add_consumer(world.registry, read_spec(in));
+    } else if (word == "resident") {
+      const ConsumerId consumer = read_consumer(in);
+      add_resident(world.registry, consumer, "", read_bytes(in));
+    } else {
+      const Instant at{std::stoll(word.substr(1))};
+      scenario.events.push_back({at, read_happening(in)});
+    }
+  }
+  return scenario;
+}
+
+std::optional<Failure> replay(const Scenario& scenario) {
+  World world = scenario.world;
+  Referee referee;
+  for (std::size_t i = 0; i < scenario.events.size(); ++i) {
+    const Event& event = scenario.events[i];
+    if (!possible(world, event)) continue;
+    if (auto broken = referee.judged_step(world, event); !broken.empty()) return Failure{broken, i + 1};
+  }
+  return std::nullopt;
+}
+
+Scenario shrink(Scenario scenario, const Failure& failure) {
+  scenario.events.resize(failure.after);
+  for (std::size_t chunk = std::max<std::size_t>(scenario.events.size() / 2, 1);;
+       chunk = std::max<std::size_t>(chunk / 2, 1)) {
+    bool shorter = false;
+    for (std::size_t from = 0; from < scenario.events.size();) {
+      Scenario candidate = scenario;
+      const auto begin = candidate.events.begin() + static_cast<std::ptrdiff_t>(from);
+      candidate.events.erase(
+          begin, begin + static_cast<std::ptrdiff_t>(std::min(chunk, candidate.events.size() - from)));
+      const auto again = replay(candidate);
+      if (again && again->what == failure.what) {
+        candidate.events.resize(std::min(again->after, candidate.events.size()));
+        scenario = std::move(candidate);
+        shorter = true;
+      } else {
+        from += chunk;
+      }
+    }
+    if (chunk == 1 && !shorter) return scenario;
+  }
+}
+
+}  // namespace mgpu::sim
