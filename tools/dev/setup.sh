@@ -5,8 +5,8 @@ wanted() { sed 's/#.*//' tools/packages.txt ${1:+tools/packages-"$1".txt} | xarg
 
 missing() {
   local installed
-  # dpkg-query complains about names that it has never seen: they are missing as well.
-  installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed://p' | xargs) "
+  # dpkg-query fails over names that it has never seen: they are missing as well.
+  installed=" $({ dpkg-query -W -f '${db:Status-Status}:${Package}\n' "$@" 2>/dev/null || true; } | sed -n 's/^installed://p' | xargs) "
   local package
   for package in "$@"; do
     [[ $installed == *" $package "* ]] || echo "$package"
