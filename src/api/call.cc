@@ -1,0 +1,36 @@
+#include "api/call.h"
+
+#include <charconv>
+
+namespace mgpu::api {
+
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = 0;
+    const char* const digits = text.data() + i + 1;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      decoded += static_cast<char>(byte);
+      i += 2;
+    } else {
+      decoded += text[i];
+    }
+  }
+  return decoded;
+}
+
+std::map<std::string, std::string> parse_query(std::string_view query) {
+  std::map<std::string, std::string> parsed;
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    if (pair.empty()) continue;
+    parsed[percent_decoded(pair.substr(0, equals))] =
+        equals == std::string_view::npos ? "" : percent_decoded(pair.substr(equals + 1));
+  }
+  return parsed;
+}
+
+}  // namespace mgpu::api

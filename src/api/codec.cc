@@ -1,0 +1,189 @@
+#include "api/codec.h"
+
+#include <algorithm>
+#include <array>
+
+#include "domain/names.h"
+
+namespace mgpu::api {
+namespace {
+
+// One overload for each alternative of the journal; the names stand in kNames below, in the variants' order.
+struct Told {
+  const Registry& registry;
+  const Wall& wall;
+
+  Json consumer(ConsumerId id) const { return registry[id].spec.name; }
+  Json device(DeviceId id) const { return registry.devices[id.value].name; }
+  Json of(ResidentId id) const {
+    const Resident& resident = registry[id];
+    return {{"consumer", consumer(resident.consumer)}, {"ai_model", resident.ai_model}};
+  }
+  static Json with(Json json, const Result<void>& result) {
+    json["ok"] = result.has_value();
+    if (!result) json.update(error_json(result.error()));
+    return json;
+  }
+  static Json with(Json json, const Error& why) {
+    json.update(error_json(why));
+    return json;
+  }
+
+  Json operator()(const TicketArrived& e) const {
+    Json json{{"ticket", e.ticket.value},
+              {"consumer", e.ask.consumer ? consumer(*e.ask.consumer) : Json(nullptr)},
+              {"ai_model", e.ask.resident ? registry[*e.ask.resident].ai_model : ""},
+              {"device", device(e.ask.device)},
+              {"warm_up", e.ask.warm_up}};
+    if (e.ask.bytes.count != 0) json["bytes"] = e.ask.bytes.count;
+    return json;
+  }
+  Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
+  Json operator()(const LeaseReleased& e) const { return {{"ticket", e.ticket.value}}; }
+  Json operator()(const LoadEnded& e) const { return with(of(e.resident), e.result); }
+  Json operator()(const RungEnded& e) const {
+    Json json = of(e.resident);
+    json["rung"] = to_string(e.rung);
+    return with(std::move(json), e.result);
+  }
+  Json operator()(const ReadingTaken& e) const {
+    Json consumers = Json::array();
+    for (const auto& share : e.reading.consumers)
+      consumers.push_back({{"consumer", consumer(share.consumer)}, {"measured_bytes", share.bytes.count}});
+    return {{"device", device(e.reading.device)},       {"total_bytes", e.reading.total.count},
+            {"foreign_bytes", e.reading.foreign.count}, {"bare_bytes", e.reading.bare.count},
+            {"consumers", std::move(consumers)},        {"lost", e.reading.lost}};
+  }
+  Json operator()(const ServiceLost& e) const { return with({{"consumer", consumer(e.consumer)}}, e.why); }
+  Json operator()(const FoundWarm& e) const { return of(e.resident); }
+  Json operator()(const ResidentAdded& e) const {
+    return {
+        {"consumer", consumer(e.consumer)}, {"ai_model", e.ai_model}, {"footprint_bytes", e.footprint.count}};
+  }
+  Json operator()(const EvictionRequested& e) const {
+    Json json = of(e.resident);
+    json["park"] = e.park;
+    return json;
+  }
+  Json operator()(const DrainRequested&) const { return Json::object(); }
+  Json operator()(const Tick&) const { return Json::object(); }
+
+  Json operator()(const Grant& e) const {
+    return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
+  }
+  Json operator()(const Refuse& e) const {
+    return with({{"ticket", e.ticket.value}, {"retry_after_ms", to_ms(e.retry_after)}}, e.why);
+  }
+  Json operator()(const EndLease& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
+  Json operator()(const Load& e) const {
+    Json json = of(e.resident);
+    json["ticket"] = e.ticket ? Json(e.ticket->value) : Json(nullptr);
+    json["from_parked"] = e.from_parked;
+    return json;
+  }
+  Json operator()(const Evict& e) const {
+    Json json = of(e.resident);
+    json["rung"] = to_string(e.rung);
+    return json;
+  }
+  Json operator()(const TakeReading& e) const { return {{"device", device(e.device)}}; }
+  Json operator()(const Planned& e) const {
+    Json victims = Json::array();
+    for (const ResidentId victim : e.victims) victims.push_back(of(victim));
+    return {{"device", device(e.device)},
+            {"reason", to_string(e.reason)},
+            {"ticket", e.ticket ? Json(e.ticket->value) : Json(nullptr)},
+            {"victims", std::move(victims)},
+            {"needed_bytes", e.needed.count},
+            {"headroom_bytes", e.headroom.count}};
+  }
+  Json operator()(const Evicted& e) const {
+    Json json = of(e.resident);
+    json["rung"] = to_string(e.rung);
+    json["before_bytes"] = e.before.count;
+    json["after_bytes"] = e.after.count;
+    return json;
+  }
+  Json operator()(const EvictionFailed& e) const {
+    Json json = of(e.resident);
+    json["still_held_bytes"] = e.still_held.count;
+    return with(std::move(json), e.why);
+  }
+};
+
+constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenings{
+    "ticket_arrived", "ticket_cancelled",   "lease_released",  "load_ended",
+    "rung_ended",     "reading_taken",      "service_lost",    "found_warm",
+    "resident_added", "eviction_requested", "drain_requested", "tick"};
+constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
+    "granted",      "refused", "lease_ended", "load",           "evict",
+    "take_reading", "planned", "evicted",     "eviction_failed"};
+
+}  // namespace
+
+Json time_json(Instant at, const Wall& wall) {
+  if (at == Instant{} || at == kNever) return nullptr;
+  return to_rfc3339(wall(at));
+}
+
+Json error_json(const Error& error) {
+  return {{"error", {{"code", to_string(error.code)}, {"message", error.detail}}}};
+}
+
+Json figures_json(const Statistics& s, const Wall& wall) {
+  return {{"queue_depth", s.queue_depth},
+          {"in_flight", s.in_flight},
+          {"total_jobs", s.total_jobs},
+          {"last_wait_ms", to_ms(s.last_wait)},
+          {"last_run_ms", to_ms(s.last_run)},
+          {"oldest_queued", s.oldest_queued ? time_json(*s.oldest_queued, wall) : Json(nullptr)}};
+}
+
+Json resident_json(const Resident& resident, const Wall& wall) {
+  const bool failed = resident.state == Residency::failed;
+  return {{"ai_model", resident.ai_model},
+          {"state", to_string(resident.state)},
+          {"footprint_bytes", resident.footprint.count},
+          {"last_used", time_json(resident.last_used, wall)},
+          {"error", failed ? Json(resident.last_error.detail) : Json(nullptr)},
+          {"retry_at", failed ? time_json(resident.retry_at, wall) : Json(nullptr)}};
+}
+
+std::string_view stage_name(Stage stage) {
+  switch (stage) {
+    case Stage::waiting:
+      return "waiting";
+    case Stage::preparing:
+      return "preparing";
+    case Stage::running:
+      return "running";
+  }
+  return "";
+}
+
+Residency state_of(const Registry& registry, const ConsumerState& consumer) {
+  // From the least lively to the most.
+  constexpr std::array kOrder{Residency::cold,      Residency::failed,  Residency::parked,
+                              Residency::unloading, Residency::loading, Residency::warm};
+  const auto rank = [&](Residency state) { return std::ranges::find(kOrder, state) - kOrder.begin(); };
+  Residency liveliest = Residency::cold;
+  for (const ResidentId id : consumer.residents)
+    if (rank(registry[id].state) > rank(liveliest)) liveliest = registry[id].state;
+  return liveliest;
+}
+
+std::string_view name_of(const std::variant<Happening, Effect>& what) {
+  if (const auto* happening = std::get_if<Happening>(&what)) return kHappenings[happening->index()];
+  return kEffects[std::get<Effect>(what).index()];
+}
+
+Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall) {
+  const Told told{registry, wall};
+  Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.what);
+  json["at"] = time_json(entry.at, wall);
+  return json;
+}
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace mgpu::api

@@ -1,0 +1,48 @@
+// How the domain's values look as JSON, each type once. Bytes are integers named `*_bytes`, durations numbers
+// named `*_ms`, times RFC 3339. docs/openapi.yaml is the contract.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/result.h"
+#include "engine/journal.h"
+#include "registry/registry.h"
+#include "sched/statistics.h"
+#include "sched/world.h"
+
+namespace mgpu::api {
+
+using Json = nlohmann::json;
+using Wall = std::function<std::chrono::system_clock::time_point(Instant)>;
+
+// null for Instant{0} and kNever: both mean "not at all".
+Json time_json(Instant at, const Wall& wall);
+
+// {"error": {"code", "message"}}
+Json error_json(const Error& error);
+
+// The charter's six.
+Json figures_json(const Statistics& statistics, const Wall& wall);
+
+Json resident_json(const Resident& resident, const Wall& wall);
+
+std::string_view stage_name(Stage stage);
+
+// The liveliest state among a consumer's residents; cold without any.
+Residency state_of(const Registry& registry, const ConsumerState& consumer);
+
+// "ticket_arrived", "granted", ...: the event's name on the wire.
+std::string_view name_of(const std::variant<Happening, Effect>& what);
+
+// What happened, with ids replaced by the names people know, and `at`.
+Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall);
+
+// As it goes over the wire; text that is not UTF-8 (a log line, a command) is mended instead of refused.
+std::string dump(const Json& json);
+
+}  // namespace mgpu::api

@@ -1,0 +1,221 @@
+// Leases: waiting for one, holding it for a time to live or for as long as a connection lives, giving it
+// back.
+#include <utility>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include "api/bell.h"
+#include "api/desk.h"
+#include "api/lease_book.h"
+#include "api/lease_request.h"
+#include "api/status.h"
+#include "sched/step.h"
+
+namespace mgpu::api {
+namespace {
+
+namespace asio = boost::asio;
+using asio::experimental::awaitable_operators::operator&&;
+
+Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
+  Ask ask{.bytes = request.bytes, .wait_limit = request.wait_limit};
+  if (request.device.empty()) return ask;
+  const auto device = engine.device_named(request.device);
+  if (!device) return fail(Code::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
+  ask.device = *device;
+  return ask;
+}
+
+Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& engine) {
+  if (request.ai_model.empty()) return engine.resolve(request.consumer);
+  const auto consumer = engine.consumer_named(request.consumer);
+  if (!consumer) return engine.resolve(request.consumer);  // words the error
+  return engine.resolve(*consumer, request.ai_model);
+}
+
+Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
+  if (request.consumer.empty()) return bare_ask(request, engine);
+  const auto target = target_of(request, engine);
+  if (!target) return std::unexpected(target.error());
+  const Registry& registry = engine.world().registry;
+  const DeviceId device = registry[target->consumer].spec.device;
+  if (!request.device.empty() && engine.device_named(request.device) != device)
+    return fail(Code::invalid_request, "consumer " + request.consumer + " is bound to device " +
+                                           registry.devices[device.value].name);
+  return Ask{.device = device,
+             .consumer = target->consumer,
+             .resident = target->resident,
+             .bytes = request.bytes,
+             .wait_limit = request.wait_limit};
+}
+
+engine::Holder holder_of(const LeaseRequest& request, const Call& call) {
+  return {.who = request.who.empty() ? "a lease from " + call.peer : request.who, .pid = request.pid};
+}
+
+Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const Ask& ask, Json ttl_ms) {
+  const Registry& registry = engine.world().registry;
+  return {{"id", lease.ticket().value},
+          {"ticket", lease.ticket().value},
+          {"consumer", ask.consumer ? Json(registry[*ask.consumer].spec.name) : Json(nullptr)},
+          {"ai_model", ask.resident ? registry[*ask.resident].ai_model : ""},
+          {"device", registry.devices[ask.device.value].name},
+          {"bytes", ask.bytes.count},
+          {"waited_ms", to_ms(lease.waited())},
+          {"loading_ms", to_ms(lease.loading())},
+          {"ttl_ms", std::move(ttl_ms)},
+          {"url", ask.consumer ? url_json(engine, *ask.consumer) : Json(nullptr)}};
+}
+
+// Both halves of a bound lease's wait: the one that waits, and the one that tells the client how it stands.
+struct Wait {
+  std::optional<TicketId> ticket{};
+  std::optional<Result<engine::Lease>> result{};
+  bool streaming = false;  // the head of the answer went out
+};
+
+asio::awaitable<void> wait_in_line(Desk& desk, Ask ask, engine::Holder holder, Wait& wait, Bell& bell) {
+  std::function<void(TicketId)> on_ticket = [&wait](TicketId ticket) { wait.ticket = ticket; };
+  auto result = co_await desk.engine.acquire(std::move(ask), std::move(holder), std::move(on_ticket));
+  wait.result.emplace(std::move(result));
+  bell.ring();
+}
+
+asio::awaitable<void> tell(const Outlet& outlet, Json event) {
+  std::string line = dump(event) + "\n";
+  const Result<void> written = co_await outlet.write(std::move(line));
+  if (!written) throw boost::system::system_error(asio::error::connection_reset, written.error().detail);
+}
+
+asio::awaitable<void> begin_stream(const Outlet& outlet, Wait& wait) {
+  Reply head{.content_type = "application/x-ndjson"};
+  if (wait.ticket) head.headers.emplace_back("X-Mgpu-Ticket", std::to_string(wait.ticket->value));
+  wait.streaming = true;
+  const Result<void> begun = co_await outlet.begin(std::move(head));
+  if (!begun) throw boost::system::system_error(asio::error::connection_reset, begun.error().detail);
+}
+
+Json waiting_json(const World& world, TicketId id, std::size_t place) {
+  Json event{{"event", "waiting"}, {"ticket", id.value}, {"place", place}};
+  const auto ticket = world.tickets.find(id);
+  if (ticket == world.tickets.end()) return event;
+  const LineState& line = world.lines[ticket->second.ask.device.value];
+  if (!line.turns.empty()) event["behind"] = world.registry[line.turns.front()].spec.name;
+  return event;
+}
+
+// Ends by itself once the wait is over, so that no line is cut off in its middle.
+asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, Bell& bell) {
+  std::optional<std::size_t> told;
+  while (!wait.result) {
+    if (wait.ticket) {
+      if (!wait.streaming) co_await begin_stream(outlet, wait);
+      const std::size_t place = place_in_line(desk.engine.world(), *wait.ticket);
+      if (!wait.result && told != place) {
+        told = place;
+        Json event = waiting_json(desk.engine.world(), *wait.ticket, place);
+        co_await tell(outlet, std::move(event));
+        continue;  // it may have changed while the client was slow
+      }
+    }
+    const auto until = std::chrono::steady_clock::now() + std::chrono::hours(1);
+    if (!wait.result) co_await bell.wait(until);
+  }
+}
+
+asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, Ask ask, engine::Holder holder) {
+  Wait wait;
+  {
+    Bell bell(desk.executor, desk.engine.journal());
+    auto waiting = wait_in_line(desk, ask, std::move(holder), wait, bell);
+    auto telling = tell_places(desk, outlet, wait, bell);
+    auto both = std::move(waiting) && std::move(telling);
+    co_await std::move(both);
+  }
+  Result<engine::Lease>& lease = *wait.result;
+  if (!lease && !wait.streaming) co_return std::unexpected(lease.error());
+  if (!wait.streaming) co_await begin_stream(outlet, wait);
+  std::optional<Error> ended;
+  if (lease) {
+    Json shown = lease_json(desk.engine, *lease, ask, nullptr);
+    const auto listed = desk.leases.list(lease->ticket(), shown);
+    shown["event"] = "granted";
+    co_await tell(outlet, std::move(shown));
+    asio::steady_timer until_ended(desk.executor, asio::steady_timer::time_point::max());
+    lease->on_ended([&until_ended](const Error&) { until_ended.cancel(); });
+    try {
+      if (!lease->ended()) co_await until_ended.async_wait(asio::use_awaitable);
+    } catch (const boost::system::system_error&) {
+      if (!lease->ended()) throw;  // the client is gone: the lease gives itself back
+    }
+    ended = lease->ended();
+  } else {
+    ended = lease.error();
+  }
+  Json last = error_json(*ended);
+  last["event"] = "ended";
+  co_await tell(outlet, std::move(last));
+  co_return std::nullopt;
+}
+
+Error unknown_lease(std::uint64_t id) {
+  return {Code::not_found,
+          "no lease " + std::to_string(id) + ": it was given back, has expired, or never was"};
+}
+
+}  // namespace
+
+asio::awaitable<Answer> take_lease(Desk& desk, Call call, Outlet outlet) {
+  const auto request = parse_lease_request(call.body);
+  if (!request) co_return std::unexpected(request.error());
+  const auto ask = ask_of(*request, desk.engine);
+  if (!ask) co_return std::unexpected(ask.error());
+  auto place = desk.leases.reserve();
+  if (!place) co_return std::unexpected(place.error());
+  engine::Holder holder = holder_of(*request, call);
+  if (request->bound_to_connection) {
+    Ask asked = *ask;
+    co_return co_await hold_while_connected(desk, std::move(outlet), std::move(asked), std::move(holder));
+  }
+  Ask asked = *ask;
+  auto lease = co_await desk.engine.acquire(std::move(asked), std::move(holder));
+  if (!lease) co_return std::unexpected(lease.error());
+  const Duration ttl = request->ttl.value_or(desk.engine.config().limits.lease_ttl);
+  const Json shown = lease_json(desk.engine, *lease, *ask, to_ms(ttl));
+  Reply reply = json_reply(shown);
+  reply.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());
+  desk.leases.keep(std::move(*lease), std::move(*place), ttl, shown);
+  co_return reply;
+}
+
+asio::awaitable<Answer> list_leases(Desk& desk, Call, Outlet) {
+  Json leases = Json::array();
+  for (const auto& [ticket, shown] : desk.leases.shown()) leases.push_back(shown);
+  co_return json_reply({{"leases", std::move(leases)}});
+}
+
+asio::awaitable<Answer> release_lease(Desk& desk, Call call, Outlet) {
+  const auto id = number_in(call, "id");
+  if (!id) co_return std::unexpected(id.error());
+  if (desk.leases.is_bound(TicketId{*id})) {
+    if (auto cancelled = desk.engine.cancel(TicketId{*id}, "its lease was released by " + call.peer);
+        !cancelled)
+      co_return std::unexpected(cancelled.error());
+  } else if (!desk.leases.release(TicketId{*id})) {
+    co_return std::unexpected(unknown_lease(*id));
+  }
+  co_return json_reply({{"id", *id}, {"released", true}});
+}
+
+asio::awaitable<Answer> heartbeat(Desk& desk, Call call, Outlet) {
+  const auto id = number_in(call, "id");
+  if (!id) co_return std::unexpected(id.error());
+  const auto shown = desk.leases.heartbeat(TicketId{*id});
+  if (!shown) co_return std::unexpected(unknown_lease(*id));
+  co_return json_reply(*shown);
+}
+
+}  // namespace mgpu::api

@@ -1,0 +1,200 @@
+#include "api/status.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <unistd.h>
+
+#include "domain/names.h"
+#include "sched/step.h"
+
+namespace mgpu::api {
+namespace {
+
+std::string_view service_name(config::ServiceType type) {
+  switch (type) {
+    case config::ServiceType::none:
+      return "none";
+    case config::ServiceType::generic:
+      return "generic";
+    case config::ServiceType::ollama:
+      return "ollama";
+    case config::ServiceType::llama_server:
+      return "llama-server";
+  }
+  return "";
+}
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json turns_json(const World& world, const LineState& line) {
+  Json turns = Json::array();
+  for (const ConsumerId id : line.turns) turns.push_back(world.registry[id].spec.name);
+  for (const TicketId id : line.bare_turns) turns.push_back("ticket " + std::to_string(id.value));
+  return turns;
+}
+
+// The processes that hold memory here and belong to no consumer's process and no lease's holder. Told by root
+// and process group; the attribution proper (gpu/attribution.h) decides about bytes.
+Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
+  const World& world = engine.world();
+  std::set<int> ours;
+  for (std::size_t i = 0; i < world.registry.consumers.size(); ++i)
+    if (const auto pid = engine.pid_of(ConsumerId{i})) ours.insert(*pid);
+  for (const auto& [id, ticket] : world.tickets)
+    if (const engine::Holder* holder = engine.holder(id); holder != nullptr && holder->pid)
+      ours.insert(*holder->pid);
+  Json processes = Json::array();
+  if (world.registry.readings[device.value].foreign.count <= 0) return processes;
+  for (const gpu::ProcessUse& use : engine.processes(device)) {
+    if (ours.contains(use.pid) || ours.contains(::getpgid(use.pid))) continue;
+    processes.push_back({{"pid", use.pid},
+                         {"command", use.command},
+                         {"bytes", use.bytes ? Json(use.bytes->count) : Json(nullptr)}});
+  }
+  return processes;
+}
+
+Json memory_json(const engine::Engine& engine, DeviceId device) {
+  const Registry& registry = engine.world().registry;
+  const Reading& reading = registry.readings[device.value];
+  Bytes measured = reading.bare;
+  Json by_consumer = Json::array();
+  for (const ConsumerState& consumer : registry.consumers) {
+    if (consumer.spec.device != device) continue;
+    const Bytes taken = committed(registry, consumer);
+    measured += consumer.measured;
+    if (taken.count == 0 && consumer.measured.count == 0) continue;
+    by_consumer.push_back({{"consumer", consumer.spec.name},
+                           {"committed_bytes", taken.count},
+                           {"measured_bytes", consumer.measured.count}});
+  }
+  return {{"total_bytes", reading.total.count},
+          {"reserve_bytes", registry.devices[device.value].reserve.count},
+          {"foreign_bytes", reading.foreign.count},
+          {"committed_bytes", committed(registry, device).count},
+          {"measured_bytes", measured.count},
+          {"headroom_bytes", headroom(registry, device).count},
+          {"by_consumer", std::move(by_consumer)},
+          {"foreign_processes", foreign_processes_json(engine, device)}};
+}
+
+Json device_json(const engine::Engine& engine, DeviceId id) {
+  const World& world = engine.world();
+  const Device& device = world.registry.devices[id.value];
+  const gpu::DeviceInfo& info = engine.devices()[id.value];
+  const gpu::Vitals vitals = engine.vitals(id).value_or(gpu::Vitals{});
+  Json json = figures_json(statistics_of(world, id), wall_of(engine));
+  json.update({{"id", device.name},
+               {"name", info.name},
+               {"uuid", info.uuid},
+               {"simulated", info.simulated},
+               {"capacity", device.capacity},
+               {"turns", turns_json(world, world.lines[id.value])},
+               {"memory", memory_json(engine, id)},
+               {"utilisation_percent", or_null(vitals.utilisation_percent)},
+               {"temperature_c", or_null(vitals.temperature_c)},
+               {"power_w", or_null(vitals.power_w)},
+               {"lost", world.registry.readings[id.value].lost}});
+  return json;
+}
+
+Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t place) {
+  const World& world = engine.world();
+  const engine::Holder* holder = engine.holder(ticket.id);
+  const bool runs = ticket.stage == Stage::running;
+  const Instant now = engine.now();
+  return {{"ticket", ticket.id.value},
+          {"consumer",
+           ticket.ask.consumer ? Json(world.registry[*ticket.ask.consumer].spec.name) : Json(nullptr)},
+          {"ai_model", ticket.ask.resident ? world.registry[*ticket.ask.resident].ai_model : ""},
+          {"device", world.registry.devices[ticket.ask.device.value].name},
+          {"stage", stage_name(ticket.stage)},
+          {"place", place},
+          {"waiting_ms", to_ms((runs ? ticket.granted : now) - ticket.arrived)},
+          {"running_ms", runs ? to_ms(now - ticket.granted) : 0.0},
+          {"who", holder != nullptr ? holder->who : ""}};
+}
+
+}  // namespace
+
+Wall wall_of(const engine::Engine& engine) {
+  return [&engine](Instant at) { return engine.wall(at); };
+}
+
+Json url_json(const engine::Engine& engine, ConsumerId consumer) {
+  const auto endpoint = engine.endpoint(consumer);
+  if (!endpoint) return nullptr;
+  return "http://" + endpoint->host + ":" + std::to_string(endpoint->port);
+}
+
+Json consumer_json(const engine::Engine& engine, ConsumerId id) {
+  const Registry& registry = engine.world().registry;
+  const ConsumerState& consumer = registry[id];
+  const config::ConsumerConfig& config = engine.config_of(id);
+  const Wall wall = wall_of(engine);
+  Json residents = Json::array();
+  for (const ResidentId resident : consumer.residents)
+    residents.push_back(resident_json(registry[resident], wall));
+  return {{"name", consumer.spec.name},
+          {"kind", to_string(consumer.spec.kind)},
+          {"device", registry.devices[consumer.spec.device.value].name},
+          {"service", service_name(config.service.type)},
+          {"state", to_string(state_of(registry, consumer))},
+          {"residents", std::move(residents)},
+          {"running", consumer.running},
+          {"waiting", consumer.waiting},
+          {"concurrency", consumer.spec.concurrency},
+          {"pinned", consumer.spec.pinned},
+          {"exclusive", consumer.spec.exclusive},
+          {"turnless", consumer.spec.turnless},
+          {"aliases", config.aliases},
+          {"pid", or_null(engine.pid_of(id))},
+          {"url", url_json(engine, id)}};
+}
+
+Json consumers_json(const engine::Engine& engine) {
+  Json consumers = Json::array();
+  for (std::size_t i = 0; i < engine.world().registry.consumers.size(); ++i)
+    consumers.push_back(consumer_json(engine, ConsumerId{i}));
+  return consumers;
+}
+
+Json line_json(const engine::Engine& engine) {
+  const World& world = engine.world();
+  std::vector<const Ticket*> tickets;
+  tickets.reserve(world.tickets.size());
+  for (const auto& [id, ticket] : world.tickets) tickets.push_back(&ticket);
+  // Running, preparing, waiting; by arrival within each.
+  std::ranges::sort(tickets, [](const Ticket* a, const Ticket* b) {
+    return a->stage != b->stage ? a->stage > b->stage : a->id < b->id;
+  });
+  tickets.resize(std::min(tickets.size(), kMaxLineShown));
+  Json line = Json::array();
+  for (const Ticket* ticket : tickets)
+    line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id)));
+  return line;
+}
+
+Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started) {
+  const World& world = engine.world();
+  Json json = figures_json(total_statistics(world), wall_of(engine));
+  Json devices = Json::array();
+  for (std::size_t i = 0; i < world.registry.devices.size(); ++i)
+    devices.push_back(device_json(engine, DeviceId{i}));
+  Json line = line_json(engine);
+  json.update({{"version", version},
+               {"started", started},
+               {"draining", world.draining},
+               {"devices", std::move(devices)},
+               {"consumers", consumers_json(engine)},
+               {"line_left_off", world.tickets.size() - line.size()},
+               {"line", std::move(line)}});
+  return json;
+}
+
+}  // namespace mgpu::api

@@ -1,0 +1,162 @@
+#include "daemon/daemon.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+
+#include "daemon/over_http.h"
+#include "daemon/simulated.h"
+#include "daemon/story.h"
+
+namespace mgpu::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int kCouldNotStart = 2;
+constexpr int kToldTwice = 1;
+
+int refuse_to_start(const std::string& why) {
+  fmt::print(stderr, "mgpu: {}\n", why);
+  return kCouldNotStart;
+}
+
+std::string library_of(const config::Config& config) {
+  const char* named = std::getenv("MGPU_NVML_LIBRARY");
+  return named != nullptr && *named != '\0' ? named : config.gpu.library;
+}
+
+void log_to_stderr() {
+  auto logger = spdlog::stderr_color_st("mgpu");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  spdlog::set_default_logger(std::move(logger));
+}
+
+http::ServerOptions server_options(const config::Config& config) {
+  return {.listen = config.listen,
+          .max_connections = config.limits.max_connections,
+          .max_header = config.limits.max_header,
+          .max_body = config.limits.max_body};
+}
+
+std::string ready_line(const config::Config& config, const http::Server& server,
+                       const engine::Engine& engine) {
+  const std::string host = config.listen.substr(0, config.listen.rfind(':'));
+  std::string line = fmt::format("mgpu: listening on http://{}:{}", host, server.port());
+  const auto& devices = engine.devices();
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    line += fmt::format(", {} {} {}{}", engine.world().registry.devices[i].name, devices[i].name,
+                        to_string(devices[i].total), devices[i].simulated ? " (simulated)" : "");
+  return line;
+}
+
+// The first signal drains; the second stops at once.
+class Ending {
+ public:
+  Ending(asio::io_context& io, engine::Engine& engine)
+      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT) {
+    listen();
+  }
+  int exit_code() const { return exit_code_; }
+
+ private:
+  void listen() {
+    signals_.async_wait([this](boost::system::error_code cancelled, int) {
+      if (cancelled) return;
+      if (std::exchange(draining_, true)) {
+        spdlog::warn("told twice: stopping at once");
+        exit_code_ = kToldTwice;
+        return io_.stop();
+      }
+      spdlog::info("draining: no new work; again to stop at once");
+      asio::co_spawn(io_, engine_.drain(), [this](const std::exception_ptr&) { io_.stop(); });
+      listen();
+    });
+  }
+
+  asio::io_context& io_;
+  engine::Engine& engine_;
+  asio::signal_set signals_;
+  bool draining_ = false;
+  int exit_code_ = 0;
+};
+
+// Connections end before what their coroutines refer to does.
+void let_connections_end(asio::io_context& io, http::Server& server) {
+  server.close();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  io.restart();
+  while (server.connections() > 0 && std::chrono::steady_clock::now() < until)
+    io.run_one_for(std::chrono::milliseconds(50));
+  io.restart();
+  io.poll();
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  // The configuration first: nothing is started unless all of it is right.
+  config::Parsed parsed = config::parse_file(options.config);
+  for (const config::Complaint& complaint : parsed.complaints)
+    fmt::print(stderr, "{}\n", config::to_string(complaint));
+  if (!parsed.complaints.empty()) return kCouldNotStart;
+  config::Config& config = parsed.config;
+  if (!options.listen.empty()) config.listen = options.listen;
+
+  // The devices, real or simulated.
+  std::optional<SimulatedGpu> simulated;
+  std::string library = library_of(config);
+  if (!options.simulated.empty()) {
+    auto made = SimulatedGpu::make(options.simulated);
+    if (!made) return refuse_to_start(made.error().detail);
+    library = made->library();
+    simulated.emplace(std::move(*made));
+  }
+  auto provider = gpu::open_nvml(library);
+  if (!provider)
+    return refuse_to_start(provider.error().detail + "\nTo try without a GPU: mgpu serve --simulated 24GiB");
+
+  log_to_stderr();
+  // Processes that our consumers leave behind become our children, so that none of them outlives us unseen.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+  // The engine, and the two planes over it.
+  asio::io_context io(1);
+  auto engine = engine::Engine::create(io, config, **provider);
+  if (!engine) return refuse_to_start(engine.error().detail);
+  engine::Engine& running = **engine;
+  running.journal().subscribe([&running](const engine::Entry& entry) {
+    if (const auto line = told(entry, running.world().registry))
+      spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
+  });
+  http::Client client(io.get_executor());
+  gateway::Gateway gateway(gateway::desk_of(running), connect_by(client), config.limits);
+  api::Api api(running, io.get_executor(), MGPU_VERSION);
+
+  // The door opens last. It is taken before the engine starts, so that a second daemon touches no process.
+  auto server = http::Server::start(io, server_options(config), [&](http::Exchange& exchange) {
+    return answer_one(api, gateway, exchange);
+  });
+  if (!server) return refuse_to_start(server.error().detail);
+  running.start();
+  Ending ending(io, running);
+  if (simulated) fmt::print("mgpu: the GPU is simulated: no real one is used\n");
+  fmt::print("{}\n", ready_line(config, **server, running));
+  std::fflush(stdout);
+
+  io.run();
+  let_connections_end(io, **server);
+  return ending.exit_code();
+}
+
+}  // namespace mgpu::daemon

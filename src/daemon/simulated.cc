@@ -1,0 +1,55 @@
+#include "daemon/simulated.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "simgpu/file.h"
+
+namespace mgpu::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Beside the executable (a build folder) or in ../lib (an installation).
+Result<std::string> find_library() {
+  std::error_code failed;
+  const fs::path here = fs::read_symlink("/proc/self/exe", failed).parent_path();
+  const fs::path beside = here / "libmgpu-simgpu.so";
+  const fs::path installed = here.parent_path() / "lib" / "libmgpu-simgpu.so";
+  for (const fs::path& path : {beside, installed})
+    if (fs::exists(path, failed)) return path.string();
+  return fail(Code::unavailable,
+              "the simulated GPU's library is neither " + beside.string() + " nor " + installed.string());
+}
+
+}  // namespace
+
+SimulatedGpu::SimulatedGpu(std::string folder, std::string library)
+    : folder_(std::move(folder)), library_(std::move(library)) {}
+SimulatedGpu::SimulatedGpu(SimulatedGpu&& other) noexcept
+    : folder_(std::exchange(other.folder_, {})), library_(std::move(other.library_)) {}
+
+SimulatedGpu::~SimulatedGpu() {
+  std::error_code ignored;  // nobody is left to be told
+  if (!folder_.empty()) fs::remove_all(folder_, ignored);
+}
+
+Result<SimulatedGpu> SimulatedGpu::make(const std::vector<Bytes>& devices) {
+  auto library = find_library();
+  if (!library) return std::unexpected(library.error());
+  std::string folder = (fs::temp_directory_path() / "mgpu-simulated-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr)
+    return fail(Code::unavailable, folder + ": " + std::strerror(errno));
+  SimulatedGpu gpu(folder, std::move(*library));
+  std::vector<simgpu::DeviceSpec> specs;
+  for (const Bytes total : devices) specs.push_back({.total = static_cast<std::uint64_t>(total.count)});
+  const std::string file = folder + "/gpu";
+  if (auto made = simgpu::create(file, specs); !made) return std::unexpected(made.error());
+  ::setenv("MGPU_SIMGPU", file.c_str(), 1);
+  return gpu;
+}
+
+}  // namespace mgpu::daemon

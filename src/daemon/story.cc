@@ -1,0 +1,68 @@
+#include "daemon/story.h"
+
+#include <fmt/format.h>
+
+#include "domain/names.h"
+
+namespace mgpu::daemon {
+namespace {
+
+struct Teller {
+  const Registry& registry;
+
+  std::string name(ResidentId id) const {
+    const Resident& resident = registry[id];
+    const std::string& consumer = registry[resident.consumer].spec.name;
+    return resident.ai_model.empty() ? consumer : consumer + "/" + resident.ai_model;
+  }
+
+  std::optional<Line> operator()(const Grant& e) const {
+    return Line{fmt::format("ticket {} runs; waited {:.0f} ms, {:.0f} of them for loading", e.ticket.value,
+                            to_ms(e.waited), to_ms(e.loading))};
+  }
+  std::optional<Line> operator()(const Refuse& e) const {
+    return Line{fmt::format("ticket {} refused: {}: {}", e.ticket.value, to_string(e.why.code), e.why.detail),
+                true};
+  }
+  std::optional<Line> operator()(const EndLease& e) const {
+    return Line{
+        fmt::format("ticket {} ended early: {}: {}", e.ticket.value, to_string(e.why.code), e.why.detail),
+        true};
+  }
+  std::optional<Line> operator()(const Load& e) const {
+    const std::string whom = e.ticket ? fmt::format(" for ticket {}", e.ticket->value) : "";
+    return Line{fmt::format("{} {}{}", e.from_parked ? "resuming" : "loading", name(e.resident), whom)};
+  }
+  std::optional<Line> operator()(const LoadEnded& e) const {
+    if (e.result) return Line{name(e.resident) + " is warm"};
+    return Line{fmt::format("{} did not load: {}", name(e.resident), e.result.error().detail), true};
+  }
+  std::optional<Line> operator()(const Evict& e) const {
+    return Line{fmt::format("evicting {} ({})", name(e.resident), to_string(e.rung))};
+  }
+  std::optional<Line> operator()(const Evicted& e) const {
+    return Line{
+        fmt::format("{} evicted: {} -> {}", name(e.resident), to_string(e.before), to_string(e.after))};
+  }
+  std::optional<Line> operator()(const EvictionFailed& e) const {
+    return Line{fmt::format("{} could not be evicted, it still holds {}: {}", name(e.resident),
+                            to_string(e.still_held), e.why.detail),
+                true};
+  }
+  std::optional<Line> operator()(const ServiceLost& e) const {
+    return Line{fmt::format("{} is gone: {}", registry[e.consumer].spec.name, e.why.detail), true};
+  }
+  template <class Routine>
+  std::optional<Line> operator()(const Routine&) const {
+    return std::nullopt;
+  }
+};
+
+}  // namespace
+
+std::optional<Line> told(const engine::Entry& entry, const Registry& registry) {
+  const Teller teller{registry};
+  return std::visit([&](const auto& either) { return std::visit(teller, either); }, entry.what);
+}
+
+}  // namespace mgpu::daemon
