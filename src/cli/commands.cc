@@ -59,7 +59,7 @@ void wait_limit_option(CLI::App& app, Options& options) {
 Command serve_command(Serve serve) {
   return {.name = "serve",
           .summary = "Run the daemon",
-          .example = "mgpu serve --config mgpu.yaml\n  mgpu serve --simulated 24GiB",
+          .example = "mgpu serve --config mgpu.yaml\n  mgpu serve -c mgpu.yaml --simulated 24GiB",
           .arguments =
               [](CLI::App& app, Options& options) {
                 app.add_option("-c,--config", options.serve.config,
