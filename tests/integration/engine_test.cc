@@ -137,9 +137,9 @@ TEST_F(Stage, ACancellationThatCrossesTheGrantGivesTheLeaseBack) {
   ASSERT_TRUE(until([&] { return holder.holds(); }));
   Caller& next = asks_for("chat");
   ASSERT_TRUE(until([&] { return figures().queue_depth == 1; }));
-  holder.answer.reset();  // grants to the next, who has not heard of it yet
+  next.go_away();         // on its way,
+  holder.answer.reset();  // when this grants to the next
   EXPECT_EQ(figures().in_flight, 1U);
-  next.go_away();
   ASSERT_TRUE(until([&] { return next.answer.has_value(); }));
   EXPECT_FALSE(next.holds());
   EXPECT_EQ(figures().in_flight, 0U);
