@@ -6,11 +6,16 @@
 //   --bytes N --working N    held while loaded; more during each request
 //   --lazy                   loads by POST /load instead of at start
 //   --load-ms N --run-ms N   how long loading and each request take
-//   --journal FILE           "start NAME NANOSECONDS" and "end ..." of every request
+//   --journal FILE           "start NAME NANOSECONDS" and "end ..." of every request, then the request's
+//   "user" if it
+//                            names one; "cut ..." instead of "end" where the caller left before the answer
+//                            was complete
+//   --device N               takes its bytes of this device (default 0)
 //   --ollama M=BYTES ...     several AI models, Ollama's API;  --llama-router M=BYTES ...: llama-server's
 //   router
-//   --fault F                crash-at-load crash-at-request never-healthy ignore-stop rubbish oom slow-free
-//   fail-unload
+//   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
+//   not-http
+//                            oom slow-free fail-unload
 // The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
 #include <atomic>
 #include <chrono>
@@ -27,6 +32,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +45,7 @@ enum class Role { plain, ollama, router };
 struct Options {
   Role role = Role::plain;
   std::uint16_t port = 0;
+  unsigned device = 0;
   std::string name = "fake";
   std::uint64_t bytes = 0, working = 0;
   bool lazy = false;
@@ -62,7 +69,7 @@ int call(const char* name, std::uint64_t bytes) {
     return path != nullptr ? dlopen(path, RTLD_NOW) : nullptr;
   }();
   if (library == nullptr || bytes == 0) return 0;
-  return reinterpret_cast<Call>(dlsym(library, name))(0, bytes);
+  return reinterpret_cast<Call>(dlsym(library, name))(options.device, bytes);
 }
 bool take(std::uint64_t bytes) { return options.fault != "oom" && call("mgpu_simgpu_alloc", bytes) == 0; }
 void give(std::uint64_t bytes) { call("mgpu_simgpu_free", bytes); }
@@ -76,7 +83,10 @@ bool load(const std::string& ai_model) {
   const std::lock_guard lock(mutex);
   if (resident.contains(ai_model)) return true;
   pause_ms(options.load_ms);
-  if (options.fault == "crash-at-load") _exit(1);
+  if (options.fault == "crash-at-load") {
+    fprintf(stderr, "cannot open model.gguf: No such file or directory\n");
+    _exit(1);
+  }
   if (!take(size_of(ai_model))) return false;
   resident.insert(ai_model);
   return true;
@@ -90,10 +100,11 @@ bool unload(const std::string& ai_model) {
   return true;
 }
 
-void note(const char* what) {
+void note(const char* what, const std::string& user) {
   if (options.journal.empty()) return;
   const auto line = std::string(what) + " " + options.name + " " +
-                    std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + "\n";
+                    std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + " " + user +
+                    "\n";
   const int fd = open(options.journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   [[maybe_unused]] auto n = write(fd, line.data(), line.size());
   close(fd);
@@ -121,18 +132,58 @@ void out_of_memory(const Exchange& x) {
   x.answer(500, json{{"error", {{"message", "CUDA out of memory"}, {"type", "server_error"}}}});
 }
 
+// Works for `ms`; false as soon as the caller has left, who gets nothing more then.
+bool work_for(const Exchange& x, int ms) {
+  pollfd caller{.fd = x.socket, .events = POLLRDHUP, .revents = 0};
+  return poll(&caller, 1, ms) == 0;
+}
+
+// The work of one request on the device: its memory and its lines in the journal. It ends before the last
+// byte of the answer goes out, because whoever has the answer may take the device.
+class Job {
+ public:
+  explicit Job(std::string user) : user_(std::move(user)) {
+    note("start", user_);
+    ++running;
+  }
+  void end(const char* how) {
+    --running;
+    note(how, user_);
+    give(options.working);
+  }
+
+ private:
+  std::string user_;
+};
+
 // Five chunks spread over run_ms, as the caller's protocol frames them; HTTP/1.1 until close.
-void stream(const Exchange& x, bool ndjson) {
+void stream(const Exchange& x, Job& job, bool ndjson) {
   x.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
               (ndjson ? "application/x-ndjson" : "text/event-stream") + "\r\n\r\n");
   for (int i = 0; i < 5; ++i) {
-    pause_ms(options.run_ms / 5);
+    if (options.fault == "crash-in-stream" && i == 2) _exit(9);
+    if (!work_for(x, options.run_ms / 5)) return job.end("cut");
+    if (i == 4) job.end("end");
     const auto word = "word" + std::to_string(i);
     const json chunk = ndjson ? json{{"message", {{"content", word}}}, {"done", i == 4}}
                               : json{{"choices", {{{"index", 0}, {"delta", {{"content", word}}}}}}};
     x.send_text((ndjson ? "" : "data: ") + chunk.dump() + (ndjson ? "\n" : "\n\n"));
   }
   if (!ndjson) x.send_text("data: [DONE]\n\n");
+}
+
+json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
+  const json message{{"role", "assistant"}, {"content", "answer of " + ai_model}};
+  if (ollama) return {{"model", ai_model}, {"message", message}, {"done", true}};
+  if (x.path == "/v1/embeddings") return {{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}};
+  if (x.path == "/v1/audio/transcriptions")
+    return {{"text", "heard " + std::to_string(x.body.size()) + " bytes"}};
+  return {
+      {"id", "1"},
+      {"object", "chat.completion"},
+      {"model", ai_model},
+      {"choices",
+       {{{"index", 0}, {"message", message}, {"text", "answer of " + ai_model}, {"finish_reason", "stop"}}}}};
 }
 
 void work(const Exchange& x, const json& asked) {
@@ -143,30 +194,11 @@ void work(const Exchange& x, const json& asked) {
     return x.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
   }
   if (!load(ai_model) || !take(options.working)) return out_of_memory(x);
-  note("start");
-  ++running;
-  if (asked.value("stream", ollama)) {
-    stream(x, ollama);
-  } else {
-    pause_ms(options.run_ms);
-    const json message{{"role", "assistant"}, {"content", "answer of " + ai_model}};
-    if (ollama)
-      x.answer(200, json{{"model", ai_model}, {"message", message}, {"done", true}});
-    else if (x.path == "/v1/embeddings")
-      x.answer(200, json{{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}});
-    else
-      x.answer(200, json{{"id", "1"},
-                         {"object", "chat.completion"},
-                         {"model", ai_model},
-                         {"choices",
-                          {{{"index", 0},
-                            {"message", message},
-                            {"text", "answer of " + ai_model},
-                            {"finish_reason", "stop"}}}}});
-  }
-  --running;
-  note("end");
-  give(options.working);
+  Job job(asked.value("user", ""));
+  if (asked.value("stream", ollama)) return stream(x, job, ollama);
+  if (!work_for(x, options.run_ms)) return job.end("cut");
+  job.end("end");
+  x.answer(200, answer_to(x, ai_model, ollama));
 }
 
 json listed(bool only_resident) {
@@ -212,6 +244,8 @@ bool route_router(const Exchange& x, const json& asked) {
 }
 
 void handle(const Exchange& x) {
+  if (options.fault == "not-http" && x.path.starts_with("/v1/"))
+    return x.send_text("\x16\x03 this is no HTTP\r\n\r\n");
   auto asked = json::parse(x.body, nullptr, false);
   if (!asked.is_object()) asked = json::object();
   if (options.fault == "rubbish" && x.path != "/api/version" && x.path != "/health")
@@ -263,6 +297,8 @@ void read_options(int argc, char** argv) {
     const auto value = [&] { return std::string(i + 1 < argc ? argv[++i] : ""); };
     if (key == "--port")
       options.port = static_cast<std::uint16_t>(std::stoi(value()));
+    else if (key == "--device")
+      options.device = static_cast<unsigned>(std::stoi(value()));
     else if (key == "--name")
       options.name = value();
     else if (key == "--bytes")
