@@ -25,7 +25,7 @@ CONFIG = house.TREE / "examples" / "demo" / "mgpu.yaml"
 GPU_SIZE = "12GiB"
 PEOPLE = {
     "Ada": ["What is the capital of France?", "What color is the sky?"],
-    "Linus": ["Who wrote Romeo and Juliet?", "What is the opposite of hot?"],
+    "Linus": ["Who wrote Romeo and Juliet?", "Who painted the Mona Lisa?"],
 }
 BATCH_BYTES = "6GiB"
 BATCH_SECONDS = "2"
