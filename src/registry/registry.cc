@@ -50,13 +50,27 @@ Bytes expected(const Registry& registry, const ConsumerState& consumer) {
   return held(registry, consumer) + to_come(registry, consumer);
 }
 
-void note_unexplained(Registry& registry, ConsumerState& consumer) {
+namespace {
+
+// A footprint includes what its living process keeps, so an idle process' residue is no surprise to the next
+// load.
+void compare(ConsumerState& consumer) {
+  consumer.unexplained =
+      std::max(consumer.measured - std::max(consumer.explained, consumer.spec.residue), Bytes{});
+}
+
+}  // namespace
+
+void note_measured(Registry& registry, ConsumerState& consumer) {
   if (any_in(registry, consumer, Residency::loading)) return;
-  const Bytes should = held(registry, consumer);
-  // A footprint includes what its living process keeps, so an idle process' residue is no surprise to the
-  // next load.
-  const Bytes explained = std::max(should, consumer.spec.residue);
-  consumer.unexplained = std::max(consumer.measured - explained, Bytes{});
+  consumer.explained = held(registry, consumer);
+  compare(consumer);
+}
+
+void note_left(Registry& registry, ConsumerState& consumer, Bytes footprint) {
+  if (any_in(registry, consumer, Residency::loading)) return;
+  consumer.explained = std::max(consumer.explained - footprint, Bytes{});
+  compare(consumer);
 }
 
 bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state) {

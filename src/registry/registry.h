@@ -25,7 +25,8 @@ struct ConsumerState {
       0;  // tickets that room is being made or a resident loaded for; their working is reserved
   std::uint32_t waiting = 0;  // tickets in the line
   Bytes leased{};             // lease_only: sum of its leases' and promises' reservations
-  Bytes unexplained{};  // measured beyond what its residents explain, as of when nothing of it was loading
+  Bytes explained{};          // held, as of the last measurement, without what was seen to leave since
+  Bytes unexplained{};        // measured beyond that
 };
 
 struct Registry {
@@ -57,10 +58,14 @@ Bytes to_come(const Registry& registry, const ConsumerState& consumer);
 Bytes expected(const Registry& registry, const ConsumerState& consumer);
 
 // Takes note of what the last measurement shows beyond explanation: memory of a dead process that lingers, a
-// service that outgrew its footprint. It comes on top of whatever is loaded next. Call after a reading and
-// after a resident left; while something loads the note stands, since nobody can tell old bytes from new
-// ones.
-void note_unexplained(Registry& registry, ConsumerState& consumer);
+// service that outgrew its footprint. It comes on top of whatever is loaded next. To be called after each
+// reading; while something loads the note stands, since nobody can tell old bytes from new ones.
+void note_measured(Registry& registry, ConsumerState& consumer);
+
+// The same when the consumer's residents have left (one, or all with its process): what is still measured of
+// them is explained no more. What was granted since the measurement explains nothing in it, so held() is no
+// substitute.
+void note_left(Registry& registry, ConsumerState& consumer, Bytes footprint);
 
 // Whether a resident of the consumer is in this state. One process' bytes can't be told apart, so nothing of
 // a consumer is evicted while another of its residents loads, nor the other way round.

@@ -41,7 +41,7 @@ TEST(Committed, KeepsWhatAColdResidentDidNotGiveBack) {
 TEST(Committed, WhatLingersComesOnTopOfTheNextLoad) {
   World w;
   w.registry[w.chat].measured = kGiB * 3;  // of a process that was killed
-  note_unexplained(w.registry, w.registry[w.chat]);
+  note_measured(w.registry, w.registry[w.chat]);
   w.registry[w.weights].state = Residency::loading;
   EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 17);
 }
@@ -50,7 +50,7 @@ TEST(Committed, TheResidueOfALivingProcessIsPartOfItsFootprint) {
   World w;
   w.registry[w.chat].spec.residue = kMiB * 600;
   w.registry[w.chat].measured = kMiB * 600;
-  note_unexplained(w.registry, w.registry[w.chat]);
+  note_measured(w.registry, w.registry[w.chat]);
   w.registry[w.weights].state = Residency::loading;
   EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 14);
 }

@@ -212,6 +212,7 @@ void relieve_pressure(World& world, Effects& out, DeviceId device) {
 void advance(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   climb(world, out, device);
+  if (line.doubtful_since) return;  // nobody takes memory before the driver has said what a crash left behind
   const std::vector<TicketId> promised(line.preparing.begin(), line.preparing.end());
   for (const TicketId id : promised)
     if (find_ticket(world, id)) pursue(world, out, id);
@@ -226,7 +227,8 @@ void advance(World& world, Effects& out, DeviceId device) {
 Instant next_wakeup(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Instant next = kNever;
-  for (const Eviction& eviction : line.evictions) next = std::min(next, eviction.until);
+  for (const auto& [id, eviction] : line.evictions) next = std::min(next, eviction.until);
+  if (line.doubtful_since) return next;
   const auto patience = [&](TicketId id) {
     if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(line))
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);

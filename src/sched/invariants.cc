@@ -55,12 +55,11 @@ std::string resident_is_true(const World& world, ResidentId id, std::uint32_t us
   const Resident& resident = world.registry[id];
   const ConsumerState& consumer = world.registry[resident.consumer];
   const LineState& line = world.lines[consumer.spec.device.value];
-  const auto mine = std::ranges::count(line.evictions, id, &Eviction::resident);
+  const bool evicted = line.evictions.contains(id);
   const std::string name = consumer.spec.name + "/" + resident.ai_model;
   if (resident.users != users) return "5: users of " + name;
   if (running && resident.state != Residency::warm) return "3: a lease on " + name + ", which is not warm";
-  if (mine > 1) return "4: " + name + " is evicted twice";
-  if (mine == 1 && resident.state != Residency::unloading)
+  if (evicted && resident.state != Residency::unloading)
     return "4: an eviction of " + name + ", which is not unloading";
   if ((line.loading == id) != (resident.state == Residency::loading)) return "4: the load of " + name;
   if (resident.state == Residency::unloading && running) return "4: " + name + " is evicted with a lease";

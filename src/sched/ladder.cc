@@ -1,7 +1,7 @@
 #include "sched/ladder.h"
 
 #include <algorithm>
-#include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "plan/victims.h"
@@ -9,11 +9,7 @@
 namespace mgpu {
 namespace {
 
-using Evictions = std::vector<Eviction>;
-
-Evictions::iterator find(Evictions& evictions, ResidentId id) {
-  return std::ranges::find(evictions, id, &Eviction::resident);
-}
+using Evictions = std::map<ResidentId, Eviction>;
 
 bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
 
@@ -33,10 +29,14 @@ std::optional<Rung> rung_after(const Registry& registry, const ConsumerState& co
 void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  if (takes_the_process(rung))  // everything that the process holds goes with it
-    for (const ResidentId sibling : consumer.residents)
+  if (takes_the_process(rung)) {  // everything that the process holds goes with it, on this one ladder
+    Evictions& evictions = world.lines[consumer.spec.device.value].evictions;
+    for (const ResidentId sibling : consumer.residents) {
       if (registry[sibling].state == Residency::warm || registry[sibling].state == Residency::parked)
         registry[sibling].state = Residency::unloading;
+      if (sibling != eviction.resident) evictions.erase(sibling);
+    }
+  }
   eviction.rung = rung;
   eviction.answered = false;
   eviction.until = world.now + consumer.spec.stop_limit;
@@ -62,16 +62,17 @@ bool seen_free(const World& world, const Eviction& eviction) {
          consumer.measured <= may_stay(world.registry, eviction);
 }
 
-// The process is gone, and with it what the consumer's other residents held. One with an eviction of its own
-// hears of it there.
+// The process is gone, and with it what the consumer's other residents held.
 void siblings_left_too(World& world, const ConsumerState& consumer) {
-  const Evictions& others = world.lines[consumer.spec.device.value].evictions;
-  for (const ResidentId sibling : consumer.residents) {
-    Resident& resident = world.registry[sibling];
-    if (resident.state == Residency::unloading &&
-        std::ranges::find(others, sibling, &Eviction::resident) == others.end())
-      resident.state = Residency::cold;
-  }
+  for (const ResidentId sibling : consumer.residents)
+    if (world.registry[sibling].state == Residency::unloading)
+      world.registry[sibling].state = Residency::cold;
+}
+
+void note_gone(Registry& registry, const Eviction& eviction) {
+  ConsumerState& consumer = registry[registry[eviction.resident].consumer];
+  const bool all = takes_the_process(eviction.rung);
+  note_left(registry, consumer, all ? consumer.explained : registry[eviction.resident].footprint);
 }
 
 void finish(World& world, Effects& out, const Eviction& eviction) {
@@ -80,7 +81,7 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   const bool parked = eviction.rung == Rung::park;
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
-  note_unexplained(registry, registry[registry[eviction.resident].consumer]);
+  note_gone(registry, eviction);
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
@@ -105,7 +106,7 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
     resident.state = Residency::warm;
     resident.stubborn_until = world.now + world.limits.pause_longest;
   }
-  note_unexplained(registry, registry[resident.consumer]);
+  if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionGivenUp{});
   out.emplace_back(
       EvictionFailed{.resident = eviction.resident, .why = why, .still_held = consumer.measured});
@@ -122,10 +123,6 @@ bool next_rung(World& world, Effects& out, Eviction& eviction, std::string_view 
   return true;
 }
 
-void erase(Evictions& evictions, ResidentId id) {
-  std::erase_if(evictions, [&](const Eviction& e) { return e.resident == id; });
-}
-
 }  // namespace
 
 void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bool park) {
@@ -134,54 +131,52 @@ void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bo
   LineState& line = world.lines[spec.device.value];
   MGPU_ASSERT(resident.users == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
   MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request, "nothing pinned is evicted");
-  MGPU_ASSERT(find(line.evictions, id) == line.evictions.end(), "nothing is evicted twice at once");
+  MGPU_ASSERT(!line.evictions.contains(id), "nothing is evicted twice at once");
   resident.state = Residency::unloading;
   const Rung first = park ? Rung::park : spec.can_unload ? Rung::service : Rung::stop;
-  take(world, out, line.evictions.emplace_back(Eviction{.resident = id, .reason = reason}), first);
+  take(world, out, line.evictions[id] = {.resident = id, .reason = reason}, first);
 }
 
 void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
-  LineState& line = world.lines[world.registry[world.registry[id].consumer].spec.device.value];
-  const auto eviction = find(line.evictions, id);
-  if (eviction == line.evictions.end() || eviction->rung != rung || eviction->answered) return;
+  const Consumer& spec = world.registry[world.registry[id].consumer].spec;
+  LineState& line = world.lines[spec.device.value];
+  const auto found = line.evictions.find(id);
+  if (found == line.evictions.end() || found->second.rung != rung || found->second.answered) return;
+  Eviction& eviction = found->second;
   if (!result) {
-    if (next_rung(world, out, *eviction, result.error().detail)) erase(line.evictions, id);
+    if (next_rung(world, out, eviction, result.error().detail)) line.evictions.erase(id);
     return;
   }
-  eviction->answered = true;
-  eviction->answered_at = world.now;
-  eviction->until = world.now + world.registry[world.registry[id].consumer].spec.stop_limit;
+  eviction.answered = true;
+  eviction.answered_at = world.now;
+  eviction.until = world.now + spec.stop_limit;
   line.reading_asked = true;
-  out.emplace_back(TakeReading{world.registry[world.registry[id].consumer].spec.device});
+  out.emplace_back(TakeReading{spec.device});
 }
 
 void climb(World& world, Effects& out, DeviceId device) {
-  LineState& line = world.lines[device.value];
-  for (std::size_t i = 0; i < line.evictions.size();) {
-    const ResidentId id = line.evictions[i].resident;
-    if (seen_free(world, line.evictions[i])) {
-      const Eviction done = line.evictions[i];
-      erase(line.evictions, id);
-      finish(world, out, done);
-    } else if (world.now >= line.evictions[i].until) {
-      const bool answered = line.evictions[i].answered;
-      Eviction tried = line.evictions[i];
-      if (next_rung(world, out, tried,
-                    answered ? "the memory was not seen to come free" : "no answer within its limit")) {
-        erase(line.evictions, id);
-      } else {
-        line.evictions[i++] = tried;
-      }
-    } else {
-      ++i;
+  Evictions& evictions = world.lines[device.value].evictions;
+  std::vector<ResidentId> under_way;
+  for (const auto& [id, eviction] : evictions) under_way.push_back(id);
+  for (const ResidentId id : under_way) {
+    const auto found = evictions.find(id);
+    if (found == evictions.end()) continue;  // went along with a sibling's process
+    Eviction& eviction = found->second;
+    if (seen_free(world, eviction)) {
+      finish(world, out, eviction);
+      evictions.erase(id);
+    } else if (world.now >= eviction.until) {
+      const auto* what =
+          eviction.answered ? "the memory was not seen to come free" : "no answer within its limit";
+      if (next_rung(world, out, eviction, what)) evictions.erase(id);
     }
   }
 }
 
 Bytes incoming(const World& world, DeviceId device) {
   Bytes bytes{};
-  for (const Eviction& eviction : world.lines[device.value].evictions)
-    bytes += yield_of(world.registry, world.registry[eviction.resident]);
+  for (const auto& [id, eviction] : world.lines[device.value].evictions)
+    bytes += yield_of(world.registry, world.registry[id]);
   return bytes;
 }
 

@@ -60,11 +60,13 @@ struct Apply {
       return reading.device;
     }
     last = reading;
+    auto& doubtful_since = world.lines[reading.device.value].doubtful_since;
+    if (doubtful_since && reading.taken > *doubtful_since) doubtful_since.reset();
     for (ConsumerState& consumer : world.registry.consumers)
       if (consumer.spec.device == reading.device) consumer.measured = Bytes{};
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers)
-      if (consumer.spec.device == reading.device) note_unexplained(world.registry, consumer);
+      if (consumer.spec.device == reading.device) note_measured(world.registry, consumer);
     ask_again(reading.device);
     return reading.device;
   }
@@ -114,7 +116,7 @@ struct Apply {
   // An eviction that still waits to see its memory free wants the next reading, too.
   void ask_again(DeviceId device) {
     LineState& line = world.lines[device.value];
-    const bool wanted = std::ranges::any_of(line.evictions, [](const Eviction& e) { return e.answered; });
+    const bool wanted = std::ranges::any_of(line.evictions, [](const auto& e) { return e.second.answered; });
     line.reading_asked = wanted;
   }
 };

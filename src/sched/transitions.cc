@@ -30,6 +30,15 @@ void turn_ends(World& world, LineState& line, const Ticket& ticket) {
   if (consumer.running + consumer.promised == 0) std::erase(line.turns, *ticket.ask.consumer);
 }
 
+// A process ended in a way that nobody ordered: what it held may or may not be free, and only the driver
+// knows.
+void doubt(World& world, Effects& out, DeviceId device) {
+  LineState& line = world.lines[device.value];
+  line.doubtful_since = world.now;
+  line.reading_asked = true;
+  out.emplace_back(TakeReading{device});
+}
+
 std::set<TicketId>& waiting_room(World& world, const Ticket& ticket) {
   LineState& line = line_of(world, ticket);
   const bool turnless = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
@@ -217,6 +226,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   resident.retry_at = world.now + pause;
   ++resident.failures;
   fold(line.statistics, fact::LoadFailed{});
+  doubt(world, out, world.registry[resident.consumer].spec.device);
   const std::set<TicketId> disappointed = line.preparing;
   for (const TicketId ticket : disappointed)
     if (find_ticket(world, ticket)->ask.resident == id) refuse(world, out, ticket, result.error(), pause);
@@ -240,6 +250,8 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
   }
+  note_left(world.registry, consumer, consumer.explained);
+  doubt(world, out, consumer.spec.device);
 }
 
 }  // namespace mgpu

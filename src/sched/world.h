@@ -61,8 +61,10 @@ struct LineState {
   std::vector<TicketId> bare_turns{};  // bare tickets that hold one
   std::set<TicketId> preparing{};
   std::optional<ResidentId> loading{};  // one load at a time
-  std::vector<Eviction> evictions{};
+  std::map<ResidentId, Eviction> evictions{};
   bool reading_asked = false;
+  std::optional<Instant>
+      doubtful_since{};  // a crash or failed load: what it left is unknown until a later reading
   Statistics statistics{};
 };
 
