@@ -45,8 +45,12 @@ std::vector<Listed> everybody(const engine::Engine& engine) {
     auto add = [&](const std::string& name, bool warm) {
       if (seen.insert(name).second) listed.push_back({name, state.spec.name, state.spec.footprint, warm});
     };
-    add(state.spec.name, any_warm);
-    for (const std::string& alias : engine.config_of(id).aliases) add(alias, any_warm);
+    // Where there are several AI models, the consumer's own name does not say which.
+    const bool one_ai_model = resident_called("") != state.residents.end();
+    if (one_ai_model) {
+      add(state.spec.name, any_warm);
+      for (const std::string& alias : engine.config_of(id).aliases) add(alias, any_warm);
+    }
     for (const std::string& ai_model : engine.ai_models(id)) {
       auto resident = resident_called(ai_model);
       add(ai_model, resident == state.residents.end() ? any_warm && state.residents.size() == 1

@@ -26,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr auto kBusyPause = std::chrono::milliseconds(250);
+constexpr auto kNewsLimit = std::chrono::milliseconds(200);
 
 std::string now_rfc3339() { return to_rfc3339(std::chrono::system_clock::now()); }
 
@@ -97,6 +98,7 @@ struct Gateway::Passage {
   std::optional<Held> held{};
   std::optional<Upstream> upstream{};
   std::optional<Error> ended{};  // the work was stopped, and why
+  bool removed = false;          // it was cancelled, but not by its client, who is still there to be told
   bool head_sent = false;
   std::string content_type{};
   Clock::time_point started{};
@@ -189,9 +191,12 @@ Awaitable<void> Gateway::serve(Caller& caller) {
 }
 
 Error Gateway::unknown_consumer(const std::string& name) const {
-  std::string known;
-  for (const Listed& one : desk_.everybody())
-    if (one.id == one.owner) known += (known.empty() ? "" : ", ") + one.id;
+  std::string known, last;
+  for (const Listed& one : desk_.everybody()) {
+    if (one.owner == last) continue;  // its names stand together
+    last = one.owner;
+    known += (known.empty() ? "" : ", ") + last;
+  }
   return {Code::not_found,
           fmt::format("there is no consumer \"{}\"; known are {}", name, known.empty() ? "none" : known)};
 }
@@ -251,7 +256,9 @@ Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
   auto either = std::move(turn) || std::move(gone);
   auto first = co_await std::move(either);
   if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
-  co_return std::move(std::get<0>(first));
+  Result<Held> held = std::move(std::get<0>(first));
+  passage.removed = !held;
+  co_return held;
 }
 
 Awaitable<Result<void>> Gateway::forward(Passage& passage) {
@@ -260,12 +267,15 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
 
   // The work can be stopped from outside: its service died, or it took too long. Both may come late, when the
   // passage is gone.
-  auto stop = std::make_shared<std::function<void(Error)>>([&passage](Error why) {
+  auto strand = co_await asio::this_coro::executor;
+  asio::steady_timer news(strand, kNewsLimit);
+  auto stop = std::make_shared<std::function<void(Error)>>([&passage, &news](Error why) {
+    passage.removed = true;
     if (!passage.ended) passage.ended = std::move(why);
     if (passage.upstream) passage.upstream->abort();
+    news.cancel();
   });
   std::weak_ptr<std::function<void(Error)>> stop_if_alive = stop;
-  auto strand = co_await asio::this_coro::executor;
   asio::steady_timer run_limit(strand);
   if (passage.held) {
     passage.held->on_ended([stop_if_alive](const Error& why) {
@@ -299,6 +309,11 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   passage.upstream->abort();
   if (first.index() == 1) co_return fail(Code::cancelled, "the client went away");
   if (!passage.failure) co_return Result<void>{};
+  // The end of a connection is seen before the end of the process behind it, which says why.
+  if (!passage.ended && passage.held && passage.failure->code == Code::service_down) {
+    news.expires_after(kNewsLimit);
+    co_await news.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
   if (passage.ended) co_return std::unexpected(*passage.ended);
   if (!passage.head_sent && passage.failure->code == Code::service_down)
     desk_.suspect(consumer, passage.failure->detail);
@@ -309,7 +324,12 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
 Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
   Upstream upstream = *passage.upstream;
   asio::steady_timer for_ever(co_await asio::this_coro::executor, Clock::time_point::max());
-  if (passage.upgrades()) co_return co_await for_ever.async_wait(asio::use_awaitable);
+  if (passage.upgrades()) {
+    // Sends the head. What follows on the connection is no body, and bring_answer's to carry.
+    Result<void> asked = co_await upstream.end_body();
+    if (!asked) passage.ended = asked.error();
+    co_return co_await for_ever.async_wait(asio::use_awaitable);
+  }
   bool from_early = true;
   while (true) {
     Result<std::string> piece = std::string{};
@@ -435,7 +455,7 @@ Awaitable<void> Gateway::show(Passage& passage) {
 
 Awaitable<void> Gateway::tell(Passage& passage, Error error) {
   Caller& caller = passage.caller;
-  if (error.code == Code::cancelled) co_return caller.break_off();
+  if (error.code == Code::cancelled && !passage.removed) co_return caller.break_off();
   if (passage.head_sent) {
     std::string last = error_in_stream(passage.content_type, passage.route.protocol, error);
     if (!last.empty()) co_await caller.write(std::move(last));

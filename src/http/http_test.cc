@@ -206,7 +206,7 @@ TEST(Http, SaysWhatIsWrongWithWhatIsNoHttp) {
     std::string rubbish = "hello\r\n\r\n";
     EXPECT_TRUE((co_await h.raw(std::move(rubbish))).starts_with("HTTP/1.1 400"));
     std::string large = "GET / HTTP/1.1\r\nX: " + std::string(10'000, 'x') + "\r\n\r\n";
-    EXPECT_TRUE((co_await h.raw(std::move(large))).starts_with("HTTP/1.1 431"));
+    EXPECT_TRUE((co_await h.raw(std::move(large))).starts_with("HTTP/1.1 413"));
   }(house));
 }
 

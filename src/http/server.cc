@@ -59,14 +59,13 @@ class Connection final : public Exchange {
   asio::awaitable<Result<std::string>> read() override {
     if (raw_) co_return co_await read_raw();
     if (parser_->is_done()) co_return std::string{};
+    if (too_long_) co_return std::unexpected(too_large());
     if (std::exchange(expects_continue_, false)) {
       const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       if (auto sent = co_await send(go_on); !sent) co_return std::unexpected(sent.error());
     }
     auto [error, piece] = co_await next_piece(stream_, buffer_, *parser_);
-    if (error == beast_http::error::body_limit)
-      co_return fail(Code::too_large,
-                     fmt::format("the body is larger than {}", to_string(options_.max_body)));
+    if (error == beast_http::error::body_limit) co_return std::unexpected(too_large());
     if (error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category() &&
         error != beast_http::error::partial_message && error != beast_http::error::end_of_stream)
       co_return fail(Code::invalid_request, "the request's body is framed wrongly: " + error.message());
@@ -126,10 +125,15 @@ class Connection final : public Exchange {
   }
 
  private:
+  Error too_large() const {
+    return {Code::too_large,
+            fmt::format("the body is larger than limits.max_body, {}", to_string(options_.max_body))};
+  }
+
   asio::awaitable<bool> next_request() {
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(options_.max_header.count));
-    parser_->body_limit(static_cast<std::uint64_t>(options_.max_body.count));
+    parser_->body_limit(boost::none);  // read() tells: then the answer can be in the caller's protocol
     stream_.expires_after(options_.idle_limit);
     auto [error, n] = co_await beast_http::async_read_header(stream_, buffer_, *parser_, kQuietly);
     stream_.expires_never();
@@ -138,6 +142,9 @@ class Connection final : public Exchange {
       co_await complain(error);
       co_return false;
     }
+    const auto max_body = static_cast<std::uint64_t>(options_.max_body.count);
+    too_long_ = parser_->content_length() && *parser_->content_length() > max_body;
+    if (parser_->chunked()) parser_->body_limit(max_body);
     const auto& message = parser_->get();
     head_ = {.method = std::string(message.method_string()),
              .target = std::string(message.target()),
@@ -154,11 +161,9 @@ class Connection final : public Exchange {
     int status = 0;
     std::string why;
     if (error == beast_http::error::header_limit || error == beast_http::error::buffer_overflow) {
-      status = 431;
-      why = fmt::format("the request's header is larger than {}", to_string(options_.max_header));
-    } else if (error == beast_http::error::body_limit) {
       status = 413;
-      why = fmt::format("the body is larger than {}", to_string(options_.max_body));
+      why = fmt::format("the request's header is larger than limits.max_header, {}",
+                        to_string(options_.max_header));
     } else if (error != beast_http::error::end_of_stream && error != beast_http::error::partial_message &&
                error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category()) {
       status = 400;
@@ -234,6 +239,7 @@ class Connection final : public Exchange {
   RequestHead head_;
   bool http_1_0_ = false, keep_alive_ = false, expects_continue_ = false;
   bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
+  bool too_long_ = false;  // the body, by what the head declares
 };
 
 }  // namespace
