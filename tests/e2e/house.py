@@ -190,7 +190,7 @@ class House:
     def write_config(self, consumers, **top):
         # JSON is YAML. The reading is sampled often, because the stories are short.
         config = {"listen": "127.0.0.1:0", "gpu": {"sample_busy": "20ms", "sample_idle": "100ms"}, "consumers": consumers,
-                  **top}
+                  **top, "limits": {"drain_limit": "1s", **top.get("limits", {})}}
         self.config_file.write_text(json.dumps(config, indent=1))
 
     def open(self, consumers, gpu="12GiB", **top):

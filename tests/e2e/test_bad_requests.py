@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.parametrize("body, reason", [
     (b"{not json", "JSON"),
-    (b'["model", "chat"]', "model"),
+    (b'["model", "chat"]', "object"),
     (b'{"messages": []}', "model"),
     (b'{"model": 7}', "model"),
     (b'{"model": ""}', ""),

@@ -1,7 +1,5 @@
 """`mgpu run`: waits, says where it stands, runs the command in its turn, and ends as the command ends."""
-
 from house import BIN
-
 
 
 def test_the_command_runs_in_its_turn_and_its_exit_code_is_ours(house):

@@ -1,4 +1,5 @@
 """What can be in the way at the start: one clear line, exit 2, nothing started."""
+from house import wait_until
 
 
 def test_the_port_is_taken(house):
@@ -32,4 +33,4 @@ def test_simulated_only_if_told_so_and_visibly(house):
     [device] = house.status()["devices"]
     assert device["simulated"] is True and device["memory"]["total_bytes"] == 8 << 30
     assert house.ask("chat") == "answer of chat"
-    assert house.status()["devices"][0]["memory"]["measured_bytes"] == 6 << 30
+    wait_until(lambda: house.status()["devices"][0]["memory"]["measured_bytes"] == 6 << 30, "the reading to show it")

@@ -156,20 +156,29 @@ class Job {
   std::string user_;
 };
 
-// Five chunks spread over run_ms, as the caller's protocol frames them; HTTP/1.1 until close.
+// Five chunks spread over run_ms, as the caller's protocol frames them; chunked, so that an end that comes
+// too early can be seen.
 void stream(const Exchange& x, Job& job, bool ndjson) {
   x.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
-              (ndjson ? "application/x-ndjson" : "text/event-stream") + "\r\n\r\n");
+              (ndjson ? "application/x-ndjson" : "text/event-stream") +
+              "\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const auto send_chunk = [&](const std::string& text) {
+    char size[20];
+    snprintf(size, sizeof size, "%zx\r\n", text.size());
+    x.send_text(size + text + "\r\n");
+  };
   for (int i = 0; i < 5; ++i) {
     if (options.fault == "crash-in-stream" && i == 2) _exit(9);
     if (!work_for(x, options.run_ms / 5)) return job.end("cut");
     if (i == 4) job.end("end");
     const auto word = "word" + std::to_string(i);
-    const json chunk = ndjson ? json{{"message", {{"content", word}}}, {"done", i == 4}}
-                              : json{{"choices", {{{"index", 0}, {"delta", {{"content", word}}}}}}};
-    x.send_text((ndjson ? "" : "data: ") + chunk.dump() + (ndjson ? "\n" : "\n\n"));
+    const json chunk = ndjson
+                           ? json{{"message", {{"role", "assistant"}, {"content", word}}}, {"done", i == 4}}
+                           : json{{"choices", {{{"index", 0}, {"delta", {{"content", word}}}}}}};
+    send_chunk((ndjson ? "" : "data: ") + chunk.dump() + (ndjson ? "\n" : "\n\n"));
   }
-  if (!ndjson) x.send_text("data: [DONE]\n\n");
+  if (!ndjson) send_chunk("data: [DONE]\n\n");
+  send_chunk("");
 }
 
 json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
