@@ -1,0 +1,108 @@
+// mgpu-bench-core: events a second that step() handles on one core, with a line of 1,000 tickets that never
+// gets shorter. Half of the events are releases, each of which grants the next ticket; half are arrivals.
+// Capacity is 1, every consumer is warm. Prints one line of JSON for each number of consumers.
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <variant>
+
+#include "base/assert.h"
+#include "sched/step.h"
+
+namespace mgpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kWaiting = 1'000;
+constexpr std::uint64_t kEvents = 1'000'000;
+constexpr int kRounds = 3;
+
+World world_with(std::uint64_t consumers) {
+  World world;
+  const DeviceId device = add_device(world, {.name = "gpu0", .reserve = kMiB * 512});
+  for (std::uint64_t i = 0; i < consumers; ++i) {
+    const ConsumerId id = add_consumer(world.registry, {.name = "consumer" + std::to_string(i),
+                                                        .device = device,
+                                                        .footprint = kMiB * 200,
+                                                        .working = kMiB * 20,
+                                                        .can_unload = true});
+    const ResidentId resident = add_resident(world.registry, id, "", kMiB * 200);
+    world.registry[resident].state = Residency::warm;
+  }
+  Reading reading{.device = device, .taken = {1}, .total = kGiB * 80};
+  for (std::uint64_t i = 0; i < consumers; ++i)
+    reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
+  step(world, {.at = {1}, .what = ReadingTaken{reading}});
+  return world;
+}
+
+// One life of the daemon: `also` is called after every step, with the world.
+class Life {
+ public:
+  explicit Life(std::uint64_t consumers) : world_(world_with(consumers)), consumers_(consumers) {
+    for (std::uint64_t i = 0; i < kWaiting + 1; ++i) arrive();
+    MGPU_ASSERT(running_.value > 0 && world_.lines[0].statistics.queue_depth == kWaiting,
+                "the line is full and somebody computes");
+  }
+
+  template <class Also>
+  double events_per_second(Also also) {
+    const auto before = Clock::now();
+    for (std::uint64_t i = 0; i < kEvents / 2; ++i) {
+      release();
+      also(world_);
+      arrive();
+      also(world_);
+    }
+    const std::chrono::duration<double> took = Clock::now() - before;
+    MGPU_ASSERT(world_.lines[0].statistics.queue_depth == kWaiting, "each release granted the next ticket");
+    return static_cast<double>(kEvents) / took.count();
+  }
+
+ private:
+  void hand_over(Happening what) {
+    const Effects effects = step(world_, {.at = {++now_}, .what = std::move(what)});
+    for (const Effect& effect : effects)
+      if (const auto* grant = std::get_if<Grant>(&effect)) running_ = grant->ticket;
+  }
+  void arrive() {
+    const TicketId ticket{++last_ticket_};
+    const std::uint64_t who = ticket.value % consumers_;
+    hand_over(TicketArrived{
+        .ticket = ticket,
+        .ask = {.device = DeviceId{0}, .consumer = ConsumerId{who}, .resident = ResidentId{who}}});
+  }
+  void release() { hand_over(LeaseReleased{running_}); }
+
+  World world_;
+  std::uint64_t consumers_;
+  std::int64_t now_ = 1;
+  std::uint64_t last_ticket_ = 0;
+  TicketId running_{};
+};
+
+// The best of a few rounds: what disturbs a round comes from outside.
+void measure(std::uint64_t consumers) {
+  double alone = 0, with_wakeup = 0;
+  Life life(consumers);
+  std::int64_t sink = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    alone = std::max(alone, life.events_per_second([](const World&) {}));
+    with_wakeup = std::max(
+        with_wakeup, life.events_per_second([&](const World& world) { sink ^= next_wakeup(world).us; }));
+  }
+  std::printf("{\"consumers\": %llu, \"waiting\": %llu, \"step\": %.0f, \"step_and_next_wakeup\": %.0f}\n",
+              static_cast<unsigned long long>(consumers), static_cast<unsigned long long>(kWaiting), alone,
+              with_wakeup);
+  MGPU_ASSERT(sink != 1, "the compiler keeps next_wakeup");
+}
+
+}  // namespace
+}  // namespace mgpu
+
+int main() {
+  mgpu::measure(10);
+  mgpu::measure(100);
+}

@@ -1,0 +1,16 @@
+"""Events a second through step(): the work is in core.cc."""
+import json
+import subprocess
+
+from ground import BIN
+from report import Result
+
+
+def measure():
+    told = subprocess.run([BIN / "mgpu-bench-core"], check=True, capture_output=True, text=True).stdout
+    rows = []
+    for line in map(json.loads, told.splitlines()):
+        rows.append([line["consumers"], f"{line['waiting']:,}", f"{line['step'] / 1e6:.2f} million",
+                     f"{line['step_and_next_wakeup'] / 1e6:.2f} million"])
+    return Result(["consumers", "tickets waiting", "events a second, step", "step and next_wakeup"], rows,
+                  "One core; best of three rounds of a million events.")
