@@ -276,12 +276,29 @@ void handle(const Exchange& x) {
   x.answer(404, json{{"error", {{"message", "no such route"}}}});
 }
 
-// One request a connection; Content-Length bodies only.
+// The data of a complete chunked body.
+std::string dechunked(std::string_view body) {
+  std::string data;
+  for (std::size_t at = 0; at < body.size();) {
+    const auto size = std::stoul(std::string(body.substr(at, 16)), nullptr, 16);
+    const auto from = body.find("\r\n", at) + 2;
+    data += body.substr(from, size);
+    at = size == 0 ? body.size() : from + size + 2;
+  }
+  return data;
+}
+
+// One request a connection.
 void serve(int socket) {
   std::string text;
   char buffer[16384];
   std::size_t head = std::string::npos, length = 0;
-  while (head == std::string::npos || text.size() < head + 4 + length) {
+  bool chunked = false;
+  const auto complete = [&] {
+    if (head == std::string::npos) return false;
+    return chunked ? text.ends_with("\r\n0\r\n\r\n") : text.size() >= head + 4 + length;
+  };
+  while (!complete()) {
     const auto n = recv(socket, buffer, sizeof buffer, 0);
     if (n <= 0) break;
     text.append(buffer, static_cast<std::size_t>(n));
@@ -290,11 +307,13 @@ void serve(int socket) {
     for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (const auto at = lower.find("content-length:"); at != lower.npos)
       length = std::stoul(lower.substr(at + 15));
+    chunked = lower.find("transfer-encoding: chunked") != lower.npos;
   }
-  if (head != std::string::npos) {
+  if (complete()) {
     const auto space = text.find(' ');
     const auto end = text.find_first_of(" ?", space + 1);
-    handle({socket, text.substr(0, space), text.substr(space + 1, end - space - 1), text.substr(head + 4)});
+    handle({socket, text.substr(0, space), text.substr(space + 1, end - space - 1),
+            chunked ? dechunked(text.substr(head + 4)) : text.substr(head + 4)});
   }
   shutdown(socket, SHUT_WR);
   close(socket);
