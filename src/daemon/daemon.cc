@@ -91,10 +91,14 @@ class Ending {
   int exit_code_ = 0;
 };
 
-// Connections end before what their coroutines refer to does.
+// Connections end before what their coroutines refer to does. Whoever's work was cut off is told so first:
+// that takes some steps of its coroutine, and is over once nothing happens any more.
 void let_connections_end(asio::io_context& io, http::Server& server) {
-  server.close();
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  io.restart();
+  while (io.run_one_for(std::chrono::milliseconds(20)) > 0 && std::chrono::steady_clock::now() < until) {
+  }
+  server.close();
   io.restart();
   while (server.connections() > 0 && std::chrono::steady_clock::now() < until)
     io.run_one_for(std::chrono::milliseconds(50));
@@ -140,7 +144,7 @@ int serve(const ServeOptions& options) {
       spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
   });
   http::Client client(io.get_executor());
-  gateway::Gateway gateway(gateway::desk_of(running), connect_by(client), config.limits);
+  gateway::Gateway gateway(running, client);
   api::Api api(running, io.get_executor(), MGPU_VERSION);
 
   // The door opens last. It is taken before the engine starts, so that a second daemon touches no process.
