@@ -91,51 +91,6 @@ asio::awaitable<void> nothing_here(http::Exchange& exchange) {
   co_await send(exchange, std::move(reply));
 }
 
-asio::awaitable<Result<void>> begin_answer(http::Exchange& exchange, gateway::AnswerHead head) {
-  http::AnswerHead begun{.status = head.status, .headers = std::move(head.headers), .length = head.length};
-  co_return co_await exchange.begin(std::move(begun));
-}
-
-// `exchange` outlives it: it lives as long as the handler.
-gateway::Caller caller_of(http::Exchange& exchange) {
-  const http::RequestHead& head = exchange.head();
-  return {
-      .head = {.method = head.method, .target = head.target, .headers = head.headers, .length = head.length},
-      .address = exchange.address(),
-      .read = [&exchange] { return exchange.read(); },
-      .begin = [&exchange](gateway::AnswerHead answer) { return begin_answer(exchange, std::move(answer)); },
-      .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
-      .finish = [&exchange] { return exchange.finish(); },
-      .break_off = [&exchange] { exchange.break_off(); },
-      .gone = [&exchange] { return exchange.gone(); }};
-}
-
-asio::awaitable<Result<gateway::AnswerHead>> answer_of(std::shared_ptr<http::Outgoing> outgoing) {
-  auto answer = co_await outgoing->answer();
-  if (!answer) co_return std::unexpected(answer.error());
-  co_return gateway::AnswerHead{
-      .status = answer->status, .headers = std::move(answer->headers), .length = answer->length};
-}
-
-asio::awaitable<Result<gateway::Upstream>> connect(http::Client& client, engine::Endpoint where,
-                                                   gateway::RequestHead head) {
-  http::HostPort host_port{.host = where.host, .port = where.port};
-  http::RequestHead asked{.method = std::move(head.method),
-                          .target = std::move(head.target),
-                          .headers = std::move(head.headers),
-                          .length = head.length};
-  auto opened = co_await client.open(std::move(host_port), std::move(asked));
-  if (!opened) co_return std::unexpected(opened.error());
-  // Shared by the upstream's functions, the last of which closes it.
-  const std::shared_ptr<http::Outgoing> outgoing = std::move(*opened);
-  co_return gateway::Upstream{
-      .send = [outgoing](std::string piece) { return outgoing->send(std::move(piece)); },
-      .end_body = [outgoing] { return outgoing->end_body(); },
-      .answer = [outgoing] { return answer_of(outgoing); },
-      .read = [outgoing] { return outgoing->read(); },
-      .abort = [outgoing] { outgoing->abort(); }};
-}
-
 }  // namespace
 
 asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
@@ -143,17 +98,10 @@ asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http:
   if (api::takes(gateway::path_of(head.target))) {
     co_await control(api, exchange);
   } else if (gateway.takes(head.method, head.target)) {
-    gateway::Caller caller = caller_of(exchange);
-    co_await gateway.serve(caller);
+    co_await gateway.serve(exchange);
   } else {
     co_await nothing_here(exchange);
   }
-}
-
-gateway::Connect connect_by(http::Client& client) {
-  return [&client](engine::Endpoint where, gateway::RequestHead head) {
-    return connect(client, std::move(where), std::move(head));
-  };
 }
 
 }  // namespace mgpu::daemon

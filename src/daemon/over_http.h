@@ -3,15 +3,11 @@
 
 #include "api/api.h"
 #include "gateway/gateway.h"
-#include "http/client.h"
 #include "http/server.h"
 
 namespace mgpu::daemon {
 
 // One request: the control plane's, else the gateway's, else a 404 that names the entrances.
 boost::asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange);
-
-// The gateway's way to a service. `client` must outlive it.
-gateway::Connect connect_by(http::Client& client);
 
 }  // namespace mgpu::daemon

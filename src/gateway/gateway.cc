@@ -306,9 +306,9 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   auto body = send_body_then_watch(passage);
   auto either = std::move(answer) || std::move(body);
   auto first = co_await std::move(either);
+  if (first.index() == 0 && !passage.failure) co_return Result<void>{};  // its connection may be used again
   passage.upstream->abort();
   if (first.index() == 1) co_return fail(Code::cancelled, "the client went away");
-  if (!passage.failure) co_return Result<void>{};
   // The end of a connection is seen before the end of the process behind it, which says why.
   if (!passage.ended && passage.held && passage.failure->code == Code::service_down) {
     news.expires_after(kNewsLimit);

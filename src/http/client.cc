@@ -116,8 +116,9 @@ class Request final : public Outgoing {
     std::string out = std::exchange(unsent_, {});
     if (!head_.length) out += kLastChunk;
     body_ended_ = true;
-    if (out.empty()) co_return Result<void>{};
-    co_return co_await write(std::move(out));
+    auto sent = out.empty() ? Result<void>{} : co_await write(std::move(out));
+    all_sent_ = sent.has_value();
+    co_return sent;
   }
 
   asio::awaitable<Result<AnswerHead>> answer() override {
@@ -143,7 +144,7 @@ class Request final : public Outgoing {
     if (error)
       co_return fail(Code::service_down,
                      fmt::format("{} broke off its answer: {}", name_of(where_), error.message()));
-    if (piece.empty()) reusable_ = parser_->keep_alive() && body_ended_;
+    if (piece.empty()) reusable_ = parser_->keep_alive() && all_sent_;
     co_return std::move(piece);
   }
 
@@ -213,7 +214,7 @@ class Request final : public Outgoing {
   std::string unsent_;  // the head, until something goes with it
   std::string sent_;    // what went out, for a replay
   std::optional<Parser> parser_;
-  bool body_ended_ = false, answered_ = false, reusable_ = false, raw_ = false;
+  bool body_ended_ = false, all_sent_ = false, answered_ = false, reusable_ = false, raw_ = false;
 };
 
 }  // namespace
