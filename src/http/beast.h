@@ -1,6 +1,8 @@
 // The one door to Beast, for the .cc files of this room only.
 #pragma once
 
+#include <array>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -26,7 +28,8 @@ using tcp = asio::ip::tcp;
 // Awaits without exceptions: `auto [error, ...] = co_await ...(kQuietly)`.
 inline constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
 
-inline constexpr std::size_t kPiece = 16 * 1024;  // of a body, read at once
+inline constexpr std::size_t kPiece = 64 * 1024;  // of a body, read at once
+inline constexpr std::size_t kHeadRoom = 4096;    // most heads arrive in one read
 
 // The headers of a parsed message that belong to the message itself.
 template <class Fields>
@@ -50,25 +53,60 @@ Length length_of(const Parser& parser) {
   return length ? Length{*length} : Length{0};
 }
 
-// The next piece of a body that `parser` is in the middle of; empty at its end.
-template <class Stream, class Parser>
-asio::awaitable<std::pair<boost::system::error_code, std::string>> next_piece(Stream& stream,
+// Where a parser puts what a piece is then made of. Shared by all, since nobody holds it across an await.
+inline std::array<char, kPiece>& bench() {
+  thread_local std::array<char, kPiece> room;
+  return room;
+}
+
+// The next piece of a body that `parser` is in the middle of; empty at its end. Not Beast's own read: that
+// takes no more at once than the buffer happens to have room for, which after a head is little.
+template <class Parser>
+asio::awaitable<std::pair<boost::system::error_code, std::string>> next_piece(beast::tcp_stream& stream,
                                                                               beast::flat_buffer& buffer,
                                                                               Parser& parser) {
-  std::string piece(kPiece, '\0');
+  boost::system::error_code error;
   while (!parser.is_done()) {
-    parser.get().body().data = piece.data();
-    parser.get().body().size = piece.size();
-    auto [error, n] = co_await beast_http::async_read_some(stream, buffer, parser, kQuietly);
-    if (error == beast_http::error::need_buffer) error = {};
-    const std::size_t got = piece.size() - parser.get().body().size;
-    if (error) co_return std::pair{error, std::string{}};
-    if (got > 0) {
-      piece.resize(got);
-      co_return std::pair{boost::system::error_code{}, std::move(piece)};
+    if (buffer.size() > 0) {
+      auto& body = parser.get().body();
+      body.data = bench().data();
+      body.size = kPiece;
+      buffer.consume(parser.put(buffer.data(), error));
+      const std::size_t got = kPiece - body.size;
+      if (error == beast_http::error::need_buffer) error = {};
+      const bool wants_more = error == beast_http::error::need_more;
+      if (error && !wants_more) co_return std::pair{error, std::string{}};
+      if (got > 0) co_return std::pair{boost::system::error_code{}, std::string(bench().data(), got)};
+      if (!wants_more && buffer.size() > 0) continue;
+      if (parser.is_done()) break;
     }
+    const auto target = buffer.prepare(kPiece);
+    auto [failed, n] = co_await stream.async_read_some(target, kQuietly);
+    buffer.commit(n);
+    error = failed;
+    if (error == asio::error::eof) {
+      error = {};
+      parser.put_eof(error);
+    }
+    if (error) co_return std::pair{error, std::string{}};
   }
   co_return std::pair{boost::system::error_code{}, std::string{}};
+}
+
+// What arrives on a connection that speaks HTTP no more; empty at its end.
+inline asio::awaitable<std::pair<boost::system::error_code, std::string>> next_raw(
+    beast::tcp_stream& stream, beast::flat_buffer& buffer) {
+  boost::system::error_code error;
+  if (buffer.size() == 0) {
+    const auto target = buffer.prepare(kPiece);
+    auto [failed, n] = co_await stream.async_read_some(target, kQuietly);
+    buffer.commit(n);
+    if (failed != asio::error::eof) error = failed;
+  }
+  const auto data = buffer.data();
+  std::string piece(static_cast<const char*>(data.data()), data.size());
+  buffer.consume(piece.size());
+  co_return std::pair{error, std::move(piece)};
 }
 
 }  // namespace mgpu::http

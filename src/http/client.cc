@@ -1,5 +1,6 @@
 #include "http/client.h"
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <utility>
@@ -22,7 +23,7 @@ using namespace asio::experimental::awaitable_operators;
 constexpr std::size_t kReplayed = 64 * 1024;  // what is kept of a request in case its connection was dead
 
 struct Wire {
-  explicit Wire(const asio::any_io_executor& executor) : stream(executor) {}
+  explicit Wire(const asio::any_io_executor& executor) : stream(executor) { buffer.reserve(kHeadRoom); }
   beast::tcp_stream stream;
   beast::flat_buffer buffer;
   Clock::time_point idle_since{};
@@ -42,7 +43,9 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
   Pool(asio::any_io_executor ex, ClientOptions opts) : executor(std::move(ex)), options(opts) {}
 
   std::unique_ptr<Wire> take(const HostPort& where) {
-    auto& idle = kept[name_of(where)];
+    const auto found = kept.find(name_of(where));
+    if (found == kept.end()) return nullptr;
+    auto& idle = found->second;
     while (!idle.empty()) {
       std::unique_ptr<Wire> wire = std::move(idle.back());
       idle.pop_back();
@@ -52,10 +55,19 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
   }
 
   void give_back(const HostPort& where, std::unique_ptr<Wire> wire) {
+    drop_old();
     auto& idle = kept[name_of(where)];
     if (idle.size() >= options.idle_connections) return;
     wire->idle_since = Clock::now();
     idle.push_back(std::move(wire));
+  }
+
+  // Services get a new port with each start: what their old ones left must not stay for ever.
+  void drop_old() {
+    const Clock::time_point oldest = Clock::now() - options.idle_limit;
+    for (auto& [name, idle] : kept)
+      std::erase_if(idle, [&](const auto& wire) { return wire->idle_since < oldest; });
+    std::erase_if(kept, [](const auto& one) { return one.second.empty(); });
   }
 
   asio::awaitable<Result<std::unique_ptr<Wire>>> connect(const HostPort& where) {
@@ -107,15 +119,16 @@ class Request final : public Outgoing {
 
   asio::awaitable<Result<void>> send(std::string piece) override {
     if (piece.empty()) co_return Result<void>{};
-    std::string out = std::exchange(unsent_, {});
-    out += head_.length || raw_ ? piece : chunk(piece);
-    co_return co_await write(std::move(out));
+    const bool chunked = !head_.length && !raw_;
+    std::string front = std::exchange(unsent_, {});
+    if (chunked) front += chunk_front(piece.size());
+    const std::string_view back = chunked ? kChunkBack : std::string_view{};
+    co_return co_await write(std::move(front), std::move(piece), back);
   }
 
   asio::awaitable<Result<void>> end_body() override {
     std::string out = std::exchange(unsent_, {});
     if (!head_.length) out += kLastChunk;
-    body_ended_ = true;
     auto sent = out.empty() ? Result<void>{} : co_await write(std::move(out));
     all_sent_ = sent.has_value();
     co_return sent;
@@ -127,6 +140,7 @@ class Request final : public Outgoing {
       const HostPort where = where_;
       auto fresh = co_await pool_->connect(where);
       if (!fresh) co_return std::unexpected(fresh.error());
+      if (aborted_) co_return fail(Code::service_down, "the request was given up");
       wire_ = std::move(*fresh);
       kept_ = false;
       std::string again = sent_;
@@ -138,8 +152,11 @@ class Request final : public Outgoing {
   }
 
   asio::awaitable<Result<std::string>> read() override {
-    if (raw_) co_return co_await read_raw();
-    if (!wire_) co_return std::string{};
+    if (raw_) {
+      auto [error, piece] = co_await next_raw(wire_->stream, wire_->buffer);
+      if (error) co_return fail(Code::service_down, error.message());
+      co_return std::move(piece);
+    }
     auto [error, piece] = co_await next_piece(wire_->stream, wire_->buffer, *parser_);
     if (error)
       co_return fail(Code::service_down,
@@ -149,12 +166,16 @@ class Request final : public Outgoing {
   }
 
   void abort() override {
+    aborted_ = true;
     reusable_ = false;
     if (wire_) wire_->stream.close();
   }
 
  private:
-  bool may_replay() const { return kept_ && !answered_ && body_ended_ && sent_.size() < kReplayed; }
+  // Only while the service cannot have begun to answer: one byte of an answer means that it did the work.
+  bool may_replay() const {
+    return kept_ && !aborted_ && !answered_ && all_sent_ && sent_.size() < kReplayed;
+  }
 
   asio::awaitable<Result<AnswerHead>> read_head() {
     while (true) {
@@ -164,7 +185,7 @@ class Request final : public Outgoing {
       if (head_.method == "HEAD") parser_->skip(true);
       auto [error, n] =
           co_await beast_http::async_read_header(wire_->stream, wire_->buffer, *parser_, kQuietly);
-      answered_ |= n > 0;
+      answered_ |= n > 0 || wire_->buffer.size() > 0;  // also what is no whole head yet
       if (error)
         co_return fail(Code::service_down,
                        fmt::format("{} gave no answer: {}", name_of(where_), error.message()));
@@ -180,27 +201,15 @@ class Request final : public Outgoing {
     co_return answer;
   }
 
-  asio::awaitable<Result<std::string>> read_raw() {
-    if (wire_->buffer.size() > 0) {
-      const auto data = wire_->buffer.data();
-      std::string piece(static_cast<const char*>(data.data()), data.size());
-      wire_->buffer.consume(piece.size());
-      co_return piece;
-    }
-    std::string piece(kPiece, '\0');
-    const auto target = asio::buffer(piece);
-    auto [error, n] = co_await wire_->stream.async_read_some(target, kQuietly);
-    piece.resize(n);
-    if (error && error != asio::error::eof) co_return fail(Code::service_down, error.message());
-    co_return std::move(piece);
-  }
+  asio::awaitable<Result<void>> write(std::string all) { return write(std::move(all), std::string{}, {}); }
 
-  asio::awaitable<Result<void>> write(std::string out) {
-    if (kept_ && sent_.size() < kReplayed) sent_ += out;
-    const auto source = asio::buffer(out);
+  asio::awaitable<Result<void>> write(std::string front, std::string piece, std::string_view back) {
+    if (kept_ && sent_.size() < kReplayed) sent_.append(front).append(piece).append(back);
+    const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
+                                                   asio::buffer(back)};
     auto [error, n] = co_await asio::async_write(wire_->stream, source, kQuietly);
     // A dead kept connection is noticed again, and mended, when the answer is read.
-    if (error && !(kept_ && sent_.size() < kReplayed))
+    if (error && !(kept_ && !aborted_ && sent_.size() < kReplayed))
       co_return fail(Code::service_down,
                      fmt::format("{} stopped listening: {}", name_of(where_), error.message()));
     co_return Result<void>{};
@@ -214,7 +223,7 @@ class Request final : public Outgoing {
   std::string unsent_;  // the head, until something goes with it
   std::string sent_;    // what went out, for a replay
   std::optional<Parser> parser_;
-  bool body_ended_ = false, all_sent_ = false, answered_ = false, reusable_ = false, raw_ = false;
+  bool aborted_ = false, all_sent_ = false, answered_ = false, reusable_ = false, raw_ = false;
 };
 
 }  // namespace

@@ -5,7 +5,6 @@
 // A peer that only closes its sending side counts as gone: HTTP has no way to tell it from one that left.
 #pragma once
 
-#include <functional>
 #include <map>
 
 #include <boost/asio/awaitable.hpp>
@@ -19,8 +18,12 @@ class HangupWatch {
   explicit HangupWatch(boost::asio::io_context& io);
   ~HangupWatch();
 
-  // Returns when the peer of `fd` hangs up, or is cancelled. One waiter an fd; fd stays open meanwhile.
-  boost::asio::awaitable<void> wait(int fd);
+  // True when the peer of `fd` hung up; false after forget(). Can be cancelled. One waiter an fd.
+  boost::asio::awaitable<bool> wait(int fd);
+
+  // Ends the wait for `fd`, if there is one. REQUIRES: called before an fd that may be waited for is closed,
+  // since the next connection can get the same number before the waiter has woken.
+  void forget(int fd);
 
  private:
   void listen();
@@ -28,7 +31,8 @@ class HangupWatch {
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
-  std::map<int, std::function<void()>> waiters_;  // by fd
+  struct Waiter;
+  std::map<int, Waiter*> waiters_;  // by fd; each lives in its wait()
   bool listening_ = false;
 };
 

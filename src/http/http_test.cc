@@ -310,5 +310,259 @@ TEST(Http, NobodyThereIsServiceDown) {
   }(house));
 }
 
+// A service that answers the first request of a connection and fumbles the second, as `fumble` has it.
+asio::awaitable<void> fumbling_service(tcp::acceptor& acceptor, int& connections, std::string fumble) {
+  while (true) {
+    auto [error, socket] = co_await acceptor.async_accept(kQuietly);
+    if (error) co_return;
+    ++connections;
+    std::string words = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for (int i = 0; i < 2; ++i) {
+      std::string request;
+      auto room = asio::dynamic_buffer(request);
+      auto [broken, n] = co_await asio::async_read_until(socket, room, "\r\n\r\n", kQuietly);
+      if (broken) break;
+      const auto out = asio::buffer(words);
+      co_await asio::async_write(socket, out, kQuietly);
+      words = fumble;
+    }
+  }
+}
+
+// One byte of an answer means that the service did the work: nobody asks for it twice.
+TEST(Http, AHalfAnswerHeadIsNoReasonToAskAgain) {
+  for (const auto& [fumble, asked_on] : {std::pair{std::string("HTTP/1.1 2"), 1}, {std::string(), 2}}) {
+    House house;
+    tcp::acceptor acceptor(house.io, {asio::ip::make_address("127.0.0.1"), 0});
+    int connections = 0;
+    asio::co_spawn(house.io, fumbling_service(acceptor, connections, fumble), asio::detached);
+    house.run([](House& h, std::uint16_t port, bool replays) -> asio::awaitable<void> {
+      for (int i = 0; i < 2; ++i) {
+        const HostPort where{"127.0.0.1", port};
+        const RequestHead head = post("/");
+        auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
+        EXPECT_EQ(got.has_value(), i == 0 || replays);
+      }
+    }(house, acceptor.local_endpoint().port(), asked_on == 2));
+    EXPECT_EQ(connections, asked_on) << "after \"" << fumble << '"';
+    acceptor.close();
+  }
+}
+
+TEST(Http, AbortingOnAKeptConnectionDoesNotAskAgain) {
+  House house;
+  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
+  std::vector<std::string> asked;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    asked.push_back(exchange.head().target);
+    if (asked.back() == "/long") {
+      arrived.cancel();
+      co_await exchange.gone();
+      co_return exchange.break_off();
+    }
+    co_await echo(exchange);
+  });
+  house.run([](House& h, asio::steady_timer& here) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    RequestHead head = post("/first");
+    co_await fetch(h.client, where, head, "", 5s, kMiB);
+    head.target = "/long";
+    auto request = co_await h.client.open(where, head);
+    co_await (*request)->end_body();
+    auto give_up = [](asio::steady_timer& when, std::shared_ptr<Outgoing> what) -> asio::awaitable<void> {
+      co_await when.async_wait(kQuietly);
+      what->abort();
+    };
+    asio::co_spawn(h.io, give_up(here, *request), asio::detached);
+    auto got = co_await (*request)->answer();
+    EXPECT_FALSE(got);
+    head.target = "/last";
+    co_await fetch(h.client, where, head, "", 5s, kMiB);
+  }(house, arrived));
+  EXPECT_EQ(asked, (std::vector<std::string>{"/first", "/long", "/last"}));
+}
+
+TEST(Http, AnHttp10ClientGetsNoChunks) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> {
+    AnswerHead head{.status = 200, .length = std::nullopt};
+    co_await exchange.begin(std::move(head));
+    for (std::string piece : {"one ", "two"}) co_await exchange.write(std::move(piece));
+    co_await exchange.finish();
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string request = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    const std::string got = co_await h.raw(std::move(request));
+    EXPECT_TRUE(got.ends_with("\r\n\r\none two")) << got;
+    EXPECT_EQ(got.find("Transfer-Encoding"), std::string::npos) << got;
+  }(house));
+}
+
+TEST(Http, AnHttp10ClientMayKeepItsConnectionWhereTheLengthIsKnown) {
+  House house;
+  house.serve(echo);
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string request = "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /b HTTP/1.0\r\n\r\n";
+    const std::string got = co_await h.raw(std::move(request));
+    EXPECT_NE(got.find("Connection: keep-alive"), std::string::npos) << got;
+    EXPECT_TRUE(got.ends_with("GET /b ")) << got;
+  }(house));
+}
+
+// What it asked for after the request that it left is nobody's any more.
+TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
+  House house;
+  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
+  std::vector<std::string> asked;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    asked.push_back(exchange.head().target);
+    arrived.cancel();
+    co_await exchange.gone();
+  });
+  house.run([](House& h, asio::steady_timer& here) -> asio::awaitable<void> {
+    tcp::socket socket(h.io);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
+    co_await socket.async_connect(endpoint, asio::use_awaitable);
+    const std::string two = "GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\n\r\n";
+    const auto out = asio::buffer(two);
+    co_await asio::async_write(socket, out, asio::use_awaitable);
+    co_await here.async_wait(kQuietly);
+    socket.close();
+    while (h.server->connections() > 0) co_await asio::post(asio::use_awaitable);
+  }(house, arrived));
+  EXPECT_EQ(asked, (std::vector<std::string>{"/a"}));
+}
+
+// The next connection gets the same descriptor, and is watched for itself.
+TEST(Http, AConnectionBrokenOffWhileItIsWatchedLeavesNoWatchBehind) {
+  House house;
+  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
+  int left = 0;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    auto breaks = [](Exchange& e, asio::steady_timer& when) -> asio::awaitable<void> {
+      co_await when.async_wait(kQuietly);
+      e.break_off();
+      co_await when.async_wait(kQuietly);  // the handler stays while others come
+    };
+    if (exchange.head().target == "/broken") {
+      asio::steady_timer soon(house.io, 1ms);
+      co_await (exchange.gone() && breaks(exchange, soon));
+    } else {
+      arrived.cancel();
+      co_await exchange.gone();
+      ++left;
+      exchange.break_off();
+    }
+  });
+  house.run([](House& h, asio::steady_timer& here, int& gone) -> asio::awaitable<void> {
+    for (int i = 1; i <= 3; ++i) {
+      std::string broken = "GET /broken HTTP/1.1\r\nHost: t\r\n\r\n";
+      EXPECT_EQ(co_await h.raw(std::move(broken)), "");
+      tcp::socket socket(h.io);
+      const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
+      co_await socket.async_connect(endpoint, asio::use_awaitable);
+      const std::string request = "GET /watched HTTP/1.1\r\nHost: t\r\n\r\n";
+      const auto out = asio::buffer(request);
+      here.expires_at(asio::steady_timer::time_point::max());
+      co_await asio::async_write(socket, out, asio::use_awaitable);
+      co_await here.async_wait(kQuietly);
+      socket.close();
+      while (gone < i) co_await asio::post(asio::use_awaitable);
+    }
+  }(house, arrived, left));
+}
+
+TEST(Http, AClientThatStopsInTheMiddleOfItsBodyIsGivenUp) {
+  House house;
+  house.serve(
+      [](Exchange& exchange) -> asio::awaitable<void> {
+        auto body = co_await read_all(exchange, kMiB);
+        EXPECT_FALSE(body);
+        if (!body) EXPECT_EQ(body.error().code, Code::cancelled);
+        exchange.break_off();
+      },
+      {.stall_limit = Duration{40'000}});
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string half = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhalf";
+    EXPECT_EQ(co_await h.raw(std::move(half)), "");
+  }(house));
+}
+
+TEST(Http, AClientThatStopsReadingIsGivenUpAndOneThatWaitsIsNot) {
+  House house;
+  bool given_up = false;
+  house.serve(
+      [&](Exchange& exchange) -> asio::awaitable<void> {
+        if (exchange.head().target == "/waits") {
+          asio::steady_timer long_after(house.io, 200ms);
+          co_await (exchange.gone() || long_after.async_wait(kQuietly));
+          co_return co_await echo(exchange);
+        }
+        AnswerHead head{.status = 200, .length = std::nullopt};
+        auto sent = co_await exchange.begin(std::move(head));
+        while (sent) {
+          std::string much(64 * 1024, 'x');
+          sent = co_await exchange.write(std::move(much));
+        }
+        EXPECT_EQ(sent.error().code, Code::cancelled);
+        given_up = true;
+      },
+      {.stall_limit = Duration{40'000}});
+  house.run([](House& h, bool& over) -> asio::awaitable<void> {
+    tcp::socket socket(h.io);
+    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
+    co_await socket.async_connect(endpoint, asio::use_awaitable);
+    const std::string request = "GET /all HTTP/1.1\r\nHost: t\r\n\r\n";
+    const auto out = asio::buffer(request);
+    co_await asio::async_write(socket, out, asio::use_awaitable);
+    const HostPort where = h.where();
+    RequestHead head = post("/waits");
+    auto waited = co_await fetch(h.client, where, head, "x", 5s, kMiB);
+    EXPECT_TRUE(waited);
+    while (!over) co_await asio::post(asio::use_awaitable);
+  }(house, given_up));
+}
+
+TEST(Http, LargeBodiesPassWholeInEitherFraming) {
+  House house;
+  house.serve([](Exchange& exchange) -> asio::awaitable<void> {
+    AnswerHead head{.status = 200, .length = exchange.head().length};
+    co_await exchange.begin(std::move(head));
+    while (true) {
+      auto piece = co_await exchange.read();
+      if (!piece || piece->empty()) break;
+      co_await exchange.write(std::move(*piece));
+    }
+    co_await exchange.finish();
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string body;
+    for (int i = 0; i < 100'000; ++i) body += std::to_string(i);
+    for (const Length length : {Length{body.size()}, Length{}}) {
+      const HostPort where = h.where();
+      RequestHead head = post("/large");
+      head.length = length;
+      auto request = co_await h.client.open(where, head);
+      auto sends = [](std::shared_ptr<Outgoing> to, const std::string& all) -> asio::awaitable<void> {
+        for (std::size_t at = 0; at < all.size(); at += 7777) {
+          std::string piece = all.substr(at, 7777);
+          co_await to->send(std::move(piece));
+        }
+        co_await to->end_body();
+      };
+      asio::co_spawn(h.io, sends(*request, body), asio::detached);
+      auto got = co_await (*request)->answer();
+      EXPECT_TRUE(got && got->length == length);
+      std::string back;
+      while (true) {
+        auto piece = co_await (*request)->read();
+        if (!piece || piece->empty()) break;
+        back += *piece;
+      }
+      EXPECT_TRUE(back == body) << back.size() << " of " << body.size();
+    }
+  }(house));
+}
+
 }  // namespace
 }  // namespace mgpu::http

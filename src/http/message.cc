@@ -24,9 +24,6 @@ void append_length(std::string& wire, const Length& length) {
   wire += length ? fmt::format("Content-Length: {}\r\n", *length) : "Transfer-Encoding: chunked\r\n";
 }
 
-// Answers that never have a body say nothing of its length.
-bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
-
 }  // namespace
 
 std::string_view header(const Headers& headers, std::string_view name) {
@@ -43,13 +40,17 @@ std::string to_wire(const RequestHead& head) {
   return wire += "\r\n";
 }
 
-std::string to_wire(const AnswerHead& head, bool keep_alive) {
+bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+
+std::string to_wire(const AnswerHead& head, Manner manner) {
   const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(head.status));
   std::string wire =
       fmt::format("HTTP/1.1 {} {}\r\n", head.status, std::string_view(reason.data(), reason.size()));
   append_headers(wire, head.headers);
-  if (!bodiless(head.status)) append_length(wire, head.length);
-  if (!keep_alive && head.status != 101) wire += "Connection: close\r\n";
+  const bool until_close = !head.length && manner.http_1_0;
+  if (!bodiless(head.status) && !until_close) append_length(wire, head.length);
+  if (!manner.keep_alive && head.status != 101) wire += "Connection: close\r\n";
+  if (manner.keep_alive && manner.http_1_0) wire += "Connection: keep-alive\r\n";
   return wire += "\r\n";
 }
 
@@ -67,6 +68,6 @@ Result<HostPort> parse_host_port(std::string_view text) {
   return fail(Code::invalid_request, fmt::format("\"{}\" is not host:port", text));
 }
 
-std::string chunk(std::string_view piece) { return fmt::format("{:x}\r\n{}\r\n", piece.size(), piece); }
+std::string chunk_front(std::size_t size) { return fmt::format("{:x}\r\n", size); }
 
 }  // namespace mgpu::http

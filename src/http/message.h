@@ -37,7 +37,14 @@ struct AnswerHead {
 
 // As sent over the wire, the empty line included.
 std::string to_wire(const RequestHead& head);
-std::string to_wire(const AnswerHead& head, bool keep_alive);
+struct Manner {
+  bool keep_alive = true;
+  bool http_1_0 = false;  // the client's version: it knows no chunks, and expects no next request
+};
+std::string to_wire(const AnswerHead& head, Manner manner);
+
+// Answers that never have a body, whatever their length says.
+bool bodiless(int status);
 
 // "127.0.0.1:8090", "[::1]:0" -> host and port. Error: invalid_request.
 struct HostPort {
@@ -46,8 +53,9 @@ struct HostPort {
 };
 Result<HostPort> parse_host_port(std::string_view text);
 
-// One piece of a chunked body.
-std::string chunk(std::string_view piece);
+// What goes before and after one piece of a chunked body, and at its end.
+std::string chunk_front(std::size_t size);
+inline constexpr std::string_view kChunkBack = "\r\n";
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace mgpu::http

@@ -1,5 +1,8 @@
 #include "http/server.h"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <set>
@@ -17,7 +20,10 @@
 namespace mgpu::http {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using Parser = beast_http::request_parser<beast_http::buffer_body>;
+
+constexpr Clock::time_point kNever = Clock::time_point::max();
 
 constexpr std::size_t kSkipped = 256 * 1024;  // of an unread body, before the connection is closed instead
 
@@ -39,7 +45,8 @@ class Connection final : public Exchange {
   asio::awaitable<void> serve(const Server::Handler& handler) {
     while (stream_.socket().is_open() && co_await next_request()) {
       co_await handler(*this);
-      if (!begun_) {
+      if (left_) break_off();
+      if (!begun_ && !finished_) {
         Headers none;
         std::string nothing;
         co_await answer(*this, 500, std::move(none), std::move(nothing));
@@ -57,14 +64,18 @@ class Connection final : public Exchange {
   std::uint16_t port() const override { return port_; }
 
   asio::awaitable<Result<std::string>> read() override {
-    if (raw_) co_return co_await read_raw();
+    if (raw_) {
+      auto [error, piece] = co_await next_raw(stream_, buffer_);
+      if (error) co_return std::unexpected(gone_away());
+      co_return std::move(piece);
+    }
     if (parser_->is_done()) co_return std::string{};
     if (too_long_) co_return std::unexpected(too_large());
     if (std::exchange(expects_continue_, false)) {
-      const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-      if (auto sent = co_await send(go_on); !sent) co_return std::unexpected(sent.error());
+      std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+      if (auto sent = co_await send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
     }
-    auto [error, piece] = co_await next_piece(stream_, buffer_, *parser_);
+    auto [error, piece] = co_await next_of_body();
     if (error == beast_http::error::body_limit) co_return std::unexpected(too_large());
     if (error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category() &&
         error != beast_http::error::partial_message && error != beast_http::error::end_of_stream)
@@ -75,18 +86,24 @@ class Connection final : public Exchange {
 
   asio::awaitable<Result<void>> begin(AnswerHead answer_head) override {
     begun_ = true;
-    chunked_ = !answer_head.length;
     raw_ = answer_head.status == 101;
-    if (http_1_0_ && chunked_) keep_alive_ = false;
+    const bool until_close = !answer_head.length && http_1_0_;
+    chunked_ = !answer_head.length && !http_1_0_ && !bodiless(answer_head.status);
+    if (until_close) keep_alive_ = false;
     if (!parser_->is_done() && !parser_->content_length() && !parser_->chunked()) keep_alive_ = false;
-    std::string wire = to_wire(answer_head, keep_alive_ && !raw_);
-    co_return co_await send(wire);
+    unsent_ = to_wire(answer_head, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
+    if (answer_head.length && !raw_) co_return Result<void>{};  // its body is not far
+    std::string wire = std::exchange(unsent_, {});
+    co_return co_await send(std::move(wire));
   }
 
   asio::awaitable<Result<void>> write(std::string piece) override {
     if (piece.empty() || head_.method == "HEAD") co_return Result<void>{};
-    if (chunked_ && !raw_) piece = chunk(piece);
-    co_return co_await send(piece);
+    const bool framed = chunked_ && !raw_;
+    std::string front = std::exchange(unsent_, {});
+    if (framed) front += chunk_front(piece.size());
+    const std::string_view back = framed ? kChunkBack : std::string_view{};
+    co_return co_await send(std::move(front), std::move(piece), back);
   }
 
   asio::awaitable<void> finish() override {
@@ -96,10 +113,10 @@ class Connection final : public Exchange {
       keep_alive_ = false;
       co_return;
     }
-    if (chunked_ && head_.method != "HEAD") {
-      const std::string last(kLastChunk);
-      if (!co_await send(last)) keep_alive_ = false;
-    }
+    std::string last = std::exchange(unsent_, {});
+    if (chunked_ && head_.method != "HEAD") last += kLastChunk;
+    if (!last.empty())
+      if (const auto sent = co_await send(std::move(last)); !sent) keep_alive_ = false;
     co_await skip_the_rest();
   }
 
@@ -108,13 +125,21 @@ class Connection final : public Exchange {
     finished_ = true;
     // A reset, not a clean end: where the body had no length, a clean end would look complete.
     boost::system::error_code ignored;
+    if (!stream_.socket().is_open()) return;
+    hangups_.forget(stream_.socket().native_handle());
     stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
     stream_.close();
   }
 
   asio::awaitable<void> gone() override {
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();  // who waits long should cost little
     const int fd = stream_.socket().native_handle();
-    co_await hangups_.wait(fd);
+    left_ |= co_await hangups_.wait(fd);
+  }
+
+  // Gives a client up that has kept us waiting since before `then`.
+  void end_if_stalled(Clock::time_point then) {
+    if (reading_since_ < then || writing_since_ < then) break_off();
   }
 
   // Wakes whatever waits on the connection; serve() then closes it.
@@ -131,6 +156,8 @@ class Connection final : public Exchange {
   }
 
   asio::awaitable<bool> next_request() {
+    if (buffer_.size() == 0 && buffer_.capacity() > kHeadRoom) buffer_.shrink_to_fit();
+    buffer_.reserve(kHeadRoom);
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(options_.max_header.count));
     parser_->body_limit(boost::none);  // read() tells: then the answer can be in the caller's protocol
@@ -174,8 +201,8 @@ class Connection final : public Exchange {
     const std::string body = fmt::format(R"({{"error":{{"code":"{}","message":"{}"}}}})", code, why);
     const AnswerHead head{
         .status = status, .headers = {{"Content-Type", "application/json"}}, .length = body.size()};
-    const std::string wire = to_wire(head, false) + body;
-    co_await send(wire);
+    std::string wire = to_wire(head, {.keep_alive = false}) + body;
+    co_await send(std::move(wire));
     co_await linger();
   }
 
@@ -200,31 +227,28 @@ class Connection final : public Exchange {
         keep_alive_ = false;
         break;
       }
-      auto [error, piece] = co_await next_piece(stream_, buffer_, *parser_);
+      auto [error, piece] = co_await next_of_body();
       if (error) keep_alive_ = false;
       skipped += piece.size();
     }
     if (!keep_alive_ && !parser_->is_done()) co_await linger();
   }
 
-  asio::awaitable<Result<std::string>> read_raw() {
-    if (buffer_.size() > 0) {
-      const auto data = buffer_.data();
-      std::string piece(static_cast<const char*>(data.data()), data.size());
-      buffer_.consume(piece.size());
-      co_return piece;
-    }
-    std::string piece(kPiece, '\0');
-    const auto target = asio::buffer(piece);
-    auto [error, n] = co_await stream_.async_read_some(target, kQuietly);
-    piece.resize(n);
-    if (error && error != asio::error::eof) co_return std::unexpected(gone_away());
-    co_return std::move(piece);
+  asio::awaitable<std::pair<boost::system::error_code, std::string>> next_of_body() {
+    reading_since_ = Clock::now();
+    auto next = co_await next_piece(stream_, buffer_, *parser_);
+    reading_since_ = kNever;
+    co_return next;
   }
 
-  asio::awaitable<Result<void>> send(const std::string& wire) {
-    const auto source = asio::buffer(wire);
+  asio::awaitable<Result<void>> send(std::string all) { return send(std::move(all), std::string{}, {}); }
+
+  asio::awaitable<Result<void>> send(std::string front, std::string piece, std::string_view back) {
+    const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
+                                                   asio::buffer(back)};
+    writing_since_ = Clock::now();
     auto [error, n] = co_await asio::async_write(stream_, source, kQuietly);
+    writing_since_ = kNever;
     if (error) co_return std::unexpected(gone_away());
     co_return Result<void>{};
   }
@@ -238,7 +262,10 @@ class Connection final : public Exchange {
   std::uint16_t port_ = 0;
   RequestHead head_;
   bool http_1_0_ = false, keep_alive_ = false, expects_continue_ = false;
+  std::string unsent_;  // the answer's head, until something goes with it
+  Clock::time_point reading_since_ = kNever, writing_since_ = kNever;  // what we wait for the client to do
   bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
+  bool left_ = false;      // the client
   bool too_long_ = false;  // the body, by what the head declares
 };
 
@@ -266,7 +293,12 @@ asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit) {
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(asio::io_context& context, ServerOptions opts, Handler h)
-      : io(context), options(std::move(opts)), handler(std::move(h)), acceptor(context), hangups(context) {}
+      : io(context),
+        options(std::move(opts)),
+        handler(std::move(h)),
+        acceptor(context),
+        hangups(context),
+        round(context) {}
 
   asio::awaitable<void> accept_all() {
     while (acceptor.is_open()) {
@@ -293,6 +325,26 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       connection.break_off();
     }
     open.erase(&connection);
+    rest_if_over();
+  }
+
+  // One look at all connections now and then, instead of a timer for each read and write.
+  asio::awaitable<void> give_up_stalled() {
+    const auto self = shared_from_this();
+    const auto limit = std::chrono::microseconds(options.stall_limit);
+    const auto pause =
+        std::clamp(limit / 4, std::chrono::microseconds(1'000), std::chrono::microseconds(10'000'000));
+    while (!over()) {
+      round.expires_after(pause);
+      co_await round.async_wait(kQuietly);
+      const Clock::time_point then = Clock::now() - limit;
+      for (Connection* connection : open) connection->end_if_stalled(then);
+    }
+  }
+
+  bool over() const { return !acceptor.is_open() && open.empty(); }
+  void rest_if_over() {
+    if (over()) round.cancel();
   }
 
   asio::io_context& io;
@@ -300,6 +352,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Handler handler;
   tcp::acceptor acceptor;
   HangupWatch hangups;
+  asio::steady_timer round;
   std::set<Connection*> open;
 };
 
@@ -325,6 +378,7 @@ Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOption
     return fail(Code::unavailable, fmt::format("can't listen on {}: the port is taken", listen));
   if (error) return fail(Code::unavailable, fmt::format("can't listen on {}: {}", listen, error.message()));
   asio::co_spawn(io, impl->accept_all(), asio::detached);
+  asio::co_spawn(io, impl->give_up_stalled(), asio::detached);
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -340,6 +394,7 @@ std::size_t Server::connections() const { return impl_->open.size(); }
 void Server::stop_accepting() {
   boost::system::error_code ignored;
   impl_->acceptor.close(ignored);
+  impl_->rest_if_over();
 }
 
 void Server::close() {

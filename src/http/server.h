@@ -30,7 +30,8 @@ class Exchange {
   // invalid_request (broken framing), too_large.
   virtual boost::asio::awaitable<Result<std::string>> read() = 0;
 
-  // Sends the head. After a 101, read and write pass the connection's raw bytes. Error: cancelled.
+  // Sends the head; one whose body has a known length goes out together with the body's first piece. After a
+  // 101, read and write pass the connection's raw bytes. Error: cancelled.
   virtual boost::asio::awaitable<Result<void>> begin(AnswerHead head) = 0;
 
   // Sends a piece at once. REQUIRES: begun. Error: cancelled.
@@ -59,6 +60,9 @@ struct ServerOptions {
   Bytes max_header = kKiB * 64;
   Bytes max_body = kGiB * 4;
   Duration idle_limit{75'000'000};  // between two requests of a connection, and for a head to arrive
+  // How long the client may take to send the next piece of its body, or to take one of the answer's; after
+  // that it is gone. Waiting for a turn is neither.
+  Duration stall_limit{300'000'000};
 };
 
 class Server {
