@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -331,6 +332,52 @@ TEST(Gateway, ListsEveryNameWithoutATurn) {
   World one("GET", "/v1/models/nothing");
   one.serve();
   EXPECT_EQ(one.told_head.status, 404);
+}
+
+// Through real sockets: requests one after another reach the service on one connection.
+TEST(Gateway, UsesAServicesConnectionAgain) {
+  World world("POST", kChat);
+  std::set<std::uint16_t> seen_from;
+  auto service = http::Server::start(world.io, {}, [&](http::Exchange& exchange) -> Awaitable<void> {
+    seen_from.insert(exchange.port());
+    auto asked = co_await http::read_all(exchange, kMiB);
+    http::Headers plain;
+    std::string echoed = asked.value_or("");
+    co_await http::answer(exchange, 200, std::move(plain), std::move(echoed));
+  });
+  ASSERT_TRUE(service);
+  Desk desk = world.desk();
+  desk.endpoint = [&](ConsumerId) {
+    return std::optional(engine::Endpoint{"127.0.0.1", (*service)->port()});
+  };
+  http::Client to_service(world.io.get_executor()), to_us(world.io.get_executor());
+  Gateway gateway(std::move(desk), connect_through(to_service), world.limits);
+  auto front =
+      http::Server::start(world.io, {}, [&](http::Exchange& exchange) { return gateway.serve(exchange); });
+  ASSERT_TRUE(front);
+  int answered = 0;
+  auto asks = [](http::Client& client, std::uint16_t port, int& good) -> Awaitable<void> {
+    for (const std::string body :
+         {R"({"model":"gemma"})", R"({"model":"gemma","n":2})", R"({"model":"gemma"})"}) {
+      http::HostPort where{"127.0.0.1", port};
+      RequestHead head{.method = "POST", .target = kChat, .headers = {{"Host", "us"}}};
+      std::string asked = body;
+      const Duration limit{5'000'000};
+      auto got =
+          co_await http::fetch(client, std::move(where), std::move(head), std::move(asked), limit, kMiB);
+      good += got && got->head.status == 200 && got->body == body ? 1 : 0;
+    }
+  };
+  bool done = false;
+  auto story = asks(to_us, (*front)->port(), answered);
+  asio::co_spawn(world.io, std::move(story), [&done](std::exception_ptr failed) {
+    EXPECT_FALSE(failed);
+    done = true;
+  });
+  while (!done && world.io.run_one_for(std::chrono::seconds(10)) > 0) {
+  }
+  EXPECT_EQ(answered, 3);
+  EXPECT_EQ(seen_from.size(), 1U);
 }
 
 }  // namespace
