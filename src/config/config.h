@@ -99,6 +99,7 @@ struct LimitsConfig {
   Duration wait_limit{600'000'000};  // of a ticket that names none
   Duration room_limit{30'000'000};   // how long foreign or pinned memory may be in the way of the next ticket
   Duration run_limit{3'600'000'000};  // of one request's work at the service
+  Duration stall_limit{300'000'000};  // of a client that neither sends its body on nor takes its answer
   Duration lease_ttl{60'000'000};     // of a lease that names none and is not bound to a connection
   Duration drain_limit{30'000'000};   // running work at shutdown
   std::uint32_t events = 10'000;      // kept for /v1/events

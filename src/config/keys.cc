@@ -163,6 +163,12 @@ std::vector<Key> limits_keys() {
           [](Place p) -> auto& { return p.config->limits.run_limit; }, "10m",
           "How long one request may run at its service."),
       key(
+          "limits.stall_limit", kAtLeastMillisecond,
+          [](Place p) -> auto& { return p.config->limits.stall_limit; }, "1m",
+          "How long a client may neither send the next part of its body nor take the next part of its "
+          "answer; "
+          "after that its connection is closed. Waiting for a turn does not count."),
+      key(
           "limits.lease_ttl", kAtLeastMillisecond,
           [](Place p) -> auto& { return p.config->limits.lease_ttl; }, "5m",
           "How long a lease lives without a heartbeat if it names no time itself and is bound to no "

@@ -46,7 +46,8 @@ http::ServerOptions server_options(const config::Config& config) {
   return {.listen = config.listen,
           .max_connections = config.limits.max_connections,
           .max_header = config.limits.max_header,
-          .max_body = config.limits.max_body};
+          .max_body = config.limits.max_body,
+          .stall_limit = config.limits.stall_limit};
 }
 
 std::string ready_line(const config::Config& config, const http::Server& server,
