@@ -166,8 +166,7 @@ std::vector<Key> limits_keys() {
           "limits.stall_limit", kAtLeastMillisecond,
           [](Place p) -> auto& { return p.config->limits.stall_limit; }, "1m",
           "How long a client may neither send the next part of its body nor take the next part of its "
-          "answer; "
-          "after that its connection is closed. Waiting for a turn does not count."),
+          "answer; after that its connection is closed. Waiting for a turn does not count."),
       key(
           "limits.lease_ttl", kAtLeastMillisecond,
           [](Place p) -> auto& { return p.config->limits.lease_ttl; }, "5m",

@@ -27,6 +27,18 @@ constexpr Clock::time_point kNever = Clock::time_point::max();
 
 constexpr std::size_t kSkipped = 256 * 1024;  // of an unread body, before the connection is closed instead
 
+// Since when we wait for the client to do something, for as long as it lives.
+class Awaited {
+ public:
+  explicit Awaited(Clock::time_point& since) : since_(since) { since_ = Clock::now(); }
+  Awaited(const Awaited&) = delete;
+  Awaited& operator=(const Awaited&) = delete;
+  ~Awaited() { since_ = kNever; }
+
+ private:
+  Clock::time_point& since_;
+};
+
 Error gone_away() { return {Code::cancelled, "the client closed its connection"}; }
 
 class Connection final : public Exchange {
@@ -45,14 +57,14 @@ class Connection final : public Exchange {
   asio::awaitable<void> serve(const Server::Handler& handler) {
     while (stream_.socket().is_open() && co_await next_request()) {
       co_await handler(*this);
-      if (left_) break_off();
+      if (left_ && !finished_) break_off();
       if (!begun_ && !finished_) {
         Headers none;
         std::string nothing;
         co_await answer(*this, 500, std::move(none), std::move(nothing));
       }
       if (!finished_) break_off();
-      if (!keep_alive_) break;
+      if (!keep_alive_ || left_) break;
     }
     boost::system::error_code ignored;
     stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
@@ -235,10 +247,8 @@ class Connection final : public Exchange {
   }
 
   asio::awaitable<std::pair<boost::system::error_code, std::string>> next_of_body() {
-    reading_since_ = Clock::now();
-    auto next = co_await next_piece(stream_, buffer_, *parser_);
-    reading_since_ = kNever;
-    co_return next;
+    const Awaited client(reading_since_);
+    co_return co_await next_piece(stream_, buffer_, *parser_);
   }
 
   asio::awaitable<Result<void>> send(std::string all) { return send(std::move(all), std::string{}, {}); }
@@ -246,9 +256,8 @@ class Connection final : public Exchange {
   asio::awaitable<Result<void>> send(std::string front, std::string piece, std::string_view back) {
     const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
                                                    asio::buffer(back)};
-    writing_since_ = Clock::now();
+    const Awaited client(writing_since_);
     auto [error, n] = co_await asio::async_write(stream_, source, kQuietly);
-    writing_since_ = kNever;
     if (error) co_return std::unexpected(gone_away());
     co_return Result<void>{};
   }
