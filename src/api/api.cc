@@ -5,10 +5,9 @@
 #include <chrono>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "api/openapi.h"
 #include "api/status.h"
+#include "base/answer_headers.h"
 
 namespace mgpu::api {
 namespace {
@@ -130,15 +129,14 @@ bool takes(std::string_view path) {
 std::vector<std::pair<std::string, std::string>> timing_headers(TicketId ticket, Duration waited,
                                                                 Duration loading) {
   return {{"X-Mgpu-Ticket", std::to_string(ticket.value)},
-          {"Server-Timing", fmt::format("queue;dur={:.3f}, load;dur={:.3f}, run;dur=0",
-                                        to_ms(waited - loading), to_ms(loading))}};
+          {"Server-Timing", server_timing(waited, loading, Duration{0})}};
 }
 
 Reply json_reply(const Json& json, int status) { return {.status = status, .body = dump(json) + "\n"}; }
 
 Reply error_reply(const Error& error) {
   Reply reply = json_reply(error_json(error), http_status(error.code));
-  if (error.code == Code::queue_full) reply.headers.emplace_back("Retry-After", "1");
+  if (auto advice = retry_after(error)) reply.headers.emplace_back("Retry-After", *std::move(advice));
   return reply;
 }
 

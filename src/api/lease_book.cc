@@ -1,18 +1,27 @@
 #include "api/lease_book.h"
 
+#include <chrono>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
 namespace mgpu::api {
+namespace {
+
+// Leases end when people are done, which nobody foresees; a second keeps the asking cheap.
+constexpr std::chrono::seconds kTryAgainAfter{1};
+
+}  // namespace
 
 LeaseBook::LeaseBook(boost::asio::any_io_executor executor, std::uint32_t max_leases)
     : executor_(std::move(executor)), max_leases_(max_leases) {}
 
 Result<LeaseBook::Place> LeaseBook::reserve() {
   if (*taken_ >= max_leases_)
-    return fail(Code::queue_full, "all " + std::to_string(max_leases_) +
-                                      " leases (limits.max_leases) are taken or waited for; try again later");
+    return std::unexpected(Error{.code = Code::queue_full,
+                                 .detail = "all " + std::to_string(max_leases_) +
+                                           " leases (limits.max_leases) are taken or waited for",
+                                 .retry_after = kTryAgainAfter});
   ++*taken_;
   return Place(nullptr, [taken = taken_](void*) { --*taken; });
 }

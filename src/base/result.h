@@ -2,6 +2,7 @@
 // word in code, JSON, logs, CLI and docs.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -35,7 +36,8 @@ enum class Code {
 
 struct Error {
   Code code = Code::internal;
-  std::string detail{};  // a sentence for the person who reads it at night
+  std::string detail{};                      // a sentence for the person who reads it at night
+  std::chrono::microseconds retry_after{0};  // when asking again may help; 0 = no advice
   friend bool operator==(const Error&, const Error&) = default;
 };
 

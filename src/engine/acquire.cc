@@ -81,7 +81,9 @@ void Engine::Impl::on_refuse(const Refuse& refusal) {
   if (found == standings.end()) return;
   const Standing standing = found->second;
   standings.erase(found);
-  standing->decide(std::unexpected(refusal.why));
+  Error why = refusal.why;
+  why.retry_after = refusal.retry_after;
+  standing->decide(std::unexpected(std::move(why)));
 }
 
 void Engine::Impl::on_end_lease(const EndLease& end) {

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
+#include "base/answer_headers.h"
 #include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/passing_on.h"
@@ -462,7 +463,7 @@ Awaitable<void> Gateway::tell(Passage& passage, Error error) {
     co_return caller.break_off();
   }
   Headers headers = passage.marks();
-  if (error.code == Code::queue_full) headers.emplace_back("Retry-After", "1");
+  if (auto advice = retry_after(error)) headers.emplace_back("Retry-After", *std::move(advice));
   std::string body = error_body(passage.route.protocol, error);
   co_await answer_with(caller, http_status(error.code), std::move(body), std::move(headers));
 }

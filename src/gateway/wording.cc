@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace mgpu::gateway {
@@ -112,11 +111,6 @@ std::string show_body(const Listed& listed, std::string_view modified_at) {
                {"model_info", {{"general.name", listed.id}}},
                {"capabilities", Json::array({"completion"})},
                {"modified_at", modified_at}});
-}
-
-std::string server_timing(Duration queue, Duration load, Duration run) {
-  return fmt::format("queue;dur={:.1f}, load;dur={:.1f}, run;dur={:.1f}", to_ms(queue), to_ms(load),
-                     to_ms(run));
 }
 
 }  // namespace mgpu::gateway

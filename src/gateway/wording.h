@@ -11,7 +11,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "gateway/route.h"
 
 namespace mgpu::gateway {
@@ -40,8 +39,5 @@ std::string model_body(const Listed& listed, std::int64_t created);
 std::string tags_body(const std::vector<Listed>& listed, std::string_view modified_at);
 std::string ps_body(const std::vector<Listed>& listed, std::string_view expires_at);
 std::string show_body(const Listed& listed, std::string_view modified_at);
-
-// "queue;dur=12.3, load;dur=0.0, run;dur=45.6", in milliseconds.
-std::string server_timing(Duration queue, Duration load, Duration run);
 
 }  // namespace mgpu::gateway

@@ -99,10 +99,5 @@ TEST(Listings, SayEveryName) {
   EXPECT_EQ(running["models"][0]["size_vram"], kGiB.count);
 }
 
-TEST(ServerTiming, IsInMilliseconds) {
-  EXPECT_EQ(server_timing(Duration{1500}, Duration{0}, Duration{2'000'000}),
-            "queue;dur=1.5, load;dur=0.0, run;dur=2000.0");
-}
-
 }  // namespace
 }  // namespace mgpu::gateway
