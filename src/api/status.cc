@@ -1,10 +1,7 @@
 #include "api/status.h"
 
 #include <algorithm>
-#include <set>
 #include <vector>
-
-#include <unistd.h>
 
 #include "domain/names.h"
 #include "sched/step.h"
@@ -38,24 +35,12 @@ Json turns_json(const World& world, const LineState& line) {
   return turns;
 }
 
-// The processes that hold memory here and belong to no consumer's process and no lease's holder. Told by root
-// and process group; the attribution proper (gpu/attribution.h) decides about bytes.
 Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
-  const World& world = engine.world();
-  std::set<int> ours;
-  for (std::size_t i = 0; i < world.registry.consumers.size(); ++i)
-    if (const auto pid = engine.pid_of(ConsumerId{i})) ours.insert(*pid);
-  for (const auto& [id, ticket] : world.tickets)
-    if (const engine::Holder* holder = engine.holder(id); holder != nullptr && holder->pid)
-      ours.insert(*holder->pid);
   Json processes = Json::array();
-  if (world.registry.readings[device.value].foreign.count <= 0) return processes;
-  for (const gpu::ProcessUse& use : engine.processes(device)) {
-    if (ours.contains(use.pid) || ours.contains(::getpgid(use.pid))) continue;
+  for (const gpu::ProcessUse& use : engine.foreign_processes(device))
     processes.push_back({{"pid", use.pid},
                          {"command", use.command},
                          {"bytes", use.bytes ? Json(use.bytes->count) : Json(nullptr)}});
-  }
   return processes;
 }
 

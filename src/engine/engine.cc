@@ -52,7 +52,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       targets(consumers),
       wake_up(context),
       changed(context, asio::steady_timer::time_point::max()),
-      processes(devices.size()),
+      foreign_processes(devices.size()),
       vitals(devices.size()),
       sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
                {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
@@ -228,8 +228,8 @@ const World& Engine::world() const { return impl_->world; }
 const Journal& Engine::journal() const { return impl_->journal; }
 Journal& Engine::journal() { return impl_->journal; }
 const std::vector<gpu::DeviceInfo>& Engine::devices() const { return impl_->devices; }
-std::vector<gpu::ProcessUse> Engine::processes(DeviceId device) const {
-  return impl_->processes[device.value];
+std::vector<gpu::ProcessUse> Engine::foreign_processes(DeviceId device) const {
+  return impl_->foreign_processes[device.value];
 }
 std::optional<gpu::Vitals> Engine::vitals(DeviceId device) const { return impl_->vitals[device.value]; }
 std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {

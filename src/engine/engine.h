@@ -123,9 +123,10 @@ class Engine {
   const Journal& journal() const;
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
-  const std::vector<gpu::DeviceInfo>& devices() const;            // by DeviceId: name, UUID, ...
-  std::vector<gpu::ProcessUse> processes(DeviceId device) const;  // of the last reading, with names
-  std::optional<gpu::Vitals> vitals(DeviceId device) const;       // utilisation, temperature, power
+  const std::vector<gpu::DeviceInfo>& devices() const;  // by DeviceId: name, UUID, ...
+  // Those that belong to no consumer and no lease, as the last reading was attributed (gpu/attribution.h).
+  std::vector<gpu::ProcessUse> foreign_processes(DeviceId device) const;
+  std::optional<gpu::Vitals> vitals(DeviceId device) const;  // utilisation, temperature, power
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall(Instant at) const;

@@ -89,7 +89,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   bool closed = false;
   boost::asio::steady_timer wake_up;
   boost::asio::steady_timer changed;  // never fires: cancelled after every event, for drain()
-  std::vector<std::vector<gpu::ProcessUse>> processes;  // by DeviceId, of the last reading
+  std::vector<std::vector<gpu::ProcessUse>> foreign_processes;  // by DeviceId, of the last reading
   std::vector<std::optional<gpu::Vitals>> vitals;
   Sampling sampling;  // last: its thread ends first
 };

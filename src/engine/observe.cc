@@ -22,10 +22,7 @@ void Engine::Impl::hear(Sample sample) {
   const auto owners = owners_on(device, sample);
   const auto attributed = gpu::attribute(*sample.raw, owners, sample.processes, expected_on(world, device));
   vitals[device.value] = sample.vitals;
-  processes[device.value] = sample.raw->processes;
-  for (gpu::ProcessUse& use : processes[device.value])
-    if (const auto facts = sample.processes.find(use.pid); facts != sample.processes.end())
-      use.command = facts->second.command;
+  foreign_processes[device.value] = attributed.foreign_processes;
   feed(ReadingTaken{reading_of(world, device, sample.taken, *sample.raw, attributed)});
 }
 
