@@ -60,7 +60,7 @@ class Stage : public testing::Test {
 
   void TearDown() override {
     if (HasFailure() && engine_) std::cerr << what_happened();
-    callers_.clear();
+    for (const auto& caller : callers_) caller->answer.reset();
     engine_.reset();
     io_.poll();
     std::filesystem::remove_all(folder_);
@@ -169,11 +169,12 @@ class Stage : public testing::Test {
   }
 
   std::filesystem::path folder_;
+  // Before the strand: coroutines still under way there refer to their callers and their signals.
+  std::vector<std::unique_ptr<Caller>> callers_;
   boost::asio::io_context io_;
   std::unique_ptr<gpu::Provider> provider_;
   config::Config config_;
   std::unique_ptr<Engine> engine_;
-  std::vector<std::unique_ptr<Caller>> callers_;
 };
 
 }  // namespace mgpu::engine
