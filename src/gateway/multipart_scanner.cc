@@ -141,10 +141,12 @@ Search MultipartScanner::put_content(char c, Finding& finding) {
   return Search::still_looking;
 }
 
-// The delimiter counts only with "--" or nothing but blanks behind it; another boundary may begin like ours.
+// The delimiter counts only with "--" or nothing but blanks behind it, up to a line break like the one before
+// it: another boundary may begin like ours, and a file may contain anything.
 Search MultipartScanner::put_after_delimiter(char c, Finding& finding) {
   bool blank = (c == ' ' || c == '\t' || c == '\r') && trimmed(line_).empty() && !line_.ends_with('\r');
-  if (c == '\n' && trimmed(line_).empty()) return part_ended(false, finding);
+  bool same_break = line_.ends_with('\r') == (delimiter_[0] == '\r');
+  if (c == '\n' && same_break && trimmed(line_).empty()) return part_ended(false, finding);
   if (c == '-' && line_ == "-") return part_ended(true, finding);
   if ((c == '-' && line_.empty()) || (blank && line_.size() < kMaxBoundary)) {
     line_ += c;

@@ -236,6 +236,26 @@ TEST(Http, ABodyOverTheLimitIsToldAsTooLarge) {
   }(house));
 }
 
+TEST(Http, SaysThatItClosesWhereTheBodyCannotBeReadToItsEnd) {
+  House house;
+  house.serve(
+      [](Exchange& e) -> asio::awaitable<void> {
+        Result<std::string> piece = co_await e.read();
+        while (piece && !piece->empty()) piece = co_await e.read();
+        Headers none;
+        std::string why = "no";
+        co_await answer(e, piece ? 200 : 413, std::move(none), std::move(why));
+      },
+      {.max_body = kKiB});
+  house.run([](House& h) -> asio::awaitable<void> {
+    std::string request = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" +
+                          std::string(0x1000, 'x') + "\r\n0\r\n\r\n";
+    const std::string got = co_await h.raw(std::move(request));
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 413")) << got;
+    EXPECT_NE(got.find("\r\nConnection: close\r\n"), got.npos) << got;
+  }(house));
+}
+
 TEST(Http, Asks100ContinueOnlyWhenTheBodyIsWanted) {
   House house;
   house.serve(echo);

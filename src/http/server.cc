@@ -88,6 +88,7 @@ class Connection final : public Exchange {
       if (auto sent = co_await send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
     }
     auto [error, piece] = co_await next_of_body();
+    if (error) unreadable_ = true;
     if (error == beast_http::error::body_limit) co_return std::unexpected(too_large());
     if (error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category() &&
         error != beast_http::error::partial_message && error != beast_http::error::end_of_stream)
@@ -102,7 +103,7 @@ class Connection final : public Exchange {
     const bool until_close = !answer_head.length && http_1_0_;
     chunked_ = !answer_head.length && !http_1_0_ && !bodiless(answer_head.status);
     if (until_close) keep_alive_ = false;
-    if (!parser_->is_done() && !parser_->content_length() && !parser_->chunked()) keep_alive_ = false;
+    if (!skips_the_rest()) keep_alive_ = false;
     unsent_ = to_wire(answer_head, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
     if (answer_head.length && !raw_) co_return Result<void>{};  // its body is not far
     std::string wire = std::exchange(unsent_, {});
@@ -176,7 +177,7 @@ class Connection final : public Exchange {
     stream_.expires_after(options_.idle_limit);
     auto [error, n] = co_await beast_http::async_read_header(stream_, buffer_, *parser_, kQuietly);
     stream_.expires_never();
-    begun_ = finished_ = raw_ = chunked_ = false;
+    begun_ = finished_ = raw_ = chunked_ = unreadable_ = false;
     if (error) {
       co_await complain(error);
       co_return false;
@@ -232,10 +233,18 @@ class Connection final : public Exchange {
     }
   }
 
+  // Whether what is unread of the body will be read, so that the connection can go on. Known before the answer
+  // begins: a client that is not told sends its next request into a connection that closes.
+  bool skips_the_rest() const {
+    if (parser_->is_done()) return true;
+    if (unreadable_ || expects_continue_) return false;
+    return parser_->chunked() || parser_->content_length_remaining().value_or(kSkipped + 1) <= kSkipped;
+  }
+
   asio::awaitable<void> skip_the_rest() {
     std::size_t skipped = 0;
     while (keep_alive_ && !parser_->is_done()) {
-      if (expects_continue_ || skipped > kSkipped) {
+      if (skipped > kSkipped) {
         keep_alive_ = false;
         break;
       }
@@ -274,8 +283,9 @@ class Connection final : public Exchange {
   std::string unsent_;  // the answer's head, until something goes with it
   Clock::time_point reading_since_ = kNever, writing_since_ = kNever;  // what we wait for the client to do
   bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
-  bool left_ = false;      // the client
-  bool too_long_ = false;  // the body, by what the head declares
+  bool left_ = false;        // the client
+  bool too_long_ = false;    // the body, by what the head declares
+  bool unreadable_ = false;  // the rest of the body, after an error
 };
 
 }  // namespace
