@@ -32,7 +32,7 @@ ARROWS = {
     "api": ["engine", "http"],
     "client": ["http"],
     "cli": ["client", "config"],
-    "daemon": ["gateway", "api"],
+    "daemon": ["gateway", "api", "simgpu"],
 }
 PURE = {"base", "domain", "registry", "plan", "sched"}
 # Headers that bring a clock, a thread, chance or the outside world into a room.

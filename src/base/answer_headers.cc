@@ -1,14 +1,22 @@
 #include "base/answer_headers.h"
 
 #include <chrono>
-
-#include <fmt/format.h>
+#include <cstdint>
 
 namespace mgpu {
+namespace {
+
+// Milliseconds with one decimal place.
+std::string in_ms(Duration duration) {
+  using Tenth = std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>;
+  const std::int64_t tenths = std::chrono::round<Tenth>(duration).count();
+  return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10);
+}
+
+}  // namespace
 
 std::string server_timing(Duration waited, Duration loading, Duration run) {
-  return fmt::format("queue;dur={:.1f}, load;dur={:.1f}, run;dur={:.1f}", to_ms(waited - loading),
-                     to_ms(loading), to_ms(run));
+  return "queue;dur=" + in_ms(waited - loading) + ", load;dur=" + in_ms(loading) + ", run;dur=" + in_ms(run);
 }
 
 std::optional<std::string> retry_after(const Error& error) {
