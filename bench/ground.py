@@ -108,15 +108,6 @@ def call(port, method, path, body=None):
     return answer.status, json.loads(text) if text else None
 
 
-def warm(port, consumer):
-    """Waits until the daemon has found or made the consumer ready."""
-    def state():
-        # Asking once makes it ready; an external service that is up is found warm.
-        status, _ = call(port, "POST", f"/c/{consumer}/warm-up", {})
-        return status < 500
-    wait_until(state, f"{consumer} to be warm", 30)
-
-
 def rss(pid):
     """Resident bytes."""
     return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) * 1024

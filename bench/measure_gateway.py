@@ -6,7 +6,7 @@ The proxy under test has the first core for itself; the server behind it (nginx 
 import json
 import subprocess
 
-from ground import Ground, cores, free_port, listens, wait_until, warm
+from ground import Ground, cores, free_port, listens, wait_until
 from report import Result
 
 CONNECTIONS = 32
@@ -57,7 +57,6 @@ def haproxy(ground, behind, core):
 def mgpu(ground, behind, core):
     daemon = ground.daemon({"bench": {"service": "generic", "url": f"http://127.0.0.1:{behind}", "footprint": "1GiB",
                                       "concurrency": 4 * CONNECTIONS}}, core)
-    warm(daemon.port, "bench")
     return daemon.port
 
 
