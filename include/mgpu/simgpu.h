@@ -21,7 +21,7 @@ enum {
   MGPU_SIMGPU_NOT_INITIALIZED = 3, /* MGPU_SIMGPU is unset, or its file is missing or not ours */
   MGPU_SIMGPU_UNAVAILABLE = 46,    /* the device is lost (a fault) */
   MGPU_SIMGPU_INVALID_DEVICE = 101,
-  MGPU_SIMGPU_UNKNOWN = 999        /* more processes hold memory than the file has room for */
+  MGPU_SIMGPU_UNKNOWN = 999 /* more processes hold memory than the file has room for */
 };
 
 /* Takes `bytes` of `device` for the calling process; they come back when it frees them or dies. */

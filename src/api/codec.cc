@@ -8,6 +8,19 @@
 namespace mgpu::api {
 namespace {
 
+Json learned_json(const Learned& learned) {
+  return {{"footprint_bytes", learned.footprint.count},
+          {"working_bytes", learned.working.count},
+          {"load_cold_ms", to_ms(learned.load_cold)},
+          {"load_cached_ms", to_ms(learned.load_cached)},
+          {"load_parked_ms", to_ms(learned.load_parked)},
+          {"unload_ms", to_ms(learned.unload)},
+          {"park_ms", to_ms(learned.park)},
+          {"run_ms", to_ms(learned.run)},
+          {"loads", learned.loads},
+          {"runs", learned.runs}};
+}
+
 // One overload for each alternative of the journal; the names stand in kNames below, in the variants' order.
 struct Told {
   const Registry& registry;
@@ -67,6 +80,8 @@ struct Told {
   }
   Json operator()(const DrainRequested&) const { return Json::object(); }
   Json operator()(const Tick&) const { return Json::object(); }
+  Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
+  Json operator()(const HourBegan& e) const { return {{"hour", e.hour}}; }
 
   Json operator()(const Grant& e) const {
     return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
@@ -109,15 +124,32 @@ struct Told {
     json["still_held_bytes"] = e.still_held.count;
     return with(std::move(json), e.why);
   }
+  Json operator()(const ReadAhead& e) const { return of(e.resident); }
+  Json operator()(const LearnedNow& e) const {
+    Json json = of(e.resident);
+    json["learned"] = learned_json(e.learned);
+    return json;
+  }
+  Json operator()(const Overtook& e) const {
+    return {{"ticket", e.ticket.value},
+            {"oldest", e.oldest.value},
+            {"passed", e.passed},
+            {"why", to_string(e.why)}};
+  }
+  Json operator()(const Requeued& e) const {
+    return {{"ticket", e.ticket.value}, {"expected_bytes", e.expected.count}};
+  }
+  Json operator()(const LoadedInVain& e) const { return of(e.resident); }
 };
 
 constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenings{
-    "ticket_arrived", "ticket_cancelled",   "lease_released",  "load_ended",
-    "rung_ended",     "reading_taken",      "service_lost",    "found_warm",
-    "resident_added", "eviction_requested", "drain_requested", "tick"};
+    "ticket_arrived",     "ticket_cancelled",   "lease_released",  "load_ended",
+    "rung_ended",         "reading_taken",      "service_lost",    "found_warm",
+    "resident_added",     "eviction_requested", "drain_requested", "tick",
+    "out_of_memory_seen", "hour_began"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
-    "granted",      "refused", "lease_ended", "load",           "evict",
-    "take_reading", "planned", "evicted",     "eviction_failed"};
+    "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
+    "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};
 
 }  // namespace
 

@@ -28,14 +28,28 @@ enum class Rung : std::uint8_t {
   kill,     // the whole process group is killed (likewise)
 };
 
+// Classes of work, the most urgent first. A class orders before arrival; waiting ages a ticket upward.
+enum class Priority : std::uint8_t { realtime, interactive, normal, batch };
+
+// What a declared footprint means once the resident was seen: a first guess, a floor, or a ceiling.
+enum class Declared : std::uint8_t { guess, at_least, at_most };
+
 struct Consumer {
   std::string name{};
   Kind kind = Kind::other;
-  DeviceId device{};              // the device it is bound to
-  Bytes footprint{};              // of a resident, unless the resident says otherwise
-  Bytes working{};                // what one running job adds
-  Bytes residue{};                // what a living process keeps after the service unloaded (a CUDA context)
-  std::uint32_t concurrency = 1;  // leases at once within its turn; at least 1
+  DeviceId device{};                // the device it is on
+  std::vector<DeviceId> devices{};  // where it may be placed while it holds nothing; empty: only `device`
+  Bytes footprint{};                // of a resident, unless the resident says otherwise
+  Bytes working{};                  // what one running job adds
+  Bytes residue{};                  // what a living process keeps after the service unloaded (a CUDA context)
+  Declared declared = Declared::guess;
+  std::uint32_t concurrency = 1;         // leases at once within its turn; at least 1
+  Priority priority = Priority::normal;  // of a ticket that names none
+  std::uint32_t weight = 1;              // a second that its tickets wait counts as this many against others
+  std::uint32_t max_queue = 0;           // its own waiting tickets; 0: only the device's limit
+  Duration max_turn{0};   // after this long its next ticket queues like everybody's; 0: no bound
+  bool reserved = false;  // the last to be evicted, and back as soon as there is room
+  std::vector<ConsumerId> followed_by{};  // who usually comes next, as the user states it
   bool lease_only = false;  // neither service nor process: a lease reserves footprint + working by itself
   bool exclusive = false;   // no other lease on its device while it has one
   bool turnless = false;    // needs memory, but no turn

@@ -29,6 +29,7 @@ struct Reading {
   Bytes foreign{};                      // of processes that belong to no consumer and no lease
   Bytes bare{};                         // of the holders of bare leases
   std::vector<OfConsumer> consumers{};  // those that hold anything; ascending by consumer
+  bool yield = false;                   // a foreign program runs that we leave the device to
   bool lost = false;                    // the driver no longer answers; the other fields mean nothing
 };
 

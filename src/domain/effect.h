@@ -53,11 +53,42 @@ struct TakeReading {
   DeviceId device{};
 };
 
+// Its weights are wanted in the page cache soon: read its files ahead, at idle priority. Nothing is answered.
+struct ReadAhead {
+  ResidentId resident{};
+};
+
 // --- only tells ---
+
+// Something new is known about what a resident costs: to be stored.
+struct LearnedNow {
+  ResidentId resident{};
+  Learned learned{};
+};
+
+// A ticket went before others that stood before it in the line, and why it may.
+enum class Overtaking : std::uint8_t { same_turn, warm, cheaper_change, loaded_ahead, fits_beside };
+struct Overtook {
+  TicketId ticket{};
+  TicketId oldest{};  // the first of those that it passed
+  std::uint32_t passed = 0;
+  Overtaking why{};
+};
+
+// A running lease's service ran out of memory: its ticket waits again, and the resident is expected larger.
+struct Requeued {
+  TicketId ticket{};
+  Bytes expected{};  // footprint + working from now on
+};
+
+// A load that was begun ahead of its turn, or without a ticket, turned out to be for nobody.
+struct LoadedInVain {
+  ResidentId resident{};
+};
 
 // A plan was made: whose memory goes for whom. No ticket: foreign memory grew, the resident was idle for
 // long, or an operator asked.
-enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request };
+enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request, host_memory };
 struct Planned {
   DeviceId device{};
   Reason reason{};
@@ -80,8 +111,8 @@ struct EvictionFailed {
   Bytes still_held{};
 };
 
-using Effect =
-    std::variant<Grant, Refuse, EndLease, Load, Evict, TakeReading, Planned, Evicted, EvictionFailed>;
+using Effect = std::variant<Grant, Refuse, EndLease, Load, Evict, TakeReading, Planned, Evicted,
+                            EvictionFailed, ReadAhead, LearnedNow, Overtook, Requeued, LoadedInVain>;
 using Effects = std::vector<Effect>;
 
 }  // namespace mgpu

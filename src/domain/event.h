@@ -36,6 +36,7 @@ struct LeaseReleased {
 struct LoadEnded {
   ResidentId resident{};
   Result<void> result{};
+  Source source = Source::cold;  // where the weights came from, as far as the shell can tell
 };
 
 // Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed
@@ -68,6 +69,18 @@ struct ResidentAdded {
   ConsumerId consumer{};
   std::string ai_model{};
   Bytes footprint{};
+  Learned learned{};  // from an earlier life of the daemon
+};
+
+// The service of a running lease ran out of device memory before a byte of its answer went out. The lease is
+// a waiting ticket again, at its old place, with more room asked for. Unknown tickets are ignored.
+struct OutOfMemorySeen {
+  TicketId ticket{};
+};
+
+// A wall clock hour (0..23, local time) began; also told once at start. Habits are learned by it.
+struct HourBegan {
+  std::uint8_t hour = 0;
 };
 
 // An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm
@@ -83,9 +96,9 @@ struct DrainRequested {};
 // Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
 struct Tick {};
 
-using Happening =
-    std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
-                 ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick>;
+using Happening = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded,
+                               ReadingTaken, ServiceLost, FoundWarm, ResidentAdded, EvictionRequested,
+                               DrainRequested, Tick, OutOfMemorySeen, HourBegan>;
 
 struct Event {
   Instant at{};

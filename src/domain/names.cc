@@ -10,7 +10,20 @@ constexpr std::array<std::string_view, 9> kKinds{"llm",   "stt",   "tts",   "emb
 constexpr std::array<std::string_view, 4> kRungs{"park", "service", "stop", "kill"};
 constexpr std::array<std::string_view, 6> kResidencies{"cold",   "loading",   "warm",
                                                        "parked", "unloading", "failed"};
-constexpr std::array<std::string_view, 4> kReasons{"ticket", "idle", "pressure", "operator_request"};
+constexpr std::array<std::string_view, 5> kReasons{"ticket", "idle", "pressure", "operator_request",
+                                                   "host_memory"};
+constexpr std::array<std::string_view, 4> kPriorities{"realtime", "interactive", "normal", "batch"};
+constexpr std::array<std::string_view, 3> kDeclared{"guess", "at_least", "at_most"};
+constexpr std::array<std::string_view, 3> kSources{"cold", "cached", "parked"};
+constexpr std::array<std::string_view, 5> kOvertakings{"same_turn", "warm", "cheaper_change", "loaded_ahead",
+                                                       "fits_beside"};
+
+template <class Enum, std::size_t N>
+std::optional<Enum> from_name(const std::array<std::string_view, N>& names, std::string_view name) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == name) return static_cast<Enum>(i);
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -19,10 +32,17 @@ std::string_view to_string(Rung rung) { return kRungs[static_cast<std::size_t>(r
 std::string_view to_string(Residency state) { return kResidencies[static_cast<std::size_t>(state)]; }
 std::string_view to_string(Reason reason) { return kReasons[static_cast<std::size_t>(reason)]; }
 
-std::optional<Kind> kind_from_name(std::string_view name) {
-  for (std::size_t i = 0; i < kKinds.size(); ++i)
-    if (kKinds[i] == name) return static_cast<Kind>(i);
-  return std::nullopt;
+std::string_view to_string(Priority priority) { return kPriorities[static_cast<std::size_t>(priority)]; }
+std::string_view to_string(Declared declared) { return kDeclared[static_cast<std::size_t>(declared)]; }
+std::string_view to_string(Source source) { return kSources[static_cast<std::size_t>(source)]; }
+std::string_view to_string(Overtaking why) { return kOvertakings[static_cast<std::size_t>(why)]; }
+
+std::optional<Kind> kind_from_name(std::string_view name) { return from_name<Kind>(kKinds, name); }
+std::optional<Priority> priority_from_name(std::string_view name) {
+  return from_name<Priority>(kPriorities, name);
+}
+std::optional<Declared> declared_from_name(std::string_view name) {
+  return from_name<Declared>(kDeclared, name);
 }
 
 }  // namespace mgpu

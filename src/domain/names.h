@@ -12,8 +12,14 @@ std::string_view to_string(Kind kind);
 std::string_view to_string(Rung rung);
 std::string_view to_string(Residency state);
 std::string_view to_string(Reason reason);
+std::string_view to_string(Priority priority);
+std::string_view to_string(Declared declared);
+std::string_view to_string(Source source);
+std::string_view to_string(Overtaking why);
 
-// None for a name that is not a kind.
+// None for a name that is none of them.
 std::optional<Kind> kind_from_name(std::string_view name);
+std::optional<Priority> priority_from_name(std::string_view name);
+std::optional<Declared> declared_from_name(std::string_view name);
 
 }  // namespace mgpu

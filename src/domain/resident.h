@@ -13,10 +13,28 @@ namespace mgpu {
 
 enum class Residency : std::uint8_t { cold, loading, warm, parked, unloading, failed };
 
+// Where a load took the weights from: what it costs differs by an order of magnitude.
+enum class Source : std::uint8_t { cold, cached, parked };  // disk, page cache, host memory of its process
+
+// What experience says a resident costs. Zero: not known yet.
+struct Learned {
+  Bytes footprint{};  // the most that it was seen to hold without work, from load to eviction
+  Bytes working{};    // what one running job added at most
+  Duration load_cold{}, load_cached{}, load_parked{};  // by Source
+  Duration unload{};
+  Duration park{};
+  Duration run{};           // a typical job
+  std::uint32_t loads = 0;  // observations behind the figures
+  std::uint32_t runs = 0;
+  friend bool operator==(const Learned&, const Learned&) = default;
+};
+
 struct Resident {
   ConsumerId consumer{};
   std::string ai_model{};  // empty where the consumer has just one
-  Bytes footprint{};
+  Bytes declared{};        // footprint by the configuration, or estimated from its file; zero: nobody said
+  Bytes footprint{};       // what is expected of it now: declared, until something was learned
+  Learned learned{};
   Residency state = Residency::cold;
   Error last_error{};  // says why, while state is failed
   Instant retry_at{};  // failed: not before

@@ -22,6 +22,10 @@ struct Ask {
   Bytes bytes{};           // bare: the reservation. lease_only consumer: 0 = its footprint + working
   Duration wait_limit{0};  // 0 = World::limits.wait_limit
   bool warm_up = false;    // an operator's load: not counted as a job
+  std::optional<Priority> priority{};  // none: the consumer's
+  std::uint32_t user =
+      0;                 // who asks, for fair shares: a number for each name, given by the shell; 0: unnamed
+  Duration deadline{0};  // from arrival: refused as soon as it can't start by then; 0 = none
 };
 
 // Why a ticket left the line without a lease, or a lease ended before its holder said so, is an Error

@@ -233,8 +233,8 @@ class Connection final : public Exchange {
     }
   }
 
-  // Whether what is unread of the body will be read, so that the connection can go on. Known before the answer
-  // begins: a client that is not told sends its next request into a connection that closes.
+  // Whether what is unread of the body will be read, so that the connection can go on. Known before the
+  // answer begins: a client that is not told sends its next request into a connection that closes.
   bool skips_the_rest() const {
     if (parser_->is_done()) return true;
     if (unreadable_ || expects_continue_) return false;

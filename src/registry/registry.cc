@@ -14,7 +14,7 @@ ConsumerId add_consumer(Registry& registry, Consumer spec) {
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint) {
   const ResidentId id{registry.residents.size()};
   registry.residents.push_back(
-      {.consumer = consumer, .ai_model = std::move(ai_model), .footprint = footprint});
+      {.consumer = consumer, .ai_model = std::move(ai_model), .declared = footprint, .footprint = footprint});
   registry[consumer].residents.push_back(id);
   return id;
 }

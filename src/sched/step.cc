@@ -85,6 +85,7 @@ struct Apply {
   Where operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
+    world.registry[id].learned = added.learned;
     return device_of(id);
   }
   Where operator()(const EvictionRequested& requested) {
@@ -112,6 +113,12 @@ struct Apply {
     }
     return std::nullopt;
   }
+
+  Where operator()(const OutOfMemorySeen& seen) {
+    const Ticket* ticket = find_ticket(world, seen.ticket);
+    return ticket == nullptr ? DeviceId{} : ticket->ask.device;
+  }
+  Where operator()(const HourBegan&) { return std::nullopt; }
 
   // An eviction that still waits to see its memory free wants the next reading, too.
   void ask_again(DeviceId device) {

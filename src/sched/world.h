@@ -16,6 +16,9 @@
 
 namespace mgpu {
 
+// fifo: strictly by arrival, nothing loads ahead. affinity: warm ones first, within a bound.
+enum class Policy : std::uint8_t { fifo, affinity };
+
 struct Limits {
   std::uint32_t max_queue = 1000;    // waiting tickets of a device
   Duration wait_limit{600'000'000};  // of a ticket that names none
@@ -24,6 +27,12 @@ struct Limits {
   Duration pause_first{1'000'000};  // after the first failed load; doubles up to
   Duration pause_longest{60'000'000};
   Duration reading_age{1'000'000};  // a load starts only on a reading no older than this
+  Policy policy = Policy::fifo;
+  // How long the first of a line may be overtaken; 0: the larger of 10 s and three times the change's cost.
+  Duration overtake_limit{0};
+  Duration ageing{30'000'000};  // a ticket that has waited this long stands with the next class' newcomers
+  Bytes park_memory{};          // host memory that parked residents may hold together
+  bool load_ahead = true;       // (affinity) the next consumer may load while another computes
 };
 
 // waiting: in the line. preparing: it has its turn (unless turnless), room is being made or its resident

@@ -40,6 +40,13 @@ struct Mixer {
   void operator()(const EvictionFailed& e) const {
     mix(hash, static_cast<std::uint64_t>(e.still_held.count));
   }
+  void operator()(const ReadAhead& e) const { mix(hash, e.resident.value); }
+  void operator()(const LearnedNow& e) const {
+    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.learned.footprint.count));
+  }
+  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.passed); }
+  void operator()(const Requeued& e) const { mix(hash, e.ticket.value); }
+  void operator()(const LoadedInVain& e) const { mix(hash, e.resident.value); }
 };
 
 }  // namespace

@@ -48,6 +48,8 @@ struct Writer {
   }
   void operator()(const DrainRequested&) const { out << "drain"; }
   void operator()(const Tick&) const { out << "tick"; }
+  void operator()(const OutOfMemorySeen& e) const { out << "out_of_memory_seen " << e.ticket.value; }
+  void operator()(const HourBegan& e) const { out << "hour_began " << int{e.hour}; }
 };
 
 template <class T>

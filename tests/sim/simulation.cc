@@ -270,6 +270,11 @@ class House {
   void obey(const Planned&) {}
   void obey(const Evicted&) { ++life_.evictions; }
   void obey(const EvictionFailed&) {}
+  void obey(const ReadAhead&) {}
+  void obey(const LearnedNow&) {}
+  void obey(const Overtook&) {}
+  void obey(const Requeued& again) { stop_working(again.ticket); }
+  void obey(const LoadedInVain&) {}
 
   // --- what services do ---
 
