@@ -88,7 +88,19 @@ struct LoadedInVain {
 
 // A plan was made: whose memory goes for whom. No ticket: foreign memory grew, the resident was idle for
 // long, or an operator asked.
-enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request, host_memory };
+// ahead: for somebody whose turn has not come; host_memory: parked ones make room for a better one; yielded:
+// the device is left to a foreign program.
+enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request, ahead, host_memory, yielded };
+
+// One that could have left, and what was thought about it.
+struct Candidate {
+  ResidentId resident{};
+  Bytes yield{};      // what its leaving gives
+  Duration reload{};  // what bringing it back takes
+  double value = 0;   // seconds of reloading to expect for each GiB that it gives; the lowest leave first
+  bool chosen = false;
+};
+
 struct Planned {
   DeviceId device{};
   Reason reason{};
@@ -96,6 +108,7 @@ struct Planned {
   std::vector<ResidentId> victims{};
   Bytes needed{};    // what must fit
   Bytes headroom{};  // what fitted before
+  std::vector<Candidate> considered{};
 };
 
 struct Evicted {

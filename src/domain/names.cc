@@ -10,8 +10,8 @@ constexpr std::array<std::string_view, 9> kKinds{"llm",   "stt",   "tts",   "emb
 constexpr std::array<std::string_view, 4> kRungs{"park", "service", "stop", "kill"};
 constexpr std::array<std::string_view, 6> kResidencies{"cold",   "loading",   "warm",
                                                        "parked", "unloading", "failed"};
-constexpr std::array<std::string_view, 5> kReasons{"ticket", "idle", "pressure", "operator_request",
-                                                   "host_memory"};
+constexpr std::array<std::string_view, 7> kReasons{"ticket", "idle",        "pressure", "operator_request",
+                                                   "ahead",  "host_memory", "yielded"};
 constexpr std::array<std::string_view, 4> kPriorities{"realtime", "interactive", "normal", "batch"};
 constexpr std::array<std::string_view, 3> kDeclared{"guess", "at_least", "at_most"};
 constexpr std::array<std::string_view, 3> kSources{"cold", "cached", "parked"};

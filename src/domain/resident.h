@@ -1,6 +1,7 @@
 // What a consumer holds in device memory; a service with several AI models has one resident per AI model.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -26,6 +27,7 @@ struct Learned {
   Duration run{};           // a typical job
   std::uint32_t loads = 0;  // observations behind the figures
   std::uint32_t runs = 0;
+  std::array<std::uint16_t, 24> hours{};  // jobs begun in each hour of the day; all halved when one is full
   friend bool operator==(const Learned&, const Learned&) = default;
 };
 
@@ -38,10 +40,18 @@ struct Resident {
   Residency state = Residency::cold;
   Error last_error{};  // says why, while state is failed
   Instant retry_at{};  // failed: not before
+  Instant moved_at{};  // when its load or eviction began
   Instant last_used{};
   std::uint32_t failures = 0;  // loads failed in a row
-  std::uint32_t users = 0;  // tickets that run on it or for which it is being made ready: no victim while > 0
-  Instant stubborn_until{};  // an eviction failed and left it warm: no victim before then
+  // Tickets that run on it, or for which it is being made ready or loaded ahead: no victim while > 0.
+  std::uint32_t users = 0;
+  std::uint32_t waiting = 0;  // tickets in the line that ask for it
+  Instant stubborn_until{};   // an eviction failed and left it warm: no victim before then
+  double uses = 0;            // jobs lately: each counts 1 and fades (registry/habits.h)
+  Bytes seen{};               // the most measured without work since it was loaded
+  bool clear_view = false;    // what was measured since can only be its own
+  bool ahead = false;         // loaded before anybody's turn, and not used yet
+  bool unwanted = false;      // sent away by an operator or for idleness: not brought back unasked
 };
 
 }  // namespace mgpu

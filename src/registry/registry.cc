@@ -19,6 +19,10 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
   return id;
 }
 
+Bytes working_each(const ConsumerState& consumer) {
+  return std::max(consumer.spec.working, consumer.learned_working);
+}
+
 bool holds_memory(const Resident& resident) {
   return resident.state == Residency::loading || resident.state == Residency::warm ||
          resident.state == Residency::unloading;
@@ -26,7 +30,7 @@ bool holds_memory(const Resident& resident) {
 
 Bytes held(const Registry& registry, const ConsumerState& consumer) {
   if (consumer.spec.lease_only) return consumer.leased;
-  Bytes bytes = consumer.spec.working * consumer.running;
+  Bytes bytes = working_each(consumer) * consumer.running;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
     if (resident.state == Residency::warm || resident.state == Residency::unloading)
@@ -37,7 +41,7 @@ Bytes held(const Registry& registry, const ConsumerState& consumer) {
 
 Bytes to_come(const Registry& registry, const ConsumerState& consumer) {
   if (consumer.spec.lease_only) return {};
-  Bytes bytes = consumer.spec.working * consumer.promised;
+  Bytes bytes = working_each(consumer) * consumer.promised;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
     const bool there = resident.state == Residency::warm || resident.state == Residency::unloading;

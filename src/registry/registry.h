@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,11 @@ struct ConsumerState {
       0;  // tickets that room is being made or a resident loaded for; their working is reserved
   std::uint32_t waiting = 0;  // tickets in the line
   Bytes leased{};             // lease_only: sum of its leases' and promises' reservations
-  Bytes explained{};          // held, as of the last measurement, without what was seen to leave since
-  Bytes unexplained{};        // measured beyond that
+  Bytes learned_working{};    // of one running job, where it was seen to be more than declared
+  // Who came next on the device after this one had worked: how often, lately.
+  std::map<ConsumerId, double> followers{};
+  Bytes explained{};    // held, as of the last measurement, without what was seen to leave since
+  Bytes unexplained{};  // measured beyond that
 };
 
 struct Registry {
@@ -45,6 +49,9 @@ struct Registry {
 // Adds a consumer without residents.
 ConsumerId add_consumer(Registry& registry, Consumer spec);
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint);
+
+// What one running job is expected to add.
+Bytes working_each(const ConsumerState& consumer);
 
 // What it should hold now: footprints of its residents in device memory, working memory of its leases.
 Bytes held(const Registry& registry, const ConsumerState& consumer);

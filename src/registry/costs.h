@@ -1,0 +1,20 @@
+// What bringing a resident back takes, in seconds: learned where it was seen, else guessed from its bytes.
+// The guesses are on the slow side of a solid state disk and of PCIe; the first load replaces them.
+#pragma once
+
+#include "registry/registry.h"
+
+namespace mgpu {
+
+Duration load_time(const Resident& resident, Source source);
+
+// A load from where it is now: parked, or, where its weights may still be in the page cache, cached.
+Duration load_time(const Resident& resident);
+
+// Until its memory is free again.
+Duration unload_time(const Resident& resident);
+
+// Of one job; `fallback` where none was seen.
+Duration run_time(const Resident& resident, Duration fallback);
+
+}  // namespace mgpu

@@ -1,0 +1,109 @@
+#include "registry/learning.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace mgpu {
+namespace {
+
+constexpr int kMemoryOfRuns = 8;  // a new figure counts one part in so many
+constexpr std::uint16_t kHourFull = 1'000;
+constexpr Bytes kStep = kMiB * 256;  // what an out-of-memory error adds at least
+
+void blend(Duration& learned, Duration seen) {
+  learned = learned == Duration{0} ? seen : learned + (seen - learned) / kMemoryOfRuns;
+}
+
+// Loads are seldom, and the machine changes more than they do: the latest counts half.
+void follow(Duration& learned, Duration seen) {
+  seen = std::max(seen, Duration{1});
+  learned = learned == Duration{0} ? seen : (learned + seen) / 2;
+}
+
+std::optional<ResidentId> only_one_there(const Registry& registry, const ConsumerState& consumer) {
+  std::optional<ResidentId> only;
+  for (const ResidentId id : consumer.residents) {
+    if (!holds_memory(registry[id])) continue;
+    if (only) return std::nullopt;
+    only = id;
+  }
+  return only;
+}
+
+}  // namespace
+
+Bytes footprint_to_expect(const Resident& resident, Declared declared) {
+  const Bytes learned = resident.learned.footprint;
+  if (learned == Bytes{}) return resident.declared;
+  switch (declared) {
+    case Declared::at_least:
+      return std::max(resident.declared, learned);
+    case Declared::at_most:
+      return resident.declared > Bytes{} ? std::min(resident.declared, learned) : learned;
+    case Declared::guess:
+      break;
+  }
+  return learned;
+}
+
+void learn_load_began(Registry& registry, ResidentId id, Instant now) {
+  Resident& resident = registry[id];
+  const ConsumerState& consumer = registry[resident.consumer];
+  resident.moved_at = now;
+  resident.seen = Bytes{};
+  resident.clear_view = consumer.unexplained == Bytes{} && only_one_there(registry, consumer) == id;
+}
+
+void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source source) {
+  Resident& resident = registry[id];
+  Learned& learned = resident.learned;
+  Duration& figure = source == Source::parked   ? learned.load_parked
+                     : source == Source::cached ? learned.load_cached
+                                                : learned.load_cold;
+  follow(figure, now - resident.moved_at);
+  ++learned.loads;
+}
+
+void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung) {
+  Resident& resident = registry[id];
+  follow(rung == Rung::park ? resident.learned.park : resident.learned.unload, now - resident.moved_at);
+  if (resident.clear_view && resident.seen > Bytes{}) resident.learned.footprint = resident.seen;
+  resident.clear_view = false;
+  resident.footprint = footprint_to_expect(resident, registry[resident.consumer].spec.declared);
+}
+
+void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour) {
+  Learned& learned = registry[id].learned;
+  blend(learned.run, ran);
+  ++learned.runs;
+  if (++learned.hours[hour % 24] < kHourFull) return;
+  for (std::uint16_t& count : learned.hours) count = static_cast<std::uint16_t>(count / 2);
+}
+
+bool learn_measured(Registry& registry, ConsumerState& consumer) {
+  const auto only = only_one_there(registry, consumer);
+  if (!only) return false;
+  Resident& resident = registry[*only];
+  if (resident.state == Residency::unloading || !resident.clear_view) return false;
+  const bool capped = consumer.spec.declared == Declared::at_most;
+  if (consumer.running == 0) {
+    resident.seen = std::max(resident.seen, consumer.measured);
+    if (consumer.measured <= resident.footprint || capped) return false;
+    resident.footprint = consumer.measured;
+    return true;
+  }
+  const Bytes above = consumer.measured - resident.footprint;
+  const Bytes each{above.count / consumer.running};
+  if (resident.state != Residency::warm || capped || each <= working_each(consumer)) return false;
+  resident.learned.working = consumer.learned_working = each;
+  return true;
+}
+
+void learn_out_of_memory(Registry& registry, ResidentId id) {
+  Resident& resident = registry[id];
+  ConsumerState& consumer = registry[resident.consumer];
+  const Bytes more = std::max(kStep, Bytes{resident.footprint.count / 8});
+  resident.learned.working = consumer.learned_working = working_each(consumer) + more;
+}
+
+}  // namespace mgpu

@@ -1,0 +1,29 @@
+// Learning what a resident costs, from what happens anyway: how long loads, evictions and jobs took, and what
+// was measured meanwhile.
+//
+// Memory is attributed to a resident only while nothing else of its consumer could be meant: it is the only
+// one in device memory, and nothing unexplained was there when its load began. What it holds without work is
+// its footprint, known when it leaves; until then the expectation only grows, since applications may take
+// memory late. What is measured above the footprints while jobs run is working memory: short peaks are easily
+// missed, so that it never falls below what was declared.
+#pragma once
+
+#include "registry/registry.h"
+
+namespace mgpu {
+
+void learn_load_began(Registry& registry, ResidentId id, Instant now);
+void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source source);
+void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung);
+void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour);
+
+// After a reading. Returns whether an expectation grew.
+bool learn_measured(Registry& registry, ConsumerState& consumer);
+
+// The service ran out of memory although everything expected was there: more is expected from now on.
+void learn_out_of_memory(Registry& registry, ResidentId id);
+
+// The footprint to expect of a resident that is not loaded.
+Bytes footprint_to_expect(const Resident& resident, Declared declared);
+
+}  // namespace mgpu
