@@ -1,53 +1,143 @@
 #include "plan/victims.h"
 
 #include <algorithm>
-#include <utility>
+#include <tuple>
+
+#include "registry/costs.h"
+#include "registry/habits.h"
 
 namespace mgpu {
+namespace {
+
+// How far ahead a use counts: about as long as a few changes of residents take.
+constexpr Duration kHorizon{300'000'000};
+
+// What keeps a reserved one from leaving before anybody else, in seconds a GiB.
+constexpr double kReserved = 1e6;
+
+double in_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+double in_gib(Bytes bytes) { return static_cast<double>(bytes.count) / static_cast<double>(kGiB.count); }
+
+Duration reload_time(const Registry& registry, const Resident& resident) {
+  if (resident.state == Residency::parked) return load_time(resident, Source::cached);
+  return load_time(resident, parks(registry, resident) ? Source::parked : Source::cached);
+}
+
+double value_of(const Registry& registry, const Resident& resident, Bytes yield, Duration reload,
+                Instant now) {
+  const double expected = in_seconds(reload) * chance_of_need(registry, resident, now);
+  const double value = expected / std::max(in_gib(yield), 1e-3);
+  return registry[resident.consumer].spec.reserved ? value + kReserved : value;
+}
+
+bool fits_host_at_all(const Registry& registry, const Resident& resident) {
+  return registry.park_memory >= resident.footprint && registry.park_memory > Bytes{};
+}
+
+}  // namespace
 
 bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
+  if (resident.state != Residency::warm || resident.users > 0 || resident.stubborn_until > now) return false;
   const ConsumerState& consumer = registry[resident.consumer];
   const Consumer& spec = consumer.spec;
-  return resident.state == Residency::warm && resident.users == 0 && !spec.pinned &&
-         (spec.can_unload || spec.can_stop) && resident.stubborn_until <= now &&
+  return !spec.pinned && (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
          !any_in(registry, consumer, Residency::loading);
+}
+
+bool parks(const Registry& registry, const Resident& resident) {
+  return registry[resident.consumer].spec.can_park && fits_host_at_all(registry, resident) &&
+         load_time(resident, Source::parked) < load_time(resident, Source::cached);
 }
 
 Bytes yield_of(const Registry& registry, const Resident& resident) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (consumer.residents.size() > 1) return resident.footprint;
-  const Bytes stays =
-      consumer.spec.can_unload ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
+  const bool lives_on = consumer.spec.can_unload || parks(registry, resident);
+  const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
   return committed(registry, consumer) - stays;
 }
 
-std::optional<std::vector<ResidentId>> choose_victims(const Registry& registry, DeviceId device,
-                                                      Bytes deficit, Instant now) {
-  std::vector<ResidentId> candidates;
+double chance_of_need(const Registry& registry, const Resident& resident, Instant now) {
+  if (resident.waiting > 0) return 1;
+  double chance = chance_of_use(resident, now, kHorizon);
+  for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
+    const ConsumerState& other = registry.consumers[i];
+    if (other.running == 0 || other.spec.device != registry[resident.consumer].spec.device) continue;
+    chance = std::max(chance, chance_of_following(registry, ConsumerId{i}, resident.consumer));
+  }
+  return chance;
+}
+
+double value_of(const Registry& registry, const Resident& resident, Instant now) {
+  return value_of(registry, resident, resident.footprint, reload_time(registry, resident), now);
+}
+
+std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
+  std::vector<Candidate> candidates;
   for (const ConsumerState& consumer : registry.consumers) {
     if (consumer.spec.device != device) continue;
-    for (const ResidentId id : consumer.residents)
-      if (is_candidate(registry, registry[id], now)) candidates.push_back(id);
+    for (const ResidentId id : consumer.residents) {
+      const Resident& resident = registry[id];
+      if (!is_candidate(registry, resident, now)) continue;
+      const Bytes yield = yield_of(registry, resident);
+      const Duration reload = reload_time(registry, resident);
+      candidates.push_back({.resident = id,
+                            .yield = yield,
+                            .reload = reload,
+                            .value = value_of(registry, resident, yield, reload, now)});
+    }
   }
-  std::ranges::sort(candidates, {}, [&](ResidentId id) { return std::pair(registry[id].last_used, id); });
+  std::ranges::sort(candidates, {}, [&](const Candidate& candidate) {
+    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
+  });
+  return candidates;
+}
 
-  std::vector<ResidentId> victims;
+bool choose_victims(std::span<Candidate> candidates, Bytes deficit) {
   Bytes gained{};
-  for (const ResidentId id : candidates) {
-    if (gained >= deficit) break;
-    victims.push_back(id);
-    gained += yield_of(registry, registry[id]);
+  for (Candidate& candidate : candidates) {
+    candidate.chosen = gained < deficit;
+    if (candidate.chosen) gained += candidate.yield;
   }
-  if (gained < deficit) return std::nullopt;
+  if (gained < deficit) {
+    for (Candidate& candidate : candidates) candidate.chosen = false;
+    return false;
+  }
+  for (auto spared = candidates.rbegin(); spared != candidates.rend(); ++spared) {
+    if (!spared->chosen || gained - spared->yield < deficit) continue;
+    gained -= spared->yield;
+    spared->chosen = false;
+  }
+  return true;
+}
 
-  for (auto spared = victims.end(); spared != victims.begin();) {
-    --spared;
-    const Bytes without = gained - yield_of(registry, registry[*spared]);
-    if (without < deficit) continue;
-    gained = without;
-    spared = victims.erase(spared);
-  }
+std::vector<ResidentId> chosen(std::span<const Candidate> candidates) {
+  std::vector<ResidentId> victims;
+  for (const Candidate& candidate : candidates)
+    if (candidate.chosen) victims.push_back(candidate.resident);
   return victims;
+}
+
+std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes needed, Instant now) {
+  std::vector<Candidate> parked;
+  for (std::size_t i = 0; i < registry.residents.size(); ++i) {
+    const Resident& resident = registry.residents[i];
+    const Consumer& spec = registry[resident.consumer].spec;
+    if (resident.state != Residency::parked || resident.users > 0 || spec.pinned ||
+        !(spec.can_unload || spec.can_stop))
+      continue;
+    const Duration reload = reload_time(registry, resident);
+    parked.push_back({.resident = ResidentId{i},
+                      .yield = resident.footprint,
+                      .value = value_of(registry, resident, resident.footprint, reload, now)});
+  }
+  std::ranges::sort(parked, {}, [&](const Candidate& candidate) {
+    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
+  });
+  const Bytes deficit = needed - (registry.park_memory - parked_bytes(registry));
+  if (!choose_victims(parked, deficit)) return std::nullopt;
+  return chosen(parked);
 }
 
 }  // namespace mgpu

@@ -1,12 +1,15 @@
 // At whose expense: which residents leave so that something else fits.
 //
-// Candidates are warm, idle and unpinned residents that have a rung to leave by. The least recently used go
-// first; then whoever turns out not to be needed is spared again, the most recently used first.
+// Candidates are warm, idle and unpinned residents that have a way to leave. Each has a value: the seconds of
+// reloading that its leaving must be expected to cost, for each GiB that it gives. The least valuable go
+// first; then whoever turns out not to be needed is spared again, the most valuable first.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "domain/effect.h"
 #include "registry/registry.h"
 
 namespace mgpu {
@@ -17,9 +20,28 @@ bool is_candidate(const Registry& registry, const Resident& resident, Instant no
 // What the device gets back when the resident leaves by the gentlest rung its consumer has.
 Bytes yield_of(const Registry& registry, const Resident& resident);
 
-// The residents of `device` that leave so that at least `deficit` comes free; none needed: empty. Nullopt:
-// all candidates together are not enough (then nobody should leave in vain).
-std::optional<std::vector<ResidentId>> choose_victims(const Registry& registry, DeviceId device,
-                                                      Bytes deficit, Instant now);
+// How likely somebody asks for it soon, from 0 to 1: 1 while somebody waits for it.
+double chance_of_need(const Registry& registry, const Resident& resident, Instant now);
+
+// The seconds of reloading to expect for each GiB that it gives, if it were to leave: what a candidate is
+// worth.
+double value_of(const Registry& registry, const Resident& resident, Instant now);
+
+// Whether the resident would rather be parked than unloaded: its consumer can, it fits into host memory
+// beside (or instead of less valuable) parked ones, and coming back is quicker that way.
+bool parks(const Registry& registry, const Resident& resident);
+
+// All candidates of a device, the least valuable first; equally valuable ones by last use.
+std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, Instant now);
+
+// Marks those that leave so that at least `deficit` comes free. False: all together are not enough, and
+// nobody is marked (nobody should leave in vain). REQUIRES: sorted as candidates_on does.
+bool choose_victims(std::span<Candidate> candidates, Bytes deficit);
+
+std::vector<ResidentId> chosen(std::span<const Candidate> candidates);
+
+// The parked residents that are dropped so that `needed` more of host memory may be taken; the least valuable
+// first. Nullopt: even all of them are not enough.
+std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes needed, Instant now);
 
 }  // namespace mgpu

@@ -18,7 +18,10 @@ struct Home {
     return id;
   }
   Consumer& spec(ResidentId id) { return registry[registry[id].consumer].spec; }
-  auto choose(Bytes deficit, Instant now = {1000}) { return choose_victims(registry, {}, deficit, now); }
+  std::optional<std::vector<ResidentId>> choose(Bytes deficit, Instant now = {1000}) {
+    std::vector<Candidate> candidates = candidates_on(registry, {}, now);
+    return choose_victims(candidates, deficit) ? std::optional(chosen(candidates)) : std::nullopt;
+  }
 };
 
 using Victims = std::vector<ResidentId>;

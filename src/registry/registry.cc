@@ -85,6 +85,18 @@ Bytes committed(const Registry& registry, const ConsumerState& consumer) {
   return std::max(consumer.measured, expected(registry, consumer) + consumer.unexplained);
 }
 
+Bytes growth(const Registry& registry, const ConsumerState& consumer, Bytes more) {
+  const Bytes expecting = expected(registry, consumer) + consumer.unexplained;
+  return std::max(consumer.measured, expecting + more) - std::max(consumer.measured, expecting);
+}
+
+Bytes parked_bytes(const Registry& registry) {
+  Bytes bytes{};
+  for (const Resident& resident : registry.residents)
+    if (resident.state == Residency::parked) bytes += resident.footprint;
+  return bytes;
+}
+
 Bytes committed(const Registry& registry, DeviceId device) {
   Bytes bytes = std::max(registry.bare[device.value], registry.readings[device.value].bare);
   for (const ConsumerState& consumer : registry.consumers)

@@ -39,6 +39,7 @@ struct Registry {
   std::vector<ConsumerState> consumers{};  // by ConsumerId
   std::vector<Resident> residents{};       // by ResidentId
   std::vector<Bytes> bare{};               // by DeviceId: reserved by bare leases and promises
+  Bytes park_memory{};  // host memory that parked residents may hold together; 0: none park
 
   const Resident& operator[](ResidentId id) const { return residents[id.value]; }
   Resident& operator[](ResidentId id) { return residents[id.value]; }
@@ -87,6 +88,13 @@ Bytes committed(const Registry& registry, DeviceId device);
 
 // What fits without evicting: total - reserve - foreign - committed. Negative where too much is taken.
 Bytes headroom(const Registry& registry, DeviceId device);
+
+// What growing by `more` (promised or loaded on top of what is expected now) adds to its commitment. Measured
+// memory beyond the expectation covers some of it.
+Bytes growth(const Registry& registry, const ConsumerState& consumer, Bytes more);
+
+// Host memory that parked residents hold.
+Bytes parked_bytes(const Registry& registry);
 
 // Whether the resident is in device memory or on its way in or out.
 bool holds_memory(const Resident& resident);

@@ -1,10 +1,11 @@
-// The story of a line, under policy fifo:
+// The story of a line:
 //
 // Evictions climb their ladders. Whoever was promised its room goes on: evict, see the memory free, load,
-// grant. Then the head of the line is promised its room, if there is a turn for it and a plan that can
-// succeed; nobody overtakes the head. Turnless tickets form a lane of their own: they wait for memory, never
-// for turns. When foreign memory presses, or a resident was idle for as long as it may be, residents leave
-// with nobody waiting for it.
+// grant. Then whoever is next (sched/order.h) is promised its room, if there is a turn for it and a plan that
+// can succeed. Turnless tickets form a lane of their own: they wait for memory, never for turns. While the
+// others compute, the next one's resident is loaded ahead, if it fits beside them. When foreign memory
+// presses, or a resident was idle for as long as it may be, residents leave with nobody waiting for it; and
+// where somebody is expected soon, a resident comes with nobody waiting for it.
 #include "sched/advance.h"
 
 #include <algorithm>
@@ -13,12 +14,16 @@
 #include "base/assert.h"
 #include "plan/victims.h"
 #include "sched/ladder.h"
+#include "sched/order.h"
 #include "sched/transitions.h"
+#include "sched/warm_up.h"
 
 namespace mgpu {
 namespace {
 
 enum class Room { there, coming, blocked };
+
+constexpr std::uint32_t kPassedCounted = 100;  // more are not counted one by one
 
 bool fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
@@ -31,21 +36,26 @@ bool fresh_reading(World& world, Effects& out, DeviceId device) {
   return fresh && !reading.lost;
 }
 
-// Makes room for all promises of the device, or says that it can't be made now.
+// Makes room for all promises of the device, or says that it can't be made now. Ahead of somebody's turn
+// nobody leaves for whom others wait.
 Room make_room(World& world, Effects& out, DeviceId device, Reason reason, std::optional<TicketId> ticket) {
   const Bytes space = headroom(world.registry, device);
   if (space >= Bytes{}) return Room::there;
   const Bytes deficit = Bytes{} - space - incoming(world, device);
   if (deficit <= Bytes{}) return Room::coming;
-  const auto victims = choose_victims(world.registry, device, deficit, world.now);
-  if (!victims) return Room::blocked;
+  std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
+  if (reason == Reason::ahead)
+    std::erase_if(candidates, [&](const Candidate& c) { return world.registry[c.resident].waiting > 0; });
+  if (!choose_victims(candidates, deficit)) return Room::blocked;
+  const std::vector<ResidentId> victims = chosen(candidates);
   out.emplace_back(Planned{.device = device,
                            .reason = reason,
                            .ticket = ticket,
-                           .victims = *victims,
+                           .victims = victims,
                            .needed = Bytes{} - space,
-                           .headroom = space});
-  for (const ResidentId victim : *victims) begin_eviction(world, out, victim, reason);
+                           .headroom = space,
+                           .considered = std::move(candidates)});
+  for (const ResidentId victim : victims) begin_eviction(world, out, victim, reason);
   return Room::coming;
 }
 
@@ -89,17 +99,23 @@ bool refused_for_failure(World& world, Effects& out, const Ticket& ticket) {
   return true;
 }
 
+bool must_wait_to_load(const World& world, const LineState& line, const Resident& resident) {
+  return line.loading || any_in(world.registry, world.registry[resident.consumer], Residency::unloading);
+}
+
+bool moves(const Resident& resident) {
+  return resident.state == Residency::loading || resident.state == Residency::unloading;
+}
+
 // One preparing ticket: as far as it goes now.
 void pursue(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   LineState& line = line_of(world, ticket);
   if (refused_for_failure(world, out, ticket)) return;
   Resident* resident = ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
-  if (resident && (resident->state == Residency::loading || resident->state == Residency::unloading)) return;
+  if (resident && moves(*resident)) return;
   const bool to_load = resident && resident->state != Residency::warm;
-  if (to_load &&
-      (line.loading || any_in(world.registry, world.registry[resident->consumer], Residency::unloading)))
-    return;
+  if (to_load && must_wait_to_load(world, line, *resident)) return;
 
   const Room room = make_room(world, out, ticket.ask.device, Reason::ticket, id);
   if (room == Room::blocked) {
@@ -115,78 +131,150 @@ void pursue(World& world, Effects& out, TicketId id) {
   }
   ticket.stuck_since.reset();
   if (to_load) {
-    start_load(world, out, ticket);
+    start_load(world, out, *ticket.ask.resident, id);
   } else {
     grant(world, out, ticket);
   }
 }
 
-bool exclusive_stands_between(const World& world, const LineState& line, const Ticket& ticket) {
-  const bool alone = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.exclusive;
-  const auto other = [&](TicketId id) {
-    const Ticket& holder = world.tickets.at(id);
-    if (holder.ask.consumer && holder.ask.consumer == ticket.ask.consumer) return false;
-    return alone || (holder.ask.consumer && world.registry[*holder.ask.consumer].spec.exclusive);
-  };
-  if (std::ranges::any_of(line.preparing, other)) return true;
-  if (alone) {
-    const ConsumerState& own = world.registry[*ticket.ask.consumer];
-    return line.statistics.in_flight > own.running;
-  }
-  return std::ranges::any_of(line.turns, [&](ConsumerId holder) {
-    return world.registry[holder].spec.exclusive && ticket.ask.consumer != holder;
-  });
+// One whose resident is loaded ahead of its turn: likewise, but nobody waits for room on its account.
+void pursue_claim(World& world, Effects& out, TicketId id) {
+  Ticket& ticket = *find_ticket(world, id);
+  const Resident& resident = world.registry[*ticket.ask.resident];
+  if (resident.state == Residency::warm || moves(resident)) return;
+  if (refused_for_failure(world, out, ticket)) return;
+  if (must_wait_to_load(world, line_of(world, ticket), resident)) return;
+  const Room room = make_room(world, out, ticket.ask.device, Reason::ahead, id);
+  if (room == Room::blocked) return drop_claim(world, ticket);
+  if (room == Room::there && fresh_reading(world, out, ticket.ask.device))
+    start_load(world, out, *ticket.ask.resident, id);
 }
 
-bool turn_for(const World& world, const LineState& line, const Ticket& ticket) {
-  if (ticket.ask.consumer) {
-    const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
-    if (consumer.running + consumer.promised >= consumer.spec.concurrency) return false;
+// Everybody due before `served` was passed by it: from now on each bears that only so long.
+void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, Overtaking why) {
+  const Place place{served.due, served.id};
+  Overtook overtook{.ticket = served.id, .oldest = line.waiting.begin()->ticket, .why = why};
+  for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
+    if (++overtook.passed == kPassedCounted) break;
+  while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
+    Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
+    passed.overtake_until = world.now + overtake_bound(world, passed);
+    line.unpassed.erase(line.unpassed.begin());
   }
-  if (exclusive_stands_between(world, line, ticket)) return false;
-  if (ticket.ask.consumer) {
-    if (world.registry[*ticket.ask.consumer].spec.turnless) return true;
-    if (std::ranges::find(line.turns, *ticket.ask.consumer) != line.turns.end()) return true;
-  }
-  return line.turns.size() + line.bare_turns.size() <
-         world.registry.devices[ticket.ask.device.value].capacity;
+  fold(line.statistics, fact::Overtaken{});
+  out.emplace_back(overtook);
 }
 
-// The first of a lane. Returns whether the lane moved, so that its next first may be looked at.
-bool serve_first(World& world, Effects& out, const std::set<TicketId>& lane) {
-  if (lane.empty()) return false;
-  Ticket& ticket = *find_ticket(world, *lane.begin());
-  const LineState& line = line_of(world, ticket);
+// Promises the ticket its room, if a plan can succeed. Returns whether the line moved, so that the next may
+// be looked at.
+bool serve(World& world, Effects& out, const Next& next) {
+  Ticket& ticket = *find_ticket(world, next.ticket);
   if (refused_for_failure(world, out, ticket)) return true;
-  if (!turn_for(world, line, ticket)) {
-    ticket.stuck_since.reset();
-    return false;
-  }
-  const TicketId id = ticket.id;
   promise(world, ticket);
-  if (make_room(world, out, ticket.ask.device, Reason::ticket, id) == Room::blocked) {
+  if (make_room(world, out, ticket.ask.device, Reason::ticket, next.ticket) == Room::blocked) {
     unpromise(world, ticket);
     return lost_patience(world, out, ticket);
   }
   ticket.stuck_since.reset();
-  pursue(world, out, id);
+  if (next.why) note_passed(world, out, line_of(world, ticket), ticket, *next.why);
+  pursue(world, out, next.ticket);
   return true;
+}
+
+// The first of those that want no turn.
+bool serve_turnless(World& world, Effects& out, DeviceId device) {
+  const LineState& line = world.lines[device.value];
+  if (line.turnless.empty()) return false;
+  Ticket& ticket = *find_ticket(world, line.turnless.begin()->ticket);
+  if (turn_for(world, line, ticket)) return serve(world, out, {ticket.id});
+  ticket.stuck_since.reset();
+  return false;
+}
+
+// Who stands first and could have a turn waits for memory alone. If nothing of ours can change that, not for
+// ever. (A fifo line has tried to serve it, and counts there.)
+bool first_lost_patience(World& world, Effects& out, DeviceId device) {
+  const LineState& line = world.lines[device.value];
+  if (line.waiting.empty()) return false;
+  Ticket& first = *find_ticket(world, line.waiting.begin()->ticket);
+  if (turn_for(world, line, first)) {
+    if (world.limits.policy != Policy::fifo) return lost_patience(world, out, first);
+  } else {
+    first.stuck_since.reset();
+  }
+  return false;
+}
+
+void load_ahead(World& world, Effects& out, DeviceId device) {
+  LineState& line = world.lines[device.value];
+  const std::vector<TicketId> claims(line.claims.begin(), line.claims.end());
+  for (const TicketId id : claims)
+    if (find_ticket(world, id)) pursue_claim(world, out, id);
+  if (const auto next = next_to_load_ahead(world, device)) {
+    claim(world, *find_ticket(world, *next));
+    pursue_claim(world, out, *next);
+  }
+  if (const auto next = next_to_read_ahead(world, device)) {
+    world.registry[*next].read_ahead = true;
+    out.emplace_back(ReadAhead{*next});
+  }
+}
+
+// Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour.
+void warm_up(World& world, Effects& out, DeviceId device) {
+  const auto next = next_to_warm_up(world, device);
+  if (!next || !fresh_reading(world, out, device)) return;
+  // ... and comes in beside what is there, or for what is worth less. Its room is made first, its load begins
+  // when the room is seen, if it is still wanted then.
+  const Bytes deficit =
+      world.registry[*next].footprint - headroom(world.registry, device) - incoming(world, device);
+  if (deficit <= Bytes{}) {
+    if (world.lines[device.value].evictions.empty()) start_load(world, out, *next, std::nullopt);
+    return;
+  }
+  std::vector<Candidate> candidates = worth_less_than(world, device, *next);
+  if (!choose_victims(candidates, deficit)) return;
+  const std::vector<ResidentId> victims = chosen(candidates);
+  out.emplace_back(Planned{.device = device,
+                           .reason = Reason::ahead,
+                           .victims = victims,
+                           .needed = deficit,
+                           .considered = std::move(candidates)});
+  for (const ResidentId victim : victims) begin_eviction(world, out, victim, Reason::ahead);
 }
 
 bool idle_for_too_long(const World& world, const Resident& resident) {
   const Duration allowed = world.registry[resident.consumer].spec.idle_unload;
-  return allowed > Duration{0} && is_candidate(world.registry, resident, world.now) &&
-         world.now >= resident.last_used + allowed;
+  return allowed > Duration{0} && world.now >= resident.last_used + allowed &&
+         is_candidate(world.registry, resident, world.now);
 }
 
 void let_the_idle_go(World& world, Effects& out, DeviceId device) {
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
-    const Resident& resident = world.registry.residents[i];
-    if (world.registry[resident.consumer].spec.device != device || !idle_for_too_long(world, resident))
+    Resident& resident = world.registry.residents[i];
+    if (!idle_for_too_long(world, resident) || world.registry[resident.consumer].spec.device != device)
       continue;
     out.emplace_back(Planned{.device = device, .reason = Reason::idle, .victims = {ResidentId{i}}});
     begin_eviction(world, out, ResidentId{i}, Reason::idle);
   }
+}
+
+// A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
+// the user said so (yield_to).
+void leave_it_to_others(World& world, Effects& out, DeviceId device) {
+  std::vector<ResidentId> idle;
+  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
+    const Resident& resident = world.registry.residents[i];
+    const Consumer& spec = world.registry[resident.consumer].spec;
+    if (spec.device == device && resident.state == Residency::warm && resident.users == 0 &&
+        resident.stubborn_until <= world.now &&
+        (spec.can_unload || spec.can_stop || parks(world.registry, resident)) &&
+        !any_in(world.registry, world.registry[resident.consumer], Residency::loading))
+      idle.push_back(ResidentId{i});
+  }
+  if (idle.empty()) return;
+  out.emplace_back(Planned{.device = device, .reason = Reason::yielded, .victims = idle});
+  for (const ResidentId victim : idle) begin_eviction(world, out, victim, Reason::yielded);
 }
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
@@ -213,15 +301,20 @@ void advance(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   climb(world, out, device);
   if (line.doubtful_since) return;  // nobody takes memory before the driver has said what a crash left behind
+  if (world.registry.readings[device.value].yield) return leave_it_to_others(world, out, device);
   const std::vector<TicketId> promised(line.preparing.begin(), line.preparing.end());
   for (const TicketId id : promised)
     if (find_ticket(world, id)) pursue(world, out, id);
-  while (serve_first(world, out, line.waiting)) {
+  do {
+    for (auto next = next_for_turn(world, device); next && serve(world, out, *next);)
+      next = next_for_turn(world, device);
+  } while (first_lost_patience(world, out, device));
+  while (serve_turnless(world, out, device)) {
   }
-  while (serve_first(world, out, line.turnless)) {
-  }
+  load_ahead(world, out, device);
   if (line.preparing.empty()) relieve_pressure(world, out, device);
   let_the_idle_go(world, out, device);
+  warm_up(world, out, device);
 }
 
 Instant next_wakeup(const World& world, DeviceId device) {
@@ -234,16 +327,18 @@ Instant next_wakeup(const World& world, DeviceId device) {
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);
   };
   std::ranges::for_each(line.preparing, patience);
-  if (!line.waiting.empty()) patience(*line.waiting.begin());
-  if (!line.turnless.empty()) patience(*line.turnless.begin());
+  if (!line.waiting.empty()) patience(line.waiting.begin()->ticket);
+  if (!line.turnless.empty()) patience(line.turnless.begin()->ticket);
   const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];
     const Duration allowed = consumer.spec.idle_unload;
+    const bool stubborn = resident.stubborn_until > world.now;
+    if ((allowed == Duration{0} && !stubborn) || consumer.spec.device != device) continue;
     const Instant willing =
         std::max(world.now, resident.stubborn_until);  // when it is a candidate, all else equal
-    if (consumer.spec.device != device || !is_candidate(world.registry, resident, willing)) continue;
-    if (willing > world.now && someone_waits) next = std::min(next, willing);
+    if (!is_candidate(world.registry, resident, willing)) continue;
+    if (stubborn && someone_waits) next = std::min(next, willing);
     if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, willing));
   }
   return next;

@@ -21,12 +21,18 @@ std::string line_is_true(const World& world, DeviceId device) {
     if (ticket.ask.device != device) continue;
     waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
     running += ticket.stage == Stage::running;
-    const bool in_lane = line.waiting.contains(id) || line.turnless.contains(id);
+    const Place place{ticket.due, id};
+    const bool in_lane = line.waiting.contains(place) || line.turnless.contains(place);
+    if (line.claims.contains(id) != ticket.claims || (ticket.claims && ticket.stage != Stage::waiting))
+      return "5: claims of " + name;
     if (in_lane != (ticket.stage == Stage::waiting))
       return "5: a waiting ticket stands in one lane of " + name;
     if (line.preparing.contains(id) != (ticket.stage == Stage::preparing))
       return "5: preparing tickets of " + name;
   }
+  std::size_t queued = 0;
+  for (const auto& [consumer, queue] : line.queues) queued += queue.size();
+  if (queued != line.waiting.size()) return "5: the queues of " + name;
   if (line.waiting.size() + line.turnless.size() != waiting || line.preparing.size() != preparing)
     return "5: the line of " + name + " holds tickets that are gone";
   if (line.statistics.queue_depth != waiting + preparing) return "5: queue_depth of " + name;
@@ -94,8 +100,10 @@ std::string broken_invariant(const World& world) {
                                                       : count.running);
     const Consumer& spec = world.registry[*ticket.ask.consumer].spec;
     if (promised && spec.lease_only)
-      count.leased += ticket.ask.bytes > Bytes{} ? ticket.ask.bytes : spec.footprint + spec.working;
-    if (promised && ticket.ask.resident) {
+      count.leased += ticket.ask.bytes > Bytes{}
+                          ? ticket.ask.bytes
+                          : spec.footprint + working_each(world.registry[*ticket.ask.consumer]);
+    if ((promised || ticket.claims) && ticket.ask.resident) {
       ++users[*ticket.ask.resident];
       running[*ticket.ask.resident] |= ticket.stage == Stage::running;
     }

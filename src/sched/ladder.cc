@@ -1,10 +1,13 @@
 #include "sched/ladder.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
+#include "domain/names.h"
 #include "plan/victims.h"
+#include "registry/learning.h"
 
 namespace mgpu {
 namespace {
@@ -22,6 +25,7 @@ bool siblings_idle(const Registry& registry, const ConsumerState& consumer) {
 std::optional<Rung> rung_after(const Registry& registry, const ConsumerState& consumer, Rung rung) {
   if (rung == Rung::kill) return std::nullopt;
   if (rung == Rung::stop) return Rung::kill;
+  if (rung == Rung::park && consumer.spec.can_unload) return Rung::service;
   if (consumer.spec.can_stop && siblings_idle(registry, consumer)) return Rung::stop;
   return std::nullopt;
 }
@@ -75,6 +79,27 @@ void note_gone(Registry& registry, const Eviction& eviction) {
   note_left(registry, consumer, all ? consumer.explained : registry[eviction.resident].footprint);
 }
 
+// Drops the least valuable parked residents until so much more of host memory may be taken. Returns whether
+// it may be now. An operator's word counts where no host memory was set apart at all.
+bool room_in_host_memory(World& world, Effects& out, Bytes needed) {
+  Registry& registry = world.registry;
+  if (registry.park_memory == Bytes{}) return true;
+  Bytes taken = parked_bytes(registry);
+  for (const LineState& line : world.lines)
+    for (const auto& [id, eviction] : line.evictions)
+      if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
+  if (taken + needed <= registry.park_memory) return true;
+  const auto dropped = choose_dropped(registry, needed + taken - parked_bytes(registry), world.now);
+  if (!dropped) return false;
+  for (const ResidentId id : *dropped) {
+    const DeviceId device = registry[registry[id].consumer].spec.device;
+    out.emplace_back(
+        Planned{.device = device, .reason = Reason::host_memory, .victims = {id}, .needed = needed});
+    begin_eviction(world, out, id, Reason::host_memory);
+  }
+  return false;
+}
+
 void finish(World& world, Effects& out, const Eviction& eviction) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
@@ -82,6 +107,8 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
   note_gone(registry, eviction);
+  learn_left(registry, eviction.resident, world.now, eviction.rung);
+  out.emplace_back(LearnedNow{eviction.resident, registry[eviction.resident].learned});
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
@@ -93,9 +120,9 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
   Registry& registry = world.registry;
   Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
-  const Error why{Code::eviction_failed,
-                  consumer.spec.name + ": " + std::string(what) +
-                      " (last rung tried: " + (eviction.rung == Rung::kill ? "kill" : "service") + ")"};
+  const Error why{Code::eviction_failed, consumer.spec.name + ": " + std::string(what) +
+                                             " (last rung tried: " + std::string(to_string(eviction.rung)) +
+                                             ")"};
   if (takes_the_process(eviction.rung)) {
     // Nothing is left that could be asked. What it still holds is measured, so it stays committed.
     siblings_left_too(world, consumer);
@@ -130,11 +157,26 @@ void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bo
   const Consumer& spec = world.registry[resident.consumer].spec;
   LineState& line = world.lines[spec.device.value];
   MGPU_ASSERT(resident.users == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
-  MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request, "nothing pinned is evicted");
+  MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request || reason == Reason::yielded,
+              "nothing pinned is evicted");
   MGPU_ASSERT(!line.evictions.contains(id), "nothing is evicted twice at once");
+  const bool from_host = resident.state == Residency::parked;
+  park = !from_host && (park || (reason != Reason::operator_request && parks(world.registry, resident)));
+  resident.unwanted = reason == Reason::idle || reason == Reason::operator_request;
+  if (std::exchange(resident.ahead, false)) {
+    fold(line.statistics, fact::LoadWasInVain{});
+    out.emplace_back(LoadedInVain{id});
+  }
+  resident.moved_at = world.now;
   resident.state = Residency::unloading;
-  const Rung first = park ? Rung::park : spec.can_unload ? Rung::service : Rung::stop;
-  take(world, out, line.evictions[id] = {.resident = id, .reason = reason}, first);
+  Eviction& eviction = line.evictions[id] = {.resident = id, .reason = reason};
+  if (park && !room_in_host_memory(world, out, resident.footprint)) {
+    eviction.rung = Rung::park;
+    eviction.wants_host_memory = true;
+    eviction.until = world.now + spec.stop_limit;
+    return;
+  }
+  take(world, out, eviction, park ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
 }
 
 void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
@@ -162,7 +204,17 @@ void climb(World& world, Effects& out, DeviceId device) {
     const auto found = evictions.find(id);
     if (found == evictions.end()) continue;  // went along with a sibling's process
     Eviction& eviction = found->second;
-    if (seen_free(world, eviction)) {
+    if (eviction.wants_host_memory) {
+      const Resident& resident = world.registry[id];
+      if (!room_in_host_memory(world, out, resident.footprint)) {
+        if (world.now < eviction.until) continue;
+        eviction.wants_host_memory = false;
+        if (next_rung(world, out, eviction, "no host memory to park it in")) evictions.erase(id);
+        continue;
+      }
+      eviction.wants_host_memory = false;
+      take(world, out, eviction, Rung::park);
+    } else if (seen_free(world, eviction)) {
       finish(world, out, eviction);
       evictions.erase(id);
     } else if (world.now >= eviction.until) {

@@ -30,7 +30,13 @@ struct Fold {
     --s.queue_depth;
     ++(ended.why == Code::cancelled ? s.cancelled : ended.why == Code::wait_limit ? s.expired : s.refused);
   }
-  void operator()(fact::LoadStarted) { ++s.loads; }
+  void operator()(fact::Requeued) {
+    MGPU_ASSERT(s.in_flight > 0, "only a lease waits again");
+    --s.in_flight, ++s.queue_depth, ++s.memory_retries;
+  }
+  void operator()(fact::LoadStarted started) { ++s.loads, s.loads_ahead += started.ahead ? 1 : 0; }
+  void operator()(fact::LoadWasInVain) { ++s.loads_in_vain; }
+  void operator()(fact::Overtaken) { ++s.overtakes; }
   void operator()(fact::LoadFailed) { ++s.load_failures; }
   void operator()(fact::EvictionDone) { ++s.evictions; }
   void operator()(fact::EvictionGivenUp) { ++s.eviction_failures; }
@@ -49,6 +55,10 @@ Statistics sum_of(const Statistics& a, const Statistics& b) {
   sum.cancelled += b.cancelled;
   sum.expired += b.expired;
   sum.loads += b.loads;
+  sum.loads_ahead += b.loads_ahead;
+  sum.loads_in_vain += b.loads_in_vain;
+  sum.overtakes += b.overtakes;
+  sum.memory_retries += b.memory_retries;
   sum.load_failures += b.load_failures;
   sum.evictions += b.evictions;
   sum.eviction_failures += b.eviction_failures;

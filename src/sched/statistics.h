@@ -26,6 +26,10 @@ struct Statistics {
   std::uint64_t cancelled = 0;
   std::uint64_t expired = 0;
   std::uint64_t loads = 0;
+  std::uint64_t loads_ahead = 0;     // of them: before the turn had come
+  std::uint64_t loads_in_vain = 0;   // of those: evicted unused
+  std::uint64_t overtakes = 0;       // turns given to one who did not stand first
+  std::uint64_t memory_retries = 0;  // leases that waited again because their service ran out of memory
   std::uint64_t load_failures = 0;
   std::uint64_t evictions = 0;
   std::uint64_t eviction_failures = 0;
@@ -46,14 +50,20 @@ struct Released {
 struct EndedWaiting {
   Code why{};
 };
-struct LoadStarted {};
+struct Requeued {};
+struct LoadStarted {
+  bool ahead = false;
+};
+struct LoadWasInVain {};
+struct Overtaken {};
 struct LoadFailed {};
 struct EvictionDone {};
 struct EvictionGivenUp {};
 }  // namespace fact
 
-using Fact = std::variant<fact::Arrived, fact::Granted, fact::Released, fact::EndedWaiting, fact::LoadStarted,
-                          fact::LoadFailed, fact::EvictionDone, fact::EvictionGivenUp>;
+using Fact = std::variant<fact::Arrived, fact::Granted, fact::Released, fact::EndedWaiting, fact::Requeued,
+                          fact::LoadStarted, fact::LoadWasInVain, fact::Overtaken, fact::LoadFailed,
+                          fact::EvictionDone, fact::EvictionGivenUp>;
 
 void fold(Statistics& statistics, const Fact& fact);
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "plan/victims.h"
+#include "registry/learning.h"
 #include "sched/advance.h"
 #include "sched/ladder.h"
 #include "sched/transitions.h"
@@ -22,14 +23,15 @@ struct Apply {
 
   Where operator()(const TicketArrived& arrived) {
     admit(world, out, arrived.ticket, arrived.ask);
-    return arrived.ask.device;
+    const Ticket* ticket = find_ticket(world, arrived.ticket);
+    return ticket == nullptr ? arrived.ask.device : ticket->ask.device;
   }
   Where operator()(const TicketCancelled& cancelled) {
     const Ticket* ticket = find_ticket(world, cancelled.ticket);
     if (ticket == nullptr) return DeviceId{};
     const DeviceId device = ticket->ask.device;
     if (ticket->stage == Stage::running) {
-      release(world, cancelled.ticket);
+      release(world, out, cancelled.ticket);
       out.emplace_back(EndLease{.ticket = cancelled.ticket, .why = cancelled.why});
     } else {
       refuse(world, out, cancelled.ticket, cancelled.why);
@@ -40,11 +42,11 @@ struct Apply {
     const Ticket* ticket = find_ticket(world, released.ticket);
     if (ticket == nullptr || ticket->stage != Stage::running) return DeviceId{};
     const DeviceId device = ticket->ask.device;
-    release(world, released.ticket);
+    release(world, out, released.ticket);
     return device;
   }
   Where operator()(const LoadEnded& ended) {
-    end_load(world, out, ended.resident, ended.result);
+    end_load(world, out, ended.resident, ended.result, ended.source);
     return device_of(ended.resident);
   }
   Where operator()(const RungEnded& ended) {
@@ -66,7 +68,10 @@ struct Apply {
       if (consumer.spec.device == reading.device) consumer.measured = Bytes{};
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers)
-      if (consumer.spec.device == reading.device) note_measured(world.registry, consumer);
+      if (consumer.spec.device == reading.device) {
+        learn_measured(world.registry, consumer);
+        note_measured(world.registry, consumer);
+      }
     ask_again(reading.device);
     return reading.device;
   }
@@ -79,13 +84,18 @@ struct Apply {
     if (resident.state == Residency::cold || resident.state == Residency::failed) {
       resident.state = Residency::warm;
       resident.last_used = world.now;
+      resident.clear_view = false;
     }
     return device_of(found.resident);
   }
   Where operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
-    world.registry[id].learned = added.learned;
+    Resident& resident = world.registry[id];
+    ConsumerState& consumer = world.registry[added.consumer];
+    resident.learned = added.learned;
+    resident.footprint = footprint_to_expect(resident, consumer.spec.declared);
+    consumer.learned_working = std::max(consumer.learned_working, added.learned.working);
     return device_of(id);
   }
   Where operator()(const EvictionRequested& requested) {
@@ -99,26 +109,38 @@ struct Apply {
   }
   Where operator()(const DrainRequested&) {
     world.draining = true;
-    for (LineState& line : world.lines)
-      for (const auto* lane : {&line.preparing, &line.waiting, &line.turnless})
-        while (!lane->empty())
-          refuse(world, out, *lane->begin(), {Code::shutting_down, "the daemon is shutting down"});
+    const Error why{Code::shutting_down, "the daemon is shutting down"};
+    for (LineState& line : world.lines) {
+      while (!line.preparing.empty()) refuse(world, out, *line.preparing.begin(), why);
+      for (const Lane* lane : {&line.waiting, &line.turnless})
+        while (!lane->empty()) refuse(world, out, lane->begin()->ticket, why);
+    }
     return std::nullopt;
   }
   Where operator()(const Tick&) {
     while (!world.expiries.empty() && world.expiries.begin()->first <= world.now) {
       const TicketId id = world.expiries.begin()->second;
-      const Duration waited = world.now - find_ticket(world, id)->arrived;
-      refuse(world, out, id, {Code::wait_limit, "waited " + to_string(waited) + ", which is its limit"});
+      const Ticket& ticket = *find_ticket(world, id);
+      const Duration waited = world.now - ticket.arrived;
+      const bool too_late = ticket.ask.deadline > Duration{0} && waited >= ticket.ask.deadline;
+      refuse(world, out, id,
+             {Code::wait_limit,
+              "waited " + to_string(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
     }
     return std::nullopt;
   }
 
   Where operator()(const OutOfMemorySeen& seen) {
     const Ticket* ticket = find_ticket(world, seen.ticket);
-    return ticket == nullptr ? DeviceId{} : ticket->ask.device;
+    if (ticket == nullptr || ticket->stage != Stage::running) return DeviceId{};
+    const DeviceId device = ticket->ask.device;
+    requeue(world, out, seen.ticket);
+    return device;
   }
-  Where operator()(const HourBegan&) { return std::nullopt; }
+  Where operator()(const HourBegan& began) {
+    world.hour = began.hour;
+    return std::nullopt;
+  }
 
   // An eviction that still waits to see its memory free wants the next reading, too.
   void ask_again(DeviceId device) {
@@ -167,18 +189,21 @@ std::size_t place_in_line(const World& world, TicketId id) {
   const auto found = world.tickets.find(id);
   if (found == world.tickets.end() || found->second.stage != Stage::waiting) return 0;
   const LineState& line = world.lines[found->second.ask.device.value];
-  const auto& lane = line.waiting.contains(id) ? line.waiting : line.turnless;
-  return static_cast<std::size_t>(std::distance(lane.begin(), lane.find(id))) + 1;
+  const Place place{found->second.due, id};
+  const Lane& lane = line.waiting.contains(place) ? line.waiting : line.turnless;
+  return static_cast<std::size_t>(std::distance(lane.begin(), lane.find(place))) + 1;
 }
 
 Statistics statistics_of(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Statistics statistics = line.statistics;
-  for (const auto* lane : {&line.waiting, &line.turnless, &line.preparing}) {
-    if (lane->empty()) continue;
-    const Instant arrived = world.tickets.at(*lane->begin()).arrived;
+  const auto consider = [&](TicketId id) {
+    const Instant arrived = world.tickets.at(id).arrived;
     statistics.oldest_queued = std::min(statistics.oldest_queued.value_or(arrived), arrived);
-  }
+  };
+  for (const Lane* lane : {&line.waiting, &line.turnless})
+    for (const Place& place : *lane) consider(place.ticket);
+  for (const TicketId id : line.preparing) consider(id);
   return statistics;
 }
 

@@ -4,21 +4,15 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "registry/habits.h"
+#include "registry/learning.h"
+#include "sched/order.h"
 
 namespace mgpu {
 namespace {
 
-void turn_begins(World& world, LineState& line, const Ticket& ticket) {
-  if (!ticket.ask.consumer) {
-    line.bare_turns.push_back(ticket.id);
-  } else if (!world.registry[*ticket.ask.consumer].spec.turnless &&
-             std::ranges::find(line.turns, *ticket.ask.consumer) == line.turns.end()) {
-    line.turns.push_back(*ticket.ask.consumer);
-  }
-  MGPU_ASSERT(
-      line.turns.size() + line.bare_turns.size() <= world.registry.devices[ticket.ask.device.value].capacity,
-      "a device has no more turns than its capacity");
-}
+constexpr Duration kDialoguePause{20'000'000};  // between the parts of one dialogue, at most
+constexpr std::uint32_t kRunsToTell = 16;       // what jobs teach is told every so often, not each time
 
 // A consumer's turn ends with the last ticket that uses it.
 void turn_ends(World& world, LineState& line, const Ticket& ticket) {
@@ -39,10 +33,69 @@ void doubt(World& world, Effects& out, DeviceId device) {
   out.emplace_back(TakeReading{device});
 }
 
-std::set<TicketId>& waiting_room(World& world, const Ticket& ticket) {
+bool is_turnless(const World& world, const Ticket& ticket) {
+  return ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
+}
+
+void enqueue(World& world, const Ticket& ticket) {
   LineState& line = line_of(world, ticket);
-  const bool turnless = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
-  return turnless ? line.turnless : line.waiting;
+  const Place place{ticket.due, ticket.id};
+  if (is_turnless(world, ticket)) {
+    line.turnless.insert(place);
+  } else {
+    line.waiting.insert(place);
+    line.queues[ticket.ask.consumer].insert(place);
+    if (ticket.overtake_until == kNever) line.unpassed.insert(place);
+  }
+  if (ticket.ask.consumer) ++world.registry[*ticket.ask.consumer].waiting;
+  if (ticket.ask.resident) ++world.registry[*ticket.ask.resident].waiting;
+}
+
+void dequeue(World& world, const Ticket& ticket) {
+  LineState& line = line_of(world, ticket);
+  const Place place{ticket.due, ticket.id};
+  if (is_turnless(world, ticket)) {
+    line.turnless.erase(place);
+  } else {
+    line.waiting.erase(place);
+    line.unpassed.erase(place);
+    const auto queue = line.queues.find(ticket.ask.consumer);
+    queue->second.erase(place);
+    if (queue->second.empty()) line.queues.erase(queue);
+  }
+  if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting;
+  if (ticket.ask.resident) --world.registry[*ticket.ask.resident].waiting;
+}
+
+// Takes a claim back. What was loaded for it may turn out to be for nobody.
+void unclaim(World& world, Ticket& ticket) {
+  if (!ticket.claims) return;
+  ticket.claims = false;
+  line_of(world, ticket).claims.erase(ticket.id);
+  --world.registry[*ticket.ask.resident].users;
+}
+
+void streak_begins(World& world, LineState& line, ConsumerId consumer, std::uint32_t capacity) {
+  if (std::ranges::find(line.streaks, consumer, &Streak::consumer) != line.streaks.end()) return;
+  if (line.streaks.size() >= capacity)
+    std::erase_if(line.streaks, [&](const Streak& streak) {
+      return std::ranges::find(line.turns, streak.consumer) == line.turns.end();
+    });
+  line.streaks.push_back({consumer, world.now});
+}
+
+void turn_begins(World& world, LineState& line, const Ticket& ticket) {
+  if (!ticket.ask.consumer) {
+    line.bare_turns.push_back(ticket.id);
+  } else if (!world.registry[*ticket.ask.consumer].spec.turnless &&
+             std::ranges::find(line.turns, *ticket.ask.consumer) == line.turns.end()) {
+    line.turns.push_back(*ticket.ask.consumer);
+    streak_begins(world, line, *ticket.ask.consumer,
+                  world.registry.devices[ticket.ask.device.value].capacity);
+  }
+  MGPU_ASSERT(
+      line.turns.size() + line.bare_turns.size() <= world.registry.devices[ticket.ask.device.value].capacity,
+      "a device has no more turns than its capacity");
 }
 
 // Takes back what promise() gave, whether the ticket was granted meanwhile or not.
@@ -70,7 +123,28 @@ Error never_fits(const Registry& registry, const Ask& ask, Bytes needed) {
 
 Bytes whole_need(const Registry& registry, const Ask& ask) {
   if (!ask.resident) return reservation(registry, ask);
-  return registry[*ask.resident].footprint + registry[*ask.consumer].spec.working;
+  return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
+}
+
+// Work that begins soon after another consumer's belongs to one dialogue, more often than not.
+void note_succession(World& world, const LineState& line, const Ask& ask) {
+  if (!line.latest || !ask.consumer || line.latest->consumer == *ask.consumer || ask.warm_up) return;
+  if (world.now - line.latest->since <= kDialoguePause)
+    note_followed(world.registry, line.latest->consumer, *ask.consumer);
+}
+
+// Why the line takes no more tickets of this kind; `before`: how many there are already.
+std::optional<Error> is_full(const World& world, const Ticket& ticket, std::size_t before) {
+  const Duration advice =
+      std::max<Duration>(world.lines[ticket.ask.device.value].statistics.last_run, std::chrono::seconds{1});
+  const auto full = [&](std::string whose, std::uint32_t limit) {
+    return Error{Code::queue_full, whose + " is full (" + std::to_string(limit) + " waiting)", advice};
+  };
+  if (before >= world.limits.max_queue) return full("the line", world.limits.max_queue);
+  if (!ticket.ask.consumer) return std::nullopt;
+  const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
+  if (consumer.spec.max_queue == 0 || consumer.waiting <= consumer.spec.max_queue) return std::nullopt;
+  return full("the line of " + consumer.spec.name, consumer.spec.max_queue);
 }
 
 }  // namespace
@@ -85,42 +159,40 @@ Ticket* find_ticket(World& world, TicketId id) {
 Bytes reservation(const Registry& registry, const Ask& ask) {
   if (!ask.consumer || ask.bytes > Bytes{}) return ask.bytes;
   const Consumer& spec = registry[*ask.consumer].spec;
-  return spec.footprint + spec.working;
+  return spec.footprint + working_each(registry[*ask.consumer]);
 }
 
 void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
-  LineState& line = world.lines[ask.device.value];
-  const Registry& registry = world.registry;
-  const Duration limit = ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
   Ticket& ticket = world.tickets[id];
   MGPU_ASSERT(ticket.id == TicketId{}, "a ticket's number is used once");
-  ticket = {.id = id, .ask = ask, .arrived = world.now, .expires = world.now + limit};
-  const bool full =
-      line.waiting.size() + line.turnless.size() + line.preparing.size() >= world.limits.max_queue;
-  waiting_room(world, ticket).insert(id);
+  ticket = {.id = id, .ask = ask, .arrived = world.now};
+  if (ask.consumer) ticket.ask.device = world.registry[*ask.consumer].spec.device;
+  LineState& line = line_of(world, ticket);
+  const Duration limit = ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
+  ticket.expires = world.now + (ask.deadline > Duration{0} ? std::min(limit, ask.deadline) : limit);
+  ticket.due = due_of(world, ticket);
+  const std::size_t before = line.waiting.size() + line.turnless.size() + line.preparing.size();
+  note_succession(world, line, ticket.ask);
+  enqueue(world, ticket);
   world.expiries.emplace(ticket.expires, id);
-  if (ask.consumer) ++world.registry[*ask.consumer].waiting;
   fold(line.statistics, fact::Arrived{});
 
   if (world.draining) return refuse(world, out, id, {Code::shutting_down, "the daemon is shutting down"});
-  if (full) {
-    const Duration advice = std::max<Duration>(line.statistics.last_run, std::chrono::seconds{1});
-    return refuse(
-        world, out, id,
-        {Code::queue_full, "the line is full (" + std::to_string(world.limits.max_queue) + " waiting)"},
-        advice);
-  }
-  const Bytes total = registry.readings[ask.device.value].total;
-  const Bytes needed = whole_need(registry, ask);
-  if (total > Bytes{} && needed > total - registry.devices[ask.device.value].reserve)
-    return refuse(world, out, id, never_fits(registry, ask, needed));
+  if (const auto full = is_full(world, ticket, before))
+    return refuse(world, out, id, *full, full->retry_after);
+  const Registry& registry = world.registry;
+  const Bytes total = registry.readings[ticket.ask.device.value].total;
+  const Bytes needed = whole_need(registry, ticket.ask);
+  if (total > Bytes{} && needed > total - registry.devices[ticket.ask.device.value].reserve)
+    return refuse(world, out, id, never_fits(registry, ticket.ask, needed));
 }
 
 void promise(World& world, Ticket& ticket) {
   Registry& registry = world.registry;
   LineState& line = line_of(world, ticket);
   MGPU_ASSERT(ticket.stage == Stage::waiting, "only a waiting ticket is promised anything");
-  waiting_room(world, ticket).erase(ticket.id);
+  dequeue(world, ticket);
+  unclaim(world, ticket);
   line.preparing.insert(ticket.id);
   ticket.stage = Stage::preparing;
   ticket.preparing_since = world.now;
@@ -130,7 +202,7 @@ void promise(World& world, Ticket& ticket) {
     ConsumerState& consumer = registry[*ticket.ask.consumer];
     MGPU_ASSERT(consumer.running + consumer.promised < consumer.spec.concurrency,
                 "concurrency bounds a consumer's tickets");
-    --consumer.waiting, ++consumer.promised;
+    ++consumer.promised;
     if (consumer.spec.lease_only) consumer.leased += reservation(registry, ticket.ask);
     if (ticket.ask.resident) ++registry[*ticket.ask.resident].users;
   }
@@ -142,8 +214,7 @@ void unpromise(World& world, Ticket& ticket) {
   line_of(world, ticket).preparing.erase(ticket.id);
   return_promise(world, ticket);
   ticket.stage = Stage::waiting;
-  waiting_room(world, ticket).insert(ticket.id);
-  if (ticket.ask.consumer) ++world.registry[*ticket.ask.consumer].waiting;
+  enqueue(world, ticket);
 }
 
 void grant(World& world, Effects& out, Ticket& ticket) {
@@ -173,8 +244,8 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
   LineState& line = line_of(world, ticket);
   MGPU_ASSERT(ticket.stage != Stage::running, "a lease can't be refused");
   if (ticket.stage == Stage::waiting) {
-    waiting_room(world, ticket).erase(id);
-    if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting;
+    dequeue(world, ticket);
+    unclaim(world, ticket);
   } else {
     line.preparing.erase(id);
     return_promise(world, ticket);
@@ -185,38 +256,81 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
   out.emplace_back(Refuse{.ticket = id, .why = std::move(why), .retry_after = retry_after});
 }
 
-void release(World& world, TicketId id) {
+void requeue(World& world, Effects& out, TicketId id) {
+  Ticket& ticket = *find_ticket(world, id);
+  MGPU_ASSERT(ticket.stage == Stage::running, "only a lease runs out of memory");
+  LineState& line = line_of(world, ticket);
+  return_promise(world, ticket);
+  if (ticket.ask.resident) learn_out_of_memory(world.registry, *ticket.ask.resident);
+  fold(line.statistics, fact::Requeued{});
+  ticket.stage = Stage::waiting;
+  const Duration limit =
+      ticket.ask.wait_limit > Duration{0} ? ticket.ask.wait_limit : world.limits.wait_limit;
+  ticket.expires = std::max(ticket.arrived, world.now) + limit;
+  world.expiries.emplace(ticket.expires, id);
+  enqueue(world, ticket);
+  const Bytes expected = whole_need(world.registry, ticket.ask);
+  out.emplace_back(Requeued{.ticket = id, .expected = expected});
+  if (expected > world.registry.readings[ticket.ask.device.value].total)
+    refuse(world, out, id,
+           {Code::out_of_memory, "its service ran out of device memory, and there is no more"});
+}
+
+void release(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   MGPU_ASSERT(ticket.stage == Stage::running, "only a lease is released");
+  LineState& line = line_of(world, ticket);
   return_promise(world, ticket);
-  if (ticket.ask.resident) world.registry[*ticket.ask.resident].last_used = world.now;
-  fold(line_of(world, ticket).statistics,
-       fact::Released{.at = world.now, .ran = world.now - ticket.granted, .counts = !ticket.ask.warm_up});
+  const Duration ran = world.now - ticket.granted;
+  if (ticket.ask.resident && !ticket.ask.warm_up) {
+    learn_run(world.registry, *ticket.ask.resident, ran, world.hour);
+    Resident& resident = world.registry[*ticket.ask.resident];
+    if (resident.learned.runs % kRunsToTell == 0)
+      out.emplace_back(LearnedNow{*ticket.ask.resident, resident.learned});
+  }
+  if (ticket.ask.resident) note_use(world.registry, *ticket.ask.resident, world.now);
+  if (ticket.ask.consumer && !ticket.ask.warm_up) line.latest = Streak{*ticket.ask.consumer, world.now};
+  fold(line.statistics, fact::Released{.at = world.now, .ran = ran, .counts = !ticket.ask.warm_up});
   world.tickets.erase(id);
 }
 
-void start_load(World& world, Effects& out, Ticket& ticket) {
-  LineState& line = line_of(world, ticket);
-  Resident& resident = world.registry[*ticket.ask.resident];
-  MGPU_ASSERT(!line.loading, "one load at a time on a device");
-  MGPU_ASSERT(!holds_memory(resident), "nothing is loaded twice at once");
-  MGPU_ASSERT(headroom(world.registry, ticket.ask.device) >= Bytes{}, "a load never overcommits a device");
-  const bool parked = resident.state == Residency::parked;
-  resident.state = Residency::loading;
-  line.loading = ticket.ask.resident;
-  fold(line.statistics, fact::LoadStarted{});
-  out.emplace_back(Load{.resident = *ticket.ask.resident, .ticket = ticket.id, .from_parked = parked});
+void claim(World& world, Ticket& ticket) {
+  MGPU_ASSERT(ticket.stage == Stage::waiting && !ticket.claims,
+              "only a waiting ticket has its load begun ahead");
+  ticket.claims = true;
+  line_of(world, ticket).claims.insert(ticket.id);
+  ++world.registry[*ticket.ask.resident].users;
 }
 
-void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result) {
+void drop_claim(World& world, Ticket& ticket) { unclaim(world, ticket); }
+
+void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket) {
+  Resident& resident = world.registry[id];
+  const DeviceId device = world.registry[resident.consumer].spec.device;
+  LineState& line = world.lines[device.value];
+  MGPU_ASSERT(!line.loading, "one load at a time on a device");
+  MGPU_ASSERT(!holds_memory(resident), "nothing is loaded twice at once");
+  const bool parked = resident.state == Residency::parked;
+  resident.state = Residency::loading;
+  MGPU_ASSERT(headroom(world.registry, device) >= Bytes{}, "a load never overcommits a device");
+  resident.ahead = !ticket || find_ticket(world, *ticket)->stage == Stage::waiting;
+  line.loading = id;
+  resident.read_ahead = false;
+  learn_load_began(world.registry, id, world.now);
+  fold(line.statistics, fact::LoadStarted{.ahead = resident.ahead});
+  out.emplace_back(Load{.resident = id, .ticket = ticket, .from_parked = parked});
+}
+
+void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, Source source) {
   Resident& resident = world.registry[id];
   LineState& line = world.lines[world.registry[resident.consumer].spec.device.value];
   MGPU_ASSERT(line.loading == id && resident.state == Residency::loading, "a load ends that was started");
   line.loading.reset();
-  resident.last_used = world.now;
   if (result) {
     resident.state = Residency::warm;
     resident.failures = 0;
+    learn_load_ended(world.registry, id, world.now, source);
+    out.emplace_back(LearnedNow{id, resident.learned});
     return;
   }
   const Duration doubled = world.limits.pause_first * (1LL << std::min(resident.failures, 20U));
@@ -224,10 +338,12 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   resident.state = Residency::failed;
   resident.last_error = result.error();
   resident.retry_at = world.now + pause;
+  resident.ahead = false;
   ++resident.failures;
   fold(line.statistics, fact::LoadFailed{});
   doubt(world, out, world.registry[resident.consumer].spec.device);
-  const std::set<TicketId> disappointed = line.preparing;
+  std::set<TicketId> disappointed = line.preparing;
+  disappointed.insert(line.claims.begin(), line.claims.end());
   for (const TicketId ticket : disappointed)
     if (find_ticket(world, ticket)->ask.resident == id) refuse(world, out, ticket, result.error(), pause);
 }
@@ -241,7 +357,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
         ended.push_back(ticket_id);
   std::ranges::sort(ended);  // equal events give equal effects, whatever the hash order
   for (const TicketId ticket : ended) {
-    release(world, ticket);
+    release(world, out, ticket);
     out.emplace_back(EndLease{.ticket = ticket, .why = why});
   }
   // What is loading or unloading hears of it by its own answer, which the shell owes.

@@ -18,12 +18,16 @@ void promise(World& world, Ticket& ticket);    // waiting -> preparing: takes it
 void unpromise(World& world, Ticket& ticket);  // back again, when the plan turns out impossible
 void grant(World& world, Effects& out, Ticket& ticket);  // preparing -> running
 void refuse(World& world, Effects& out, TicketId id, Error why,
-            Duration retry_after = Duration{0});  // gone, unserved
-void release(World& world, TicketId id);          // running -> gone
+            Duration retry_after = Duration{0});        // gone, unserved
+void requeue(World& world, Effects& out, TicketId id);  // running -> waiting: its service ran out of memory
+void release(World& world, Effects& out, TicketId id);  // running -> gone
+void claim(World& world, Ticket& ticket);       // waiting: its resident may be loaded ahead, and stays for it
+void drop_claim(World& world, Ticket& ticket);  // not after all. REQUIRES: nothing loads for it
 
 // --- a resident's life ---
-void start_load(World& world, Effects& out, Ticket& ticket);
-void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result);
+// `ticket`: for whom, none: for whoever comes.
+void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket);
+void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, Source source);
 void lose_service(World& world, Effects& out, ConsumerId consumer, const Error& why);
 
 }  // namespace mgpu

@@ -31,7 +31,6 @@ struct Limits {
   // How long the first of a line may be overtaken; 0: the larger of 10 s and three times the change's cost.
   Duration overtake_limit{0};
   Duration ageing{30'000'000};  // a ticket that has waited this long stands with the next class' newcomers
-  Bytes park_memory{};          // host memory that parked residents may hold together
   bool load_ahead = true;       // (affinity) the next consumer may load while another computes
 };
 
@@ -43,8 +42,12 @@ struct Ticket {
   TicketId id{};
   Ask ask{};
   Stage stage = Stage::waiting;
+  // Loaded ahead: its resident is being brought in, or was, though its turn has not come. Still waiting.
+  bool claims = false;
   Instant arrived{};
-  Instant expires{};  // wait limit; kNever once it runs
+  Instant due{};                    // what the line is ordered by (sched/order.h)
+  Instant overtake_until = kNever;  // nothing passes it any more after this; set when it was first passed
+  Instant expires{};                // wait limit; kNever once it runs
   Instant preparing_since{};
   Instant granted{};
   std::optional<Instant> stuck_since{};  // as head: nothing of ours can make its room
@@ -56,24 +59,46 @@ struct Eviction {
   ResidentId resident{};
   Rung rung{};
   bool answered = false;
-  Instant until{};        // the rung's limit for answering, then for showing the memory free
-  Instant answered_at{};  // readings taken before don't count
-  Bytes before{};         // the consumer's bytes when the rung was taken
+  bool wants_host_memory = false;  // to be parked as soon as others have been dropped from host memory
+  Instant until{};                 // the rung's limit for answering, then for showing the memory free
+  Instant answered_at{};           // readings taken before don't count
+  Bytes before{};                  // the consumer's bytes when the rung was taken
   Reason reason{};
+};
+
+// Where a ticket stands. The line is ordered by it.
+struct Place {
+  Instant due{};
+  TicketId ticket{};
+  friend constexpr auto operator<=>(Place, Place) = default;
+};
+using Lane = std::set<Place>;
+
+// A consumer's turns in a row, with nobody's in between.
+struct Streak {
+  ConsumerId consumer{};
+  Instant since{};
 };
 
 // What a device's line is doing. The tickets themselves stand in World::tickets.
 struct LineState {
-  std::set<TicketId> waiting{};        // those that want a turn, in order of arrival
-  std::set<TicketId> turnless{};       // those that only want memory, likewise
-  std::vector<ConsumerId> turns{};     // consumers that hold a turn
-  std::vector<TicketId> bare_turns{};  // bare tickets that hold one
+  Lane waiting{};                                      // those that want a turn
+  Lane turnless{};                                     // those that only want memory
+  std::map<std::optional<ConsumerId>, Lane> queues{};  // `waiting` by consumer; bare tickets have one as well
+  Lane unpassed{};                                     // of `waiting`: those that nothing has overtaken yet
+  std::vector<ConsumerId> turns{};                     // consumers that hold a turn
+  std::vector<TicketId> bare_turns{};                  // bare tickets that hold one
+  std::vector<Streak> streaks{};                       // of those who hold a turn, or were the last to
   std::set<TicketId> preparing{};
+  std::set<TicketId> claims{};          // waiting tickets with Ticket::claims
   std::optional<ResidentId> loading{};  // one load at a time
   std::map<ResidentId, Eviction> evictions{};
   bool reading_asked = false;
   std::optional<Instant>
-      doubtful_since{};  // a crash or failed load: what it left is unknown until a later reading
+      doubtful_since{};            // a crash or failed load: what it left is unknown until a later reading
+  std::optional<Streak> latest{};  // who gave a lease back last, and when
+  std::map<std::pair<std::uint32_t, Priority>, Instant>
+      users{};  // where the latest ticket of each user stands
   Statistics statistics{};
 };
 
@@ -84,6 +109,7 @@ struct World {
   std::unordered_map<TicketId, Ticket> tickets{};  // waiting, preparing and running
   std::set<std::pair<Instant, TicketId>> expiries{};
   Instant now{};
+  std::uint8_t hour = 0;  // of the day, by the wall clock
   bool draining = false;
 };
 

@@ -53,6 +53,7 @@ struct Mixer {
 
 std::string Referee::judged_step(World& world, const Event& event) {
   on_broken_promise([](const char* promise) { throw BrokenPromise(promise); });
+  remember_the_line(world);
   try {
     effects_ = step(world, event);
   } catch (const BrokenPromise& broken) {
@@ -97,8 +98,8 @@ std::string Referee::memory_is_respected(const World& world) const {
         if (ticket.ask.consumer && &world.registry[*ticket.ask.consumer] == &consumer &&
             ticket.stage == Stage::running)
           expected += consumer.spec.lease_only && ticket.ask.bytes > Bytes{} ? ticket.ask.bytes.count
-                      : consumer.spec.lease_only ? (consumer.spec.footprint + consumer.spec.working).count
-                                                 : consumer.spec.working.count;
+                      : consumer.spec.lease_only ? (consumer.spec.footprint + working_each(consumer)).count
+                                                 : working_each(consumer).count;
       for (const ResidentId id : consumer.residents)
         if (holds_memory(world.registry[id])) expected += world.registry[id].footprint.count;
       sum += std::max(expected, consumer.measured.count);
@@ -124,20 +125,41 @@ std::string Referee::ends_once(const World& world) {
   return {};
 }
 
-// Under fifo nobody who wants a turn gets it before an earlier one of the same device.
+// Whoever was promised a turn in this step, before somebody who is due earlier and could not have expected
+// it. Under fifo nobody may be; else only until the first of the line has borne its bound, but for what was
+// loaded ahead before that.
 std::string Referee::in_order(const World& world) const {
-  for (const LineState& line : world.lines) {
-    if (line.waiting.empty()) continue;
-    for (const Effect& effect : effects_) {
-      const auto* grant = std::get_if<Grant>(&effect);
-      if (grant == nullptr || !world.tickets.contains(grant->ticket)) continue;
-      const Ask& ask = world.tickets.at(grant->ticket).ask;
-      if (&world.lines[ask.device.value] != &line) continue;
-      if (ask.consumer && world.registry[*ask.consumer].spec.turnless) continue;
-      if (grant->ticket > *line.waiting.begin()) return "6: a later ticket overtook the head of the line";
+  for (const auto& [id, before] : waited_) {
+    const auto now = world.tickets.find(id);
+    if (now == world.tickets.end() || now->second.stage == Stage::waiting) continue;
+    const LineState& line = world.lines[now->second.ask.device.value];
+    for (const Place& earlier : line.waiting) {
+      if (!(earlier < Place{now->second.due, id})) break;
+      if (world.limits.policy == Policy::fifo) return "6: a later ticket overtook one that was due before it";
+      const auto bound = waited_.find(earlier.ticket);
+      if (bound != waited_.end() && world.now >= bound->second.until && !before.claims)
+        return "6: a ticket was overtaken after its bound";
     }
+    for (const auto& [other, former] : waited_)
+      if (other < id && former.consumer == now->second.ask.consumer && former.kind == before.kind &&
+          now->second.ask.consumer && world.tickets.contains(other) &&
+          world.tickets.at(other).stage == Stage::waiting)
+        return "6: a ticket overtook one of its own consumer and class";
   }
   return {};
+}
+
+void Referee::remember_the_line(const World& world) {
+  waited_.clear();
+  for (const LineState& line : world.lines)
+    for (const Place& place : line.waiting) {
+      const Ticket& ticket = world.tickets.at(place.ticket);
+      const auto priority = static_cast<std::uint64_t>(ticket.ask.priority.value_or(Priority::normal));
+      waited_[place.ticket] = {.until = ticket.overtake_until,
+                               .claims = ticket.claims,
+                               .consumer = ticket.ask.consumer,
+                               .kind = priority << 32U | ticket.ask.user};
+    }
 }
 
 }  // namespace mgpu::sim

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -24,6 +26,16 @@ class Referee {
   std::string ends_once(const World& world);
   std::string in_order(const World& world) const;
 
+  void remember_the_line(const World& world);
+
+  // A ticket that waited for a turn before the step.
+  struct Waited {
+    Instant until{};  // may be overtaken before then
+    bool claims = false;
+    std::optional<ConsumerId> consumer{};
+    std::uint64_t kind = 0;  // class and user
+  };
+  std::map<TicketId, Waited> waited_;
   Effects effects_;
   std::set<TicketId> arrived_;  // and not yet ended
   std::set<TicketId> ended_;

@@ -1,0 +1,99 @@
+#include "sched/warm_up.h"
+
+#include <algorithm>
+
+#include "plan/victims.h"
+#include "registry/habits.h"
+
+namespace mgpu {
+namespace {
+
+constexpr double kLikely = 0.5;      // a follower this likely is brought in
+constexpr double kClearly = 2.0;     // how much more it must be worth than whoever leaves for it
+constexpr std::uint16_t kUsual = 3;  // jobs in an hour of the day, on the days that are remembered
+
+enum class Expected : std::uint8_t { not_at_all, usual_now, belongs_here, follows };
+
+bool busy(const LineState& line) {
+  return !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty() || line.loading ||
+         line.statistics.in_flight > 0;
+}
+
+bool may_come(const World& world, const Resident& resident) {
+  const bool away =
+      resident.state == Residency::cold || resident.state == Residency::parked ||
+      (resident.state == Residency::failed && world.now >= resident.retry_at && resident.failures == 0);
+  return away && !resident.unwanted && resident.users == 0 &&
+         !any_in(world.registry, world.registry[resident.consumer], Residency::unloading);
+}
+
+bool follows_somebody_at_work(const World& world, const Resident& resident) {
+  const auto& consumers = world.registry.consumers;
+  for (std::size_t i = 0; i < consumers.size(); ++i)
+    if (consumers[i].running > 0 &&
+        consumers[i].spec.device == world.registry[resident.consumer].spec.device &&
+        chance_of_following(world.registry, ConsumerId{i}, resident.consumer) >= kLikely)
+      return true;
+  return false;
+}
+
+bool usual_at(const Resident& resident, std::uint8_t hour) {
+  const auto& hours = resident.learned.hours;
+  std::uint32_t all = 0;
+  for (const std::uint16_t count : hours) all += count;
+  return hours[hour % hours.size()] >= kUsual && hours[hour % hours.size()] * hours.size() >= all;
+}
+
+Expected expectation(const World& world, const Resident& resident, bool idle) {
+  const Consumer& spec = world.registry[resident.consumer].spec;
+  if (!idle) return follows_somebody_at_work(world, resident) ? Expected::follows : Expected::not_at_all;
+  const bool used_before = resident.learned.runs > 0;
+  if ((spec.pinned || spec.reserved) && used_before) return Expected::belongs_here;
+  return usual_at(resident, world.hour) ? Expected::usual_now : Expected::not_at_all;
+}
+
+// Only what follows for certain, or was promised a place, may send others away; the rest takes what is free.
+bool may_displace(Expected expected) {
+  return expected == Expected::follows || expected == Expected::belongs_here;
+}
+
+bool room_for(const World& world, DeviceId device, ResidentId id, Expected expected) {
+  const Bytes deficit = world.registry[id].footprint - headroom(world.registry, device);
+  if (deficit <= Bytes{}) return true;
+  if (!may_displace(expected)) return false;
+  std::vector<Candidate> candidates = worth_less_than(world, device, id);
+  return choose_victims(candidates, deficit);
+}
+
+}  // namespace
+
+std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
+  const LineState& line = world.lines[device.value];
+  if (world.limits.policy == Policy::fifo || world.draining) return std::nullopt;
+  if (line.loading || !line.evictions.empty() || !line.waiting.empty() || !line.turnless.empty() ||
+      !line.preparing.empty())
+    return std::nullopt;
+  const bool idle = !busy(line);
+  std::optional<ResidentId> best;
+  Expected strongest = Expected::not_at_all;
+  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
+    const Resident& resident = world.registry.residents[i];
+    if (world.registry[resident.consumer].spec.device != device || !may_come(world, resident)) continue;
+    const Expected expected = expectation(world, resident, idle);
+    if (expected <= strongest || !room_for(world, device, ResidentId{i}, expected)) continue;
+    best = ResidentId{i};
+    strongest = expected;
+  }
+  return best;
+}
+
+std::vector<Candidate> worth_less_than(const World& world, DeviceId device, ResidentId id) {
+  const double worth = value_of(world.registry, world.registry[id], world.now);
+  std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
+  std::erase_if(candidates, [&](const Candidate& candidate) {
+    return world.registry[candidate.resident].waiting > 0 || candidate.value * kClearly >= worth;
+  });
+  return candidates;
+}
+
+}  // namespace mgpu
