@@ -67,7 +67,8 @@ struct LearnedNow {
 };
 
 // A ticket went before others that stood before it in the line, and why it may.
-enum class Overtaking : std::uint8_t { same_turn, warm, cheaper_change, loaded_ahead, fits_beside };
+// due_at_last: it had been overtaken itself for as long as its bound allows.
+enum class Overtaking : std::uint8_t { same_turn, warm, cheaper_change, loaded_ahead, due_at_last };
 struct Overtook {
   TicketId ticket{};
   TicketId oldest{};  // the first of those that it passed

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 4> kPriorities{"realtime", "interactive",
 constexpr std::array<std::string_view, 3> kDeclared{"guess", "at_least", "at_most"};
 constexpr std::array<std::string_view, 3> kSources{"cold", "cached", "parked"};
 constexpr std::array<std::string_view, 5> kOvertakings{"same_turn", "warm", "cheaper_change", "loaded_ahead",
-                                                       "fits_beside"};
+                                                       "due_at_last"};
 
 template <class Enum, std::size_t N>
 std::optional<Enum> from_name(const std::array<std::string_view, N>& names, std::string_view name) {

@@ -44,8 +44,8 @@ Bytes to_come(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes = working_each(consumer) * consumer.promised;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    const bool there = resident.state == Residency::warm || resident.state == Residency::unloading;
-    if (!there && (resident.users > 0 || resident.state == Residency::loading)) bytes += resident.footprint;
+    const bool comes = resident.users > 0 && resident.state != Residency::warm;
+    if (comes || resident.state == Residency::loading) bytes += resident.footprint;
   }
   return bytes;
 }

@@ -57,9 +57,9 @@ Bytes working_each(const ConsumerState& consumer);
 // What it should hold now: footprints of its residents in device memory, working memory of its leases.
 Bytes held(const Registry& registry, const ConsumerState& consumer);
 
-// What was promised and is not there yet: footprints of residents that tickets are made ready for, and the
-// tickets' working memory. A promise reserves all that its ticket will need at once, so that room that is
-// being made can't be taken by another.
+// What was promised and is not there yet: footprints of residents that tickets are made ready for (one that
+// is still leaving will be needed again once it has left), and the tickets' working memory. A promise
+// reserves all that its ticket will need at once, so that room that is being made can't be taken by another.
 Bytes to_come(const Registry& registry, const ConsumerState& consumer);
 
 // held + to_come.

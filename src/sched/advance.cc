@@ -159,6 +159,7 @@ void note_passed(World& world, Effects& out, LineState& line, const Ticket& serv
   while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
     Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
     passed.overtake_until = world.now + overtake_bound(world, passed);
+    line.bounds.emplace(passed.overtake_until, *line.unpassed.begin());
     line.unpassed.erase(line.unpassed.begin());
   }
   fold(line.statistics, fact::Overtaken{});
@@ -322,6 +323,11 @@ Instant next_wakeup(const World& world, DeviceId device) {
   Instant next = kNever;
   for (const auto& [id, eviction] : line.evictions) next = std::min(next, eviction.until);
   if (line.doubtful_since) return next;
+  if (world.registry.readings[device.value].yield) {
+    for (const Resident& resident : world.registry.residents)
+      if (resident.stubborn_until > world.now) next = std::min(next, resident.stubborn_until);
+    return next;
+  }
   const auto patience = [&](TicketId id) {
     if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(line))
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);

@@ -40,8 +40,8 @@ Bytes need(const World& world, const Ticket& ticket, bool with_work) {
                   ask.bytes > Bytes{} ? ask.bytes : consumer.spec.footprint + working_each(consumer));
   const Resident& resident = registry[*ask.resident];
   Bytes more = with_work ? working_each(consumer) : Bytes{};
-  const bool counted = resident.state == Residency::warm || resident.state == Residency::unloading ||
-                       resident.state == Residency::loading || resident.users > 0;
+  const bool counted =
+      resident.state == Residency::warm || resident.state == Residency::loading || resident.users > 0;
   if (!counted) more += resident.footprint;
   return growth(registry, consumer, more);
 }
@@ -164,17 +164,34 @@ struct Found {
   Overtaking why{};
 };
 
-Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
-  const Ticket& first = world.tickets.at(line.waiting.begin()->ticket);
-  if (world.now >= first.overtake_until) {
-    if (outlook.may_run(first)) return {&first};
-    return {claimed_and_ready(world, line, outlook), Overtaking::loaded_ahead};
+// The first of those that have borne their bound: nothing that is due later may pass it.
+std::optional<Place> barrier_of(const World& world, const LineState& line) {
+  std::optional<Place> barrier;
+  for (const auto& [until, place] : line.bounds) {
+    if (until > world.now) break;
+    if (!barrier || place < *barrier) barrier = place;
   }
-  if (const Ticket* next = next_of_the_turn(world, line, outlook)) return {next, Overtaking::same_turn};
-  const bool only_the_last_one_waits = line.queues.size() == 1;
+  return barrier;
+}
+
+const Ticket& head_of_queue(const World& world, const LineState& line, const Ticket& ticket) {
+  return world.tickets.at(line.queues.at(ticket.ask.consumer).begin()->ticket);
+}
+
+Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
+  const std::optional<Place> barrier = barrier_of(world, line);
+  if (barrier) {
+    const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
+    if (outlook.may_run(head)) return {&head, Overtaking::due_at_last};
+    if (const Ticket* ready = claimed_and_ready(world, line, outlook))
+      return {ready, Overtaking::loaded_ahead};
+  }
   const auto barred = [&](const Ticket& head) {
-    return !only_the_last_one_waits && head.id != first.id && must_queue(world, line, head);
+    if (barrier && *barrier < Place{head.due, head.id}) return true;
+    return line.queues.size() > 1 && line.waiting.begin()->ticket != head.id && must_queue(world, line, head);
   };
+  if (const Ticket* next = next_of_the_turn(world, line, outlook); next != nullptr && !barred(*next))
+    return {next, Overtaking::same_turn};
   const Ticket* warm = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
     if (barred(head) || !is_warm(world, head) || !outlook.may_run(head)) return std::nullopt;
     return weighted_wait(world, head);
@@ -273,9 +290,10 @@ std::optional<TicketId> next_to_load_ahead(const World& world, DeviceId device) 
     const auto change = outlook.seconds_of_change(head, false, true);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   };
-  const Ticket& first = world.tickets.at(line.waiting.begin()->ticket);
-  const bool first_must_be_next = world.now >= first.overtake_until;
-  if (first_must_be_next) return worth(first) ? std::optional(first.id) : std::nullopt;
+  if (const auto barrier = barrier_of(world, line)) {
+    const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
+    return worth(head) ? std::optional(head.id) : std::nullopt;
+  }
   const Ticket* best = best_head(world, line, worth);
   return best == nullptr ? std::nullopt : std::optional(best->id);
 }

@@ -45,7 +45,10 @@ void enqueue(World& world, const Ticket& ticket) {
   } else {
     line.waiting.insert(place);
     line.queues[ticket.ask.consumer].insert(place);
-    if (ticket.overtake_until == kNever) line.unpassed.insert(place);
+    if (ticket.overtake_until == kNever)
+      line.unpassed.insert(place);
+    else
+      line.bounds.emplace(ticket.overtake_until, place);
   }
   if (ticket.ask.consumer) ++world.registry[*ticket.ask.consumer].waiting;
   if (ticket.ask.resident) ++world.registry[*ticket.ask.resident].waiting;
@@ -59,6 +62,7 @@ void dequeue(World& world, const Ticket& ticket) {
   } else {
     line.waiting.erase(place);
     line.unpassed.erase(place);
+    line.bounds.erase({ticket.overtake_until, place});
     const auto queue = line.queues.find(ticket.ask.consumer);
     queue->second.erase(place);
     if (queue->second.empty()) line.queues.erase(queue);

@@ -85,6 +85,7 @@ struct LineState {
   Lane waiting{};                                      // those that want a turn
   Lane turnless{};                                     // those that only want memory
   std::map<std::optional<ConsumerId>, Lane> queues{};  // `waiting` by consumer; bare tickets have one as well
+  std::set<std::pair<Instant, Place>> bounds{};        // the others of `waiting`, by overtake_until
   Lane unpassed{};                                     // of `waiting`: those that nothing has overtaken yet
   std::vector<ConsumerId> turns{};                     // consumers that hold a turn
   std::vector<TicketId> bare_turns{};                  // bare tickets that hold one

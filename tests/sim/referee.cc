@@ -154,7 +154,9 @@ void Referee::remember_the_line(const World& world) {
   for (const LineState& line : world.lines)
     for (const Place& place : line.waiting) {
       const Ticket& ticket = world.tickets.at(place.ticket);
-      const auto priority = static_cast<std::uint64_t>(ticket.ask.priority.value_or(Priority::normal));
+      const Priority usual =
+          ticket.ask.consumer ? world.registry[*ticket.ask.consumer].spec.priority : Priority::normal;
+      const auto priority = static_cast<std::uint64_t>(ticket.ask.priority.value_or(usual));
       waited_[place.ticket] = {.until = ticket.overtake_until,
                                .claims = ticket.claims,
                                .consumer = ticket.ask.consumer,

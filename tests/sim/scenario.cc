@@ -21,12 +21,15 @@ struct Writer {
     out << "arrived " << e.ticket.value << ' ' << e.ask.device.value << ' '
         << (e.ask.consumer ? static_cast<std::int64_t>(e.ask.consumer->value) : -1) << ' '
         << (e.ask.resident ? static_cast<std::int64_t>(e.ask.resident->value) : -1) << ' '
-        << e.ask.bytes.count << ' ' << e.ask.wait_limit.count();
+        << e.ask.bytes.count << ' ' << e.ask.wait_limit.count() << ' '
+        << (e.ask.priority ? static_cast<int>(*e.ask.priority) + 1 : 0) << ' ' << e.ask.user << ' '
+        << e.ask.deadline.count();
   }
   void operator()(const TicketCancelled& e) const { out << "cancelled " << e.ticket.value; }
   void operator()(const LeaseReleased& e) const { out << "released " << e.ticket.value; }
   void operator()(const LoadEnded& e) const {
-    out << "load_ended " << e.resident.value << ' ' << e.result.has_value();
+    out << "load_ended " << e.resident.value << ' ' << e.result.has_value() << ' '
+        << static_cast<int>(e.source);
   }
   void operator()(const RungEnded& e) const {
     out << "rung_ended " << e.resident.value << ' ' << static_cast<int>(e.rung) << ' '
@@ -37,6 +40,7 @@ struct Writer {
     out << "reading " << r.device.value << ' ' << r.taken.us << ' ' << r.total.count << ' ' << r.foreign.count
         << ' ' << r.bare.count << ' ' << r.lost << ' ' << r.consumers.size();
     for (const auto& [consumer, bytes] : r.consumers) out << ' ' << consumer.value << ' ' << bytes.count;
+    out << ' ' << r.yield;
   }
   void operator()(const ServiceLost& e) const { out << "service_lost " << e.consumer.value; }
   void operator()(const FoundWarm& e) const { out << "found_warm " << e.resident.value; }
@@ -79,6 +83,9 @@ Ask read_ask(std::istream& in) {
     ask.resident = {static_cast<std::uint64_t>(resident)};
   ask.bytes = read_bytes(in);
   ask.wait_limit = read_duration(in);
+  if (const auto priority = read<int>(in); priority > 0) ask.priority = static_cast<Priority>(priority - 1);
+  ask.user = read<std::uint32_t>(in);
+  ask.deadline = read_duration(in);
   return ask;
 }
 
@@ -90,6 +97,7 @@ Reading read_reading(std::istream& in) {
     const ConsumerId consumer = read_consumer(in);
     reading.consumers.push_back({consumer, read_bytes(in)});
   }
+  reading.yield = read<bool>(in);
   return reading;
 }
 
@@ -103,7 +111,8 @@ Happening read_happening(std::istream& in) {
   if (name == "released") return LeaseReleased{read_ticket(in)};
   if (name == "load_ended") {
     const ResidentId resident = read_resident(in);
-    return LoadEnded{resident, read_result(in, Code::load_failed)};
+    const Result<void> result = read_result(in, Code::load_failed);
+    return LoadEnded{resident, result, static_cast<Source>(read<int>(in))};
   }
   if (name == "rung_ended") {
     const ResidentId resident = read_resident(in);
@@ -124,6 +133,8 @@ Happening read_happening(std::istream& in) {
   }
   if (name == "drain") return DrainRequested{};
   if (name == "tick") return Tick{};
+  if (name == "out_of_memory_seen") return OutOfMemorySeen{read_ticket(in)};
+  if (name == "hour_began") return HourBegan{static_cast<std::uint8_t>(read<int>(in))};
   std::cerr << "unknown event in scenario: " << name << '\n';
   std::abort();
 }
@@ -133,6 +144,31 @@ void write_consumer(std::ostream& out, const Consumer& c) {
       << ' ' << c.residue.count << ' ' << c.concurrency << ' ' << c.lease_only << c.exclusive << c.turnless
       << c.pinned << c.can_park << c.can_unload << c.can_stop << ' ' << c.idle_unload.count() << ' '
       << c.stop_limit.count() << '\n';
+}
+
+// What the line's order asks of a consumer, on a line of its own: scenarios from before it was thought of
+// have none.
+void write_order(std::ostream& out, std::size_t id, const Consumer& c) {
+  out << "order " << id << ' ' << static_cast<int>(c.priority) << ' ' << c.weight << ' ' << c.max_queue << ' '
+      << c.max_turn.count() << ' ' << c.reserved << ' ' << static_cast<int>(c.declared) << ' '
+      << c.followed_by.size();
+  for (const ConsumerId next : c.followed_by) out << ' ' << next.value;
+  out << ' ' << c.devices.size();
+  for (const DeviceId device : c.devices) out << ' ' << device.value;
+  out << '\n';
+}
+
+void read_order(std::istream& in, Registry& registry) {
+  const ConsumerId id = read_consumer(in);
+  Consumer& c = registry[id].spec;
+  c.priority = static_cast<Priority>(read<int>(in));
+  c.weight = read<std::uint32_t>(in);
+  c.max_queue = read<std::uint32_t>(in);
+  c.max_turn = read_duration(in);
+  c.reserved = read<bool>(in);
+  c.declared = static_cast<Declared>(read<int>(in));
+  for (auto n = read<std::size_t>(in); n > 0; --n) c.followed_by.push_back(read_consumer(in));
+  for (auto n = read<std::size_t>(in); n > 0; --n) c.devices.push_back(read_device(in));
 }
 
 Consumer read_spec(std::istream& in) {
@@ -168,7 +204,10 @@ std::string to_text(const Scenario& scenario) {
       << '\n';
   for (const Device& d : registry.devices)
     out << "device " << d.name << ' ' << d.capacity << ' ' << d.reserve.count << '\n';
+  out << "policy " << static_cast<int>(limits.policy) << ' ' << limits.overtake_limit.count() << ' '
+      << limits.ageing.count() << ' ' << limits.load_ahead << ' ' << registry.park_memory.count << '\n';
   for (const ConsumerState& c : registry.consumers) write_consumer(out, c.spec);
+  for (std::size_t i = 0; i < registry.consumers.size(); ++i) write_order(out, i, registry.consumers[i].spec);
   for (const Resident& r : registry.residents)
     out << "resident " << r.consumer.value << ' ' << r.footprint.count << '\n';
   for (const Event& event : scenario.events) {
@@ -191,13 +230,22 @@ Scenario from_text(const std::string& text) {
       world.limits.max_queue = read<std::uint32_t>(in);
       world.limits.wait_limit = read_duration(in);
       world.limits.room_limit = read_duration(in);
+    } else if (word == "policy") {
+      world.limits.policy = static_cast<Policy>(read<int>(in));
+      world.limits.overtake_limit = read_duration(in);
+      world.limits.ageing = read_duration(in);
+      world.limits.load_ahead = read<bool>(in);
+      world.registry.park_memory = read_bytes(in);
+    } else if (word == "order") {
+      read_order(in, world.registry);
     } else if (word == "device") {
       Device device{.name = read<std::string>(in)};
       device.capacity = read<std::uint32_t>(in);
       device.reserve = read_bytes(in);
       add_device(world, device);
     } else if (word == "consumer") {
-      add_consumer(world.registry, read_spec(in));
+      Consumer spec = read_spec(in);
+      add_consumer(world.registry, std::move(spec));
     } else if (word == "resident") {
       const ConsumerId consumer = read_consumer(in);
       add_resident(world.registry, consumer, "", read_bytes(in));

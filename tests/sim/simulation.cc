@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 // How badly this house behaves. Each is a probability per occasion.
 struct Faults {
   double load_fails = 0, load_hangs = 0, rung_fails = 0, rung_ignored = 0, frees_late = 0, frees_partly = 0;
+  double lies = 0, out_of_memory = 0, game_starts = 0;
   double lingers_after_kill = 0, crashes = 0, client_vanishes = 0, foreign_grows = 0, device_lost = 0;
 };
 
@@ -29,6 +30,7 @@ struct Body {
   Bytes lingering{};  // given up, but not yet back
   Bytes working{};
   bool alive = false;
+  std::int64_t truth = 100;  // percent of what was declared that it really takes; a liar takes more
   Bytes sum() const {
     Bytes bytes = lingering + working;
     for (const auto& [id, part] : held) bytes += part;
@@ -40,6 +42,7 @@ struct Ground {  // one device as it really is
   Bytes total{};
   Bytes foreign{};
   Bytes bare{};
+  bool game = false;                               // a program runs that the device is left to
   std::vector<std::pair<Instant, Bytes>> known{};  // foreign memory as the core read it
 };
 
@@ -94,6 +97,12 @@ class House {
                .client_vanishes = maybe(0.1),
                .foreign_grows = maybe(0.2),
                .device_lost = maybe(0.01)};
+    faults_.lies = maybe(0.15), faults_.out_of_memory = maybe(0.03), faults_.game_starts = maybe(0.02);
+    if (random_.chance(0.7)) world_.limits.policy = Policy::affinity;
+    if (random_.chance(0.3)) world_.limits.overtake_limit = Duration{random_.between(100'000, 30'000'000)};
+    world_.limits.ageing = Duration{random_.between(1'000'000, 60'000'000)};
+    world_.limits.load_ahead = random_.chance(0.8);
+    if (random_.chance(0.5)) world_.registry.park_memory = kGiB * random_.between(1, 64);
     world_.limits.max_queue = static_cast<std::uint32_t>(random_.between(3, 60));
     world_.limits.wait_limit = Duration{random_.between(5'000'000, 120'000'000)};
     world_.limits.room_limit = Duration{random_.between(500'000, 30'000'000)};
@@ -123,13 +132,25 @@ class House {
     spec.can_unload = random_.chance(0.5);
     spec.can_stop = !spec.can_unload || random_.chance(0.6);
     if (random_.chance(0.1)) spec.can_unload = spec.can_stop = false;
-    spec.can_park = random_.chance(0.1);
+    spec.can_park = random_.chance(0.3);
+    spec.priority = static_cast<Priority>(random_.chance(0.6) ? 2 : random_.between(0, 3));
+    spec.weight = static_cast<std::uint32_t>(random_.chance(0.8) ? 1 : random_.between(1, 5));
+    spec.max_queue = static_cast<std::uint32_t>(random_.chance(0.8) ? 0 : random_.between(1, 10));
+    spec.max_turn = random_.chance(0.2) ? Duration{random_.between(0, 10'000'000)} : 0s;
+    spec.reserved = random_.chance(0.1);
+    spec.declared = static_cast<Declared>(random_.between(0, 2));
+    if (random_.chance(0.2) && number > 0)
+      spec.followed_by.push_back({static_cast<std::uint64_t>(random_.between(0, number - 1))});
+    if (random_.chance(0.2))
+      for (std::size_t i = 0; i < grounds_.size(); ++i) spec.devices.push_back({i});
     spec.residue = kMiB * (spec.can_unload && random_.chance(0.3) ? random_.between(100, 600) : 0);
     spec.idle_unload = random_.chance(0.3) ? Duration{random_.between(1'000'000, 60'000'000)} : 0s;
     spec.stop_limit = Duration{random_.between(500'000, 10'000'000)};
     spec.load_limit = Duration{random_.between(5'000'000, 60'000'000)};
     const ConsumerId id = add_consumer(world_.registry, spec);
     bodies_.emplace_back();
+    bodies_.back().truth =
+        random_.chance(faults_.lies) ? random_.between(101, 140) : random_.between(50, 100);
     if (spec.lease_only) return;
     const auto several = spec.can_unload && random_.chance(0.3) ? random_.between(2, 4) : 1;
     for (std::int64_t i = 0; i < several; ++i)
@@ -195,8 +216,13 @@ class House {
             random_.between(0, static_cast<std::int64_t>(consumer.residents.size()) - 1))];
     }
     if (random_.chance(0.2)) ask.wait_limit = Duration{random_.between(1'000, 30'000'000)};
+    if (random_.chance(0.2)) ask.priority = static_cast<Priority>(random_.between(0, 3));
+    if (random_.chance(0.3)) ask.user = static_cast<std::uint32_t>(random_.between(1, 4));
+    if (random_.chance(0.1)) ask.deadline = Duration{random_.between(1'000, 30'000'000)};
     asks_[ticket] = ask;
     feed(TicketArrived{ticket, ask});
+    if (const auto standing = world_.tickets.find(ticket); standing != world_.tickets.end())
+      asks_[ticket].device = standing->second.ask.device;  // placed
     if (random_.chance(faults_.client_vanishes))
       after(Duration{random_.between(0, 20'000'000)}, [this, ticket] { vanish(ticket); });
     if (random_.chance(0.02)) {
@@ -218,7 +244,16 @@ class House {
   void obey(const Grant& grant) {
     ++life_.grants;
     start_working(grant.ticket);
-    after(Duration{random_.between(10'000, 8'000'000)}, [this, ticket = grant.ticket] {
+    const std::uint64_t run = ++runs_[grant.ticket];
+    const auto still_that_run = [this, ticket = grant.ticket, run] { return runs_[ticket] == run; };
+    if (run == 1 && random_.chance(faults_.out_of_memory))
+      after(Duration{random_.between(1'000, 1'000'000)}, [this, ticket = grant.ticket, still_that_run] {
+        if (still_that_run()) feed(OutOfMemorySeen{ticket});
+      });
+    after(Duration{random_.between(10'000, 8'000'000)}, [this, ticket = grant.ticket, still_that_run] {
+      const auto standing = world_.tickets.find(ticket);
+      if (!still_that_run() || (standing != world_.tickets.end() && standing->second.stage != Stage::running))
+        return;
       stop_working(ticket);
       feed(LeaseReleased{ticket});
     });
@@ -281,15 +316,18 @@ class House {
   void finish_load(ResidentId id, Instant began) {
     const ConsumerId consumer = world_.registry[id].consumer;
     Body& body = bodies_[consumer.value];
-    Bytes needs = world_.registry[id].footprint * random_.between(50, 100);
-    needs.count /= 100;
+    const Bytes needs = truly(consumer, world_.registry[id].declared);
     if (!allocates(world_.registry[consumer].spec.device, needs, began)) {
       feed(LoadEnded{id, fail(Code::out_of_memory, "CUDA out of memory")});
       return;
     }
     body.alive = true;
     body.held[id] = needs;
-    feed(LoadEnded{id, {}});
+    feed(LoadEnded{id, {}, static_cast<Source>(random_.between(0, 2))});
+  }
+
+  Bytes truly(ConsumerId consumer, Bytes declared) const {
+    return {declared.count / 100 * bodies_[consumer.value].truth};
   }
 
   void start_working(TicketId ticket) {
@@ -297,7 +335,7 @@ class House {
     Bytes bytes = ask.bytes;
     if (ask.consumer) {
       const Consumer& spec = world_.registry[*ask.consumer].spec;
-      bytes = spec.lease_only ? spec.footprint + spec.working : spec.working;
+      bytes = spec.lease_only ? spec.footprint + spec.working : truly(*ask.consumer, spec.working);
     }
     allocates(ask.device, bytes, now_);
     (ask.consumer ? bodies_[ask.consumer->value].working : grounds_[ask.device.value].bare) += bytes;
@@ -370,12 +408,24 @@ class House {
       known = std::min(known, reading->second);
       if (reading->first < since) break;  // the one that the decision was made on
     }
-    if (ground.foreign <= known)
+    if (ground.foreign <= known && !somebody_lied(device))
       life_.failure = Failure{"1: the driver refused an allocation", life_.scenario.events.size()};
     return false;
   }
 
+  // Whether one of the device's consumers takes more than it ever said: the first time it can't be foreseen.
+  bool somebody_lied(DeviceId device) const {
+    for (std::size_t i = 0; i < bodies_.size(); ++i)
+      if (world_.registry.consumers[i].spec.device == device && bodies_[i].truth > 100) return true;
+    return false;
+  }
+
   void sample(DeviceId device) {
+    if (random_.chance(faults_.game_starts)) {
+      Ground& ground = grounds_[device.value];
+      ground.game = !ground.game;
+    }
+    if (random_.chance(0.01)) feed(HourBegan{static_cast<std::uint8_t>(random_.between(0, 23))});
     read(device);
     if (random_.chance(faults_.foreign_grows)) {
       Ground& ground = grounds_[device.value];
@@ -394,7 +444,8 @@ class House {
                     .taken = now_,
                     .total = ground.total,
                     .foreign = ground.foreign,
-                    .bare = ground.bare};
+                    .bare = ground.bare,
+                    .yield = ground.game && now_ < Instant{1'000'000} + kArrivals};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
       if (const Bytes bytes = bodies_[i].sum();
           bytes > Bytes{} && world_.registry.consumers[i].spec.device == device)
@@ -416,6 +467,7 @@ class House {
   std::vector<Body> bodies_;
   std::map<TicketId, Ask> asks_;
   std::map<TicketId, Bytes> at_work_;
+  std::map<TicketId, std::uint64_t> runs_;  // how often each was granted
   std::map<ConsumerId, Bytes> stuck_;
 };
 
