@@ -19,6 +19,7 @@ ARROWS = {
     "registry": ["domain"],
     "plan": ["registry"],
     "sched": ["plan"],
+    "replay": ["sched"],
     "config": ["domain"],
     "gpu": ["domain"],
     "simgpu": ["gpu"],
@@ -34,7 +35,7 @@ ARROWS = {
     "cli": ["client", "config"],
     "daemon": ["gateway", "api", "simgpu"],
 }
-PURE = {"base", "domain", "registry", "plan", "sched"}
+PURE = {"base", "domain", "registry", "plan", "sched", "replay"}
 # Headers that bring a clock, a thread, chance or the outside world into a room.
 IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
           "iostream", "filesystem", "unistd.h"}

@@ -1,0 +1,21 @@
+// The three synthetic households: four hours on one device of 24 GB with seven consumers. Each with its
+// people: voice dialogues and bursts of coding; agents that call four AI models in turn; independent users.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "replay/house.h"
+#include "replay/workload.h"
+
+namespace mgpu::bench {
+
+// The seven consumers on their device, nothing loaded, policy fifo, no page cache, nobody can park.
+replay::House household();
+
+// "voice", "agents", "independent".
+std::vector<std::string_view> household_names();
+replay::Workload household_workload(std::string_view name, std::uint64_t seed);
+
+}  // namespace mgpu::bench

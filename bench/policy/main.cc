@@ -1,0 +1,120 @@
+// mgpu-bench-policy: rules side by side on the same people. A variant is a rule with settings changed,
+// written "affinity+capacity=2+load_ahead=false"; the short words page_cache and park stand for a house with
+// room for all weights in host memory, and with services that can park there.
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "households.h"
+#include "replay/replay.h"
+#include "replay/settings.h"
+#include "replay/summary.h"
+
+namespace mgpu::bench {
+namespace {
+
+using replay::Figures;
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts{""};
+  for (const char c : text)
+    if (c == at)
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  return parts;
+}
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "mgpu-bench-policy: %s\n", why.c_str());
+  std::exit(2);
+}
+
+void change(replay::House& house, const std::string& setting) {
+  static const std::map<std::string, std::vector<std::string>> kShort{
+      {"cache", {"page_cache=128GiB"}},
+      {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
+      {"cap2", {"capacity=2"}},
+      {"noahead", {"load_ahead=false"}},
+  };
+  const auto found = kShort.find(setting);
+  for (const std::string& one : found == kShort.end() ? std::vector{setting} : found->second)
+    if (const auto done = replay::apply_setting(house, one); !done) give_up(done.error().detail);
+}
+
+replay::Outcome run(const std::string& variant, const replay::Workload& workload,
+                    const std::vector<std::string>& settings) {
+  const std::vector<std::string> parts = split(variant, '+');
+  replay::House house = household();
+  change(house, "policy=" + parts.front());
+  for (const std::string& setting : settings) change(house, setting);
+  for (std::size_t i = 1; i < parts.size(); ++i) change(house, parts[i]);
+  return replay::replay(house, workload);
+}
+
+// One life after the other, as if it were one long day; users are different people each time.
+void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
+  const Duration by = all.end - Instant{};
+  for (replay::Job& job : next.jobs) {
+    job.user += round * 100'000;
+    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = *at + by;
+    if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + by;
+    all.jobs.push_back(job);
+  }
+  for (replay::Span& span : next.spans) {
+    span.from = span.from + by, span.to = span.to + by;
+    all.spans.push_back(span);
+  }
+  all.end = next.end + by;
+  all.events += next.events;
+  all.loaded_in_vain += next.loaded_in_vain;
+}
+
+double s(Duration d) { return to_ms(d) / 1000; }
+
+void print_head(const std::string& trace) {
+  std::printf("\n%s, seconds\n%-34s %5s %8s %8s %8s %8s %8s | %8s %8s | %5s %5s %5s %5s | %6s %7s %6s\n",
+              trace.c_str(), "rule", "jobs", "wait", "p50", "p95", "p99", "worst", "lost", "p95", "loads",
+              "busy", "load", "idle", "unfair", "overtkn", "passed");
+}
+
+void print_row(const std::string& variant, const Figures& f) {
+  std::printf(
+      "%-34s %5zu %8.2f %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f | %5zu %4.0f%% %4.0f%% %4.0f%% | %6.2f %7.1f "
+      "%6u%s\n",
+      variant.c_str(), f.jobs, s(f.wait.mean), s(f.wait.p50), s(f.wait.p95), s(f.wait.p99), s(f.wait.worst),
+      s(f.lost.mean), s(f.lost.p95), f.loads, 100 * f.busy, 100 * f.loading, 100 * f.idle, f.unfairness,
+      s(f.overtaken), f.passed, f.refused > 0 ? (" REFUSED " + std::to_string(f.refused)).c_str() : "");
+}
+
+int main(int argc, char** argv) {
+  CLI::App app("Rules for the line, side by side on the same people");
+  std::vector<std::string> traces, variants{"fifo", "affinity"}, settings;
+  std::uint32_t seeds = 5, first = 1;
+  app.add_option("--trace", traces, "voice, agents, independent (default: all)")->delimiter(',');
+  app.add_option("--variant", variants, "rule[+setting...], e.g. affinity+cap2+park")->delimiter(',');
+  app.add_option("--set", settings, "KEY=VALUE, for all variants")->allow_extra_args(false);
+  app.add_option("--seeds", seeds, "Households of each trace (default 5)");
+  app.add_option("--seed", first, "The first of them (default 1)");
+  CLI11_PARSE(app, argc, argv);
+  if (traces.empty())
+    for (const std::string_view name : household_names()) traces.emplace_back(name);
+  for (const std::string& trace : traces) {
+    print_head(trace);
+    for (const std::string& variant : variants) {
+      replay::Outcome all;
+      for (std::uint32_t i = 0; i < seeds; ++i)
+        append(all, run(variant, household_workload(trace, first + i), settings), i);
+      print_row(variant, replay::figures_of(all));
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace mgpu::bench
+
+int main(int argc, char** argv) { return mgpu::bench::main(argc, argv); }

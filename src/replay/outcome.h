@@ -1,0 +1,45 @@
+// What became of a workload, job by job: the raw record from which summaries and pictures are made.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "domain/resident.h"
+#include "domain/ticket.h"
+
+namespace mgpu::replay {
+
+struct Job {
+  ConsumerId consumer{};
+  std::uint32_t user = 0;
+  Instant arrived{};
+  Instant started{};  // it was granted
+  Instant ended{};
+  Duration work{};              // what it would have taken alone
+  bool refused = false;         // it never started; `ended` is when it was told
+  std::uint32_t overtaken = 0;  // starts of later arrivals on its device while it waited
+  std::optional<Instant> first_overtaken{};
+  Instant last_overtaken{};
+};
+
+enum class Doing : std::uint8_t { run, load, evict };
+
+struct Span {
+  Doing what{};
+  ConsumerId consumer{};
+  DeviceId device{};
+  Instant from{};
+  Instant to{};
+  Source source = Source::cold;  // of a load
+};
+
+struct Outcome {
+  std::vector<Job> jobs{};    // in the order of their arrival
+  std::vector<Span> spans{};  // in the order of their end
+  Instant end{};              // of the last thing that happened
+  std::uint64_t events = 0;   // that the core was told
+  std::uint64_t loaded_in_vain = 0;
+};
+
+}  // namespace mgpu::replay
