@@ -128,7 +128,10 @@ replay::House household() {
   return house;
 }
 
-std::vector<std::string_view> household_names() { return {"voice", "agents", "independent"}; }
+const std::vector<std::string_view>& household_names() {
+  static const std::vector<std::string_view> names{"voice", "agents", "independent"};
+  return names;
+}
 
 replay::Workload household_workload(std::string_view name, std::uint64_t seed) {
   Town town(seed);

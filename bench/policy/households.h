@@ -15,7 +15,7 @@ namespace mgpu::bench {
 replay::House household();
 
 // "voice", "agents", "independent".
-std::vector<std::string_view> household_names();
+const std::vector<std::string_view>& household_names();
 replay::Workload household_workload(std::string_view name, std::uint64_t seed);
 
 }  // namespace mgpu::bench

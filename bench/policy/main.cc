@@ -1,7 +1,10 @@
 // mgpu-bench-policy: rules side by side on the same people. A variant is a rule with settings changed,
 // written "affinity+capacity=2+load_ahead=false"; the short words page_cache and park stand for a house with
 // room for all weights in host memory, and with services that can park there.
+#include <algorithm>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -9,9 +12,11 @@
 #include <CLI/CLI.hpp>
 
 #include "households.h"
+#include "replay/csv.h"
 #include "replay/replay.h"
 #include "replay/settings.h"
 #include "replay/summary.h"
+#include "rules.h"
 
 namespace mgpu::bench {
 namespace {
@@ -49,10 +54,26 @@ replay::Outcome run(const std::string& variant, const replay::Workload& workload
                     const std::vector<std::string>& settings) {
   const std::vector<std::string> parts = split(variant, '+');
   replay::House house = household();
-  change(house, "policy=" + parts.front());
   for (const std::string& setting : settings) change(house, setting);
   for (std::size_t i = 1; i < parts.size(); ++i) change(house, parts[i]);
+  if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
+  change(house, "policy=" + parts.front());
   return replay::replay(house, workload);
+}
+
+bool is_household(const std::string& trace) {
+  return std::ranges::find(household_names(), trace) != household_names().end();
+}
+
+// Of a household by its seed; of a file, or one of ours in bench/traces, the same each time.
+replay::Workload workload_of(std::string trace, std::uint32_t seed) {
+  if (is_household(trace)) return household_workload(trace, seed);
+  if (!trace.ends_with(".csv")) trace = std::string(MGPU_TRACES) + "/" + trace + ".csv";
+  std::ifstream file(trace);
+  if (!file) give_up(trace + " can't be read");
+  const auto workload = replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), household());
+  if (!workload) give_up(trace + ": " + workload.error().detail);
+  return *workload;
 }
 
 // One life after the other, as if it were one long day; users are different people each time.
@@ -92,22 +113,23 @@ void print_row(const std::string& variant, const Figures& f) {
 
 int main(int argc, char** argv) {
   CLI::App app("Rules for the line, side by side on the same people");
-  std::vector<std::string> traces, variants{"fifo", "affinity"}, settings;
+  std::vector<std::string> traces{"voice", "agents", "independent", "azure", "azure_quiet"};
+  std::vector<std::string> variants{"fifo", "affinity"}, settings;
   std::uint32_t seeds = 5, first = 1;
-  app.add_option("--trace", traces, "voice, agents, independent (default: all)")->delimiter(',');
+  app.add_option("--trace", traces,
+                 "voice, agents, independent, azure, azure_quiet (default: all), or FILE.csv")
+      ->delimiter(',');
   app.add_option("--variant", variants, "rule[+setting...], e.g. affinity+cap2+park")->delimiter(',');
   app.add_option("--set", settings, "KEY=VALUE, for all variants")->allow_extra_args(false);
   app.add_option("--seeds", seeds, "Households of each trace (default 5)");
   app.add_option("--seed", first, "The first of them (default 1)");
   CLI11_PARSE(app, argc, argv);
-  if (traces.empty())
-    for (const std::string_view name : household_names()) traces.emplace_back(name);
   for (const std::string& trace : traces) {
     print_head(trace);
     for (const std::string& variant : variants) {
       replay::Outcome all;
-      for (std::uint32_t i = 0; i < seeds; ++i)
-        append(all, run(variant, household_workload(trace, first + i), settings), i);
+      for (std::uint32_t i = 0; i < (is_household(trace) ? seeds : 1); ++i)
+        append(all, run(variant, workload_of(trace, first + i), settings), i);
       print_row(variant, replay::figures_of(all));
     }
   }

@@ -1,0 +1,139 @@
+#include "replay/csv.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <utility>
+
+#include "domain/names.h"
+
+namespace mgpu::replay {
+namespace {
+
+using Words = std::string_view;
+
+constexpr Instant kFirst{2'000'000};  // when the first may come: the devices have been looked at by then
+
+std::vector<Words> cells_of(Words line) {
+  std::vector<Words> cells;
+  while (true) {
+    const std::size_t comma = line.find(',');
+    Words cell = line.substr(0, comma);
+    while (!cell.empty() && cell.front() == ' ') cell.remove_prefix(1);
+    while (!cell.empty() && cell.back() == ' ') cell.remove_suffix(1);
+    cells.push_back(cell);
+    if (comma == Words::npos) return cells;
+    line.remove_prefix(comma + 1);
+  }
+}
+
+std::optional<Duration> seconds_in(Words text) {
+  double value = 0;
+  const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (got.ec != std::errc{} || got.ptr != text.data() + text.size() || value < 0) return std::nullopt;
+  return Duration{static_cast<std::int64_t>(value * 1e6 + 0.5)};
+}
+
+class Table {
+ public:
+  explicit Table(const House& house) : house_(house) {}
+
+  Result<Workload> read(Words text) {
+    for (std::size_t number = 1; !text.empty(); ++number) {
+      const std::size_t end = text.find('\n');
+      Words line = text.substr(0, end);
+      text = end == Words::npos ? Words{} : text.substr(end + 1);
+      if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+      if (line.empty() || line.front() == '#') continue;
+      const Result<void> taken = columns_.empty() ? head(line) : row(line);
+      if (!taken)
+        return fail(taken.error().code, "line " + std::to_string(number) + ": " + taken.error().detail);
+    }
+    if (columns_.empty())
+      return fail(Code::invalid_request, "there is no header (time,consumer,seconds,...)");
+    return std::move(workload_);
+  }
+
+ private:
+  Result<void> head(Words line) {
+    static constexpr Words kKnown[] = {"time", "consumer", "seconds", "user", "priority", "flow"};
+    const std::vector<Words> names = cells_of(line);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (std::ranges::find(kKnown, names[i]) == std::end(kKnown))
+        return fail(Code::invalid_request, "no column is called \"" + std::string(names[i]) + "\"");
+      columns_[std::string(names[i])] = i;
+    }
+    for (const char* wanted : {"time", "consumer", "seconds"})
+      if (!columns_.contains(wanted))
+        return fail(Code::invalid_request, std::string("the column ") + wanted + " is missing");
+    return {};
+  }
+
+  Words cell(const std::vector<Words>& cells, const char* column) const {
+    const auto found = columns_.find(column);
+    return found == columns_.end() || found->second >= cells.size() ? Words{} : cells[found->second];
+  }
+
+  Result<void> row(Words line) {
+    const std::vector<Words> cells = cells_of(line);
+    const auto time = seconds_in(cell(cells, "time"));
+    const auto work = seconds_in(cell(cells, "seconds"));
+    if (!time || !work) return fail(Code::invalid_request, "time and seconds are numbers, not negative");
+    const auto target = find_target(house_, cell(cells, "consumer"));
+    if (!target)
+      return fail(Code::invalid_request, "there is no consumer " + std::string(cell(cells, "consumer")));
+    Step step{.consumer = target->consumer, .resident = target->resident, .work = *work};
+    if (const Words name = cell(cells, "priority"); !name.empty()) {
+      step.priority = priority_from_name(name);
+      if (!step.priority) return fail(Code::invalid_request, std::string(name) + " is no class of work");
+    }
+    Flow& flow = flow_of(cell(cells, "flow"));
+    if (flow.steps.empty()) {
+      flow.start = kFirst + *time;
+      flow.user = user_of(cell(cells, "user"));
+    } else {
+      step.pause = *time;
+    }
+    flow.steps.push_back(step);
+    return {};
+  }
+
+  Flow& flow_of(Words name) {
+    if (name.empty()) return workload_.flows.emplace_back();
+    const auto [found, fresh] = flows_.emplace(name, workload_.flows.size());
+    if (fresh) workload_.flows.emplace_back();
+    return workload_.flows[found->second];
+  }
+
+  std::uint32_t user_of(Words name) {
+    if (name.empty()) return 0;
+    return users_.emplace(name, static_cast<std::uint32_t>(users_.size() + 1)).first->second;
+  }
+
+  const House& house_;
+  std::map<std::string, std::size_t, std::less<>> columns_{};
+  std::map<std::string, std::size_t, std::less<>> flows_{};
+  std::map<std::string, std::uint32_t, std::less<>> users_{};
+  Workload workload_{};
+};
+
+}  // namespace
+
+std::optional<Target> find_target(const House& house, Words name) {
+  const Registry& registry = house.world.registry;
+  for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
+    const ConsumerState& consumer = registry.consumers[i];
+    if (name == consumer.spec.name)
+      return Target{
+          .consumer = ConsumerId{i},
+          .resident = consumer.residents.empty() ? std::nullopt : std::optional(consumer.residents.front())};
+    for (const ResidentId id : consumer.residents)
+      if (name == consumer.spec.name + "/" + registry[id].ai_model)
+        return Target{.consumer = ConsumerId{i}, .resident = id};
+  }
+  return std::nullopt;
+}
+
+Result<Workload> parse_csv(Words text, const House& house) { return Table(house).read(text); }
+
+}  // namespace mgpu::replay
