@@ -29,6 +29,7 @@ ARROWS = {
     "service": ["http", "config"],
     "runner": ["gpu", "config"],
     "engine": ["sched", "gpu", "service", "runner", "store", "metrics", "config"],
+    "simulate": ["replay", "engine"],
     "gateway": ["engine", "http"],
     "api": ["engine", "http"],
     "client": ["http"],
@@ -39,8 +40,9 @@ PURE = {"base", "domain", "registry", "plan", "sched", "replay"}
 # Headers that bring a clock, a thread, chance or the outside world into a room.
 IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
           "iostream", "filesystem", "unistd.h"}
-# One header may be included against the arrows: the door by which `mgpu serve` enters the daemon.
-DOORS = {("cli", "daemon")}
+# What may be included against the arrows: the doors by which `mgpu serve` enters the daemon, and `mgpu simulate` the
+# room that needs no daemon but knows how one is set up.
+DOORS = {("cli", "daemon"), ("cli", "simulate")}
 TEST_LIBRARIES = ("gtest/", "gmock/", "rapidcheck")
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

@@ -213,6 +213,7 @@ Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall
   const Told told{registry, wall};
   Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.what);
   json["at"] = time_json(entry.at, wall);
+  json["type"] = name_of(entry.what);  // a line of a journal must speak for itself
   return json;
 }
 

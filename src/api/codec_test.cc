@@ -48,7 +48,7 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
   EXPECT_EQ(entry_json(entry, registry, wall),
             Json::parse(
                 R"({"consumer":"chat","ai_model":"m","rung":"stop","before_bytes":1073741824,"after_bytes":0,
-                            "at":"1970-01-01T00:00:01.000Z"})"));
+                            "at":"1970-01-01T00:00:01.000Z","type":"evicted"})"));
 }
 
 TEST(Codec, EveryEventHasItsName) {

@@ -56,7 +56,7 @@ void wait_limit_option(CLI::App& app, Options& options) {
 
 // --- commands with more than a line to say ---
 
-Command serve_command(Serve serve) {
+Command serve_command(std::function<int(const ServeOptions&)> serve) {
   return {.name = "serve",
           .summary = "Run the daemon",
           .example = "mgpu serve --config mgpu.yaml\n  mgpu serve -c mgpu.yaml --simulated 24GiB",
@@ -127,6 +127,59 @@ Command events_command() {
                 app.add_flag("--json", options.json, "One JSON object a line");
               },
           .act = print_events};
+}
+
+int print_simulated(const std::function<Result<std::string>(const SimulateOptions&)>& simulate,
+                    const Options& options) {
+  SimulateOptions wanted = options.simulate;
+  wanted.config = config_path(wanted.config);
+  wanted.json = options.json;
+  const Result<std::string> text = simulate(wanted);
+  if (!text) {
+    fmt::print(stderr, "mgpu simulate: {}\n", text.error().detail);
+    return kUsage;
+  }
+  fmt::print("{}", *text);
+  return kOk;
+}
+
+Command simulate_command(std::function<Result<std::string>(const SimulateOptions&)> simulate) {
+  return {
+      .name = "simulate",
+      .summary = "What would have been: replay a journal or a table in another house",
+      .example =
+          "mgpu simulate --trace day.jsonl --policy fifo,affinity --svg day.svg\n"
+          "  mgpu simulate --trace day.csv --device-memory 24GiB --set overtake_limit=5s --set capacity=2\n"
+          "  mgpu simulate --trace day.jsonl --set consumers.chat.pinned=true\n\n"
+          "A journal is what `mgpu events --json` prints, or /v1/events. The configuration makes the house; "
+          "each policy is shown as it is, and with all changes of --set "
+          "at once.\n"
+          "A table is a CSV file with the columns time,consumer,seconds[,user,priority,flow]; rows of one "
+          "flow\n"
+          "are asked one after the other. No daemon is needed.",
+      .arguments =
+          [](CLI::App& app, Options& options) {
+            SimulateOptions& wanted = options.simulate;
+            app.add_option("-c,--config", wanted.config,
+                           "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
+            app.add_option("--trace", wanted.trace, "Journal (mgpu events --json) or CSV")->required();
+            app.add_option("--policy", wanted.policies, "fifo, affinity (default: the configuration's)")
+                ->delimiter(',')
+                ->allow_extra_args(false);
+            app.add_option("--set", wanted.settings,
+                           "KEY=VALUE to change: a limit, capacity, page_cache, consumers.NAME.KEY")
+                ->allow_extra_args(false);
+            bytes_option(
+                app, "--device-memory",
+                [&options](Bytes bytes) { options.simulate.device_memory.push_back(bytes); },
+                "Size of the devices, instead of what the trace says (may be repeated)");
+            app.add_option("--footprints", wanted.footprints,
+                           "What `mgpu status --json` printed: what was learned about loads and sizes");
+            app.add_option("--svg", wanted.svg, "Write a timeline to this file");
+            json_flag(app, options);
+          },
+      .act = [simulate = std::move(simulate)](
+                 const Options& options) { return print_simulated(simulate, options); }};
 }
 
 void file_argument(CLI::App& app, Options& options) {
@@ -215,9 +268,9 @@ void add(CLI::App& parent, const Command& command, Options& options,
 
 }  // namespace
 
-std::vector<Command> commands(Serve serve) {
+std::vector<Command> commands(Doors doors) {
   return {
-      serve_command(std::move(serve)),
+      serve_command(std::move(doors.serve)),
       {.name = "status",
        .summary = "Show devices, memory by owner, consumers and the line",
        .example = "mgpu status --watch",
@@ -242,6 +295,7 @@ std::vector<Command> commands(Serve serve) {
        .act = print_consumers},
       line_command(),
       events_command(),
+      simulate_command(std::move(doors.simulate)),
       config_command(),
       {.name = "version",
        .summary = "Print the version",
@@ -267,7 +321,7 @@ std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& opt
   return app;
 }
 
-int main(int argc, const char* const* argv, Serve serve) {
+int main(int argc, const char* const* argv, Doors doors) {
   // What follows the first -- is the command of `mgpu run`, none of our words.
   std::vector<std::string> words(argv + 1, argv + argc);
   const auto split = std::ranges::find(words, "--");
@@ -276,7 +330,7 @@ int main(int argc, const char* const* argv, Serve serve) {
   words.erase(split, words.end());
 
   std::function<int(const Options&)> chosen;
-  const std::vector<Command> table = commands(std::move(serve));
+  const std::vector<Command> table = commands(std::move(doors));
   const auto app = parser(table, options, chosen);
   try {
     std::ranges::reverse(words);  // as CLI11 wants them

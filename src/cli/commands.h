@@ -8,12 +8,18 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/result.h"
 #include "cli/options.h"
 
 namespace mgpu::cli {
 
-// Runs the daemon until it is told to stop; returns the exit code.
-using Serve = std::function<int(const ServeOptions&)>;
+// What this room may not do itself; main.cc hands it in.
+struct Doors {
+  // Runs the daemon until it is told to stop; returns the exit code.
+  std::function<int(const ServeOptions&)> serve{};
+  // What would have been, as text to print.
+  std::function<Result<std::string>(const SimulateOptions&)> simulate{};
+};
 
 struct Command {
   std::string name{};
@@ -25,13 +31,13 @@ struct Command {
   const char* exit_codes = nullptr;  // none: the usual ones
 };
 
-std::vector<Command> commands(Serve serve);
+std::vector<Command> commands(Doors doors);
 
 // The parser of the whole command line; `chosen` is set to what is to be done.
 std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& options,
                                  std::function<int(const Options&)>& chosen);
 
 // The whole program. Errors go to stderr.
-int main(int argc, const char* const* argv, Serve serve);
+int main(int argc, const char* const* argv, Doors doors);
 
 }  // namespace mgpu::cli

@@ -12,6 +12,7 @@ struct Outcome {
   std::string out{};
   std::string err{};
   ServeOptions served{};
+  SimulateOptions simulated{};
 };
 
 // Runs `mgpu words...` within the test.
@@ -20,10 +21,15 @@ Outcome mgpu(std::vector<const char*> words) {
   words.insert(words.begin(), "mgpu");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
-  outcome.code = main(static_cast<int>(words.size()), words.data(), [&](const ServeOptions& options) {
+  const auto serve = [&](const ServeOptions& options) {
     outcome.served = options;
     return 0;
-  });
+  };
+  const auto simulate = [&](const SimulateOptions& options) -> Result<std::string> {
+    outcome.simulated = options;
+    return "as if\n";
+  };
+  outcome.code = main(static_cast<int>(words.size()), words.data(), {.serve = serve, .simulate = simulate});
   std::fflush(stdout);
   outcome.out = testing::internal::GetCapturedStdout();
   outcome.err = testing::internal::GetCapturedStderr();
@@ -41,6 +47,22 @@ TEST(Commands, ServeTakesItsOptions) {
   EXPECT_EQ(outcome.served.config, "x.yaml");
   EXPECT_EQ(outcome.served.listen, "127.0.0.1:0");
   EXPECT_EQ(outcome.served.simulated, (std::vector<Bytes>{kGiB * 24, kGiB * 8}));
+}
+
+TEST(Commands, SimulateTakesItsOptions) {
+  const Outcome outcome = mgpu({"simulate", "-c", "x.yaml", "--trace", "day.csv", "--policy", "fifo,affinity",
+                                "--set", "capacity=2", "--set", "consumers.chat.pinned=true",
+                                "--device-memory", "48GiB", "--svg", "day.svg", "--json"});
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "as if\n");
+  EXPECT_EQ(outcome.simulated.trace, "day.csv");
+  EXPECT_EQ(outcome.simulated.policies, (std::vector<std::string>{"fifo", "affinity"}));
+  EXPECT_EQ(outcome.simulated.settings,
+            (std::vector<std::string>{"capacity=2", "consumers.chat.pinned=true"}));
+  EXPECT_EQ(outcome.simulated.device_memory, (std::vector<Bytes>{kGiB * 48}));
+  EXPECT_EQ(outcome.simulated.svg, "day.svg");
+  EXPECT_TRUE(outcome.simulated.json);
+  EXPECT_EQ(mgpu({"simulate"}).code, kUsage);
 }
 
 TEST(Commands, WrongUseIsExitCodeTwo) {

@@ -1,7 +1,9 @@
-// The program `mgpu`: the command line, and the daemon that `mgpu serve` runs.
+// The program `mgpu`: the command line, and what its commands reach beyond it.
 #include "cli/commands.h"
 #include "cli/config_command.h"
 #include "daemon/daemon.h"
+
+#include "simulate/simulate.h"
 
 namespace {
 
@@ -11,6 +13,19 @@ int serve(const mgpu::cli::ServeOptions& options) {
                               .simulated = options.simulated});
 }
 
+mgpu::Result<std::string> simulate(const mgpu::cli::SimulateOptions& options) {
+  return mgpu::simulate::simulate({.config = options.config,
+                                   .trace = options.trace,
+                                   .policies = options.policies,
+                                   .settings = options.settings,
+                                   .device_memory = options.device_memory,
+                                   .footprints = options.footprints,
+                                   .svg = options.svg,
+                                   .json = options.json});
+}
+
 }  // namespace
 
-int main(int argc, char** argv) { return mgpu::cli::main(argc, argv, serve); }
+int main(int argc, char** argv) {
+  return mgpu::cli::main(argc, argv, {.serve = serve, .simulate = simulate});
+}

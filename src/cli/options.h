@@ -18,6 +18,18 @@ struct ServeOptions {
   std::vector<Bytes> simulated{};  // devices to simulate; empty: real ones
 };
 
+// Of `mgpu simulate`, for the room that does it.
+struct SimulateOptions {
+  std::string config{};
+  std::string trace{};
+  std::vector<std::string> policies{};
+  std::vector<std::string> settings{};
+  std::vector<Bytes> device_memory{};
+  std::string footprints{};
+  std::string svg{};
+  bool json = false;
+};
+
 struct Options {
   std::string url{};
   bool json = false;
@@ -33,6 +45,7 @@ struct Options {
   std::uint64_t ticket = 0;
   std::string shell{};
   ServeOptions serve{};
+  SimulateOptions simulate{};
 };
 
 }  // namespace mgpu::cli

@@ -1,0 +1,46 @@
+// What a daemon left behind: its journal, and what `mgpu status --json` printed. Both are read leniently,
+// because they may be of another version: what they don't say is left as it is.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/result.h"
+#include "base/time.h"
+
+#include "replay/house.h"
+#include "replay/workload.h"
+
+namespace mgpu::simulate {
+
+struct Entry {
+  Instant at{};  // microseconds since 1970
+  std::string type{};
+  nlohmann::json what{};
+};
+
+// A journal has one JSON object a line, or the server-sent events of /v1/events. Whether it looks like one.
+bool is_journal(std::string_view text);
+
+// Error: invalid_request, with the number of the line.
+Result<std::vector<Entry>> read_journal(std::string_view text);
+
+// What the journal tells about the house: AI models that came up later, sizes of devices, what loads and
+// evictions took. Returns how many residents have a load that was seen.
+std::size_t learn_from(replay::House& house, const std::vector<Entry>& journal);
+
+// The same from what `mgpu status --json` printed.
+std::size_t learn_from(replay::House& house, const nlohmann::json& status);
+
+struct Recorded {
+  replay::Workload workload{};
+  std::size_t left_out = 0;  // tickets that never ran, or that belong to no consumer of the configuration
+};
+
+// Who came, and how long they held their lease. Each comes at the time of then, whatever is different now.
+Recorded workload_of(const replay::House& house, const std::vector<Entry>& journal);
+
+}  // namespace mgpu::simulate

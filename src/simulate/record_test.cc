@@ -1,0 +1,91 @@
+#include "simulate/record.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu::simulate {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+replay::House one_consumer() {
+  replay::House house;
+  const DeviceId device = replay::add_device(house, {.name = "gpu0"}, {});
+  Consumer spec{.name = "chat", .device = device, .footprint = kGiB * 4};
+  replay::add_consumer(house, spec, replay::estimated_costs(kGiB * 4));
+  return house;
+}
+
+// What a daemon wrote while one request came, was loaded for and ran, and another gave up.
+const std::string kDay =
+    R"({"at":"2026-11-24T23:59:58.000Z","type":"reading_taken","device":"gpu0","total_bytes":8589934592}
+{"at":"2026-11-24T23:59:59.500Z","type":"ticket_arrived","ticket":1,"consumer":"chat","ai_model":"","device":"gpu0","warm_up":false}
+{"at":"2026-11-24T23:59:59.500Z","type":"load","consumer":"chat","ai_model":"","ticket":1,"from_parked":false}
+{"at":"2026-11-25T00:00:02.500Z","type":"load_ended","consumer":"chat","ai_model":"","ok":true}
+{"at":"2026-11-25T00:00:02.500Z","type":"granted","ticket":1,"waited_ms":3000.0}
+{"at":"2026-11-25T00:00:03.000Z","type":"ticket_arrived","ticket":2,"consumer":"chat","ai_model":"","device":"gpu0","warm_up":false}
+{"at":"2026-11-25T00:00:04.000Z","type":"lease_released","ticket":1}
+{"at":"2026-11-25T00:00:04.000Z","type":"ticket_cancelled","ticket":2}
+{"at":"2026-11-25T00:00:05.000Z","type":"evict","consumer":"chat","ai_model":"","rung":"service"}
+{"at":"2026-11-25T00:00:05.250Z","type":"evicted","consumer":"chat","ai_model":"","rung":"service"}
+)";
+
+TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
+  const replay::House house = one_consumer();
+  const auto journal = read_journal(kDay);
+  ASSERT_TRUE(journal) << journal.error().detail;
+  const Recorded recorded = workload_of(house, *journal);
+  ASSERT_EQ(recorded.workload.flows.size(), 1U);
+  EXPECT_EQ(recorded.workload.flows[0].steps[0].work, 1500ms);
+  EXPECT_EQ(recorded.left_out, 1U);
+}
+
+TEST(Journal, TellsWhatLoadsTookAndHowLargeTheDeviceIs) {
+  replay::House house = one_consumer();
+  EXPECT_EQ(learn_from(house, *read_journal(kDay)), 1U);
+  EXPECT_EQ(house.totals[0], kGiB * 8);
+  EXPECT_EQ(house.costs[0].load_cold, 3s);
+  EXPECT_EQ(house.costs[0].unload, 250ms);
+}
+
+TEST(Journal, IsReadFromServerSentEventsAlike) {
+  const std::string events =
+      ": mgpu events\n\nid: 7\nevent: ticket_arrived\n"
+      R"(data: {"at":"2026-11-24T23:59:59.500Z","ticket":1,"consumer":"chat","ai_model":"llama3:8b"})"
+      "\n\n";
+  ASSERT_TRUE(is_journal(events));
+  const auto journal = read_journal(events);
+  ASSERT_TRUE(journal) << journal.error().detail;
+  ASSERT_EQ(journal->size(), 1U);
+  EXPECT_EQ(journal->front().type, "ticket_arrived");
+  replay::House house = one_consumer();
+  learn_from(house, *journal);  // an AI model that the configuration does not name
+  EXPECT_EQ(house.world.registry.residents.size(), 2U);
+  EXPECT_EQ(house.costs.size(), 2U);
+}
+
+TEST(Journal, SaysWhichLineIsWrong) {
+  EXPECT_EQ(read_journal("{\"at\":\"yesterday\",\"type\":\"granted\"}\n").error().detail,
+            "line 1 says no time (at) or no type");
+  EXPECT_EQ(read_journal("\n{\"at\":\n").error().detail, "line 2 is no JSON object");
+  EXPECT_FALSE(is_journal("time,consumer,seconds\n"));
+}
+
+TEST(Status, TellsWhatWasLearned) {
+  replay::House house = one_consumer();
+  const json status{{"devices", {{{"id", "gpu0"}, {"memory", {{"total_bytes", kGiB.count * 24}}}}}},
+                    {"consumers",
+                     {{{"name", "chat"},
+                       {"residents",
+                        {{{"ai_model", ""},
+                          {"footprint_bytes", kGiB.count * 5},
+                          {"learned", {{"load_cold_ms", 8000.0}, {"load_parked_ms", 500.0}}}}}}}}}};
+  EXPECT_EQ(learn_from(house, status), 1U);
+  EXPECT_EQ(house.totals[0], kGiB * 24);
+  EXPECT_EQ(house.world.registry.residents[0].footprint, kGiB * 5);
+  EXPECT_EQ(house.costs[0].load_cold, 8s);
+  EXPECT_EQ(house.costs[0].load_parked, 500ms);
+}
+
+}  // namespace
+}  // namespace mgpu::simulate

@@ -1,0 +1,30 @@
+// Variants side by side: as a table for people, as JSON, and as a timeline in SVG.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "replay/house.h"
+#include "replay/outcome.h"
+
+namespace mgpu::simulate {
+
+struct Variant {
+  std::string name{};  // "affinity, overtake_limit=5s"
+  replay::House house{};
+  replay::Outcome outcome{};
+};
+
+// What a reader must know to judge the figures, in sentences.
+struct Told {
+  std::string trace{};
+  std::vector<std::string> remarks{};
+};
+
+std::string show_table(const Told& told, const std::vector<Variant>& variants);
+std::string show_json(const Told& told, const std::vector<Variant>& variants);
+
+// One panel for each variant, one lane for each consumer that did anything.
+std::string show_timeline(const std::vector<Variant>& variants);
+
+}  // namespace mgpu::simulate

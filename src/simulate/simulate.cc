@@ -1,0 +1,221 @@
+#include "simulate/simulate.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "config/config.h"
+#include "engine/setup.h"
+
+#include "replay/csv.h"
+#include "replay/replay.h"
+#include "replay/settings.h"
+#include "simulate/record.h"
+#include "simulate/show.h"
+
+namespace mgpu::simulate {
+namespace {
+
+Result<std::string> read_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return fail(Code::invalid_request, path + " is a folder");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(Code::invalid_request, path + " can't be read: " + std::strerror(errno));
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+template <class T>
+std::unexpected<Error> in_file(const std::string& path, const Result<T>& wrong) {
+  return fail(wrong.error().code, path + ": " + wrong.error().detail);
+}
+
+// --- the house ---
+
+Result<config::Config> read_config(const std::string& path) {
+  config::Parsed parsed = config::parse_file(path);
+  if (parsed.complaints.empty()) return std::move(parsed.config);
+  std::string all;
+  for (const config::Complaint& complaint : parsed.complaints)
+    all += (all.empty() ? "" : "\n") + to_string(complaint);
+  return fail(Code::invalid_config, all);
+}
+
+// The driver is not asked: whatever the configuration names is there. Sizes come later.
+std::vector<gpu::DeviceInfo> devices_of(const config::Config& config, std::size_t at_least) {
+  std::vector<gpu::DeviceInfo> devices(std::max({config.devices.size(), at_least, std::size_t{1}}));
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    devices[i].index = static_cast<std::uint32_t>(i);
+    if (i >= config.devices.size()) continue;
+    devices[i].index = config.devices[i].index.value_or(devices[i].index);
+    devices[i].uuid = config.devices[i].uuid;
+  }
+  return devices;
+}
+
+Result<replay::House> house_of(const Request& request) {
+  const auto config = read_config(request.config);
+  if (!config) return std::unexpected(config.error());
+  auto setup = engine::set_up(*config, devices_of(*config, request.device_memory.size()));
+  if (!setup) return std::unexpected(setup.error());
+  replay::House house{.world = std::move(setup->world)};
+  house.totals.resize(house.world.lines.size());
+  for (const Resident& resident : house.world.registry.residents)
+    house.costs.push_back(replay::estimated_costs(resident.footprint));
+  return house;
+}
+
+void set_device_memory(replay::House& house, const std::vector<Bytes>& sizes) {
+  for (std::size_t i = 0; i < house.totals.size() && !sizes.empty(); ++i)
+    house.totals[i] = sizes[std::min(i, sizes.size() - 1)];
+}
+
+Result<void> all_sizes_known(const replay::House& house) {
+  for (std::size_t i = 0; i < house.totals.size(); ++i)
+    if (house.totals[i] <= Bytes{})
+      return fail(Code::invalid_request,
+                  "nothing says how large " + house.world.registry.devices[i].name +
+                      " is: give --device-memory, or --footprints with what `mgpu status "
+                      "--json` prints");
+  return {};
+}
+
+// --- the people ---
+
+struct Trace {
+  replay::Workload workload{};
+  Told told{};
+};
+
+std::string how_long(const replay::Workload& workload) {
+  Instant first = kNever, last{};
+  for (const replay::Flow& flow : workload.flows)
+    first = std::min(first, flow.start), last = std::max(last, flow.start);
+  return workload.flows.empty() ? "0s"
+                                : to_string(std::chrono::duration_cast<std::chrono::seconds>(last - first));
+}
+
+Result<Trace> read_trace(const Request& request, replay::House& house, std::size_t& known) {
+  const auto text = read_file(request.trace);
+  if (!text) return std::unexpected(text.error());
+  Trace trace;
+  if (is_journal(*text)) {
+    const auto journal = read_journal(*text);
+    if (!journal) return in_file(request.trace, journal);
+    known += learn_from(house, *journal);
+    Recorded recorded = workload_of(house, *journal);
+    trace.workload = std::move(recorded.workload);
+    if (recorded.left_out > 0)
+      trace.told.remarks.push_back(fmt::format(
+          "{} tickets are left out: they never ran, or belong to no consumer here.", recorded.left_out));
+  } else {
+    auto workload = replay::parse_csv(*text, house);
+    if (!workload) return in_file(request.trace, workload);
+    trace.workload = std::move(*workload);
+  }
+  std::size_t jobs = 0;
+  for (const replay::Flow& flow : trace.workload.flows) jobs += flow.steps.size();
+  trace.told.trace = fmt::format("{}: {} jobs in {}", request.trace, jobs, how_long(trace.workload));
+  return trace;
+}
+
+Result<std::size_t> learn_from_status(const Request& request, replay::House& house) {
+  if (request.footprints.empty()) return 0;
+  const auto text = read_file(request.footprints);
+  if (!text) return std::unexpected(text.error());
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (json.is_discarded()) return fail(Code::invalid_request, request.footprints + " is no JSON");
+  return learn_from(house, json);
+}
+
+// What is known of the costs is known to the daemon, too.
+void tell_the_core(replay::House& house) {
+  for (std::size_t i = 0; i < house.costs.size(); ++i) {
+    Learned& learned = house.world.registry.residents[i].learned;
+    const replay::Costs& costs = house.costs[i];
+    learned.load_cold = costs.load_cold, learned.load_cached = costs.load_cached;
+    learned.load_parked = costs.load_parked, learned.unload = costs.unload, learned.park = costs.park;
+    learned.loads = std::max(learned.loads, 1U);
+  }
+}
+
+// --- the variants ---
+
+Result<Variant> live(const replay::House& house, const Trace& trace, std::string name,
+                     const std::vector<std::string>& settings, const std::vector<Bytes>& device_memory) {
+  Variant variant{.name = std::move(name), .house = house, .outcome = {}};
+  for (const std::string& setting : settings)
+    if (const auto done = replay::apply_setting(variant.house, setting); !done)
+      return fail(done.error().code, setting + ": " + done.error().detail);
+  set_device_memory(variant.house, device_memory);
+  variant.outcome = replay::replay(variant.house, trace.workload);
+  return variant;
+}
+
+// Each policy as the house is, and with all changes at once.
+Result<std::vector<Variant>> live_all(const Request& request, const replay::House& house, const Trace& trace,
+                                      const std::vector<Bytes>& more_memory) {
+  std::vector<std::string> policies = request.policies;
+  if (policies.empty())
+    policies.emplace_back(house.world.limits.policy == Policy::fifo ? "fifo" : "affinity");
+  std::string changes;
+  for (const std::string& setting : request.settings) changes += ", " + setting;
+  for (const Bytes bytes : more_memory) changes += ", " + to_exact_string(bytes);
+  std::vector<Variant> variants;
+  for (const std::string& policy : policies) {
+    std::vector<std::string> settings{"policy=" + policy};
+    auto plain = live(house, trace, policy, settings, {});
+    if (!plain) return std::unexpected(plain.error());
+    variants.push_back(std::move(*plain));
+    if (changes.empty()) continue;
+    settings.insert(settings.end(), request.settings.begin(), request.settings.end());
+    auto changed = live(house, trace, policy + changes, settings, more_memory);
+    if (!changed) return std::unexpected(changed.error());
+    variants.push_back(std::move(*changed));
+  }
+  return variants;
+}
+
+Result<void> write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) return fail(Code::invalid_request, path + " can't be written: " + std::strerror(errno));
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> simulate(const Request& request) {
+  auto house = house_of(request);
+  if (!house) return std::unexpected(house.error());
+  const auto told = learn_from_status(request, *house);
+  if (!told) return std::unexpected(told.error());
+  std::size_t known = *told;
+  auto trace = read_trace(request, *house, known);
+  if (!trace) return std::unexpected(trace.error());
+  if (known < house->costs.size())
+    trace->told.remarks.push_back(fmt::format(
+        "What loads take is known of {} of {} residents; for the others 2 GiB/s from the disk is assumed.",
+        std::min(known, house->costs.size()), house->costs.size()));
+
+  // Sizes that are known make the given ones a change; else they say how the house is.
+  std::vector<Bytes> more_memory = request.device_memory;
+  if (!all_sizes_known(*house)) set_device_memory(*house, std::exchange(more_memory, {}));
+  if (const auto sized = all_sizes_known(*house); !sized) return std::unexpected(sized.error());
+  tell_the_core(*house);
+
+  const auto variants = live_all(request, *house, *trace, more_memory);
+  if (!variants) return std::unexpected(variants.error());
+  if (!request.svg.empty())
+    if (const auto written = write_file(request.svg, show_timeline(*variants)); !written)
+      return std::unexpected(written.error());
+  return request.json ? show_json(trace->told, *variants) : show_table(trace->told, *variants);
+}
+
+}  // namespace mgpu::simulate
