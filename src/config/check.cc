@@ -66,6 +66,12 @@ bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && text.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
+// What a name that is none was meant to be, as the end of a complaint; empty if nothing is near.
+std::string perhaps(const std::string& name, const std::vector<std::string>& known) {
+  const std::string meant = nearest(name, known);
+  return meant.empty() ? "" : ", did you mean \"" + meant + "\"?";
+}
+
 // Checks that share what they look at, and collect what they find.
 class Checks {
  public:
@@ -78,6 +84,7 @@ class Checks {
     for (const ConsumerConfig& consumer : config_.consumers) {
       const std::string path = "consumers." + consumer.name;
       bindings(consumer, path);
+      followers(consumer, path);
       if (consumer.service.type == ServiceType::none)
         needs_service(path);
       else
@@ -103,10 +110,6 @@ class Checks {
   void top() {
     if (!is_host_and_port(config_.listen, 0))
       complain("listen", "\"" + config_.listen + "\" is not an address: write 127.0.0.1:8090");
-    if (config_.policy == "affinity")
-      complain("policy", "affinity is not there yet, only fifo");
-    else if (config_.policy != "fifo")
-      complain("policy", "\"" + config_.policy + "\" is no policy, only fifo is");
   }
 
   void devices() {
@@ -135,13 +138,32 @@ class Checks {
       complain(path, "\"" + consumer.name + "\" is no name: use letters, digits, dot, dash and underscore");
     if (consumer.exclusive && consumer.turnless)
       complain(path + ".turnless", "a consumer that needs no turn can't be exclusive");
-    if (consumer.device.empty() || config_.devices.empty()) return;
+    if (!consumer.device.empty()) names_a_device(consumer.device, path + ".device");
+    for (const std::string& device : consumer.devices) names_a_device(device, path + ".devices");
+    if (!consumer.device.empty() && !consumer.devices.empty())
+      complain(path + ".devices", "say device or devices, not both");
+    if (std::set(consumer.devices.begin(), consumer.devices.end()).size() != consumer.devices.size())
+      complain(path + ".devices", "names a device twice");
+  }
+
+  void names_a_device(const std::string& device, const std::string& path) {
+    if (config_.devices.empty()) return;  // the driver's, known only later
     std::vector<std::string> ids;
-    for (const DeviceConfig& device : config_.devices) ids.push_back(device.id);
-    if (std::ranges::find(ids, consumer.device) != ids.end()) return;
-    const std::string meant = nearest(consumer.device, ids);
-    complain(path + ".device", "there is no device \"" + consumer.device + "\"" +
-                                   (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+    for (const DeviceConfig& one : config_.devices) ids.push_back(one.id);
+    if (std::ranges::find(ids, device) == ids.end())
+      complain(path, "there is no device \"" + device + "\"" + perhaps(device, ids));
+  }
+
+  void followers(const ConsumerConfig& consumer, const std::string& path) {
+    std::vector<std::string> names;
+    for (const ConsumerConfig& one : config_.consumers) names.push_back(one.name);
+    for (const std::string& follower : consumer.followed_by) {
+      if (follower == consumer.name)
+        complain(path + ".followed_by", "a consumer does not follow itself");
+      else if (std::ranges::find(names, follower) == names.end())
+        complain(path + ".followed_by",
+                 "there is no consumer \"" + follower + "\"" + perhaps(follower, names));
+    }
   }
 
   void needs_service(const std::string& path) {
@@ -176,9 +198,8 @@ class Checks {
 
   void process(const ProcessConfig& process, const std::string& path) {
     if (signal_number(process.stop_signal)) return;
-    const std::string meant = nearest(process.stop_signal, signal_names());
-    complain(path + ".stop_signal", "unknown signal \"" + process.stop_signal + "\"" +
-                                        (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+    complain(path + ".stop_signal",
+             "unknown signal \"" + process.stop_signal + "\"" + perhaps(process.stop_signal, signal_names()));
   }
 
   // Requests choose a consumer by its name, an alias or an AI model: each may lead to only one of them.

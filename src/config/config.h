@@ -70,7 +70,8 @@ struct ProcessConfig {
 struct ConsumerConfig {
   std::string name{};
   Kind kind = Kind::other;
-  std::string device{};  // id; empty: the first device
+  std::string device{};                // id; empty: the first device
+  std::vector<std::string> devices{};  // instead: ids of those that it may be placed on
   ServiceConfig service{};
   std::optional<ProcessConfig> process{};  // runner: process; none = external
   std::vector<std::string> aliases{};
@@ -79,6 +80,13 @@ struct ConsumerConfig {
   Bytes footprint{};
   Bytes working{};
   Bytes residue{};
+  Declared footprint_is = Declared::guess;
+  Priority priority = Priority::normal;
+  std::uint32_t weight = 1;
+  std::uint32_t max_queue = 0;  // its own waiting tickets; 0: only limits.max_queue
+  Duration max_turn{0};         // 0: no bound
+  bool reserved = false;
+  std::vector<std::string> followed_by{};  // names of consumers
   std::uint32_t concurrency = 1;
   bool exclusive = false;
   bool turnless = false;
@@ -98,6 +106,10 @@ struct LimitsConfig {
       kMiB * 1;  // of a body held in memory while its AI model is looked for; more goes to a file
   Duration wait_limit{600'000'000};  // of a ticket that names none
   Duration room_limit{30'000'000};   // how long foreign or pinned memory may be in the way of the next ticket
+  Duration overtake_limit{0};        // how long the first of a line may be overtaken; 0: by cost
+  Duration ageing{30'000'000};       // until a waiting ticket stands with the next class' newcomers
+  Duration reading_age{1'000'000};   // a load starts only on a reading no older than this
+  Bytes park_memory{};               // host memory that parked residents may hold together
   Duration run_limit{3'600'000'000};  // of one request's work at the service
   Duration stall_limit{300'000'000};  // of a client that neither sends its body on nor takes its answer
   Duration lease_ttl{60'000'000};     // of a lease that names none and is not bound to a connection
@@ -112,9 +124,15 @@ struct GpuConfig {
   Duration sample_idle{2'000'000};            // and otherwise
 };
 
+// Whom fair shares tell apart: by the header X-Mgpu-User, by the API key, by the one or else the other, or
+// nobody.
+enum class Users : std::uint8_t { header_or_key, header, key, none };
+
 struct Config {
   std::string listen = "127.0.0.1:8090";  // port 0: a free one, printed at start
-  std::string policy = "fifo";
+  std::string policy = "fifo";            // or affinity
+  bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
+  Users users = Users::header_or_key;
   GpuConfig gpu{};
   LimitsConfig limits{};
   std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...

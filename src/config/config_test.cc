@@ -155,7 +155,7 @@ TEST(Config, AKeyInTheWrongPlaceIsToldWhereItBelongs) {
 
 TEST(Config, AllComplaintsComeAtOnceInTheOrderOfTheFile) {
   expect_complaints(R"(listen: here
-policy: affinity
+policy: afinity
 limits:
   max_queue: 0
   wait_limit: 60
@@ -166,7 +166,9 @@ consumers:
     concurrency: 0
     pinned: maybe
 )",
-                    {":1:9: listen: \"here\" is not an address", ":2:9: policy: affinity is not there yet",
+                    {":1:9: listen: \"here\" is not an address",
+                     ":2:9: policy: \"afinity\" is not one of fifo, affinity, did you mean \"affinity\"?",
+
                      ":4:14: limits.max_queue: 0 is out of range: 1 to 4294967295",
                      ":5:15: limits.wait_limit: \"60\" is not a duration",
                      ":8:11: consumers.chat.kind: \"lmm\" is not one of llm,",
@@ -199,6 +201,80 @@ TEST(Config, ADeviceMustBeThere) {
       {"mgpu.yaml:2:25: consumers.a.device: there is no device \"gpu1\", did you mean \"gpu0\"?"});
   expect_complaints("devices: [{capacity: 2}]", {"devices[0].id: is missing"});
   good("consumers: {a: {device: gpu1}}");  // without a list the driver's devices are known only later
+}
+
+TEST(Config, TheOrderOfTheLineIsSteeredByTheFile) {
+  const Config config = good(R"(
+policy: affinity
+load_ahead: false
+users: key
+limits: {overtake_limit: 20s, ageing: 1m, reading_age: 2s, park_memory: 16GiB}
+devices: [{id: gpu0}, {id: gpu1}]
+consumers:
+  stt:
+    priority: realtime
+    weight: 3
+    max_queue: 20
+    max_turn: 2m
+    reserved: true
+    followed_by: [chat, tts]
+    devices: [gpu1, gpu0]
+    footprint_is: at_most
+  chat:
+  tts:
+)");
+  EXPECT_EQ(config.policy, "affinity");
+  EXPECT_FALSE(config.load_ahead);
+  EXPECT_EQ(config.users, Users::key);
+  EXPECT_EQ(config.limits.overtake_limit, kSeconds * 20);
+  EXPECT_EQ(config.limits.ageing, kSeconds * 60);
+  EXPECT_EQ(config.limits.reading_age, kSeconds * 2);
+  EXPECT_EQ(config.limits.park_memory, kGiB * 16);
+  const ConsumerConfig& stt = config.consumers[0];
+  EXPECT_EQ(stt.priority, Priority::realtime);
+  EXPECT_EQ(stt.weight, 3u);
+  EXPECT_EQ(stt.max_queue, 20u);
+  EXPECT_EQ(stt.max_turn, kSeconds * 120);
+  EXPECT_TRUE(stt.reserved);
+  EXPECT_EQ(stt.followed_by, (Words{"chat", "tts"}));
+  EXPECT_EQ(stt.devices, (Words{"gpu1", "gpu0"}));
+  EXPECT_EQ(stt.footprint_is, Declared::at_most);
+}
+
+TEST(Config, WhatSteersTheOrderIsChecked) {
+  expect_complaints(R"(users: name
+consumers:
+  a:
+    priority: urgent
+    weight: 0
+    footprint_is: at_lest
+)",
+                    {":1:8: users: \"name\" is not one of header_or_key, header, key, none",
+                     ":4:15: consumers.a.priority: \"urgent\" is not one of realtime, interactive,",
+                     ":5:13: consumers.a.weight: 0 is out of range: 1 to 1000",
+                     ":6:19: consumers.a.footprint_is: \"at_lest\" is not one of guess, at_least, at_most, "
+                     "did you mean \"at_least\"?"});
+}
+
+TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {
+  expect_complaints(
+      R"(consumers:
+  stt:
+    followed_by: [stt]
+  chat:
+    followed_by: [ttss]
+  tts:
+)",
+      {":3:18: consumers.stt.followed_by: a consumer does not follow itself",
+       ":5:18: consumers.chat.followed_by: there is no consumer \"ttss\", did you mean \"tts\"?"});
+}
+
+TEST(Config, AConsumerHasOneDeviceOrAListOfThem) {
+  expect_complaints("devices: [{id: gpu0}, {id: gpu1}]\nconsumers: {a: {device: gpu0, devices: [gpu1]}}",
+                    {":2:40: consumers.a.devices: say device or devices, not both"});
+  expect_complaints("devices: [{id: gpu0}]\nconsumers: {a: {devices: [gpu0, gpu1]}}",
+                    {"consumers.a.devices: there is no device \"gpu1\", did you mean \"gpu0\"?"});
+  expect_complaints("consumers: {a: {devices: [gpu0, gpu0]}}", {"names a device twice"});
 }
 
 TEST(Config, AServiceNeedsAUsableUrl) {

@@ -14,6 +14,7 @@ constexpr Range kAtLeastMillisecond{kMillisecond};
 constexpr Range kSampling{10 * kMillisecond, 3600 * kSecond};
 
 std::string unwrapped(Path path) { return std::move(path.text); }
+std::string unwrapped(PolicyName policy) { return std::move(policy.text); }
 std::vector<std::string> unwrapped(Command command) { return std::move(command.words); }
 template <class T>
 T unwrapped(T value) {
@@ -106,9 +107,17 @@ std::vector<Key> top_keys() {
       key(
           "listen", kAny, [](Place p) -> auto& { return p.config->listen; }, "0.0.0.0:8090",
           "Address and port of the gateway and the API; port 0 takes a free one and prints it."),
+      key_as<PolicyName>(
+          "policy", kAny, [](Place p) -> auto& { return p.config->policy; }, "affinity",
+          "The order of the line: `fifo` is strictly by arrival; `affinity` lets consumers that are loaded "
+          "go before those that are not, within a bound (`limits.overtake_limit`)."),
       key(
-          "policy", kAny, [](Place p) -> auto& { return p.config->policy; }, "fifo",
-          "The order of the line: `fifo` is strictly by arrival."),
+          "load_ahead", kAny, [](Place p) -> auto& { return p.config->load_ahead; }, "false",
+          "Whether the next consumer may load while another computes, if both fit (`affinity` only)."),
+      key(
+          "users", kAny, [](Place p) -> auto& { return p.config->users; }, "header",
+          "Whom fair shares tell apart: by the header `X-Mgpu-User`, by the API key, by the header or else "
+          "the key, or nobody."),
   };
 }
 
@@ -158,6 +167,21 @@ std::vector<Key> limits_keys() {
           "limits.room_limit", kAny, [](Place p) -> auto& { return p.config->limits.room_limit; }, "1m",
           "How long foreign or pinned memory may be in the way of the next ticket before it is refused with "
           "no_room."),
+      key(
+          "limits.overtake_limit", kAny, [](Place p) -> auto& { return p.config->limits.overtake_limit; },
+          "20s",
+          "How long the first of a line may be overtaken (`affinity` only); 0 means the larger of 10 s and "
+          "three times what the change of residents costs."),
+      key(
+          "limits.ageing", kAtLeastMillisecond, [](Place p) -> auto& { return p.config->limits.ageing; },
+          "1m", "After waiting this long a ticket stands with the newcomers of the next priority class."),
+      key(
+          "limits.reading_age", Range{10 * kMillisecond, 60 * kSecond},
+          [](Place p) -> auto& { return p.config->limits.reading_age; }, "2s",
+          "A load starts only on a reading of the device's memory that is no older than this."),
+      key(
+          "limits.park_memory", kAny, [](Place p) -> auto& { return p.config->limits.park_memory; }, "16GiB",
+          "Host memory that parked consumers may hold together; 0 means that no plan parks."),
       key(
           "limits.run_limit", kAtLeastMillisecond,
           [](Place p) -> auto& { return p.config->limits.run_limit; }, "10m",
@@ -216,17 +240,46 @@ std::vector<Key> consumer_keys() {
                      "consumers.*.device", kAny, [](Place p) -> auto& { return p.consumer->device; }, "gpu1",
                      "The id of the device it is bound to."))),
       key(
+          "consumers.*.devices", kAny, [](Place p) -> auto& { return p.consumer->devices; }, "[gpu0, gpu1]",
+          "Instead of `device`: the ids of the devices that it may be placed on while it holds nothing; the "
+          "first is preferred."),
+      key(
           "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
           "Further names under which requests may ask for it as their `model`."),
       key(
           "consumers.*.footprint", kAny, [](Place p) -> auto& { return p.consumer->footprint; }, "14GiB",
           "Device memory that it holds once loaded."),
       key(
+          "consumers.*.footprint_is", kAny, [](Place p) -> auto& { return p.consumer->footprint_is; },
+          "at_least",
+          "What `footprint` means once it was seen loaded: a first `guess`, a floor (`at_least`) or a "
+          "ceiling (`at_most`)."),
+      key(
           "consumers.*.working", kAny, [](Place p) -> auto& { return p.consumer->working; }, "1GiB",
           "Device memory that one running job adds."),
       key(
           "consumers.*.residue", kAny, [](Place p) -> auto& { return p.consumer->residue; }, "300MiB",
           "Device memory that its living process keeps after it unloaded (a CUDA context)."),
+      key(
+          "consumers.*.priority", kAny, [](Place p) -> auto& { return p.consumer->priority; }, "interactive",
+          "The class of requests that name none themselves; a more urgent class goes first, and waiting "
+          "raises (`limits.ageing`)."),
+      key(
+          "consumers.*.weight", Range{1, 1000}, [](Place p) -> auto& { return p.consumer->weight; }, "3",
+          "A second that its requests wait counts as this many against those of others."),
+      key(
+          "consumers.*.max_queue", kAny, [](Place p) -> auto& { return p.consumer->max_queue; }, "20",
+          "Its requests that may wait at once; the next is refused with queue_full (429). 0 means only "
+          "`limits.max_queue`."),
+      key(
+          "consumers.*.max_turn", kAny, [](Place p) -> auto& { return p.consumer->max_turn; }, "2m",
+          "After a turn this long its next request queues like everybody's; 0 means no bound."),
+      key(
+          "consumers.*.reserved", kAny, [](Place p) -> auto& { return p.consumer->reserved; }, "true",
+          "It is the last to be evicted, and comes back as soon as there is room."),
+      key(
+          "consumers.*.followed_by", kAny, [](Place p) -> auto& { return p.consumer->followed_by; }, "[tts]",
+          "Consumers that usually come next: one is loaded ahead if it fits, and spared."),
       key(
           "consumers.*.concurrency", Range{1, 4096}, [](Place p) -> auto& { return p.consumer->concurrency; },
           "4", "Jobs that it may run at once within its turn; more than 1 where the service batches."),

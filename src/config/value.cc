@@ -18,6 +18,10 @@ using Json = nlohmann::ordered_json;
 const std::vector<std::string> kKindNames{"llm",   "stt",   "tts",   "embedding", "rerank",
                                           "image", "video", "batch", "other"};
 const std::vector<std::string> kServiceNames{"none", "generic", "ollama", "llama-server"};
+const std::vector<std::string> kPriorityNames{"realtime", "interactive", "normal", "batch"};
+const std::vector<std::string> kDeclaredNames{"guess", "at_least", "at_most"};
+const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "none"};
+const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
 const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
@@ -73,6 +77,15 @@ std::expected<std::size_t, Wrong> one_of(const YAML::Node& node, const std::vect
   const std::string meant = nearest(*text, names);
   return wrong(node, "\"" + *text + "\" is not one of " + joined(names) +
                          (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+}
+
+// An enumerator whose place in its enum is that of its name in the list.
+template <class Enum>
+Read read_enum(const YAML::Node& node, const std::vector<std::string>& names, Enum& value) {
+  const auto i = one_of(node, names);
+  if (!i) return std::unexpected(i.error());
+  value = static_cast<Enum>(*i);
+  return {};
 }
 
 // "POST /unload" or just "/unload".
@@ -196,9 +209,20 @@ Read read(const YAML::Node& node, const Range&, Kind& value) {
 }
 
 Read read(const YAML::Node& node, const Range&, ServiceType& value) {
-  const auto i = one_of(node, kServiceNames);
+  return read_enum(node, kServiceNames, value);
+}
+Read read(const YAML::Node& node, const Range&, Priority& value) {
+  return read_enum(node, kPriorityNames, value);
+}
+Read read(const YAML::Node& node, const Range&, Declared& value) {
+  return read_enum(node, kDeclaredNames, value);
+}
+Read read(const YAML::Node& node, const Range&, Users& value) { return read_enum(node, kUsersNames, value); }
+
+Read read(const YAML::Node& node, const Range&, PolicyName& value) {
+  const auto i = one_of(node, kPolicyNames);
   if (!i) return std::unexpected(i.error());
-  value = static_cast<ServiceType>(*i);
+  value.text = kPolicyNames[*i];
   return {};
 }
 
@@ -266,6 +290,10 @@ YAML::Node write(const std::string& value) { return YAML::Node(value); }
 YAML::Node write(const Path& value) { return YAML::Node(value.text); }
 YAML::Node write(Kind value) { return YAML::Node(std::string(to_string(value))); }
 YAML::Node write(ServiceType value) { return YAML::Node(std::string(service_name(value))); }
+YAML::Node write(Priority value) { return YAML::Node(std::string(to_string(value))); }
+YAML::Node write(Declared value) { return YAML::Node(std::string(to_string(value))); }
+YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
+YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
 YAML::Node write(const RequestConfig& value) {
@@ -311,6 +339,10 @@ Type type_of(const Range&, const std::string*) { return {"text", {{"type", "stri
 Type type_of(const Range&, const Path*) { return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}}; }
 Type type_of(const Range&, const Kind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
 Type type_of(const Range&, const ServiceType*) { return {joined(kServiceNames), {{"enum", kServiceNames}}}; }
+Type type_of(const Range&, const Priority*) { return {joined(kPriorityNames), {{"enum", kPriorityNames}}}; }
+Type type_of(const Range&, const Declared*) { return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}}; }
+Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum", kUsersNames}}}; }
+Type type_of(const Range&, const PolicyName*) { return {joined(kPolicyNames), {{"enum", kPolicyNames}}}; }
 Type type_of(const Range&, const Command*) {
   return {"list of texts, or one text cut as a shell would",
           {{"oneOf",

@@ -37,6 +37,9 @@ struct Command {
 struct Path {
   std::string text{};  // of a URL: starts with /
 };
+struct PolicyName {
+  std::string text{};
+};
 
 Read read(const YAML::Node& node, const Range& range, bool& value);
 Read read(const YAML::Node& node, const Range& range, int& value);
@@ -47,6 +50,10 @@ Read read(const YAML::Node& node, const Range& range, std::string& value);
 Read read(const YAML::Node& node, const Range& range, Path& value);
 Read read(const YAML::Node& node, const Range& range, Kind& value);
 Read read(const YAML::Node& node, const Range& range, ServiceType& value);
+Read read(const YAML::Node& node, const Range& range, Priority& value);
+Read read(const YAML::Node& node, const Range& range, Declared& value);
+Read read(const YAML::Node& node, const Range& range, Users& value);
+Read read(const YAML::Node& node, const Range& range, PolicyName& value);
 Read read(const YAML::Node& node, const Range& range, Command& value);
 Read read(const YAML::Node& node, const Range& range, RequestConfig& value);
 Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
@@ -62,6 +69,10 @@ YAML::Node write(const std::string& value);
 YAML::Node write(const Path& value);
 YAML::Node write(Kind value);
 YAML::Node write(ServiceType value);
+YAML::Node write(Priority value);
+YAML::Node write(Declared value);
+YAML::Node write(Users value);
+YAML::Node write(const PolicyName& value);
 YAML::Node write(const Command& value);
 YAML::Node write(const RequestConfig& value);
 YAML::Node write(const std::vector<std::string>& value);
@@ -82,6 +93,10 @@ Type type_of(const Range& range, const std::string*);
 Type type_of(const Range& range, const Path*);
 Type type_of(const Range& range, const Kind*);
 Type type_of(const Range& range, const ServiceType*);
+Type type_of(const Range& range, const Priority*);
+Type type_of(const Range& range, const Declared*);
+Type type_of(const Range& range, const Users*);
+Type type_of(const Range& range, const PolicyName*);
 Type type_of(const Range& range, const Command*);
 Type type_of(const Range& range, const RequestConfig*);
 Type type_of(const Range& range, const std::vector<std::string>*);

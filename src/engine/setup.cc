@@ -40,28 +40,54 @@ Result<void> add_devices(Setup& setup, const config::Config& config,
   return {};
 }
 
-Result<DeviceId> device_of(const World& world, const config::ConsumerConfig& consumer) {
-  if (consumer.device.empty()) return DeviceId{0};
-  const auto found = std::ranges::find(world.registry.devices, consumer.device, &Device::name);
-  if (found == world.registry.devices.end())
-    return fail(Code::invalid_config,
-                "consumer " + consumer.name + ": there is no device " + consumer.device);
-  return DeviceId{static_cast<std::uint64_t>(found - world.registry.devices.begin())};
+// The devices that it may be on, the preferred one first; never empty.
+Result<std::vector<DeviceId>> devices_of(const World& world, const config::ConsumerConfig& consumer) {
+  std::vector<std::string> names = consumer.devices;
+  if (names.empty() && !consumer.device.empty()) names.push_back(consumer.device);
+  if (names.empty()) return std::vector{DeviceId{0}};
+  std::vector<DeviceId> devices;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(world.registry.devices, name, &Device::name);
+    if (found == world.registry.devices.end())
+      return fail(Code::invalid_config, "consumer " + consumer.name + ": there is no device " + name);
+    devices.push_back(DeviceId{static_cast<std::uint64_t>(found - world.registry.devices.begin())});
+  }
+  return devices;
+}
+
+// Who follows a consumer may stand below it in the file, so all of them must be there before.
+std::vector<ConsumerId> followers_of(const std::vector<config::ConsumerConfig>& consumers,
+                                     const config::ConsumerConfig& consumer) {
+  std::vector<ConsumerId> followers;
+  for (const std::string& name : consumer.followed_by) {
+    const auto found = std::ranges::find(consumers, name, &config::ConsumerConfig::name);
+    if (found != consumers.end())
+      followers.push_back(ConsumerId{static_cast<std::uint64_t>(found - consumers.begin())});
+  }
+  return followers;
 }
 
 // Error: invalid_config (the url of its service).
-Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config, DeviceId device) {
+Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
+                                     const std::vector<DeviceId>& devices) {
   const config::ServiceConfig& service = config.service;
   const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
   const auto asked = service::make_service(service, any_port);
   if (!asked) return fail(Code::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
   return Consumer{.name = config.name,
                   .kind = config.kind,
-                  .device = device,
+                  .device = devices.front(),
+                  .devices = config.devices.empty() ? std::vector<DeviceId>{} : devices,
                   .footprint = config.footprint,
                   .working = config.working,
                   .residue = config.residue,
+                  .declared = config.footprint_is,
                   .concurrency = config.concurrency,
+                  .priority = config.priority,
+                  .weight = config.weight,
+                  .max_queue = config.max_queue,
+                  .max_turn = config.max_turn,
+                  .reserved = config.reserved,
                   .lease_only = service.type == config::ServiceType::none && !config.process,
                   .exclusive = config.exclusive,
                   .turnless = config.turnless,
@@ -90,7 +116,12 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
 Limits limits_of(const config::Config& config) {
   return {.max_queue = config.limits.max_queue,
           .wait_limit = config.limits.wait_limit,
-          .room_limit = config.limits.room_limit};
+          .room_limit = config.limits.room_limit,
+          .reading_age = config.limits.reading_age,
+          .policy = config.policy == "affinity" ? Policy::affinity : Policy::fifo,
+          .overtake_limit = config.limits.overtake_limit,
+          .ageing = config.limits.ageing,
+          .load_ahead = config.load_ahead};
 }
 
 }  // namespace
@@ -103,16 +134,19 @@ bool has_several_ai_models(const config::ServiceConfig& service) {
 Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found) {
   Setup setup;
   setup.world.limits = limits_of(config);
+  setup.world.registry.park_memory = config.limits.park_memory;
   if (const auto added = add_devices(setup, config, found); !added) return std::unexpected(added.error());
   for (const config::ConsumerConfig& consumer : config.consumers) {
-    const auto device = device_of(setup.world, consumer);
-    if (!device) return std::unexpected(device.error());
-    auto seen = as_the_core_sees_it(consumer, *device);
+    const auto devices = devices_of(setup.world, consumer);
+    if (!devices) return std::unexpected(devices.error());
+    auto seen = as_the_core_sees_it(consumer, *devices);
     if (!seen) return std::unexpected(seen.error());
     const ConsumerId id = add_consumer(setup.world.registry, std::move(*seen));
     add_residents(setup.world, id, consumer);
     setup.consumers.push_back(consumer);
   }
+  for (std::size_t i = 0; i < setup.consumers.size(); ++i)
+    setup.world.registry.consumers[i].spec.followed_by = followers_of(setup.consumers, setup.consumers[i]);
   return setup;
 }
 
