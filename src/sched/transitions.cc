@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "registry/habits.h"
 #include "registry/learning.h"
+#include "sched/estimate.h"
 #include "sched/order.h"
 
 namespace mgpu {
@@ -139,16 +140,21 @@ void note_succession(World& world, const LineState& line, const Ask& ask) {
 
 // Why the line takes no more tickets of this kind; `before`: how many there are already.
 std::optional<Error> is_full(const World& world, const Ticket& ticket, std::size_t before) {
-  const Duration advice =
-      std::max<Duration>(world.lines[ticket.ask.device.value].statistics.last_run, std::chrono::seconds{1});
-  const auto full = [&](std::string whose, std::uint32_t limit) {
+  const LineState& line = world.lines[ticket.ask.device.value];
+  const Lane& lane = is_turnless(world, ticket) ? line.turnless : line.waiting;
+  const auto full = [&](std::string whose, std::uint32_t limit, const Lane& places) {
+    // A place comes free when the first of them starts.
+    const Instant free = estimated_start(world, places.begin()->ticket).value_or(world.now);
+    const Duration advice = std::max<Duration>(free - world.now, std::chrono::seconds{1});
     return Error{Code::queue_full, whose + " is full (" + std::to_string(limit) + " waiting)", advice};
   };
-  if (before >= world.limits.max_queue) return full("the line", world.limits.max_queue);
+  if (before >= world.limits.max_queue) return full("the line", world.limits.max_queue, lane);
   if (!ticket.ask.consumer) return std::nullopt;
   const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
   if (consumer.spec.max_queue == 0 || consumer.waiting <= consumer.spec.max_queue) return std::nullopt;
-  return full("the line of " + consumer.spec.name, consumer.spec.max_queue);
+  const auto own = line.queues.find(ticket.ask.consumer);
+  return full("the line of " + consumer.spec.name, consumer.spec.max_queue,
+              own == line.queues.end() ? lane : own->second);
 }
 
 }  // namespace
