@@ -130,6 +130,7 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
           {"device", registry.devices[consumer.spec.device.value].name},
           {"service", service_name(config.service.type)},
           {"state", to_string(state_of(registry, consumer))},
+          {"footprint_bytes", consumer.spec.footprint.count},
           {"residents", std::move(residents)},
           {"running", consumer.running},
           {"waiting", consumer.waiting},

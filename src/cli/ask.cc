@@ -70,24 +70,23 @@ int print_line(const Options& options) {
 
 int cancel_ticket(const Options& options) {
   const auto answer = client::del(url_of(options), fmt::format("/v1/line/{}", options.ticket));
-  if (!answer) return failed(answer.failure());
+  if (!answer || options.json) return print(answer, options, nullptr);
   fmt::print("ticket {} is out of the line\n", options.ticket);
   return kOk;
 }
 
 int steer(const Options& options, const std::string& verb) {
-  const auto answer = client::post(url_of(options), "/v1/consumers/" + escaped(options.consumer) + "/" + verb,
-                                   Json::object());
-  if (!answer) return failed(answer.failure());
-  if (options.json) return fmt::print("{}\n", answer->dump(2)), kOk;
-  fmt::print("{}", show_steered(*answer));
-  return kOk;
+  // "ollama/llama3": one AI model of a consumer that has several. No name of a consumer has a slash.
+  const std::size_t slash = std::min(options.consumer.find('/'), options.consumer.size());
+  std::string path = "/v1/consumers/" + escaped(options.consumer.substr(0, slash)) + "/" + verb;
+  if (slash < options.consumer.size()) path += "?ai_model=" + escaped(options.consumer.substr(slash + 1));
+  return print(client::post(url_of(options), path, Json::object()), options, show_steered);
 }
 
 int print_events(const Options& options) {
   const std::string path = options.follow ? "/v1/events" : "/v1/events?follow=false";
   const auto end = client::follow(url_of(options), path, "", [&](const client::ServerEvent& event) {
-    fmt::print("{}\n", options.json ? event.data : show_event(event));
+    fmt::print("{}\n", options.json ? event_json(event) : show_event(event));
     std::fflush(stdout);
     return true;
   });

@@ -22,7 +22,7 @@ void json_flag(CLI::App& app, Options& options) {
 }
 
 void consumer_argument(CLI::App& app, Options& options) {
-  app.add_option("consumer", options.consumer, "Name of the consumer")->required();
+  app.add_option("consumer", options.consumer, "Name of the consumer, or consumer/ai-model")->required();
 }
 
 CLI::Option* bytes_option(CLI::App& app, const std::string& name, std::function<void(Bytes)> take,
@@ -113,6 +113,7 @@ Command line_command() {
                            .arguments =
                                [](CLI::App& app, Options& options) {
                                  app.add_option("ticket", options.ticket, "Number of the ticket")->required();
+                                 json_flag(app, options);
                                },
                            .act = cancel_ticket}}};
 }
@@ -194,7 +195,11 @@ Command config_command() {
           .subcommands = {{.name = "check",
                            .summary = "Say everything that is wrong with a configuration",
                            .example = "mgpu config check mgpu.yaml",
-                           .arguments = file_argument,
+                           .arguments =
+                               [](CLI::App& app, Options& options) {
+                                 file_argument(app, options);
+                                 app.add_flag("--json", options.json, "The complaints as JSON");
+                               },
                            .act = check_config},
                           {.name = "show",
                            .summary = "Print a configuration with every default",
@@ -300,9 +305,16 @@ std::vector<Command> commands(Doors doors) {
       {.name = "version",
        .summary = "Print the version",
        .example = "mgpu version",
+       .arguments =
+           [](CLI::App& app, Options& options) {
+             app.add_flag("--json", options.json, "As JSON, as GET /v1/version says it");
+           },
        .act =
-           [](const Options&) {
-             fmt::print("mgpu {}\n", MGPU_VERSION);
+           [](const Options& options) {
+             if (options.json)
+               fmt::print("{{\"name\": \"mgpu\", \"version\": \"{}\"}}\n", MGPU_VERSION);
+             else
+               fmt::print("mgpu {}\n", MGPU_VERSION);
              return kOk;
            }},
       completion_command(),

@@ -109,6 +109,9 @@ TEST(Commands, ACommandThatIsNotThereNeedNotWaitForItsTurn) {
 
 TEST(Commands, ConfigComplaintsAreExitCodeTwo) {
   EXPECT_EQ(mgpu({"config", "check", "/nowhere/mgpu.yaml"}).code, kUsage);
+  const Outcome as_json = mgpu({"config", "check", "--json", "/nowhere/mgpu.yaml"});
+  EXPECT_EQ(as_json.code, kUsage);
+  EXPECT_TRUE(contains(as_json.out, "\"good\": false") && contains(as_json.out, "can't be read"));
   EXPECT_TRUE(contains(mgpu({"config", "reference"}).out, "# Configuration"));
   EXPECT_TRUE(contains(mgpu({"config", "schema"}).out, "$schema"));
 }

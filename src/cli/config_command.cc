@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "cli/exit_codes.h"
 #include "config/config.h"
@@ -16,24 +17,49 @@ int complain(const config::Parsed& parsed) {
   return parsed.complaints.empty() ? kOk : kUsage;
 }
 
+int complain_as_json(const std::string& path, const config::Parsed& parsed) {
+  nlohmann::ordered_json complaints = nlohmann::ordered_json::array();
+  for (const config::Complaint& complaint : parsed.complaints)
+    complaints.push_back({{"line", complaint.line},
+                          {"column", complaint.column},
+                          {"key", complaint.key},
+                          {"what", complaint.what}});
+  const nlohmann::ordered_json all{{"file", path},
+                                   {"good", complaints.empty()},
+                                   {"consumers", parsed.config.consumers.size()},
+                                   {"complaints", std::move(complaints)}};
+  fmt::print("{}\n", all.dump(2));
+  return parsed.complaints.empty() ? kOk : kUsage;
+}
+
+int no_file(const Error& error) { return fmt::print(stderr, "mgpu: {}\n", error.detail), kUsage; }
+
 }  // namespace
 
-std::string config_path(const std::string& given) {
+Result<std::string> config_path(const std::string& given) {
   if (!given.empty()) return given;
   std::error_code ignored;
-  return std::filesystem::exists("mgpu.yaml", ignored) ? "mgpu.yaml" : "/etc/mgpu/mgpu.yaml";
+  for (const char* path : {"mgpu.yaml", "/etc/mgpu/mgpu.yaml"})
+    if (std::filesystem::exists(path, ignored)) return path;
+  return fail(Code::invalid_config,
+              "no configuration: looked for ./mgpu.yaml and /etc/mgpu/mgpu.yaml; name yours with --config");
 }
 
 int check_config(const Options& options) {
-  const std::string path = config_path(options.serve.config);
-  const config::Parsed parsed = config::parse_file(path);
+  const Result<std::string> path = config_path(options.serve.config);
+  if (!path) return no_file(path.error());
+  const config::Parsed parsed = config::parse_file(*path);
+  if (options.json) return complain_as_json(*path, parsed);
   if (const int code = complain(parsed); code != kOk) return code;
-  fmt::print("{}: good, {} consumers\n", path, parsed.config.consumers.size());
+  const std::size_t count = parsed.config.consumers.size();
+  fmt::print("{}: good, {} consumer{}\n", *path, count, count == 1 ? "" : "s");
   return kOk;
 }
 
 int show_config(const Options& options) {
-  const config::Parsed parsed = config::parse_file(config_path(options.serve.config));
+  const Result<std::string> path = config_path(options.serve.config);
+  if (!path) return no_file(path.error());
+  const config::Parsed parsed = config::parse_file(*path);
   if (const int code = complain(parsed); code != kOk) return code;
   fmt::print("{}", config::to_yaml(parsed.config));
   return kOk;

@@ -3,12 +3,13 @@
 
 #include <string>
 
+#include "base/result.h"
 #include "cli/options.h"
 
 namespace mgpu::cli {
 
-// `given`, or ./mgpu.yaml if it is there, or /etc/mgpu/mgpu.yaml.
-std::string config_path(const std::string& given);
+// `given`, or whichever of ./mgpu.yaml and /etc/mgpu/mgpu.yaml is there. Error: invalid_config.
+Result<std::string> config_path(const std::string& given);
 
 int check_config(const Options& options);
 int show_config(const Options& options);

@@ -1,6 +1,9 @@
 // The program `mgpu`: the command line, and what its commands reach beyond it.
+#include <fmt/format.h>
+
 #include "cli/commands.h"
 #include "cli/config_command.h"
+#include "cli/exit_codes.h"
 #include "daemon/daemon.h"
 
 #include "simulate/simulate.h"
@@ -8,7 +11,9 @@
 namespace {
 
 int serve(const mgpu::cli::ServeOptions& options) {
-  return mgpu::daemon::serve({.config = mgpu::cli::config_path(options.config),
+  const auto path = mgpu::cli::config_path(options.config);
+  if (!path) return fmt::print(stderr, "mgpu: {}\n", path.error().detail), mgpu::cli::kUsage;
+  return mgpu::daemon::serve({.config = *path,
                               .listen = options.listen,
                               .simulated = options.simulated});
 }

@@ -62,19 +62,21 @@ std::string show_devices(const Json& devices) {
   return table(rows);
 }
 
-// Of all its residents, the ones that the consumer may hold: "14.0 GiB", or the largest of several.
+// Of all its residents, the ones that the consumer may hold: "14.0 GiB", or the largest of several. Who only
+// takes leases has no residents, but a footprint.
 std::string footprint_of(const Json& consumer) {
-  std::int64_t largest = 0;
-  for (const Json& resident : consumer.value("residents", Json::array()))
+  const Json residents = consumer.value("residents", Json::array());
+  std::int64_t largest = residents.empty() ? consumer.value("footprint_bytes", std::int64_t{0}) : 0;
+  for (const Json& resident : residents)
     largest = std::max(largest, resident.value("footprint_bytes", std::int64_t{0}));
   return largest == 0 ? "" : to_string(Bytes{largest});
 }
 
-// Why a failed consumer failed; empty for others.
+// Why a failed consumer failed, without the lines of its log; empty for others.
 std::string error_of(const Json& consumer) {
   for (const Json& resident : consumer.value("residents", Json::array()))
     if (const std::string error = text_at(resident, "error"); !error.empty())
-      return error.substr(0, error.find('\n'));
+      return error.substr(0, std::min(error.find('\n'), error.find("; last log lines:")));
   return "";
 }
 
@@ -142,6 +144,14 @@ std::string show_event(const client::ServerEvent& event) {
     text += fmt::format(" {}={}", name, shown);
   }
   return text;
+}
+
+std::string event_json(const client::ServerEvent& event) {
+  Json json = Json::parse(event.data, nullptr, false);
+  if (!json.is_object()) json = {{"data", event.data}};
+  Json named = {{"id", event.id.empty() ? Json() : Json(std::stoull(event.id))}, {"event", event.type}};
+  named.update(json);
+  return named.dump();
 }
 
 }  // namespace mgpu::cli

@@ -68,5 +68,21 @@ TEST(Show, AnEventIsOneLine) {
             "2026-11-24T13:10:00.123Z  granted          ticket=7 bytes=1.0 GiB");
 }
 
+TEST(Show, AnEventAsJsonSaysWhichItIs) {
+  EXPECT_EQ(event_json({.id = "355", .type = "granted", .data = R"({"at":"2026-11-24","ticket":7})"}),
+            R"({"id":355,"event":"granted","at":"2026-11-24","ticket":7})");
+}
+
+TEST(Show, AConsumerThatOnlyTakesLeasesHasAFootprintToo) {
+  const auto train = client::Json::parse(R"([{"name": "train", "footprint_bytes": 1073741824, "residents": []}])");
+  EXPECT_NE(show_consumers(train).find("1.0 GiB"), std::string::npos);
+}
+
+TEST(Show, TheLogStaysOutOfTheTable) {
+  const std::string table = show_consumers(client::Json::parse(
+      R"([{"name": "chat", "residents": [{"error": "exited with code 1; last log lines:\nno such file"}]}])"));
+  EXPECT_NE(table.find("exited with code 1\n"), std::string::npos) << table;
+}
+
 }  // namespace
 }  // namespace mgpu::cli

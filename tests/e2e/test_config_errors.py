@@ -1,5 +1,9 @@
 """A wrong configuration: everything that is wrong with it at once, each with its place, exit 2, nothing started."""
 
+import os
+
+import pytest
+
 WRONG = """\
 listen: 127.0.0.1:0
 polcy: fifo
@@ -29,6 +33,13 @@ def test_all_complaints_come_at_once_with_line_and_column(house):
     checked = house.mgpu("config", "check", house.config_file)
     assert checked.returncode == 2
     assert checked.stderr + checked.stdout == refused.stderr
+
+
+@pytest.mark.skipif(os.path.exists("/etc/mgpu/mgpu.yaml"), reason="this machine has an installed mgpu")
+def test_nothing_given_and_nothing_there(house):
+    refused = house.start("serve", cwd=house.folder)
+    assert refused.exit_code() == 2
+    assert "./mgpu.yaml" in refused.text and "/etc/mgpu/mgpu.yaml" in refused.text and "--config" in refused.text
 
 
 def test_no_file_and_no_yaml(house):

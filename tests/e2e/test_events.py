@@ -1,4 +1,6 @@
 """GET /v1/events: what happened, in order, and a reader that comes back misses nothing."""
+import json
+
 import httpx
 
 
@@ -53,3 +55,6 @@ def test_the_command_prints_them(house):
     house.http.delete(f"/v1/leases/{house.post('/v1/leases', {'consumer': 'train'}).json()['id']}")
     told = house.mgpu("events")
     assert told.returncode == 0 and "granted" in told.stdout and "lease_released" in told.stdout
+    as_json = [json.loads(line) for line in house.mgpu("events", "--json").stdout.splitlines()]
+    assert [event["event"] for event in as_json][-2:] == ["granted", "lease_released"]
+    assert as_json[-1]["id"] > as_json[-2]["id"]

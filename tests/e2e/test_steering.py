@@ -23,6 +23,16 @@ def test_the_commands(house):
     assert wrong.returncode == 1 and "not_found" in wrong.stderr
 
 
+def test_one_ai_model_of_several(house):
+    house.open({"ollama": house.fake_ollama({"llama3": "6GiB", "gemma": "5GiB"})})
+    unclear = house.mgpu("load", "ollama")
+    assert unclear.returncode == 1 and "ollama/" in unclear.stderr
+    loaded = house.mgpu("load", "ollama/gemma")
+    assert loaded.returncode == 0, loaded.stderr
+    assert [model.model for model in house.ollama().ps().models] == ["gemma:latest"]
+    assert house.mgpu("unload", "ollama/gemma").returncode == 0 and house.gpus()[0]["used"] == 0
+
+
 def test_who_has_a_lease_is_not_unloaded(house):
     house.open({"chat": house.fake("chat", run_ms=500)})
     running = house.raw_chat("chat")
