@@ -13,9 +13,7 @@ namespace {
 int serve(const mgpu::cli::ServeOptions& options) {
   const auto path = mgpu::cli::config_path(options.config);
   if (!path) return fmt::print(stderr, "mgpu: {}\n", path.error().detail), mgpu::cli::kUsage;
-  return mgpu::daemon::serve({.config = *path,
-                              .listen = options.listen,
-                              .simulated = options.simulated});
+  return mgpu::daemon::serve({.config = *path, .listen = options.listen, .simulated = options.simulated});
 }
 
 mgpu::Result<std::string> simulate(const mgpu::cli::SimulateOptions& options) {

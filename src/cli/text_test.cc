@@ -74,7 +74,8 @@ TEST(Show, AnEventAsJsonSaysWhichItIs) {
 }
 
 TEST(Show, AConsumerThatOnlyTakesLeasesHasAFootprintToo) {
-  const auto train = client::Json::parse(R"([{"name": "train", "footprint_bytes": 1073741824, "residents": []}])");
+  const auto train =
+      client::Json::parse(R"([{"name": "train", "footprint_bytes": 1073741824, "residents": []}])");
   EXPECT_NE(show_consumers(train).find("1.0 GiB"), std::string::npos);
 }
 

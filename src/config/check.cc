@@ -15,6 +15,11 @@ namespace {
 
 constexpr std::string_view kPort = "${PORT}";
 
+// What Ollama's own command asks for beside the work itself, so that it can be pointed at /c/ollama.
+constexpr std::array kOllamaNeedsNoTurn{"/",           "/api/tags",    "/api/ps",    "/api/version",
+                                        "/api/show",   "/api/pull",    "/api/push",  "/api/copy",
+                                        "/api/delete", "/api/blobs/*", "/v1/models", "/v1/models/*"};
+
 bool is_port(std::string_view text, int least) {
   int port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -234,6 +239,9 @@ void complete(Config& config, const Marks& marks) {
     if (!said && (own_port || !consumer.service.url.empty())) consumer.service.type = ServiceType::generic;
     if (consumer.service.type != ServiceType::none && consumer.service.url.empty() && own_port)
       consumer.service.url = "http://127.0.0.1:" + std::string(kPort);
+    if (consumer.service.type == ServiceType::ollama &&
+        !marks.contains("consumers." + consumer.name + ".free_paths"))
+      consumer.service.free_paths = {kOllamaNeedsNoTurn.begin(), kOllamaNeedsNoTurn.end()};
   }
 }
 

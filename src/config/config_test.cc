@@ -95,6 +95,17 @@ TEST(Config, AUrlAloneMeansAGenericService) {
             ServiceType::generic);
 }
 
+TEST(Config, OllamasOwnCommandNeedsNoTurnToLookAround) {
+  const auto free_paths = [](const std::string& more) {
+    return good("consumers: {o: {service: ollama, url: 'http://localhost:11434'" + more + "}}")
+        .consumers[0]
+        .service.free_paths;
+  };
+  EXPECT_EQ(std::ranges::count(free_paths(""), "/api/tags"), 1);
+  EXPECT_EQ(std::ranges::count(free_paths(""), "/api/chat"), 0);
+  EXPECT_EQ(free_paths(", free_paths: [/x]"), Words{"/x"});
+}
+
 TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
   const Config config = good("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");
   EXPECT_EQ(config.consumers[0].service.type, ServiceType::generic);

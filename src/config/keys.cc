@@ -355,7 +355,10 @@ std::vector<Key> service_detail_keys() {
           "llama-server runs in router mode and loads and unloads its AI models on request."),
       key(
           "consumers.*.free_paths", kAny, [](Place p) -> auto& { return p.consumer->service.free_paths; },
-          "[/ws, /history/*]", "Paths that need no turn; a * at the end matches the rest."),
+          "[/ws, /history/*]",
+          "Paths that need no turn; a * at the end matches the rest. Of service ollama, unless named here: "
+          "what its "
+          "own command asks for beside the work."),
   };
   for (Key& row : rows) row = only_if(has_service, std::move(row));
   return rows;

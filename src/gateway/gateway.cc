@@ -42,6 +42,13 @@ Error no_model_named() {
               " want \"model\" in their body, a consumer or AI model of GET /v1/models"};
 }
 
+Error no_service(const config::ConsumerConfig& consumer) {
+  return {Code::not_supported,
+          fmt::format("{0} answers no requests: it has no service. It takes leases, by POST /v1/leases or "
+                      "mgpu run --consumer {0}",
+                      consumer.name)};
+}
+
 Awaitable<void> answer_with(Caller& caller, int status, std::string body, Headers more = {}) {
   AnswerHead head{.status = status, .headers = std::move(more), .length = body.size()};
   head.headers.emplace_back("Content-Type", "application/json");
@@ -168,6 +175,10 @@ Awaitable<void> Gateway::serve(Caller& caller) {
   Passage passage{.caller = caller, .route = std::move(route), .early = EarlyBody(limits_.body_memory)};
   Result<void> named = co_await name_consumer(passage);
   if (!named) co_return co_await tell(passage, named.error());
+  if (desk_.config_of(passage.target.consumer).service.type == config::ServiceType::none) {
+    Error why = no_service(desk_.config_of(passage.target.consumer));
+    co_return co_await tell(passage, std::move(why));
+  }
   if (passage.route.purpose == Purpose::ollama_show) co_return co_await show(passage);
 
   // From here to give_back() the request holds a place in the line, then the consumer.
@@ -399,6 +410,7 @@ Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
   std::vector<Listed> listed = desk_.everybody();
   std::string body;
   int status = 200;
+  Headers headers;
   switch (route.purpose) {
     case Purpose::list_models:
       body = models_body(listed, unix_seconds());
@@ -429,14 +441,15 @@ Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
       break;
     }
     default: {
-      status = http_status(Code::invalid_request);
+      status = 405;
+      headers.emplace_back("Allow", route.argument);
       std::string why =
           fmt::format("{} takes {}, not {}", path_of(route.target), route.argument, caller.head.method);
       body = error_body(route.protocol, {Code::invalid_request, why});
       break;
     }
   }
-  co_await answer_with(caller, status, std::move(body));
+  co_await answer_with(caller, status, std::move(body), std::move(headers));
 }
 
 // Ollama's clients ask it before they chat; it must neither load nor wait.

@@ -52,7 +52,7 @@ struct World {
   bool aborted = false;
 
   // The engine.
-  config::ConsumerConfig config{.name = "chat"};
+  config::ConsumerConfig config{.name = "chat", .service = {.type = config::ServiceType::generic}};
   std::string ai_model = "gemma";
   std::optional<Error> refusal;
   bool never_granted = false;
@@ -217,6 +217,17 @@ TEST(Gateway, SaysWhatIsWrongInTheCallersProtocol) {
   World method("GET", kChat);
   method.serve();
   EXPECT_NE(method.told.find("takes POST, not GET"), std::string::npos);
+  EXPECT_EQ(method.told_head.status, 405);
+  EXPECT_EQ(header(method.told_head.headers, "Allow"), "POST");
+}
+
+TEST(Gateway, RefusesAtOnceForAConsumerWithoutAService) {
+  World world("POST", kChat, R"({"model":"chat"})");
+  world.config.service.type = config::ServiceType::none;
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 501);
+  EXPECT_NE(world.told.find("mgpu run --consumer chat"), std::string::npos) << world.told;
+  EXPECT_EQ(world.leases_given, 0);
 }
 
 TEST(Gateway, RefusesABodyOverItsLimit) {
