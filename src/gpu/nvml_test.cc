@@ -54,6 +54,16 @@ TEST_F(NvmlProvider, HiddenBytesAreUnknownAndNotZero) {
   EXPECT_EQ(provider_->read(0)->processes.at(0).bytes, std::nullopt);
 }
 
+TEST_F(NvmlProvider, TellsNoListFromAnEmptyOne) {
+  simgpu::take(*file().device(0), simgpu::this_process(), 300);
+  file().device(0)->faults.list = simgpu::ListFault::none;
+  EXPECT_FALSE(provider_->read(0)->lists_processes);
+  file().device(0)->faults.list = simgpu::ListFault::empty;
+  EXPECT_TRUE(provider_->read(0)->lists_processes);
+  EXPECT_TRUE(provider_->read(0)->processes.empty());
+  EXPECT_EQ(provider_->read(0)->used, Bytes{300});
+}
+
 TEST_F(NvmlProvider, AWrongReadingComesThrough) {
   file().device(0)->faults.misread = 50;
   EXPECT_EQ(provider_->read(0)->used, Bytes{50});

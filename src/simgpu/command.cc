@@ -37,6 +37,7 @@ struct FaultOptions {
   std::optional<unsigned> device{};  // none: all
   std::string slow_free{}, leak{}, misread{}, foreign{};
   std::optional<bool> lost{}, hide_processes{};
+  std::optional<ListFault> list{};
 };
 
 int failed(const Error& error) {
@@ -124,6 +125,7 @@ Result<Faults> changed(Faults faults, const FaultOptions& options) {
   }
   if (options.lost) faults.lost = *options.lost;
   if (options.hide_processes) faults.hide_processes = *options.hide_processes;
+  if (options.list) faults.list = *options.list;
   return faults;
 }
 
@@ -189,6 +191,11 @@ int main(int argc, char** argv) {
   fault_command->add_flag("--lost,!--found", faults.lost, "the driver no longer answers");
   fault_command->add_flag("--hide-processes,!--show-processes", faults.hide_processes,
                           "the driver does not tell what each process holds");
+  fault_command
+      ->add_option("--list", faults.list,
+                   "the list of processes: none (it has none to give), empty (it lists nobody), whole")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ListFault>{
+          {"none", ListFault::none}, {"empty", ListFault::empty}, {"whole", ListFault::no}}));
   CLI::App* clear_command =
       fault_command->add_subcommand("clear", "mend everything; leaked memory is free again");
   clear_command->fallthrough();

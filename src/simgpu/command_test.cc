@@ -54,19 +54,24 @@ TEST_F(SimgpuCommand, IsRefusedMoreThanThereIs) {
 
 TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
   EXPECT_EQ(
-      run("fault --leak 0.5 --slow-free 1s --foreign 1GiB --misread -2GiB --lost --hide-processes").code, 0);
+      run("fault --leak 0.5 --slow-free 1s --foreign 1GiB --misread -2GiB --lost --hide-processes --list "
+          "empty")
+          .code,
+      0);
   EXPECT_EQ(device().at("faults"), (nlohmann::json{{"leak", 0.5},
                                                    {"slow_free_ms", 1000},
                                                    {"foreign", 1ULL << 30},
                                                    {"misread", -(2LL << 30)},
                                                    {"lost", true},
-                                                   {"hide_processes", true}}));
+                                                   {"hide_processes", true},
+                                                   {"list", "empty"}}));
   EXPECT_EQ(run("fault clear").code, 0);
   EXPECT_TRUE(device().at("faults").empty());
 }
 
 TEST_F(SimgpuCommand, TellsWrongUsageFromFailure) {
   EXPECT_EQ(run("fault --leak 2").code, 2);
+  EXPECT_EQ(run("fault --list long").code, 2);
   EXPECT_EQ(run("nonsense").code, 2);
   EXPECT_EQ(run("create --device 1GiB").code, 2);  // the file exists
   EXPECT_EQ(run("show --file /nonexistent").code, 1);

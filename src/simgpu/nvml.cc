@@ -57,10 +57,11 @@ unsigned percent_used(const simgpu::Device& device) {
 
 // As the driver does it: the count always says how many there are, also where they don't fit.
 Return list_processes(const simgpu::Device& device, unsigned* count, nvml::ProcessInfo* into) {
+  if (device.faults.list == simgpu::ListFault::none) return nvml::kNotSupported;
   const unsigned room = into ? *count : 0;
   unsigned found = 0;
   for (const simgpu::Holder& holder : device.holders) {
-    if (holder.bytes == 0) continue;
+    if (holder.bytes == 0 || device.faults.list == simgpu::ListFault::empty) continue;
     if (found < room) {
       into[found] = {
           .pid = static_cast<std::uint32_t>(holder.pid),

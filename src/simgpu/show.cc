@@ -30,6 +30,8 @@ Json to_json(const Faults& faults) {
   if (faults.misread) json["misread"] = faults.misread;
   if (faults.lost) json["lost"] = true;
   if (faults.hide_processes) json["hide_processes"] = true;
+  if (faults.list == ListFault::none) json["list"] = "none";
+  if (faults.list == ListFault::empty) json["list"] = "empty";
   return json;
 }
 

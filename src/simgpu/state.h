@@ -14,7 +14,7 @@
 namespace mgpu::simgpu {
 
 inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '\0'};
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::uint32_t kMaxDevices = 8;
 inline constexpr std::uint32_t kMaxHolders = 256;
 inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
@@ -34,6 +34,10 @@ struct Returning {
   std::int64_t free_at_ns = 0;
 };
 
+// none: NVML refuses to list processes (NOT_SUPPORTED), as under WSL2. empty: it lists nobody, as in a
+// container that sees no process of the host.
+enum class ListFault : std::uint32_t { no, none, empty };
+
 // All zero: a healthy device.
 struct Faults {
   std::uint64_t slow_free_ms = 0;    // freed bytes come back only after so long
@@ -42,6 +46,8 @@ struct Faults {
   std::int64_t misread = 0;          // `used` is reported off by so many bytes; allocations know the truth
   std::uint32_t lost = 0;            // NVML answers GPU_IS_LOST, allocations fail
   std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
+  ListFault list = ListFault::no;
+  std::uint32_t unused = 0;
 };
 
 struct Device {
@@ -65,8 +71,8 @@ struct State {
   std::array<Device, kMaxDevices> devices{};
 };
 static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
-static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 40);
-static_assert(sizeof(Device) == 280 + 24 * kMaxHolders + 16 * kMaxReturning);
+static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 48);
+static_assert(sizeof(Device) == 288 + 24 * kMaxHolders + 16 * kMaxReturning);
 
 struct Process {
   std::int32_t pid = 0;
