@@ -37,34 +37,50 @@ Json turns_json(const World& world, const LineState& line) {
 
 Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
   Json processes = Json::array();
-  for (const gpu::ProcessUse& use : engine.foreign_processes(device))
+  for (const gpu::ProcessUse& use : engine.observation(device).foreign_processes)
     processes.push_back({{"pid", use.pid},
                          {"command", use.command},
                          {"bytes", use.bytes ? Json(use.bytes->count) : Json(nullptr)}});
   return processes;
 }
 
-Json memory_json(const engine::Engine& engine, DeviceId device) {
-  const Registry& registry = engine.world().registry;
-  const Reading& reading = registry.readings[device.value];
-  Bytes measured = reading.bare;
+Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
     if (consumer.spec.device != device) continue;
     const Bytes taken = committed(registry, consumer);
-    measured += consumer.measured;
-    if (taken.count == 0 && consumer.measured.count == 0) continue;
+    if (taken.count == 0) continue;  // committed is never less than measured or expected
     by_consumer.push_back({{"consumer", consumer.spec.name},
                            {"committed_bytes", taken.count},
-                           {"measured_bytes", consumer.measured.count}});
+                           {"measured_bytes", consumer.measured.count},
+                           {"expected_bytes", expected(registry, consumer).count},
+                           {"parked_bytes", 0}});
   }
+  return by_consumer;
+}
+
+// total = committed + foreign + reserve + headroom, and total = measured + foreign + free.
+Json memory_json(const engine::Engine& engine, DeviceId device) {
+  const Registry& registry = engine.world().registry;
+  const Reading& reading = registry.readings[device.value];
+  Bytes measured = reading.bare;
+  for (const ConsumerState& consumer : registry.consumers)
+    if (consumer.spec.device == device) measured += consumer.measured;
+  const bool read = reading.taken > Instant{};
   return {{"total_bytes", reading.total.count},
+          {"driver_reserved_bytes", engine.observation(device).driver_reserved.count},
           {"reserve_bytes", registry.devices[device.value].reserve.count},
           {"foreign_bytes", reading.foreign.count},
           {"committed_bytes", committed(registry, device).count},
           {"measured_bytes", measured.count},
           {"headroom_bytes", headroom(registry, device).count},
-          {"by_consumer", std::move(by_consumer)},
+          {"free_bytes", (reading.total - measured - reading.foreign).count},
+          {"parked_bytes", 0},
+          {"bare_committed_bytes", std::max(registry.bare[device.value], reading.bare).count},
+          {"bare_measured_bytes", reading.bare.count},
+          {"attribution", reading.by_process ? "by_process" : "by_totals"},
+          {"reading_age_ms", read ? Json(to_ms(engine.now() - reading.taken)) : Json(nullptr)},
+          {"by_consumer", by_consumer_json(registry, device)},
           {"foreign_processes", foreign_processes_json(engine, device)}};
 }
 
@@ -72,7 +88,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   const World& world = engine.world();
   const Device& device = world.registry.devices[id.value];
   const gpu::DeviceInfo& info = engine.devices()[id.value];
-  const gpu::Vitals vitals = engine.vitals(id).value_or(gpu::Vitals{});
+  const gpu::Vitals vitals = engine.observation(id).vitals.value_or(gpu::Vitals{});
   Json json = figures_json(statistics_of(world, id), wall_of(engine));
   json.update({{"id", device.name},
                {"name", info.name},

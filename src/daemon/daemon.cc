@@ -140,9 +140,11 @@ int serve(const ServeOptions& options) {
   auto engine = engine::Engine::create(io, config, **provider);
   if (!engine) return refuse_to_start(engine.error().detail);
   engine::Engine& running = **engine;
-  running.journal().subscribe([&running](const engine::Entry& entry) {
-    if (const auto line = told(entry, running.world().registry))
-      spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
+  ByTotals by_totals;
+  running.journal().subscribe([&running, &by_totals](const engine::Entry& entry) {
+    const Registry& registry = running.world().registry;
+    for (const auto& line : {told(entry, registry), by_totals.told(entry, registry)})
+      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
   });
   http::Client client(io.get_executor());
   gateway::Gateway gateway(running, client);

@@ -1,5 +1,7 @@
 #include "daemon/story.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "domain/names.h"
@@ -63,6 +65,20 @@ struct Teller {
 std::optional<Line> told(const engine::Entry& entry, const Registry& registry) {
   const Teller teller{registry};
   return std::visit([&](const auto& either) { return std::visit(teller, either); }, entry.what);
+}
+
+std::optional<Line> ByTotals::told(const engine::Entry& entry, const Registry& registry) {
+  const auto* happening = std::get_if<Happening>(&entry.what);
+  const auto* taken = happening ? std::get_if<ReadingTaken>(happening) : nullptr;
+  if (!taken || taken->reading.lost || taken->reading.by_process) return std::nullopt;
+  const auto loads = [&](const Resident& resident) { return resident.state == Residency::loading; };
+  if (std::ranges::any_of(registry.residents, loads)) return std::nullopt;
+  if (!known_.insert(taken->reading.device).second) return std::nullopt;
+  return Line{
+      fmt::format("{}: the driver does not tell how much memory each of our processes holds; who holds "
+                  "what is reckoned from the totals before and after loads",
+                  registry.devices[taken->reading.device.value].name),
+      true};
 }
 
 }  // namespace mgpu::daemon

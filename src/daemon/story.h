@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "engine/journal.h"
@@ -16,5 +17,15 @@ struct Line {
 
 // None for what is routine.
 std::optional<Line> told(const engine::Entry& entry, const Registry& registry);
+
+// Says once for each device that its driver does not tell whose its bytes are. Not while something loads: a
+// driver may list a process only once it computes.
+class ByTotals {
+ public:
+  std::optional<Line> told(const engine::Entry& entry, const Registry& registry);
+
+ private:
+  std::set<DeviceId> known_{};
+};
 
 }  // namespace mgpu::daemon

@@ -30,6 +30,7 @@ struct Reading {
   Bytes bare{};                         // of the holders of bare leases
   std::vector<OfConsumer> consumers{};  // those that hold anything; ascending by consumer
   bool yield = false;                   // a foreign program runs that we leave the device to
+  bool by_process = true;               // false: the driver tells only the total, and the rest is reckoned
   bool lost = false;                    // the driver no longer answers; the other fields mean nothing
 };
 

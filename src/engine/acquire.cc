@@ -50,12 +50,18 @@ struct Engine::Impl::Place {
   }
 };
 
+std::string Engine::Impl::job_of(int pid) const {
+  std::string job = gpu::read_cgroup(pid).slurm_job;
+  return job == own_cgroup.slurm_job ? std::string{} : job;
+}
+
 asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
                                                      std::function<void(TicketId)> on_ticket) {
   const auto self = shared_from_this();
   if (closed) co_return fail(Code::shutting_down, "the daemon is shutting down");
   const TicketId ticket{++last_ticket};
   Place place(std::make_shared<Lease::State>(this, ticket, ask, std::move(holder), io.get_executor()));
+  if (const auto pid = place.standing->holder.pid) place.standing->slurm_job = job_of(*pid);
   standings.emplace(ticket, place.standing);
   if (on_ticket) on_ticket(ticket);
   feed(TicketArrived{.ticket = ticket, .ask = ask});

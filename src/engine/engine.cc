@@ -6,6 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <unistd.h>
 
 #include "engine/impl.h"
 #include "sched/step.h"
@@ -52,8 +53,9 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       targets(consumers),
       wake_up(context),
       changed(context, asio::steady_timer::time_point::max()),
-      foreign_processes(devices.size()),
-      vitals(devices.size()),
+      observations(devices.size()),
+      arrivals(consumers.size()),
+      own_cgroup(gpu::read_cgroup(::getpid())),
       sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
                {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
                [this](Sample sample) { hear(std::move(sample)); }) {
@@ -121,6 +123,7 @@ void Engine::Impl::obey_load(const Load& load) {
   const std::string ai_model = world.registry[load.resident].ai_model;
   go(application_of(load.resident).load(ai_model, load.from_parked),
      [this, id = load.resident](Result<void> result) {
+       arrivals[world.registry[id].consumer.value].loaded = clock.now();
        feed(LoadEnded{.resident = id, .result = std::move(result)});
      });
 }
@@ -228,10 +231,7 @@ const World& Engine::world() const { return impl_->world; }
 const Journal& Engine::journal() const { return impl_->journal; }
 Journal& Engine::journal() { return impl_->journal; }
 const std::vector<gpu::DeviceInfo>& Engine::devices() const { return impl_->devices; }
-std::vector<gpu::ProcessUse> Engine::foreign_processes(DeviceId device) const {
-  return impl_->foreign_processes[device.value];
-}
-std::optional<gpu::Vitals> Engine::vitals(DeviceId device) const { return impl_->vitals[device.value]; }
+const Observation& Engine::observation(DeviceId device) const { return impl_->observations[device.value]; }
 std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {
   return impl_->application(consumer).log_tail();
 }

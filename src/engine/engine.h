@@ -63,6 +63,14 @@ struct Target {
   std::optional<ResidentId> resident{};  // none for lease_only consumers
 };
 
+// What the last reading of a device showed beside what the core needs.
+struct Observation {
+  // Those that belong to no consumer and no lease (gpu/attribution.h).
+  std::vector<gpu::ProcessUse> foreign_processes{};
+  std::optional<gpu::Vitals> vitals{};  // utilisation, temperature, power
+  Bytes driver_reserved{};              // in no total of ours: nobody can have it
+};
+
 // Where a consumer's service listens.
 struct Endpoint {
   std::string host{};
@@ -124,9 +132,7 @@ class Engine {
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
   const std::vector<gpu::DeviceInfo>& devices() const;  // by DeviceId: name, UUID, ...
-  // Those that belong to no consumer and no lease, as the last reading was attributed (gpu/attribution.h).
-  std::vector<gpu::ProcessUse> foreign_processes(DeviceId device) const;
-  std::optional<gpu::Vitals> vitals(DeviceId device) const;  // utilisation, temperature, power
+  const Observation& observation(DeviceId device) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall(Instant at) const;

@@ -12,6 +12,7 @@
 
 #include "engine/application.h"
 #include "engine/engine.h"
+#include "engine/readings.h"
 #include "engine/sampling.h"
 #include "engine/setup.h"
 #include "engine/standing.h"
@@ -45,6 +46,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   struct Place;
   boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
+  std::string job_of(int pid) const;
   void on_grant(const Grant& grant);
   void on_refuse(const Refuse& refusal);
   void on_end_lease(const EndLease& end);
@@ -52,6 +54,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   // --- observe.cc: what the world outside says by itself ---
   void hear(Sample sample);
   std::vector<gpu::Owner> owners_on(DeviceId device, const Sample& sample) const;
+  gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const;
   void lost(ConsumerId consumer, Error why);
   boost::asio::awaitable<void> look_at(ConsumerId consumer);
   void found_warm(ResidentId resident);
@@ -88,10 +91,12 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   bool feeding = false;
   bool closed = false;
   boost::asio::steady_timer wake_up;
-  boost::asio::steady_timer changed;  // never fires: cancelled after every event, for drain()
-  std::vector<std::vector<gpu::ProcessUse>> foreign_processes;  // by DeviceId, of the last reading
-  std::vector<std::optional<gpu::Vitals>> vitals;
-  Sampling sampling;  // last: its thread ends first
+  boost::asio::steady_timer changed;      // never fires: cancelled after every event, for drain()
+  std::vector<Observation> observations;  // by DeviceId
+  bool driver_listed_somebody = false;
+  Arrivals arrivals;                  // by ConsumerId
+  const gpu::CgroupNames own_cgroup;  // of the daemon: what it shares with everybody tells nobody apart
+  Sampling sampling;                  // last: its thread ends first
 };
 
 }  // namespace mgpu::engine

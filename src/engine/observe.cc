@@ -19,11 +19,27 @@ void Engine::Impl::hear(Sample sample) {
     feed(ReadingTaken{{.device = device, .taken = sample.taken, .lost = true}});
     return;
   }
+  const gpu::RawReading& raw = *sample.raw;
   const auto owners = owners_on(device, sample);
-  const auto attributed = gpu::attribute(*sample.raw, owners, sample.processes, expected_on(world, device));
-  vitals[device.value] = sample.vitals;
-  foreign_processes[device.value] = attributed.foreign_processes;
-  feed(ReadingTaken{reading_of(world, device, sample.taken, *sample.raw, attributed)});
+  const auto attributed = gpu::attribute(raw, owners, sample.processes, expected_on(world, device));
+  driver_listed_somebody = driver_listed_somebody || !raw.processes.empty();
+  observations[device.value] = {.foreign_processes = attributed.foreign_processes,
+                                .vitals = sample.vitals,
+                                .driver_reserved = raw.driver_reserved};
+  const bool by_process = tells_by_process(world, device, raw, attributed, driver_listed_somebody);
+  feed(ReadingTaken{reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals)});
+}
+
+// Whose the listener's processes are: its tree, and who shares its container or unit. A service's workers
+// need not be its children, and the listener may be a proxy.
+gpu::Owner Engine::Impl::owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const {
+  gpu::Owner owner{.who = consumer, .root_pid = pid};
+  const auto facts = sample.processes.find(pid);
+  if (facts == sample.processes.end()) return owner;
+  const gpu::CgroupNames& names = facts->second.cgroup;
+  if (names.container != own_cgroup.container) owner.container = names.container;
+  if (names.unit != own_cgroup.unit) owner.unit = names.unit;
+  return owner;
 }
 
 std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& sample) const {
@@ -34,14 +50,13 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
       owners.push_back({.who = ConsumerId{i}, .root_pid = *pid, .process_group = *pid});
     const auto port = external_port(consumers[i]);
     if (const auto found = sample.listeners.find(port.value_or(0)); found != sample.listeners.end())
-      owners.push_back({.who = ConsumerId{i}, .root_pid = found->second});
+      owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
   }
   for (const auto& [ticket, standing] : standings) {
     if (!standing->holder.pid || standing->ask.device != device) continue;
-    if (standing->ask.consumer)
-      owners.push_back({.who = *standing->ask.consumer, .root_pid = *standing->holder.pid});
-    else
-      owners.push_back({.who = ticket, .root_pid = *standing->holder.pid});
+    gpu::Owner owner{.who = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
+    if (standing->ask.consumer) owner.who = *standing->ask.consumer;
+    owners.push_back(std::move(owner));
   }
   return owners;
 }
@@ -81,7 +96,9 @@ asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
 
 void Engine::Impl::found_warm(ResidentId resident) {
   const Residency state = world.registry[resident].state;
-  if (state == Residency::cold || state == Residency::failed) feed(FoundWarm{resident});
+  if (state != Residency::cold && state != Residency::failed) return;
+  arrivals[world.registry[resident].consumer.value].found_warm = clock.now();
+  feed(FoundWarm{resident});
 }
 
 asio::awaitable<void> Engine::Impl::look_for_loss(ConsumerId consumer, std::string reason) {

@@ -1,18 +1,35 @@
 // From what the driver said to what the core reads: the bytes, by who they belong to. Values only.
+//
+// Mostly the driver tells each process' bytes. In a container without permission or under WSL2 it tells only
+// the total. Then bytes are reckoned by totals before and after: what comes while something of ours loads is
+// taken for its, what goes while something of ours leaves was its, and everything else is foreign. Whoever is
+// wronged by that, nothing is called free that is in use: consumers, leases and foreign add up to what the
+// driver says is used.
 #pragma once
 
-#include <span>
+#include <vector>
 
 #include "gpu/attribution.h"
 #include "sched/world.h"
 
 namespace mgpu::engine {
 
-// `attributed` is of `raw`. Where the driver does not tell bytes by process, consumers are taken to hold what
-// is expected of them, except that one which is being evicted holds all that is not explained: memory is
-// never called free because nobody could say whose it is.
+// Whether the driver really tells our processes' bytes. A list that none of ours is in is no proof of that
+// while something of ours should be: not after readings that did not tell, and not of a driver that has never
+// listed anybody (`listed_somebody`) while something loads or has come unlisted.
+bool tells_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
+                      const gpu::Attribution& attributed, bool listed_somebody);
+
+// When something of a consumer came last; 0: never.
+struct Arrival {
+  Instant loaded{};      // its load ended
+  Instant found_warm{};  // it was seen to be there without our doing
+};
+using Arrivals = std::vector<Arrival>;  // by ConsumerId
+
+// `attributed` is of `raw`; `by_process` is the answer of tells_by_process.
 Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
-                   const gpu::Attribution& attributed);
+                   const gpu::Attribution& attributed, bool by_process, const Arrivals& arrivals);
 
 // What all consumers and bare leases of a device together should hold.
 Bytes expected_on(const World& world, DeviceId device);

@@ -12,6 +12,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 // Listeners change seldom, and looking for them means walking /proc.
 constexpr std::chrono::seconds kLookForListeners{5};
 
+constexpr std::chrono::seconds kTrustAcquaintance{5};
+
 }  // namespace
 
 Instant Clock::now() const {
@@ -101,14 +103,33 @@ Sample Sampling::sample(DeviceId device) {
   Sample sample{.device = device, .taken = clock_.now(), .raw = provider_.read(index)};
   if (!sample.raw) return sample;
   sample.vitals = provider_.vitals(index);
-  std::vector<int> pids;
-  for (const gpu::ProcessUse& process : sample.raw->processes) pids.push_back(process.pid);
-  if (!pids.empty()) {
-    sample.processes = gpu::read_process_table(pids);
-    look_for_listeners();
+  if (!sample.raw->processes.empty() || !sample.raw->unseen.empty()) {
+    const Acquaintance& known = get_to_know(device, *sample.raw);
+    for (std::size_t i = 0; i < known.meant.size(); ++i) sample.raw->processes[i].pid = known.meant[i];
+    sample.processes = known.processes;
   }
   sample.listeners = listeners_;
   return sample;
+}
+
+const Sampling::Acquaintance& Sampling::get_to_know(DeviceId device, const gpu::RawReading& reading) {
+  std::vector<int> listed;
+  for (const gpu::ProcessUse& process : reading.processes) listed.push_back(process.pid);
+  listed.insert(listed.end(), reading.unseen.begin(), reading.unseen.end());
+  Acquaintance& known = acquaintances_[device];
+  const auto now = std::chrono::steady_clock::now();
+  if (known.listed == listed && now < known.made + kTrustAcquaintance) return known;
+
+  look_for_listeners();
+  known = {.listed = std::move(listed), .made = now};
+  std::vector<gpu::ProcessUse> processes = reading.processes;
+  inner_pids_.translate(processes);
+  for (const gpu::ProcessUse& process : processes) known.meant.push_back(process.pid);
+  std::vector<int> pids = known.meant;
+  pids.insert(pids.end(), reading.unseen.begin(), reading.unseen.end());
+  for (const auto& [port, pid] : listeners_) pids.push_back(pid);
+  known.processes = gpu::read_process_table(pids);
+  return known;
 }
 
 void Sampling::look_for_listeners() {

@@ -19,6 +19,7 @@
 
 #include "base/time.h"
 #include "domain/consumer.h"
+#include "gpu/inner_pids.h"
 #include "gpu/process_table.h"
 #include "gpu/provider.h"
 
@@ -43,7 +44,7 @@ struct Sample {
   Instant taken{};  // before the driver was asked: nothing that happened later can be missing from it
   Result<gpu::RawReading> raw{};
   gpu::Vitals vitals{};
-  gpu::ProcessTable processes{};             // those of the reading, and their ancestors
+  gpu::ProcessTable processes{};             // those of the reading, the listeners, and their ancestors
   std::map<std::uint16_t, int> listeners{};  // who listens on the ports asked for
 };
 
@@ -67,8 +68,18 @@ class Sampling {
   void read_now(DeviceId device);
 
  private:
+  // Who the processes of a device's last reading are. /proc is asked again when the driver lists other ones,
+  // and now and then: a pid that stays for seconds may have got another parent.
+  struct Acquaintance {
+    std::vector<int> listed{};  // by the driver
+    std::vector<int> meant{};   // the same, as the host calls them
+    gpu::ProcessTable processes{};
+    std::chrono::steady_clock::time_point made{};
+  };
+
   void run();
   Sample sample(DeviceId device);
+  const Acquaintance& get_to_know(DeviceId device, const gpu::RawReading& reading);
   void look_for_listeners();
 
   boost::asio::any_io_executor strand_;
@@ -81,6 +92,8 @@ class Sampling {
   std::shared_ptr<std::function<void(Sample)>> hear_;
 
   // Of the thread alone.
+  gpu::InnerPids inner_pids_;
+  std::map<DeviceId, Acquaintance> acquaintances_;
   std::map<std::uint16_t, int> listeners_;
   std::map<int, std::uint64_t> listener_starts_;
   std::chrono::steady_clock::time_point look_again_{};

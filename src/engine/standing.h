@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -26,6 +27,9 @@ struct Lease::State {
   TicketId ticket{};
   Ask ask{};
   Holder holder{};
+  // The batch job of the holder, where it is not the daemon's own: the steps of a job are no children of who
+  // asks for their turn.
+  std::string slurm_job{};
   boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
   std::optional<Result<Grant>> outcome{};
   std::optional<Error> ended{};
