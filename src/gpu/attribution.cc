@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
 
 namespace mgpu::gpu {
@@ -33,9 +34,33 @@ const Owner* owner_by_group(int pid, std::span<const Owner> owners, const Proces
   return found == owners.end() ? nullptr : &*found;
 }
 
+// `id` is whole; people and engines also say the first digits of it.
+bool is_container(std::string_view id, std::string_view said) {
+  constexpr std::size_t kShortest = 12;
+  return said.size() >= kShortest && id.starts_with(said);
+}
+
+// A container that a unit runs may be an owner's, and the unit another's: the inner one has it.
+const Owner* owner_by_cgroup(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
+  const auto facts = processes.find(pid);
+  if (facts == processes.end()) return nullptr;
+  const CgroupNames& names = facts->second.cgroup;
+  const auto first = [&](auto fits) -> const Owner* {
+    const auto found = std::ranges::find_if(owners, fits);
+    return found == owners.end() ? nullptr : &*found;
+  };
+  if (const Owner* owner = first([&](const Owner& o) { return is_container(names.container, o.container); }))
+    return owner;
+  if (const Owner* owner =
+          first([&](const Owner& o) { return !o.slurm_job.empty() && o.slurm_job == names.slurm_job; }))
+    return owner;
+  return first([&](const Owner& o) { return !o.unit.empty() && o.unit == names.unit; });
+}
+
 const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
   if (const Owner* owner = owner_by_tree(pid, owners, processes)) return owner;
-  return owner_by_group(pid, owners, processes);
+  if (const Owner* owner = owner_by_group(pid, owners, processes)) return owner;
+  return owner_by_cgroup(pid, owners, processes);
 }
 
 // The largest first, the unknown last; equal ones by pid, so that the order is always the same.
@@ -72,6 +97,8 @@ Attribution attribute(const RawReading& reading, std::span<const Owner> owners, 
     if (const auto* lease = std::get_if<TicketId>(&owner->who)) leases[*lease] += bytes;
   }
   std::ranges::sort(result.foreign_processes, comes_first);
+  for (const int pid : reading.unseen)
+    if (owner_of(pid, owners, processes)) result.by_process = false;
 
   if (!result.by_process) {
     result.foreign = not_negative(reading.used - expected);

@@ -1,14 +1,15 @@
 // Whose bytes are these? Pure: a reading, the owners and the processes go in, sums come out.
 //
-// A process belongs to an owner if it is the owner's root, a descendant of it, or in its process group. Where
-// several roots are above a process the nearest one has it (a command under `mgpu run` inside a consumer's
-// tree is the lease's). What is left of the driver's own number is foreign, so that the sums add up to what
-// the driver says is used and not to its list of processes, which leaves out contexts, other containers and
-// leaks.
+// A process belongs to an owner if it is the owner's root, a descendant of it, in its process group, or in
+// its container, batch job or systemd unit; in this order. Where several roots are above a process the
+// nearest one has it (a command under `mgpu run` inside a consumer's tree is the lease's). What is left of
+// the driver's own number is foreign, so that the sums add up to what the driver says is used and not to its
+// list of processes, which leaves out contexts, other containers and leaks.
 #pragma once
 
 #include <optional>
 #include <span>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -21,11 +22,15 @@
 namespace mgpu::gpu {
 
 // One consumer or lease may own several trees: then it is listed several times. The holder of a lease_only
-// consumer's lease is listed under the consumer or under the lease, as the caller wants it counted.
+// consumer's lease is listed under the consumer or under the lease, as the caller wants it counted. What is
+// empty says nothing; any one of them will do.
 struct Owner {
   std::variant<ConsumerId, TicketId> who{};
   int root_pid = 0;
   std::optional<int> process_group{};
+  std::string unit{};       // "ollama.service"
+  std::string container{};  // its id, whole or the first 12 digits and more
+  std::string slurm_job{};  // "4711"
 };
 
 struct Attribution {
@@ -39,8 +44,9 @@ struct Attribution {
     Bytes bytes{};
     friend bool operator==(const OfLease&, const OfLease&) = default;
   };
-  // False: the driver does not say what the owners' processes hold. Then `consumers` and `leases` are empty,
-  // which means unknown, not nothing, and `foreign` is reckoned from `expected`.
+  // False: the driver does not say what the owners' processes hold, or does not let us see some of them. Then
+  // `consumers` and `leases` are empty, which means unknown, not nothing, and `foreign` is reckoned from
+  // `expected`.
   bool by_process = true;
   std::vector<OfConsumer> consumers{};          // those with a process on the device; ascending
   std::vector<OfLease> leases{};                // likewise

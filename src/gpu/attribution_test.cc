@@ -43,6 +43,50 @@ TEST(Attribution, AnOrphanIsFoundByItsGroup) {
   EXPECT_EQ(result.foreign, Bytes{0});
 }
 
+const std::string kId = "4f1c9a0b7d2e8f3a5c6b1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00";
+
+// One process that no tree leads to, with 300 bytes; how much of it is the owner's.
+Bytes owned_through(Owner owner, const CgroupNames& names) {
+  owner.who = kLlm;
+  const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
+  const auto result =
+      attribute(reading, std::vector<Owner>{owner}, {{12, {.parent = 1, .group = 12, .cgroup = names}}}, {});
+  return result.consumers.empty() ? Bytes{} : result.consumers.front().bytes;
+}
+
+TEST(Attribution, AProcessIsFoundByItsUnitItsContainerOrItsJob) {
+  EXPECT_EQ(owned_through({.unit = "ollama.service"}, {.unit = "ollama.service"}), Bytes{300});
+  EXPECT_EQ(owned_through({.container = kId}, {.container = kId}), Bytes{300});
+  EXPECT_EQ(owned_through({.container = kId.substr(0, 12)}, {.container = kId}), Bytes{300});
+  EXPECT_EQ(owned_through({.slurm_job = "4711"}, {.slurm_job = "4711"}), Bytes{300});
+}
+
+TEST(Attribution, WhatIsNotNamedMatchesNothing) {
+  EXPECT_EQ(owned_through({.root_pid = 10}, {}), Bytes{0});
+  EXPECT_EQ(owned_through({.unit = "ollama.service"}, {.unit = "whisper.service"}), Bytes{0});
+  EXPECT_EQ(owned_through({.container = kId.substr(0, 6)}, {.container = kId}), Bytes{0});  // too short an id
+  EXPECT_EQ(owned_through({.slurm_job = "471"}, {.slurm_job = "4711"}), Bytes{0});
+}
+
+TEST(Attribution, TheContainerHasAProcessBeforeTheUnitThatRunsIt) {
+  const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
+  const ProcessTable processes{{12, {.parent = 1, .cgroup = {.unit = "pod.service", .container = kId}}}};
+  const auto result = attribute(
+      reading,
+      std::vector<Owner>{{.who = ConsumerId{2}, .unit = "pod.service"}, {.who = kLlm, .container = kId}},
+      processes, {});
+  EXPECT_EQ(result.consumers, (std::vector<Attribution::OfConsumer>{{kLlm, {300}}}));
+}
+
+TEST(Attribution, AProcessOfOursThatMayNotBeLookedIntoSpoilsTheSumAndAStrangersDoesNot) {
+  RawReading reading{.used = {1000}, .unseen = {11}};
+  const ProcessTable processes{{10, {.parent = 1}}, {11, {.parent = 10}}};
+  const std::vector<Owner> ours{{.who = kLlm, .root_pid = 10}};
+  EXPECT_FALSE(attribute(reading, ours, processes, {700}).by_process);
+  reading.unseen = {50};
+  EXPECT_TRUE(attribute(reading, ours, processes, {700}).by_process);
+}
+
 TEST(Attribution, SaysSoWhereTheDriverDoesNotTellAndReckonsFromWhatIsExpected) {
   const RawReading reading{.used = {1000}, .processes = {{.pid = 10}}};
   const auto result = attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, {}, {700});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
@@ -17,6 +18,8 @@ namespace mgpu::gpu {
 namespace {
 
 constexpr std::size_t kCommandLength = 256;
+constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
+constexpr std::size_t kCgroupLength = 16'384;        // a line for each of a dozen hierarchies
 
 std::string first_bytes(const std::string& path, std::size_t limit) {
   std::ifstream file(path, std::ios::binary);
@@ -26,12 +29,12 @@ std::string first_bytes(const std::string& path, std::size_t limit) {
   return text;
 }
 
-std::string proc(int pid, std::string_view leaf) {
-  return "/proc/" + std::to_string(pid) + "/" + std::string(leaf);
+std::string leaf_of(const std::string& proc, int pid, std::string_view leaf) {
+  return proc + "/" + std::to_string(pid) + "/" + std::string(leaf);
 }
 
-std::string command_of(int pid, std::string_view stat) {
-  std::string command = first_bytes(proc(pid, "cmdline"), kCommandLength);
+std::string command_of(const std::string& proc, int pid, std::string_view stat) {
+  std::string command = first_bytes(leaf_of(proc, pid, "cmdline"), kCommandLength);
   while (!command.empty() && command.back() == '\0') command.pop_back();
   std::ranges::replace(command, '\0', ' ');
   if (!command.empty()) return command;
@@ -41,21 +44,6 @@ std::string command_of(int pid, std::string_view stat) {
 }
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })>;
-
-// The names in a directory that are numbers: pids, file descriptors.
-std::vector<int> numbers_in(const std::string& path) {
-  std::vector<int> numbers;
-  const Directory dir(opendir(path.c_str()));
-  while (dir) {
-    const dirent* entry = readdir(dir.get());
-    if (!entry) break;
-    const std::string_view name = entry->d_name;
-    int number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error == std::errc{} && end == name.data() + name.size()) numbers.push_back(number);
-  }
-  return numbers;
-}
 
 // /proc/net writes addresses as hexadecimal words in the machine's byte order.
 bool reaches_loopback(std::string_view address) {
@@ -82,14 +70,16 @@ void collect_listeners(const char* path, std::uint16_t port, std::set<std::strin
 }
 
 bool has_one_of(int pid, const std::set<std::string>& sockets) {
-  const std::string folder = proc(pid, "fd");
-  return std::ranges::any_of(numbers_in(folder), [&](int fd) {
-    std::string target(64, '\0');
-    const auto length = readlink((folder + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
-    if (length <= 0) return false;
-    target.resize(static_cast<std::size_t>(length));
-    return sockets.contains(target);
-  });
+  const std::string folder = leaf_of("/proc", pid, "fd");
+  const auto fds = numbers_in(folder);
+  return fds && std::ranges::any_of(*fds, [&](int fd) {
+           std::string target(64, '\0');
+           const auto length =
+               readlink((folder + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
+           if (length <= 0) return false;
+           target.resize(static_cast<std::size_t>(length));
+           return sockets.contains(target);
+         });
 }
 
 }  // namespace
@@ -103,30 +93,56 @@ std::optional<ProcessFacts> parse_stat(std::string_view text) {
   ProcessFacts facts;
   std::string skipped;
   words >> facts.state >> facts.parent >> facts.group;  // fields 3 to 5
-  for (int field = 6; field < 22; ++field) words >> skipped;
+  for (int field = 6; field < 9; ++field) words >> skipped;
+  std::uint64_t flags = 0;
+  words >> flags;
+  facts.kernel_thread = (flags & kKernelThread) != 0;
+  for (int field = 10; field < 22; ++field) words >> skipped;
   words >> facts.start_time;
   if (!words) return std::nullopt;
   return facts;
 }
 
-std::optional<ProcessFacts> read_process(int pid) {
-  const std::string stat = first_bytes(proc(pid, "stat"), 1024);
+std::optional<ProcessFacts> read_process(int pid, const std::string& proc) {
+  const std::string stat = first_bytes(leaf_of(proc, pid, "stat"), 1024);
   auto facts = parse_stat(stat);
-  if (facts) facts->command = command_of(pid, stat);
+  if (facts) facts->command = command_of(proc, pid, stat);
   return facts;
 }
 
-ProcessTable read_process_table(std::span<const int> pids) {
+CgroupNames read_cgroup(int pid, const std::string& proc) {
+  return names_in_cgroup(first_bytes(leaf_of(proc, pid, "cgroup"), kCgroupLength));
+}
+
+std::optional<std::vector<int>> numbers_in(const std::string& folder) {
+  std::vector<int> numbers;
+  const Directory dir(opendir(folder.c_str()));
+  if (!dir && errno == EACCES) return std::nullopt;
+  while (dir) {
+    const dirent* entry = readdir(dir.get());
+    if (!entry) break;
+    const std::string_view name = entry->d_name;
+    int number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc{} && end == name.data() + name.size()) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+ProcessTable read_process_table(std::span<const int> pids, const std::string& proc) {
   ProcessTable table;
   for (int pid : pids) {
     while (pid > 0 && !table.contains(pid)) {
-      auto facts = read_process(pid);
+      auto facts = read_process(pid, proc);
       if (!facts) break;
       const int parent = facts->parent;
       table.emplace(pid, std::move(*facts));
       pid = parent;
     }
   }
+  for (const int pid : pids)
+    if (const auto asked = table.find(pid); asked != table.end())
+      asked->second.cgroup = read_cgroup(pid, proc);
   return table;
 }
 
@@ -138,7 +154,7 @@ std::optional<int> listener_pid(std::uint16_t port) {
 
   std::optional<int> oldest;
   std::uint64_t oldest_start = 0;
-  for (const int pid : numbers_in("/proc")) {
+  for (const int pid : numbers_in("/proc").value_or(std::vector<int>{})) {
     if (!has_one_of(pid, sockets)) continue;
     const auto facts = read_process(pid);
     if (!facts || (oldest && facts->start_time >= oldest_start)) continue;

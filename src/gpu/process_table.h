@@ -8,15 +8,20 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "gpu/cgroup.h"
 
 namespace mgpu::gpu {
 
 struct ProcessFacts {
   int parent = 0;
   int group = 0;
-  char state = '?';              // 'Z': dead, and its memory is gone, but nobody asked for its exit code yet
+  char state = '?';  // 'Z': dead, and its memory is gone, but nobody asked for its exit code yet
+  bool kernel_thread = false;
   std::uint64_t start_time = 0;  // clock ticks since boot; with the pid it names a process for good
   std::string command{};  // arguments joined by blanks, cut at 256 bytes; the short name where there are none
+  CgroupNames cgroup{};   // read_process_table: of the processes that were asked for, not of their ancestors
 };
 
 using ProcessTable = std::map<int, ProcessFacts>;
@@ -25,10 +30,16 @@ using ProcessTable = std::map<int, ProcessFacts>;
 std::optional<ProcessFacts> parse_stat(std::string_view text);
 
 // One process, with its command. None: it does not exist (any more).
-std::optional<ProcessFacts> read_process(int pid);
+std::optional<ProcessFacts> read_process(int pid, const std::string& proc = "/proc");
+
+// The unit, container and job of one process; all empty if it does not exist.
+CgroupNames read_cgroup(int pid, const std::string& proc = "/proc");
 
 // The given processes and all their ancestors.
-ProcessTable read_process_table(std::span<const int> pids);
+ProcessTable read_process_table(std::span<const int> pids, const std::string& proc = "/proc");
+
+// The names in a folder of /proc that are numbers: pids, file descriptors. None: we may not look into it.
+std::optional<std::vector<int>> numbers_in(const std::string& folder);
 
 // Who listens on `port` at loopback or at every address. Of several (workers that inherited the socket) the
 // oldest. None: nobody, or the process belongs to another user and we may not look.

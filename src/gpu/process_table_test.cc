@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gpu/recorded_tree.h"
+
 namespace mgpu::gpu {
 namespace {
 
@@ -27,6 +29,22 @@ TEST(ProcessTable, HasAProcessAndItsAncestors) {
   EXPECT_EQ(table.at(getpid()).group, getpgrp());
   EXPECT_NE(table.at(getpid()).command.find("gpu_test"), std::string::npos);
   EXPECT_TRUE(table.contains(getppid()));
+}
+
+TEST(ProcessTable, KnowsTheCgroupOfThoseAskedForAndAKernelThreadByItsFlags) {
+  const RecordedTree tree(R"(== proc/9/stat
+9 (kworker/u8:0) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0
+== proc/4711/stat
+4711 (ollama) S 1 4711 4711 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0
+== proc/4711/cgroup
+0::/system.slice/ollama.service
+)");
+  const auto table = read_process_table(std::array{9, 4711, 12}, tree.proc());
+  EXPECT_EQ(table.at(4711).cgroup.unit, "ollama.service");
+  EXPECT_FALSE(table.at(4711).kernel_thread);
+  EXPECT_TRUE(table.at(9).kernel_thread);
+  EXPECT_EQ(table.at(9).cgroup, CgroupNames{});
+  EXPECT_FALSE(table.contains(12));
 }
 
 TEST(ListenerPid, FindsWhoListens) {

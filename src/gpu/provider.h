@@ -40,6 +40,7 @@ struct RawReading {
   Bytes driver_reserved{};  // counted neither as used nor free by NVML's v2 struct
   std::vector<ProcessUse> processes{};
   bool lists_processes = true;  // false: the driver has no list to give, so that an empty one says nothing
+  std::vector<int> unseen{};    // processes that may hold memory here, but which we may not look into
 };
 
 class Provider {

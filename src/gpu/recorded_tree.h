@@ -1,0 +1,76 @@
+// Files of /sys and /proc as they were on some machine, written down in one text (src/gpu/testdata/*.tree):
+//
+//   == sys/class/drm/card0/device/vendor      what follows is the file's content, up to the next such line
+//   =x sys/class/drm/card0/device/gpu_metrics  the same, as hexadecimal digits
+//   -> proc/4711/fd/5 /dev/dri/renderD128     a link
+//
+// For tests; unpacked into a folder that is gone with the object. tests/e2e/house.py reads the same texts.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+#include <unistd.h>
+
+namespace mgpu::gpu {
+
+class RecordedTree {
+ public:
+  explicit RecordedTree(const std::string& text) {
+    std::string folder = (std::filesystem::temp_directory_path() / "mgpu-tree-XXXXXX").string();
+    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    root_ = folder;
+    std::istringstream lines(text);
+    std::ofstream file;
+    bool hexadecimal = false;
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string mark, path, target;
+      words >> mark >> path >> target;
+      if (mark == "==" || mark == "=x") {
+        hexadecimal = mark == "=x";
+        file.close();
+        file.open(place(path));
+      } else if (mark == "->") {
+        file.close();
+        std::filesystem::create_symlink(target, place(path));
+      } else if (file.is_open() && hexadecimal) {
+        std::erase(line, ' ');
+        for (std::size_t i = 0; i + 1 < line.size(); i += 2)
+          file << static_cast<char>(std::stoi(line.substr(i, 2), nullptr, 16));
+      } else if (file.is_open() && !line.empty()) {
+        file << line << "\n";
+      }
+    }
+  }
+  RecordedTree(const RecordedTree&) = delete;
+  RecordedTree& operator=(const RecordedTree&) = delete;
+  ~RecordedTree() { std::filesystem::remove_all(root_); }
+
+  // The tree of this name in src/gpu/testdata.
+  static std::string text_of(const std::string& name) {
+    std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "testdata" / (name + ".tree"));
+    std::ostringstream text;
+    text << file.rdbuf();
+    return std::move(text).str();
+  }
+
+  std::string sys() const { return root_ / "sys"; }
+  std::string proc() const { return root_ / "proc"; }
+  void write(const std::string& path, const std::string& content) const {
+    std::ofstream(place(path)) << content;
+  }
+  void remove(const std::string& path) const { std::filesystem::remove_all(root_ / path); }
+
+ private:
+  std::filesystem::path place(const std::string& path) const {
+    std::filesystem::create_directories((root_ / path).parent_path());
+    return root_ / path;
+  }
+  std::filesystem::path root_;
+};
+
+}  // namespace mgpu::gpu
