@@ -48,7 +48,7 @@ Result<std::string> config_path(const std::string& given) {
 int check_config(const Options& options) {
   const Result<std::string> path = config_path(options.serve.config);
   if (!path) return no_file(path.error());
-  const config::Parsed parsed = config::parse_file(*path);
+  const config::Parsed parsed = config::parse_file(*path, config::LookFor::words_and_files);
   if (options.json) return complain_as_json(*path, parsed);
   if (const int code = complain(parsed); code != kOk) return code;
   const std::size_t count = parsed.config.consumers.size();

@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "config/files.h"
 #include "config/signals.h"
 #include "config/spelling.h"
 
@@ -80,8 +81,8 @@ std::string perhaps(const std::string& name, const std::vector<std::string>& kno
 // Checks that share what they look at, and collect what they find.
 class Checks {
  public:
-  Checks(const Config& config, const Marks& marks, const std::string& file)
-      : config_(config), marks_(marks), file_(file) {}
+  Checks(const Config& config, const Marks& marks, const std::string& file, bool look_for_files)
+      : config_(config), marks_(marks), file_(file), look_for_files_(look_for_files) {}
 
   std::vector<Complaint> all() {
     top();
@@ -202,6 +203,9 @@ class Checks {
   }
 
   void process(const ProcessConfig& process, const std::string& path) {
+    if (look_for_files_)
+      for (MissingFile& missing : missing_files(process))
+        complain(path + "." + missing.key, std::move(missing.what));
     if (signal_number(process.stop_signal)) return;
     complain(path + ".stop_signal",
              "unknown signal \"" + process.stop_signal + "\"" + perhaps(process.stop_signal, signal_names()));
@@ -225,6 +229,7 @@ class Checks {
   const Config& config_;
   const Marks& marks_;
   const std::string& file_;
+  const bool look_for_files_;
   std::map<std::string, std::string> owners_;
   std::vector<Complaint> complaints_;
 };
@@ -245,8 +250,9 @@ void complete(Config& config, const Marks& marks) {
   }
 }
 
-std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file) {
-  return Checks(config, marks, file).all();
+std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file,
+                             bool look_for_files) {
+  return Checks(config, marks, file, look_for_files).all();
 }
 
 }  // namespace mgpu::config

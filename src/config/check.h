@@ -16,7 +16,9 @@ using Marks = std::map<std::string, YAML::Mark>;
 // ${PORT}).
 void complete(Config& config, const Marks& marks);
 
-// Complaints about a completed config whose values were read well.
-std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file);
+// Complaints about a completed config whose values were read well. `look_for_files`: also about programs and
+// folders that are not there.
+std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file,
+                             bool look_for_files);
 
 }  // namespace mgpu::config

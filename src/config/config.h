@@ -154,11 +154,14 @@ struct Parsed {
   std::vector<Complaint> complaints{};  // all of them at once; the config is usable only if empty
 };
 
-// Reads and checks a YAML text; `file` is only used in complaints.
+// Reads and checks a YAML text, and looks at nothing else; `file` is only used in complaints.
 Parsed parse(const std::string& text, const std::string& file);
 
-// The file at `path`; a file that can't be read is one complaint.
-Parsed parse_file(const std::string& path);
+enum class LookFor : bool { words, words_and_files };
+
+// The file at `path`; a file that can't be read is one complaint. `words_and_files`: the programs and folders
+// that it names must be there, for it is to run here and now.
+Parsed parse_file(const std::string& path, LookFor what = LookFor::words);
 
 // The config written back as complete YAML with every default visible (`mgpu config show`).
 std::string to_yaml(const Config& config);

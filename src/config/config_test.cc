@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "config/files.h"
 #include "config/keys.h"
 
 namespace mgpu::config {
@@ -316,6 +317,21 @@ TEST(Config, ProcessesAreChecked) {
   expect_complaints("consumers: {a: {runner: docker}}", {"expected external"});
   expect_complaints("consumers: {a: {runner: {systemd: {}}}}", {"unknown key"});
   good("consumers: {a: {runner: external}}");
+}
+
+TEST(Files, WhatIsNotThereIsSaid) {
+  const auto keys_of = [](const ProcessConfig& process) {
+    Words keys;
+    for (const MissingFile& missing : missing_files(process)) keys.push_back(missing.key);
+    return keys;
+  };
+  EXPECT_EQ(keys_of({.command = {"sh"}, .cwd = "/", .log_file = "/tmp/x.log"}), Words{});
+  EXPECT_EQ(keys_of({.command = {"bin/sh"}, .cwd = "/"}), Words{});
+  EXPECT_EQ(keys_of({.command = {"bin/sh"}, .cwd = "/tmp"}), Words{"command"});
+  EXPECT_EQ(keys_of({.command = {"sh"}, .env = {{"PATH", "/nowhere"}}}), Words{"command"});
+  EXPECT_EQ(keys_of({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
+            (Words{"command", "log_file"}));
+  EXPECT_EQ(keys_of({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"}) << "the command may be in there";
 }
 
 TEST(Config, WrongShapesAreComplaintsNotCrashes) {

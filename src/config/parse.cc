@@ -23,7 +23,7 @@ namespace {
 
 class Parser {
  public:
-  explicit Parser(const std::string& file) : file_(file) {}
+  Parser(const std::string& file, bool look_for_files) : file_(file), look_for_files_(look_for_files) {}
 
   Parsed parse(const std::string& text) {
     try {
@@ -34,7 +34,7 @@ class Parser {
       return std::move(parsed_);
     }
     complete(parsed_.config, marks_);
-    for (Complaint& complaint : check(parsed_.config, marks_, file_)) {
+    for (Complaint& complaint : check(parsed_.config, marks_, file_, look_for_files_)) {
       // A value that could not be read has its complaint already.
       if (!refused_.contains(complaint.key)) parsed_.complaints.push_back(std::move(complaint));
     }
@@ -148,6 +148,7 @@ class Parser {
   }
 
   const std::string& file_;
+  const bool look_for_files_;
   Parsed parsed_;
   Marks marks_;
   std::set<std::string> refused_;  // paths that have a complaint already
@@ -164,9 +165,9 @@ std::string to_string(const Complaint& complaint) {
   return text + complaint.what;
 }
 
-Parsed parse(const std::string& text, const std::string& file) { return Parser(file).parse(text); }
+Parsed parse(const std::string& text, const std::string& file) { return Parser(file, false).parse(text); }
 
-Parsed parse_file(const std::string& path) {
+Parsed parse_file(const std::string& path, LookFor what) {
   const auto unreadable = [&](std::error_code why) {
     return Parsed{.complaints = {{.file = path, .what = "can't be read: " + why.message()}}};
   };
@@ -175,7 +176,8 @@ Parsed parse_file(const std::string& path) {
     return unreadable(std::make_error_code(std::errc::is_a_directory));
   std::ifstream file(path, std::ios::binary);
   if (!file) return unreadable(std::error_code(errno, std::generic_category()));
-  return parse(std::string(std::istreambuf_iterator<char>(file), {}), path);
+  return Parser(path, what == LookFor::words_and_files)
+      .parse(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 
 }  // namespace mgpu::config

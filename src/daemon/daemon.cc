@@ -111,7 +111,7 @@ void let_connections_end(asio::io_context& io, http::Server& server) {
 
 int serve(const ServeOptions& options) {
   // The configuration first: nothing is started unless all of it is right.
-  config::Parsed parsed = config::parse_file(options.config);
+  config::Parsed parsed = config::parse_file(options.config, config::LookFor::words_and_files);
   for (const config::Complaint& complaint : parsed.complaints)
     fmt::print(stderr, "{}\n", config::to_string(complaint));
   if (!parsed.complaints.empty()) return kCouldNotStart;

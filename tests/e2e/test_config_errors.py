@@ -51,6 +51,18 @@ def test_no_file_and_no_yaml(house):
     assert broken.returncode == 2 and "mgpu.yaml:" in broken.stderr
 
 
+def test_files_that_are_not_there(house):
+    house.make_gpu("12GiB")
+    chat, voice = house.fake("chat"), house.fake("voice")
+    chat["runner"]["process"]["command"][0] = "lama-server"
+    voice["runner"]["process"]["log_file"] = "/nowhere/voice.log"
+    house.write_config({"chat": chat, "voice": voice})
+    refused = house.mgpu("serve", "--config", house.config_file)
+    assert refused.returncode == 2 and "listening" not in refused.stdout
+    assert 'chat.runner.process.command: no program "lama-server" in PATH' in refused.stderr
+    assert 'voice.runner.process.log_file: there is no folder "/nowhere"' in refused.stderr
+
+
 def test_a_right_one_is_shown_with_every_default(house):
     house.config_file.write_text("consumers:\n  chat: {footprint: 14GiB}\n")
     assert house.mgpu("config", "check", house.config_file).returncode == 0

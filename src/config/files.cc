@@ -1,0 +1,59 @@
+#include "config/files.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include <unistd.h>
+
+namespace mgpu::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+bool is_program(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
+}
+
+// As the runner will look: a path from the working directory, a bare word along PATH.
+std::optional<std::string> fault_of_command(const ProcessConfig& process) {
+  const std::string& command = process.command.front();
+  if (command.contains('/')) {
+    const fs::path path = fs::path(process.cwd) / command;  // an absolute command stays as it is
+    std::error_code ignored;
+    if (is_program(path)) return std::nullopt;
+    return "\"" + path.string() + (fs::exists(path, ignored) ? "\" can't be executed" : "\" is not there");
+  }
+  const auto own = process.env.find("PATH");
+  const char* ours = std::getenv("PATH");
+  const std::string all = own != process.env.end() ? own->second : ours != nullptr ? ours : "/usr/bin:/bin";
+  for (std::size_t from = 0; from <= all.size();) {
+    const std::size_t to = std::min(all.find(':', from), all.size());
+    if (is_program(fs::path(all.substr(from, to - from)) / command)) return std::nullopt;
+    from = to + 1;
+  }
+  return "no program \"" + command + "\" in PATH (" + all + ")";
+}
+
+}  // namespace
+
+std::vector<MissingFile> missing_files(const ProcessConfig& process) {
+  std::vector<MissingFile> missing;
+  const bool folder_there = process.cwd.empty() || is_folder(process.cwd);
+  if (!folder_there) missing.push_back({"cwd", "there is no folder \"" + process.cwd + "\""});
+  if (folder_there && !process.command.empty())
+    if (auto fault = fault_of_command(process)) missing.push_back({"command", std::move(*fault)});
+  const fs::path logs = fs::path(process.log_file).parent_path();
+  if (!logs.empty() && !is_folder(logs))
+    missing.push_back({"log_file", "there is no folder \"" + logs.string() + "\" to write it to"});
+  return missing;
+}
+
+}  // namespace mgpu::config
