@@ -133,7 +133,12 @@ Command events_command() {
 int print_simulated(const std::function<Result<std::string>(const SimulateOptions&)>& simulate,
                     const Options& options) {
   SimulateOptions wanted = options.simulate;
-  wanted.config = config_path(wanted.config);
+  const auto path = config_path(wanted.config);
+  if (!path) {
+    fmt::print(stderr, "mgpu simulate: {}\n", path.error().detail);
+    return kUsage;
+  }
+  wanted.config = *path;
   wanted.json = options.json;
   const Result<std::string> text = simulate(wanted);
   if (!text) {
