@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "best.h"
 #include "households.h"
 #include "replay/csv.h"
 #include "replay/replay.h"
@@ -55,7 +56,11 @@ replay::Outcome run(const std::string& variant, const replay::Workload& workload
   const std::vector<std::string> parts = split(variant, '+');
   replay::House house = household();
   for (const std::string& setting : settings) change(house, setting);
-  for (std::size_t i = 1; i < parts.size(); ++i) change(house, parts[i]);
+  for (std::size_t i = 1; i < parts.size(); ++i)
+    if (parts[i] == "known")
+      make_costs_known(house);
+    else
+      change(house, parts[i]);
   if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
   change(house, "policy=" + parts.front());
   return replay::replay(house, workload);
@@ -92,6 +97,7 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
   all.end = next.end + by;
   all.events += next.events;
   all.loaded_in_vain += next.loaded_in_vain;
+  if (all.refusal.empty()) all.refusal = next.refusal;
 }
 
 Instant shifted(Instant at, Duration by) { return at + by; }
@@ -116,6 +122,26 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
 
 double s(Duration d) { return to_ms(d) / 1000; }
 
+// How near to the best order that a search finds: on windows of jobs that came in a row, everything cold.
+void print_windows(const std::string& trace, const std::vector<std::string>& variants,
+                   const std::vector<std::string>& settings) {
+  constexpr std::size_t kLength = 14, kWindows = 40, kWidth = 4000;
+  const replay::House house = household();
+  const auto windows = windows_of(run("affinity", workload_of(trace, 1), settings), kLength, kWindows);
+  double best = 0;
+  for (const replay::Workload& window : windows) best += s(best_mean_wait(house, window, kWidth));
+  const double count = std::max(1.0, static_cast<double>(windows.size()));
+  std::printf("\n%s: %zu windows of %zu jobs, mean lost: best order found %.2f s", trace.c_str(),
+              windows.size(), kLength, best / count);
+  for (const std::string& variant : variants) {
+    double sum = 0;
+    for (const replay::Workload& window : windows)
+      sum += s(replay::figures_of(run(variant, window, settings)).lost.mean);
+    std::printf(", %s %.2f s (%.2fx)", variant.c_str(), sum / count, sum / std::max(best, 1e-9));
+  }
+  std::printf("\n");
+}
+
 void print_head(const std::string& trace) {
   std::printf("\n%s, seconds\n%-34s %5s %8s %8s %8s %8s %8s | %8s %8s | %5s %5s %5s %5s | %6s %7s %6s\n",
               trace.c_str(), "rule", "jobs", "wait", "p50", "p95", "p99", "worst", "lost", "p95", "loads",
@@ -136,14 +162,20 @@ int main(int argc, char** argv) {
   std::vector<std::string> traces{"voice", "agents", "independent", "azure", "azure_quiet"};
   std::vector<std::string> variants{"fifo", "affinity"}, settings;
   std::uint32_t seeds = 5, first = 1;
+  bool best = false;
   app.add_option("--trace", traces,
                  "voice, agents, independent, azure, azure_quiet (default: all), or FILE.csv")
       ->delimiter(',');
   app.add_option("--variant", variants, "rule[+setting...], e.g. affinity+cap2+park")->delimiter(',');
   app.add_option("--set", settings, "KEY=VALUE, for all variants")->allow_extra_args(false);
+  app.add_flag("--best", best, "Against the best order that a search finds for short windows");
   app.add_option("--seeds", seeds, "Households of each trace (default 5)");
   app.add_option("--seed", first, "The first of them (default 1)");
   CLI11_PARSE(app, argc, argv);
+  if (best) {
+    for (const std::string& trace : traces) print_windows(trace, variants, settings);
+    return 0;
+  }
   for (const std::string& trace : traces) {
     print_head(trace);
     for (const std::string& variant : variants) {
@@ -151,6 +183,7 @@ int main(int argc, char** argv) {
       for (std::uint32_t i = 0; i < (is_household(trace) ? seeds : 1); ++i)
         append(all, run(variant, workload_of(trace, first + i), settings), i);
       print_row(variant, replay::figures_of(all));
+      if (!all.refusal.empty()) std::printf("  the first refusal: %s\n", all.refusal.c_str());
     }
   }
   return 0;

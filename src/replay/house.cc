@@ -1,5 +1,6 @@
 #include "replay/house.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mgpu::replay {
@@ -30,6 +31,16 @@ ConsumerId add_consumer(House& house, Consumer spec, const Costs& costs) {
   add_resident(house.world.registry, id, "", footprint);
   house.costs.push_back(costs);
   return id;
+}
+
+void make_costs_known(House& house) {
+  for (std::size_t i = 0; i < house.costs.size(); ++i) {
+    Learned& learned = house.world.registry.residents[i].learned;
+    const Costs& costs = house.costs[i];
+    learned.load_cold = costs.load_cold, learned.load_cached = costs.load_cached;
+    learned.load_parked = costs.load_parked, learned.unload = costs.unload, learned.park = costs.park;
+    learned.loads = std::max(learned.loads, 1U);
+  }
 }
 
 Costs costs_from_cold(Duration load_cold) {

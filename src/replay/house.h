@@ -30,6 +30,9 @@ DeviceId add_device(House& house, Device device, Bytes total);
 // Adds a consumer with one resident, and what moving it takes.
 ConsumerId add_consumer(House& house, Consumer spec, const Costs& costs);
 
+// Tells the core what moving residents costs, as if it had learned it in an earlier life.
+void make_costs_known(House& house);
+
 // What it takes where nobody measured: weights come from the disk with 2 GiB/s, from the page cache in 0.4 of
 // that time and back from host memory in 0.15 of it (our own measurements, docs/performance.md); memory is
 // given back in half a second.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "domain/resident.h"
@@ -40,6 +41,7 @@ struct Outcome {
   Instant end{};              // of the last thing that happened
   std::uint64_t events = 0;   // that the core was told
   std::uint64_t loaded_in_vain = 0;
+  std::string refusal{};  // why the first that was refused was
 };
 
 }  // namespace mgpu::replay

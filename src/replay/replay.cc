@@ -114,6 +114,7 @@ class Life {
     processors_[world_.registry[consumer].spec.device.value]->start(job, crowd_.jobs()[job].work);
   }
   void obey(const Refuse& refuse) {
+    if (outcome_.refusal.empty()) outcome_.refusal = refuse.why.detail;
     agenda_.after(0ms, [this, job = job_of(refuse.ticket)] { crowd_.refused(job); });
   }
   void obey(const Load& load) {

@@ -133,17 +133,6 @@ Result<std::size_t> learn_from_status(const Request& request, replay::House& hou
   return learn_from(house, json);
 }
 
-// What is known of the costs is known to the daemon, too.
-void tell_the_core(replay::House& house) {
-  for (std::size_t i = 0; i < house.costs.size(); ++i) {
-    Learned& learned = house.world.registry.residents[i].learned;
-    const replay::Costs& costs = house.costs[i];
-    learned.load_cold = costs.load_cold, learned.load_cached = costs.load_cached;
-    learned.load_parked = costs.load_parked, learned.unload = costs.unload, learned.park = costs.park;
-    learned.loads = std::max(learned.loads, 1U);
-  }
-}
-
 // --- the variants ---
 
 Result<Variant> live(const replay::House& house, const Trace& trace, std::string name,
@@ -208,7 +197,7 @@ Result<std::string> simulate(const Request& request) {
   std::vector<Bytes> more_memory = request.device_memory;
   if (!all_sizes_known(*house)) set_device_memory(*house, std::exchange(more_memory, {}));
   if (const auto sized = all_sizes_known(*house); !sized) return std::unexpected(sized.error());
-  tell_the_core(*house);
+  make_costs_known(*house);
 
   const auto variants = live_all(request, *house, *trace, more_memory);
   if (!variants) return std::unexpected(variants.error());

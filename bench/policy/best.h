@@ -1,0 +1,25 @@
+// The best order that a search finds for a short window of jobs: a bound for what any policy could reach that
+// serves one at a time, keeps each consumer's own order, and may load for who has come while another
+// computes. It knows the future, who comes and for how long; it only can't load for somebody before he is
+// there.
+#pragma once
+
+#include <vector>
+
+#include "replay/house.h"
+#include "replay/outcome.h"
+#include "replay/workload.h"
+
+namespace mgpu::bench {
+
+// `length` jobs in a row from an outcome, at the times at which they came, as a workload of their own:
+// everything cold, nobody else there. Windows in which nobody has to wait for anybody say nothing, so only
+// those are taken whose work and loads fill at least half of the time.
+std::vector<replay::Workload> windows_of(const replay::House& house, const replay::Outcome& outcome,
+                                         std::size_t length, std::size_t at_most);
+
+// The mean wait of the best order found by a beam search of this width. REQUIRES: one device, one step a
+// flow.
+Duration best_mean_wait(const replay::House& house, const replay::Workload& window, std::size_t width);
+
+}  // namespace mgpu::bench
