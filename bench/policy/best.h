@@ -13,10 +13,9 @@
 namespace mgpu::bench {
 
 // `length` jobs in a row from an outcome, at the times at which they came, as a workload of their own:
-// everything cold, nobody else there. Windows in which nobody has to wait for anybody say nothing, so only
-// those are taken whose work and loads fill at least half of the time.
-std::vector<replay::Workload> windows_of(const replay::House& house, const replay::Outcome& outcome,
-                                         std::size_t length, std::size_t at_most);
+// everything cold, nobody else there.
+std::vector<replay::Workload> windows_of(const replay::Outcome& outcome, std::size_t length,
+                                         std::size_t at_most);
 
 // The mean wait of the best order found by a beam search of this width. REQUIRES: one device, one step a
 // flow.

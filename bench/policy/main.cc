@@ -100,26 +100,6 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
   if (all.refusal.empty()) all.refusal = next.refusal;
 }
 
-Instant shifted(Instant at, Duration by) { return at + by; }
-
-// One life after the other, as if it were one long day; users are different people each time.
-void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
-  const Duration by = all.end - Instant{};
-  for (replay::Job& job : next.jobs) {
-    job.user += round * 100'000;
-    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = shifted(*at, by);
-    if (job.first_overtaken) job.first_overtaken = shifted(*job.first_overtaken, by);
-    all.jobs.push_back(job);
-  }
-  for (replay::Span& span : next.spans) {
-    span.from = shifted(span.from, by), span.to = shifted(span.to, by);
-    all.spans.push_back(span);
-  }
-  all.end = shifted(next.end, by);
-  all.events += next.events;
-  all.loaded_in_vain += next.loaded_in_vain;
-}
-
 double s(Duration d) { return to_ms(d) / 1000; }
 
 // How near to the best order that a search finds: on windows of jobs that came in a row, everything cold.
