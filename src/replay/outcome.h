@@ -41,7 +41,9 @@ struct Outcome {
   Instant end{};              // of the last thing that happened
   std::uint64_t events = 0;   // that the core was told
   std::uint64_t loaded_in_vain = 0;
-  std::string refusal{};  // why the first that was refused was
+  Duration longest_bound{};  // how long a ticket might be overtaken at most, as the policy set it
+  Duration beyond_bound{};   // by how much an overtaking came after it; 0: never
+  std::string refusal{};     // why the first that was refused was
 };
 
 }  // namespace mgpu::replay

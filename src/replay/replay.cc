@@ -134,6 +134,20 @@ class Life {
     agenda_.after(house_.costs[ahead.resident.value].load_cold,
                   [this, id = ahead.resident] { cache_.read(id, footprint(id)); });
   }
+  // Each of those who were passed bears it only until its own bound; what was loaded ahead may go first
+  // still.
+  void obey(const Overtook& overtook) {
+    const auto found = world_.tickets.find(overtook.ticket);
+    if (found == world_.tickets.end()) return;
+    const Ticket& served = found->second;
+    for (const Place& place : world_.lines[served.ask.device.value].waiting) {
+      if (place.due >= served.due) break;
+      const Ticket& passed = world_.tickets.at(place.ticket);
+      outcome_.longest_bound = std::max(outcome_.longest_bound, passed.overtake_until - agenda_.now());
+      if (overtook.why != Overtaking::loaded_ahead)
+        outcome_.beyond_bound = std::max(outcome_.beyond_bound, agenda_.now() - passed.overtake_until);
+    }
+  }
   void obey(const LoadedInVain&) { ++outcome_.loaded_in_vain; }
   template <class Told>
   void obey(const Told&) {}

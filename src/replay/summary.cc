@@ -106,6 +106,8 @@ Figures figures_of(const Outcome& outcome) {
     ++figures.loads_from[static_cast<std::size_t>(span.source)];
   }
   add_shares(figures, outcome);
+  figures.bound = outcome.longest_bound;
+  figures.late = outcome.beyond_bound;
   figures.unfairness = unfairness_of(outcome.jobs);
   return figures;
 }

@@ -26,6 +26,8 @@ struct Figures {
   double unfairness = 0;     // the worst user's slowdown against the mean of all users'; 1: all alike
   Duration overtaken{};      // the longest time between the first and the last start that passed one job
   std::uint32_t passed = 0;  // most starts that passed one job
+  Duration bound{};          // the longest that the policy let one be overtaken,
+  Duration late{};           // and by how much an overtaking came after its bound
 };
 
 Figures figures_of(const Outcome& outcome);

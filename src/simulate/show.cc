@@ -8,8 +8,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "replay/summary.h"
-
 namespace mgpu::simulate {
 namespace {
 
@@ -72,24 +70,6 @@ Json spread_json(const replay::Spread& spread) {
           {"p95_ms", to_ms(spread.p95)},
           {"p99_ms", to_ms(spread.p99)},
           {"worst_ms", to_ms(spread.worst)}};
-}
-
-Json figures_json(const Figures& f) {
-  return {{"jobs", f.jobs},
-          {"refused", f.refused},
-          {"wait", spread_json(f.wait)},
-          {"lost", spread_json(f.lost)},
-          {"loads", f.loads},
-          {"loads_cold", f.loads_from[0]},
-          {"loads_cached", f.loads_from[1]},
-          {"loads_parked", f.loads_from[2]},
-          {"evictions", f.evictions},
-          {"busy", f.busy},
-          {"loading", f.loading},
-          {"idle", f.idle},
-          {"unfairness", f.unfairness},
-          {"overtaken_ms", to_ms(f.overtaken)},
-          {"passed", f.passed}};
 }
 
 Json variant_json(const Variant& variant) {
@@ -203,6 +183,26 @@ std::string legend(double y) {
 }
 
 }  // namespace
+
+Json figures_json(const Figures& f) {
+  return {{"jobs", f.jobs},
+          {"refused", f.refused},
+          {"wait", spread_json(f.wait)},
+          {"lost", spread_json(f.lost)},
+          {"loads", f.loads},
+          {"loads_cold", f.loads_from[0]},
+          {"loads_cached", f.loads_from[1]},
+          {"loads_parked", f.loads_from[2]},
+          {"evictions", f.evictions},
+          {"busy", f.busy},
+          {"loading", f.loading},
+          {"idle", f.idle},
+          {"unfairness", f.unfairness},
+          {"overtaken_ms", to_ms(f.overtaken)},
+          {"passed", f.passed},
+          {"bound_ms", to_ms(f.bound)},
+          {"late_ms", to_ms(f.late)}};
+}
 
 std::string show_table(const Told& told, const std::vector<Variant>& variants) {
   std::string text = told.trace + "\n";

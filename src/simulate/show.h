@@ -4,8 +4,11 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "replay/house.h"
 #include "replay/outcome.h"
+#include "replay/summary.h"
 
 namespace mgpu::simulate {
 
@@ -20,6 +23,8 @@ struct Told {
   std::string trace{};
   std::vector<std::string> remarks{};
 };
+
+nlohmann::json figures_json(const replay::Figures& figures);
 
 std::string show_table(const Told& told, const std::vector<Variant>& variants);
 std::string show_json(const Told& told, const std::vector<Variant>& variants);
