@@ -5,7 +5,7 @@ import sys
 
 import report
 
-NAMES = ["core", "gateway", "grant", "waiting", "idle", "status"]
+NAMES = ["core", "gateway", "grant", "waiting", "idle", "status", "policy"]
 
 
 def main(wanted):

@@ -17,6 +17,7 @@ class Result:
     columns: list
     rows: list
     note: str = ""  # how it was measured, where that changes from machine to machine
+    more: str = ""  # further tables, as markdown
 
 
 def machine():
@@ -37,7 +38,8 @@ def as_markdown(result):
 def block(result, load):
     when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     measured = f"Measured {when} at {commit()}: {machine()}; load average before it {load:.1f}. {result.note}"
-    return f"{as_markdown(result)}\n\n{measured.strip()}\n"
+    more = f"{result.more}\n\n" if result.more else ""
+    return f"{as_markdown(result)}\n\n{more}{measured.strip()}\n"
 
 
 def write(name, text):

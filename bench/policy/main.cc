@@ -1,11 +1,6 @@
-// mgpu-bench-policy: rules side by side on the same people. A variant is a rule with settings changed,
-// written "affinity+capacity=2+load_ahead=false"; the short words page_cache and park stand for a house with
-// room for all weights in host memory, and with services that can park there.
+// mgpu-bench-policy: rules side by side on the same people, as a table or as JSON (variants.h).
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,12 +9,9 @@
 
 #include "best.h"
 #include "households.h"
-#include "replay/csv.h"
-#include "replay/replay.h"
-#include "replay/settings.h"
 #include "replay/summary.h"
-#include "rules.h"
 #include "simulate/show.h"
+#include "variants.h"
 
 namespace mgpu::bench {
 namespace {
@@ -27,90 +19,15 @@ namespace {
 using replay::Figures;
 using Json = nlohmann::json;
 
-std::vector<std::string> split(const std::string& text, char at) {
-  std::vector<std::string> parts{""};
-  for (const char c : text)
-    if (c == at)
-      parts.emplace_back();
-    else
-      parts.back() += c;
-  return parts;
-}
-
 [[noreturn]] void give_up(const std::string& why) {
   std::fprintf(stderr, "mgpu-bench-policy: %s\n", why.c_str());
   std::exit(2);
 }
 
-void change(replay::House& house, const std::string& setting) {
-  static const std::map<std::string, std::vector<std::string>> kShort{
-      {"cache", {"page_cache=128GiB"}},
-      {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
-      {"cap2", {"capacity=2"}},
-      {"noahead", {"load_ahead=false"}},
-  };
-  const auto found = kShort.find(setting);
-  for (const std::string& one : found == kShort.end() ? std::vector{setting} : found->second)
-    if (const auto done = replay::apply_setting(house, one); !done) give_up(done.error().detail);
-}
-
-replay::Outcome run(const std::string& variant, const replay::Workload& workload,
-                    const std::vector<std::string>& settings) {
-  const std::vector<std::string> parts = split(variant, '+');
-  replay::House house = household();
-  for (const std::string& setting : settings) change(house, setting);
-  for (std::size_t i = 1; i < parts.size(); ++i)
-    if (parts[i] == "known")
-      make_costs_known(house);
-    else
-      change(house, parts[i]);
-  if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
-  change(house, "policy=" + parts.front());
-  return replay::replay(house, workload);
-}
-
-bool is_household(const std::string& trace) {
-  return std::ranges::find(household_names(), trace) != household_names().end();
-}
-
-// Of a household by its seed; of a file, or one of ours in bench/traces, the same each time.
-replay::Workload workload_of(std::string trace, std::uint32_t seed) {
-  if (is_household(trace)) return household_workload(trace, seed);
-  if (!trace.ends_with(".csv")) trace = std::string(MGPU_TRACES) + "/" + trace + ".csv";
-  std::ifstream file(trace);
-  if (!file) give_up(trace + " can't be read");
-  const auto workload = replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), household());
-  if (!workload) give_up(trace + ": " + workload.error().detail);
-  return *workload;
-}
-
-// One life after the other, as if it were one long day; users are different people each time.
-void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
-  const Duration by = all.end - Instant{};
-  for (replay::Job& job : next.jobs) {
-    job.user += round * 100'000;
-    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = *at + by;
-    if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + by;
-    all.jobs.push_back(job);
-  }
-  for (replay::Span& span : next.spans) {
-    span.from = span.from + by, span.to = span.to + by;
-    all.spans.push_back(span);
-  }
-  all.end = next.end + by;
-  all.events += next.events;
-  all.loaded_in_vain += next.loaded_in_vain;
-  all.longest_bound = std::max(all.longest_bound, next.longest_bound);
-  all.beyond_bound = std::max(all.beyond_bound, next.beyond_bound);
-  if (all.refusal.empty()) all.refusal = next.refusal;
-}
-
-replay::Outcome run_seeds(const std::string& variant, const std::string& trace, std::uint32_t first,
-                          std::uint32_t seeds, const std::vector<std::string>& settings) {
-  replay::Outcome all;
-  for (std::uint32_t i = 0; i < (is_household(trace) ? seeds : 1); ++i)
-    append(all, run(variant, workload_of(trace, first + i), settings), i);
-  return all;
+template <class T>
+T or_give_up(Result<T> result) {
+  if (!result) give_up(result.error().detail);
+  return std::move(*result);
 }
 
 double s(Duration d) { return to_ms(d) / 1000; }
@@ -128,7 +45,8 @@ constexpr std::size_t kLength = 14, kWindows = 40, kWidth = 4000;
 Windows measure_windows(const std::string& trace, const std::vector<std::string>& variants,
                         const std::vector<std::string>& settings) {
   const replay::House house = household();
-  const auto windows = windows_of(run("affinity", workload_of(trace, 1), settings), kLength, kWindows);
+  const auto lived = or_give_up(run_seeds("affinity", trace, {.seeds = 1, .settings = settings}));
+  const auto windows = windows_of(lived, kLength, kWindows);
   if (windows.empty()) give_up(trace + " is too short for windows");
   const auto mean = [&](const auto& of) {
     double sum = 0;
@@ -139,8 +57,9 @@ Windows measure_windows(const std::string& trace, const std::vector<std::string>
                                               return s(best_mean_wait(house, window, kWidth));
                                             })};
   for (const std::string& variant : variants)
-    measured.variants.push_back(mean(
-        [&](const auto& window) { return s(replay::figures_of(run(variant, window, settings)).lost.mean); }));
+    measured.variants.push_back(mean([&](const auto& window) {
+      return s(replay::figures_of(or_give_up(run(variant, window, settings))).lost.mean);
+    }));
   return measured;
 }
 
@@ -198,7 +117,8 @@ void compare(const Wanted& wanted) {
     }
     if (!wanted.json) print_head(trace);
     for (const std::string& variant : wanted.variants) {
-      const auto outcome = run_seeds(variant, trace, wanted.first, wanted.seeds, wanted.settings);
+      const auto outcome = or_give_up(run_seeds(
+          variant, trace, {.first = wanted.first, .seeds = wanted.seeds, .settings = wanted.settings}));
       all[trace][variant] = simulate::figures_json(replay::figures_of(outcome));
       if (!wanted.json) print_row(variant, outcome);
     }

@@ -1,0 +1,108 @@
+#include "variants.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "households.h"
+#include "replay/csv.h"
+#include "replay/replay.h"
+#include "replay/settings.h"
+#include "rules.h"
+
+namespace mgpu::bench {
+namespace {
+
+std::vector<std::string> split(const std::string& text, char at) {
+  std::vector<std::string> parts{""};
+  for (const char c : text)
+    if (c == at)
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  return parts;
+}
+
+Result<void> change(replay::House& house, const std::string& setting) {
+  static const std::map<std::string, std::vector<std::string>> kShort{
+      {"cache", {"page_cache=128GiB"}},
+      {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
+      {"cap2", {"capacity=2"}},
+      {"noahead", {"load_ahead=false"}},
+  };
+  if (setting == "known") {
+    make_costs_known(house);
+    return {};
+  }
+  const auto found = kShort.find(setting);
+  for (const std::string& one : found == kShort.end() ? std::vector{setting} : found->second)
+    if (auto done = replay::apply_setting(house, one); !done) return done;
+  return {};
+}
+
+bool is_household(const std::string& trace) {
+  return std::ranges::find(household_names(), trace) != household_names().end();
+}
+
+// The next life after those before; its users are other people.
+void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
+  constexpr std::uint32_t kMoreThanOneHouseHas = 100'000;
+  const Duration by = all.end - Instant{};
+  for (replay::Job& job : next.jobs) {
+    job.user += round * kMoreThanOneHouseHas;
+    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = *at + by;
+    if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + by;
+    all.jobs.push_back(job);
+  }
+  for (replay::Span& span : next.spans) {
+    span.from = span.from + by, span.to = span.to + by;
+    all.spans.push_back(span);
+  }
+  all.end = next.end + by;
+  all.events += next.events;
+  all.loaded_in_vain += next.loaded_in_vain;
+  all.longest_bound = std::max(all.longest_bound, next.longest_bound);
+  all.beyond_bound = std::max(all.beyond_bound, next.beyond_bound);
+  if (all.refusal.empty()) all.refusal = next.refusal;
+}
+
+}  // namespace
+
+Result<replay::Outcome> run(const std::string& variant, const replay::Workload& workload,
+                            const std::vector<std::string>& settings) {
+  const std::vector<std::string> parts = split(variant, '+');
+  replay::House house = household();
+  for (const std::string& setting : settings)
+    if (const auto done = change(house, setting); !done) return std::unexpected(done.error());
+  for (std::size_t i = 1; i < parts.size(); ++i)
+    if (const auto done = change(house, parts[i]); !done) return std::unexpected(done.error());
+  if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
+  if (const auto done = change(house, "policy=" + parts.front()); !done) return std::unexpected(done.error());
+  return replay::replay(house, workload);
+}
+
+Result<replay::Workload> workload_of(const std::string& trace, std::uint32_t seed) {
+  if (is_household(trace)) return household_workload(trace, seed);
+  const std::string path = trace.ends_with(".csv") ? trace : std::string(MGPU_TRACES) + "/" + trace + ".csv";
+  std::ifstream file(path);
+  if (!file) return fail(Code::invalid_request, path + " can't be read");
+  auto workload = replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), household());
+  if (!workload) return fail(workload.error().code, path + ": " + workload.error().detail);
+  return workload;
+}
+
+Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace, const Seeds& seeds) {
+  replay::Outcome all;
+  for (std::uint32_t i = 0; i < (is_household(trace) ? seeds.seeds : 1); ++i) {
+    const auto workload = workload_of(trace, seeds.first + i);
+    if (!workload) return std::unexpected(workload.error());
+    auto outcome = run(variant, *workload, seeds.settings);
+    if (!outcome) return std::unexpected(outcome.error());
+    append(all, std::move(*outcome), i);
+  }
+  return all;
+}
+
+}  // namespace mgpu::bench

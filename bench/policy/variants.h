@@ -1,0 +1,35 @@
+// Variants and traces by name.
+//
+// A variant is a rule with settings changed, "affinity+capacity=2+load_ahead=false". Beside the settings of
+// replay/settings.h there are short words: cap2; noahead; cache, host memory for all weights; park, services
+// that can park there; known, the costs are known from the start, as after a restart.
+//
+// A trace is one of the households, a file of bench/traces, or any other FILE.csv (replay/csv.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+#include "replay/outcome.h"
+#include "replay/workload.h"
+
+namespace mgpu::bench {
+
+// All errors: invalid_request.
+Result<replay::Outcome> run(const std::string& variant, const replay::Workload& workload,
+                            const std::vector<std::string>& settings = {});
+
+Result<replay::Workload> workload_of(const std::string& trace, std::uint32_t seed);
+
+// Several households of a trace, one life after the other as if it were one long day; a file only once.
+struct Seeds {
+  std::uint32_t first = 1;
+  std::uint32_t seeds = 5;
+  std::vector<std::string> settings{};
+};
+Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace, const Seeds& seeds);
+
+}  // namespace mgpu::bench
