@@ -55,7 +55,8 @@ Bytes yield_of(const Registry& registry, const Resident& resident) {
   if (consumer.residents.size() > 1) return resident.footprint;
   const bool lives_on = consumer.spec.can_unload || parks(registry, resident);
   const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
-  return committed(registry, consumer) - stays;
+  // What comes for those who were promised it meanwhile does not leave with it.
+  return committed(registry, consumer) - to_come(registry, consumer) - stays;
 }
 
 double chance_of_need(const Registry& registry, const Resident& resident, Instant now) {
