@@ -9,8 +9,8 @@
 namespace mgpu {
 namespace {
 
-// How far ahead a use counts: about as long as a few changes of residents take.
-constexpr Duration kHorizon{300'000'000};
+// How far ahead a use counts: about as long as a change of residents takes.
+constexpr Duration kHorizon{30'000'000};
 
 // What keeps a reserved one from leaving before anybody else, in seconds a GiB.
 constexpr double kReserved = 1e6;
