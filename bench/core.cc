@@ -1,11 +1,13 @@
 // mgpu-bench-core: events a second that step() handles on one core, with a line of 1,000 tickets that never
 // gets shorter. Half of the events are releases, each of which grants the next ticket; half are arrivals.
 // Capacity is 1, every consumer is warm. Prints one line of JSON for each number of consumers.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/assert.h"
 #include "sched/step.h"
@@ -19,8 +21,9 @@ constexpr std::uint64_t kWaiting = 1'000;
 constexpr std::uint64_t kEvents = 1'000'000;
 constexpr int kRounds = 3;
 
-World world_with(std::uint64_t consumers) {
+World world_with(std::uint64_t consumers, Policy policy) {
   World world;
+  world.limits.policy = policy;
   const DeviceId device = add_device(world, {.name = "gpu0", .reserve = kMiB * 512});
   for (std::uint64_t i = 0; i < consumers; ++i) {
     const ConsumerId id = add_consumer(world.registry, {.name = "consumer" + std::to_string(i),
@@ -41,7 +44,8 @@ World world_with(std::uint64_t consumers) {
 // One life of the daemon: `also` is called after every step, with the world.
 class Life {
  public:
-  explicit Life(std::uint64_t consumers) : world_(world_with(consumers)), consumers_(consumers) {
+  Life(std::uint64_t consumers, Policy policy)
+      : world_(world_with(consumers, policy)), consumers_(consumers) {
     for (std::uint64_t i = 0; i < kWaiting + 1; ++i) arrive();
     MGPU_ASSERT(running_.value > 0 && world_.lines[0].statistics.queue_depth == kWaiting,
                 "the line is full and somebody computes");
@@ -83,19 +87,38 @@ class Life {
   TicketId running_{};
 };
 
+// The time of single steps, the clock's own included.
+std::vector<double> microseconds_of_steps(Life& life) {
+  std::vector<double> took;
+  auto before = Clock::now();
+  life.events_per_second([&](const World&) {
+    const auto now = Clock::now();
+    took.push_back(std::chrono::duration<double, std::micro>(now - before).count());
+    before = Clock::now();
+  });
+  std::ranges::sort(took);
+  return took;
+}
+
 // The best of a few rounds: what disturbs a round comes from outside.
-void measure(std::uint64_t consumers) {
+void measure(std::uint64_t consumers, Policy policy) {
   double alone = 0, with_wakeup = 0;
-  Life life(consumers);
+  Life life(consumers, policy);
   std::int64_t sink = 0;
   for (int round = 0; round < kRounds; ++round) {
     alone = std::max(alone, life.events_per_second([](const World&) {}));
     with_wakeup = std::max(
         with_wakeup, life.events_per_second([&](const World& world) { sink ^= next_wakeup(world).us; }));
   }
-  std::printf("{\"consumers\": %llu, \"waiting\": %llu, \"step\": %.0f, \"step_and_next_wakeup\": %.0f}\n",
-              static_cast<unsigned long long>(consumers), static_cast<unsigned long long>(kWaiting), alone,
-              with_wakeup);
+  const std::vector<double> took = microseconds_of_steps(life);
+  const auto at = [&](double share) {
+    return took[static_cast<std::size_t>(share * static_cast<double>(took.size()))];
+  };
+  std::printf(
+      "{\"policy\": \"%s\", \"consumers\": %llu, \"waiting\": %llu, \"step\": %.0f, "
+      "\"step_and_next_wakeup\": %.0f, \"step_p50_us\": %.2f, \"step_p99_us\": %.2f}\n",
+      policy == Policy::fifo ? "fifo" : "affinity", static_cast<unsigned long long>(consumers),
+      static_cast<unsigned long long>(kWaiting), alone, with_wakeup, at(0.5), at(0.99));
   MGPU_ASSERT(sink != 1, "the compiler keeps next_wakeup");
 }
 
@@ -103,6 +126,8 @@ void measure(std::uint64_t consumers) {
 }  // namespace mgpu
 
 int main() {
-  mgpu::measure(10);
-  mgpu::measure(100);
+  for (const mgpu::Policy policy : {mgpu::Policy::fifo, mgpu::Policy::affinity}) {
+    mgpu::measure(10, policy);
+    mgpu::measure(100, policy);
+  }
 }
