@@ -63,6 +63,14 @@ std::string to_string(Duration duration) {
   return text;
 }
 
+std::string rounded(Duration duration) {
+  const auto to = [&](std::int64_t unit) {
+    return to_string(Duration{(duration.count() + unit / 2) / unit * unit});
+  };
+  if (duration >= std::chrono::seconds{10}) return to(1'000'000);
+  return to(duration >= std::chrono::seconds{1} ? 100'000 : 1'000);
+}
+
 std::string to_rfc3339(std::chrono::system_clock::time_point at) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(at).time_since_epoch().count();
   const std::time_t seconds = static_cast<std::time_t>(ms / 1000);

@@ -34,6 +34,10 @@ Result<Duration> parse_duration(std::string_view text);
 // Exact and parseable, units from large to small: "1h30m", "1s500ms", "0s".
 std::string to_string(Duration duration);
 
+// For people: whole seconds from ten on, tenths below, whole milliseconds below one: "12s", "1s300ms",
+// "250ms".
+std::string rounded(Duration duration);
+
 // "2026-11-24T13:10:00.123Z", UTC with milliseconds.
 std::string to_rfc3339(std::chrono::system_clock::time_point at);
 

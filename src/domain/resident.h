@@ -50,6 +50,7 @@ struct Resident {
   double uses = 0;            // jobs lately: each counts 1 and fades (registry/habits.h)
   Bytes seen{};               // the most measured without work since it was loaded
   bool clear_view = false;    // what was measured since can only be its own
+  bool in_host = false;       // unloading: from host memory, where it was parked; the device has none of it
   bool read_ahead = false;    // its weights were asked into the page cache since its last load
   bool ahead = false;         // loaded before anybody's turn, and not used yet
   bool unwanted = false;      // sent away by an operator or for idleness: not brought back unasked

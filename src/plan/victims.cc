@@ -120,7 +120,7 @@ std::vector<ResidentId> chosen(std::span<const Candidate> candidates) {
   return victims;
 }
 
-std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes needed, Instant now) {
+std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes deficit, Instant now) {
   std::vector<Candidate> parked;
   for (std::size_t i = 0; i < registry.residents.size(); ++i) {
     const Resident& resident = registry.residents[i];
@@ -136,7 +136,6 @@ std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, 
   std::ranges::sort(parked, {}, [&](const Candidate& candidate) {
     return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
   });
-  const Bytes deficit = needed - (registry.park_memory - parked_bytes(registry));
   if (!choose_victims(parked, deficit)) return std::nullopt;
   return chosen(parked);
 }

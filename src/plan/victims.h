@@ -40,8 +40,8 @@ bool choose_victims(std::span<Candidate> candidates, Bytes deficit);
 
 std::vector<ResidentId> chosen(std::span<const Candidate> candidates);
 
-// The parked residents that are dropped so that `needed` more of host memory may be taken; the least valuable
-// first. Nullopt: even all of them are not enough.
-std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes needed, Instant now);
+// The parked residents that are dropped so that at least `deficit` of host memory comes free; the least
+// valuable first. Nullopt: even all of them are not enough.
+std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes deficit, Instant now);
 
 }  // namespace mgpu

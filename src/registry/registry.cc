@@ -33,8 +33,8 @@ Bytes held(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes = working_each(consumer) * consumer.running;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    if (resident.state == Residency::warm || resident.state == Residency::unloading)
-      bytes += resident.footprint;
+    const bool leaves = resident.state == Residency::unloading && !resident.in_host;
+    if (resident.state == Residency::warm || leaves) bytes += resident.footprint;
   }
   return bytes;
 }
@@ -93,7 +93,8 @@ Bytes growth(const Registry& registry, const ConsumerState& consumer, Bytes more
 Bytes parked_bytes(const Registry& registry) {
   Bytes bytes{};
   for (const Resident& resident : registry.residents)
-    if (resident.state == Residency::parked) bytes += resident.footprint;
+    if (resident.state == Residency::parked || (resident.state == Residency::unloading && resident.in_host))
+      bytes += resident.footprint;
   return bytes;
 }
 

@@ -36,8 +36,12 @@ void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
   if (takes_the_process(rung)) {  // everything that the process holds goes with it, on this one ladder
     Evictions& evictions = world.lines[consumer.spec.device.value].evictions;
     for (const ResidentId sibling : consumer.residents) {
-      if (registry[sibling].state == Residency::warm || registry[sibling].state == Residency::parked)
-        registry[sibling].state = Residency::unloading;
+      Resident& goes_along = registry[sibling];
+      const bool parked = goes_along.state == Residency::parked;
+      if (parked || goes_along.state == Residency::warm) {
+        goes_along.state = Residency::unloading;
+        goes_along.in_host = parked;
+      }
       if (sibling != eviction.resident) evictions.erase(sibling);
     }
   }
@@ -56,7 +60,8 @@ Bytes may_stay(const Registry& registry, const Eviction& eviction) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (takes_the_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
-  return held(registry, consumer) - resident.footprint + std::max(consumer.spec.residue, quarter);
+  const Bytes leaves = resident.in_host ? Bytes{} : resident.footprint;
+  return held(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
 }
 
 bool seen_free(const World& world, const Eviction& eviction) {
@@ -76,7 +81,9 @@ void siblings_left_too(World& world, const ConsumerState& consumer) {
 void note_gone(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const bool all = takes_the_process(eviction.rung);
-  note_left(registry, consumer, all ? consumer.explained : registry[eviction.resident].footprint);
+  const Resident& resident = registry[eviction.resident];
+  const Bytes left = resident.in_host ? Bytes{} : resident.footprint;
+  note_left(registry, consumer, all ? consumer.explained : left);
 }
 
 // Drops the least valuable parked residents until so much more of host memory may be taken. Returns whether
@@ -85,11 +92,16 @@ bool room_in_host_memory(World& world, Effects& out, Bytes needed) {
   Registry& registry = world.registry;
   if (registry.park_memory == Bytes{}) return true;
   Bytes taken = parked_bytes(registry);
+  Bytes leaving{};
   for (const LineState& line : world.lines)
-    for (const auto& [id, eviction] : line.evictions)
+    for (const auto& [id, eviction] : line.evictions) {
+      if (registry[id].in_host) leaving += registry[id].footprint;
       if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
+    }
   if (taken + needed <= registry.park_memory) return true;
-  const auto dropped = choose_dropped(registry, needed + taken - parked_bytes(registry), world.now);
+  const Bytes deficit = taken + needed - leaving - registry.park_memory;
+  if (deficit <= Bytes{}) return false;  // on its way
+  const auto dropped = choose_dropped(registry, deficit, world.now);
   if (!dropped) return false;
   for (const ResidentId id : *dropped) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
@@ -107,8 +119,10 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
   note_gone(registry, eviction);
-  learn_left(registry, eviction.resident, world.now, eviction.rung);
-  out.emplace_back(LearnedNow{eviction.resident, registry[eviction.resident].learned});
+  if (!registry[eviction.resident].in_host) {
+    learn_left(registry, eviction.resident, world.now, eviction.rung);
+    out.emplace_back(LearnedNow{eviction.resident, registry[eviction.resident].learned});
+  }
   fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
@@ -130,7 +144,7 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
     resident.last_error = why;
     resident.retry_at = world.now + world.limits.pause_longest;
   } else {
-    resident.state = Residency::warm;
+    resident.state = resident.in_host ? Residency::parked : Residency::warm;
     resident.stubborn_until = world.now + world.limits.pause_longest;
   }
   if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
@@ -169,6 +183,7 @@ void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bo
   }
   resident.moved_at = world.now;
   resident.state = Residency::unloading;
+  resident.in_host = from_host;
   Eviction& eviction = line.evictions[id] = {.resident = id, .reason = reason};
   if (park && !room_in_host_memory(world, out, resident.footprint)) {
     eviction.rung = Rung::park;
@@ -228,7 +243,7 @@ void climb(World& world, Effects& out, DeviceId device) {
 Bytes incoming(const World& world, DeviceId device) {
   Bytes bytes{};
   for (const auto& [id, eviction] : world.lines[device.value].evictions)
-    bytes += yield_of(world.registry, world.registry[id]);
+    if (!world.registry[id].in_host) bytes += yield_of(world.registry, world.registry[id]);
   return bytes;
 }
 

@@ -125,7 +125,7 @@ struct Apply {
       const bool too_late = ticket.ask.deadline > Duration{0} && waited >= ticket.ask.deadline;
       refuse(world, out, id,
              {Code::wait_limit,
-              "waited " + to_string(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
+              "waited " + rounded(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
     }
     return std::nullopt;
   }

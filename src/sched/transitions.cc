@@ -8,6 +8,7 @@
 #include "registry/learning.h"
 #include "sched/estimate.h"
 #include "sched/order.h"
+#include "sched/placement.h"
 
 namespace mgpu {
 namespace {
@@ -172,11 +173,26 @@ Bytes reservation(const Registry& registry, const Ask& ask) {
   return spec.footprint + working_each(registry[*ask.consumer]);
 }
 
+// A ticket that can't make its deadline is told so at once, by the same estimate that everybody sees.
+void refuse_what_comes_too_late(World& world, Effects& out, const Ticket& ticket) {
+  const auto start = estimated_start(world, ticket.id);
+  if (!start || *start <= ticket.arrived + ticket.ask.deadline) return;
+  const Duration wait = *start - world.now;
+  refuse(world, out, ticket.id,
+         {Code::wait_limit, "it could start in about " + rounded(wait) + ", which is after its deadline of " +
+                                rounded(ticket.ask.deadline)},
+         wait);
+}
+
 void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   Ticket& ticket = world.tickets[id];
   MGPU_ASSERT(ticket.id == TicketId{}, "a ticket's number is used once");
   ticket = {.id = id, .ask = ask, .arrived = world.now};
-  if (ask.consumer) ticket.ask.device = world.registry[*ask.consumer].spec.device;
+  if (ask.consumer) {
+    Consumer& spec = world.registry[*ask.consumer].spec;
+    spec.device = choose_device(world, *ask.consumer, ask.resident);
+    ticket.ask.device = spec.device;
+  }
   LineState& line = line_of(world, ticket);
   const Duration limit = ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
   ticket.expires = world.now + (ask.deadline > Duration{0} ? std::min(limit, ask.deadline) : limit);
@@ -195,6 +211,7 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   const Bytes needed = whole_need(registry, ticket.ask);
   if (total > Bytes{} && needed > total - registry.devices[ticket.ask.device.value].reserve)
     return refuse(world, out, id, never_fits(registry, ticket.ask, needed));
+  if (ask.deadline > Duration{0}) refuse_what_comes_too_late(world, out, ticket);
 }
 
 void promise(World& world, Ticket& ticket) {

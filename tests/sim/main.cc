@@ -27,7 +27,8 @@ int report(std::uint64_t seed, const mgpu::sim::Life& life) {
   const auto again = mgpu::sim::replay(life.scenario);
   if (!again) {
     std::cout << "(the physical house is part of this failure, so it can't be shrunk: run --seeds 1 --from "
-              << seed << ")\n";
+              << seed << ")\n# what was fed until then:\n"
+              << to_text(life.scenario);
     return 1;
   }
   std::cout << "# shrunk; keep it as tests/sim/regressions/<what>.scenario\n# " << again->what << '\n'

@@ -101,7 +101,8 @@ std::string Referee::memory_is_respected(const World& world) const {
                       : consumer.spec.lease_only ? (consumer.spec.footprint + working_each(consumer)).count
                                                  : working_each(consumer).count;
       for (const ResidentId id : consumer.residents)
-        if (holds_memory(world.registry[id])) expected += world.registry[id].footprint.count;
+        if (holds_memory(world.registry[id]) && !world.registry[id].in_host)
+          expected += world.registry[id].footprint.count;
       sum += std::max(expected, consumer.measured.count);
     }
     if (sum > reading.total.count) return "1: a load or grant started on an overcommitted device";

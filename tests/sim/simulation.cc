@@ -221,8 +221,6 @@ class House {
     if (random_.chance(0.1)) ask.deadline = Duration{random_.between(1'000, 30'000'000)};
     asks_[ticket] = ask;
     feed(TicketArrived{ticket, ask});
-    if (const auto standing = world_.tickets.find(ticket); standing != world_.tickets.end())
-      asks_[ticket].device = standing->second.ask.device;  // placed
     if (random_.chance(faults_.client_vanishes))
       after(Duration{random_.between(0, 20'000'000)}, [this, ticket] { vanish(ticket); });
     if (random_.chance(0.02)) {
@@ -243,6 +241,8 @@ class House {
 
   void obey(const Grant& grant) {
     ++life_.grants;
+    if (const auto placed = world_.tickets.find(grant.ticket); placed != world_.tickets.end())
+      asks_[grant.ticket].device = placed->second.ask.device;
     start_working(grant.ticket);
     const std::uint64_t run = ++runs_[grant.ticket];
     const auto still_that_run = [this, ticket = grant.ticket, run] { return runs_[ticket] == run; };

@@ -1,0 +1,56 @@
+#include "sched/placement.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+#include "plan/victims.h"
+
+namespace mgpu {
+namespace {
+
+constexpr double kImpossible = std::numeric_limits<double>::infinity();
+
+bool is_settled(const Registry& registry, const ConsumerState& consumer) {
+  const bool used =
+      consumer.running + consumer.promised + consumer.waiting > 0 || consumer.measured > Bytes{};
+  return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
+           const Resident& resident = registry[id];
+           return resident.users > 0 ||
+                  (resident.state != Residency::cold && resident.state != Residency::failed);
+         });
+}
+
+// Seconds of reloading that its coming must be expected to cost others.
+double seconds_lost(const World& world, DeviceId device, Bytes need) {
+  const Registry& registry = world.registry;
+  const Reading& reading = registry.readings[device.value];
+  if (reading.lost || need > reading.total - registry.devices[device.value].reserve) return kImpossible;
+  const Bytes deficit = need - headroom(registry, device);
+  if (deficit <= Bytes{}) return 0;
+  std::vector<Candidate> candidates = candidates_on(registry, device, world.now);
+  if (!choose_victims(candidates, deficit)) return std::numeric_limits<double>::max();
+  double lost = 0;
+  for (const Candidate& candidate : candidates)
+    if (candidate.chosen)
+      lost += static_cast<double>(candidate.reload.count()) *
+              chance_of_need(registry, registry[candidate.resident], world.now);
+  return lost / 1e6;
+}
+
+}  // namespace
+
+DeviceId choose_device(const World& world, ConsumerId id, std::optional<ResidentId> resident) {
+  const ConsumerState& consumer = world.registry[id];
+  if (consumer.spec.devices.empty() || is_settled(world.registry, consumer)) return consumer.spec.device;
+  const Bytes need =
+      (resident ? world.registry[*resident].footprint : consumer.spec.footprint) + working_each(consumer);
+  const auto cost = [&](DeviceId device) {
+    const LineState& line = world.lines[device.value];
+    const std::size_t before_it = line.waiting.size() + line.turns.size() + line.bare_turns.size();
+    return std::tuple(seconds_lost(world, device, need), before_it);
+  };
+  return *std::ranges::min_element(consumer.spec.devices, {}, cost);
+}
+
+}  // namespace mgpu
