@@ -1,11 +1,11 @@
 #include "gpu/inner_pids.h"
 
 #include <algorithm>
-#include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "gpu/process_table.h"
+#include "gpu/small_file.h"
 
 namespace mgpu::gpu {
 namespace {
@@ -17,10 +17,7 @@ bool may_hold_device_memory(const std::optional<ProcessFacts>& facts) {
 }
 
 std::string status_of(const std::string& proc, int pid) {
-  std::ifstream file(proc + "/" + std::to_string(pid) + "/status");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
+  return text_of_file(proc + "/" + std::to_string(pid) + "/status");
 }
 
 }  // namespace

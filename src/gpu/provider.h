@@ -1,5 +1,5 @@
 // A provider reads the devices of this machine. One interface, because there are several: NVML (the driver's
-// library or the simulated GPU, loaded by path, one code path) now, drm later.
+// library or the simulated GPU, loaded by path, one code path), drm (gpu/drm.h), and both in one list.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct DeviceInfo {
   std::string uuid{};
   Bytes total{};
   bool simulated = false;
+  bool host_memory = false;  // an APU's: its memory is a part of the host's
 };
 
 // One process' share of a device.
@@ -52,7 +53,10 @@ class Provider {
   virtual Vitals vitals(std::uint32_t index) = 0;
 };
 
-// Loads the NVML library at `library` (a path or a soname). Errors, saying what was looked for: unavailable.
+// Loads the NVML library at `library` (a path or a soname). A device that is cut into MIG slices is not
+// listed, each slice is: they are numbered on from the last device. Slices that are several compute instances
+// of one GPU instance share its memory, and each then shows all of it: what the others hold is foreign to it.
+// Errors, saying what was looked for: unavailable.
 Result<std::unique_ptr<Provider>> open_nvml(const std::string& library);
 
 }  // namespace mgpu::gpu

@@ -52,7 +52,8 @@ class RecordedTree {
 
   // The tree of this name in src/gpu/testdata.
   static std::string text_of(const std::string& name) {
-    std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "testdata" / (name + ".tree"));
+    std::ifstream file(std::filesystem::path(MGPU_TESTDATA) / (name + ".tree"));
+    if (!file) throw std::runtime_error("no recorded tree " + name);
     std::ostringstream text;
     text << file.rdbuf();
     return std::move(text).str();

@@ -1,0 +1,76 @@
+#include "gpu/fdinfo.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+
+namespace mgpu::gpu {
+namespace {
+
+// "23992 KiB", "0", "16 MiB": what follows no number is in bytes.
+std::optional<Bytes> amount_in(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || number < 0) return std::nullopt;
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  if (unit.find("KiB") != std::string_view::npos) return kKiB * number;
+  if (unit.find("MiB") != std::string_view::npos) return kMiB * number;
+  if (unit.find("GiB") != std::string_view::npos) return kGiB * number;
+  return Bytes{number};
+}
+
+// The ways to tell a region's bytes, the best first.
+constexpr std::array<std::string_view, 3> kWays{"drm-resident-", "drm-memory-", "drm-total-"};
+
+struct Told {
+  std::size_t way = kWays.size();
+  Bytes bytes{};
+};
+
+void note_region(std::map<std::string, Told, std::less<>>& regions, std::string_view key,
+                 std::string_view value) {
+  for (std::size_t way = 0; way < kWays.size(); ++way) {
+    if (!key.starts_with(kWays[way])) continue;
+    const auto bytes = amount_in(value);
+    Told& told = regions[std::string(key.substr(kWays[way].size()))];
+    if (bytes && way < told.way) told = {.way = way, .bytes = *bytes};
+  }
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+}  // namespace
+
+std::optional<DrmClient> parse_fdinfo(std::string_view text) {
+  DrmClient client;
+  bool numbered = false;
+  std::map<std::string, Told, std::less<>> regions;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    const std::string_view key = line.substr(0, colon);
+    const std::string_view value = trimmed(line.substr(colon + 1));
+    if (key == "drm-driver") client.id.driver = value;
+    if (key == "drm-pdev") client.id.pdev = value;
+    if (key == "drm-client-id")
+      numbered =
+          std::from_chars(value.data(), value.data() + value.size(), client.id.number).ec == std::errc{};
+    note_region(regions, key, value);
+  }
+  if (client.id.driver.empty() || client.id.pdev.empty() || !numbered) return std::nullopt;
+  for (const auto& [name, told] : regions) {
+    if (name.starts_with("vram") || name.starts_with("local")) client.device += told.bytes;
+    if (name == "gtt") client.host += told.bytes;
+  }
+  return client;
+}
+
+}  // namespace mgpu::gpu

@@ -1,0 +1,27 @@
+#include "gpu/several.h"
+
+#include <gtest/gtest.h>
+
+#include "gpu/drm.h"
+#include "gpu/recorded_tree.h"
+
+namespace mgpu::gpu {
+namespace {
+
+TEST(Several, HasTheDevicesOfAllAndReadsEachWhereItIs) {
+  const RecordedTree amd(RecordedTree::text_of("amdgpu-old-kernel"));
+  const RecordedTree intel(RecordedTree::text_of("xe"));
+  std::vector<std::unique_ptr<Provider>> providers;
+  for (const RecordedTree* tree : {&amd, &intel})
+    providers.push_back(std::move(*open_drm({.sys = tree->sys(), .proc = tree->proc()})));
+  const auto both = in_one_list(std::move(providers));
+  ASSERT_EQ(both->devices().size(), 2U);
+  EXPECT_EQ(both->devices()[0].index, 0U);
+  EXPECT_EQ(both->devices()[1].index, 1U);
+  EXPECT_EQ(both->read(0)->total, both->devices()[0].total);
+  EXPECT_EQ(both->read(1)->used, kGiB * 3);
+  EXPECT_EQ(both->read(2).error().code, Code::device_lost);
+}
+
+}  // namespace
+}  // namespace mgpu::gpu
