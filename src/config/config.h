@@ -118,7 +118,11 @@ struct LimitsConfig {
   std::uint32_t log_lines = 200;      // kept of each process
 };
 
+// yaml: auto, nvml, drm
+enum class GpuProvider : std::uint8_t { automatic, nvml, drm };
+
 struct GpuConfig {
+  GpuProvider provider = GpuProvider::automatic;
   std::string library = "libnvidia-ml.so.1";  // env MGPU_NVML_LIBRARY wins
   Duration sample_busy{100'000};              // how often readings are taken while something changes
   Duration sample_idle{2'000'000};            // and otherwise

@@ -124,6 +124,11 @@ std::vector<Key> top_keys() {
 std::vector<Key> gpu_keys() {
   return {
       key(
+          "gpu.provider", kAny, [](Place p) -> auto& { return p.config->gpu.provider; }, "drm",
+          "Whose devices are used: `nvml` is NVIDIA's, `drm` AMD's and Intel's, `auto` all that are there. "
+          "The "
+          "graphics of a processor (an APU) count only where nothing else is."),
+      key(
           "gpu.library", kAny, [](Place p) -> auto& { return p.config->gpu.library; },
           "/opt/lib/libmgpu-simgpu.so",
           "The NVML library to load; the environment variable MGPU_NVML_LIBRARY wins."),

@@ -22,6 +22,7 @@ const std::vector<std::string> kPriorityNames{"realtime", "interactive", "normal
 const std::vector<std::string> kDeclaredNames{"guess", "at_least", "at_most"};
 const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "none"};
 const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
+const std::vector<std::string> kProviderNames{"auto", "nvml", "drm"};
 const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
@@ -226,6 +227,13 @@ Read read(const YAML::Node& node, const Range&, PolicyName& value) {
   return {};
 }
 
+Read read(const YAML::Node& node, const Range&, GpuProvider& value) {
+  const auto i = one_of(node, kProviderNames);
+  if (!i) return std::unexpected(i.error());
+  value = static_cast<GpuProvider>(*i);
+  return {};
+}
+
 Read read(const YAML::Node& node, const Range& range, Command& value) {
   if (node.IsScalar()) {
     auto words = split_shell_words(node.Scalar());
@@ -294,6 +302,7 @@ YAML::Node write(Priority value) { return YAML::Node(std::string(to_string(value
 YAML::Node write(Declared value) { return YAML::Node(std::string(to_string(value))); }
 YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
+YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
 YAML::Node write(const RequestConfig& value) {
@@ -343,6 +352,9 @@ Type type_of(const Range&, const Priority*) { return {joined(kPriorityNames), {{
 Type type_of(const Range&, const Declared*) { return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}}; }
 Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum", kUsersNames}}}; }
 Type type_of(const Range&, const PolicyName*) { return {joined(kPolicyNames), {{"enum", kPolicyNames}}}; }
+Type type_of(const Range&, const GpuProvider*) {
+  return {joined(kProviderNames), {{"enum", kProviderNames}}};
+}
 Type type_of(const Range&, const Command*) {
   return {"list of texts, or one text cut as a shell would",
           {{"oneOf",

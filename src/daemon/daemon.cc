@@ -1,7 +1,6 @@
 #include "daemon/daemon.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
+#include "daemon/devices.h"
 #include "daemon/over_http.h"
 #include "daemon/simulated.h"
 #include "daemon/story.h"
@@ -29,11 +29,6 @@ constexpr int kToldTwice = 1;
 int refuse_to_start(const std::string& why) {
   fmt::print(stderr, "mgpu: {}\n", why);
   return kCouldNotStart;
-}
-
-std::string library_of(const config::Config& config) {
-  const char* named = std::getenv("MGPU_NVML_LIBRARY");
-  return named != nullptr && *named != '\0' ? named : config.gpu.library;
 }
 
 void log_to_stderr() {
@@ -120,14 +115,13 @@ int serve(const ServeOptions& options) {
 
   // The devices, real or simulated.
   std::optional<SimulatedGpu> simulated;
-  std::string library = library_of(config);
   if (!options.simulated.empty()) {
     auto made = SimulatedGpu::make(options.simulated);
     if (!made) return refuse_to_start(made.error().detail);
-    library = made->library();
+    config.gpu.provider = config::GpuProvider::nvml;  // and its library is in the environment
     simulated.emplace(std::move(*made));
   }
-  auto provider = gpu::open_nvml(library);
+  auto provider = open_devices(config.gpu);
   if (!provider)
     return refuse_to_start(provider.error().detail + "\nTo try without a GPU: mgpu serve --simulated 24GiB");
 

@@ -10,6 +10,7 @@ namespace {
 
 Result<gpu::DeviceInfo> find_device(const config::DeviceConfig& wanted, std::size_t place,
                                     const std::vector<gpu::DeviceInfo>& found) {
+  if (wanted.uuid.empty() && !wanted.index && place < found.size()) return found[place];
   const auto is_it = [&](const gpu::DeviceInfo& info) {
     if (!wanted.uuid.empty()) return info.uuid == wanted.uuid;
     return info.index == wanted.index.value_or(static_cast<std::uint32_t>(place));
