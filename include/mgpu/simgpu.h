@@ -24,7 +24,8 @@ enum {
   MGPU_SIMGPU_UNKNOWN = 999 /* more processes hold memory than the file has room for */
 };
 
-/* Takes `bytes` of `device` for the calling process; they come back when it frees them or dies. */
+/* Takes `bytes` of `device` (MIG slices are numbered behind the whole devices) for the calling process; they
+ * come back when it frees them or dies. */
 int mgpu_simgpu_alloc(unsigned device, uint64_t bytes);
 
 /* Gives `bytes` back. Frees nothing unless the calling process holds that many. */

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <dlfcn.h>
@@ -56,6 +57,10 @@ struct Functions {
         utilization(in.find<Return(nvml::Device, nvml::Utilization*)>({"nvmlDeviceGetUtilizationRates"})),
         temperature(in.find<Return(nvml::Device, int, unsigned*)>({"nvmlDeviceGetTemperature"})),
         power(in.find<Return(nvml::Device, unsigned*)>({"nvmlDeviceGetPowerUsage"})),
+        mig_mode(in.find<Return(nvml::Device, unsigned*, unsigned*)>({"nvmlDeviceGetMigMode"})),
+        mig_places(in.find<Return(nvml::Device, unsigned*)>({"nvmlDeviceGetMaxMigDeviceCount"})),
+        mig_by_place(
+            in.find<Return(nvml::Device, unsigned, nvml::Device*)>({"nvmlDeviceGetMigDeviceHandleByIndex"})),
         // Never the names without a suffix: those fill smaller structs. MPS clients are in a list of their
         // own.
         process_lists{in.find<ProcessList>({"nvmlDeviceGetComputeRunningProcesses_v3",
@@ -92,6 +97,9 @@ struct Functions {
   Return (*utilization)(nvml::Device, nvml::Utilization*);
   Return (*temperature)(nvml::Device, int, unsigned*);
   Return (*power)(nvml::Device, unsigned*);
+  Return (*mig_mode)(nvml::Device, unsigned* now, unsigned* after_reboot);
+  Return (*mig_places)(nvml::Device, unsigned*);
+  Return (*mig_by_place)(nvml::Device, unsigned, nvml::Device*);
   std::array<ProcessList*, 3> process_lists;
   bool simulated;
 };
@@ -150,11 +158,14 @@ class Nvml final : public Provider {
  private:
   Return read_memory(nvml::Device device, RawReading& reading) const;
   void read_processes(nvml::Device device, RawReading& reading) const;
+  void add(std::uint32_t index, nvml::Device device);
+  // The slices of a device that is cut into some; none: it is whole.
+  std::optional<std::vector<nvml::Device>> slices_of(nvml::Device device) const;
 
   Library library_;  // before all that points into it
   Functions call_;
   std::vector<DeviceInfo> devices_;
-  std::vector<nvml::Device> handles_;  // by the driver's index; null: it answered with an error
+  std::map<std::uint32_t, nvml::Device> handles_;  // of devices_, by index
 };
 
 Result<void> Nvml::discover() {
@@ -162,22 +173,46 @@ Result<void> Nvml::discover() {
   if (const Return code = call_.count(&count); code != nvml::kSuccess) {
     return fail(Code::unavailable, "the driver does not count its devices: " + call_.describe(code));
   }
+  std::vector<nvml::Device> slices;
   for (unsigned index = 0; index < count; ++index) {
-    nvml::Device& handle = handles_.emplace_back(nullptr);
+    nvml::Device handle = nullptr;
     // One broken device must not hide the others.
-    if (call_.handle_by_index(index, &handle) != nvml::kSuccess) {
-      handle = nullptr;
-      continue;
-    }
-    RawReading memory;
-    read_memory(handle, memory);  // one that is lost right now is listed with a total of 0
-    devices_.push_back({.index = index,
-                        .name = text_of(call_.name, handle),
-                        .uuid = text_of(call_.uuid, handle),
-                        .total = memory.total,
-                        .simulated = call_.simulated});
+    if (call_.handle_by_index(index, &handle) != nvml::kSuccess) continue;
+    if (const auto cut = slices_of(handle))
+      slices.insert(slices.end(), cut->begin(), cut->end());
+    else
+      add(index, handle);
   }
+  for (const nvml::Device slice : slices) add(count++, slice);
   return {};
+}
+
+void Nvml::add(std::uint32_t index, nvml::Device device) {
+  RawReading memory;
+  read_memory(device, memory);  // one that is lost right now is listed with a total of 0
+  handles_[index] = device;
+  devices_.push_back({.index = index,
+                      .name = text_of(call_.name, device),
+                      .uuid = text_of(call_.uuid, device),
+                      .total = memory.total,
+                      .simulated = call_.simulated});
+}
+
+std::optional<std::vector<nvml::Device>> Nvml::slices_of(nvml::Device device) const {
+  unsigned now = 0;
+  unsigned after_reboot = 0;
+  unsigned places = 0;
+  if (!call_.mig_mode || !call_.mig_places || !call_.mig_by_place) return std::nullopt;
+  if (call_.mig_mode(device, &now, &after_reboot) != nvml::kSuccess || now != nvml::kMigOn)
+    return std::nullopt;
+  if (call_.mig_places(device, &places) != nvml::kSuccess) return std::nullopt;
+  std::vector<nvml::Device> slices;
+  for (unsigned place = 0; place < places; ++place) {
+    nvml::Device slice = nullptr;
+    // Places may be empty, also in between.
+    if (call_.mig_by_place(device, place, &slice) == nvml::kSuccess) slices.push_back(slice);
+  }
+  return slices;
 }
 
 Return Nvml::read_memory(nvml::Device device, RawReading& reading) const {
@@ -216,22 +251,24 @@ void Nvml::read_processes(nvml::Device device, RawReading& reading) const {
 }
 
 Result<RawReading> Nvml::read(std::uint32_t index) {
-  if (index >= handles_.size() || !handles_[index]) {
+  const auto found = handles_.find(index);
+  if (found == handles_.end()) {
     return fail(Code::device_lost, "the driver has no device " + std::to_string(index));
   }
   RawReading reading;
-  if (const Return code = read_memory(handles_[index], reading); code != nvml::kSuccess) {
+  if (const Return code = read_memory(found->second, reading); code != nvml::kSuccess) {
     return fail(Code::device_lost, "the driver does not answer for device " + std::to_string(index) + ": " +
                                        call_.describe(code));
   }
-  read_processes(handles_[index], reading);
+  read_processes(found->second, reading);
   return reading;
 }
 
 Vitals Nvml::vitals(std::uint32_t index) {
   Vitals vitals;
-  if (index >= handles_.size() || !handles_[index]) return vitals;
-  const nvml::Device device = handles_[index];
+  const auto found = handles_.find(index);
+  if (found == handles_.end()) return vitals;
+  const nvml::Device device = found->second;  // a slice has memory of its own, and mostly none of these
   nvml::Utilization utilization;
   if (call_.utilization && call_.utilization(device, &utilization) == nvml::kSuccess) {
     vitals.utilisation_percent = utilization.gpu;

@@ -27,6 +27,7 @@ inline constexpr std::uint32_t kNoInstance = 0xFFFFFFFF;  // gpuInstanceId, comp
 inline constexpr unsigned kNameSize = 96;                 // name, UUID
 inline constexpr unsigned kVersionSize = 80;              // driver version
 inline constexpr int kTemperatureGpu = 0;
+inline constexpr unsigned kMigOn = 1;
 
 struct Memory {
   std::uint64_t total = 0;

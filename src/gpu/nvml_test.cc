@@ -76,6 +76,47 @@ TEST_F(NvmlProvider, ALostDeviceIsSaidToBeLostAndTheOtherOneGoesOn) {
   EXPECT_EQ(provider_->read(7).error().code, Code::device_lost);
 }
 
+class NvmlSlices : public NvmlProvider {
+ protected:
+  void SetUp() override {
+    // A device in one piece, and one that is cut in two, with a free place between.
+    ASSERT_TRUE(simgpu::create(path_, {{.total = 900}, {.total = 1000, .slices = {600, 0, 300}}}));
+    setenv("MGPU_SIMGPU", path_.c_str(), 1);
+    auto opened = open_nvml(MGPU_SIMGPU_LIBRARY);
+    ASSERT_TRUE(opened) << opened.error().detail;
+    provider_ = std::move(*opened);
+  }
+};
+
+TEST_F(NvmlSlices, AreDevicesInPlaceOfTheWhole) {
+  const auto& devices = provider_->devices();
+  ASSERT_EQ(devices.size(), 3U);
+  EXPECT_EQ(devices[0].index, 0U);
+  EXPECT_EQ(devices[1].index, 2U);
+  EXPECT_EQ(devices[2].index, 3U);
+  EXPECT_EQ(devices[1].total, Bytes{600});
+  EXPECT_EQ(devices[2].total, Bytes{300});
+  EXPECT_EQ(devices[1].name, "Simulated GPU MIG slice");
+  EXPECT_TRUE(devices[1].uuid.starts_with("MIG-")) << devices[1].uuid;
+  EXPECT_NE(devices[1].uuid, devices[2].uuid);
+  EXPECT_EQ(provider_->read(1).error().code, Code::device_lost);  // the whole can't be had
+}
+
+TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
+  EXPECT_EQ(simgpu::take(*file().device(2), simgpu::this_process(), 200), 0);
+  EXPECT_EQ(provider_->read(2)->used, Bytes{200});
+  EXPECT_EQ(provider_->read(2)->processes.at(0).bytes, Bytes{200});
+  EXPECT_EQ(provider_->read(3)->used, Bytes{0});
+  EXPECT_EQ(provider_->vitals(2).utilisation_percent, std::nullopt);
+  EXPECT_TRUE(provider_->vitals(0).utilisation_percent);
+}
+
+TEST_F(NvmlSlices, AreLostWithTheirDevice) {
+  file().device(1)->faults.lost = 1;
+  EXPECT_EQ(provider_->read(3).error().code, Code::device_lost);
+  EXPECT_TRUE(provider_->read(0));
+}
+
 TEST(OpenNvml, SaysWhatItLookedForAndWhyItFailed) {
   const auto opened = open_nvml("libno-such-driver.so.1");
   ASSERT_FALSE(opened);

@@ -2,7 +2,9 @@
 // purpose.
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -21,6 +23,7 @@ using namespace mgpu::simgpu;
 
 constexpr const char* kExamples = R"(Examples:
   mgpu-simgpu create --file /tmp/gpu --device 24GiB --device 12GiB
+  mgpu-simgpu create --file /tmp/mig --device 40GiB --mig 0=20GiB,10GiB
   export MGPU_SIMGPU=/tmp/gpu
   mgpu-simgpu show
   mgpu-simgpu hold 8GiB -- sleep 60          # takes 8 GiB while the command runs
@@ -51,8 +54,24 @@ Result<std::uint64_t> amount(const std::string& text) {
   return static_cast<std::uint64_t>(bytes->count);
 }
 
-int run_create(const std::string& path, const std::vector<std::string>& sizes, const std::string& reserved,
-               bool force) {
+// "0=10GiB,-,5GiB": the slices of device 0; a dash leaves a place empty.
+Result<void> cut(std::vector<DeviceSpec>& devices, const std::string& said) {
+  std::istringstream text(said);
+  std::size_t index = 0;
+  char equals = 0;
+  if (!(text >> index >> equals) || equals != '=' || index >= devices.size())
+    return fail(Code::invalid_request,
+                "--mig wants a device and its slices, as 0=10GiB,-,5GiB, not \"" + said + "\"");
+  for (std::string size; std::getline(text, size, ',');) {
+    const auto bytes = size == "-" ? Result<std::uint64_t>(0) : amount(size);
+    if (!bytes) return std::unexpected(bytes.error());
+    devices[index].slices.push_back(*bytes);
+  }
+  return {};
+}
+
+int run_create(const std::string& path, const std::vector<std::string>& sizes,
+               const std::vector<std::string>& mig, const std::string& reserved, bool force) {
   if (!force && std::filesystem::exists(path)) {
     return failed({Code::invalid_request,
                    path + " exists; --force makes it anew, and who holds memory of it loses it"});
@@ -65,6 +84,8 @@ int run_create(const std::string& path, const std::vector<std::string>& sizes, c
     if (!total) return failed(total.error());
     devices.push_back({.total = *total, .reserved = *kept});
   }
+  for (const std::string& said : mig)
+    if (const auto done = cut(devices, said); !done) return failed(done.error());
   const auto made = create(path, devices);
   return made ? 0 : failed(made.error());
 }
@@ -165,6 +186,12 @@ int main(int argc, char** argv) {
   create_command->add_option("--device", sizes, "memory of a device, e.g. 24GiB (again for each device)")
       ->required()
       ->allow_extra_args(false);
+  std::vector<std::string> mig;
+  create_command
+      ->add_option("--mig", mig,
+                   "cut a device into slices, which are numbered behind the devices: "
+                   "0=10GiB,-,5GiB (a dash leaves a place empty)")
+      ->allow_extra_args(false);
   create_command->add_option("--reserved", reserved, "of it, what the driver keeps for itself");
   create_command->add_flag("--force", force, "replace a file that exists");
 
@@ -207,7 +234,7 @@ int main(int argc, char** argv) {
   }
 
   if (path.empty()) return failed({Code::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
-  if (*create_command) return run_create(path, sizes, reserved, force);
+  if (*create_command) return run_create(path, sizes, mig, reserved, force);
   if (*show_command) return run_show(path, json);
   if (*fault_command) return run_fault(path, faults, clear_command->parsed());
   const auto parsed = amount(bytes);

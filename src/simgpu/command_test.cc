@@ -69,6 +69,19 @@ TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
   EXPECT_TRUE(device().at("faults").empty());
 }
 
+TEST_F(SimgpuCommand, CutsADeviceIntoSlicesThatAreNumberedBehindTheOthers) {
+  EXPECT_EQ(run("create --force --device 24GiB --device 8GiB --mig 0=12GiB,-,6GiB").code, 0);
+  const auto devices = nlohmann::json::parse(run("show --json").out).at("devices");
+  ASSERT_EQ(devices.size(), 4U);
+  EXPECT_FALSE(devices.at(1).contains("slice_of"));
+  EXPECT_EQ(devices.at(3).at("slice_of"), 0);
+  EXPECT_EQ(devices.at(3).at("total"), 6ULL << 30);
+  EXPECT_EQ(run("hold 1GiB --device 2 -- true").code, 0);
+  EXPECT_NE(run("hold 1GiB --device 0 -- true").code, 0);  // only its slices can be had
+  EXPECT_EQ(run("create --force --device 24GiB --mig 1=12GiB").code, 2);
+  EXPECT_EQ(run("create --force --device 24GiB --mig 0=20GiB,10GiB").code, 2);
+}
+
 TEST_F(SimgpuCommand, TellsWrongUsageFromFailure) {
   EXPECT_EQ(run("fault --leak 2").code, 2);
   EXPECT_EQ(run("fault --list long").code, 2);

@@ -53,10 +53,42 @@ Device fresh_device(const DeviceSpec& spec, std::size_t index) {
   Device device;
   copy_text(device.name, spec.name.empty() ? "Simulated GPU" : spec.name);
   // The same in every file, so that a configuration that names it stays right when the file is made anew.
-  copy_text(device.uuid, "GPU-51304c70-0000-4000-8000-00000000000" + std::to_string(index));
+  copy_text(device.uuid, (index < 10 ? "GPU-51304c70-0000-4000-8000-00000000000"
+                                     : "GPU-51304c70-0000-4000-8000-0000000000") +
+                             std::to_string(index));
   device.total = spec.total;
   device.reserved = spec.reserved;
   return device;
+}
+
+Result<void> add_device(State& state, const DeviceSpec& spec) {
+  if (state.device_count == kMaxDevices) {
+    return fail(Code::invalid_request,
+                "at most " + std::to_string(kMaxDevices) + " devices fit into one file");
+  }
+  if (spec.total <= spec.reserved) return fail(Code::invalid_request, "a device needs memory of its own");
+  state.devices[state.device_count] = fresh_device(spec, state.device_count);
+  ++state.device_count;
+  return {};
+}
+
+Result<void> add_slices(State& state, std::uint32_t whole, const std::vector<std::uint64_t>& slices) {
+  std::uint64_t together = 0;
+  for (std::uint32_t place = 0; place < slices.size(); ++place) {
+    if (slices[place] == 0) continue;
+    together += slices[place];
+    const std::uint32_t index = state.device_count;
+    const std::string name = std::string(state.devices[whole].name.data()) + " MIG slice";
+    if (const auto added = add_device(state, {.name = name, .total = slices[place]}); !added) return added;
+    Device& slice = state.devices[index];
+    slice.slice_of = whole + 1;
+    slice.mig_place = place;
+    copy_text(slice.uuid, "MIG" + std::string(slice.uuid.data()).substr(3));
+    ++state.devices[whole].slices;
+  }
+  if (together > state.devices[whole].total - state.devices[whole].reserved)
+    return fail(Code::invalid_request, "the slices are larger than their device");
+  return {};
 }
 
 }  // namespace
@@ -100,16 +132,11 @@ Device* Locked::device(unsigned index) const {
 
 Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices) {
   if (devices.empty()) return fail(Code::invalid_request, "a simulated GPU needs at least one device");
-  if (devices.size() > kMaxDevices) {
-    return fail(Code::invalid_request,
-                "at most " + std::to_string(kMaxDevices) + " devices fit into one file");
-  }
   const auto state = std::make_unique<State>();
-  for (const DeviceSpec& spec : devices) {
-    if (spec.total <= spec.reserved) return fail(Code::invalid_request, "a device needs memory of its own");
-    state->devices[state->device_count] = fresh_device(spec, state->device_count);
-    ++state->device_count;
-  }
+  for (const DeviceSpec& spec : devices)
+    if (const auto added = add_device(*state, spec); !added) return added;
+  for (std::uint32_t whole = 0; whole < devices.size(); ++whole)
+    if (const auto cut = add_slices(*state, whole, devices[whole].slices); !cut) return cut;
 
   const std::string fresh = path + "." + std::to_string(getpid()) + ".new";
   const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -20,6 +20,7 @@ struct DeviceSpec {
   std::string name{};  // empty: "Simulated GPU"
   std::uint64_t total = 0;
   std::uint64_t reserved = 0;
+  std::vector<std::uint64_t> slices{};  // MIG: their memory, by place; 0: the place is empty
 };
 
 // The state, locked and settled, for as long as this object lives. Keep it short: everybody else waits.
@@ -42,6 +43,7 @@ class Locked {
   State* state_ = nullptr;
 };
 
+// The slices become devices behind all others, in order.
 // Puts a fresh device file at `path`, whole or not at all; an existing one is replaced. Errors:
 // invalid_request (no device, too many, one without memory), unavailable (the file can't be written).
 Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices);

@@ -39,7 +39,8 @@ Return from_device(nvml::Device handle, const void* target, Answer answer) {
   return from_state([&](const simgpu::Locked& state) {
     const simgpu::Device* device = state.device(to_index(handle));
     if (!device) return nvml::kInvalidArgument;
-    return device->faults.lost ? nvml::kGpuIsLost : answer(*device);
+    const bool whole_lost = device->slice_of > 0 && state.device(device->slice_of - 1)->faults.lost;
+    return device->faults.lost || whole_lost ? nvml::kGpuIsLost : answer(*device);
   });
 }
 
@@ -111,7 +112,7 @@ MGPU_NVML Return nvmlSystemGetDriverVersion(char* version, unsigned length) {
 MGPU_NVML Return nvmlDeviceGetCount_v2(unsigned* count) {
   if (!count) return nvml::kInvalidArgument;
   return from_state([&](const simgpu::Locked& state) {
-    *count = state->device_count;
+    *count = whole_devices(*state);
     return nvml::kSuccess;
   });
 }
@@ -119,7 +120,7 @@ MGPU_NVML Return nvmlDeviceGetCount_v2(unsigned* count) {
 MGPU_NVML Return nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml::Device* handle) {
   if (!handle) return nvml::kInvalidArgument;
   return from_state([&](const simgpu::Locked& state) {
-    if (!state.device(index)) return nvml::kInvalidArgument;
+    if (index >= whole_devices(*state)) return nvml::kInvalidArgument;
     *handle = to_handle(index);
     return nvml::kSuccess;
   });
@@ -198,9 +199,46 @@ MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v2(nvml::Device handle, u
   return nvmlDeviceGetGraphicsRunningProcesses_v3(handle, count, processes);
 }
 
+MGPU_NVML Return nvmlDeviceGetMigMode(nvml::Device handle, unsigned* now, unsigned* after_reboot) {
+  if (!after_reboot) return nvml::kInvalidArgument;
+  return from_device(handle, now, [&](const simgpu::Device& device) {
+    *now = *after_reboot = device.slices > 0 ? nvml::kMigOn : 0;
+    return nvml::kSuccess;
+  });
+}
+
+// As the driver does it: the most there can be, not how many there are.
+MGPU_NVML Return nvmlDeviceGetMaxMigDeviceCount(nvml::Device handle, unsigned* count) {
+  return from_device(handle, count, [&](const simgpu::Device&) {
+    *count = simgpu::kMaxDevices;
+    return nvml::kSuccess;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceGetMigDeviceHandleByIndex(nvml::Device whole, unsigned place,
+                                                     nvml::Device* handle) {
+  if (!whole || !handle) return nvml::kInvalidArgument;
+  return from_state([&](const simgpu::Locked& state) {
+    for (unsigned index = 0; const simgpu::Device* device = state.device(index); ++index) {
+      if (device->slice_of != to_index(whole) + 1 || device->mig_place != place) continue;
+      *handle = to_handle(index);
+      return nvml::kSuccess;
+    }
+    return nvml::kNotFound;
+  });
+}
+
+MGPU_NVML Return nvmlDeviceIsMigDeviceHandle(nvml::Device handle, unsigned* is_slice) {
+  return from_device(handle, is_slice, [&](const simgpu::Device& device) {
+    *is_slice = device.slice_of > 0 ? 1 : 0;
+    return nvml::kSuccess;
+  });
+}
+
 // Vitals are made up from the memory in use: nothing computes here, but a page should have something to draw.
 MGPU_NVML Return nvmlDeviceGetUtilizationRates(nvml::Device handle, nvml::Utilization* utilization) {
   return from_device(handle, utilization, [&](const simgpu::Device& device) {
+    if (device.slice_of > 0) return nvml::kNotSupported;
     *utilization = {.gpu = percent_used(device), .memory = percent_used(device)};
     return nvml::kSuccess;
   });

@@ -41,18 +41,20 @@ Json to_json(const Device& device, unsigned index) {
     if (holder.bytes == 0) continue;
     processes.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", command_of(holder.pid)}});
   }
-  return {{"index", index},
-          {"name", device.name.data()},
-          {"uuid", device.uuid.data()},
-          {"total", device.total},
-          {"reserved", device.reserved},
-          {"used", used(device)},
-          {"leaked", device.leaked},
-          {"oom_count", device.oom_count},
-          {"allocations", device.allocations},
-          {"peak_used", device.peak_used},
-          {"processes", std::move(processes)},
-          {"faults", to_json(device.faults)}};
+  Json json{{"index", index},
+            {"name", device.name.data()},
+            {"uuid", device.uuid.data()},
+            {"total", device.total},
+            {"reserved", device.reserved},
+            {"used", used(device)},
+            {"leaked", device.leaked},
+            {"oom_count", device.oom_count},
+            {"allocations", device.allocations},
+            {"peak_used", device.peak_used},
+            {"processes", std::move(processes)},
+            {"faults", to_json(device.faults)}};
+  if (device.slice_of > 0) json["slice_of"] = device.slice_of - 1;
+  return json;
 }
 
 std::string to_table(const Device& device, unsigned index) {

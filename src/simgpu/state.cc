@@ -45,6 +45,12 @@ std::uint64_t used(const Device& device) {
   return sum;
 }
 
+std::uint32_t whole_devices(const State& state) {
+  std::uint32_t count = 0;
+  while (count < state.device_count && state.devices[count].slice_of == 0) ++count;
+  return count;
+}
+
 std::uint64_t reported_used(const Device& device) {
   const auto most = static_cast<std::int64_t>(device.total - device.reserved);
   const auto bent = static_cast<std::int64_t>(used(device)) + device.faults.misread;
@@ -64,6 +70,7 @@ void settle(Device& device, std::int64_t now_ns, const std::function<bool(const 
 
 int take(Device& device, const Process& process, std::uint64_t bytes) {
   if (device.faults.lost) return MGPU_SIMGPU_UNAVAILABLE;
+  if (device.slices > 0) return MGPU_SIMGPU_INVALID_DEVICE;
   if (bytes == 0) return MGPU_SIMGPU_OK;
   const std::uint64_t room = device.total - device.reserved, taken = used(device);
   if (taken > room || bytes > room - taken) {

@@ -14,8 +14,8 @@
 namespace mgpu::simgpu {
 
 inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '\0'};
-inline constexpr std::uint32_t kVersion = 2;
-inline constexpr std::uint32_t kMaxDevices = 8;
+inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kMaxDevices = 16;  // slices included
 inline constexpr std::uint32_t kMaxHolders = 256;
 inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
 
@@ -59,6 +59,10 @@ struct Device {
   std::uint64_t allocations = 0;  // that succeeded
   std::uint64_t oom_count = 0;    // that were refused for want of memory
   std::uint64_t peak_used = 0;
+  std::uint32_t slices = 0;     // it is cut into so many: nobody can allocate of it, only of them
+  std::uint32_t slice_of = 0;   // it is a slice of this device, counted from 1
+  std::uint32_t mig_place = 0;  // and has this place in it: not every place need be taken
+  std::uint32_t unused = 0;
   Faults faults{};
   std::array<Holder, kMaxHolders> holders{};
   std::array<Returning, kMaxReturning> returning{};
@@ -67,12 +71,12 @@ struct Device {
 struct State {
   std::array<char, 8> magic = kMagic;
   std::uint32_t version = kVersion;
-  std::uint32_t device_count = 0;
+  std::uint32_t device_count = 0;  // the slices behind the others
   std::array<Device, kMaxDevices> devices{};
 };
 static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
 static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 48);
-static_assert(sizeof(Device) == 288 + 24 * kMaxHolders + 16 * kMaxReturning);
+static_assert(sizeof(Device) == 304 + 24 * kMaxHolders + 16 * kMaxReturning);
 
 struct Process {
   std::int32_t pid = 0;
@@ -82,6 +86,9 @@ struct Process {
 // What the device's own allocator counts as taken, without `reserved`: held, leaked, foreign and not yet
 // back.
 std::uint64_t used(const Device& device);
+
+// How many of the devices are no slices: the driver counts those alone.
+std::uint32_t whole_devices(const State& state);
 
 // What a reading says, which a fault may have bent; within 0..total-reserved.
 std::uint64_t reported_used(const Device& device);
