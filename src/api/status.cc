@@ -44,17 +44,26 @@ Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
   return processes;
 }
 
+// In host memory, while it has none of the device's.
+Bytes parked(const Registry& registry, const ConsumerState& consumer) {
+  Bytes bytes;
+  for (const ResidentId id : consumer.residents)
+    if (registry[id].state == Residency::parked) bytes += registry[id].footprint;
+  return bytes;
+}
+
 Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
     if (consumer.spec.device != device) continue;
-    const Bytes taken = committed(registry, consumer);
-    if (taken.count == 0) continue;  // committed is never less than measured or expected
+    const Bytes taken = committed(registry, consumer);  // never less than measured, or expected
+    const Bytes aside = parked(registry, consumer);
+    if (taken + aside == Bytes{}) continue;
     by_consumer.push_back({{"consumer", consumer.spec.name},
                            {"committed_bytes", taken.count},
                            {"measured_bytes", consumer.measured.count},
                            {"expected_bytes", expected(registry, consumer).count},
-                           {"parked_bytes", 0}});
+                           {"parked_bytes", aside.count}});
   }
   return by_consumer;
 }
@@ -64,8 +73,12 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
   const Registry& registry = engine.world().registry;
   const Reading& reading = registry.readings[device.value];
   Bytes measured = reading.bare;
-  for (const ConsumerState& consumer : registry.consumers)
-    if (consumer.spec.device == device) measured += consumer.measured;
+  Bytes aside;
+  for (const ConsumerState& consumer : registry.consumers) {
+    if (consumer.spec.device != device) continue;
+    measured += consumer.measured;
+    aside += parked(registry, consumer);
+  }
   const bool read = reading.taken > Instant{};
   return {{"total_bytes", reading.total.count},
           {"driver_reserved_bytes", engine.observation(device).driver_reserved.count},
@@ -75,7 +88,7 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
           {"measured_bytes", measured.count},
           {"headroom_bytes", headroom(registry, device).count},
           {"free_bytes", (reading.total - measured - reading.foreign).count},
-          {"parked_bytes", 0},
+          {"parked_bytes", aside.count},
           {"bare_committed_bytes", std::max(registry.bare[device.value], reading.bare).count},
           {"bare_measured_bytes", reading.bare.count},
           {"attribution", reading.by_process ? "by_process" : "by_totals"},

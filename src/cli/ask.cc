@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/exit_codes.h"
+#include "cli/memory.h"
 #include "cli/show.h"
 #include "client/calls.h"
 #include "client/url.h"
@@ -54,6 +55,12 @@ int print_status(const Options& options) {
     if (code != kOk || !options.watch) return code;
     std::this_thread::sleep_for(kEvery);
   }
+}
+
+int print_memory(const Options& options) {
+  const auto status = client::get(url_of(options), "/v1/status");
+  if (!status) return failed(status.failure());
+  return print(Outcome<Json>(memory_of(*status)), options, show_memory);
 }
 
 int print_consumers(const Options& options) {

@@ -8,6 +8,7 @@
 namespace mgpu::cli {
 
 int print_status(const Options& options);
+int print_memory(const Options& options);
 int print_consumers(const Options& options);
 int print_line(const Options& options);
 int print_events(const Options& options);

@@ -290,6 +290,14 @@ std::vector<Command> commands(Doors doors) {
              json_flag(app, options);
            },
        .act = print_status},
+      {.name = "memory",
+       .summary = "Show who holds what of each device's memory",
+       .example = "mgpu memory",
+       .arguments =
+           [](CLI::App& app, Options& options) {
+             app.add_flag("--json", options.json, "The same as JSON; the parts add up to the driver's total");
+           },
+       .act = print_memory},
       run_in_turn_command(),
       steering_command("load", "Bring a consumer into device memory"),
       steering_command("unload", "Take a consumer's device memory back"),

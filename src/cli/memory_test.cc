@@ -1,0 +1,72 @@
+#include "cli/memory.h"
+
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+
+namespace mgpu::cli {
+namespace {
+
+using client::Json;
+
+// 24 GiB, of which the driver keeps 1: chat holds 8 of the 10 it declared, voice is promised 4, a game has 3.
+Json status(std::int64_t reserve = kGiB.count, std::int64_t headroom = (kGiB * 5).count) {
+  const Json chat{{"consumer", "chat"},
+                  {"committed_bytes", (kGiB * 10).count},
+                  {"measured_bytes", (kGiB * 8).count},
+                  {"expected_bytes", (kGiB * 10).count},
+                  {"parked_bytes", 0}};
+  const Json voice{{"consumer", "voice"},
+                   {"committed_bytes", (kGiB * 4).count},
+                   {"measured_bytes", 0},
+                   {"expected_bytes", (kGiB * 4).count},
+                   {"parked_bytes", (kGiB * 2).count}};
+  const Json memory{{"total_bytes", (kGiB * 23).count},
+                    {"driver_reserved_bytes", kGiB.count},
+                    {"reserve_bytes", reserve},
+                    {"foreign_bytes", (kGiB * 3).count},
+                    {"headroom_bytes", headroom},
+                    {"by_consumer", {chat, voice}},
+                    {"attribution", "by_process"},
+                    {"reading_age_ms", 300},
+                    {"foreign_processes", {{{"pid", 77}, {"command", "game"}, {"bytes", (kGiB * 3).count}}}}};
+  return {{"devices", {{{"id", "gpu0"}, {"name", "RTX"}, {"memory", memory}}}}};
+}
+
+std::int64_t sum_of_parts(const Json& device) {
+  std::int64_t sum = 0;
+  for (const Json& part : device.at("parts")) sum += part.at("bytes").get<std::int64_t>();
+  return sum;
+}
+
+TEST(Memory, ThePartsAddUpToTheDriversTotal) {
+  const Json device = memory_of(status()).at("devices").at(0);
+  EXPECT_EQ(device.at("total_bytes"), (kGiB * 24).count);
+  EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
+}
+
+TEST(Memory, AlsoWhereMoreIsInUseThanThereShouldBe) {
+  const Json device = memory_of(status((kGiB * 8).count, (kGiB * -2).count)).at("devices").at(0);
+  EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
+  EXPECT_NE(show_memory({{"devices", {device}}}).find("[aaa"), std::string::npos);
+}
+
+TEST(Memory, TheBarShowsWhoHasHowMuchAndWhatIsOnlyPromised) {
+  const std::string text = show_memory(memory_of(status()));
+  const std::string bar = text.substr(text.find('['), 66);
+  EXPECT_EQ(bar, "[aaaaaaaaaaaaaaaaaaaaaAAAAAABBBBBBBBBBB%%%%%%%%===.............###]") << text;
+  EXPECT_NE(text.find("pid 77 3.0 GiB: game"), std::string::npos) << text;
+  EXPECT_NE(text.find("read 300 ms ago"), std::string::npos) << text;
+  EXPECT_EQ(text.find("reckoned"), std::string::npos);
+}
+
+TEST(Memory, SaysWhereItIsReckonedAndWhereNothingIsKnownYet) {
+  Json by_totals = status();
+  by_totals["devices"][0]["memory"]["attribution"] = "by_totals";
+  EXPECT_NE(show_memory(memory_of(by_totals)).find("reckoned from totals"), std::string::npos);
+  const Json unread{{"devices", {{{"id", "gpu0"}}}}};
+  EXPECT_NE(show_memory(memory_of(unread)).find("not read yet"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace mgpu::cli
