@@ -51,6 +51,11 @@ def background(work, *args, **named):
     return future
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def exists(pid):
     """Whether the process runs; a zombie does not."""
     try:

@@ -1,17 +1,10 @@
 """A service that is not ours to start: found warm, unloaded and loaded by the requests of the configuration."""
-import socket
-
-from house import in_bytes
+from house import free_port, in_bytes
 
 
 def start_service(house, name, port, *flags):
     return house.start("--name", name, "--port", port, "--bytes", in_bytes("8GiB"), "--journal", house.journal_file, "--lazy",
                        *flags, program="mgpu-fake-service")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_it_is_asked_to_leave_and_to_come_back(house):
