@@ -3,25 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "config/services.h"
 #include "domain/names.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
 namespace {
-
-std::string_view service_name(config::ServiceType type) {
-  switch (type) {
-    case config::ServiceType::none:
-      return "none";
-    case config::ServiceType::generic:
-      return "generic";
-    case config::ServiceType::ollama:
-      return "ollama";
-    case config::ServiceType::llama_server:
-      return "llama-server";
-  }
-  return "";
-}
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
@@ -157,7 +144,7 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
   return {{"name", consumer.spec.name},
           {"kind", to_string(consumer.spec.kind)},
           {"device", registry.devices[consumer.spec.device.value].name},
-          {"service", service_name(config.service.type)},
+          {"service", config::service_name(config.service.type)},
           {"state", to_string(state_of(registry, consumer))},
           {"footprint_bytes", consumer.spec.footprint.count},
           {"residents", std::move(residents)},

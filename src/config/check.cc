@@ -1,13 +1,13 @@
 #include "config/check.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "config/files.h"
+#include "config/services.h"
 #include "config/signals.h"
 #include "config/spelling.h"
 
@@ -15,11 +15,6 @@ namespace mgpu::config {
 namespace {
 
 constexpr std::string_view kPort = "${PORT}";
-
-// What Ollama's own command asks for beside the work itself, so that it can be pointed at /c/ollama.
-constexpr std::array kOllamaNeedsNoTurn{"/",           "/api/tags",    "/api/ps",    "/api/version",
-                                        "/api/show",   "/api/pull",    "/api/push",  "/api/copy",
-                                        "/api/delete", "/api/blobs/*", "/v1/models", "/v1/models/*"};
 
 bool is_port(std::string_view text, int least) {
   int port = 0;
@@ -40,17 +35,16 @@ bool is_host_and_port(std::string_view text, int least_port) {
 }
 
 // Why a url can't be used; nullopt if it can. http://host[:port][/path]
-std::optional<std::string> url_fault(std::string_view url) {
-  constexpr std::string_view kScheme = "http://";
+std::optional<std::string> url_fault(std::string_view url, std::string_view scheme) {
+  const std::string fault =
+      "\"" + std::string(url) + "\" is not a URL: write " + std::string(scheme) + "127.0.0.1:9001";
   if (url.starts_with("https://")) return "https is not spoken to services yet, only http";
-  if (!url.starts_with(kScheme))
-    return "\"" + std::string(url) + "\" is not a URL: write http://127.0.0.1:9001";
-  const std::string_view rest = url.substr(kScheme.size());
+  if (!url.starts_with(scheme)) return fault;
+  const std::string_view rest = url.substr(scheme.size());
   const std::string_view authority = rest.substr(0, rest.find('/'));
   const bool bare_host = !authority.empty() && authority.find_first_of(":@[]") == std::string_view::npos;
   const bool odd = rest.find_first_of(" \t\r\n?#") != std::string_view::npos;
-  if (odd || !(bare_host || is_host_and_port(authority, 1)))
-    return "\"" + std::string(url) + "\" is not a URL: write http://127.0.0.1:9001";
+  if (odd || !(bare_host || is_host_and_port(authority, 1))) return fault;
   return std::nullopt;
 }
 
@@ -173,10 +167,11 @@ class Checks {
   }
 
   void needs_service(const std::string& path) {
-    for (const char* key : {"health", "health_status", "load", "unload", "park", "resume", "router",
-                            "free_paths", "busy", "ai_models"})
+    std::vector<std::string> keys = keys_of_some_services();
+    keys.insert(keys.end(), {"health", "free_paths", "ai_models", "api_key_env", "api_key_file"});
+    for (const std::string& key : keys)
       if (marks_.contains(path + "." + key))
-        complain(path + "." + key, "has no meaning without a service (generic, ollama, llama-server)");
+        complain(path + "." + key, "has no meaning without a service (generic, ollama, ...)");
   }
 
   void service(const ConsumerConfig& consumer, const std::string& path) {
@@ -184,17 +179,18 @@ class Checks {
     const bool chosen_port = service.url.find(kPort) != std::string::npos;
     if (service.url.empty())
       complain(path + ".url", "is missing: where does the service listen? (http://127.0.0.1:9001)");
-    else if (const auto fault = url_fault(service.url))
+    else if (const auto fault = url_fault(service.url, facts_of(service.type).scheme))
       complain(path + ".url", *fault);
     else if (chosen_port && !(consumer.process && wants_port(*consumer.process)))
       complain(path + ".url", "${PORT} is only known where the command of runner.process has ${PORT}, too");
-    if (service.type != ServiceType::generic)
-      for (const char* key : {"load", "unload", "park", "resume"})
-        if (marks_.contains(path + "." + key))
-          complain(path + "." + key, "is for service generic; " + std::string(service_name(service.type)) +
-                                         " knows how to do that itself");
-    if (service.router && service.type != ServiceType::llama_server)
-      complain(path + ".router", "is for service llama-server");
+    const std::string name(service_name(service.type));
+    for (const std::string& key : keys_of_some_services())
+      if (marks_.contains(path + "." + key) && !takes_key(service.type, key))
+        complain(path + "." + key, "is for service " + services_that_take(key) + ", not for " + name);
+    if (facts_of(service.type).health.empty() && !service.health.empty())
+      complain(path + ".health", "has no meaning for " + name + ", which is not asked over HTTP");
+    if (!service.api_key_env.empty() && !service.api_key_file.empty())
+      complain(path + ".api_key_file", "name the key by api_key_env or by api_key_file, not by both");
     if (service.busy && !service.busy->pointer.empty() && !service.busy->pointer.starts_with('/'))
       complain(path + ".busy.pointer", "a JSON pointer starts with / (/exec_info/queue_remaining)");
     for (const std::string& free_path : service.free_paths)
@@ -234,6 +230,13 @@ class Checks {
   std::vector<Complaint> complaints_;
 };
 
+// What the service's facts say and the file need not.
+void add_what_belongs_to_it(ServiceConfig& service, bool paths_are_named) {
+  const ServiceFacts& facts = facts_of(service.type);
+  if (service.health.empty()) service.health = facts.health;
+  if (!paths_are_named) service.free_paths = {facts.free_paths.begin(), facts.free_paths.end()};
+}
+
 }  // namespace
 
 void complete(Config& config, const Marks& marks) {
@@ -243,10 +246,9 @@ void complete(Config& config, const Marks& marks) {
     const bool said = marks.contains("consumers." + consumer.name + ".service");
     if (!said && (own_port || !consumer.service.url.empty())) consumer.service.type = ServiceType::generic;
     if (consumer.service.type != ServiceType::none && consumer.service.url.empty() && own_port)
-      consumer.service.url = "http://127.0.0.1:" + std::string(kPort);
-    if (consumer.service.type == ServiceType::ollama &&
-        !marks.contains("consumers." + consumer.name + ".free_paths"))
-      consumer.service.free_paths = {kOllamaNeedsNoTurn.begin(), kOllamaNeedsNoTurn.end()};
+      consumer.service.url =
+          std::string(facts_of(consumer.service.type).scheme) + "127.0.0.1:" + kPort.data();
+    add_what_belongs_to_it(consumer.service, marks.contains("consumers." + consumer.name + ".free_paths"));
   }
 }
 

@@ -37,24 +37,26 @@ struct BusyConfig {
   std::string idle{};     // the value (as text) that means idle: "0"
 };
 
+// How its server is spoken to: none, or a row of services.inc (see services.h).
 enum class ServiceType : std::uint8_t {
   none,
-  generic,
-  ollama,
-  llama_server
-};  // yaml: generic, ollama, llama-server
+#define MGPU_SERVICE(id, ...) id,
+#include "config/services.inc"
+};
 
 struct ServiceConfig {
   ServiceType type = ServiceType::none;
-  std::string url{};               // http://127.0.0.1:9001; ${PORT} is the port chosen for the process
-  std::string health = "/health";  // path
+  std::string url{};     // http://127.0.0.1:9001; ${PORT} is the port chosen for the process
+  std::string health{};  // path; empty: the one that the service's facts name
   int health_status = 200;
   std::optional<RequestConfig> load{};  // generic only, as are the next three
   std::optional<RequestConfig> unload{};
   std::optional<RequestConfig> park{};
   std::optional<RequestConfig> resume{};
   std::optional<BusyConfig> busy{};
-  bool router = false;  // llama-server in router mode
+  bool router = false;         // llama-server in router mode
+  std::string api_key_env{};   // where the key for its control requests stands: an environment variable,
+  std::string api_key_file{};  // or a file. The key itself is never part of the configuration
   std::vector<std::string>
       free_paths{};  // paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
 };

@@ -8,6 +8,7 @@
 
 #include "config/files.h"
 #include "config/keys.h"
+#include "config/services.h"
 
 namespace mgpu::config {
 namespace {
@@ -306,6 +307,16 @@ TEST(Config, WhatHasNoMeaningIsSaid) {
   expect_complaints("consumers: {a: {service: ollama, url: 'http://h:1', unload: POST /x, router: true}}",
                     {"a.unload: is for service generic", "a.router: is for service llama-server"});
   expect_complaints("consumers: {a: {exclusive: true, turnless: true}}", {"exclusive"});
+  expect_complaints("consumers: {a: {service: ollama, url: 'http://h:1', api_key_env: A, api_key_file: /b}}",
+                    {"a.api_key_file: name the key by api_key_env or by api_key_file"});
+}
+
+TEST(Config, AServiceBringsWhatBelongsToIt) {
+  const Config config = good("consumers: {a: {service: ollama, url: 'http://h:1'}, b: {url: 'http://h:2'}}");
+  EXPECT_EQ(config.consumers[0].service.health, "/api/version");
+  EXPECT_EQ(config.consumers[1].service.health, "/health");
+  EXPECT_EQ(to_yaml(good(to_yaml(config))), to_yaml(config));
+  EXPECT_EQ(to_yaml(config).find("router"), std::string::npos) << "neither of them has the key";
 }
 
 TEST(Config, ProcessesAreChecked) {
@@ -377,7 +388,8 @@ TEST(Keys, ExamplesAreRight) {
   for (const Key& key : keys()) {
     Config config;
     DeviceConfig device;
-    ConsumerConfig consumer{.service = {.type = ServiceType::generic}};
+    const auto type = first_that_takes(key.path.substr(key.path.rfind('.') + 1));
+    ConsumerConfig consumer{.service = {.type = type}};
     const Place place{&config, &device, &consumer};
     const Read read = key.read(YAML::Load(key.example), place);
     EXPECT_TRUE(read) << key.path << ": " << (read ? "" : read.error().what);

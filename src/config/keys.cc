@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/services.h"
+
 namespace mgpu::config {
 namespace {
 
@@ -55,11 +57,25 @@ Key key(std::string path, Range range, At at, std::string example, std::string t
 }
 
 // Rows of an optional part of a consumer: nothing to show while the part is not there.
-Key only_if(bool (*present)(const ConsumerConfig&), Key key) {
+template <class Present>
+Key only_if(Present present, Key key) {
   key.write = [present, write = std::move(key.write)](Place place) {
     return present(*place.consumer) ? write(place) : std::nullopt;
   };
   return key;
+}
+
+// Rows of a service: nothing to show for one that does not have them.
+Key only_where_taken(Key key) {
+  const std::string name = key.path.substr(key.path.rfind('.') + 1);
+  const auto& particular = keys_of_some_services();
+  const bool everywhere = std::ranges::find(particular, name) == particular.end();
+  return only_if(
+      [name, everywhere](const ConsumerConfig& consumer) {
+        const ServiceType type = consumer.service.type;
+        return type != ServiceType::none && (everywhere || takes_key(type, name));
+      },
+      std::move(key));
 }
 
 Key required(Key key) { return key.required = true, key; }
@@ -81,7 +97,6 @@ ProcessConfig& process(Place p) {
 BusyConfig& busy(Place p) {
   return p.consumer->service.busy ? *p.consumer->service.busy : p.consumer->service.busy.emplace();
 }
-bool has_service(const ConsumerConfig& consumer) { return consumer.service.type != ServiceType::none; }
 bool has_process(const ConsumerConfig& consumer) { return consumer.process.has_value(); }
 bool has_no_process(const ConsumerConfig& consumer) { return !consumer.process; }
 bool has_busy(const ConsumerConfig& consumer) { return consumer.service.busy.has_value(); }
@@ -335,13 +350,14 @@ std::vector<Key> service_detail_keys() {
           "{\"llama3.2:3b\": 4GiB}",
           "AI models that its service offers, each with a footprint of its own (0 or a plain list: the "
           "consumer's)."),
-      key_as<Path>(
-          "consumers.*.health", kAny, [](Place p) -> auto& { return p.consumer->service.health; }, "/healthz",
-          "The path that answers `health_status` once it is ready."),
+      falls_back("the service's own; /health for generic",
+                 unless_empty(key_as<Path>(
+                     "consumers.*.health", kAny, [](Place p) -> auto& { return p.consumer->service.health; },
+                     "/healthz", "The path that answers 200 (generic: `health_status`) once it is ready."))),
       key(
           "consumers.*.health_status", Range{100, 599},
           [](Place p) -> auto& { return p.consumer->service.health_status; }, "204",
-          "The HTTP status that means ready."),
+          "The HTTP status that means ready (generic only)."),
       key(
           "consumers.*.load", kAny, [](Place p) -> auto& { return p.consumer->service.load; }, "POST /load",
           "The request that loads it (generic only)."),
@@ -358,14 +374,23 @@ std::vector<Key> service_detail_keys() {
       key(
           "consumers.*.router", kAny, [](Place p) -> auto& { return p.consumer->service.router; }, "true",
           "llama-server runs in router mode and loads and unloads its AI models on request."),
+      falls_back("none",
+                 unless_empty(key(
+                     "consumers.*.api_key_env", kAny,
+                     [](Place p) -> auto& { return p.consumer->service.api_key_env; }, "TABBY_ADMIN_KEY",
+                     "The environment variable that holds the key (or user:password) which its control "
+                     "requests want."))),
+      falls_back("none", unless_empty(key(
+                             "consumers.*.api_key_file", kAny,
+                             [](Place p) -> auto& { return p.consumer->service.api_key_file; },
+                             "/etc/mgpu/tabby.key", "A file whose first line is that key."))),
       key(
           "consumers.*.free_paths", kAny, [](Place p) -> auto& { return p.consumer->service.free_paths; },
           "[/ws, /history/*]",
-          "Paths that need no turn; a * at the end matches the rest. Of service ollama, unless named here: "
-          "what its "
-          "own command asks for beside the work."),
+          "Paths that need no turn; a * at the end matches the rest. Unless named here, those that belong to "
+          "the service, where it has such."),
   };
-  for (Key& row : rows) row = only_if(has_service, std::move(row));
+  for (Key& row : rows) row = only_where_taken(std::move(row));
   return rows;
 }
 

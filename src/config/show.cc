@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "config/keys.h"
+#include "config/services.h"
 
 namespace mgpu::config {
 namespace {
@@ -40,13 +41,15 @@ YAML::Node section(std::string_view prefix, Place place) {
   return node;
 }
 
+std::string last_word(std::string_view path) { return split(path).back(); }
+
 std::string default_of(const Key& key) {
   if (key.required) return "required";
   if (!key.fallback.empty()) return key.fallback;
   Config config;
   DeviceConfig device;
   ConsumerConfig consumer;
-  consumer.service.type = ServiceType::generic;  // so that what only services have is shown
+  consumer.service.type = first_that_takes(last_word(key.path));  // so that what only services have is shown
   if (key.path.find(".process.") != std::string::npos) consumer.process.emplace();
   const auto value = key.write({&config, &device, &consumer});
   if (!value) return "none";

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "config/services.h"
 #include "config/shell_words.h"
 #include "config/spelling.h"
 #include "domain/names.h"
@@ -17,7 +18,6 @@ using Json = nlohmann::ordered_json;
 
 const std::vector<std::string> kKindNames{"llm",   "stt",   "tts",   "embedding", "rerank",
                                           "image", "video", "batch", "other"};
-const std::vector<std::string> kServiceNames{"none", "generic", "ollama", "llama-server"};
 const std::vector<std::string> kPriorityNames{"realtime", "interactive", "normal", "batch"};
 const std::vector<std::string> kDeclaredNames{"guess", "at_least", "at_most"};
 const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "none"};
@@ -145,8 +145,6 @@ std::string bounds(const Range& range, std::string least, std::string most) {
 
 }  // namespace
 
-std::string_view service_name(ServiceType type) { return kServiceNames[static_cast<std::size_t>(type)]; }
-
 Read read(const YAML::Node& node, const Range&, bool& value) {
   const auto text = scalar(node, "true or false");
   if (!text) return std::unexpected(text.error());
@@ -210,7 +208,7 @@ Read read(const YAML::Node& node, const Range&, Kind& value) {
 }
 
 Read read(const YAML::Node& node, const Range&, ServiceType& value) {
-  return read_enum(node, kServiceNames, value);
+  return read_enum(node, service_names(), value);
 }
 Read read(const YAML::Node& node, const Range&, Priority& value) {
   return read_enum(node, kPriorityNames, value);
@@ -347,7 +345,9 @@ Type type_of(const Range& range, const Duration*) {
 Type type_of(const Range&, const std::string*) { return {"text", {{"type", "string"}}}; }
 Type type_of(const Range&, const Path*) { return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}}; }
 Type type_of(const Range&, const Kind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
-Type type_of(const Range&, const ServiceType*) { return {joined(kServiceNames), {{"enum", kServiceNames}}}; }
+Type type_of(const Range&, const ServiceType*) {
+  return {joined(service_names()), {{"enum", service_names()}}};
+}
 Type type_of(const Range&, const Priority*) { return {joined(kPriorityNames), {{"enum", kPriorityNames}}}; }
 Type type_of(const Range&, const Declared*) { return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}}; }
 Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum", kUsersNames}}}; }

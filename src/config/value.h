@@ -116,6 +116,4 @@ Type type_of(const Range& range, const std::optional<T>*) {
   return type_of(range, static_cast<const T*>(nullptr));
 }
 
-std::string_view service_name(ServiceType type);
-
 }  // namespace mgpu::config

@@ -76,8 +76,9 @@ asio::awaitable<Sighting> Application::look() {
   seen.up = true;
   const auto listed = co_await service->list();
   if (listed) {
+    seen.tells = !listed->empty();
     for (const service::AiModel& ai_model : *listed) {
-      seen.offered.push_back(ai_model.name);
+      if (!ai_model.name.empty()) seen.offered.push_back(ai_model.name);
       if (ai_model.resident) seen.warm.emplace_back(ai_model.name, ai_model.bytes.value_or(Bytes{}));
     }
   }
@@ -94,11 +95,11 @@ asio::awaitable<bool> Application::is_gone() {
   co_return health.state == service::Health::State::down&& before == changes_;
 }
 
-asio::awaitable<bool> Application::still_busy() {
-  if (!service_ || (!external() && !runs())) co_return false;
+asio::awaitable<std::uint32_t> Application::at_work() {
+  if (!service_ || (!external() && !runs())) co_return 0U;
   const auto service = service_;
-  const auto busy = co_await service->busy();
-  co_return busy.value_or(false);
+  const auto count = co_await service->at_work();
+  co_return count.value_or(0);
 }
 
 asio::awaitable<void> Application::pause(Duration length) {

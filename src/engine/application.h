@@ -28,7 +28,8 @@ namespace mgpu::engine {
 // What a look at a running service showed.
 struct Sighting {
   bool up = false;
-  std::vector<std::string> offered{};                 // AI models; empty where it has just one
+  bool tells = false;                  // whether it says what is in device memory; else whoever is up is warm
+  std::vector<std::string> offered{};  // AI models; empty where it has just one
   std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: it does not say
 };
 
@@ -57,7 +58,7 @@ class Application {
 
   boost::asio::awaitable<Sighting> look();
   boost::asio::awaitable<bool> is_gone();
-  boost::asio::awaitable<bool> still_busy();
+  boost::asio::awaitable<std::uint32_t> at_work();  // requests that its service is at or has waiting
 
   // Waits until the next look is due, or the end has come.
   boost::asio::awaitable<void> pause(Duration length);

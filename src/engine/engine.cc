@@ -200,7 +200,11 @@ void Engine::suspect(ConsumerId consumer, std::string reason) {
 }
 
 asio::awaitable<bool> Engine::still_busy(ConsumerId consumer) {
-  return impl_->application(consumer).still_busy();
+  const auto self = impl_;
+  const std::uint32_t at_work = co_await self->application(consumer).at_work();
+  // Each of its other leases accounts for one request: whoever has answered must not wait for theirs.
+  const std::uint32_t leases = self->world.registry[consumer].running;
+  co_return at_work > (leases > 0 ? leases - 1 : 0);
 }
 
 Result<void> Engine::cancel(TicketId ticket, std::string why) {

@@ -6,9 +6,10 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "config/services.h"
 #include "engine/application.h"
-#include "engine/setup.h"
 #include "runner/port.h"
+#include "service/out_of_memory.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -86,7 +87,11 @@ Error Application::explained(Error error) const {
   if (error.code == Code::service_down) error.code = Code::load_failed;
   error.detail = config_.name + ": " + error.detail;
   if (!process_) return error;
-  if (const auto& exit = process_->exit(); exit) error.detail += "; its process " + runner::to_string(*exit);
+  if (const auto& exit = process_->exit(); exit) {
+    error.detail += "; its process " + runner::to_string(*exit);
+    for (const std::string& line : process_->log_tail(log_lines_))
+      if (service::log_says_out_of_memory(config_.service.type, line)) error.code = Code::out_of_memory;
+  }
   const auto lines = process_->log_tail(kLinesInAnError);
   if (!lines.empty()) error.detail += "; last log lines:";
   for (const std::string& line : lines) error.detail += "\n" + line;

@@ -1,6 +1,7 @@
 // Names that people use, turned into consumers and residents; a new AI model becomes a resident on the way.
 #include <algorithm>
 
+#include "config/services.h"
 #include "engine/impl.h"
 #include "service/service.h"
 

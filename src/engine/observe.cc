@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/services.h"
 #include "engine/impl.h"
 #include "engine/readings.h"
 
@@ -88,8 +89,10 @@ asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
   const config::ServiceConfig& service = consumers[consumer.value].service;
   if (has_several_ai_models(service)) {
     for (const auto& [name, bytes] : seen.warm)
-      found_warm(resident_named(consumer, service::canonical_name(service.type, name), bytes));
-  } else if (!service.load) {  // nothing has to be done to make it ready: whoever is up is warm
+      found_warm(resident_named(consumer, service::canonical_name(service.type, name),
+                                bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
+  } else if (seen.tells ? !seen.warm.empty()
+                        : !service.load) {  // else nothing has to be done to make it ready
     found_warm(world.registry[consumer].residents.front());
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "config/services.h"
 #include "service/service.h"
 
 namespace mgpu::engine {
@@ -126,11 +127,6 @@ Limits limits_of(const config::Config& config) {
 }
 
 }  // namespace
-
-bool has_several_ai_models(const config::ServiceConfig& service) {
-  return service.type == config::ServiceType::ollama ||
-         (service.type == config::ServiceType::llama_server && service.router);
-}
 
 Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found) {
   Setup setup;

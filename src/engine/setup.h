@@ -22,7 +22,4 @@ struct Setup {
 // Error: invalid_config (a device that is not there, a consumer bound to it).
 Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
 
-// Whether one service offers several AI models that come and go one by one.
-bool has_several_ai_models(const config::ServiceConfig& service);
-
 }  // namespace mgpu::engine

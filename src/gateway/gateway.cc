@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/answer_headers.h"
+#include "config/services.h"
 #include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/passing_on.h"
@@ -456,7 +457,7 @@ Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
 Awaitable<void> Gateway::show(Passage& passage) {
   ConsumerId consumer = passage.target.consumer;
   const config::ConsumerConfig& config = desk_.config_of(consumer);
-  if (config.service.type == config::ServiceType::ollama && desk_.endpoint(consumer)) {
+  if (config::facts_of(config.service.type).answers_ollama_show && desk_.endpoint(consumer)) {
     Result<void> passed = co_await forward(passage);
     if (passed || passage.head_sent || !passage.early_complete()) {
       if (!passed) co_await tell(passage, passed.error());

@@ -1,6 +1,7 @@
 #include "service/application.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -8,10 +9,25 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
+#include "service/out_of_memory.h"
+
 namespace mgpu::service {
 
 namespace asio = boost::asio;
 using nlohmann::json;
+
+Application::Application(Address address, const config::ServiceConfig& config)
+    : address_(std::move(address)), config_(config) {
+  if (config_.health.empty()) config_.health = config::facts_of(config_.type).health;
+}
+
+asio::awaitable<Health> Application::healthy() { co_return co_await health_at(config_.health, 200); }
+
+asio::awaitable<Result<void>> Application::load(const std::string&, Duration) { co_return Result<void>{}; }
+
+asio::awaitable<Result<void>> Application::unload(const std::string&, Duration) {
+  co_return fail(Code::not_supported, "this service gives its memory back only by ending");
+}
 
 asio::awaitable<Result<void>> Application::park(const std::string&, Duration) {
   co_return fail(Code::not_supported, "this service can't park");
@@ -20,6 +36,10 @@ asio::awaitable<Result<void>> Application::park(const std::string&, Duration) {
 asio::awaitable<Result<void>> Application::resume(const std::string&, Duration) {
   co_return fail(Code::not_supported, "this service can't resume what was parked");
 }
+
+asio::awaitable<Result<std::uint32_t>> Application::at_work() { co_return 0U; }
+
+asio::awaitable<Result<std::vector<AiModel>>> Application::list() { co_return std::vector<AiModel>{}; }
 
 asio::awaitable<Result<Answer>> Application::ask(std::string path) {
   const Request request{.path = std::move(path)};
@@ -36,9 +56,26 @@ asio::awaitable<Result<json>> Application::ask_json(std::string path) {
   co_return parsed;
 }
 
-asio::awaitable<Result<Answer>> Application::post(std::string path, std::string body, Duration limit) {
-  const Request request{"POST", std::move(path), std::move(body)};
+asio::awaitable<Result<Answer>> Application::send(Request request, Duration limit) {
   co_return co_await fetch(address_, request, limit);
+}
+
+asio::awaitable<Result<Answer>> Application::post(std::string path, json body, Duration limit) {
+  const Request request{"POST", std::move(path), body.dump()};
+  co_return co_await fetch(address_, request, limit);
+}
+
+Application::Done Application::demand(std::string what, Request request, Code otherwise, Duration limit) {
+  const auto answer = co_await fetch(address_, request, limit);
+  if (!answer) co_return std::unexpected(answer.error());
+  if (answer->status / 100 != 2) co_return std::unexpected(refused(what, *answer, otherwise));
+  co_return Result<void>{};
+}
+
+Application::Done Application::demand(std::string what, std::string path, json body, Code otherwise,
+                                      Duration limit) {
+  Request request{"POST", std::move(path), body.dump()};
+  co_return co_await demand(std::move(what), std::move(request), otherwise, limit);
 }
 
 asio::awaitable<Health> Application::health_at(std::string path, int status) {
@@ -49,8 +86,8 @@ asio::awaitable<Health> Application::health_at(std::string path, int status) {
   co_return Health{answer->status == 503 ? Health::State::loading : Health::State::down, std::move(why)};
 }
 
-asio::awaitable<Result<void>> Application::wait_listed(std::string ai_model, Duration limit,
-                                                       std::function<Result<bool>(const AiModel*)> done) {
+Application::Done Application::wait_listed(std::string ai_model, Duration limit,
+                                           std::function<Result<bool>(const AiModel*)> done) {
   const auto executor = co_await asio::this_coro::executor;
   const auto deadline = std::chrono::steady_clock::now() + limit;
   asio::steady_timer timer(executor);
@@ -72,18 +109,66 @@ asio::awaitable<Result<void>> Application::wait_listed(std::string ai_model, Dur
   }
 }
 
-Error refused(const std::string& what, const Answer& answer, Code otherwise) {
+Error Application::refused(const std::string& what, const Answer& answer, Code otherwise) const {
   constexpr std::size_t kQuoted = 300;
   auto code = answer.status == 404 ? Code::not_found : otherwise;
-  if (says_out_of_memory(answer.body)) code = Code::out_of_memory;
+  if (answer.status == 401 || answer.status == 403) code = Code::unauthorized;
+  if (log_says_out_of_memory(config_.type, answer.body)) code = Code::out_of_memory;
   return {code,
           fmt::format("{} was answered with {}: {}", what, answer.status, answer.body.substr(0, kQuoted))};
 }
 
 std::string text_at(const json& object, const char* key) {
-  if (!object.is_object()) return "";
+  const json& value = member(object, key);
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+std::int64_t number_at(const json& object, const char* key) {
+  const json& value = member(object, key);
+  return value.is_number() ? value.get<std::int64_t>() : 0;
+}
+
+const json& member(const json& object, const char* key) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
   const auto at = object.find(key);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : "";
+  return at != object.end() ? *at : nothing;
+}
+
+namespace {
+
+std::string escaped(std::string_view name, std::string_view kept) {
+  std::string out;
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (letter || kept.find(c) != kept.npos)
+      out += c;
+    else
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string in_path(std::string_view name) { return escaped(name, "-._~/:@"); }
+std::string in_query(std::string_view name) { return escaped(name, "-._~"); }
+
+double metric(std::string_view text, std::string_view name, std::string_view label) {
+  double sum = 0;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const auto line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto after = line.substr(std::min(name.size(), line.size()));
+    if (!line.starts_with(name) || after.empty() || (after[0] != '{' && after[0] != ' ')) continue;
+    if (line.find(label) == line.npos) continue;
+    const auto value = line.substr(line.rfind(' ') + 1);
+    double number = 0;
+    std::from_chars(value.data(), value.data() + value.size(), number);
+    sum += number;
+  }
+  return sum;
 }
 
 }  // namespace mgpu::service

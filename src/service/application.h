@@ -1,4 +1,6 @@
 // What the implementations share: an address, JSON answers, errors in the same words, waiting for a state.
+// The defaults are those of an application that loads at start and gives its memory back only by ending; a
+// new one overrides what it can do better (docs/services.md).
 #pragma once
 
 #include <functional>
@@ -6,45 +8,72 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/services.h"
 #include "service/fetch.h"
 #include "service/service.h"
 
 namespace mgpu::service {
 
+// What torch's pool may still have after everything was unloaded; more means that something is loaded.
+inline constexpr Bytes kPoolAtRest = kMiB * 256;
+
 class Application : public Service {
  public:
-  explicit Application(Address address) : address_(std::move(address)) {}
+  Application(Address address, const config::ServiceConfig& config);
 
+  boost::asio::awaitable<Health> healthy() override;
+  boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override;
+  boost::asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> park(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) override;
+  boost::asio::awaitable<Result<std::uint32_t>> at_work() override;
+  boost::asio::awaitable<Result<std::vector<AiModel>>> list() override;
+  bool can_unload() const override { return false; }
   bool can_park() const override { return false; }
 
  protected:
+  using Done = boost::asio::awaitable<Result<void>>;
+
   // GET `path` as a question: kAskLimit.
   boost::asio::awaitable<Result<Answer>> ask(std::string path);
   // The same, where the answer must be 200 and JSON.
   boost::asio::awaitable<Result<nlohmann::json>> ask_json(std::string path);
-  boost::asio::awaitable<Result<Answer>> post(std::string path, std::string body, Duration limit);
+  boost::asio::awaitable<Result<Answer>> send(Request request, Duration limit);
+  boost::asio::awaitable<Result<Answer>> post(std::string path, nlohmann::json body, Duration limit);
+  // The same, where any 2xx will do. `what` is said in errors ("loading small"); its code is `otherwise`.
+  Done demand(std::string what, Request request, Code otherwise, Duration limit);
+  // The same, with a JSON body by POST.
+  Done demand(std::string what, std::string path, nlohmann::json body, Code otherwise, Duration limit);
+
   // Up with `status`, loading with 503, else down.
   boost::asio::awaitable<Health> health_at(std::string path, int status);
   // Lists until `done` holds of the AI model's entry (null: not listed); service_down past the limit.
-  boost::asio::awaitable<Result<void>> wait_listed(std::string ai_model, Duration limit,
-                                                   std::function<Result<bool>(const AiModel*)> done);
+  Done wait_listed(std::string ai_model, Duration limit, std::function<Result<bool>(const AiModel*)> done);
+
+  // The error of an answer that is not what was hoped for: out_of_memory, not_found, or `otherwise`.
+  Error refused(const std::string& what, const Answer& answer, Code otherwise) const;
 
   const Address& address() const { return address_; }
+  const config::ServiceConfig& config() const { return config_; }
 
  private:
   Address address_;
+  config::ServiceConfig config_;
 };
-
-// The error of an answer that is not what was hoped for: out_of_memory, not_found, or `otherwise`.
-Error refused(const std::string& what, const Answer& answer, Code otherwise);
 
 // Lenient reading of foreign JSON: the default where the key is missing or of another type.
 std::string text_at(const nlohmann::json& object, const char* key);
+std::int64_t number_at(const nlohmann::json& object, const char* key);
+const nlohmann::json& member(const nlohmann::json& object, const char* key);  // null where there is none
 
-std::unique_ptr<Service> make_generic(Address address, const config::ServiceConfig& config);
-std::unique_ptr<Service> make_ollama(Address address, const config::ServiceConfig& config);
-std::unique_ptr<Service> make_llama_server(Address address, const config::ServiceConfig& config);
+// A name as it stands in a path ("a b" is "a%20b"; slashes stay), or in a query (they don't).
+std::string in_path(std::string_view name);
+std::string in_query(std::string_view name);
+
+// The sum of all samples of one metric in Prometheus' text format whose labels contain `label`; 0: none.
+double metric(std::string_view text, std::string_view name, std::string_view label = "");
+
+#define MGPU_SERVICE(id, ...) std::unique_ptr<Service> make_##id(Address, const config::ServiceConfig&);
+#include "config/services.inc"
 
 }  // namespace mgpu::service

@@ -28,6 +28,7 @@ http::RequestHead head_of(const Address& to, const Request& request) {
   http::RequestHead head{.method = request.method, .target = to.prefix + request.path};
   const bool v6 = to.host.contains(':');
   head.headers.emplace_back("Host", fmt::format("{}{}{}:{}", v6 ? "[" : "", to.host, v6 ? "]" : "", to.port));
+  head.headers.insert(head.headers.end(), to.credentials.begin(), to.credentials.end());
   if (!request.body.empty()) head.headers.emplace_back("Content-Type", "application/json");
   return head;
 }
@@ -35,12 +36,13 @@ http::RequestHead head_of(const Address& to, const Request& request) {
 }  // namespace
 
 Result<Address> parse_address(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
   const auto wrong = [&](std::string_view why) {
     return fail(Code::invalid_config, fmt::format("\"{}\": {}", url, why));
   };
-  if (!url.starts_with(kScheme)) return wrong("a service's url begins with http://");
-  std::string rest = url.substr(kScheme.size());
+  const auto scheme = url.find("://");
+  if (!url.starts_with("http://") && !url.starts_with("tcp://"))
+    return wrong("a service's url begins with http:// (for some: tcp://)");
+  std::string rest = url.substr(scheme + 3);
   Address address;
   if (const auto slash = rest.find('/'); slash != rest.npos) {
     address.prefix = rest.substr(slash);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -16,9 +18,11 @@ struct Address {
   std::string host{};
   std::uint16_t port = 80;
   std::string prefix{};  // path of the url, without a trailing slash
+  std::vector<std::pair<std::string, std::string>> credentials{};  // headers sent with every request
 };
 
-// "http://127.0.0.1:9001/base". Error: invalid_config (not http, no host, a port that is none).
+// "http://127.0.0.1:9001/base", "tcp://127.0.0.1:10300". Error: invalid_config (another scheme, no host, a
+// port that is none).
 Result<Address> parse_address(const std::string& url);
 
 struct Request {

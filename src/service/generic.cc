@@ -9,55 +9,49 @@ namespace {
 
 class Generic final : public Application {
  public:
-  Generic(Address address, const config::ServiceConfig& config)
-      : Application(std::move(address)), config_(config) {}
+  using Application::Application;
 
   asio::awaitable<Health> healthy() override {
-    co_return co_await health_at(config_.health, config_.health_status);
+    co_return co_await health_at(config().health, config().health_status);
   }
   // Without a load request it loads by itself, at start or within the first request.
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
-    if (!config_.load) co_return Result<void>{};
-    co_return co_await send(config_.load, Code::load_failed, limit);
+    if (!config().load) co_return Result<void>{};
+    co_return co_await send_configured(config().load, Code::load_failed, limit);
   }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await send(config_.unload, Code::service_down, limit);
+    co_return co_await send_configured(config().unload, Code::service_down, limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await send(config_.park, Code::service_down, limit);
+    co_return co_await send_configured(config().park, Code::service_down, limit);
   }
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await send(config_.resume, Code::load_failed, limit);
+    co_return co_await send_configured(config().resume, Code::load_failed, limit);
   }
-  asio::awaitable<Result<bool>> busy() override {
-    if (!config_.busy) co_return false;
-    const auto answer = co_await ask_json(config_.busy->path);
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    const auto& busy = config().busy;
+    if (!busy) co_return 0U;
+    const auto answer = co_await ask_json(busy->path);
     if (!answer) co_return std::unexpected(answer.error());
     try {
-      const auto& value = answer->at(nlohmann::json::json_pointer(config_.busy->pointer));
-      co_return (value.is_string() ? value.get<std::string>() : value.dump()) != config_.busy->idle;
+      const auto& value = answer->at(nlohmann::json::json_pointer(busy->pointer));
+      const bool idle = (value.is_string() ? value.get<std::string>() : value.dump()) == busy->idle;
+      co_return idle ? 0U : 1U;
     } catch (const nlohmann::json::exception&) {
-      co_return fail(Code::service_down, config_.busy->path + ": nothing at " + config_.busy->pointer);
+      co_return fail(Code::service_down, busy->path + ": nothing at " + busy->pointer);
     }
   }
-  asio::awaitable<Result<std::vector<AiModel>>> list() override { co_return std::vector<AiModel>{}; }
-  bool can_unload() const override { return config_.unload.has_value(); }
-  bool can_park() const override { return config_.park.has_value() && config_.resume.has_value(); }
+  bool can_unload() const override { return config().unload.has_value(); }
+  bool can_park() const override { return config().park.has_value() && config().resume.has_value(); }
 
  private:
-  asio::awaitable<Result<void>> send(const std::optional<config::RequestConfig>& configured, Code otherwise,
-                                     Duration limit) {
+  Done send_configured(const std::optional<config::RequestConfig>& configured, Code otherwise,
+                       Duration limit) {
     if (!configured) co_return fail(Code::not_supported, "no such request is configured for this service");
-    const Request request{configured->method, configured->path, configured->body};
-    const auto answer = co_await fetch(address(), request, limit);
-    if (!answer) co_return std::unexpected(answer.error());
-    if (answer->status / 100 != 2) {
-      co_return std::unexpected(refused(request.method + " " + request.path, *answer, otherwise));
-    }
-    co_return Result<void>{};
+    Request request{configured->method, configured->path, configured->body};
+    std::string what = request.method + " " + request.path;
+    co_return co_await demand(std::move(what), std::move(request), otherwise, limit);
   }
-
-  config::ServiceConfig config_;
 };
 
 }  // namespace

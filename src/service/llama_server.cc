@@ -1,5 +1,7 @@
-// llama-server: one AI model from start to end, or router mode with a child per AI model. The router loads
-// whatever /slots?model= names, so it is never asked for slots.
+// llama-server: one AI model from start to end, or router mode with a child per AI model.
+//
+// Looking must not load: /slots wakes a server that sleeps (--sleep-idle-seconds), and the router loads
+// whatever /slots?model= names. So /props is asked first, and the router is told not to load.
 #include <set>
 
 #include "service/application.h"
@@ -13,14 +15,11 @@ namespace {
 
 class LlamaServer final : public Application {
  public:
-  LlamaServer(Address address, const config::ServiceConfig& config)
-      : Application(std::move(address)), health_(config.health), router_(config.router) {}
-
-  asio::awaitable<Health> healthy() override { co_return co_await health_at(health_, 200); }
+  using Application::Application;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    if (!router_) co_return Result<void>{};  // loads at start; healthy() tells when it is done
-    const std::string body = json{{"model", ai_model}}.dump();
+    if (!config().router) co_return Result<void>{};  // loads at start; healthy() tells when it is done
+    const json body{{"model", ai_model}};
     const auto answer = co_await post("/models/load", body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("already") != std::string::npos;
@@ -39,9 +38,9 @@ class LlamaServer final : public Application {
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
-    if (!router_)
+    if (!config().router)
       co_return fail(Code::not_supported, "a llama-server with one AI model unloads only by ending");
-    const std::string body = json{{"model", ai_model}}.dump();
+    const json body{{"model", ai_model}};
     const auto answer = co_await post("/models/unload", body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("not running") != std::string::npos;
@@ -54,44 +53,52 @@ class LlamaServer final : public Application {
     co_return co_await wait_listed(ai_model, limit, gone);
   }
 
-  asio::awaitable<Result<bool>> busy() override {
-    if (router_) co_return false;
-    const auto slots = co_await ask_json("/slots");
-    if (!slots) co_return false;  // --no-slots
-    for (const auto& slot : *slots) {
-      const auto at = slot.find("is_processing");
-      if (slot.is_object() && at != slot.end() && *at == true) co_return true;
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    std::uint32_t total = 0;
+    const auto known = co_await list();
+    if (!known) co_return std::unexpected(known.error());
+    for (const AiModel& ai_model : *known) {
+      if (!ai_model.resident) continue;
+      std::string query = config().router ? "?model=" + in_query(ai_model.name) + "&autoload=false" : "";
+      const auto slots = co_await ask_json("/slots" + query);
+      if (!slots) continue;  // --no-slots, or gone meanwhile
+      for (const auto& slot : *slots)
+        if (member(slot, "is_processing") == true) ++total;
     }
-    co_return false;
+    co_return total;
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    if (config().router) co_return co_await list_of_router();
+    const auto props = co_await ask_json("/props");
+    const bool sleeps = props && member(*props, "is_sleeping") == true;
     std::vector<AiModel> all;
-    if (!router_) co_return all;
+    all.push_back({.resident = !sleeps});
+    co_return all;
+  }
+
+  bool can_unload() const override { return config().router; }
+
+ private:
+  asio::awaitable<Result<std::vector<AiModel>>> list_of_router() {
     const auto answer = co_await ask_json("/models");
     if (!answer) co_return std::unexpected(answer.error());
+    const json& entries = member(*answer, "data");
+    if (!entries.is_array()) co_return fail(Code::service_down, "/models answered rubbish: no data");
     failed_.clear();
     unloaded_.clear();
-    try {
-      for (const auto& entry : answer->value("data", json::array())) {
-        const auto name = text_at(entry, "id");
-        const auto status = entry.value("status", json::object());
-        const auto value = text_at(status, "value");
-        if (value == "unloaded") unloaded_.insert(name);
-        if (value == "unloaded" && status.value("failed", false)) failed_.insert(name);
-        all.push_back({name, value == "loaded"});
-      }
-    } catch (const json::exception& rubbish) {
-      co_return fail(Code::service_down, std::string("/models answered rubbish: ") + rubbish.what());
+    std::vector<AiModel> all;
+    for (const json& entry : entries) {
+      const auto name = text_at(entry, "id");
+      const json& status = member(entry, "status");
+      const auto value = text_at(status, "value");
+      if (value == "unloaded") unloaded_.insert(name);
+      if (value == "unloaded" && member(status, "failed") == true) failed_.insert(name);
+      all.push_back({name, value == "loaded"});
     }
     co_return all;
   }
 
-  bool can_unload() const override { return router_; }
-
- private:
-  std::string health_;
-  bool router_;
   std::set<std::string> failed_;    // as the last list said
   std::set<std::string> unloaded_;  // likewise
 };

@@ -14,22 +14,24 @@ class Ollama final : public Application {
  public:
   using Application::Application;
 
-  asio::awaitable<Health> healthy() override { co_return co_await health_at("/api/version", 200); }
-
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
     // We decide when it goes, not Ollama's own timer.
-    const std::string body = json{{"model", ai_model}, {"keep_alive", -1}, {"stream", false}}.dump();
+    const json body{{"model", ai_model}, {"keep_alive", -1}, {"stream", false}};
     auto answer = co_await post("/api/generate", body, limit);
     const bool embeds_only =
         answer && answer->status == 400 && answer->body.find("generate") != std::string::npos;
     if (embeds_only) answer = co_await post("/api/embed", body, limit);
-    co_return ended("loading " + ai_model, answer, Code::load_failed);
+    if (!answer) co_return std::unexpected(answer.error());
+    if (answer->status != 200)
+      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+    co_return Result<void>{};
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
-    const std::string body = json{{"model", ai_model}, {"keep_alive", 0}, {"stream", false}}.dump();
-    const auto answer = co_await post("/api/generate", body, limit);
-    const auto asked = ended("unloading " + ai_model, answer, Code::service_down);
+    const json body{{"model", ai_model}, {"keep_alive", 0}, {"stream", false}};
+    const std::string what = "unloading " + ai_model;
+    const std::string path = "/api/generate";
+    const auto asked = co_await demand(what, path, body, Code::service_down, limit);
     if (!asked) co_return asked;
     const auto name = canonical_name(config::ServiceType::ollama, ai_model);
     std::function<Result<bool>(const AiModel*)> gone = [](const AiModel* now) {
@@ -37,8 +39,6 @@ class Ollama final : public Application {
     };
     co_return co_await wait_listed(name, limit, gone);
   }
-
-  asio::awaitable<Result<bool>> busy() override { co_return false; }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {
     const auto installed = co_await ask_json("/api/tags");
@@ -68,17 +68,12 @@ class Ollama final : public Application {
   static std::string name_of(const json& entry) {
     return canonical_name(config::ServiceType::ollama, text_at(entry, "name"));
   }
-  static Result<void> ended(const std::string& what, const Result<Answer>& answer, Code otherwise) {
-    if (!answer) return std::unexpected(answer.error());
-    if (answer->status != 200) return std::unexpected(refused(what, *answer, otherwise));
-    return {};
-  }
 };
 
 }  // namespace
 
-std::unique_ptr<Service> make_ollama(Address address, const config::ServiceConfig&) {
-  return std::make_unique<Ollama>(std::move(address));
+std::unique_ptr<Service> make_ollama(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Ollama>(std::move(address), config);
 }
 
 }  // namespace mgpu::service

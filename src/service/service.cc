@@ -1,14 +1,14 @@
 #include "service/service.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <chrono>
+#include <iterator>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "service/application.h"
+#include "service/credential.h"
 
 namespace mgpu::service {
 
@@ -21,18 +21,10 @@ struct Row {
   ServiceType type;
   std::unique_ptr<Service> (*make)(Address, const config::ServiceConfig&);
 };
-constexpr std::array kServices{
-    Row{ServiceType::generic, make_generic},
-    Row{ServiceType::ollama, make_ollama},
-    Row{ServiceType::llama_server, make_llama_server},
+constexpr Row kServices[] = {
+#define MGPU_SERVICE(id, ...) {ServiceType::id, make_##id},
+#include "config/services.inc"
 };
-
-// Ollama's own list of signs, and those of torch and llama.cpp.
-constexpr std::array<std::string_view, 11> kOutOfMemory{
-    "out of memory",     "out of device memory",         "cudamalloc failed",
-    "hipmalloc failed",  "failed to allocate",           "allocation failed",
-    "not enough memory", "insufficient memory",          "outofmemoryerror",
-    "erroroutofmemory",  "vk_error_out_of_device_memory"};
 
 }  // namespace
 
@@ -40,13 +32,16 @@ Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& confi
                                               std::optional<std::uint16_t> port) {
   constexpr std::string_view kPlaceholder = "${PORT}";
   const auto row = std::ranges::find(kServices, config.type, &Row::type);
-  if (row == kServices.end()) return std::unique_ptr<Service>{};
+  if (row == std::end(kServices)) return std::unique_ptr<Service>{};
   auto url = config.url;
   if (const auto at = url.find(kPlaceholder); at != url.npos && port) {
     url.replace(at, kPlaceholder.size(), std::to_string(*port));
   }
   auto address = parse_address(url);
   if (!address) return std::unexpected(address.error());
+  auto credential = read_credential(config);
+  if (!credential) return std::unexpected(credential.error());
+  if (*credential) address->credentials.push_back(**std::move(credential));
   return row->make(*std::move(address), config);
 }
 
@@ -54,15 +49,8 @@ std::string canonical_name(ServiceType type, std::string_view ai_model) {
   std::string name(ai_model);
   const auto last = name.rfind('/');  // a colon before the last slash is a registry's port
   const auto colon = name.find(':', last == name.npos ? 0 : last);
-  if (type == ServiceType::ollama && !name.empty() && colon == name.npos) name += ":latest";
+  if (!name.empty() && colon == name.npos) name += config::facts_of(type).default_tag;
   return name;
-}
-
-bool says_out_of_memory(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::ranges::any_of(kOutOfMemory, [&](auto sign) { return lower.find(sign) != lower.npos; });
 }
 
 asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,

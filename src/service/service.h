@@ -1,5 +1,5 @@
 // Service: how an application is asked to load, park, unload, and to tell its state. One implementation per
-// kind of application; a new one is one file and one line in make_service's table.
+// kind of application; a new one is one file and one row in config/services.inc (docs/services.md).
 //
 // Thread rule: the executor's one thread. Every call is bounded, by `limit` or by kAskLimit, and arguments of
 // awaited calls must outlive the call. Errors: load_failed, out_of_memory (the application itself says so),
@@ -33,7 +33,7 @@ struct Health {
 };
 
 struct AiModel {
-  std::string name{};
+  std::string name{};            // empty: the only one, whatever it is called
   bool resident = false;         // in device memory now
   std::optional<Bytes> bytes{};  // device memory, where the application says
 };
@@ -53,25 +53,24 @@ class Service {
   virtual boost::asio::awaitable<Result<void>> park(const std::string& ai_model, Duration limit) = 0;
   virtual boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) = 0;
 
-  // Whether it still computes. False where it can't say.
-  virtual boost::asio::awaitable<Result<bool>> busy() = 0;
+  // How many requests it is working on or has waiting. 0 where it can't say.
+  virtual boost::asio::awaitable<Result<std::uint32_t>> at_work() = 0;
 
-  // The AI models that it knows, without loading any. Empty where it has just one.
+  // The AI models that it knows, without loading any. Empty where it can't say: then it has one, which is in
+  // device memory while it is up.
   virtual boost::asio::awaitable<Result<std::vector<AiModel>>> list() = 0;
 
   virtual bool can_unload() const = 0;
   virtual bool can_park() const = 0;
 };
 
-// `port` replaces ${PORT} in the url. None for ServiceType::none. Error: invalid_config (the url).
+// `port` replaces ${PORT} in the url. None for ServiceType::none. Error: invalid_config (the url, or where
+// its key is kept).
 Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
                                               std::optional<std::uint16_t> port);
 
 // One name for one AI model in this kind of service: ollama's "M" is "M:latest"; others as they are.
 std::string canonical_name(config::ServiceType type, std::string_view ai_model);
-
-// Whether a text (an error body, log lines) says that device memory ran out.
-bool says_out_of_memory(std::string_view text);
 
 // Asks every 20 ms, growing to 500 ms, until up. `still_alive` says whether waiting makes sense (its process
 // lives); it may be empty. Errors: load_failed (limit passed, or no longer alive).

@@ -59,7 +59,7 @@ TEST_F(ServiceTest, GenericSendsWhatIsConfigured) {
   ASSERT_TRUE(ready());
   const std::string none;
   EXPECT_TRUE(done(service_->load(none, kLimit)));
-  EXPECT_EQ(done(service_->busy()), Result<bool>(false));
+  EXPECT_EQ(done(service_->at_work()), Result<std::uint32_t>(0U));
   EXPECT_TRUE(done(service_->unload(none, kLimit)));
   EXPECT_FALSE(service_->can_park());
   EXPECT_EQ(done(service_->park(none, kLimit)).error().code, Code::not_supported);

@@ -1,0 +1,60 @@
+#include "service/credential.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <string_view>
+
+#include "config/services.h"
+
+namespace mgpu::service {
+namespace {
+
+constexpr std::string_view kBlank = " \t\r\n";
+
+std::string in_base64(std::string_view text) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += 3) {
+    const auto byte = [&](std::size_t at) -> unsigned {
+      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+    };
+    const unsigned three = byte(i) << 16U | byte(i + 1) << 8U | byte(i + 2);
+    for (unsigned digit = 0; digit < 4; ++digit)
+      out += i + digit <= text.size() ? kDigits[three >> (18 - 6 * digit) & 63U] : '=';
+  }
+  return out;
+}
+
+Result<std::string> read_key(const config::ServiceConfig& config) {
+  std::string key;
+  if (!config.api_key_env.empty()) {
+    const char* value = std::getenv(config.api_key_env.c_str());
+    if (value == nullptr)
+      return fail(Code::invalid_config, "api_key_env: the environment has no " + config.api_key_env);
+    key = value;
+  } else {
+    std::ifstream file(config.api_key_file);
+    if (!std::getline(file, key))
+      return fail(Code::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
+  }
+  // A blank at the end is nobody's key; a line break would end the header.
+  const auto last = key.find_last_not_of(kBlank);
+  key.resize(last == key.npos ? 0 : last + 1);
+  if (key.empty() || key.find_first_of("\r\n") != key.npos)
+    return fail(Code::invalid_config, "the key for its control requests is empty, or more than one line");
+  return key;
+}
+
+}  // namespace
+
+Result<std::optional<Header>> read_credential(const config::ServiceConfig& config) {
+  if (config.api_key_env.empty() && config.api_key_file.empty()) return std::nullopt;
+  auto key = read_key(config);
+  if (!key) return std::unexpected(key.error());
+  const std::string_view manner = config::facts_of(config.type).credential;  // "Authorization: Bearer "
+  const auto colon = manner.find(": ");
+  std::string start(manner.substr(colon + 2));
+  return Header{manner.substr(0, colon), start + (start.starts_with("Basic") ? in_base64(*key) : *key)};
+}
+
+}  // namespace mgpu::service

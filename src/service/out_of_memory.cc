@@ -1,0 +1,36 @@
+#include "service/out_of_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+
+#include "config/services.h"
+
+namespace mgpu::service {
+namespace {
+
+// Ollama's own list of signs, and those of torch and llama.cpp. What only one kind of service says stands in
+// its row of services.inc.
+constexpr std::array<std::string_view, 11> kOutOfMemory{
+    "out of memory",     "out of device memory",         "cudamalloc failed",
+    "hipmalloc failed",  "failed to allocate",           "allocation failed",
+    "not enough memory", "insufficient memory",          "outofmemoryerror",
+    "erroroutofmemory",  "vk_error_out_of_device_memory"};
+
+}  // namespace
+
+bool says_out_of_memory(config::ServiceType type, int status, std::string_view body) {
+  return status >= config::facts_of(type).out_of_memory_from && log_says_out_of_memory(type, body);
+}
+
+bool log_says_out_of_memory(config::ServiceType type, std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto is_said = [&](std::string_view sign) { return lower.find(sign) != lower.npos; };
+  return std::ranges::any_of(kOutOfMemory, is_said) ||
+         std::ranges::any_of(config::facts_of(type).out_of_memory, is_said);
+}
+
+}  // namespace mgpu::service
