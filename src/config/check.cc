@@ -191,6 +191,9 @@ class Checks {
       complain(path + ".health", "has no meaning for " + name + ", which is not asked over HTTP");
     if (!service.api_key_env.empty() && !service.api_key_file.empty())
       complain(path + ".api_key_file", "name the key by api_key_env or by api_key_file, not by both");
+    for (const std::string& tag : service.memory_tags)
+      if (tag != "weights" && tag != "kv_cache" && tag != "cuda_graph")
+        complain(path + ".memory_tags", "\"" + tag + "\" is not one of weights, kv_cache, cuda_graph");
     if (service.busy && !service.busy->pointer.empty() && !service.busy->pointer.starts_with('/'))
       complain(path + ".busy.pointer", "a JSON pointer starts with / (/exec_info/queue_remaining)");
     for (const std::string& free_path : service.free_paths)

@@ -54,7 +54,10 @@ struct ServiceConfig {
   std::optional<RequestConfig> park{};
   std::optional<RequestConfig> resume{};
   std::optional<BusyConfig> busy{};
-  bool router = false;         // llama-server in router mode
+  bool router = false;                     // llama-server in router mode
+  std::string ai_model{};                  // what to load, where the service holds one of several at a time
+  std::uint32_t sleep_level = 2;           // of vLLM when it unloads: 1 keeps the weights in host memory
+  std::vector<std::string> memory_tags{};  // what SGLang releases; empty: all of it
   std::string api_key_env{};   // where the key for its control requests stands: an environment variable,
   std::string api_key_file{};  // or a file. The key itself is never part of the configuration
   std::vector<std::string>

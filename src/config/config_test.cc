@@ -311,6 +311,17 @@ TEST(Config, WhatHasNoMeaningIsSaid) {
                     {"a.api_key_file: name the key by api_key_env or by api_key_file"});
 }
 
+TEST(Config, KeysAreForTheServicesThatHaveThem) {
+  good("consumers: {a: {service: vllm, url: 'http://h:1', sleep_level: 1}}");
+  expect_complaints("consumers: {a: {service: tei, url: 'http://h:1', sleep_level: 1, ai_model: x}}",
+                    {"a.sleep_level: is for service vllm, not for tei", "a.ai_model: is for service tabbyapi"});
+  expect_complaints("consumers: {a: {service: sglang, url: 'http://h:1', memory_tags: [kv]}}",
+                    {"\"kv\" is not one of weights, kv_cache, cuda_graph"});
+  good("consumers: {a: {service: wyoming, url: 'tcp://h:10300'}}");
+  expect_complaints("consumers: {a: {service: wyoming, url: 'http://h:1', health: /up}}",
+                    {"write tcp://127.0.0.1:9001", "a.health: has no meaning for wyoming"});
+}
+
 TEST(Config, AServiceBringsWhatBelongsToIt) {
   const Config config = good("consumers: {a: {service: ollama, url: 'http://h:1'}, b: {url: 'http://h:2'}}");
   EXPECT_EQ(config.consumers[0].service.health, "/api/version");

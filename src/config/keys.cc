@@ -374,6 +374,23 @@ std::vector<Key> service_detail_keys() {
       key(
           "consumers.*.router", kAny, [](Place p) -> auto& { return p.consumer->service.router; }, "true",
           "llama-server runs in router mode and loads and unloads its AI models on request."),
+      falls_back("the one that it holds at start",
+                 unless_empty(key(
+                     "consumers.*.ai_model", kAny,
+                     [](Place p) -> auto& { return p.consumer->service.ai_model; }, "gemma-3-12b-exl3",
+                     "What to load, for services that hold one of many AI models at a time (" +
+                         services_that_take("ai_model") + "); without it they are never asked to unload."))),
+      key(
+          "consumers.*.sleep_level", Range{1, 2},
+          [](Place p) -> auto& { return p.consumer->service.sleep_level; }, "1",
+          "How deep vLLM sleeps when it unloads: 1 keeps the weights in host memory, 2 drops them. Parking "
+          "is "
+          "always level 1."),
+      falls_back("all of it",
+                 key(
+                     "consumers.*.memory_tags", kAny,
+                     [](Place p) -> auto& { return p.consumer->service.memory_tags; }, "[kv_cache]",
+                     "What SGLang releases: any of weights, kv_cache, cuda_graph.")),
       falls_back("none",
                  unless_empty(key(
                      "consumers.*.api_key_env", kAny,

@@ -86,27 +86,33 @@ asio::awaitable<Health> Application::health_at(std::string path, int status) {
   co_return Health{answer->status == 503 ? Health::State::loading : Health::State::down, std::move(why)};
 }
 
-Application::Done Application::wait_listed(std::string ai_model, Duration limit,
-                                           std::function<Result<bool>(const AiModel*)> done) {
+Application::Done Application::wait_until(std::function<asio::awaitable<Result<bool>>()> is_so,
+                                          std::string what, Duration limit) {
   const auto executor = co_await asio::this_coro::executor;
   const auto deadline = std::chrono::steady_clock::now() + limit;
   asio::steady_timer timer(executor);
   for (auto pause = std::chrono::milliseconds(20);;
        pause = std::min(pause * 2, std::chrono::milliseconds(500))) {
-    const auto listed = co_await list();
-    if (!listed) co_return std::unexpected(listed.error());
-    const auto found = std::ranges::find(*listed, ai_model, &AiModel::name);
-    const auto verdict = done(found == listed->end() ? nullptr : &*found);
+    const auto verdict = co_await is_so();
     if (!verdict) co_return std::unexpected(verdict.error());
     if (*verdict) co_return Result<void>{};
-    if (std::chrono::steady_clock::now() >= deadline) {
-      co_return fail(Code::service_down,
-                     fmt::format("{}: the service took the request, but did not finish it within {}",
-                                 ai_model, to_string(limit)));
-    }
+    if (std::chrono::steady_clock::now() >= deadline)
+      co_return fail(Code::service_down, fmt::format("waited {} in vain: {}", to_string(limit), what));
     timer.expires_after(pause);
     co_await timer.async_wait(asio::use_awaitable);
   }
+}
+
+Application::Done Application::wait_listed(std::string ai_model, Duration limit,
+                                           std::function<Result<bool>(const AiModel*)> done) {
+  std::function<asio::awaitable<Result<bool>>()> is_so = [&]() -> asio::awaitable<Result<bool>> {
+    const auto listed = co_await list();
+    if (!listed) co_return std::unexpected(listed.error());
+    const auto found = std::ranges::find(*listed, ai_model, &AiModel::name);
+    co_return done(found == listed->end() ? nullptr : &*found);
+  };
+  std::string what = ai_model + ": the service took the request, but has not finished it";
+  co_return co_await wait_until(std::move(is_so), std::move(what), limit);
 }
 
 Error Application::refused(const std::string& what, const Answer& answer, Code otherwise) const {
@@ -116,6 +122,14 @@ Error Application::refused(const std::string& what, const Answer& answer, Code o
   if (log_says_out_of_memory(config_.type, answer.body)) code = Code::out_of_memory;
   return {code,
           fmt::format("{} was answered with {}: {}", what, answer.status, answer.body.substr(0, kQuoted))};
+}
+
+void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    auto at = std::ranges::find(all, name, &AiModel::name);
+    if (at == all.end()) at = all.insert(at, {.name = name});
+    at->resident = true;
+  }
 }
 
 std::string text_at(const json& object, const char* key) {

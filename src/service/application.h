@@ -47,6 +47,9 @@ class Application : public Service {
 
   // Up with `status`, loading with 503, else down.
   boost::asio::awaitable<Health> health_at(std::string path, int status);
+  // Asks until it is so; service_down past the limit, saying in vain for what.
+  Done wait_until(std::function<boost::asio::awaitable<Result<bool>>()> is_so, std::string what,
+                  Duration limit);
   // Lists until `done` holds of the AI model's entry (null: not listed); service_down past the limit.
   Done wait_listed(std::string ai_model, Duration limit, std::function<Result<bool>(const AiModel*)> done);
 
@@ -60,6 +63,9 @@ class Application : public Service {
   Address address_;
   config::ServiceConfig config_;
 };
+
+// Those with these names are in device memory; names that are not listed yet are added.
+void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names);
 
 // Lenient reading of foreign JSON: the default where the key is missing or of another type.
 std::string text_at(const nlohmann::json& object, const char* key);

@@ -1,0 +1,61 @@
+// AUTOMATIC1111, Forge, SD.Next: the checkpoint goes to host memory (Forge: away) and comes back.
+//
+// unload-checkpoint takes no lock: in the middle of a picture it breaks the picture, so it is asked first
+// whether it is at work. Forge's reload does nothing; its next job loads by itself.
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+class A1111 final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
+    std::string what = "loading the checkpoint", path = "/sdapi/v1/reload-checkpoint";
+    json body = json::object();
+    co_return co_await demand(what, path, body, Code::load_failed, limit);
+  }
+
+  asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
+    const auto busy = co_await at_work();
+    if (!busy) co_return std::unexpected(busy.error());
+    if (*busy > 0) co_return fail(Code::busy, "it is at work; unloading now would break the picture");
+    std::string what = "unloading the checkpoint", path = "/sdapi/v1/unload-checkpoint";
+    json body = json::object();
+    co_return co_await demand(what, path, body, Code::service_down, limit);
+  }
+
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    std::string path = "/sdapi/v1/progress?skip_current_image=true";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    co_return number_at(member(*answer, "state"), "job_count") != 0 ? 1U : 0U;  // -1 while it prepares
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    std::string path = "/sdapi/v1/memory";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    const json& reserved = member(member(*answer, "cuda"), "reserved");
+    if (!reserved.is_object()) co_return std::vector<AiModel>{};
+    const Bytes pool{number_at(reserved, "current")};
+    std::vector<AiModel> all;
+    all.push_back({.resident = pool > kPoolAtRest, .bytes = pool});
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_a1111(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<A1111>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

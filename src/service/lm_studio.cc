@@ -1,0 +1,79 @@
+// LM Studio: many AI models, each loaded as instances with names of their own. Loading what is loaded makes a
+// second instance, so it is looked at first. What it gives as size is that of the file.
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+class LmStudio final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
+    const auto instances = co_await instances_of(ai_model);
+    if (!instances) co_return std::unexpected(instances.error());
+    if (!instances->empty()) co_return Result<void>{};
+    std::string what = "loading " + ai_model, path = "/api/v1/models/load";
+    json body{{"model", ai_model}};
+    co_return co_await demand(what, path, body, Code::load_failed, limit);
+  }
+
+  asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
+    const auto instances = co_await instances_of(ai_model);
+    if (!instances) co_return std::unexpected(instances.error());
+    for (const std::string& instance : *instances) {
+      std::string what = "unloading " + instance, path = "/api/v1/models/unload";
+      json body{{"instance_id", instance}};
+      const auto done = co_await demand(what, path, body, Code::service_down, limit);
+      if (!done) co_return done;
+    }
+    co_return Result<void>{};
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    const auto entries = co_await everything();
+    if (!entries) co_return std::unexpected(entries.error());
+    std::vector<AiModel> all;
+    for (const json& entry : *entries) {
+      const bool resident = !member(entry, "loaded_instances").empty();
+      all.push_back({text_at(entry, "key"), resident, Bytes{number_at(entry, "size_bytes")}});
+    }
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+
+ private:
+  asio::awaitable<Result<json>> everything() {
+    std::string path = "/api/v1/models";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    if (!member(*answer, "models").is_array()) co_return fail(Code::service_down, path + " answered rubbish");
+    co_return member(*answer, "models");
+  }
+
+  asio::awaitable<Result<std::vector<std::string>>> instances_of(std::string ai_model) {
+    const auto entries = co_await everything();
+    if (!entries) co_return std::unexpected(entries.error());
+    for (const json& entry : *entries) {
+      if (text_at(entry, "key") != ai_model) continue;
+      std::vector<std::string> instances;
+      for (const json& instance : member(entry, "loaded_instances"))
+        instances.push_back(text_at(instance, "id"));
+      co_return instances;
+    }
+    co_return fail(Code::not_found, "LM Studio has no AI model \"" + ai_model + "\"");
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_lm_studio(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<LmStudio>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

@@ -1,0 +1,78 @@
+// LocalAI: a backend process for each AI model that is loaded. Older versions can't be asked to load: there
+// the first request does it.
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kBusy = 1;  // of /backend/monitor's state
+
+class LocalAi final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
+    std::string what = "loading " + ai_model, path = "/backend/load";
+    json body{{"model", ai_model}};
+    const auto done = co_await demand(what, path, body, Code::load_failed, limit);
+    if (!done && done.error().code == Code::not_found) co_return Result<void>{};  // an older one
+    co_return done;
+  }
+
+  // Waits by itself for what runs, up to 30 s.
+  asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
+    std::string what = "unloading " + ai_model, path = "/backend/shutdown";
+    json body{{"model", ai_model}};
+    const auto done = co_await demand(what, path, body, Code::service_down, limit);
+    if (!done && done.error().code == Code::not_found) co_return Result<void>{};  // not loaded
+    co_return done;
+  }
+
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    const auto loaded = co_await loaded_names();
+    if (!loaded) co_return std::unexpected(loaded.error());
+    std::uint32_t total = 0;
+    for (const std::string& name : *loaded) {
+      std::string path = "/backend/monitor?model=" + in_query(name);
+      const auto told = co_await ask_json(path);
+      if (told && number_at(*told, "state") == kBusy) ++total;
+    }
+    co_return total;
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    std::string path = "/v1/models";
+    const auto known = co_await ask_json(path);
+    if (!known) co_return std::unexpected(known.error());
+    const auto loaded = co_await loaded_names();
+    if (!loaded) co_return std::unexpected(loaded.error());
+    std::vector<AiModel> all;
+    for (const json& entry : member(*known, "data")) all.push_back({text_at(entry, "id")});
+    mark_resident(all, *loaded);
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+
+ private:
+  asio::awaitable<Result<std::vector<std::string>>> loaded_names() {
+    std::string path = "/system";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    std::vector<std::string> names;
+    for (const json& entry : member(*answer, "loaded_models")) names.push_back(text_at(entry, "id"));
+    co_return names;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_localai(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<LocalAi>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

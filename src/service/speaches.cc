@@ -1,0 +1,74 @@
+// Speaches (once faster-whisper-server): AI models that come and go one by one.
+//
+// The trap: an unload that is refused with 409, because the AI model is in use, has forgotten it all the
+// same. Asked again it says 404, while the memory stays until the time to live ends. So a 404 after a 409 is
+// no success. And never DELETE /v1/models/{id}: that deletes the files.
+#include <set>
+
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+class Speaches final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
+    Request request{"POST", "/api/ps/" + in_path(ai_model), ""};
+    const auto answer = co_await send(std::move(request), limit);
+    if (!answer) co_return std::unexpected(answer.error());
+    const bool already = answer->status == 409;
+    if (answer->status / 100 != 2 && !already)
+      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+    forgotten_.erase(ai_model);
+    co_return Result<void>{};
+  }
+
+  asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
+    Request request{"DELETE", "/api/ps/" + in_path(ai_model), ""};
+    const auto answer = co_await send(std::move(request), limit);
+    if (!answer) co_return std::unexpected(answer.error());
+    if (answer->status == 409) forgotten_.insert(ai_model);
+    const bool lingers = forgotten_.contains(ai_model) && answer->status != 200;
+    if (lingers)
+      co_return fail(Code::service_down, ai_model +
+                                             " was in use when it was to be unloaded: Speaches has forgotten "
+                                             "it, but keeps its memory until its time to live ends");
+    if (answer->status / 100 != 2 && answer->status != 404)
+      co_return std::unexpected(refused("unloading " + ai_model, *answer, Code::service_down));
+    co_return Result<void>{};
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    std::string installed = "/v1/models", running = "/api/ps";
+    const auto known = co_await ask_json(installed);
+    if (!known) co_return std::unexpected(known.error());
+    const auto loaded = co_await ask_json(running);
+    if (!loaded) co_return std::unexpected(loaded.error());
+    std::vector<AiModel> all;
+    for (const json& entry : member(*known, "data")) all.push_back({text_at(entry, "id")});
+    std::vector<std::string> names;
+    for (const json& name : member(*loaded, "models"))
+      if (name.is_string()) names.push_back(name);
+    mark_resident(all, names);
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+
+ private:
+  std::set<std::string> forgotten_;  // by it, with their memory
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_speaches(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Speaches>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

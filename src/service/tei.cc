@@ -1,0 +1,37 @@
+// Text Embeddings Inference: one AI model, which lives as long as its process.
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+
+namespace {
+
+class Tei final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    std::string path = "/metrics";
+    const auto answer = co_await ask(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    co_return static_cast<std::uint32_t>(metric(answer->body, "te_queue_size"));
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    std::string path = "/info";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    std::vector<AiModel> all;
+    all.push_back({text_at(*answer, "model_id"), true});
+    co_return all;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_tei(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Tei>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

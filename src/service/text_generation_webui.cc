@@ -1,0 +1,43 @@
+// text-generation-webui: one AI model at a time, "None" where it holds none. A load unloads what was there.
+#include "service/one_slot.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+class TextGenerationWebui final : public OneSlot {
+ public:
+  using OneSlot::OneSlot;
+
+ protected:
+  asio::awaitable<Result<std::string>> held() override {
+    std::string path = "/v1/internal/model/info";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    auto name = text_at(*answer, "model_name");
+    co_return name == "None" ? std::string{} : name;
+  }
+
+  Done put(std::string ai_model, Duration limit) override {
+    std::string what = "loading " + ai_model, path = "/v1/internal/model/load";
+    json body{{"model_name", ai_model}};
+    co_return co_await demand(what, path, body, Code::load_failed, limit);
+  }
+
+  Done clear(Duration limit) override {
+    std::string what = "unloading", path = "/v1/internal/model/unload";
+    json body = json::object();
+    co_return co_await demand(what, path, body, Code::service_down, limit);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_text_generation_webui(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<TextGenerationWebui>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

@@ -1,0 +1,64 @@
+// Triton with --model-control-mode=explicit: AI models that come and go one by one. An unload is answered
+// before it is over; the index tells.
+#include <algorithm>
+
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+class Triton final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
+    std::string what = "loading " + ai_model, path = "/v2/repository/models/" + in_path(ai_model) + "/load";
+    json body = json::object();
+    co_return co_await demand(what, path, body, Code::load_failed, limit);
+  }
+
+  asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
+    std::string what = "unloading " + ai_model,
+                path = "/v2/repository/models/" + in_path(ai_model) + "/unload";
+    json body{{"parameters", {{"unload_dependents", true}}}};
+    const auto asked = co_await demand(what, path, body, Code::service_down, limit);
+    if (!asked) co_return asked;
+    std::function<Result<bool>(const AiModel*)> gone = [](const AiModel* now) {
+      return now == nullptr || !now->resident;
+    };
+    co_return co_await wait_listed(ai_model, limit, gone);
+  }
+
+  // Versions of one AI model come as entries of their own; one that is on its way out still holds memory.
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    std::string path = "/v2/repository/index";
+    const auto answer = co_await post(path, json::object(), kAskLimit);
+    if (!answer) co_return std::unexpected(answer.error());
+    const auto entries = json::parse(answer->body, nullptr, false);
+    if (answer->status != 200 || !entries.is_array())
+      co_return std::unexpected(refused("POST " + path, *answer, Code::service_down));
+    std::vector<AiModel> all;
+    std::vector<std::string> resident;
+    for (const json& entry : entries) {
+      const auto name = text_at(entry, "name"), state = text_at(entry, "state");
+      if (std::ranges::find(all, name, &AiModel::name) == all.end()) all.push_back({name});
+      if (state == "READY" || state == "UNLOADING") resident.push_back(name);
+    }
+    mark_resident(all, resident);
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_triton(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Triton>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

@@ -1,0 +1,109 @@
+// vLLM: one AI model; sleeping gives its memory back, but for contexts and CUDA graphs.
+//
+// Level 1 keeps the weights in host memory, level 2 drops them: after that they must be read again between
+// waking the weights' memory and the cache's. /sleep aborts what runs unless told to wait. The routes are
+// there only with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode.
+#include "service/application.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::uint32_t kWeightsInHostMemory = 1;
+
+class Vllm final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
+    co_return co_await wake_up(limit);
+  }
+  asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
+    co_return co_await wake_up(limit);
+  }
+  asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
+    co_return co_await sleep(config().sleep_level, limit);
+  }
+  asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
+    co_return co_await sleep(kWeightsInHostMemory, limit);
+  }
+
+  asio::awaitable<Result<std::uint32_t>> at_work() override {
+    const std::string path = "/metrics";
+    const auto answer = co_await ask(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    co_return static_cast<std::uint32_t>(metric(answer->body, "vllm:num_requests_running") +
+                                         metric(answer->body, "vllm:num_requests_waiting"));
+  }
+
+  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+    const std::string path = "/v1/models";
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    const bool asleep = co_await sleeps();
+    std::vector<AiModel> all;
+    for (const json& entry : member(*answer, "data")) all.push_back({text_at(entry, "id"), !asleep});
+    co_return all;
+  }
+
+  bool can_unload() const override { return true; }
+  bool can_park() const override { return true; }
+
+ private:
+  // Without sleep mode there is no such route, and it never sleeps.
+  asio::awaitable<bool> sleeps() {
+    const std::string path = "/is_sleeping";
+    const auto answer = co_await ask_json(path);
+    co_return answer&& member(*answer, "is_sleeping") == true;
+  }
+
+  Done sleep(std::uint32_t level, Duration limit) {
+    Request request{"POST", "/sleep?mode=wait&level=" + std::to_string(level), ""};
+    std::string what = "putting vLLM to sleep";
+    auto asked = co_await demand(what, std::move(request), Code::service_down, limit);
+    if (!asked && asked.error().code == Code::not_found)
+      co_return fail(Code::not_supported,
+                     "this vLLM can't sleep: start it with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode");
+    co_return asked;
+  }
+
+  Done wake_up(Duration limit) {
+    const bool asleep = co_await sleeps();
+    if (!asleep) co_return Result<void>{};
+    const bool dropped = co_await weights_are_dropped();
+    if (!dropped) co_return co_await wake("", limit);
+    const auto weights = co_await wake("?tags=weights", limit);
+    if (!weights) co_return weights;
+    std::string what = "reading the weights again", path = "/collective_rpc";
+    json body{{"method", "reload_weights"}};
+    const auto read = co_await demand(what, path, body, Code::load_failed, limit);
+    if (!read) co_return read;
+    co_return co_await wake("?tags=kv_cache", limit);
+  }
+
+  Done wake(std::string tags, Duration limit) {
+    Request request{"POST", "/wake_up" + tags, ""};
+    std::string what = "waking vLLM up";
+    co_return co_await demand(what, std::move(request), Code::load_failed, limit);
+  }
+
+  // Its own word for it, so that it is right after a restart of ours as well. Where it does not say, they are
+  // read again: that is slow, but never wrong.
+  asio::awaitable<bool> weights_are_dropped() {
+    const std::string path = "/metrics";
+    const auto answer = co_await ask(path);
+    if (!answer) co_return true;
+    co_return metric(answer->body, "vllm:engine_sleep_state", "\"weights_offloaded\"") < 1;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_vllm(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Vllm>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

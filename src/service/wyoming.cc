@@ -1,0 +1,74 @@
+// Wyoming (piper, faster-whisper, wake words): not HTTP, but frames over TCP. It is asked only who it is; its
+// memory comes back when its process ends. Callers reach it by its own port, not through the gateway.
+#include <array>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "service/application.h"
+#include "service/wyoming_frame.h"
+
+namespace mgpu::service {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+// Sends one frame and returns the first that comes back. What Asio throws ends here: `||` would wait for the
+// other side.
+asio::awaitable<Result<WyomingFrame>> exchange(const Address& to, WyomingFrame question) try {
+  tcp::socket socket(co_await asio::this_coro::executor);
+  tcp::resolver resolver(socket.get_executor());
+  const std::string port = std::to_string(to.port);
+  const auto places = co_await resolver.async_resolve(to.host, port, asio::use_awaitable);
+  co_await asio::async_connect(socket, places, asio::use_awaitable);
+  const std::string wire = to_wire(question);
+  const auto out = asio::buffer(wire);
+  co_await asio::async_write(socket, out, asio::use_awaitable);
+  std::string bytes;
+  for (;;) {
+    auto read = read_frame(bytes);
+    if (!read) co_return std::unexpected(read.error());
+    if (*read) co_return std::move((*read)->frame);
+    std::array<char, 4096> piece;
+    const auto in = asio::buffer(piece);
+    const auto size = co_await socket.async_read_some(in, asio::use_awaitable);
+    bytes.append(piece.data(), size);
+  }
+} catch (const boost::system::system_error& error) {
+  co_return fail(Code::service_down, to.host + ":" + std::to_string(to.port) + ": " + error.code().message());
+}
+
+class Wyoming final : public Application {
+ public:
+  using Application::Application;
+
+  asio::awaitable<Health> healthy() override {
+    using asio::experimental::awaitable_operators::operator||;
+    asio::steady_timer limit(co_await asio::this_coro::executor, kAskLimit);
+    auto answer = exchange(address(), {.type = "describe"});
+    auto late = limit.async_wait(asio::use_awaitable);
+    const auto first = co_await (std::move(answer) || std::move(late));
+    if (first.index() == 1) co_return down("no answer to describe within " + to_string(kAskLimit));
+    const auto& info = std::get<0>(first);
+    if (!info) co_return down(info.error().detail);
+    if (info->type != "info") co_return down("describe was answered with " + info->type + ", not with info");
+    co_return Health{Health::State::up, ""};
+  }
+
+ private:
+  static Health down(std::string why) { return {Health::State::down, std::move(why)}; }
+};
+
+}  // namespace
+
+std::unique_ptr<Service> make_wyoming(Address address, const config::ServiceConfig& config) {
+  return std::make_unique<Wyoming>(std::move(address), config);
+}
+
+}  // namespace mgpu::service

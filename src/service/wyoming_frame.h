@@ -1,0 +1,35 @@
+// The frames of Wyoming: one line of JSON, then as many bytes of JSON and of payload as the line announces.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace mgpu::service {
+
+// Of the line, and of what follows it; nobody announces more to a question about health.
+inline constexpr Bytes kMaxWyomingFrame = kMiB * 8;
+
+struct WyomingFrame {
+  std::string type{};     // "describe", "info", "error"
+  nlohmann::json data{};  // an object; what followed the line is merged into it
+  std::string payload{};  // sound
+};
+
+std::string to_wire(const WyomingFrame& frame);
+
+// The first frame at the start of `bytes`, and how many of them it took; none while it is not complete.
+// Error: service_down (not a frame, or a larger one than kMaxWyomingFrame).
+struct ReadFrame {
+  WyomingFrame frame{};
+  std::size_t taken = 0;
+};
+Result<std::optional<ReadFrame>> read_frame(std::string_view bytes);
+
+}  // namespace mgpu::service

@@ -1,0 +1,69 @@
+// An application's control routes for a test: a table from "POST /sleep" to what it does, over a real socket.
+// Whatever is not in the table is answered as FastAPI does. The fakes of single applications are written from
+// their documentation and keep a little state, so that tests look at what came of it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <nlohmann/json.hpp>
+
+#include "http/server.h"
+
+namespace mgpu::fakes {
+
+struct Asked {
+  std::string query{};  // without the ?
+  nlohmann::json body{};
+  http::Headers headers{};
+  bool asks(const std::string& part) const { return query.find(part) != std::string::npos; }
+};
+
+struct Told {
+  Told(nlohmann::json body) : text(body.dump()) {}                          // NOLINT: reads as its answer
+  Told(int code, nlohmann::json body) : status(code), text(body.dump()) {}  // any status, JSON
+  Told(int code, std::string body, int) : status(code), text(std::move(body)) {}  // any text
+  int status = 200;
+  std::string text{};
+};
+inline Told plain(std::string text, int status = 200) { return {status, std::move(text), 0}; }
+
+class HttpFake {
+ public:
+  using Route = std::function<Told(const Asked&)>;
+
+  explicit HttpFake(boost::asio::io_context& io) {
+    server_ = std::move(*http::Server::start(io, {}, [this](http::Exchange& x) { return serve(x); }));
+  }
+
+  HttpFake& on(std::string line, Route route) {
+    routes_[std::move(line)] = std::move(route);
+    return *this;
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
+
+ private:
+  boost::asio::awaitable<void> serve(http::Exchange& x) {
+    const Bytes limit = kMiB;
+    const auto body = co_await http::read_all(x, limit);
+    const std::string target = x.head().target;
+    const auto mark = std::min(target.find('?'), target.size());
+    Asked asked{.query = target.substr(std::min(mark + 1, target.size())),
+                .body = nlohmann::json::parse(body.value_or(""), nullptr, false),
+                .headers = x.head().headers};
+    const auto route = routes_.find(x.head().method + " " + target.substr(0, mark));
+    const Told told = route != routes_.end() ? route->second(asked) : Told(404, {{"detail", "Not Found"}});
+    http::Headers headers{{"Content-Type", "application/json"}};
+    std::string text = told.text;
+    co_await http::answer(x, told.status, std::move(headers), std::move(text));
+  }
+
+  std::map<std::string, Route> routes_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace mgpu::fakes
