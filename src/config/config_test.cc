@@ -1,6 +1,8 @@
 #include "config/config.h"
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -428,6 +430,23 @@ TEST(Keys, TheReferencePageIsTheOneInDocs) {
   std::ostringstream text;
   text << file.rdbuf();
   EXPECT_EQ(text.str(), reference_page()) << "regenerate it with: mgpu config reference > docs/config.md";
+}
+
+TEST(Services, ThePageHasARowForEach) {
+  std::ifstream file(MGPU_DOCS "/services.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  for (const std::string& name : service_names())
+    EXPECT_TRUE(name == "none" || page.find("\n| `" + name + "` | ") != std::string::npos) << name;
+}
+
+TEST(Examples, AreRight) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(MGPU_DOCS "/../examples/configs")) {
+    const Parsed parsed = parse_file(entry.path());
+    for (const Complaint& complaint : parsed.complaints) ADD_FAILURE() << to_string(complaint);
+    ++count;
+  }
+  EXPECT_GE(count, 5u);
 }
 
 }  // namespace
