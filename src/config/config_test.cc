@@ -315,8 +315,9 @@ TEST(Config, WhatHasNoMeaningIsSaid) {
 
 TEST(Config, KeysAreForTheServicesThatHaveThem) {
   good("consumers: {a: {service: vllm, url: 'http://h:1', sleep_level: 1}}");
-  expect_complaints("consumers: {a: {service: tei, url: 'http://h:1', sleep_level: 1, ai_model: x}}",
-                    {"a.sleep_level: is for service vllm, not for tei", "a.ai_model: is for service tabbyapi"});
+  expect_complaints(
+      "consumers: {a: {service: tei, url: 'http://h:1', sleep_level: 1, ai_model: x}}",
+      {"a.sleep_level: is for service vllm, not for tei", "a.ai_model: is for service tabbyapi"});
   expect_complaints("consumers: {a: {service: sglang, url: 'http://h:1', memory_tags: [kv]}}",
                     {"\"kv\" is not one of weights, kv_cache, cuda_graph"});
   good("consumers: {a: {service: wyoming, url: 'tcp://h:10300'}}");

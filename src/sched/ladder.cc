@@ -86,11 +86,13 @@ void note_gone(Registry& registry, const Eviction& eviction) {
   note_left(registry, consumer, all ? consumer.explained : left);
 }
 
-// Drops the least valuable parked residents until so much more of host memory may be taken. Returns whether
-// it may be now. An operator's word counts where no host memory was set apart at all.
-bool room_in_host_memory(World& world, Effects& out, Bytes needed) {
+enum class HostRoom : std::uint8_t { there, coming, none };
+
+// Drops the least valuable parked residents until so much more of host memory may be taken. An operator's
+// word counts where no host memory was set apart at all.
+HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
   Registry& registry = world.registry;
-  if (registry.park_memory == Bytes{}) return true;
+  if (registry.park_memory == Bytes{}) return HostRoom::there;
   Bytes taken = parked_bytes(registry);
   Bytes leaving{};
   for (const LineState& line : world.lines)
@@ -98,18 +100,18 @@ bool room_in_host_memory(World& world, Effects& out, Bytes needed) {
       if (registry[id].in_host) leaving += registry[id].footprint;
       if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
     }
-  if (taken + needed <= registry.park_memory) return true;
+  if (taken + needed <= registry.park_memory) return HostRoom::there;
   const Bytes deficit = taken + needed - leaving - registry.park_memory;
-  if (deficit <= Bytes{}) return false;  // on its way
+  if (deficit <= Bytes{}) return HostRoom::coming;
   const auto dropped = choose_dropped(registry, deficit, world.now);
-  if (!dropped) return false;
+  if (!dropped) return HostRoom::none;
   for (const ResidentId id : *dropped) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
     out.emplace_back(
         Planned{.device = device, .reason = Reason::host_memory, .victims = {id}, .needed = needed});
     begin_eviction(world, out, id, Reason::host_memory);
   }
-  return false;
+  return HostRoom::coming;
 }
 
 void finish(World& world, Effects& out, const Eviction& eviction) {
@@ -184,14 +186,16 @@ void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bo
   resident.moved_at = world.now;
   resident.state = Residency::unloading;
   resident.in_host = from_host;
+  const HostRoom room = park ? room_in_host_memory(world, out, resident.footprint) : HostRoom::none;
   Eviction& eviction = line.evictions[id] = {.resident = id, .reason = reason};
-  if (park && !room_in_host_memory(world, out, resident.footprint)) {
+  if (room == HostRoom::coming) {
     eviction.rung = Rung::park;
     eviction.wants_host_memory = true;
     eviction.until = world.now + spec.stop_limit;
     return;
   }
-  take(world, out, eviction, park ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
+  const bool leaves = room == HostRoom::none && (spec.can_unload || spec.can_stop);
+  take(world, out, eviction, !leaves ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
 }
 
 void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
@@ -220,15 +224,14 @@ void climb(World& world, Effects& out, DeviceId device) {
     if (found == evictions.end()) continue;  // went along with a sibling's process
     Eviction& eviction = found->second;
     if (eviction.wants_host_memory) {
-      const Resident& resident = world.registry[id];
-      if (!room_in_host_memory(world, out, resident.footprint)) {
-        if (world.now < eviction.until) continue;
-        eviction.wants_host_memory = false;
-        if (next_rung(world, out, eviction, "no host memory to park it in")) evictions.erase(id);
-        continue;
-      }
+      const HostRoom room = room_in_host_memory(world, out, world.registry[id].footprint);
+      if (room == HostRoom::coming && world.now < eviction.until) continue;
       eviction.wants_host_memory = false;
-      take(world, out, eviction, Rung::park);
+      if (room == HostRoom::there) {
+        take(world, out, eviction, Rung::park);
+      } else if (next_rung(world, out, eviction, "no host memory to park it in")) {
+        evictions.erase(id);
+      }
     } else if (seen_free(world, eviction)) {
       finish(world, out, eviction);
       evictions.erase(id);

@@ -1,0 +1,130 @@
+// Stories of what is learned, and of what is not.
+#include "registry/learning.h"
+
+#include <gtest/gtest.h>
+
+#include "registry/costs.h"
+#include "registry/habits.h"
+
+namespace mgpu {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Home {
+  Registry registry{.devices = {{.name = "gpu0"}}, .readings = {{.total = kGiB * 24}}, .bare = {{}}};
+  ConsumerId chat{};
+  ResidentId model{};
+
+  explicit Home(Declared declared = Declared::guess)
+      : chat(add_consumer(registry,
+                          {.name = "chat", .footprint = kGiB * 8, .working = kGiB, .declared = declared})),
+        model(add_resident(registry, chat, "", kGiB * 8)) {}
+
+  ConsumerState& consumer() { return registry[chat]; }
+  Resident& resident() { return registry[model]; }
+  void loads(Instant from = {0}, Instant to = {5'000'000}, Source source = Source::cold) {
+    resident().state = Residency::loading;
+    learn_load_began(registry, model, from);
+    resident().state = Residency::warm;
+    learn_load_ended(registry, model, to, source);
+  }
+  bool measured(Bytes bytes) {
+    consumer().measured = bytes;
+    return learn_measured(registry, consumer());
+  }
+  void leaves(Rung rung = Rung::stop) {
+    resident().moved_at = {0};
+    resident().state = Residency::cold;
+    learn_left(registry, model, {1'000'000}, rung);
+  }
+};
+
+TEST(Learning, ASmallerFootprintIsBelievedOnceItHasLeft) {
+  Home home;
+  home.loads();
+  home.measured(kGiB * 6);
+  EXPECT_EQ(home.resident().footprint, kGiB * 8) << "it may take more yet";
+  home.leaves();
+  EXPECT_EQ(home.resident().footprint, kGiB * 6);
+}
+
+TEST(Learning, ALargerFootprintIsBelievedAtOnce) {
+  Home home;
+  home.loads();
+  EXPECT_TRUE(home.measured(kGiB * 9));
+  EXPECT_EQ(home.resident().footprint, kGiB * 9);
+}
+
+TEST(Learning, WhatWasDeclaredMayBeAFloorOrACeiling) {
+  Home floor(Declared::at_least), ceiling(Declared::at_most);
+  floor.loads(), floor.measured(kGiB * 6), floor.leaves();
+  EXPECT_EQ(floor.resident().footprint, kGiB * 8);
+  ceiling.loads(), ceiling.measured(kGiB * 9);
+  EXPECT_EQ(ceiling.resident().footprint, kGiB * 8);
+}
+
+TEST(Learning, WorkingMemoryIsWhatOneJobAddedAndNeverLessThanDeclared) {
+  Home home;
+  home.loads();
+  home.measured(kGiB * 8);
+  home.consumer().running = 2;
+  home.measured(kGiB * 9);
+  EXPECT_EQ(working_each(home.consumer()), kGiB) << "half a GiB each is less than was declared";
+  home.measured(kGiB * 12);
+  EXPECT_EQ(working_each(home.consumer()), kGiB * 2);
+}
+
+TEST(Learning, BytesThatNobodyCouldExplainTeachNothing) {
+  Home home;
+  home.consumer().unexplained = kGiB * 3;
+  home.loads();
+  home.measured(kGiB * 11);
+  home.leaves();
+  EXPECT_EQ(home.resident().footprint, kGiB * 8);
+}
+
+TEST(Learning, SecondsAreKeptByWhereTheWeightsCameFrom) {
+  Home home;
+  home.loads({0}, {20'000'000}, Source::cold);
+  home.loads({0}, {6'000'000}, Source::cached);
+  EXPECT_EQ(load_time(home.resident(), Source::cold), Duration{20s});
+  EXPECT_EQ(load_time(home.resident(), Source::cached), Duration{6s});
+  home.loads({0}, {10'000'000}, Source::cold);
+  EXPECT_EQ(load_time(home.resident(), Source::cold), Duration{15s}) << "the latest counts half";
+}
+
+TEST(Learning, OutOfMemoryMeansThatMoreIsExpected) {
+  Home home;
+  learn_out_of_memory(home.registry, home.model);
+  EXPECT_EQ(working_each(home.consumer()), kGiB * 2);
+}
+
+TEST(Habits, UsesFade) {
+  Home home;
+  note_use(home.registry, home.model, {0});
+  const double fresh = chance_of_use(home.resident(), {0}, 60s);
+  EXPECT_NEAR(chance_of_use(home.resident(), Instant{} + kHalfLife, 60s), fresh / 2, 0.01);
+}
+
+TEST(Habits, AFollowerIsNoticedAfterAFewTimesAndForgottenWhenOthersFollow) {
+  Home home;
+  const auto tts = add_consumer(home.registry, {.name = "tts"});
+  const auto other = add_consumer(home.registry, {.name = "other"});
+  note_followed(home.registry, home.chat, tts);
+  EXPECT_EQ(chance_of_following(home.registry, home.chat, tts), 0) << "once is nothing";
+  for (int i = 0; i < 4; ++i) note_followed(home.registry, home.chat, tts);
+  EXPECT_EQ(chance_of_following(home.registry, home.chat, tts), 1);
+  for (int i = 0; i < 40; ++i) note_followed(home.registry, home.chat, other);
+  EXPECT_LT(chance_of_following(home.registry, home.chat, tts), 0.2);
+}
+
+TEST(Habits, WhatTheUserStatesNeedsNoNoticing) {
+  Home home;
+  const auto tts = add_consumer(home.registry, {.name = "tts"});
+  home.consumer().spec.followed_by = {tts};
+  EXPECT_EQ(chance_of_following(home.registry, home.chat, tts), 1);
+}
+
+}  // namespace
+}  // namespace mgpu

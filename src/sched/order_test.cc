@@ -1,0 +1,190 @@
+// Stories of the line under affinity: who goes before whom, and for how long.
+#include "sched/order.h"
+
+#include <gtest/gtest.h>
+
+#include "sched/home_for_tests.h"
+
+namespace mgpu {
+namespace {
+
+Home affine(std::uint32_t capacity = 1) { return Home(capacity, Policy::affinity); }
+
+// Two large ones that exclude each other; the first is warm, and computes.
+struct Pair {
+  Home home = affine();
+  ConsumerId chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  ConsumerId image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  TicketId computes{};
+  Pair() {
+    home.warm(chat);
+    computes = home.asks(chat).first;
+  }
+};
+
+TEST(Affinity, TheNextOfTheConsumerThatHasTheTurnGoesBeforeAnEarlierColdOne) {
+  Pair pair;
+  const TicketId cold = pair.home.asks(pair.image).first;
+  const TicketId warm = pair.home.asks(pair.chat).first;
+  const Effects effects = pair.home.happens(LeaseReleased{pair.computes});
+  EXPECT_TRUE(granted(effects, warm));
+  EXPECT_FALSE(granted(effects, cold));
+  ASSERT_TRUE(the<Overtook>(effects));
+  EXPECT_EQ(the<Overtook>(effects)->oldest, cold);
+  EXPECT_EQ(the<Overtook>(effects)->why, Overtaking::same_turn);
+}
+
+TEST(Affinity, NobodyPassesTheFirstOnceItHasBorneItsBound) {
+  Pair pair;
+  pair.home.world.limits.overtake_limit = 5s;
+  pair.home.asks(pair.image);
+  const TicketId second = pair.home.asks(pair.chat).first;
+  const TicketId third = pair.home.asks(pair.chat).first;
+  ASSERT_TRUE(granted(pair.home.happens(LeaseReleased{pair.computes}), second));
+  const Effects late = pair.home.happens(LeaseReleased{second}, 6s);
+  EXPECT_FALSE(granted(late, third));
+  EXPECT_TRUE(the<Evict>(late)) << "the change for the first begins";
+}
+
+TEST(Affinity, TheBoundFollowsWhatTheChangesOfAllWhoWaitCost) {
+  Pair pair;
+  Resident& image = pair.home.world.registry[pair.home.resident(pair.image)];
+  image.learned.load_cold = 20s, image.learned.unload = 1s;
+  const TicketId cold = pair.home.asks(pair.image).first;
+  EXPECT_EQ(overtake_bound(pair.home.world, pair.home.world.tickets.at(cold)), Duration{63s});
+  image.learned.load_cold = 1s;
+  EXPECT_EQ(overtake_bound(pair.home.world, pair.home.world.tickets.at(cold)), Duration{10s})
+      << "but is never less than ten seconds";
+}
+
+TEST(Affinity, TheChangeThatServesMostForItsSecondsWins) {
+  Home home = affine();
+  const auto now = home.consumer({.name = "now", .footprint = kGiB * 20});
+  const auto slow = home.consumer({.name = "slow", .footprint = kGiB * 20});
+  const auto quick = home.consumer({.name = "quick", .footprint = kGiB * 20});
+  home.world.registry[home.resident(slow)].learned.load_cold = 60s;
+  home.world.registry[home.resident(quick)].learned.load_cold = 2s;
+  home.warm(now);
+  const TicketId computes = home.asks(now).first;
+  home.asks(slow);
+  const TicketId cheap = home.asks(quick).first;
+  home.happens(LeaseReleased{computes});
+  EXPECT_EQ(home.world.tickets.at(cheap).stage, Stage::preparing);
+}
+
+TEST(Affinity, ClassesOrderBeforeArrivalAndAgeUpward) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
+  home.warm(chat);
+  const TicketId computes = home.asks(chat).first;
+  const TicketId batch = home.asks(chat, Ask{.priority = Priority::batch}).first;
+  const TicketId urgent = home.asks(chat, Ask{.priority = Priority::realtime}).first;
+  EXPECT_EQ(place_in_line(home.world, urgent), 1U);
+  home.happens(Tick{}, home.world.limits.ageing * 3);
+  const TicketId too_late = home.asks(chat, Ask{.priority = Priority::realtime}).first;
+  EXPECT_LT(place_in_line(home.world, batch), place_in_line(home.world, too_late)) << "it has aged";
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{computes}), urgent));
+}
+
+TEST(Affinity, OneUsersManyRequestsDoNotHoldUpAnothersSingleOne) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
+  home.world.registry[home.resident(chat)].learned.run = 5s;
+  home.warm(chat);
+  home.asks(chat);
+  for (int i = 0; i < 50; ++i) home.asks(chat, Ask{.user = 1});
+  const TicketId single = home.asks(chat, Ask{.user = 2}).first;
+  EXPECT_LE(place_in_line(home.world, single), 3U);
+}
+
+TEST(Affinity, ALongTurnEndsForOthersWithItsNextRequest) {
+  Home home = affine();
+  const auto voice = home.consumer({.name = "voice", .footprint = kGiB * 2});
+  const auto coder = home.consumer({.name = "coder", .footprint = kGiB * 4, .max_turn = 10s});
+  home.warm(voice), home.warm(coder);
+  const TicketId computes = home.asks(coder).first;
+  const TicketId spoken = home.asks(voice).first;
+  const TicketId more = home.asks(coder).first;
+  const Effects effects = home.happens(LeaseReleased{computes}, 11s);
+  EXPECT_TRUE(granted(effects, spoken));
+  EXPECT_FALSE(granted(effects, more));
+}
+
+TEST(Affinity, AConsumersOwnLineHasALimit) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4, .max_queue = 1});
+  home.warm(chat);
+  home.asks(chat);
+  home.asks(chat);
+  const Effects effects = home.asks(chat).second;
+  ASSERT_TRUE(the<Refuse>(effects));
+  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::queue_full);
+}
+
+TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
+  home.world.registry[home.resident(chat)].learned.run = 30s;
+  home.warm(chat);
+  home.asks(chat);
+  home.asks(chat);
+  const Effects effects = home.asks(chat, Ask{.deadline = 5s}).second;
+  ASSERT_TRUE(the<Refuse>(effects));
+  EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{5s});
+}
+
+TEST(LoadAhead, TheNextConsumerLoadsWhileAnotherComputesIfBothFit) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat);
+  const TicketId computes = home.asks(chat).first;
+  home.read();
+  const auto [ticket, effects] = home.asks(image);
+  ASSERT_TRUE(the<Load>(effects));
+  EXPECT_FALSE(granted(home.happens(LoadEnded{home.resident(image)}), ticket)) << "its turn has not come";
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{computes}), ticket));
+}
+
+TEST(LoadAhead, NobodyLeavesForItWhomOthersWaitFor) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 8});
+  const auto wanted = home.consumer({.name = "wanted", .footprint = kGiB * 8});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat), home.warm(wanted);
+  home.asks(chat);
+  home.asks(wanted);
+  home.read();
+  const Effects effects = home.asks(image).second;
+  EXPECT_FALSE(the<Evict>(effects));
+  EXPECT_TRUE(the<ReadAhead>(effects)) << "but its weights may come into the page cache";
+}
+
+TEST(LoadAhead, IsGivenUpWithItsTicketAndMayLeaveThen) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 12});
+  home.warm(chat);
+  home.asks(chat);
+  home.read();
+  const TicketId ahead = home.asks(image).first;
+  home.happens(LoadEnded{home.resident(image)});
+  home.happens(TicketCancelled{ahead});
+  EXPECT_TRUE(may_evict(home.world, home.resident(image), false));
+}
+
+TEST(Placement, GoesWhereNobodyHasToLeave) {
+  Home home = affine();
+  const DeviceId second = add_device(home.world, {.name = "gpu1"});
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 20});
+  home.warm(chat);
+  home.happens(ReadingTaken{{.device = second, .taken = home.world.now + 1ms, .total = kGiB * 24}});
+  const auto image = home.consumer({.name = "image", .devices = {home.gpu, second}, .footprint = kGiB * 12});
+  const Effects effects = home.asks(image).second;
+  EXPECT_EQ(home.world.registry[image].spec.device, second);
+  EXPECT_TRUE(the<Load>(effects));
+  EXPECT_FALSE(the<Evict>(effects));
+}
+
+}  // namespace
+}  // namespace mgpu
