@@ -139,7 +139,7 @@ enum class Users : std::uint8_t { header_or_key, header, key, none };
 
 struct Config {
   std::string listen = "127.0.0.1:8090";  // port 0: a free one, printed at start
-  std::string policy = "fifo";            // or affinity
+  std::string policy = "affinity";        // or fifo
   bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
   Users users = Users::header_or_key;
   GpuConfig gpu{};

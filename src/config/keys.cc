@@ -123,7 +123,7 @@ std::vector<Key> top_keys() {
           "listen", kAny, [](Place p) -> auto& { return p.config->listen; }, "0.0.0.0:8090",
           "Address and port of the gateway and the API; port 0 takes a free one and prints it."),
       key_as<PolicyName>(
-          "policy", kAny, [](Place p) -> auto& { return p.config->policy; }, "affinity",
+          "policy", kAny, [](Place p) -> auto& { return p.config->policy; }, "fifo",
           "The order of the line: `fifo` is strictly by arrival; `affinity` lets consumers that are loaded "
           "go before those that are not, within a bound (`limits.overtake_limit`)."),
       key(

@@ -33,7 +33,10 @@ bool is_warm(const World& world, const Ticket& ticket) {
 Bytes need(const World& world, const Ticket& ticket, bool with_work) {
   const Ask& ask = ticket.ask;
   const Registry& registry = world.registry;
-  if (!ask.consumer) return ask.bytes;
+  if (!ask.consumer) {  // what its process holds already may cover some of it
+    const Bytes promised = registry.bare[ask.device.value], seen = registry.readings[ask.device.value].bare;
+    return std::max(promised + ask.bytes, seen) - std::max(promised, seen);
+  }
   const ConsumerState& consumer = registry[*ask.consumer];
   if (consumer.spec.lease_only)
     return growth(registry, consumer,

@@ -27,7 +27,7 @@ struct Limits {
   Duration pause_first{1'000'000};  // after the first failed load; doubles up to
   Duration pause_longest{60'000'000};
   Duration reading_age{1'000'000};  // a load starts only on a reading no older than this
-  Policy policy = Policy::fifo;
+  Policy policy = Policy::affinity;
   // How long the first of a line may be overtaken; 0: the larger of 10 s and three times the change's cost.
   Duration overtake_limit{0};
   Duration ageing{30'000'000};  // a ticket that has waited this long stands with the next class' newcomers

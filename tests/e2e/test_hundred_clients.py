@@ -1,12 +1,15 @@
 """A hundred clients on three consumers that do not fit together: one line, one turn at a time, no refused allocation."""
 import random
 
+import pytest
+
 from house import background, turns_that_overlap
 
 
-def test_everyone_is_served_once_in_order_of_arrival(house):
+@pytest.mark.parametrize("policy", ["fifo", "affinity"])
+def test_everyone_is_served_once_and_in_the_order_of_the_policy(house, policy):
     names = ["chat", "speech", "voice"]
-    house.open({name: house.fake(name, "6GiB", working="1GiB", run_ms=5) for name in names})
+    house.open({name: house.fake(name, "6GiB", working="1GiB", run_ms=5) for name in names}, policy=policy)
     dice = random.Random(1)
     wanted = [dice.choice(names) for _ in range(100)]
 
@@ -23,6 +26,10 @@ def test_everyone_is_served_once_in_order_of_arrival(house):
     served = [user for what, _, _, user in journal if what == "start"]
     assert len(served) == len(set(served)) == 100, "each request reached a service exactly once"
     assert turns_that_overlap(journal) == set()
-    assert served == [user for _, user, _ in sorted(answers)], "the order of service is the order of arrival"
+    if policy == "fifo":
+        assert served == [user for _, user, _ in sorted(answers)], "the order of service is the order of arrival"
+    for name in names:  # whatever the policy, within one consumer
+        mine = [user for (_, user, text) in sorted(answers) if text == f"answer of {name}"]
+        assert [user for user in served if user in set(mine)] == mine
     house.wait_until_quiet()
     assert house.status()["total_jobs"] == 100

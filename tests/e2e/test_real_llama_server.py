@@ -44,10 +44,14 @@ def test_a_lease_lasts_while_a_slot_works(house):
     house.wait_for_state("llm", "warm")  # it is up, and holds what it serves
     slots = lambda: sum(slot["is_processing"] for slot in httpx.get(f"{url}/slots").json())
     endless = {"prompt": "Once upon a time", "n_predict": 1900, "ignore_eos": True, "stream": True}
-    with httpx.stream("POST", f"{url}/completion", json=endless, timeout=60) as behind_our_back:
-        next(behind_our_back.iter_lines())
-        assert complete(house, 4)
-        assert slots() == 1 and house.line(stage="running"), "answered, but the service is at work still"
+    for _ in range(5):  # on a busy machine the other work may end before the answer: then nothing was seen
+        with httpx.stream("POST", f"{url}/completion", json=endless, timeout=60) as behind_our_back:
+            next(behind_our_back.iter_lines())
+            assert complete(house, 4)
+            holds, works = house.line(stage="running"), slots() == 1
+            if works:
+                break
+    assert works and holds, "answered, but the service is at work still"
     house.wait_until_quiet()  # it ends what nobody listens to
 
 

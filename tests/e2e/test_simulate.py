@@ -49,8 +49,8 @@ def test_a_table_and_a_timeline(house):
                       "--set", "consumers.chat.pinned=false", "--svg", picture)
 
     assert told.returncode == 0, told.stderr
-    assert "3 jobs" in told.stdout and "fifo, consumers.chat.pinned=false, 8GiB" not in told.stdout
-    assert "fifo, consumers.chat.pinned=false" in told.stdout
+    assert "3 jobs" in told.stdout and "affinity, consumers.chat.pinned=false, 8GiB" not in told.stdout
+    assert "affinity, consumers.chat.pinned=false" in told.stdout
     assert picture.read_text().count("mean wait") == 2
 
 

@@ -221,6 +221,7 @@ std::string to_text(const Scenario& scenario) {
 Scenario from_text(const std::string& text) {
   Scenario scenario;
   World& world = scenario.world;
+  world.limits.policy = Policy::fifo;  // what there was when scenarios had no word for it
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line.front() == '#') continue;

@@ -98,7 +98,7 @@ class House {
                .foreign_grows = maybe(0.2),
                .device_lost = maybe(0.01)};
     faults_.lies = maybe(0.15), faults_.out_of_memory = maybe(0.03), faults_.game_starts = maybe(0.02);
-    if (random_.chance(0.7)) world_.limits.policy = Policy::affinity;
+    world_.limits.policy = random_.chance(0.7) ? Policy::affinity : Policy::fifo;
     if (random_.chance(0.3)) world_.limits.overtake_limit = Duration{random_.between(100'000, 30'000'000)};
     world_.limits.ageing = Duration{random_.between(1'000'000, 60'000'000)};
     world_.limits.load_ahead = random_.chance(0.8);
