@@ -1,6 +1,7 @@
 #include "cli/memory.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <vector>
 

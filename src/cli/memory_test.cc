@@ -54,7 +54,7 @@ TEST(Memory, AlsoWhereMoreIsInUseThanThereShouldBe) {
 TEST(Memory, TheBarShowsWhoHasHowMuchAndWhatIsOnlyPromised) {
   const std::string text = show_memory(memory_of(status()));
   const std::string bar = text.substr(text.find('['), 66);
-  EXPECT_EQ(bar, "[aaaaaaaaaaaaaaaaaaaaaAAAAAABBBBBBBBBBB%%%%%%%%===.............###]") << text;
+  EXPECT_EQ(bar, "[aaaaaaaaaaaaaaaaaaaaaAAAAAABBBBBBBBBB%%%%%%%%===.............###]") << text;
   EXPECT_NE(text.find("pid 77 3.0 GiB: game"), std::string::npos) << text;
   EXPECT_NE(text.find("read 300 ms ago"), std::string::npos) << text;
   EXPECT_EQ(text.find("reckoned"), std::string::npos);
