@@ -85,6 +85,8 @@ struct Apply {
       resident.state = Residency::warm;
       resident.last_used = world.now;
       resident.clear_view = false;
+      // Readings may have shown its bytes before anybody knew whose they are.
+      note_measured(world.registry, world.registry[resident.consumer]);
     }
     return device_of(found.resident);
   }

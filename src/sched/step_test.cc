@@ -10,6 +10,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST(Step, LetsWhatIsFoundWarmExplainTheBytesThatWereMeasuredBefore) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
+  home.happens(ReadingTaken{{.device = home.gpu,
+                             .taken = home.world.now + 1ms,
+                             .total = kGiB * 24,
+                             .consumers = {{chat, kGiB * 14}}}});
+  const Effects effects = home.happens(FoundWarm{home.resident(chat)});
+  EXPECT_FALSE(the<Evict>(effects)) << "its bytes count once";
+  EXPECT_EQ(headroom(home.world.registry, home.gpu), kGiB * 10);
+}
+
 TEST(Step, LoadsAColdConsumerAndGrantsWhenItIsWarm) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .working = kGiB});
