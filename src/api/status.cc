@@ -39,6 +39,11 @@ Bytes parked(const Registry& registry, const ConsumerState& consumer) {
   return bytes;
 }
 
+Json yielding_json(const engine::Engine& engine, DeviceId device) {
+  const auto& use = engine.observation(device).yielding_to;
+  return use ? Json{{"pid", use->pid}, {"command", use->command}} : Json(nullptr);
+}
+
 Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
@@ -100,6 +105,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
                {"utilisation_percent", or_null(vitals.utilisation_percent)},
                {"temperature_c", or_null(vitals.temperature_c)},
                {"power_w", or_null(vitals.power_w)},
+               {"yielding_to", yielding_json(engine, id)},
                {"lost", world.registry.readings[id.value].lost}});
   return json;
 }
@@ -150,6 +156,7 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
           {"residents", std::move(residents)},
           {"running", consumer.running},
           {"waiting", consumer.waiting},
+          {"loaded_uninvited", engine.loaded_uninvited(id)},
           {"concurrency", consumer.spec.concurrency},
           {"pinned", consumer.spec.pinned},
           {"exclusive", consumer.spec.exclusive},

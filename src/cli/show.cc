@@ -13,6 +13,8 @@ namespace {
 using client::Json;
 using Rows = std::vector<std::vector<std::string>>;
 
+constexpr std::size_t kCommandShown = 40;
+
 std::string text_at(const Json& json, const char* name) {
   const auto found = json.find(name);
   if (found == json.end() || found->is_null()) return "";
@@ -51,6 +53,9 @@ std::string show_devices(const Json& devices) {
                     bytes_at(memory, "committed_bytes"), text_at(device, "queue_depth"),
                     text_at(device, "in_flight"), text_at(device, "total_jobs"),
                     ms_at(device, "last_wait_ms"), ms_at(device, "last_run_ms")});
+    if (const Json yielding = device.value("yielding_to", Json()); yielding.is_object())
+      rows.push_back({"  yielding to " + text_at(yielding, "command").substr(0, kCommandShown) + " (" +
+                      text_at(yielding, "pid") + ")"});
     for (const Json& owner : memory.value("by_consumer", Json::array()))
       rows.push_back({"  " + text_at(owner, "consumer"), "", bytes_at(owner, "measured_bytes"),
                       bytes_at(owner, "committed_bytes")});

@@ -72,6 +72,9 @@ struct ProcessConfig {
   std::string stop_signal = "SIGTERM";
 };
 
+// What becomes of an AI model that somebody loaded without asking us, once it is idle.
+enum class Uninvited : std::uint8_t { allow, leave };
+
 struct ConsumerConfig {
   std::string name{};
   Kind kind = Kind::other;
@@ -96,6 +99,7 @@ struct ConsumerConfig {
   bool exclusive = false;
   bool turnless = false;
   bool pinned = false;
+  Uninvited uninvited = Uninvited::allow;
   Duration idle_unload{0};
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
@@ -142,6 +146,7 @@ struct Config {
   std::string policy = "affinity";        // or fifo
   bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
   Users users = Users::header_or_key;
+  std::vector<std::string> yield_to{};  // foreign programs that a device is left to: "steam", "*.exe"
   GpuConfig gpu{};
   LimitsConfig limits{};
   std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...

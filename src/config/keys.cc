@@ -133,6 +133,11 @@ std::vector<Key> top_keys() {
           "users", kAny, [](Place p) -> auto& { return p.config->users; }, "header",
           "Whom fair shares tell apart: by the header `X-Mgpu-User`, by the API key, by the header or else "
           "the key, or nobody."),
+      key(
+          "yield_to", kAny, [](Place p) -> auto& { return p.config->yield_to; }, "[steam, \"*.exe\"]",
+          "Foreign programs (their file's name; `*` and `?` match as in a shell) that a device is left to "
+          "for "
+          "as long as they use it: nothing new is granted there and idle consumers leave."),
   };
 }
 
@@ -312,6 +317,10 @@ std::vector<Key> consumer_keys() {
       key(
           "consumers.*.pinned", kAny, [](Place p) -> auto& { return p.consumer->pinned; }, "true",
           "It is never evicted to make room."),
+      key(
+          "consumers.*.uninvited", kAny, [](Place p) -> auto& { return p.consumer->uninvited; }, "leave",
+          "What becomes of an AI model that its external service loaded for somebody who did not ask here: "
+          "`leave` unloads it as soon as it is idle."),
       key(
           "consumers.*.idle_unload", kAny, [](Place p) -> auto& { return p.consumer->idle_unload; }, "15m",
           "Evict it after this long without work; 0 means never."),

@@ -23,6 +23,7 @@ const std::vector<std::string> kDeclaredNames{"guess", "at_least", "at_most"};
 const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "none"};
 const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
 const std::vector<std::string> kProviderNames{"auto", "nvml", "drm"};
+const std::vector<std::string> kUninvitedNames{"allow", "leave"};
 const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
@@ -232,6 +233,13 @@ Read read(const YAML::Node& node, const Range&, GpuProvider& value) {
   return {};
 }
 
+Read read(const YAML::Node& node, const Range&, Uninvited& value) {
+  const auto i = one_of(node, kUninvitedNames);
+  if (!i) return std::unexpected(i.error());
+  value = static_cast<Uninvited>(*i);
+  return {};
+}
+
 Read read(const YAML::Node& node, const Range& range, Command& value) {
   if (node.IsScalar()) {
     auto words = split_shell_words(node.Scalar());
@@ -301,6 +309,7 @@ YAML::Node write(Declared value) { return YAML::Node(std::string(to_string(value
 YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
 YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
+YAML::Node write(Uninvited value) { return YAML::Node(kUninvitedNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
 YAML::Node write(const RequestConfig& value) {
@@ -354,6 +363,9 @@ Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum"
 Type type_of(const Range&, const PolicyName*) { return {joined(kPolicyNames), {{"enum", kPolicyNames}}}; }
 Type type_of(const Range&, const GpuProvider*) {
   return {joined(kProviderNames), {{"enum", kProviderNames}}};
+}
+Type type_of(const Range&, const Uninvited*) {
+  return {joined(kUninvitedNames), {{"enum", kUninvitedNames}}};
 }
 Type type_of(const Range&, const Command*) {
   return {"list of texts, or one text cut as a shell would",

@@ -56,6 +56,8 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       observations(devices.size()),
       arrivals(consumers.size()),
       own_cgroup(gpu::read_cgroup(::getpid())),
+      next_hour(context),
+      visits(consumers.size()),
       sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
                {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
                [this](Sample sample) { hear(std::move(sample)); }) {
@@ -67,6 +69,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
 
 void Engine::Impl::start() {
   sampling.start();
+  go(tell_hours());
   for (std::size_t i = 0; i < applications.size(); ++i)
     if (applications[i]->has_service()) go(watch(ConsumerId{i}));
 }
@@ -76,6 +79,7 @@ void Engine::Impl::close() {
   sampling.stop();
   wake_up.cancel();
   changed.cancel();
+  next_hour.cancel();
   for (const auto& [ticket, standing] : standings) {
     standing->engine = nullptr;
     standing->decide(fail(Code::shutting_down, "the daemon is shutting down"));
@@ -236,6 +240,9 @@ const Journal& Engine::journal() const { return impl_->journal; }
 Journal& Engine::journal() { return impl_->journal; }
 const std::vector<gpu::DeviceInfo>& Engine::devices() const { return impl_->devices; }
 const Observation& Engine::observation(DeviceId device) const { return impl_->observations[device.value]; }
+std::uint64_t Engine::loaded_uninvited(ConsumerId consumer) const {
+  return impl_->visits[consumer.value].uninvited;
+}
 std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {
   return impl_->application(consumer).log_tail();
 }

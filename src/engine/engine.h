@@ -67,8 +67,9 @@ struct Target {
 struct Observation {
   // Those that belong to no consumer and no lease (gpu/attribution.h).
   std::vector<gpu::ProcessUse> foreign_processes{};
-  std::optional<gpu::Vitals> vitals{};  // utilisation, temperature, power
-  Bytes driver_reserved{};              // in no total of ours: nobody can have it
+  std::optional<gpu::ProcessUse> yielding_to{};  // the one of them that the device is left to (yield_to)
+  std::optional<gpu::Vitals> vitals{};           // utilisation, temperature, power
+  Bytes driver_reserved{};                       // in no total of ours: nobody can have it
 };
 
 // Where a consumer's service listens.
@@ -133,6 +134,8 @@ class Engine {
   const Holder* holder(TicketId ticket) const;
   const std::vector<gpu::DeviceInfo>& devices() const;  // by DeviceId: name, UUID, ...
   const Observation& observation(DeviceId device) const;
+  // AI models that an external service loaded for somebody who did not ask here, since we look.
+  std::uint64_t loaded_uninvited(ConsumerId consumer) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall(Instant at) const;

@@ -21,6 +21,13 @@
 
 namespace mgpu::engine {
 
+// What an external service does without us.
+struct Visits {
+  bool seen = false;            // it was looked at: what is there from now on came later
+  std::uint64_t uninvited = 0;  // AI models that it loaded for somebody who did not ask here, ever
+  std::map<ResidentId, Instant> present{};  // those of them that are still there and unused: since when
+};
+
 // Coroutines under way share it: what they come back to must still be there, if only to find it closed.
 struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   using Standing = std::shared_ptr<Lease::State>;
@@ -57,9 +64,12 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const;
   void lost(ConsumerId consumer, Error why);
   boost::asio::awaitable<void> look_at(ConsumerId consumer);
-  void found_warm(ResidentId resident);
+  bool found_warm(ResidentId resident);  // whether that was news
+  void note_uninvited(ResidentId resident);
+  boost::asio::awaitable<void> show_out_uninvited(ConsumerId consumer);
   boost::asio::awaitable<void> watch(ConsumerId consumer);
   boost::asio::awaitable<void> look_for_loss(ConsumerId consumer, std::string reason);
+  boost::asio::awaitable<void> tell_hours();
 
   // --- naming.cc ---
   ResidentId resident_named(ConsumerId consumer, const std::string& ai_model, Bytes footprint);
@@ -96,7 +106,9 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   bool driver_listed_somebody = false;
   Arrivals arrivals;                  // by ConsumerId
   const gpu::CgroupNames own_cgroup;  // of the daemon: what it shares with everybody tells nobody apart
-  Sampling sampling;                  // last: its thread ends first
+  boost::asio::steady_timer next_hour;
+  std::vector<Visits> visits;  // by ConsumerId
+  Sampling sampling;           // last: its thread ends first
 };
 
 }  // namespace mgpu::engine

@@ -2,15 +2,22 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "config/services.h"
+#include "engine/hours.h"
 #include "engine/impl.h"
 #include "engine/readings.h"
+#include "engine/yielding.h"
+#include "sched/step.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds kLookAgain{5};
+constexpr std::chrono::minutes kLongestNap{10};
 
 }  // namespace
 
@@ -25,10 +32,13 @@ void Engine::Impl::hear(Sample sample) {
   const auto attributed = gpu::attribute(raw, owners, sample.processes, expected_on(world, device));
   driver_listed_somebody = driver_listed_somebody || !raw.processes.empty();
   observations[device.value] = {.foreign_processes = attributed.foreign_processes,
+                                .yielding_to = yields_to(config.yield_to, attributed.foreign_processes),
                                 .vitals = sample.vitals,
                                 .driver_reserved = raw.driver_reserved};
   const bool by_process = tells_by_process(world, device, raw, attributed, driver_listed_somebody);
-  feed(ReadingTaken{reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals)});
+  Reading reading = reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals);
+  reading.yield = observations[device.value].yielding_to.has_value();
+  feed(ReadingTaken{std::move(reading)});
 }
 
 // Whose the listener's processes are: its tree, and who shares its container or unit. A service's workers
@@ -70,6 +80,10 @@ void Engine::Impl::lost(ConsumerId consumer, Error why) {
 // learned. Those with a process of ours are asked only for what they offer, and only while it runs.
 asio::awaitable<void> Engine::Impl::watch(ConsumerId consumer) {
   const auto self = shared_from_this();
+  // Before the first reading whatever is found would look as if it did not fit, and be told to leave.
+  const DeviceId device = world.registry[consumer].spec.device;
+  while (!closed && world.registry.readings[device.value].taken == Instant{})
+    co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
   while (!closed && !world.draining) {
     co_await look_at(consumer);
     if (closed) co_return;
@@ -88,20 +102,63 @@ asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
   if (!watched.external()) co_return;
   const config::ServiceConfig& service = consumers[consumer.value].service;
   if (has_several_ai_models(service)) {
-    for (const auto& [name, bytes] : seen.warm)
-      found_warm(resident_named(consumer, service::canonical_name(service.type, name),
-                                bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
+    for (const auto& [name, bytes] : seen.warm) {
+      const ResidentId resident =
+          resident_named(consumer, service::canonical_name(service.type, name),
+                         bytes > Bytes{} ? bytes : consumers[consumer.value].footprint);
+      if (found_warm(resident)) note_uninvited(resident);
+    }
+    visits[consumer.value].seen = true;
+    co_await show_out_uninvited(consumer);
   } else if (seen.tells ? !seen.warm.empty()
                         : !service.load) {  // else nothing has to be done to make it ready
     found_warm(world.registry[consumer].residents.front());
   }
 }
 
-void Engine::Impl::found_warm(ResidentId resident) {
+bool Engine::Impl::found_warm(ResidentId resident) {
   const Residency state = world.registry[resident].state;
-  if (state != Residency::cold && state != Residency::failed) return;
+  if (state != Residency::cold && state != Residency::failed) return false;
   arrivals[world.registry[resident].consumer.value].found_warm = clock.now();
   feed(FoundWarm{resident});
+  return true;
+}
+
+// What was there when we looked for the first time came before us, and not behind our back.
+void Engine::Impl::note_uninvited(ResidentId resident) {
+  Visits& visit = visits[world.registry[resident].consumer.value];
+  if (!visit.seen) return;
+  ++visit.uninvited;
+  visit.present.emplace(resident, world.registry[resident].last_used);
+}
+
+// Where the configuration wants it: who came without us is asked to leave, once the service is idle. Whoever
+// was asked for through us meanwhile is welcome.
+asio::awaitable<void> Engine::Impl::show_out_uninvited(ConsumerId consumer) {
+  std::map<ResidentId, Instant>& present = visits[consumer.value].present;
+  std::erase_if(present, [&](const auto& visitor) {
+    const Resident& resident = world.registry[visitor.first];
+    return resident.state != Residency::warm || resident.users > 0 || resident.last_used != visitor.second;
+  });
+  if (consumers[consumer.value].uninvited != config::Uninvited::leave || present.empty()) co_return;
+  const std::uint32_t at_work = co_await application(consumer).at_work();
+  if (at_work > 0 || closed) co_return;
+  const std::map<ResidentId, Instant> leaving = std::exchange(present, {});
+  for (const auto& [id, since] : leaving)
+    if (may_evict(world, id, false)) feed(EvictionRequested{.resident = id});
+}
+
+// A clock that is set, or a machine that slept, is noticed within the longest nap.
+asio::awaitable<void> Engine::Impl::tell_hours() {
+  const auto self = shared_from_this();
+  std::optional<std::uint8_t> told;
+  while (!closed) {
+    const LocalHour local = local_hour(std::chrono::system_clock::now());
+    if (told != local.hour) feed(HourBegan{local.hour});
+    told = local.hour;
+    next_hour.expires_after(std::min<Duration>(local.until_next, kLongestNap));
+    co_await next_hour.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 asio::awaitable<void> Engine::Impl::look_for_loss(ConsumerId consumer, std::string reason) {

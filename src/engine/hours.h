@@ -1,0 +1,18 @@
+// The wall clock's hours, by which habits are learned.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace mgpu::engine {
+
+struct LocalHour {
+  std::uint8_t hour = 0;  // 0..23, local time
+  Duration until_next{};  // more than 0
+};
+
+LocalHour local_hour(std::chrono::system_clock::time_point now);
+
+}  // namespace mgpu::engine

@@ -1,0 +1,48 @@
+#include "engine/yielding.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fnmatch.h>
+
+namespace mgpu::engine {
+namespace {
+
+bool is_windows_path(std::string_view command) {
+  return command.size() > 3 && std::isalpha(static_cast<unsigned char>(command[0])) && command[1] == ':' &&
+         (command[2] == '\\' || command[2] == '/');
+}
+
+// The path of the program: to the first blank, or, in Windows' way, to the blank behind the first ".exe".
+std::string_view program_path(std::string_view command) {
+  if (!is_windows_path(command)) return command.substr(0, command.find(' '));
+  constexpr std::string_view kEnd = ".exe";
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const auto found = std::ranges::search(command, kEnd, same);
+  if (found.empty()) return command.substr(0, command.find(' '));
+  return command.substr(0, static_cast<std::size_t>(found.end() - command.begin()));
+}
+
+bool matches_any(std::span<const std::string> patterns, std::string_view command) {
+  const std::string name(program_name(command));
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+    return ::fnmatch(pattern.c_str(), name.c_str(), FNM_CASEFOLD) == 0;
+  });
+}
+
+}  // namespace
+
+std::string_view program_name(std::string_view command) {
+  const std::string_view path = program_path(command);
+  return path.substr(path.find_last_of("/\\") + 1);  // npos + 1 is 0: no folder
+}
+
+std::optional<gpu::ProcessUse> yields_to(std::span<const std::string> patterns,
+                                         std::span<const gpu::ProcessUse> foreign) {
+  const auto found = std::ranges::find_if(
+      foreign, [&](const gpu::ProcessUse& use) { return matches_any(patterns, use.command); });
+  if (found == foreign.end()) return std::nullopt;
+  return *found;
+}
+
+}  // namespace mgpu::engine
