@@ -21,7 +21,8 @@ enum {
   MGPU_SIMGPU_NOT_INITIALIZED = 3, /* MGPU_SIMGPU is unset, or its file is missing or not ours */
   MGPU_SIMGPU_UNAVAILABLE = 46,    /* the device is lost (a fault) */
   MGPU_SIMGPU_INVALID_DEVICE = 101,
-  MGPU_SIMGPU_UNKNOWN = 999 /* more processes hold memory than the file has room for */
+  MGPU_SIMGPU_NOT_READY = 600, /* never returned: a locked process waits in its call instead */
+  MGPU_SIMGPU_UNKNOWN = 999    /* more processes hold memory than the file has room for */
 };
 
 /* Takes `bytes` of `device` (MIG slices are numbered behind the whole devices) for the calling process; they

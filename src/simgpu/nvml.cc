@@ -63,6 +63,7 @@ Return list_processes(const simgpu::Device& device, unsigned* count, nvml::Proce
   unsigned found = 0;
   for (const simgpu::Holder& holder : device.holders) {
     if (holder.bytes == 0 || device.faults.list == simgpu::ListFault::empty) continue;
+    if (holder.stage == simgpu::Stage::checkpointed) continue;
     if (found < room) {
       into[found] = {
           .pid = static_cast<std::uint32_t>(holder.pid),

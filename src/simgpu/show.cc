@@ -36,10 +36,11 @@ Json to_json(const Faults& faults) {
 }
 
 Json to_json(const Device& device, unsigned index) {
-  Json processes = Json::array();
+  Json processes = Json::array(), checkpointed = Json::array();
   for (const Holder& holder : device.holders) {
     if (holder.bytes == 0) continue;
-    processes.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", command_of(holder.pid)}});
+    Json& list = holder.stage == Stage::checkpointed ? checkpointed : processes;
+    list.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", command_of(holder.pid)}});
   }
   Json json{{"index", index},
             {"name", device.name.data()},
@@ -52,6 +53,7 @@ Json to_json(const Device& device, unsigned index) {
             {"allocations", device.allocations},
             {"peak_used", device.peak_used},
             {"processes", std::move(processes)},
+            {"checkpointed", std::move(checkpointed)},
             {"faults", to_json(device.faults)}};
   if (device.slice_of > 0) json["slice_of"] = device.slice_of - 1;
   return json;
@@ -63,8 +65,9 @@ std::string to_table(const Device& device, unsigned index) {
                   human(used(device)), human(device.peak_used), device.allocations, device.oom_count);
   for (const Holder& holder : device.holders) {
     if (holder.bytes == 0) continue;
-    text += fmt::format("    {:<24}{:>22}  {:.60}\n", fmt::format("pid {}", holder.pid), human(holder.bytes),
-                        command_of(holder.pid));
+    const char* aside = holder.stage == Stage::checkpointed ? " (checkpointed)" : "";
+    text += fmt::format("    {:<24}{:>22}  {:.60}\n", fmt::format("pid {}{}", holder.pid, aside),
+                        human(holder.bytes), command_of(holder.pid));
   }
   if (device.leaked) text += fmt::format("    {:<24}{:>22}\n", "leaked", human(device.leaked));
   const Json faults = to_json(device.faults);

@@ -36,11 +36,32 @@ void release(Device& device, std::uint64_t bytes, std::int64_t now_ns) {
   return_later(device, bytes, now_ns + static_cast<std::int64_t>(device.faults.slow_free_ms) * 1'000'000);
 }
 
+std::uint64_t room(const Device& device) {
+  const std::uint64_t most = device.total - device.reserved, taken = used(device);
+  return most > taken ? most - taken : 0;
+}
+
+// A process' places on all devices: each(device, holder).
+template <class StateOrConst, class Each>
+void for_each_holder(StateOrConst& state, std::int32_t pid, Each each) {
+  for (std::uint32_t i = 0; i < state.device_count; ++i)
+    for (auto& holder : state.devices[i].holders)
+      if (holder.bytes > 0 && holder.pid == pid) each(state.devices[i], holder);
+}
+
+// From one stage to the next, or nothing at all.
+int move_on(State& state, std::int32_t pid, Stage from, Stage to) {
+  if (stage_of(state, pid) != from) return MGPU_SIMGPU_INVALID_VALUE;
+  for_each_holder(state, pid, [to](Device&, Holder& holder) { holder.stage = to; });
+  return MGPU_SIMGPU_OK;
+}
+
 }  // namespace
 
 std::uint64_t used(const Device& device) {
   std::uint64_t sum = device.leaked + device.faults.foreign;
-  for (const Holder& holder : device.holders) sum += holder.bytes;
+  for (const Holder& holder : device.holders)
+    if (holder.stage != Stage::checkpointed) sum += holder.bytes;
   for (const Returning& returning : device.returning) sum += returning.bytes;
   return sum;
 }
@@ -63,7 +84,7 @@ void settle(Device& device, std::int64_t now_ns, const std::function<bool(const 
   }
   for (Holder& holder : device.holders) {
     if (holder.bytes == 0 || alive({holder.pid, holder.start_time})) continue;
-    release(device, holder.bytes, now_ns);
+    if (holder.stage != Stage::checkpointed) release(device, holder.bytes, now_ns);
     holder = {};
   }
 }
@@ -72,17 +93,19 @@ int take(Device& device, const Process& process, std::uint64_t bytes) {
   if (device.faults.lost) return MGPU_SIMGPU_UNAVAILABLE;
   if (device.slices > 0) return MGPU_SIMGPU_INVALID_DEVICE;
   if (bytes == 0) return MGPU_SIMGPU_OK;
-  const std::uint64_t room = device.total - device.reserved, taken = used(device);
-  if (taken > room || bytes > room - taken) {
+  Holder* holder = holder_of(device, process);
+  if (holder && holder->stage != Stage::running) return MGPU_SIMGPU_NOT_READY;
+  const std::uint64_t taken = used(device);
+  if (bytes > room(device)) {
     ++device.oom_count;
     return MGPU_SIMGPU_OUT_OF_MEMORY;
   }
-  Holder* holder = holder_of(device, process);
   if (!holder) {
     holder = free_place(device);
     if (!holder) return MGPU_SIMGPU_UNKNOWN;
     holder->pid = process.pid;
     holder->start_time = process.start_time;
+    holder->stage = Stage::running;
   }
   holder->bytes += bytes;  // last: from here on the place is taken
   ++device.allocations;
@@ -94,9 +117,36 @@ int give_back(Device& device, const Process& process, std::uint64_t bytes, std::
   if (bytes == 0) return MGPU_SIMGPU_OK;
   Holder* holder = holder_of(device, process);
   if (!holder || holder->bytes < bytes) return MGPU_SIMGPU_INVALID_VALUE;
+  if (holder->stage != Stage::running) return MGPU_SIMGPU_NOT_READY;
   release(device, bytes, now_ns);
   holder->bytes -= bytes;
   return MGPU_SIMGPU_OK;
+}
+
+std::optional<Stage> stage_of(const State& state, std::int32_t pid) {
+  std::optional<Stage> stage;
+  for_each_holder(state, pid, [&](const Device&, const Holder& holder) { stage = holder.stage; });
+  return stage;
+}
+
+int lock(State& state, std::int32_t pid) { return move_on(state, pid, Stage::running, Stage::locked); }
+int unlock(State& state, std::int32_t pid) { return move_on(state, pid, Stage::locked, Stage::running); }
+
+int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns) {
+  const int code = move_on(state, pid, Stage::locked, Stage::checkpointed);
+  if (code != MGPU_SIMGPU_OK) return code;
+  for_each_holder(state, pid, [&](Device& device, Holder& holder) { release(device, holder.bytes, now_ns); });
+  return code;
+}
+
+int restore(State& state, std::int32_t pid) {
+  int code = stage_of(state, pid) == Stage::checkpointed ? MGPU_SIMGPU_OK : MGPU_SIMGPU_INVALID_VALUE;
+  for_each_holder(state, pid, [&](Device& device, Holder& holder) {
+    if (code != MGPU_SIMGPU_OK || holder.bytes <= room(device)) return;
+    ++device.oom_count;
+    code = MGPU_SIMGPU_OUT_OF_MEMORY;
+  });
+  return code == MGPU_SIMGPU_OK ? move_on(state, pid, Stage::checkpointed, Stage::locked) : code;
 }
 
 void clear_faults(Device& device) {

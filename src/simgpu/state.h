@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -19,11 +20,18 @@ inline constexpr std::uint32_t kMaxDevices = 16;  // slices included
 inline constexpr std::uint32_t kMaxHolders = 256;
 inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
 
+// As the driver's own states for cuda-checkpoint: a process that is not running waits in each of its calls.
+enum class Stage : std::uint32_t {
+  running,
+  locked,
+  checkpointed,  // its bytes are in host memory: they count for nothing here
+};
+
 // What one process holds; bytes = 0 marks a place that is not taken. The start time guards against reused
 // pids.
 struct Holder {
   std::int32_t pid = 0;
-  std::uint32_t unused = 0;
+  Stage stage = Stage::running;
   std::uint64_t start_time = 0;  // /proc/PID/stat, field 22
   std::uint64_t bytes = 0;
 };
@@ -97,9 +105,18 @@ std::uint64_t reported_used(const Device& device);
 // Call it before every other look at the device.
 void settle(Device& device, std::int64_t now_ns, const std::function<bool(const Process&)>& alive);
 
-// Both answer with a code of mgpu/simgpu.h.
+// Both answer with a code of mgpu/simgpu.h; NOT_READY: the process is locked, and its call has to wait.
 int take(Device& device, const Process& process, std::uint64_t bytes);
 int give_back(Device& device, const Process& process, std::uint64_t bytes, std::int64_t now_ns);
+
+// What cuda-checkpoint can do to a process, on every device where it holds anything. They answer with a code:
+// INVALID_VALUE if it is not in the stage that this begins with (`restore` and `checkpoint`: locked or
+// checkpointed), OUT_OF_MEMORY if what was put aside does not fit any more.
+std::optional<Stage> stage_of(const State& state, std::int32_t pid);  // none: it holds nothing
+int lock(State& state, std::int32_t pid);
+int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns);
+int restore(State& state, std::int32_t pid);
+int unlock(State& state, std::int32_t pid);
 
 // Mends everything: no fault, what leaked is free again, what is slow is back.
 void clear_faults(Device& device);

@@ -99,5 +99,49 @@ TEST(SimulatedDevice, ForeignBytesTakeRoom) {
   EXPECT_EQ(take(device, kOne, 701), MGPU_SIMGPU_OUT_OF_MEMORY);
 }
 
+struct OneDevice {
+  State state;
+  Device& device = state.devices[0];
+  OneDevice() {
+    state.device_count = 1;
+    device = device_of(1000);
+    take(device, kOne, 600);
+  }
+};
+
+TEST(Checkpoint, PutsBytesAsideAndBringsThemBack) {
+  OneDevice gpu;
+  EXPECT_EQ(checkpoint(gpu.state, 1, 0), MGPU_SIMGPU_INVALID_VALUE) << "not before it is locked";
+  EXPECT_EQ(lock(gpu.state, 1), MGPU_SIMGPU_OK);
+  EXPECT_EQ(take(gpu.device, kOne, 1), MGPU_SIMGPU_NOT_READY);
+  EXPECT_EQ(checkpoint(gpu.state, 1, 0), MGPU_SIMGPU_OK);
+  EXPECT_EQ(used(gpu.device), 0U);
+  EXPECT_EQ(stage_of(gpu.state, 1), Stage::checkpointed);
+  EXPECT_EQ(restore(gpu.state, 1), MGPU_SIMGPU_OK);
+  EXPECT_EQ(used(gpu.device), 600U);
+  EXPECT_EQ(unlock(gpu.state, 1), MGPU_SIMGPU_OK);
+  EXPECT_EQ(give_back(gpu.device, kOne, 600, 0), MGPU_SIMGPU_OK);
+}
+
+TEST(Checkpoint, BringsNothingBackThatDoesNotFit) {
+  OneDevice gpu;
+  lock(gpu.state, 1);
+  checkpoint(gpu.state, 1, 0);
+  take(gpu.device, kTwo, 500);
+  EXPECT_EQ(restore(gpu.state, 1), MGPU_SIMGPU_OUT_OF_MEMORY);
+  EXPECT_EQ(gpu.device.oom_count, 1U);
+  EXPECT_EQ(stage_of(gpu.state, 1), Stage::checkpointed);
+}
+
+TEST(Checkpoint, BytesPutAsideDieWithTheirProcess) {
+  OneDevice gpu;
+  lock(gpu.state, 1);
+  checkpoint(gpu.state, 1, 0);
+  gpu.device.faults.slow_free_ms = 1000;
+  settle(gpu.device, 0, [](const Process&) { return false; });
+  EXPECT_EQ(used(gpu.device), 0U) << "they were free already";
+  EXPECT_EQ(stage_of(gpu.state, 1), std::nullopt);
+}
+
 }  // namespace
 }  // namespace mgpu::simgpu

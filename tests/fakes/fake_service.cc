@@ -15,7 +15,8 @@
 //   router
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
 //   not-http
-//                            oom slow-free fail-unload
+//                            oom slow-free fail-unload oom-at-request oom-crash-at-request
+//   --once FILE              a fault at a request happens only while FILE is there, and takes it away
 // The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
 #include <atomic>
 #include <chrono>
@@ -50,7 +51,7 @@ struct Options {
   std::uint64_t bytes = 0, working = 0;
   bool lazy = false;
   int load_ms = 0, run_ms = 0;
-  std::string journal{}, fault{};
+  std::string journal{}, fault{}, once{};
   std::map<std::string, std::uint64_t> ai_models{};
 };
 
@@ -195,10 +196,19 @@ json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
        {{{"index", 0}, {"message", message}, {"text", "answer of " + ai_model}, {"finish_reason", "stop"}}}}};
 }
 
+bool strikes(const char* fault) {
+  return options.fault == fault && (options.once.empty() || unlink(options.once.c_str()) == 0);
+}
+
 void work(const Exchange& x, const json& asked) {
   const bool ollama = options.role == Role::ollama && x.path.starts_with("/api/");
   const auto ai_model = options.role == Role::plain ? options.name : asked.value("model", "");
-  if (options.fault == "crash-at-request") _exit(9);
+  if (strikes("crash-at-request")) _exit(9);
+  if (strikes("oom-at-request")) return out_of_memory(x);
+  if (strikes("oom-crash-at-request")) {
+    fprintf(stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n");
+    _exit(1);
+  }
   if (options.role != Role::plain && !options.ai_models.contains(ai_model)) {
     return x.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
   }
@@ -339,6 +349,8 @@ void read_options(int argc, char** argv) {
       options.run_ms = std::stoi(value());
     else if (key == "--journal")
       options.journal = value();
+    else if (key == "--once")
+      options.once = value();
     else if (key == "--fault")
       options.fault = value();
     else if (key == "--lazy")
