@@ -86,7 +86,7 @@ class Checks {
       bindings(consumer, path);
       followers(consumer, path);
       if (consumer.service.type == ServiceType::none)
-        needs_service(path);
+        needs_service(consumer, path);
       else
         service(consumer, path);
       if (consumer.process) process(*consumer.process, path + ".runner.process");
@@ -166,12 +166,20 @@ class Checks {
     }
   }
 
-  void needs_service(const std::string& path) {
+  // Whether the key is there and says something about the service. `park: cuda-checkpoint` does not.
+  bool is_of_service(const ConsumerConfig& consumer, const std::string& path, std::string_view key) const {
+    if (key == "park" && consumer.park_by == ParkBy::cuda_checkpoint) return false;
+    return marks_.contains(path + "." + std::string(key));
+  }
+
+  void needs_service(const ConsumerConfig& consumer, const std::string& path) {
     std::vector<std::string> keys = keys_of_some_services();
     keys.insert(keys.end(), {"health", "free_paths", "ai_models", "api_key_env", "api_key_file"});
     for (const std::string& key : keys)
-      if (marks_.contains(path + "." + key))
+      if (is_of_service(consumer, path, key))
         complain(path + "." + key, "has no meaning without a service (generic, ollama, ...)");
+    if (consumer.park_by == ParkBy::cuda_checkpoint && !consumer.process)
+      complain(path + ".park", "has no meaning without a service or a runner: there is no process to park");
   }
 
   void service(const ConsumerConfig& consumer, const std::string& path) {
@@ -185,7 +193,7 @@ class Checks {
       complain(path + ".url", "${PORT} is only known where the command of runner.process has ${PORT}, too");
     const std::string name(service_name(service.type));
     for (const std::string& key : keys_of_some_services())
-      if (marks_.contains(path + "." + key) && !takes_key(service.type, key))
+      if (is_of_service(consumer, path, key) && !takes_key(service.type, key))
         complain(path + "." + key, "is for service " + services_that_take(key) + ", not for " + name);
     if (facts_of(service.type).health.empty() && !service.health.empty())
       complain(path + ".health", "has no meaning for " + name + ", which is not asked over HTTP");

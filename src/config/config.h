@@ -72,6 +72,10 @@ struct ProcessConfig {
   std::string stop_signal = "SIGTERM";
 };
 
+// How a consumer is moved into host memory: as its service does it (if it can), or its processes whole, by
+// NVIDIA's utility cuda-checkpoint.
+enum class ParkBy : std::uint8_t { service, cuda_checkpoint };
+
 // What becomes of an AI model that somebody loaded without asking us, once it is idle.
 enum class Uninvited : std::uint8_t { allow, leave };
 
@@ -100,6 +104,7 @@ struct ConsumerConfig {
   bool turnless = false;
   bool pinned = false;
   Uninvited uninvited = Uninvited::allow;
+  ParkBy park_by = ParkBy::service;  // yaml: park: cuda-checkpoint
   Duration idle_unload{0};
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
@@ -147,6 +152,7 @@ struct Config {
   bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
   Users users = Users::header_or_key;
   std::vector<std::string> yield_to{};  // foreign programs that a device is left to: "steam", "*.exe"
+  std::string cuda_checkpoint = "cuda-checkpoint";  // where the utility is; a bare name is looked for in PATH
   GpuConfig gpu{};
   LimitsConfig limits{};
   std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...

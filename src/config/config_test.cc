@@ -333,6 +333,20 @@ TEST(Config, AServiceBringsWhatBelongsToIt) {
   EXPECT_EQ(to_yaml(config).find("router"), std::string::npos) << "neither of them has the key";
 }
 
+TEST(Config, ParkIsARequestOrTheUtilityThatNeedsNone) {
+  const Config config = good(R"(
+consumers:
+  sleeps: {url: "http://127.0.0.1:1", park: POST /sleep, resume: POST /wake}
+  chat: {service: llama-server, url: "http://127.0.0.1:2", park: cuda-checkpoint}
+  batch: {park: cuda-checkpoint, runner: {process: {command: [train]}}}
+)");
+  EXPECT_EQ(config.consumers[0].service.park->path, "/sleep");
+  EXPECT_EQ(config.consumers[0].park_by, ParkBy::service);
+  EXPECT_EQ(config.consumers[1].park_by, ParkBy::cuda_checkpoint);
+  EXPECT_EQ(config.consumers[2].park_by, ParkBy::cuda_checkpoint);
+  expect_complaints("consumers: {leases: {park: cuda-checkpoint}}", {"there is no process to park"});
+}
+
 TEST(Config, ProcessesAreChecked) {
   expect_complaints("consumers: {a: {runner: {process: {command: [x], stop_signal: SIGTREM}}}}",
                     {"unknown signal \"SIGTREM\", did you mean \"SIGTERM\"?"});

@@ -101,6 +101,33 @@ bool has_process(const ConsumerConfig& consumer) { return consumer.process.has_v
 bool has_no_process(const ConsumerConfig& consumer) { return !consumer.process; }
 bool has_busy(const ConsumerConfig& consumer) { return consumer.service.busy.has_value(); }
 
+// One key for two things: the service's own request, or the utility that needs none.
+Key park_key() {
+  static constexpr std::string_view kUtility = "cuda-checkpoint";
+  Key key{.path = "consumers.*.park",
+          .type = type_of(kAny, static_cast<const RequestConfig*>(nullptr)),
+          .text =
+              "How it is moved into host memory: the request that does it (generic only), or "
+              "`cuda-checkpoint` for any CUDA process (needs driver 550 and the rights to trace it; its "
+              "service then hangs until it is brought back).",
+          .example = "POST /sleep"};
+  key.type.name += ", or `cuda-checkpoint`";
+  key.type.schema["oneOf"].push_back({{"const", kUtility}});
+  key.read = [](const YAML::Node& node, Place place) -> Read {
+    if (node.IsScalar() && node.Scalar() == kUtility) {
+      place.consumer->park_by = ParkBy::cuda_checkpoint;
+      return {};
+    }
+    return read(node, kAny, place.consumer->service.park);
+  };
+  key.write = [](Place place) -> std::optional<YAML::Node> {
+    if (place.consumer->park_by == ParkBy::cuda_checkpoint) return YAML::Node(std::string(kUtility));
+    return takes_key(place.consumer->service.type, "park") ? written(place.consumer->service.park)
+                                                           : std::nullopt;
+  };
+  return key;
+}
+
 // `runner: external` is the only runner without settings of its own.
 Key runner_key() {
   Key key{.path = "consumers.*.runner",
@@ -138,6 +165,15 @@ std::vector<Key> top_keys() {
           "Foreign programs (their file's name; `*` and `?` match as in a shell) that a device is left to "
           "for "
           "as long as they use it: nothing new is granted there and idle consumers leave."),
+  };
+}
+
+std::vector<Key> utility_keys() {
+  return {
+      key(
+          "cuda_checkpoint", kAny, [](Place p) -> auto& { return p.config->cuda_checkpoint; },
+          "/opt/bin/cuda-checkpoint",
+          "NVIDIA's utility, for consumers with `park: cuda-checkpoint`; a bare name is looked for in PATH."),
   };
 }
 
@@ -375,9 +411,6 @@ std::vector<Key> service_detail_keys() {
           R"({request: POST /free, body: '{"unload_models": true}'})",
           "The request that unloads it (generic only)."),
       key(
-          "consumers.*.park", kAny, [](Place p) -> auto& { return p.consumer->service.park; }, "POST /sleep",
-          "The request that moves it into host memory (generic only)."),
-      key(
           "consumers.*.resume", kAny, [](Place p) -> auto& { return p.consumer->service.resume; },
           "POST /wake", "The request that brings it back from host memory (generic only)."),
       key(
@@ -417,6 +450,8 @@ std::vector<Key> service_detail_keys() {
           "the service, where it has such."),
   };
   for (Key& row : rows) row = only_where_taken(std::move(row));
+  const auto before_resume = std::ranges::find(rows, "consumers.*.resume", &Key::path);
+  rows.insert(before_resume, park_key());  // which has a meaning without a service, too
   return rows;
 }
 
@@ -469,7 +504,7 @@ std::vector<Key> runner_keys() {
 
 std::vector<Key> all_keys() {
   std::vector<Key> all;
-  for (auto group : {top_keys, gpu_keys, limits_keys, device_keys, consumer_keys, service_keys,
+  for (auto group : {top_keys, utility_keys, gpu_keys, limits_keys, device_keys, consumer_keys, service_keys,
                      service_detail_keys, busy_keys, runner_keys})
     for (Key& key : group()) all.push_back(std::move(key));
   return all;

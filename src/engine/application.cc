@@ -69,7 +69,7 @@ Result<void> Application::make_service() {
 
 asio::awaitable<Sighting> Application::look() {
   Sighting seen;
-  if (!service_ || (!external() && !runs())) co_return seen;
+  if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return seen;
   const auto service = service_;
   const service::Health health = co_await service->healthy();
   if (health.state != service::Health::State::up) co_return seen;
@@ -88,7 +88,7 @@ asio::awaitable<Sighting> Application::look() {
 // Answers only for services that live on without their process being ours to watch, or that hang: the end of
 // a process of ours is noticed by itself.
 asio::awaitable<bool> Application::is_gone() {
-  if (!service_ || (!external() && !runs())) co_return false;
+  if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return false;
   const std::uint64_t before = changes_;
   const auto service = service_;
   const service::Health health = co_await service->healthy();

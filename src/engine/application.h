@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "domain/consumer.h"
 #include "engine/engine.h"
+#include "runner/checkpoint.h"
 #include "runner/process.h"
 #include "service/service.h"
 
@@ -41,6 +42,10 @@ class Application {
   // `lost` hears when the process ended though nobody stopped it.
   Application(boost::asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
               std::function<void(Error)> lost);
+
+  // From now on parking means: cuda-checkpoint, of the processes that `holders` names (those that hold device
+  // memory now). Both must outlive it.
+  void park_by(runner::Checkpoint& utility, std::function<std::vector<int>()> holders);
 
   bool has_service() const;
   bool external() const { return !config_.process; }
@@ -77,6 +82,8 @@ class Application {
   Result<void> make_service();
   bool runs() const { return process_ && process_->running(); }
   Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
+  Ended park(std::string ai_model, Duration limit);
+  Ended bring_back(Duration limit);
   Ended stop_process(Duration limit);
   Ended kill_process();
   void process_ended(const runner::ExitStatus& status, std::uint64_t number);
@@ -90,6 +97,9 @@ class Application {
   // Shared with the coroutines that talk to them while they are replaced.
   std::shared_ptr<service::Service> service_{};
   std::shared_ptr<runner::Process> process_{};
+  runner::Checkpoint* checkpoint_ = nullptr;
+  std::function<std::vector<int>()> holders_{};
+  std::vector<int> put_aside_{};      // processes whose device memory the checkpoint has
   std::uint64_t process_number_ = 0;  // of the present process
   std::uint64_t expected_exit_ = 0;   // up to this number their end is no surprise
   std::uint64_t changes_ = 0;

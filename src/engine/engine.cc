@@ -51,6 +51,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       consumers(std::move(setup.consumers)),
       journal(config.limits.events),
       targets(consumers),
+      checkpoint(std::move(setup.cuda_checkpoint)),
       wake_up(context),
       changed(context, asio::steady_timer::time_point::max()),
       observations(devices.size()),
@@ -65,6 +66,9 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
     applications.push_back(
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
+  for (std::size_t i = 0; i < consumers.size(); ++i)
+    if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
+      applications[i]->park_by(checkpoint, [this, i] { return pids_on_devices(ConsumerId{i}); });
 }
 
 void Engine::Impl::start() {

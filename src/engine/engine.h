@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "domain/ticket.h"
 #include "engine/journal.h"
+#include "gpu/attribution.h"
 #include "gpu/provider.h"
 #include "sched/world.h"
 
@@ -67,6 +68,7 @@ struct Target {
 struct Observation {
   // Those that belong to no consumer and no lease (gpu/attribution.h).
   std::vector<gpu::ProcessUse> foreign_processes{};
+  std::vector<gpu::Attribution::OfProcess> own_processes{};  // those of consumers
   std::optional<gpu::ProcessUse> yielding_to{};  // the one of them that the device is left to (yield_to)
   std::optional<gpu::Vitals> vitals{};           // utilisation, temperature, power
   Bytes driver_reserved{};                       // in no total of ours: nobody can have it

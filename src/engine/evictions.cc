@@ -29,10 +29,13 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
     result = co_await stop_process(longer);
   } else if (!external() && !runs()) {
     // Gone already, and its memory with it.
+  } else if (rung == Rung::park) {
+    result = co_await park(ai_model, limit);
+  } else if (!put_aside_.empty()) {  // its service hangs until it is brought back, which takes device memory
+    result =
+        fail(Code::not_supported, config_.name + " is parked by cuda-checkpoint, and can only be stopped");
   } else if (!service) {
     result = fail(Code::not_supported, config_.name + " has no service that could be asked");
-  } else if (rung == Rung::park) {
-    result = co_await service->park(ai_model, limit);
   } else {
     result = co_await service->unload(ai_model, limit);
   }

@@ -60,6 +60,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   // --- observe.cc: what the world outside says by itself ---
   void hear(Sample sample);
+  std::vector<int> pids_on_devices(ConsumerId consumer) const;  // as of the last readings
   std::vector<gpu::Owner> owners_on(DeviceId device, const Sample& sample) const;
   gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const;
   void lost(ConsumerId consumer, Error why);
@@ -94,6 +95,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   const std::vector<config::ConsumerConfig> consumers;
   Journal journal;
   Targets targets;
+  runner::Checkpoint checkpoint;
   std::vector<std::unique_ptr<Application>> applications;
   std::map<TicketId, Standing> standings;  // waiting and holding
   std::uint64_t last_ticket = 0;

@@ -1,6 +1,4 @@
 // How an application gets into device memory: a process, a healthy service, a load.
-#include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -8,7 +6,7 @@
 
 #include "config/services.h"
 #include "engine/application.h"
-#include "runner/port.h"
+#include "runner/remaining.h"
 #include "service/out_of_memory.h"
 
 namespace mgpu::engine {
@@ -16,19 +14,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kLinesInAnError = 5;
-
-// What is left of a limit that several steps share.
-class Remaining {
- public:
-  explicit Remaining(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
-  Duration operator()() const {
-    const auto left = std::chrono::duration_cast<Duration>(end_ - std::chrono::steady_clock::now());
-    return std::max(left, Duration{1'000});
-  }
-
- private:
-  std::chrono::steady_clock::time_point end_;
-};
 
 }  // namespace
 
@@ -49,11 +34,18 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
 }
 
 asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
-  const Remaining remaining(config_.load_limit);
+  const runner::Remaining remaining(config_.load_limit);
   while (stopping_ > 0 && !closing_) co_await stopped_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
-  if (!external() && !runs())
+  const bool fresh = !external() && !runs();
+  if (fresh)
     if (const auto started = start_process(); !started) co_return std::unexpected(started.error());
+  const bool was_put_aside = !put_aside_.empty();
+  if (was_put_aside) {
+    const Duration limit = remaining();
+    const Result<void> back = co_await bring_back(limit);
+    if (!back) co_return back;
+  }
   if (!service_) co_return Result<void>{};
 
   const auto service = service_;
@@ -66,12 +58,14 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
   if (!healthy) co_return healthy;
   asked = true;
   const Duration load_limit = remaining();
-  if (from_parked) co_return co_await service->resume(ai_model, load_limit);
+  if (was_put_aside) co_return Result<void>{};  // as it was, AI model and all
+  if (from_parked && !fresh) co_return co_await service->resume(ai_model, load_limit);
   co_return co_await service->load(ai_model, load_limit);
 }
 
 Result<void> Application::start_process() {
   const std::uint64_t number = ++process_number_;
+  put_aside_.clear();  // died with their process
   auto started = runner::Process::start(
       io_.get_executor(), *config_.process,
       {.log_lines = log_lines_,

@@ -1,5 +1,6 @@
 // What the world outside says by itself: readings, processes that died, services that are up without us.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -32,6 +33,7 @@ void Engine::Impl::hear(Sample sample) {
   const auto attributed = gpu::attribute(raw, owners, sample.processes, expected_on(world, device));
   driver_listed_somebody = driver_listed_somebody || !raw.processes.empty();
   observations[device.value] = {.foreign_processes = attributed.foreign_processes,
+                                .own_processes = attributed.processes,
                                 .yielding_to = yields_to(config.yield_to, attributed.foreign_processes),
                                 .vitals = sample.vitals,
                                 .driver_reserved = raw.driver_reserved};
@@ -39,6 +41,14 @@ void Engine::Impl::hear(Sample sample) {
   Reading reading = reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals);
   reading.yield = observations[device.value].yielding_to.has_value();
   feed(ReadingTaken{std::move(reading)});
+}
+
+std::vector<int> Engine::Impl::pids_on_devices(ConsumerId consumer) const {
+  std::set<int> pids;  // one process may be on several devices
+  for (const Observation& seen : observations)
+    for (const auto& process : seen.own_processes)
+      if (process.consumer == consumer) pids.insert(process.pid);
+  return {pids.begin(), pids.end()};
 }
 
 // Whose the listener's processes are: its tree, and who shares its container or unit. A service's workers

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "config/services.h"
+#include "runner/command.h"
 #include "service/service.h"
 
 namespace mgpu::engine {
@@ -76,30 +77,31 @@ Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
   const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
   const auto asked = service::make_service(service, any_port);
   if (!asked) return fail(Code::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
-  return Consumer{.name = config.name,
-                  .kind = config.kind,
-                  .device = devices.front(),
-                  .devices = config.devices.empty() ? std::vector<DeviceId>{} : devices,
-                  .footprint = config.footprint,
-                  .working = config.working,
-                  .residue = config.residue,
-                  .declared = config.footprint_is,
-                  .concurrency = config.concurrency,
-                  .priority = config.priority,
-                  .weight = config.weight,
-                  .max_queue = config.max_queue,
-                  .max_turn = config.max_turn,
-                  .reserved = config.reserved,
-                  .lease_only = service.type == config::ServiceType::none && !config.process,
-                  .exclusive = config.exclusive,
-                  .turnless = config.turnless,
-                  .pinned = config.pinned,
-                  .can_park = *asked && (*asked)->can_park(),
-                  .can_unload = *asked && (*asked)->can_unload(),
-                  .can_stop = config.process.has_value(),
-                  .idle_unload = config.idle_unload,
-                  .load_limit = config.load_limit,
-                  .stop_limit = config.stop_limit};
+  return Consumer{
+      .name = config.name,
+      .kind = config.kind,
+      .device = devices.front(),
+      .devices = config.devices.empty() ? std::vector<DeviceId>{} : devices,
+      .footprint = config.footprint,
+      .working = config.working,
+      .residue = config.residue,
+      .declared = config.footprint_is,
+      .concurrency = config.concurrency,
+      .priority = config.priority,
+      .weight = config.weight,
+      .max_queue = config.max_queue,
+      .max_turn = config.max_turn,
+      .reserved = config.reserved,
+      .lease_only = service.type == config::ServiceType::none && !config.process,
+      .exclusive = config.exclusive,
+      .turnless = config.turnless,
+      .pinned = config.pinned,
+      .can_park = config.park_by == config::ParkBy::cuda_checkpoint || (*asked && (*asked)->can_park()),
+      .can_unload = *asked && (*asked)->can_unload(),
+      .can_stop = config.process.has_value(),
+      .idle_unload = config.idle_unload,
+      .load_limit = config.load_limit,
+      .stop_limit = config.stop_limit};
 }
 
 void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& config) {
@@ -113,6 +115,22 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
   }
   for (const auto& [name, own] : config.ai_models)
     add_resident(world.registry, id, service::canonical_name(config.service.type, name), footprint(own));
+}
+
+// Where the utility is, if anybody wants it. Error: invalid_config.
+Result<std::string> find_checkpoint(const config::Config& config) {
+  for (const config::ConsumerConfig& consumer : config.consumers) {
+    if (consumer.park_by != config::ParkBy::cuda_checkpoint) continue;
+    if (has_several_ai_models(consumer.service))
+      return fail(Code::invalid_config,
+                  "consumer " + consumer.name +
+                      ": cuda-checkpoint parks whole processes, and can't tell its AI models apart");
+    if (const auto utility = runner::command_in_path(config.cuda_checkpoint)) return *utility;
+    return fail(Code::invalid_config,
+                "consumer " + consumer.name + " has park: cuda-checkpoint, but there is no " +
+                    config.cuda_checkpoint + " (NVIDIA's utility; say where it is with cuda_checkpoint)");
+  }
+  return std::string{};
 }
 
 Limits limits_of(const config::Config& config) {
@@ -144,6 +162,9 @@ Result<Setup> set_up(const config::Config& config, const std::vector<gpu::Device
   }
   for (std::size_t i = 0; i < setup.consumers.size(); ++i)
     setup.world.registry.consumers[i].spec.followed_by = followers_of(setup.consumers, setup.consumers[i]);
+  auto utility = find_checkpoint(config);
+  if (!utility) return std::unexpected(utility.error());
+  setup.cuda_checkpoint = std::move(*utility);
   return setup;
 }
 

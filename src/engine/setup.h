@@ -17,6 +17,7 @@ struct Setup {
   World world{};
   std::vector<gpu::DeviceInfo> devices{};           // by DeviceId
   std::vector<config::ConsumerConfig> consumers{};  // by ConsumerId
+  std::string cuda_checkpoint{};                    // the utility's path; empty: nobody wants it
 };
 
 // Error: invalid_config (a device that is not there, a consumer bound to it).

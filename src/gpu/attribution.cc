@@ -93,7 +93,10 @@ Attribution attribute(const RawReading& reading, std::span<const Owner> owners, 
     if (!use.bytes) result.by_process = false;
     const Bytes bytes = use.bytes.value_or(Bytes{0});
     attributed += bytes;
-    if (const auto* consumer = std::get_if<ConsumerId>(&owner->who)) consumers[*consumer] += bytes;
+    if (const auto* consumer = std::get_if<ConsumerId>(&owner->who)) {
+      consumers[*consumer] += bytes;
+      result.processes.push_back({*consumer, use.pid});
+    }
     if (const auto* lease = std::get_if<TicketId>(&owner->who)) leases[*lease] += bytes;
   }
   std::ranges::sort(result.foreign_processes, comes_first);

@@ -44,13 +44,19 @@ struct Attribution {
     Bytes bytes{};
     friend bool operator==(const OfLease&, const OfLease&) = default;
   };
+  struct OfProcess {
+    ConsumerId consumer{};
+    int pid = 0;
+    friend bool operator==(const OfProcess&, const OfProcess&) = default;
+  };
   // False: the driver does not say what the owners' processes hold, or does not let us see some of them. Then
   // `consumers` and `leases` are empty, which means unknown, not nothing, and `foreign` is reckoned from
   // `expected`.
   bool by_process = true;
-  std::vector<OfConsumer> consumers{};          // those with a process on the device; ascending
-  std::vector<OfLease> leases{};                // likewise
-  Bytes foreign{};                              // never negative
+  std::vector<OfConsumer> consumers{};  // those with a process on the device; ascending
+  std::vector<OfLease> leases{};        // likewise
+  std::vector<OfProcess> processes{};   // of consumers, in the driver's order; also if bytes are unknown
+  Bytes foreign{};                      // never negative
   std::vector<ProcessUse> foreign_processes{};  // with their command; the largest first, the unknown last
 };
 

@@ -20,6 +20,7 @@ TEST(Attribution, GivesAConsumerItsWholeTreeAndLeavesTheRestForeign) {
   const auto result = attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, processes, {});
   EXPECT_TRUE(result.by_process);
   EXPECT_EQ(result.consumers, (std::vector<Attribution::OfConsumer>{{kLlm, {500}}}));
+  EXPECT_EQ(result.processes, (std::vector<Attribution::OfProcess>{{kLlm, 12}, {kLlm, 10}}));
   EXPECT_EQ(result.foreign, Bytes{500});  // the driver's number, not the sum of its list
   ASSERT_EQ(result.foreign_processes.size(), 1U);
   EXPECT_EQ(result.foreign_processes[0].command, "game");

@@ -1,0 +1,38 @@
+// How an application is moved into host memory and back: by its service's own requests, or, whatever it is,
+// by cuda-checkpoint. Which of them is a matter of its configuration; the core only knows that it can be
+// parked.
+#include <utility>
+
+#include "engine/application.h"
+
+namespace mgpu::engine {
+
+namespace asio = boost::asio;
+
+void Application::park_by(runner::Checkpoint& utility, std::function<std::vector<int>()> holders) {
+  checkpoint_ = &utility;
+  holders_ = std::move(holders);
+}
+
+asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration limit) {
+  const auto service = service_;
+  if (checkpoint_ == nullptr) {
+    if (!service) co_return fail(Code::not_supported, config_.name + " has no service that could be asked");
+    co_return co_await service->park(ai_model, limit);
+  }
+  const std::vector<int> pids = holders_();
+  const std::uint64_t number = process_number_;
+  const Result<void> done = co_await checkpoint_->put_aside(pids, limit);
+  // The core may have gone on to stop it meanwhile, and somebody started it anew.
+  if (done && number == process_number_ && (external() || runs())) put_aside_ = pids;
+  co_return done;
+}
+
+// Its processes compute again when this returns. One that died meanwhile, or that the driver can't bring
+// back, is a failed load: whoever loads stops what is left.
+asio::awaitable<Result<void>> Application::bring_back(Duration limit) {
+  const std::vector<int> pids = std::exchange(put_aside_, {});
+  co_return co_await checkpoint_->bring_back(pids, limit);
+}
+
+}  // namespace mgpu::engine

@@ -1,0 +1,188 @@
+#include "runner/checkpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runner/command.h"
+#include "runner/remaining.h"
+
+namespace mgpu::runner {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kUndoLimit{2'000'000};  // of each step back after a failure
+constexpr Duration kGrace{500'000};        // after the utility's own limit for a lock
+
+std::string first_line(std::string text) {
+  text.resize(std::min(text.find('\n'), text.size()));
+  return text;
+}
+
+// The same failure, as the caller's.
+std::unexpected<Error> as(Code code, const Error& error) { return fail(code, error.detail); }
+
+}  // namespace
+
+// What it prints, without the newline. Error: unavailable.
+Checkpoint::Said Checkpoint::ask(std::vector<std::string> options, int pid, Duration limit) {
+  std::vector<std::string> words{utility_};
+  words.insert(words.end(), options.begin(), options.end());
+  words.insert(words.end(), {"--pid", std::to_string(pid)});
+  const auto ran = co_await run_command(std::move(words), limit);
+  if (!ran) co_return std::unexpected(ran.error());
+  std::string said = first_line(ran->output);
+  if (ran->code != 0) {
+    std::string what;
+    for (const std::string& option : options) what += option + " ";
+    co_return fail(Code::unavailable, "cuda-checkpoint " + what + "of process " + std::to_string(pid) +
+                                          " failed: " + (said.empty() ? "it says nothing" : said));
+  }
+  co_return said;
+}
+
+Checkpoint::Said Checkpoint::state_of(int pid, Duration limit) {
+  std::vector<std::string> options{"--get-state"};
+  co_return co_await ask(std::move(options), pid, limit);
+}
+
+Checkpoint::Ended Checkpoint::toggle(int pid, Duration limit) {
+  std::vector<std::string> options{"--toggle"};
+  const auto said = co_await ask(std::move(options), pid, limit);
+  if (!said) co_return std::unexpected(said.error());
+  co_return Result<void>{};
+}
+
+Checkpoint::Ended Checkpoint::act(std::string_view action, int pid, Duration limit) {
+  std::vector<std::string> options{"--action", std::string(action)};
+  if (action == "lock") {
+    options.insert(options.end(), {"--timeout", std::to_string(limit.count() / 1000)});
+    limit += kGrace;
+  }
+  const auto said = co_await ask(std::move(options), pid, limit);
+  if (!said) co_return std::unexpected(said.error());
+  co_return Result<void>{};
+}
+
+// The utility of driver 550 knows neither states nor single steps.
+asio::awaitable<bool> Checkpoint::only_toggles(Duration limit) {
+  if (toggles_ < 0) {
+    std::vector<std::string> words{utility_, "--help"};
+    const auto ran = co_await run_command(std::move(words), limit);
+    if (ran) toggles_ = ran->output.find("--action") == std::string::npos ? 1 : 0;
+  }
+  co_return toggles_ == 1;
+}
+
+Checkpoint::Ended Checkpoint::toggle_all(std::vector<int> pids, Duration limit) {
+  const Remaining remaining(limit);
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    const Duration left = remaining();
+    const auto toggled = co_await toggle(pids[i], left);
+    if (toggled) continue;
+    for (std::size_t back = 0; back < i; ++back) {
+      const Duration undo = kUndoLimit;
+      co_await toggle(pids[back], undo);
+    }
+    co_return std::unexpected(toggled.error());
+  }
+  co_return Result<void>{};
+}
+
+Checkpoint::Ended Checkpoint::lock_all(std::vector<int> pids, Duration limit) {
+  const Remaining remaining(limit);
+  for (const int pid : pids) {
+    const Duration ask_limit = remaining();
+    const auto state = co_await state_of(pid, ask_limit);
+    if (!state) co_return std::unexpected(state.error());
+    if (*state == "locked") continue;  // an earlier attempt left it so
+    if (*state != "running")
+      co_return fail(Code::unavailable, "process " + std::to_string(pid) + " is " + *state + ", not running");
+    const Duration left = remaining();
+    const auto locked = co_await act("lock", pid, left);
+    if (!locked) co_return locked;
+  }
+  co_return Result<void>{};
+}
+
+Checkpoint::Ended Checkpoint::save_all(std::vector<int> pids, Duration limit) {
+  const Remaining remaining(limit);
+  for (const int pid : pids) {
+    const Duration left = remaining();
+    const auto saved = co_await act("checkpoint", pid, left);
+    if (!saved) co_return saved;
+  }
+  co_return Result<void>{};
+}
+
+Checkpoint::Ended Checkpoint::restore_all(std::vector<int> pids, Duration limit) {
+  const Remaining remaining(limit);
+  for (const int pid : pids) {
+    const Duration ask_limit = remaining();
+    const auto state = co_await state_of(pid, ask_limit);
+    if (!state) co_return std::unexpected(state.error());
+    if (*state == "running" || *state == "locked") continue;
+    const Duration left = remaining();
+    const auto restored = co_await act("restore", pid, left);
+    if (!restored) co_return restored;
+  }
+  for (const int pid : pids) {
+    const Duration ask_limit = remaining();
+    const auto state = co_await state_of(pid, ask_limit);
+    if (state && *state == "running") continue;
+    const Duration left = remaining();
+    const auto unlocked = co_await act("unlock", pid, left);
+    if (!unlocked) co_return unlocked;
+  }
+  co_return Result<void>{};
+}
+
+// After a failure, each by itself: what can run on shall do so.
+asio::awaitable<void> Checkpoint::let_run_on(std::vector<int> pids) {
+  struct Step {
+    std::string_view state, action;
+  };
+  for (const Step step : {Step{"checkpointed", "restore"}, Step{"locked", "unlock"}}) {
+    for (const int pid : pids) {
+      const Duration undo = kUndoLimit;
+      const auto state = co_await state_of(pid, undo);
+      if (state && *state == step.state) co_await act(step.action, pid, undo);
+    }
+  }
+}
+
+Checkpoint::Ended Checkpoint::put_aside(std::vector<int> pids, Duration limit) {
+  if (pids.empty())
+    co_return fail(Code::eviction_failed, "the driver names no process of it that holds device memory");
+  const Remaining remaining(limit);
+  const bool simple = co_await only_toggles(limit);
+  Result<void> done{};
+  if (simple) {
+    const Duration left = remaining();
+    done = co_await toggle_all(pids, left);
+  } else {
+    const Duration half = limit / 2;  // so that there is time to take the locks back
+    done = co_await lock_all(pids, half);
+    const Duration left = remaining();
+    if (done) done = co_await save_all(pids, left);
+    if (!done) co_await let_run_on(pids);
+  }
+  if (!done) co_return as(Code::eviction_failed, done.error());
+  co_return done;
+}
+
+Checkpoint::Ended Checkpoint::bring_back(std::vector<int> pids, Duration limit) {
+  const Remaining remaining(limit);
+  const bool simple = co_await only_toggles(limit);
+  const Duration left = remaining();
+  Result<void> done{};
+  if (simple)
+    done = co_await toggle_all(pids, left);
+  else
+    done = co_await restore_all(pids, left);
+  if (!done) co_return as(Code::load_failed, done.error());
+  co_return done;
+}
+
+}  // namespace mgpu::runner

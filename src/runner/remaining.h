@@ -1,0 +1,24 @@
+// What is left of a limit that several steps share.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/time.h"
+
+namespace mgpu::runner {
+
+class Remaining {
+ public:
+  explicit Remaining(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
+  // Never quite nothing: a step that is begun may fail by itself.
+  Duration operator()() const {
+    const auto left = std::chrono::duration_cast<Duration>(end_ - std::chrono::steady_clock::now());
+    return std::max(left, Duration{1'000});
+  }
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+};
+
+}  // namespace mgpu::runner
