@@ -199,6 +199,7 @@ Json status_json(const engine::Engine& engine, const std::string& version, const
   json.update({{"version", version},
                {"started", started},
                {"draining", world.draining},
+               {"oom_retries", engine.oom_retries()},
                {"devices", std::move(devices)},
                {"consumers", consumers_json(engine)},
                {"line_left_off", world.tickets.size() - line.size()},

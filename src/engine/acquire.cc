@@ -66,16 +66,41 @@ asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
   if (on_ticket) on_ticket(ticket);
   feed(TicketArrived{.ticket = ticket, .ask = ask});
 
-  if (!place.standing->outcome)
-    co_await place.standing->decided.async_wait(asio::as_tuple(asio::use_awaitable));
+  const Result<Grant> granted = co_await decision_on(place.standing);
+  if (!granted) co_return std::unexpected(granted.error());
+  co_return Lease(std::exchange(place.standing, nullptr));
+}
 
+asio::awaitable<Result<Grant>> Engine::Impl::decision_on(Standing standing) {
+  if (!standing->outcome) co_await standing->decided.async_wait(asio::as_tuple(asio::use_awaitable));
   const bool gone =
       (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
-  const auto& outcome = place.standing->outcome;
+  const auto& outcome = standing->outcome;
   if (outcome && !*outcome) co_return std::unexpected(outcome->error());
   if (gone || !outcome) co_return fail(Code::cancelled, "the caller went away");
-  if (place.standing->ended) co_return std::unexpected(*place.standing->ended);
-  co_return Lease(std::exchange(place.standing, nullptr));
+  if (standing->ended) co_return std::unexpected(*standing->ended);
+  co_return *outcome;
+}
+
+asio::awaitable<Result<void>> Engine::Impl::hold_again(Standing standing) {
+  const auto self = shared_from_this();
+  if (standing->ended) co_return std::unexpected(*standing->ended);
+  if (closed || standing->engine == nullptr)
+    co_return fail(Code::shutting_down, "the daemon is shutting down");
+  feed(OutOfMemorySeen{standing->ticket});
+  const bool waits_again = std::exchange(standing->requeued, false);
+  if (!waits_again) co_return fail(Code::out_of_memory, "no more room can be made for it");
+  const Result<Grant> granted = co_await decision_on(standing);
+  if (!granted) co_return std::unexpected(granted.error());
+  co_return Result<void>{};
+}
+
+// Comes before any later decision on the same ticket, in the same step or another.
+void Engine::Impl::on_requeued(const Requeued& requeued) {
+  const auto found = standings.find(requeued.ticket);
+  if (found == standings.end()) return;
+  found->second->outcome.reset();
+  found->second->requeued = true;
 }
 
 void Engine::Impl::on_grant(const Grant& grant) {

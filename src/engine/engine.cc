@@ -121,6 +121,7 @@ void Engine::Impl::tell_core(Happening what) {
 void Engine::Impl::obey(const Effect& effect) {
   if (const auto* grant = std::get_if<Grant>(&effect)) on_grant(*grant);
   if (const auto* refusal = std::get_if<Refuse>(&effect)) on_refuse(*refusal);
+  if (const auto* requeued = std::get_if<Requeued>(&effect)) on_requeued(*requeued);
   if (const auto* end = std::get_if<EndLease>(&effect)) on_end_lease(*end);
   if (const auto* load = std::get_if<Load>(&effect)) obey_load(*load);
   if (const auto* evict = std::get_if<Evict>(&effect)) obey_evict(*evict);
@@ -202,6 +203,10 @@ asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder,
                                                std::function<void(TicketId)> on_ticket) {
   return impl_->acquire(std::move(ask), std::move(holder), std::move(on_ticket));
 }
+
+asio::awaitable<Result<void>> Engine::hold_again(Lease& lease) { return impl_->hold_again(lease.state_); }
+void Engine::note_oom_retry() { ++impl_->oom_retries; }
+std::uint64_t Engine::oom_retries() const { return impl_->oom_retries; }
 
 void Engine::suspect(ConsumerId consumer, std::string reason) {
   impl_->go(impl_->look_for_loss(consumer, std::move(reason)));

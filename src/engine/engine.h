@@ -101,6 +101,15 @@ class Engine {
   boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
 
+  // The service of a held lease ran out of device memory before a byte of its answer went out: the lease is a
+  // place in the line again, under its old number and with more room asked for. Returns when it is held
+  // again. Cancelling is as in acquire(). Errors: as there; out_of_memory (the core does not take it back).
+  boost::asio::awaitable<Result<void>> hold_again(Lease& lease);
+
+  // Work is done once more because its service had run out of memory: counted, ever.
+  void note_oom_retry();
+  std::uint64_t oom_retries() const;
+
   // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name
   // "consumer/ai-model" chooses explicitly. Error: not_found, naming the known ones.
   Result<Target> resolve(std::string_view name);

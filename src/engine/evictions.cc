@@ -1,11 +1,13 @@
 // How an application gives device memory back: park, unload, stop, kill. And what follows when its process
 // ends by itself.
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
 #include "engine/application.h"
+#include "service/out_of_memory.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -70,7 +72,12 @@ asio::awaitable<Result<void>> Application::kill_process() {
 void Application::process_ended(const runner::ExitStatus& status, std::uint64_t number) {
   if (closing_ || number <= expected_exit_ || !lost_) return;
   clean_up_after_crash();
-  lost_({Code::service_down, config_.name + ": its process " + runner::to_string(status)});
+  Error why{Code::service_down, config_.name + ": its process " + runner::to_string(status)};
+  const auto said = std::ranges::find_if(status.log, [this](const std::string& line) {
+    return service::log_says_out_of_memory(config_.service.type, line);
+  });
+  if (said != status.log.end()) why = {Code::out_of_memory, why.detail + "; it said: " + *said};
+  lost_(std::move(why));
 }
 
 // The leader died, but its children may live and hold memory. The next load waits until they are gone.

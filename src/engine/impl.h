@@ -55,6 +55,9 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
                                                 std::function<void(TicketId)> on_ticket);
   std::string job_of(int pid) const;
   void on_grant(const Grant& grant);
+  boost::asio::awaitable<Result<void>> hold_again(Standing standing);
+  boost::asio::awaitable<Result<Grant>> decision_on(Standing standing);
+  void on_requeued(const Requeued& requeued);
   void on_refuse(const Refuse& refusal);
   void on_end_lease(const EndLease& end);
 
@@ -99,6 +102,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   std::vector<std::unique_ptr<Application>> applications;
   std::map<TicketId, Standing> standings;  // waiting and holding
   std::uint64_t last_ticket = 0;
+  std::uint64_t oom_retries = 0;
   std::deque<Happening> pending;
   bool feeding = false;
   bool closed = false;

@@ -33,6 +33,7 @@ struct Lease::State {
   boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
   std::optional<Result<Grant>> outcome{};
   std::optional<Error> ended{};
+  bool requeued = false;  // the core made it wait again, and nobody was told yet
   std::function<void(const Error&)> on_ended{};
 
   void decide(Result<Grant> what) {

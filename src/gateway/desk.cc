@@ -12,18 +12,29 @@ Ask ask_for(const engine::Engine& engine, engine::Target target) {
           .resident = target.resident};
 }
 
+Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease);
+
+Awaitable<Result<Held>> again(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
+  const Result<void> held = co_await engine.hold_again(*lease);
+  if (!held) co_return std::unexpected(held.error());
+  co_return held_of(engine, std::move(lease));
+}
+
+Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
+  return {.ticket = lease->ticket().value,
+          .waited = lease->waited(),
+          .loading = lease->loading(),
+          .holding = lease,
+          .on_ended = [lease = lease.get()](auto listener) { lease->on_ended(std::move(listener)); },
+          .again = [&engine, lease] { return again(engine, lease); }};
+}
+
 Awaitable<Result<Held>> acquire(engine::Engine& engine, engine::Target target, std::string who) {
   Ask ask = ask_for(engine, target);
   engine::Holder holder{.who = std::move(who)};
   Result<engine::Lease> lease = co_await engine.acquire(std::move(ask), std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
-  auto holding = std::make_shared<engine::Lease>(std::move(*lease));
-  co_return Held{
-      .ticket = holding->ticket().value,
-      .waited = holding->waited(),
-      .loading = holding->loading(),
-      .holding = holding,
-      .on_ended = [lease = holding.get()](auto listener) { lease->on_ended(std::move(listener)); }};
+  co_return held_of(engine, std::make_shared<engine::Lease>(std::move(*lease)));
 }
 
 bool in_memory(const Resident& resident) { return resident.state == Residency::warm; }
@@ -79,6 +90,7 @@ Desk desk_of(engine::Engine& engine) {
                            std::string who) { return acquire(engine, target, std::move(who)); },
       .still_busy = [&engine](ConsumerId id) { return engine.still_busy(id); },
       .suspect = [&engine](ConsumerId id, std::string why) { engine.suspect(id, std::move(why)); },
+      .note_retry = [&engine] { engine.note_oom_retry(); },
       .everybody = [&engine] { return everybody(engine); },
   };
 }

@@ -22,6 +22,9 @@ struct Held {
   Duration loading{};
   std::shared_ptr<void> holding{};  // shared: the story and what it leaves behind to watch a busy service
   std::function<void(std::function<void(const Error&)>)> on_ended{};
+  // Its service ran out of memory: waits in the line once more, under the same number. What it gives replaces
+  // this one, which must live until then. Cancelled when the client goes away.
+  std::function<Awaitable<Result<Held>>()> again{};
 };
 
 struct Desk {
@@ -34,6 +37,7 @@ struct Desk {
   std::function<Awaitable<Result<Held>>(engine::Target, std::string who)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> still_busy{};
   std::function<void(ConsumerId, std::string)> suspect{};
+  std::function<void()> note_retry{};                // a request is sent once more
   std::function<std::vector<Listed>()> everybody{};  // names, aliases and AI models, without loading anybody
 };
 

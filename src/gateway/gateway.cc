@@ -18,6 +18,7 @@
 #include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/passing_on.h"
+#include "service/out_of_memory.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -27,6 +28,8 @@ using namespace asio::experimental::awaitable_operators;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kPiece = 64 * 1024;
+constexpr std::size_t kJudged = 64 * 1024;  // of an error's body, held back until it is known what it means
+constexpr std::size_t kToldOfIt = 500;      // of it, in our own error
 constexpr auto kBusyPause = std::chrono::milliseconds(250);
 constexpr auto kNewsLimit = std::chrono::milliseconds(200);
 
@@ -82,6 +85,11 @@ Headers passed_on(const Headers& headers, bool upgrade) {
   return passed;
 }
 
+// An answer whose body may say that device memory ran out, in words that we can read.
+bool may_mean_no_memory(const AnswerHead& head) {
+  return head.status >= 400 && header(head.headers, "Content-Encoding").empty();
+}
+
 // Until `read` has no more, or either fails. The functions outlive it.
 Awaitable<Result<void>> copy(const std::function<Awaitable<Result<std::string>>()>& read,
                              const std::function<Awaitable<Result<void>>(std::string)>& write) {
@@ -109,6 +117,8 @@ struct Gateway::Passage {
   std::optional<Error> ended{};  // the work was stopped, and why
   bool removed = false;          // it was cancelled, but not by its client, who is still there to be told
   bool head_sent = false;
+  bool body_kept = true;  // early has all that came of it
+  bool retried = false;
   std::string content_type{};
   Clock::time_point started{};
   std::optional<Error> failure{};  // how the answer ended, if not well
@@ -116,6 +126,18 @@ struct Gateway::Passage {
   void fail_with(Error why) { failure = std::move(why); }
   bool upgrades() const { return !header(caller.head.headers, "Upgrade").empty(); }
   bool early_complete() const { return body_over; }
+
+  // What is sent on is kept as long as memory may hold it, in case that all must be sent once more.
+  void keep(std::string_view piece, Bytes in_memory) {
+    const auto limit = static_cast<std::uint64_t>(in_memory.count);
+    body_kept = body_kept && early.original_size() + piece.size() <= limit && early.append(piece);
+  }
+
+  // Whether the same request may be sent again: once, and only if the client saw nothing yet.
+  bool may_go_again(const Error& why) const {
+    return why.code == Code::out_of_memory && held && !head_sent && !retried && body_over && body_kept &&
+           !upgrades();
+  }
 
   // Counts what came of the body.
   Result<void> take(std::string_view piece, Bytes limit) {
@@ -127,8 +149,10 @@ struct Gateway::Passage {
   Headers marks() const {
     if (!held) return {};
     auto run = std::chrono::duration_cast<Duration>(Clock::now() - started);
-    return {{"Server-Timing", server_timing(held->waited, held->loading, run)},
-            {"X-Mgpu-Ticket", std::to_string(held->ticket)}};
+    Headers marks{{"Server-Timing", server_timing(held->waited, held->loading, run)},
+                  {"X-Mgpu-Ticket", std::to_string(held->ticket)}};
+    if (retried) marks.emplace_back("X-Mgpu-Retried", "1");
+    return marks;
   }
 
   RequestHead outgoing() const {
@@ -193,6 +217,8 @@ Awaitable<void> Gateway::serve(Caller& caller) {
     passage.held = std::move(*held);
   }
   Result<void> passed = co_await forward(passage);
+  passage.upstream.reset();
+  if (!passed && passage.may_go_again(passed.error())) passed = co_await once_more(passage);
   passage.upstream.reset();
   if (!passed) co_await tell(passage, passed.error());
 
@@ -272,6 +298,35 @@ Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
   Result<Held> held = std::move(std::get<0>(first));
   passage.removed = !held;
   co_return held;
+}
+
+// Its service ran out of memory, and said so or died of it. With more room made, the same request is sent
+// once more. A lease that ended with its service can't be held again: then it is a new place in the line.
+Awaitable<Result<void>> Gateway::once_more(Passage& passage) {
+  const bool lease_over = passage.ended.has_value();
+  passage.retried = true;
+  passage.failure.reset();
+  passage.ended.reset();
+  passage.early.rewind();
+  desk_.note_retry();
+  if (lease_over) {
+    passage.held.reset();
+    Result<Held> held = co_await wait_in_line(passage);
+    if (!held) co_return std::unexpected(held.error());
+    passage.held = std::move(*held);
+  } else {
+    passage.held->on_ended(nullptr);
+    auto turn = passage.held->again();
+    auto gone = passage.caller.gone();
+    auto either = std::move(turn) || std::move(gone);
+    auto first = co_await std::move(either);
+    passage.removed = first.index() == 0;
+    if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
+    Result<Held> held = std::move(std::get<0>(first));
+    if (!held) co_return std::unexpected(held.error());
+    passage.held = std::move(*held);
+  }
+  co_return co_await forward(passage);
 }
 
 Awaitable<Result<void>> Gateway::forward(Passage& passage) {
@@ -355,6 +410,7 @@ Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
       if (!piece && piece.error().code == Code::cancelled) co_return;
       passage.body_over = piece && piece->empty();
       Result<void> taken = piece ? passage.take(*piece, limits_.max_body) : Result<void>{};
+      if (piece) passage.keep(*piece, limits_.body_memory);
       if (!taken) piece = std::unexpected(taken.error());
     }
     if (!piece) {  // the client's fault, or the disk's: the answer's side tells it
@@ -376,6 +432,8 @@ Awaitable<void> Gateway::bring_answer(Passage& passage) {
   Caller& caller = passage.caller;
   Result<AnswerHead> head = co_await upstream.answer();
   if (!head) co_return passage.fail_with(head.error());
+  Result<std::string> held_back = co_await judge(passage, *head);
+  if (!held_back) co_return passage.fail_with(held_back.error());
   bool tunnel = head->status == 101;
   AnswerHead to_client = passage.incoming(std::move(*head));
   Result<void> begun = co_await caller.begin(std::move(to_client));
@@ -388,9 +446,29 @@ Awaitable<void> Gateway::bring_answer(Passage& passage) {
     co_await std::move(either);
     co_return caller.break_off();
   }
-  Result<void> copied = co_await copy(upstream.read, caller.write);
+  Result<void> copied{};
+  if (!held_back->empty()) copied = co_await caller.write(std::move(*held_back));
+  if (copied) copied = co_await copy(upstream.read, caller.write);
   if (!copied) co_return passage.fail_with(copied.error());
   co_await caller.finish();
+}
+
+// What was read of an answer in order to see whether it says that memory ran out; nothing of it went to the
+// client yet. Error: out_of_memory (it does), or reading failed.
+Awaitable<Result<std::string>> Gateway::judge(Passage& passage, const AnswerHead& head) {
+  std::string body;
+  if (!passage.held || !may_mean_no_memory(head)) co_return body;
+  Upstream upstream = *passage.upstream;
+  while (body.size() < kJudged) {
+    Result<std::string> piece = co_await upstream.read();
+    if (!piece) co_return std::unexpected(piece.error());
+    if (piece->empty()) break;
+    body += *piece;
+  }
+  const config::ConsumerConfig& config = desk_.config_of(passage.target.consumer);
+  if (!service::says_out_of_memory(config.service.type, head.status, body)) co_return body;
+  co_return fail(Code::out_of_memory, fmt::format("{} answered {}: {}", config.name, head.status,
+                                                  std::string_view(body).substr(0, kToldOfIt)));
 }
 
 // The answer is complete, but some applications answer first and compute then.

@@ -34,8 +34,10 @@ class Gateway {
   Error unknown_consumer(const std::string& name) const;
   Awaitable<Result<Held>> wait_in_line(Passage& passage);
   Awaitable<Result<void>> forward(Passage& passage);
+  Awaitable<Result<void>> once_more(Passage& passage);
   Awaitable<void> send_body_then_watch(Passage& passage);
   Awaitable<void> bring_answer(Passage& passage);
+  Awaitable<Result<std::string>> judge(Passage& passage, const AnswerHead& head);
   Awaitable<void> give_back(Held held, ConsumerId consumer);
   Awaitable<void> answer_here(Caller& caller, Route route);
   Awaitable<void> show(Passage& passage);

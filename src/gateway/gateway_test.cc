@@ -43,8 +43,13 @@ struct World {
   // The service.
   bool reachable = true, answers = true, breaks_in_body = false;
   bool hangs = false;
+  int out_of_memory = 0;  // so many answers say it, each after the whole body
+  bool dies_of_it = false;
+  std::vector<std::string> asked_bodies;
+  asio::steady_timer body_sent{io, asio::steady_timer::time_point::max()};
   AnswerHead answer{
       .status = 200, .headers = {{"Content-Type", "text/event-stream"}}, .length = std::nullopt};
+  std::deque<std::string> error_pieces;
   std::deque<std::string> answer_pieces{"data: 1\n\n", "data: 2\n\n"};
   asio::steady_timer service_aborted{io, asio::steady_timer::time_point::max()};
   RequestHead asked_head;
@@ -58,6 +63,7 @@ struct World {
   bool never_granted = false;
   int busy_polls = 0;
   int leases_held = 0, leases_given = 0, waiting = 0;
+  int held_again = 0, retries = 0;
   std::function<void(const Error&)> lease_ends;
   std::string suspected;
   config::LimitsConfig limits;
@@ -108,6 +114,7 @@ struct World {
         .acquire = [this](engine::Target, std::string) { return acquire(); },
         .still_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
         .suspect = [this](ConsumerId, std::string why) { suspected = std::move(why); },
+        .note_retry = [this] { ++retries; },
         .everybody =
             [] { return std::vector<Listed>{{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, true}}; }};
   }
@@ -123,11 +130,33 @@ struct World {
     if (refusal) co_return std::unexpected(*refusal);
     ++leases_held, ++leases_given;
     std::shared_ptr<void> holding(nullptr, [this](void*) { --leases_held; });
-    co_return Held{.ticket = 7,
-                   .waited = Duration{2000},
-                   .loading = Duration{1000},
-                   .holding = std::move(holding),
-                   .on_ended = [this](auto listener) { lease_ends = std::move(listener); }};
+    co_return held(std::move(holding));
+  }
+
+  Held held(std::shared_ptr<void> holding) {
+    return {.ticket = 7,
+            .waited = Duration{2000},
+            .loading = Duration{1000},
+            .holding = holding,
+            .on_ended = [this](auto listener) { lease_ends = std::move(listener); },
+            .again = [this, holding] { return again(holding); }};
+  }
+
+  Awaitable<Result<Held>> again(std::shared_ptr<void> holding) {
+    ++held_again;
+    co_return held(std::move(holding));
+  }
+
+  Awaitable<Result<AnswerHead>> says_out_of_memory() {
+    co_await until(body_sent);
+    --out_of_memory;
+    asked_bodies.push_back(std::exchange(asked_body, {}));
+    if (dies_of_it) {
+      lease_ends({Code::out_of_memory, "chat: its process was ended; it said: CUDA out of memory"});
+      co_return fail(Code::service_down, "it broke off");
+    }
+    error_pieces = {R"({"error":"CUDA out)", R"( of memory"})", ""};
+    co_return AnswerHead{.status = 500, .headers = {{"Content-Type", "application/json"}}, .length = 30};
   }
 
   Upstream service() {
@@ -135,13 +164,25 @@ struct World {
               asked_body += piece;
               co_return Result<void>{};
             },
-            .end_body = []() -> Awaitable<Result<void>> { co_return Result<void>{}; },
+            .end_body = [this]() -> Awaitable<Result<void>> {
+              body_sent.cancel();
+              co_return Result<void>{};
+            },
             .answer = [this]() -> Awaitable<Result<AnswerHead>> {
+              if (out_of_memory > 0) {
+                auto said = says_out_of_memory();
+                co_return co_await std::move(said);
+              }
               if (hangs) co_await until(service_aborted);
               if (!answers || hangs) co_return fail(Code::service_down, "it hung up");
               co_return answer;
             },
             .read = [this]() -> Awaitable<Result<std::string>> {
+              if (!error_pieces.empty()) {
+                std::string piece = error_pieces.front();
+                error_pieces.pop_front();
+                co_return piece;
+              }
               if (answer_pieces.empty() && breaks_in_body) co_return fail(Code::service_down, "it broke off");
               if (answer_pieces.empty()) co_return std::string{};
               std::string piece = answer_pieces.front();
@@ -193,6 +234,77 @@ TEST(Gateway, CarriesARequestThroughTheLineAndItsAnswerBack) {
   EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Ticket"), "7");
   EXPECT_TRUE(
       header(world.told_head.headers, "Server-Timing").starts_with("queue;dur=1.0, load;dur=1.0, run;dur="));
+}
+
+const std::string kAsked = R"({"model":"gemma","n":1})";
+
+TEST(OutOfMemory, IsTriedOnceMoreUnderTheSameNumber) {
+  World world("POST", kChat, kAsked);
+  world.out_of_memory = 1;
+  world.serve();
+  EXPECT_EQ(world.asked_bodies, std::vector{kAsked});
+  EXPECT_EQ(world.asked_body, kAsked) << "the same again";
+  EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n") << "and the client sees only the second answer";
+  EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Retried"), "1");
+  EXPECT_EQ(header(world.told_head.headers, "X-Mgpu-Ticket"), "7");
+  EXPECT_EQ(world.held_again, 1);
+  EXPECT_EQ(world.leases_given, 1);
+  EXPECT_EQ(world.retries, 1);
+}
+
+TEST(OutOfMemory, TwiceIsAnErrorInTheCallersProtocol) {
+  World world("POST", kChat, kAsked);
+  world.out_of_memory = 2;
+  world.serve();
+  EXPECT_EQ(world.asked_bodies.size(), 2U);
+  EXPECT_EQ(world.told_head.status, 503);
+  EXPECT_NE(world.told.find(R"("code":"out_of_memory")"), std::string::npos) << world.told;
+  EXPECT_NE(world.told.find("CUDA out of memory"), std::string::npos) << "with what the service said";
+}
+
+TEST(OutOfMemory, IsNotTriedAgainWhereTheBodyIsGone) {
+  World world("POST", kChat, kAsked);
+  world.limits.body_memory = Bytes{20};  // the AI model is named before that
+  world.out_of_memory = 1;
+  world.serve();
+  EXPECT_EQ(world.asked_bodies.size(), 1U);
+  EXPECT_EQ(world.held_again, 0);
+  EXPECT_EQ(world.told_head.status, 503);
+}
+
+TEST(OutOfMemory, OfAServiceThatDiedOfItTakesANewPlaceInTheLine) {
+  World world("POST", kChat, kAsked);
+  world.out_of_memory = 1;
+  world.dies_of_it = true;
+  world.serve();
+  EXPECT_EQ(world.asked_body, kAsked);
+  EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n");
+  EXPECT_EQ(world.leases_given, 2);
+  EXPECT_EQ(world.held_again, 0) << "the first lease ended with the service";
+}
+
+TEST(OutOfMemory, IsNotReadIntoOtherErrors) {
+  World world("POST", kChat, kAsked);
+  world.answer = {.status = 500, .headers = {{"Content-Type", "text/plain"}}, .length = 8};
+  world.answer_pieces = {"no", " idea."};
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 500);
+  EXPECT_EQ(world.told, "no idea.");
+  World blamed("POST", kChat, kAsked);
+  blamed.answer = {.status = 422, .headers = {{"Content-Type", "text/plain"}}, .length = 13};
+  blamed.answer_pieces = {"out of memory"};
+  blamed.serve();
+  EXPECT_EQ(blamed.told_head.status, 422) << "what a client did wrong may repeat its words";
+  EXPECT_EQ(blamed.told, "out of memory");
+}
+
+TEST(OutOfMemory, HoldsBackNoMoreThanItJudges) {
+  World world("POST", kChat, kAsked);
+  world.answer = {.status = 500, .headers = {{"Content-Type", "text/plain"}}};
+  world.answer_pieces.assign(40, std::string(4096, 'x'));
+  world.answer_pieces.push_back("out of memory");  // far behind what is judged
+  world.serve();
+  EXPECT_EQ(world.told.size(), 40U * 4096 + 13);
 }
 
 TEST(Gateway, WritesTheServicesOwnNameIntoTheBody) {
