@@ -1,5 +1,5 @@
 """A device is left to a foreign program that `yield_to` names, for as long as it holds memory there."""
-from house import wait_until
+from house import GiB, wait_until
 
 
 def yielding_to(house):
@@ -23,3 +23,15 @@ def test_other_foreign_programs_are_merely_foreign(house):
     house.start("hold", "1GiB", program="mgpu-simgpu")
     wait_until(lambda: house.status()["devices"][0]["memory"]["foreign_processes"], "the foreign process to be seen")
     assert yielding_to(house) is None
+
+
+def test_the_idle_leave_and_newcomers_wait_until_it_is_over(house):
+    house.open({"chat": house.fake("chat", pinned=True)}, yield_to=["mgpu-simgpu"])
+    house.ask("chat")
+    game = house.start("hold", "1GiB", program="mgpu-simgpu")
+    house.wait_for_state("chat", "cold")
+    waiting = house.raw_chat("chat")
+    house.wait_for_ticket(consumer="chat", stage="waiting")
+    assert house.gpus()[0]["used"] == GiB
+    game.kill()
+    assert waiting.status == 200
