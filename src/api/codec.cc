@@ -53,7 +53,11 @@ struct Told {
   }
   Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
   Json operator()(const LeaseReleased& e) const { return {{"ticket", e.ticket.value}}; }
-  Json operator()(const LoadEnded& e) const { return with(of(e.resident), e.result); }
+  Json operator()(const LoadEnded& e) const {
+    Json json = of(e.resident);
+    json["source"] = to_string(e.source);
+    return with(std::move(json), e.result);
+  }
   Json operator()(const RungEnded& e) const {
     Json json = of(e.resident);
     json["rung"] = to_string(e.rung);

@@ -89,6 +89,7 @@ struct ConsumerConfig {
   std::vector<std::string> aliases{};
   std::map<std::string, Bytes>
       ai_models{};  // AI models of one service with footprints of their own; 0 = consumer's
+  std::vector<std::string> weights{};  // the files that it loads
   Bytes footprint{};
   Bytes working{};
   Bytes residue{};
@@ -118,6 +119,8 @@ struct LimitsConfig {
   Bytes max_body = kGiB * 4;
   Bytes body_memory =
       kMiB * 1;  // of a body held in memory while its AI model is looked for; more goes to a file
+  // Of weights that are read ahead for one consumer; none: a quarter of the memory that is available then.
+  std::optional<Bytes> prefetch_memory{};
   Duration wait_limit{600'000'000};  // of a ticket that names none
   Duration room_limit{30'000'000};   // how long foreign or pinned memory may be in the way of the next ticket
   Duration overtake_limit{0};        // how long the first of a line may be overtaken; 0: by cost

@@ -220,6 +220,13 @@ std::vector<Key> limits_keys() {
           "4MiB",
           "How much of a body is held in memory while the model's name is looked for in it; the rest goes to "
           "a file."),
+      falls_back(
+          "a quarter of the memory that is available then",
+          key(
+              "limits.prefetch_memory", kAny,
+              [](Place p) -> auto& { return p.config->limits.prefetch_memory; }, "8GiB",
+              "How much of a consumer's weights is read into the page cache ahead of its load; 0 reads "
+              "nothing ahead.")),
       key(
           "limits.wait_limit", kAtLeastMillisecond,
           [](Place p) -> auto& { return p.config->limits.wait_limit; }, "2m",
@@ -307,6 +314,12 @@ std::vector<Key> consumer_keys() {
       key(
           "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
           "Further names under which requests may ask for it as their `model`."),
+      falls_back("what the command names (-m, --model, ...)",
+                 key(
+                     "consumers.*.weights", kAny, [](Place p) -> auto& { return p.consumer->weights; },
+                     "[/models/qwen3-8b-q4_k_m.gguf]",
+                     "The files (GGUF, safetensors, or a folder of them) that it loads: its footprint is "
+                     "estimated from them where none is declared.")),
       key(
           "consumers.*.footprint", kAny, [](Place p) -> auto& { return p.consumer->footprint; }, "14GiB",
           "Device memory that it holds once loaded."),

@@ -125,16 +125,20 @@ void Engine::Impl::obey(const Effect& effect) {
   if (const auto* end = std::get_if<EndLease>(&effect)) on_end_lease(*end);
   if (const auto* load = std::get_if<Load>(&effect)) obey_load(*load);
   if (const auto* evict = std::get_if<Evict>(&effect)) obey_evict(*evict);
+  if (const auto* wanted = std::get_if<ReadAhead>(&effect)) obey_read_ahead(*wanted);
   if (const auto* wanted = std::get_if<TakeReading>(&effect)) sampling.read_now(wanted->device);
 }
 
 void Engine::Impl::obey_load(const Load& load) {
   const std::string ai_model = world.registry[load.resident].ai_model;
+  const Source source = source_of(load);
+  reading_ahead.cancel(load.resident.value);  // from now on the load itself reads
   go(application_of(load.resident).load(ai_model, load.from_parked),
-     [this, id = load.resident](Result<void> result) {
+     [this, id = load.resident, source](Result<void> result) {
        arrivals[world.registry[id].consumer.value].loaded = clock.now();
-       feed(LoadEnded{.resident = id, .result = std::move(result)});
+       feed(LoadEnded{.resident = id, .result = std::move(result), .source = source});
      });
+  if (!load.from_parked) go(watch_weights(load.resident));
 }
 
 void Engine::Impl::obey_evict(const Evict& evict) {

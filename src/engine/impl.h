@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@
 #include "engine/standing.h"
 #include "engine/targets.h"
 #include "gpu/attribution.h"
+
+#include "pagecache/read_ahead.h"
 
 namespace mgpu::engine {
 
@@ -60,6 +63,12 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void on_requeued(const Requeued& requeued);
   void on_refuse(const Refuse& refusal);
   void on_end_lease(const EndLease& end);
+
+  // --- page_cache.cc ---
+  std::vector<std::string> weights_of(ResidentId resident) const;
+  Source source_of(const Load& load) const;
+  void obey_read_ahead(const ReadAhead& wanted);
+  boost::asio::awaitable<void> watch_weights(ResidentId resident);
 
   // --- observe.cc: what the world outside says by itself ---
   void hear(Sample sample);
@@ -113,6 +122,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Arrivals arrivals;                  // by ConsumerId
   const gpu::CgroupNames own_cgroup;  // of the daemon: what it shares with everybody tells nobody apart
   boost::asio::steady_timer next_hour;
+  std::map<ResidentId, std::set<std::string>> seen_weights;  // files that were open while it loaded
+  pagecache::ReadAhead reading_ahead;
   std::vector<Visits> visits;  // by ConsumerId
   Sampling sampling;           // last: its thread ends first
 };

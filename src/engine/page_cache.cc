@@ -1,0 +1,69 @@
+// The weights on their way from the disk: where a load will find them, which files they are, and reading them
+// ahead for whoever comes next.
+#include <algorithm>
+#include <iterator>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "config/services.h"
+#include "engine/impl.h"
+
+#include "pagecache/cached.h"
+#include "pagecache/open_files.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+// What is missing then, the disk gives soon enough.
+constexpr double kMostlyCached = 0.8;
+// Files are open for moments only, while an application loads.
+constexpr Duration kLookAtFiles{300'000};
+// Of one resident; the rest is not read ahead.
+constexpr std::size_t kMostFiles = 256;
+
+}  // namespace
+
+// As the configuration names them, or else as they were seen open during the last load. A service of several
+// AI models has other weights for each.
+std::vector<std::string> Engine::Impl::weights_of(ResidentId resident) const {
+  const config::ConsumerConfig& description = consumers[world.registry[resident].consumer.value];
+  if (!description.weights.empty() && !has_several_ai_models(description.service))
+    return pagecache::files_of(description.weights);
+  const auto seen = seen_weights.find(resident);
+  if (seen == seen_weights.end()) return {};
+  const std::vector<std::string> files(seen->second.begin(), seen->second.end());
+  return pagecache::files_of(files);
+}
+
+Source Engine::Impl::source_of(const Load& load) const {
+  if (load.from_parked) return Source::parked;
+  const std::vector<std::string> files = weights_of(load.resident);
+  return pagecache::cached_part(files).value_or(0) >= kMostlyCached ? Source::cached : Source::cold;
+}
+
+void Engine::Impl::obey_read_ahead(const ReadAhead& wanted) {
+  const Bytes limit = config.limits.prefetch_memory ? *config.limits.prefetch_memory
+                                                    : pagecache::quarter_of_available_memory();
+  reading_ahead.read(wanted.resident.value, weights_of(wanted.resident), limit);
+}
+
+// Looks now and then which large files the application has open, until the load is over and once after: what
+// it maps stays, what it reads is closed again.
+asio::awaitable<void> Engine::Impl::watch_weights(ResidentId resident) {
+  const auto self = shared_from_this();
+  asio::steady_timer pause(io);
+  std::set<std::string> seen;
+  for (bool loading = true; loading && !closed;) {
+    pause.expires_after(kLookAtFiles);
+    co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    loading = world.registry[resident].state == Residency::loading;
+    if (const auto pid = application_of(resident).pid()) seen.merge(pagecache::large_files_of(*pid));
+    while (seen.size() > kMostFiles) seen.erase(std::prev(seen.end()));
+  }
+  if (!seen.empty()) seen_weights[resident] = std::move(seen);
+}
+
+}  // namespace mgpu::engine

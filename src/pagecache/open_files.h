@@ -1,0 +1,14 @@
+// Which large files a running application has open or mapped: the weights, as a rule, and what it loads with
+// them.
+#pragma once
+
+#include <set>
+#include <string>
+
+namespace mgpu::pagecache {
+
+// Those of the process and its descendants, of at least kWeighty bytes; what they write to is left out. A
+// process that we may not look into has none.
+std::set<std::string> large_files_of(int pid);
+
+}  // namespace mgpu::pagecache

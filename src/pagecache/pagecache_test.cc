@@ -1,0 +1,125 @@
+// Stories of real files: dropped from the page cache, looked at, read ahead.
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "pagecache/cached.h"
+#include "pagecache/open_files.h"
+#include "pagecache/read_ahead.h"
+
+namespace mgpu::pagecache {
+namespace {
+
+// In the build's folder, since /tmp may be a file system that lives in the page cache alone.
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::current_path() / "mgpu-files-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // A file on the disk, and nothing of it in the page cache.
+  std::string cold_file(const std::string& name, std::size_t mib) {
+    const std::string path = folder_ / name;
+    {
+      std::ofstream file(path, std::ios::binary);
+      const std::string piece(1 << 20, 'w');
+      for (std::size_t i = 0; i < mib; ++i) file << piece;
+    }
+    drop(path);
+    return path;
+  }
+  static void drop(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDONLY);
+    ASSERT_EQ(::fsync(file), 0);
+    ASSERT_EQ(::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+    ::close(file);
+  }
+  static double part(const std::string& path) {
+    const std::vector<std::string> files{path};
+    return cached_part(files).value_or(-1);
+  }
+  [[nodiscard]] static bool until(const std::function<bool()>& is_true) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!is_true()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(Files, AreSeenInThePageCacheOnceTheyAreRead) {
+  const std::string weights = cold_file("weights", 24);
+  EXPECT_LT(part(weights), 0.02);
+  ReadAhead ahead;
+  ahead.read(1, {weights}, kGiB);
+  ASSERT_TRUE(until([&] { return ahead.idle(); }));
+  EXPECT_GT(part(weights), 0.98);
+}
+
+TEST_F(Files, AreReadAheadUpToTheLimitAndInOrder) {
+  const std::string first = cold_file("first", 24), second = cold_file("second", 24);
+  ReadAhead ahead;
+  ahead.read(1, {first, second}, kMiB * 32);
+  ASSERT_TRUE(until([&] { return ahead.idle(); }));
+  EXPECT_GT(part(first), 0.98);
+  EXPECT_GT(part(second), 0.25);
+  EXPECT_LT(part(second), 0.6) << "8 of its 24 MiB, and what the kernel reads beyond";
+}
+
+TEST_F(Files, AreLeftAloneByAJobThatIsCancelled) {
+  const std::string first = cold_file("first", 64), second = cold_file("second", 24);
+  ReadAhead ahead;
+  ahead.read(1, {first}, kGiB);
+  ahead.read(2, {second}, kGiB);
+  ahead.cancel(2);
+  ahead.cancel(7);  // which there never was
+  ASSERT_TRUE(until([&] { return ahead.idle(); }));
+  EXPECT_LT(part(second), 0.02);
+}
+
+TEST_F(Files, ThatAreNotThereAreNoTrouble) {
+  ReadAhead ahead;
+  ahead.read(1, {folder_ / "nothing", folder_}, kGiB);
+  ASSERT_TRUE(until([&] { return ahead.idle(); }));
+  EXPECT_EQ(part(folder_ / "nothing"), -1) << "unknown is not zero";
+}
+
+TEST_F(Files, OfAFolderAreThoseThatWeighSomething) {
+  const std::string small = cold_file("config.json", 1), large = cold_file("b.safetensors", 20),
+                    larger = cold_file("a.safetensors", 24);
+  const std::vector<std::string> folder{folder_};
+  EXPECT_EQ(files_of(folder), (std::vector{larger, large}));
+  const std::vector<std::string> named{small};
+  EXPECT_EQ(files_of(named), named) << "who is named counts, however small";
+}
+
+TEST_F(Files, ThatAProcessReadsAreFound) {
+  const std::string weights = cold_file("weights", 20), journal = cold_file("journal", 20);
+  const int reads = ::open(weights.c_str(), O_RDONLY), writes = ::open(journal.c_str(), O_RDWR);
+  const auto found = large_files_of(::getpid());
+  ::close(reads);
+  ::close(writes);
+  EXPECT_TRUE(found.contains(weights));
+  EXPECT_FALSE(found.contains(journal)) << "what it writes to is no weights file";
+  EXPECT_FALSE(large_files_of(::getpid()).contains(weights)) << "it is closed now";
+}
+
+TEST(AvailableMemory, IsKnown) { EXPECT_GT(quarter_of_available_memory(), kMiB); }
+
+}  // namespace
+}  // namespace mgpu::pagecache
