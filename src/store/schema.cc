@@ -1,0 +1,70 @@
+#include "store/schema.h"
+
+#include <array>
+#include <string>
+
+namespace mgpu::store {
+namespace {
+
+constexpr std::int64_t kApplication = 0x6D677075;  // "mgpu"
+
+// kSteps[n] leads from version n to n + 1. A step that was released is never changed.
+constexpr std::array kSteps{
+    R"sql(
+      CREATE TABLE learned (
+        consumer TEXT NOT NULL, ai_model TEXT NOT NULL, settings TEXT NOT NULL,
+        footprint_bytes INTEGER NOT NULL, working_bytes INTEGER NOT NULL,
+        load_cold_us INTEGER NOT NULL, load_cached_us INTEGER NOT NULL, load_parked_us INTEGER NOT NULL,
+        unload_us INTEGER NOT NULL, park_us INTEGER NOT NULL, run_us INTEGER NOT NULL,
+        loads INTEGER NOT NULL, runs INTEGER NOT NULL,
+        changed_s INTEGER NOT NULL,
+        PRIMARY KEY (consumer, ai_model, settings)
+      ) WITHOUT ROWID, STRICT;
+      CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        ticket INTEGER NOT NULL, consumer TEXT NOT NULL, ai_model TEXT NOT NULL, who TEXT NOT NULL,
+        arrived_us INTEGER NOT NULL,
+        waited_us INTEGER NOT NULL, loading_us INTEGER NOT NULL, ran_us INTEGER NOT NULL,
+        outcome TEXT NOT NULL
+      ) STRICT;
+      CREATE TABLE started (
+        consumer TEXT PRIMARY KEY,
+        pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot TEXT NOT NULL, port INTEGER NOT NULL,
+        settings TEXT NOT NULL, held_bytes INTEGER NOT NULL
+      ) WITHOUT ROWID, STRICT;
+    )sql",
+};
+
+Result<void> refuse_strangers(Database& database, std::int64_t version) {
+  if (version > static_cast<std::int64_t>(kSteps.size()))
+    return fail(Code::invalid_config, "was written by a newer mgpu (version " + std::to_string(version) +
+                                          " of its shape, this one knows " + std::to_string(kSteps.size()) +
+                                          "): update mgpu, or name another file");
+  const auto application = database.number("PRAGMA application_id");
+  if (!application) return std::unexpected(application.error());
+  const auto tables = database.number("SELECT count(*) FROM sqlite_schema");
+  if (!tables) return std::unexpected(tables.error());
+  if (*application != kApplication && (*application != 0 || *tables != 0))
+    return fail(Code::invalid_config, "is the database of another program: name another file");
+  return {};
+}
+
+}  // namespace
+
+Result<void> bring_up(Database& database) {
+  const auto version = database.number("PRAGMA user_version");
+  if (!version) return std::unexpected(version.error());
+  if (auto ours = refuse_strangers(database, *version); !ours) return ours;
+  for (auto step = static_cast<std::size_t>(*version); step < kSteps.size(); ++step) {
+    const std::string sql = std::string("BEGIN IMMEDIATE;") + kSteps[step] +
+                            "PRAGMA application_id = " + std::to_string(kApplication) + ";" +
+                            "PRAGMA user_version = " + std::to_string(step + 1) + ";COMMIT;";
+    if (auto done = database.run(sql); !done) {
+      (void)database.run("ROLLBACK");
+      return done;
+    }
+  }
+  return {};
+}
+
+}  // namespace mgpu::store

@@ -1,0 +1,264 @@
+#include "store/store.h"
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/database.h"
+#include "store/schema.h"
+#include "store/tables.h"
+
+namespace mgpu::store {
+namespace {
+
+// Writes come in bursts: the thread waits this long for more of them before it begins a transaction.
+constexpr std::chrono::milliseconds kLinger{200};
+// A disk that is slower than this many rows behind loses history, not memory.
+constexpr std::size_t kQueue = 10'000;
+
+// The lock that says whose file it is; given back by closing, also when we are killed.
+class Claim {
+ public:
+  static Result<Claim> on(const std::string& path) {
+    const std::string file = path + ".lock";
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return fail(Code::unavailable, "can't be written: " + std::string(std::strerror(errno)));
+    Claim claim(fd);
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+      return fail(Code::busy, "is in use by another mgpu: name another file for this one");
+    return claim;
+  }
+  Claim(Claim&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Claim& operator=(Claim&&) = delete;
+  ~Claim() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  explicit Claim(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+Result<void> make_folder(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (folder.empty() || std::filesystem::exists(folder, error)) return {};
+  std::filesystem::create_directories(folder, error);
+  if (error) return fail(Code::unavailable, "its folder can't be made: " + error.message());
+  // Who asked for what is nobody else's business.
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+// WAL: a commit is an append, without a flush of the disk; a power cut loses the last moments, never the
+// whole. The flushes come with the checkpoints, on our own thread.
+constexpr auto kManners = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;";
+
+// An open database of the present shape. `damaged`: whether it failed for a broken file.
+Result<Database> open_whole(const std::string& path, bool& damaged) {
+  auto database = Database::open(path);
+  if (!database) return database;
+  const auto checked = [&](const Result<void>& result) {
+    damaged = !result && database->is_damaged();
+    return result.has_value();
+  };
+  Result<void> done = database->check();
+  if (checked(done)) done = bring_up(*database);
+  if (checked(done)) done = database->run(kManners);
+  if (!checked(done)) return std::unexpected(done.error());
+  return database;
+}
+
+void set_aside(const std::string& path) {
+  std::rename(path.c_str(), (path + ".damaged").c_str());
+  for (const char* beside : {"-wal", "-shm"}) std::remove((path + beside).c_str());
+}
+
+}  // namespace
+
+struct Store::Keeper {
+  // Done inside a transaction; `after` is called once that is over, well or badly.
+  struct Task {
+    std::function<Result<void>(Tables&)> act{};
+    std::function<void()> after{};
+  };
+  enum class Worth : std::uint8_t { history, knowledge, at_once };
+
+  Keeper(Claim held, Tables opened, Options given)
+      : claim(std::move(held)),
+        tables(std::move(opened)),
+        options(std::move(given)),
+        thread([this] { run(); }) {}
+  ~Keeper() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_one();
+    thread.join();
+  }
+
+  void post(Worth worth, Task task);
+  void at_once(std::function<Result<void>(Tables&)> act);
+  void run();
+  void carry_out(std::deque<Task> batch);
+  void tell(const Result<void>& result);
+
+  Claim claim;
+  Tables tables;  // of the thread alone
+  const Options options;
+  bool complained = false;  // likewise
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Task> queue;
+  bool hurried = false;
+  bool stopping = false;
+  std::thread thread;  // last: everything else is there before it begins
+};
+
+void Store::Keeper::post(Worth worth, Task task) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex);
+    if (worth == Worth::history && queue.size() >= kQueue) return;
+    wake = queue.empty() || worth == Worth::at_once;
+    hurried = hurried || worth == Worth::at_once;
+    queue.push_back(std::move(task));
+  }
+  if (wake) changed.notify_one();
+}
+
+void Store::Keeper::at_once(std::function<Result<void>(Tables&)> act) {
+  std::promise<void> done;
+  post(Worth::at_once, {.act = std::move(act), .after = [&done] { done.set_value(); }});
+  done.get_future().wait();
+}
+
+void Store::Keeper::run() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    changed.wait(lock, [this] { return !queue.empty() || stopping; });
+    if (queue.empty()) return;
+    changed.wait_for(lock, kLinger, [this] { return hurried || stopping; });
+    hurried = false;
+    std::deque<Task> batch = std::exchange(queue, {});
+    lock.unlock();
+    carry_out(std::move(batch));
+    lock.lock();
+  }
+}
+
+void Store::Keeper::carry_out(std::deque<Task> batch) {
+  Result<void> result = tables.begin();
+  for (const Task& task : batch) {
+    if (!result) break;
+    result = task.act(tables);
+  }
+  if (result) result = tables.commit();
+  if (!result) tables.roll_back();
+  tell(result);
+  for (const Task& task : batch)
+    if (task.after) task.after();
+}
+
+void Store::Keeper::tell(const Result<void>& result) {
+  if (!result && !complained && options.complain)
+    options.complain(options.path + " can't be written, what happens now will be forgotten: " +
+                     result.error().detail);
+  complained = !result;
+}
+
+Result<Store::Opened> Store::open(Options options) {
+  const std::string& path = options.path;
+  const auto named = [&](Error error) {
+    return fail(error.code, "the store " + path + " " + error.detail);
+  };
+  if (auto made = make_folder(path); !made) return named(made.error());
+  auto claim = Claim::on(path);
+  if (!claim) return named(claim.error());
+
+  bool damaged = false;
+  Opened opened;
+  auto database = open_whole(path, damaged);
+  if (damaged) {
+    opened.note = "the store " + path + " is damaged (" + database.error().detail + "): it is now " + path +
+                  ".damaged, and a new one begins";
+    database = std::unexpected(database.error());  // closes it before it is renamed
+    set_aside(path);
+    database = open_whole(path, damaged);
+  }
+  if (!database) return named(database.error());
+  auto tables = Tables::prepare(std::move(*database), options.history_rows);
+  if (!tables) return named(tables.error());
+  auto keeper = std::make_unique<Keeper>(std::move(*claim), std::move(*tables), std::move(options));
+  opened.store.reset(new Store(std::move(keeper)));
+  return opened;
+}
+
+Store::Store(std::unique_ptr<Keeper> keeper) : keeper_(std::move(keeper)) {}
+Store::~Store() = default;
+
+std::vector<LearnedRow> Store::learned() {
+  std::vector<LearnedRow> rows;
+  keeper_->at_once([&](Tables& tables) { return tables.read(rows); });
+  return rows;
+}
+
+std::vector<StartedRow> Store::started() {
+  std::vector<StartedRow> rows;
+  keeper_->at_once([&](Tables& tables) { return tables.read(rows); });
+  return rows;
+}
+
+std::vector<JobRow> Store::jobs(std::size_t count) {
+  std::vector<JobRow> rows;
+  keeper_->at_once([&](Tables& tables) { return tables.read(rows, count); });
+  return rows;
+}
+
+void Store::keep(LearnedRow row) {
+  keeper_->post(Keeper::Worth::knowledge,
+                {.act = [row = std::move(row)](Tables& tables) { return tables.keep(row); }});
+}
+
+void Store::forget(const std::string& consumer) {
+  keeper_->post(Keeper::Worth::knowledge, {.act = [consumer](Tables& tables) { return tables.forget(consumer); }});
+}
+
+void Store::add(JobRow row) {
+  keeper_->post(Keeper::Worth::history,
+                {.act = [row = std::move(row)](Tables& tables) { return tables.add(row); }});
+}
+
+void Store::started(const StartedRow& row) {
+  keeper_->at_once([&](Tables& tables) { return tables.started(row); });
+}
+
+void Store::held(const std::string& consumer, Bytes bytes) {
+  keeper_->post(Keeper::Worth::knowledge,
+                {.act = [consumer, bytes](Tables& tables) { return tables.held(consumer, bytes); }});
+}
+
+void Store::ended(const std::string& consumer) {
+  keeper_->post(Keeper::Worth::knowledge, {.act = [consumer](Tables& tables) { return tables.ended(consumer); }});
+}
+
+void Store::flush() {
+  keeper_->at_once([](Tables&) { return Result<void>{}; });
+}
+
+}  // namespace mgpu::store

@@ -1,0 +1,48 @@
+// The tables and their prepared statements: rows in, rows out.
+//
+// Thread rule: one thread at a time; transactions are the caller's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "store/database.h"
+#include "store/store.h"
+
+namespace mgpu::store {
+
+class Tables {
+ public:
+  // REQUIRES: a database of the present shape (bring_up).
+  static Result<Tables> prepare(Database database, std::uint32_t history_rows);
+
+  Result<void> begin();
+  Result<void> commit();
+  void roll_back();
+
+  // What was read before an error stays in `rows`.
+  Result<void> read(std::vector<LearnedRow>& rows);
+  Result<void> read(std::vector<StartedRow>& rows);
+  Result<void> read(std::vector<JobRow>& rows, std::size_t count);  // the newest, newest first
+
+  Result<void> keep(const LearnedRow& row);
+  Result<void> forget(const std::string& consumer);
+  Result<void> add(const JobRow& row);
+  Result<void> started(const StartedRow& row);
+  Result<void> held(const std::string& consumer, Bytes bytes);
+  Result<void> ended(const std::string& consumer);
+
+ private:
+  explicit Tables(Database database) : database_(std::move(database)) {}
+
+  Database database_;  // before its statements, so that it closes after them
+  std::uint32_t history_rows_ = 0;
+  Statement begin_, commit_, roll_back_;
+  Statement read_learned_, keep_, forget_, prune_learned_;
+  Statement read_jobs_, add_, prune_jobs_;
+  Statement read_started_, started_, held_, ended_;
+};
+
+}  // namespace mgpu::store
