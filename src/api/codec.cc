@@ -8,19 +8,6 @@
 namespace mgpu::api {
 namespace {
 
-Json learned_json(const Learned& learned) {
-  return {{"footprint_bytes", learned.footprint.count},
-          {"working_bytes", learned.working.count},
-          {"load_cold_ms", to_ms(learned.load_cold)},
-          {"load_cached_ms", to_ms(learned.load_cached)},
-          {"load_parked_ms", to_ms(learned.load_parked)},
-          {"unload_ms", to_ms(learned.unload)},
-          {"park_ms", to_ms(learned.park)},
-          {"run_ms", to_ms(learned.run)},
-          {"loads", learned.loads},
-          {"runs", learned.runs}};
-}
-
 // One overload for each alternative of the journal; the names stand in kNames below, in the variants' order.
 struct Told {
   const Registry& registry;
@@ -86,6 +73,7 @@ struct Told {
   Json operator()(const Tick&) const { return Json::object(); }
   Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const HourBegan& e) const { return {{"hour", e.hour}}; }
+  Json operator()(const LearnedForgotten& e) const { return of(e.resident); }
 
   Json operator()(const Grant& e) const {
     return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
@@ -147,10 +135,10 @@ struct Told {
 };
 
 constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenings{
-    "ticket_arrived",     "ticket_cancelled",   "lease_released",  "load_ended",
-    "rung_ended",         "reading_taken",      "service_lost",    "found_warm",
-    "resident_added",     "eviction_requested", "drain_requested", "tick",
-    "out_of_memory_seen", "hour_began"};
+    "ticket_arrived",     "ticket_cancelled",   "lease_released",   "load_ended",
+    "rung_ended",         "reading_taken",      "service_lost",     "found_warm",
+    "resident_added",     "eviction_requested", "drain_requested",  "tick",
+    "out_of_memory_seen", "hour_began",         "learned_forgotten"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};
@@ -173,6 +161,19 @@ Json figures_json(const Statistics& s, const Wall& wall) {
           {"last_wait_ms", to_ms(s.last_wait)},
           {"last_run_ms", to_ms(s.last_run)},
           {"oldest_queued", s.oldest_queued ? time_json(*s.oldest_queued, wall) : Json(nullptr)}};
+}
+
+Json learned_json(const Learned& learned) {
+  return {{"footprint_bytes", learned.footprint.count},
+          {"working_bytes", learned.working.count},
+          {"load_cold_ms", to_ms(learned.load_cold)},
+          {"load_cached_ms", to_ms(learned.load_cached)},
+          {"load_parked_ms", to_ms(learned.load_parked)},
+          {"unload_ms", to_ms(learned.unload)},
+          {"park_ms", to_ms(learned.park)},
+          {"run_ms", to_ms(learned.run)},
+          {"loads", learned.loads},
+          {"runs", learned.runs}};
 }
 
 Json resident_json(const Resident& resident, const Wall& wall) {

@@ -29,6 +29,8 @@ Json error_json(const Error& error);
 // The charter's six.
 Json figures_json(const Statistics& statistics, const Wall& wall);
 
+Json learned_json(const Learned& learned);
+
 Json resident_json(const Resident& resident, const Wall& wall);
 
 std::string_view stage_name(Stage stage);

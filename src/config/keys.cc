@@ -165,6 +165,11 @@ std::vector<Key> top_keys() {
           "Foreign programs (their file's name; `*` and `?` match as in a shell) that a device is left to "
           "for "
           "as long as they use it: nothing new is granted there and idle consumers leave."),
+      falls_back("mgpu.db in $STATE_DIRECTORY, $XDG_STATE_HOME/mgpu or ~/.local/state/mgpu",
+                 unless_empty(key(
+                     "store", kAny, [](Place p) -> auto& { return p.config->store; }, "/var/lib/mgpu/mgpu.db",
+                     "The file that keeps what was learned, the history, and which processes run; `none` "
+                     "keeps nothing. Each daemon needs its own."))),
   };
 }
 
@@ -273,6 +278,9 @@ std::vector<Key> limits_keys() {
       key(
           "limits.log_lines", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.log_lines; },
           "1000", "Last lines kept of each process' output."),
+      key(
+          "limits.history_rows", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.history_rows; },
+          "500000", "Finished jobs kept in the store; the oldest go first."),
   };
 }
 

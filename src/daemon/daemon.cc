@@ -16,6 +16,7 @@
 #include "daemon/devices.h"
 #include "daemon/over_http.h"
 #include "daemon/simulated.h"
+#include "daemon/state.h"
 #include "daemon/story.h"
 
 namespace mgpu::daemon {
@@ -129,9 +130,13 @@ int serve(const ServeOptions& options) {
   // Processes that our consumers leave behind become our children, so that none of them outlives us unseen.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
+  // What earlier lives left. It outlives the engine, which writes into it to the last.
+  const auto store = open_store(config);
+  if (!store) return refuse_to_start(store.error().detail);
+
   // The engine, and the two planes over it.
   asio::io_context io(1);
-  auto engine = engine::Engine::create(io, config, **provider);
+  auto engine = engine::Engine::create(io, config, **provider, store->store.get());
   if (!engine) return refuse_to_start(engine.error().detail);
   engine::Engine& running = **engine;
   ByTotals by_totals;
@@ -149,6 +154,7 @@ int serve(const ServeOptions& options) {
     return answer_one(api, gateway, exchange);
   });
   if (!server) return refuse_to_start(server.error().detail);
+  if (!store->note.empty()) spdlog::warn("{}", store->note);
   running.start();
   Ending ending(io, running);
   if (simulated) fmt::print("mgpu: the GPU is simulated: no real one is used\n");

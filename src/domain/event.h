@@ -83,6 +83,12 @@ struct HourBegan {
   std::uint8_t hour = 0;
 };
 
+// An operator does not believe what was learned of the resident: it starts from its declaration again, once
+// it holds nothing.
+struct LearnedForgotten {
+  ResidentId resident{};
+};
+
 // An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm
 // (or parked), idle, and not pinned; the API asks `may_evict` first to tell the person.
 struct EvictionRequested {
@@ -98,7 +104,7 @@ struct Tick {};
 
 using Happening = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded,
                                ReadingTaken, ServiceLost, FoundWarm, ResidentAdded, EvictionRequested,
-                               DrainRequested, Tick, OutOfMemorySeen, HourBegan>;
+                               DrainRequested, Tick, OutOfMemorySeen, HourBegan, LearnedForgotten>;
 
 struct Event {
   Instant at{};

@@ -43,13 +43,17 @@ asio::awaitable<Result<void>> guarded(asio::awaitable<Result<void>> work) {
 }  // namespace
 
 Engine::Impl::Impl(asio::io_context& context, const config::Config& configuration, gpu::Provider& provider,
-                   Setup setup)
+                   Setup setup, store::Store* store)
     : io(context),
       config(configuration),
       world(std::move(setup.world)),
       devices(std::move(setup.devices)),
       consumers(std::move(setup.consumers)),
       journal(config.limits.events),
+      records(store, consumers,
+              {.registry = world.registry,
+               .wall = [this](Instant at) { return clock.wall(at); },
+               .who = [this](TicketId ticket) { return who(ticket); }}),
       targets(consumers),
       checkpoint(std::move(setup.cuda_checkpoint)),
       wake_up(context),
@@ -62,6 +66,11 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
                {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
                [this](Sample sample) { hear(std::move(sample)); }) {
+  journal.subscribe([this](const Entry& entry) { records.hear(entry); });
+  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
+    const Resident& resident = world.registry.residents[i];
+    mgpu::recall(world.registry, ResidentId{i}, records.recalled(resident.consumer, resident.ai_model));
+  }
   for (std::size_t i = 0; i < consumers.size(); ++i)
     applications.push_back(
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
@@ -188,10 +197,10 @@ void Engine::Impl::choose_pace() {
 // --- the engine as others see it ---
 
 Result<std::unique_ptr<Engine>> Engine::create(asio::io_context& io, const config::Config& config,
-                                               gpu::Provider& provider) {
+                                               gpu::Provider& provider, store::Store* store) {
   auto setup = set_up(config, provider.devices());
   if (!setup) return std::unexpected(setup.error());
-  auto impl = std::make_shared<Impl>(io, config, provider, std::move(*setup));
+  auto impl = std::make_shared<Impl>(io, config, provider, std::move(*setup), store);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -239,6 +248,12 @@ Result<void> Engine::evict(ResidentId resident, bool park) {
   return {};
 }
 
+void Engine::forget(ConsumerId consumer) {
+  impl_->records.forget(consumer);
+  for (const ResidentId resident : impl_->world.registry[consumer].residents)
+    impl_->feed(LearnedForgotten{resident});
+}
+
 asio::awaitable<void> Engine::drain() { return impl_->drain(); }
 
 const config::Config& Engine::config() const { return impl_->config; }
@@ -266,6 +281,11 @@ Instant Engine::now() const { return impl_->clock.now(); }
 const Holder* Engine::holder(TicketId ticket) const {
   const auto found = impl_->standings.find(ticket);
   return found == impl_->standings.end() ? nullptr : &found->second->holder;
+}
+
+std::string Engine::Impl::who(TicketId ticket) const {
+  const auto found = standings.find(ticket);
+  return found == standings.end() ? "" : found->second->holder.who;
 }
 
 }  // namespace mgpu::engine

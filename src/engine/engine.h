@@ -24,6 +24,8 @@
 #include "gpu/provider.h"
 #include "sched/world.h"
 
+#include "store/store.h"
+
 namespace mgpu::engine {
 
 class Engine;
@@ -84,8 +86,10 @@ class Engine {
  public:
   // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices
   // found (a device that does not exist): invalid_config.
+  // `store`: what earlier lives left, and where this one is written down; null: neither. Must outlive the
+  // engine.
   static Result<std::unique_ptr<Engine>> create(boost::asio::io_context& io, const config::Config& config,
-                                                gpu::Provider& provider);
+                                                gpu::Provider& provider, store::Store* store = nullptr);
   ~Engine();
 
   // Takes the first readings, looks at external services, starts sampling.
@@ -137,6 +141,7 @@ class Engine {
   // An operator's words. Errors: not_found, busy, not_supported.
   Result<void> cancel(TicketId ticket, std::string why);  // waiting or running
   Result<void> evict(ResidentId resident, bool park);     // returns when begun; the journal tells the end
+  void forget(ConsumerId consumer);                       // what was learned of it, now and for later lives
 
   // For everybody who looks: true on the strand until the next event.
   const World& world() const;

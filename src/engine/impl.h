@@ -14,6 +14,7 @@
 #include "engine/application.h"
 #include "engine/engine.h"
 #include "engine/readings.h"
+#include "engine/records.h"
 #include "engine/sampling.h"
 #include "engine/setup.h"
 #include "engine/standing.h"
@@ -36,7 +37,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   using Standing = std::shared_ptr<Lease::State>;
 
   Impl(boost::asio::io_context& context, const config::Config& configuration, gpu::Provider& provider,
-       Setup setup);
+       Setup setup, store::Store* store);
 
   void start();
   void close();  // nothing is fed or heard any more
@@ -51,6 +52,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void obey_evict(const Evict& evict);
   void arm_wake_up();
   void choose_pace();
+  std::string who(TicketId ticket) const;
 
   // --- acquire.cc ---
   struct Place;
@@ -106,6 +108,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   const std::vector<gpu::DeviceInfo> devices;
   const std::vector<config::ConsumerConfig> consumers;
   Journal journal;
+  Records records;
   Targets targets;
   runner::Checkpoint checkpoint;
   std::vector<std::unique_ptr<Application>> applications;

@@ -70,7 +70,11 @@ ResidentId Engine::Impl::resident_named(ConsumerId consumer, const std::string& 
     if (added->consumer == consumer && added->ai_model == ai_model) return added->resident;
     ++next.value;
   }
-  feed(ResidentAdded{.resident = next, .consumer = consumer, .ai_model = ai_model, .footprint = footprint});
+  feed(ResidentAdded{.resident = next,
+                     .consumer = consumer,
+                     .ai_model = ai_model,
+                     .footprint = footprint,
+                     .learned = records.recalled(consumer, ai_model)});
   return next;
 }
 

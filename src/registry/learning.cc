@@ -46,6 +46,21 @@ Bytes footprint_to_expect(const Resident& resident, Declared declared) {
   return learned;
 }
 
+void recall(Registry& registry, ResidentId id, const Learned& learned) {
+  Resident& resident = registry[id];
+  ConsumerState& consumer = registry[resident.consumer];
+  resident.learned = learned;
+  resident.footprint = footprint_to_expect(resident, consumer.spec.declared);
+  consumer.learned_working = std::max(consumer.learned_working, learned.working);
+}
+
+void forget_learned(Registry& registry, ResidentId id) {
+  Resident& resident = registry[id];
+  resident.learned = {};
+  registry[resident.consumer].learned_working = Bytes{};
+  if (!holds_memory(resident)) resident.footprint = resident.declared;
+}
+
 void learn_load_began(Registry& registry, ResidentId id, Instant now) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];

@@ -23,6 +23,12 @@ bool learn_measured(Registry& registry, ConsumerState& consumer);
 // The service ran out of memory although everything expected was there: more is expected from now on.
 void learn_out_of_memory(Registry& registry, ResidentId id);
 
+// What earlier lives of the daemon learned of a resident that is not loaded.
+void recall(Registry& registry, ResidentId id, const Learned& learned);
+
+// It starts from its declaration again, once it holds nothing.
+void forget_learned(Registry& registry, ResidentId id);
+
 // The footprint to expect of a resident that is not loaded.
 Bytes footprint_to_expect(const Resident& resident, Declared declared);
 

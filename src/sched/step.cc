@@ -93,12 +93,12 @@ struct Apply {
   Where operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
-    Resident& resident = world.registry[id];
-    ConsumerState& consumer = world.registry[added.consumer];
-    resident.learned = added.learned;
-    resident.footprint = footprint_to_expect(resident, consumer.spec.declared);
-    consumer.learned_working = std::max(consumer.learned_working, added.learned.working);
+    recall(world.registry, id, added.learned);
     return device_of(id);
+  }
+  Where operator()(const LearnedForgotten& forgotten) {
+    forget_learned(world.registry, forgotten.resident);
+    return device_of(forgotten.resident);
   }
   Where operator()(const EvictionRequested& requested) {
     if (may_evict(world, requested.resident, requested.park)) {

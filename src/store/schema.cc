@@ -17,6 +17,7 @@ constexpr std::array kSteps{
         load_cold_us INTEGER NOT NULL, load_cached_us INTEGER NOT NULL, load_parked_us INTEGER NOT NULL,
         unload_us INTEGER NOT NULL, park_us INTEGER NOT NULL, run_us INTEGER NOT NULL,
         loads INTEGER NOT NULL, runs INTEGER NOT NULL,
+        hours TEXT NOT NULL,
         changed_s INTEGER NOT NULL,
         PRIMARY KEY (consumer, ai_model, settings)
       ) WITHOUT ROWID, STRICT;
@@ -30,7 +31,7 @@ constexpr std::array kSteps{
       CREATE TABLE started (
         consumer TEXT PRIMARY KEY,
         pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot TEXT NOT NULL, port INTEGER NOT NULL,
-        settings TEXT NOT NULL, held_bytes INTEGER NOT NULL
+        settings TEXT NOT NULL, settled INTEGER NOT NULL, warm TEXT NOT NULL
       ) WITHOUT ROWID, STRICT;
     )sql",
 };

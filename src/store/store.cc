@@ -177,16 +177,14 @@ void Store::Keeper::carry_out(std::deque<Task> batch) {
 
 void Store::Keeper::tell(const Result<void>& result) {
   if (!result && !complained && options.complain)
-    options.complain(options.path + " can't be written, what happens now will be forgotten: " +
-                     result.error().detail);
+    options.complain(options.path +
+                     " can't be written, what happens now will be forgotten: " + result.error().detail);
   complained = !result;
 }
 
 Result<Store::Opened> Store::open(Options options) {
   const std::string& path = options.path;
-  const auto named = [&](Error error) {
-    return fail(error.code, "the store " + path + " " + error.detail);
-  };
+  const auto named = [&](Error error) { return fail(error.code, "the store " + path + " " + error.detail); };
   if (auto made = make_folder(path); !made) return named(made.error());
   auto claim = Claim::on(path);
   if (!claim) return named(claim.error());
@@ -236,7 +234,8 @@ void Store::keep(LearnedRow row) {
 }
 
 void Store::forget(const std::string& consumer) {
-  keeper_->post(Keeper::Worth::knowledge, {.act = [consumer](Tables& tables) { return tables.forget(consumer); }});
+  keeper_->post(Keeper::Worth::knowledge,
+                {.act = [consumer](Tables& tables) { return tables.forget(consumer); }});
 }
 
 void Store::add(JobRow row) {
@@ -248,13 +247,16 @@ void Store::started(const StartedRow& row) {
   keeper_->at_once([&](Tables& tables) { return tables.started(row); });
 }
 
-void Store::held(const std::string& consumer, Bytes bytes) {
-  keeper_->post(Keeper::Worth::knowledge,
-                {.act = [consumer, bytes](Tables& tables) { return tables.held(consumer, bytes); }});
+// Not waited for, but not put off either: the next daemon trusts it.
+void Store::holds(const std::string& consumer, bool settled, std::vector<std::string> warm) {
+  keeper_->post(Keeper::Worth::at_once, {.act = [consumer, settled, warm = std::move(warm)](Tables& tables) {
+                  return tables.holds(consumer, settled, warm);
+                }});
 }
 
 void Store::ended(const std::string& consumer) {
-  keeper_->post(Keeper::Worth::knowledge, {.act = [consumer](Tables& tables) { return tables.ended(consumer); }});
+  keeper_->post(Keeper::Worth::knowledge,
+                {.act = [consumer](Tables& tables) { return tables.ended(consumer); }});
 }
 
 void Store::flush() {

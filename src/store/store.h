@@ -4,8 +4,8 @@
 // Thread rule: call it from one thread. A thread of the store's own does all reading and writing of the file,
 // so that a slow disk holds up nobody: writes are queued (bounded) and go out together a moment later, in one
 // transaction. Only the record of a started process is waited for, because it must be there before the daemon
-// can die; that takes a write into the page cache, no flush to the disk (WAL; what a power cut loses of it has
-// no process any more).
+// can die; that takes a write into the page cache, no flush to the disk (WAL; what a power cut loses of it
+// has no process any more).
 #pragma once
 
 #include <cstddef>
@@ -45,11 +45,12 @@ struct JobRow {
 struct StartedRow {
   std::string consumer{};
   int pid = 0;
-  std::uint64_t start_time = 0;  // clock ticks since boot
-  std::string boot{};            // which boot
-  std::uint16_t port = 0;        // 0: none was chosen
-  std::string settings{};        // fingerprint of what it was started with
-  Bytes held{};                  // device memory when last looked at
+  std::uint64_t start_time = 0;     // clock ticks since boot
+  std::string boot{};               // which boot
+  std::uint16_t port = 0;           // 0: none was chosen
+  std::string settings{};           // fingerprint of what it was started with
+  bool settled = false;             // nothing of it was being loaded, evicted, or parked
+  std::vector<std::string> warm{};  // AI models that were in device memory
 };
 
 class Store {
@@ -83,7 +84,7 @@ class Store {
   void add(JobRow row);
 
   void started(const StartedRow& row);  // returns once it is written
-  void held(const std::string& consumer, Bytes bytes);
+  void holds(const std::string& consumer, bool settled, std::vector<std::string> warm);
   void ended(const std::string& consumer);
 
   void flush();  // returns once all that is queued is written

@@ -46,7 +46,8 @@ Learned some_figures() {
           .park = Duration{200'000},
           .run = Duration{1'500'000},
           .loads = 12,
-          .runs = 340};
+          .runs = 340,
+          .hours = {1, 0, 999, 4}};
 }
 
 TEST_F(StoreTest, WhatWasLearnedIsThereInTheNextLife) {
@@ -111,20 +112,25 @@ TEST_F(StoreTest, HistoryKeepsTheNewestWithinItsLimit) {
 TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
   {
     const auto store = open();
-    store->started({.consumer = "chat", .pid = 77, .start_time = 123456, .boot = "b", .port = 9001, .settings = "s"});
+    store->started(
+        {.consumer = "chat", .pid = 77, .start_time = 123456, .boot = "b", .port = 9001, .settings = "s"});
     store->started({.consumer = "voice", .pid = 78});
-    store->held("chat", kGiB);
+    store->started({.consumer = "ollama", .pid = 79});
+    store->holds("chat", true, {""});
+    store->holds("ollama", true, {"a", "b"});
     store->ended("voice");
   }
   const auto rows = open()->started();
 
-  ASSERT_EQ(rows.size(), 1U);
+  ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].pid, 77);
   EXPECT_EQ(rows[0].start_time, 123456U);
   EXPECT_EQ(rows[0].boot, "b");
   EXPECT_EQ(rows[0].port, 9001);
   EXPECT_EQ(rows[0].settings, "s");
-  EXPECT_EQ(rows[0].held, kGiB);
+  EXPECT_TRUE(rows[0].settled);
+  EXPECT_EQ(rows[0].warm, std::vector<std::string>{""});
+  EXPECT_EQ(rows[1].warm, (std::vector<std::string>{"a", "b"}));
 }
 
 // The record must be there when the daemon is killed the moment after: whoever opens the file then reads it.
@@ -214,7 +220,8 @@ TEST_F(StoreTest, SaysWhyItCantBeOpened) {
 TEST_F(StoreTest, MakesItsFolderForUsAlone) {
   auto opened = Store::open({.path = folder_ / "state" / "mgpu" / "mgpu.db"});
   ASSERT_TRUE(opened) << opened.error().detail;
-  EXPECT_EQ(std::filesystem::status(folder_ / "state" / "mgpu").permissions(), std::filesystem::perms::owner_all);
+  EXPECT_EQ(std::filesystem::status(folder_ / "state" / "mgpu").permissions(),
+            std::filesystem::perms::owner_all);
 }
 
 }  // namespace

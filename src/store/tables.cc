@@ -1,5 +1,7 @@
 #include "store/tables.h"
 
+#include <array>
+#include <charconv>
 #include <utility>
 
 namespace mgpu::store {
@@ -15,11 +17,12 @@ constexpr const char* kPruneLearned =
     "FROM learned ORDER BY changed_s DESC LIMIT -1 OFFSET ?)";
 constexpr const char* kReadLearned =
     "SELECT consumer, ai_model, settings, footprint_bytes, working_bytes, load_cold_us, load_cached_us, "
-    "load_parked_us, unload_us, park_us, run_us, loads, runs FROM learned ORDER BY changed_s";
+    "load_parked_us, unload_us, park_us, run_us, loads, runs, hours FROM learned ORDER BY changed_s";
 constexpr const char* kKeep =
     "INSERT OR REPLACE INTO learned (consumer, ai_model, settings, footprint_bytes, working_bytes, "
-    "load_cold_us, load_cached_us, load_parked_us, unload_us, park_us, run_us, loads, runs, changed_s) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, unixepoch())";
+    "load_cold_us, load_cached_us, load_parked_us, unload_us, park_us, run_us, loads, runs, hours, "
+    "changed_s) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, unixepoch())";
 constexpr const char* kReadJobs =
     "SELECT ticket, consumer, ai_model, who, arrived_us, waited_us, loading_us, ran_us, outcome FROM jobs "
     "ORDER BY id DESC LIMIT ?";
@@ -27,13 +30,31 @@ constexpr const char* kAdd =
     "INSERT INTO jobs (ticket, consumer, ai_model, who, arrived_us, waited_us, loading_us, ran_us, outcome) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 constexpr const char* kReadStarted =
-    "SELECT consumer, pid, start_time, boot, port, settings, held_bytes FROM started";
+    "SELECT consumer, pid, start_time, boot, port, settings, settled, warm FROM started";
 constexpr const char* kStarted =
-    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, held_bytes) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)";
+    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, settled, warm) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 
 std::int64_t as_number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 std::uint32_t as_count(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
+// Jobs begun in each hour of the day: "0 0 3 ... 1".
+std::string as_text(const std::array<std::uint16_t, 24>& hours) {
+  std::string text;
+  for (const std::uint16_t count : hours) text += (text.empty() ? "" : " ") + std::to_string(count);
+  return text;
+}
+
+std::array<std::uint16_t, 24> hours_in(const std::string& text) {
+  std::array<std::uint16_t, 24> hours{};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (std::uint16_t& count : hours) {
+    at = std::from_chars(at, end, count).ptr;
+    if (at != end) ++at;
+  }
+  return hours;
+}
 
 LearnedRow learned_in(const Statement& row) {
   return {.consumer = row.text(0),
@@ -48,7 +69,22 @@ LearnedRow learned_in(const Statement& row) {
                       .park = Duration{row.number(9)},
                       .run = Duration{row.number(10)},
                       .loads = as_count(row.number(11)),
-                      .runs = as_count(row.number(12))}};
+                      .runs = as_count(row.number(12)),
+                      .hours = hours_in(row.text(13))}};
+}
+
+// Names, each with a line break behind it; an empty one is a name, too (a consumer with just one AI model).
+std::string as_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += name + "\n";
+  return text;
+}
+
+std::vector<std::string> lines_in(const std::string& text) {
+  std::vector<std::string> names;
+  for (std::size_t from = 0, to = 0; (to = text.find('\n', from)) != text.npos; from = to + 1)
+    names.push_back(text.substr(from, to - from));
+  return names;
 }
 
 StartedRow started_in(const Statement& row) {
@@ -58,7 +94,8 @@ StartedRow started_in(const Statement& row) {
           .boot = row.text(3),
           .port = static_cast<std::uint16_t>(row.number(4)),
           .settings = row.text(5),
-          .held = Bytes{row.number(6)}};
+          .settled = row.number(6) != 0,
+          .warm = lines_in(row.text(7))};
 }
 
 JobRow job_in(const Statement& row) {
@@ -101,7 +138,7 @@ Result<Tables> Tables::prepare(Database database, std::uint32_t history_rows) {
       {&tables.prune_jobs_, kPruneJobs},
       {&tables.read_started_, kReadStarted},
       {&tables.started_, kStarted},
-      {&tables.held_, "UPDATE started SET held_bytes = ? WHERE consumer = ?"},
+      {&tables.holds_, "UPDATE started SET settled = ?, warm = ? WHERE consumer = ?"},
       {&tables.ended_, "DELETE FROM started WHERE consumer = ?"},
   };
   for (const auto& [statement, text] : texts) {
@@ -144,6 +181,7 @@ Result<void> Tables::keep(const LearnedRow& row) {
                   .bind(learned.run.count())
                   .bind(std::int64_t{learned.loads})
                   .bind(std::int64_t{learned.runs})
+                  .bind(as_text(learned.hours))
                   .run();
   return kept ? prune_learned_.begin().bind(kLearnedRows).run() : kept;
 }
@@ -173,12 +211,13 @@ Result<void> Tables::started(const StartedRow& row) {
       .bind(row.boot)
       .bind(std::int64_t{row.port})
       .bind(row.settings)
-      .bind(row.held.count)
+      .bind(std::int64_t{row.settled})
+      .bind(as_text(row.warm))
       .run();
 }
 
-Result<void> Tables::held(const std::string& consumer, Bytes bytes) {
-  return held_.begin().bind(bytes.count).bind(consumer).run();
+Result<void> Tables::holds(const std::string& consumer, bool settled, const std::vector<std::string>& warm) {
+  return holds_.begin().bind(std::int64_t{settled}).bind(as_text(warm)).bind(consumer).run();
 }
 
 Result<void> Tables::ended(const std::string& consumer) { return ended_.begin().bind(consumer).run(); }

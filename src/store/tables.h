@@ -31,7 +31,7 @@ class Tables {
   Result<void> forget(const std::string& consumer);
   Result<void> add(const JobRow& row);
   Result<void> started(const StartedRow& row);
-  Result<void> held(const std::string& consumer, Bytes bytes);
+  Result<void> holds(const std::string& consumer, bool settled, const std::vector<std::string>& warm);
   Result<void> ended(const std::string& consumer);
 
  private:
@@ -42,7 +42,7 @@ class Tables {
   Statement begin_, commit_, roll_back_;
   Statement read_learned_, keep_, forget_, prune_learned_;
   Statement read_jobs_, add_, prune_jobs_;
-  Statement read_started_, started_, held_, ended_;
+  Statement read_started_, started_, holds_, ended_;
 };
 
 }  // namespace mgpu::store

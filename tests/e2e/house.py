@@ -142,6 +142,7 @@ class House:
         self.folder = folder
         self.journal_file = folder / "journal"
         self.config_file = folder / "mgpu.yaml"
+        self.state_file = folder / "state/mgpu/mgpu.db"
         self.programs = []
         self.daemon = None
         self.url = None
@@ -151,9 +152,11 @@ class House:
             "MGPU_SIMGPU": str(folder / "gpu"),
             "MGPU_NVML_LIBRARY": str(BIN / "libmgpu-simgpu.so"),
             "MGPU_HOUSE": str(folder),  # by which our processes are known
+            "XDG_STATE_HOME": str(folder / "state"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.env.pop("MGPU_URL", None)
+        self.env.pop("STATE_DIRECTORY", None)
 
     # --- the simulated GPU ---
 

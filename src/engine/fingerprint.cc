@@ -1,0 +1,51 @@
+#include "engine/fingerprint.h"
+
+#include <cstdint>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "config/services.h"
+
+namespace mgpu::engine {
+namespace {
+
+// FNV-1a over pieces with their lengths, so that ["a", "bc"] is not ["ab", "c"]. Equal texts must give equal
+// hashes in every later version, too: nothing of the standard library promises that.
+class Hash {
+ public:
+  Hash& add(std::string_view piece) {
+    for (std::size_t size = piece.size(), i = 0; i < sizeof size; ++i) add_byte((size >> (8 * i)) & 0xFF);
+    for (const char letter : piece) add_byte(static_cast<unsigned char>(letter));
+    return *this;
+  }
+  std::string hex() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  void add_byte(std::uint64_t byte) { state_ = (state_ ^ byte) * 0x100000001B3ULL; }
+  std::uint64_t state_ = 0xCBF29CE484222325ULL;
+};
+
+Hash of_memory(const config::ConsumerConfig& consumer) {
+  Hash hash;
+  hash.add(config::service_name(consumer.service.type));
+  hash.add(consumer.service.router ? "router" : "");
+  if (!consumer.process) return hash;
+  for (const std::string& word : consumer.process->command) hash.add(word);
+  hash.add("env");
+  for (const auto& [name, value] : consumer.process->env) hash.add(name).add(value);
+  return hash;
+}
+
+}  // namespace
+
+std::string memory_fingerprint(const config::ConsumerConfig& consumer) { return of_memory(consumer).hex(); }
+
+std::string process_fingerprint(const config::ConsumerConfig& consumer) {
+  Hash hash = of_memory(consumer);
+  hash.add(consumer.service.url).add(consumer.device);
+  if (consumer.process) hash.add(consumer.process->cwd);
+  return hash.hex();
+}
+
+}  // namespace mgpu::engine

@@ -1,0 +1,42 @@
+#include "engine/fingerprint.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu::engine {
+namespace {
+
+config::ConsumerConfig chat() {
+  config::ConsumerConfig consumer{
+      .name = "chat",
+      .process = config::ProcessConfig{.command = {"server", "-c", "8192"}, .env = {{"A", "1"}}}};
+  consumer.service.type = config::ServiceType::llama_server;
+  consumer.service.url = "http://127.0.0.1:9001";
+  return consumer;
+}
+
+// It stands in people's files: another version of mgpu must find what this one learned.
+TEST(Fingerprint, StaysTheSameForEver) { EXPECT_EQ(memory_fingerprint(chat()), "60f9b73c2154c8b5"); }
+
+TEST(Fingerprint, WhatChangesMemoryChangesIt) {
+  config::ConsumerConfig longer = chat();
+  longer.process->command.back() = "32768";
+  config::ConsumerConfig otherwise = chat();
+  otherwise.process->env["A"] = "2";
+  config::ConsumerConfig split = chat();
+  split.process->command = {"server", "-c8192"};
+
+  EXPECT_NE(memory_fingerprint(longer), memory_fingerprint(chat()));
+  EXPECT_NE(memory_fingerprint(otherwise), memory_fingerprint(chat()));
+  EXPECT_NE(memory_fingerprint(split), memory_fingerprint(chat()));
+}
+
+TEST(Fingerprint, WhereItListensMattersToItsProcessOnly) {
+  config::ConsumerConfig moved = chat();
+  moved.service.url = "http://127.0.0.1:9002";
+
+  EXPECT_EQ(memory_fingerprint(moved), memory_fingerprint(chat()));
+  EXPECT_NE(process_fingerprint(moved), process_fingerprint(chat()));
+}
+
+}  // namespace
+}  // namespace mgpu::engine

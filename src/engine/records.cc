@@ -1,0 +1,75 @@
+#include "engine/records.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "engine/fingerprint.h"
+
+namespace mgpu::engine {
+
+Records::Records(store::Store* store, const std::vector<config::ConsumerConfig>& consumers, Sight sight)
+    : store_(store), sight_(std::move(sight)) {
+  for (const config::ConsumerConfig& consumer : consumers) settings_.push_back(memory_fingerprint(consumer));
+  if (store_ == nullptr) return;
+  for (const store::LearnedRow& row : store_->learned()) {
+    const auto known = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
+    if (known == consumers.end()) continue;
+    const auto index = static_cast<std::size_t>(known - consumers.begin());
+    if (settings_[index] == row.settings) recalled_[{ConsumerId{index}, row.ai_model}] = row.learned;
+  }
+}
+
+Learned Records::recalled(ConsumerId consumer, const std::string& ai_model) const {
+  const auto found = recalled_.find({consumer, ai_model});
+  return found == recalled_.end() ? Learned{} : found->second;
+}
+
+void Records::hear(const Entry& entry) {
+  if (store_ == nullptr) return;
+  std::visit([&](const auto& either) { std::visit([&](const auto& what) { hear(entry.at, what); }, either); },
+             entry.what);
+}
+
+void Records::hear(Instant at, const TicketArrived& arrived) {
+  if (arrived.ask.warm_up) return;
+  const auto since_1970 = sight_.wall(at).time_since_epoch();
+  store::JobRow row{.ticket = arrived.ticket.value,
+                    .who = sight_.who(arrived.ticket),
+                    .arrived_us = std::chrono::duration_cast<Duration>(since_1970).count()};
+  if (arrived.ask.consumer) row.consumer = sight_.registry[*arrived.ask.consumer].spec.name;
+  if (arrived.ask.resident) row.ai_model = sight_.registry[*arrived.ask.resident].ai_model;
+  jobs_[arrived.ticket] = {.row = std::move(row)};
+}
+
+void Records::hear(Instant at, const Grant& grant) {
+  const auto found = jobs_.find(grant.ticket);
+  if (found == jobs_.end()) return;
+  found->second.row.waited = grant.waited;
+  found->second.row.loading = grant.loading;
+  found->second.granted = at;
+}
+
+void Records::over(Instant at, TicketId ticket, std::string_view outcome) {
+  const auto found = jobs_.find(ticket);
+  if (found == jobs_.end()) return;
+  Job job = std::move(found->second);
+  jobs_.erase(found);
+  if (job.granted > Instant{}) job.row.ran = at - job.granted;
+  job.row.outcome = outcome;
+  store_->add(std::move(job.row));
+}
+
+void Records::hear(Instant, const LearnedNow& learned) {
+  const Resident& resident = sight_.registry[learned.resident];
+  store_->keep({.consumer = sight_.registry[resident.consumer].spec.name,
+                .ai_model = resident.ai_model,
+                .settings = settings_[resident.consumer.value],
+                .learned = learned.learned});
+}
+
+void Records::forget(ConsumerId consumer) {
+  std::erase_if(recalled_, [&](const auto& row) { return row.first.first == consumer; });
+  if (store_ != nullptr) store_->forget(sight_.registry[consumer].spec.name);
+}
+
+}  // namespace mgpu::engine
