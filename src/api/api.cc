@@ -65,6 +65,8 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/consumers/{name}/load", load_consumer},
     Route{"POST", "/v1/consumers/{name}/unload", unload_consumer},
     Route{"POST", "/v1/consumers/{name}/park", park_consumer},
+    Route{"GET", "/v1/footprints", list_footprints},
+    Route{"DELETE", "/v1/footprints/{name}", forget_footprint},
     Route{"GET", "/v1/line", line},
     Route{"DELETE", "/v1/line/{ticket}", cancel_ticket},
     Route{"GET", "/v1/leases", list_leases},

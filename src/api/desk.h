@@ -47,6 +47,9 @@ boost::asio::awaitable<Answer> heartbeat(Desk& desk, Call call, Outlet outlet);
 boost::asio::awaitable<Answer> load_consumer(Desk& desk, Call call, Outlet outlet);
 boost::asio::awaitable<Answer> unload_consumer(Desk& desk, Call call, Outlet outlet);
 boost::asio::awaitable<Answer> park_consumer(Desk& desk, Call call, Outlet outlet);
+// footprints.cc
+boost::asio::awaitable<Answer> list_footprints(Desk& desk, Call call, Outlet outlet);
+boost::asio::awaitable<Answer> forget_footprint(Desk& desk, Call call, Outlet outlet);
 // events.cc
 boost::asio::awaitable<Answer> stream_events(Desk& desk, Call call, Outlet outlet);
 

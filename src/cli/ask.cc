@@ -75,6 +75,17 @@ int print_line(const Options& options) {
   return print(client::get(url_of(options), "/v1/line"), options, show_line);
 }
 
+int print_footprints(const Options& options) {
+  return print(client::get(url_of(options), "/v1/footprints"), options, show_footprints);
+}
+
+int forget_footprint(const Options& options) {
+  const auto answer = client::del(url_of(options), "/v1/footprints/" + escaped(options.consumer));
+  if (!answer) return failed(answer.failure());
+  fmt::print("what was learned of {} is forgotten\n", options.consumer);
+  return kOk;
+}
+
 int cancel_ticket(const Options& options) {
   const auto answer = client::del(url_of(options), fmt::format("/v1/line/{}", options.ticket));
   if (!answer || options.json) return print(answer, options, nullptr);

@@ -11,6 +11,8 @@ int print_status(const Options& options);
 int print_memory(const Options& options);
 int print_consumers(const Options& options);
 int print_line(const Options& options);
+int print_footprints(const Options& options);
+int forget_footprint(const Options& options);
 int print_events(const Options& options);
 int cancel_ticket(const Options& options);
 

@@ -118,6 +118,20 @@ Command line_command() {
                            .act = cancel_ticket}}};
 }
 
+Command footprints_command() {
+  return {.name = "footprints",
+          .summary = "Show what each resident costs, and how that is known",
+          .example = "mgpu footprints\n  mgpu footprints forget chat",
+          .arguments = json_flag,
+          .act = print_footprints,
+          .subcommands = {
+              {.name = "forget",
+               .summary = "Forget what was learned of a consumer, and begin with its declaration again",
+               .example = "mgpu footprints forget chat",
+               .arguments = consumer_argument,
+               .act = forget_footprint}}};
+}
+
 Command events_command() {
   return {.name = "events",
           .summary = "Show what happened: arrivals, grants, loads, evictions",
@@ -311,6 +325,7 @@ std::vector<Command> commands(Doors doors) {
              app.add_flag("--names", options.names, "Only the names, one a line");
            },
        .act = print_consumers},
+      footprints_command(),
       line_command(),
       events_command(),
       simulate_command(std::move(doors.simulate)),

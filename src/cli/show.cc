@@ -67,6 +67,11 @@ std::string show_devices(const Json& devices) {
   return table(rows);
 }
 
+// Blank where nothing was seen yet.
+std::string seen_ms(const Json& json, const char* name) {
+  return number_at(json, name) > 0 ? ms_at(json, name) : "";
+}
+
 // Of all its residents, the ones that the consumer may hold: "14.0 GiB", or the largest of several. Who only
 // takes leases has no residents, but a footprint.
 std::string footprint_of(const Json& consumer) {
@@ -106,6 +111,24 @@ std::string show_consumers(const Json& answer) {
     rows.push_back({text_at(consumer, "name"), text_at(consumer, "kind"), text_at(consumer, "device"),
                     text_at(consumer, "state"), footprint_of(consumer), text_at(consumer, "running"),
                     text_at(consumer, "waiting"), error_of(consumer)});
+  return rows.size() == 1 ? "no consumers\n" : table(rows);
+}
+
+std::string show_footprints(const Json& answer) {
+  Rows rows{{"RESIDENT", "FOOTPRINT", "HOW IT IS KNOWN", "DECLARED", "WORKING", "LOAD: DISK", "CACHE",
+             "PARKED", "UNLOAD", "JOB", "JOBS"}};
+  for (const Json& one : list_in(answer, "footprints")) {
+    const std::string ai_model = text_at(one, "ai_model");
+    const Json learned = one.value("learned", Json::object());
+    const bool seen_working = number_at(learned, "working_bytes") > number_at(one, "declared_working_bytes");
+    rows.push_back(
+        {text_at(one, "consumer") + (ai_model.empty() ? "" : "/" + ai_model), bytes_at(one, "expected_bytes"),
+         text_at(one, "why"), bytes_at(one, "declared_bytes"),
+         seen_working ? bytes_at(learned, "working_bytes") : bytes_at(one, "declared_working_bytes"),
+         seen_ms(learned, "load_cold_ms"), seen_ms(learned, "load_cached_ms"),
+         seen_ms(learned, "load_parked_ms"), seen_ms(learned, "unload_ms"), seen_ms(learned, "run_ms"),
+         text_at(learned, "runs")});
+  }
   return rows.size() == 1 ? "no consumers\n" : table(rows);
 }
 

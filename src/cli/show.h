@@ -10,6 +10,7 @@ namespace mgpu::cli {
 
 std::string show_status(const client::Json& status);
 std::string show_consumers(const client::Json& answer);
+std::string show_footprints(const client::Json& answer);
 std::string show_line(const client::Json& answer);
 // What became of a load, an unload or a park.
 std::string show_steered(const client::Json& answer);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/impl.h"
+#include "registry/learning.h"
 #include "sched/step.h"
 
 namespace mgpu::engine {
