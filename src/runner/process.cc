@@ -20,11 +20,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/signals.h"
+#include "runner/adopted.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
 #include "runner/spawn.h"
@@ -43,11 +45,13 @@ constexpr std::size_t kMaxDrain = 1 << 20;  // of output still in the pipe at ex
 
 struct Process::State : std::enable_shared_from_this<Process::State> {
   State(asio::any_io_executor executor, const Spawned& spawned, Options given)
-      : output(executor, spawned.output),
+      : output(executor),
         pidfd(executor, spawned.pidfd),
         group(spawned.pid),
         log(given.log_lines),
-        options(std::move(given)) {}
+        options(std::move(given)) {
+    if (spawned.output >= 0) output.assign(spawned.output);
+  }
   ~State() {
     if (log_file >= 0) close(log_file);
   }
@@ -68,6 +72,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   int stop_signal = SIGTERM;
   std::optional<std::uint16_t> port{};
   std::optional<ExitStatus> exit{};
+  bool adopted = false;   // no child of ours: it can't be waited for
   bool stopping = false;  // somebody ends the group with care; its leader's exit is no crash
   bool gone = false;      // never signal again: the number may be somebody else's
   std::array<char, 8192> buffer{};
@@ -112,6 +117,11 @@ Result<int> open_log(const std::string& path) {
   return fd;
 }
 
+bool has_ended(int pidfd) {
+  pollfd look{.fd = pidfd, .events = POLLIN, .revents = 0};
+  return ::poll(&look, 1, 0) > 0;
+}
+
 ExitStatus status_of(int raw) {
   if (WIFSIGNALED(raw)) return {.signal = WTERMSIG(raw)};
   return {.code = WEXITSTATUS(raw)};
@@ -142,7 +152,7 @@ void Process::State::watch() {
 void Process::State::leader_exited() {
   if (exit) return;
   int raw = 0;
-  if (waitpid(group, &raw, WNOHANG) != group) return;
+  if (adopted ? !has_ended(pidfd.native_handle()) : waitpid(group, &raw, WNOHANG) != group) return;
   // Its last words may still be in the pipe; they are the reason that people look for.
   for (std::size_t drained = 0; drained < kMaxDrain;) {
     const auto bytes = ::read(output.native_handle(), buffer.data(), buffer.size());
@@ -150,7 +160,7 @@ void Process::State::leader_exited() {
     keep(static_cast<std::size_t>(bytes));
     drained += static_cast<std::size_t>(bytes);
   }
-  exit = status_of(raw);
+  exit = adopted ? ExitStatus{} : status_of(raw);
   exit->log = log.tail(kExitLogLines);
   if (!stopping && !group_gone()) {
     // It crashed; workers that live on would hold device memory that nobody can ask back.
@@ -172,13 +182,16 @@ bool Process::State::group_gone() {
   while (waitpid(-group, nullptr, WNOHANG) > 0) {
   }
   gone = ::kill(-group, 0) != 0 && errno == ESRCH;
+  // Whoever inherited an adopted one may be slow to ask for its exit code, or never do.
+  if (!gone && adopted) gone = living_members(group).empty();
   return gone;
 }
 
 std::string to_string(const ExitStatus& status) {
   if (status.signal)
     return fmt::format("was ended by signal {} ({})", *status.signal, strsignal(*status.signal));
-  return fmt::format("exited with code {}", status.code.value_or(0));
+  if (!status.code) return "ended";
+  return fmt::format("exited with code {}", *status.code);
 }
 
 void become_subreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
@@ -195,7 +208,7 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
   }
   const auto log_file = open_log(config.log_file);
   if (!log_file) return std::unexpected(log_file.error());
-  const auto spawned = spawn(ready);
+  const auto spawned = spawn(ready, options.outlives_us);
   if (!spawned) {
     if (*log_file >= 0) close(*log_file);
     return std::unexpected(spawned.error());
@@ -205,6 +218,22 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
   state->port = port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
   state->read_on();
+  state->watch();
+  return std::unique_ptr<Process>(new Process(std::move(state)));
+}
+
+Result<std::unique_ptr<Process>> Process::adopt(asio::any_io_executor executor,
+                                                const config::ProcessConfig& config, const Known& known,
+                                                Options options) {
+  const auto pidfd = open_known(known.pid, known.start_time);
+  if (!pidfd) return std::unexpected(pidfd.error());
+  const Spawned found{.pid = known.pid, .pidfd = *pidfd, .output = reopen_output(known.pid)};
+  auto state = std::make_shared<State>(executor, found, std::move(options));
+  state->adopted = true;
+  state->log_file = open_log(config.log_file).value_or(-1);
+  state->port = known.port;
+  state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
+  if (found.output >= 0) state->read_on();
   state->watch();
   return std::unique_ptr<Process>(new Process(std::move(state)));
 }

@@ -1,8 +1,9 @@
 // Runner `process`: an application that we start in a process group of its own, listen to, and end with all
 // its children. A consumer with an external service simply has no Process.
 //
-// Thread rule: everything on the one thread of the executor given to start(); that thread must live as long
-// as the process should, since the kernel kills the process when the thread that started it ends.
+// Thread rule: everything on the one thread of the executor given to start(); unless it outlives us, that
+// thread must live as long as the process should, since the kernel kills the process when the thread that
+// started it ends.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,7 @@ namespace mgpu::runner {
 
 struct ExitStatus {
   std::optional<int> code{};       // it returned this,
-  std::optional<int> signal{};     // or this signal ended it
+  std::optional<int> signal{};     // or this signal ended it; neither: nobody can tell
   std::vector<std::string> log{};  // its last lines, oldest first
 };
 
@@ -38,7 +39,8 @@ class Process {
  public:
   struct Options {
     std::size_t log_lines = 200;
-    bool needs_port = false;  // choose a port even where the command names none (the url has ${PORT})
+    bool outlives_us = false;  // when the daemon is killed it lives on, to be adopted by the next one
+    bool needs_port = false;   // choose a port even where the command names none (the url has ${PORT})
     std::function<void(const ExitStatus&)>
         on_exit{};  // once, posted, when the leader has exited; may be empty
   };
@@ -47,6 +49,19 @@ class Process {
   // no such cwd or log file), in a sentence that names it.
   static Result<std::unique_ptr<Process>> start(boost::asio::any_io_executor executor,
                                                 const config::ProcessConfig& config, Options options);
+
+  // A process that an earlier life started, as recorded then.
+  struct Known {
+    int pid = 0;
+    std::uint64_t start_time = 0;  // clock ticks since boot
+    std::optional<std::uint16_t> port{};
+  };
+
+  // Takes it over: from now on it is watched, listened to (as far as it still writes to the pipe that we gave
+  // it) and ended as if it had been started here; only its exit code will stay unknown. Error: not_found.
+  static Result<std::unique_ptr<Process>> adopt(boost::asio::any_io_executor executor,
+                                                const config::ProcessConfig& config, const Known& known,
+                                                Options options);
 
   // Kills what is left of the group, without waiting and without on_exit.
   ~Process();

@@ -16,11 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runner/adopted.h"
+
 extern char** environ;
 
 namespace mgpu::runner {
 
 namespace {
+
+constexpr int kUnreadOutput = 1 << 20;
 
 // What the child says through the error pipe when it can't become the command.
 struct Trouble {
@@ -70,14 +74,19 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   _exit(127);
 }
 
+struct Pipe {
+  int read = -1;
+  int write = -1;
+};
+
 // In the child. Only async-signal-safe calls.
-[[noreturn]] void become(const char* file, char* const* argv, char* const* env, const char* cwd, int output,
-                         int errors, pid_t parent) {
+[[noreturn]] void become(const char* file, char* const* argv, char* const* env, const char* cwd, Pipe output,
+                         int errors, pid_t parent, bool outlives_us) {
   setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // the daemon died before prctl could tell us
+  if (!outlives_us) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);  // the daemon died before prctl could tell us, or could record us
   const int nothing = open("/dev/null", O_RDONLY);
-  if (dup2(nothing, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0) {
+  if (dup2(nothing, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
     give_up(errors, Trouble::Where::other);
   }
   sigset_t none;
@@ -86,6 +95,12 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
   // The daemon's sockets must not live on in its children: a port would stay taken after a crash.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  if (outlives_us) {
+    // The pipe for our own trouble must not be what is closed for it.
+    if (errors == kKeptOutput) errors = fcntl(errors, F_DUPFD_CLOEXEC, kKeptOutput + 1);
+    if (output.read != kKeptOutput) dup2(output.read, kKeptOutput);
+    fcntl(kKeptOutput, F_SETFD, 0);
+  }
   if (*cwd != '\0' && chdir(cwd) != 0) give_up(errors, Trouble::Where::cwd);
   execve(file, argv, env);
   give_up(errors, Trouble::Where::exec);
@@ -105,7 +120,7 @@ Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
 
 }  // namespace
 
-Result<Spawned> spawn(const config::ProcessConfig& config) {
+Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
   if (config.command.empty()) return fail(Code::load_failed, "the process has no command");
   auto arguments = config.command;
   auto variables = environment(config);
@@ -121,10 +136,13 @@ Result<Spawned> spawn(const config::ProcessConfig& config) {
     close(output[0]), close(output[1]);
     return fail(Code::load_failed, "no pipe for the process: too many open files");
   }
+  // What it may write while nobody reads, before it has to wait. May be refused: then it is the usual 64 KiB.
+  if (outlives_us) fcntl(output[0], F_SETPIPE_SZ, kUnreadOutput);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
-    become(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), output[1], errors[1], parent);
+    become(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), {output[0], output[1]}, errors[1],
+           parent, outlives_us);
   }
   const int fork_error = errno;
   close(output[1]);

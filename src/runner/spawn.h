@@ -12,8 +12,9 @@ struct Spawned {
   int output = -1;  // its stdout and stderr, non-blocking; the caller closes it
 };
 
-// Safe beside other threads: between fork and exec the child calls only what is async-signal-safe.
-// Error: load_failed.
-Result<Spawned> spawn(const config::ProcessConfig& config);
+// `outlives_us`: it lives on when the daemon is killed, to be adopted by the next one (adopted.h); otherwise
+// the kernel kills it when the thread that started it ends. Safe beside other threads: between fork and exec
+// the child calls only what is async-signal-safe. Error: load_failed.
+Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us);
 
 }  // namespace mgpu::runner
