@@ -73,6 +73,9 @@ struct Told {
   Json operator()(const Tick&) const { return Json::object(); }
   Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const HourBegan& e) const { return {{"hour", e.hour}}; }
+  Json operator()(const StrayEnded& e) const {
+    return with({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.why}}, e.result);
+  }
   Json operator()(const LearnedForgotten& e) const { return of(e.resident); }
 
   Json operator()(const Grant& e) const {
@@ -135,10 +138,10 @@ struct Told {
 };
 
 constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenings{
-    "ticket_arrived",     "ticket_cancelled",   "lease_released",   "load_ended",
-    "rung_ended",         "reading_taken",      "service_lost",     "found_warm",
-    "resident_added",     "eviction_requested", "drain_requested",  "tick",
-    "out_of_memory_seen", "hour_began",         "learned_forgotten"};
+    "ticket_arrived",     "ticket_cancelled",   "lease_released",    "load_ended",
+    "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
+    "resident_added",     "eviction_requested", "drain_requested",   "tick",
+    "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};

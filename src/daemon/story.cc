@@ -51,6 +51,16 @@ struct Teller {
                             to_string(e.still_held), e.why.detail),
                 true};
   }
+  std::optional<Line> operator()(const FoundWarm& e) const {
+    return Line{name(e.resident) + " was found warm"};
+  }
+  std::optional<Line> operator()(const StrayEnded& e) const {
+    if (!e.result)
+      return Line{fmt::format("process {} of {} was left by an earlier life and can't be ended: {}", e.pid,
+                              e.consumer, e.result.error().detail),
+                  true};
+    return Line{fmt::format("ended process {} of {}, left by an earlier life: {}", e.pid, e.consumer, e.why)};
+  }
   std::optional<Line> operator()(const ServiceLost& e) const {
     return Line{fmt::format("{} is gone: {}", registry[e.consumer].spec.name, e.why.detail), true};
   }

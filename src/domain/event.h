@@ -83,6 +83,14 @@ struct HourBegan {
   std::uint8_t hour = 0;
 };
 
+// A process that an earlier life of the daemon left was ended: it could not be adopted. Only tells.
+struct StrayEnded {
+  std::string consumer{};  // perhaps in no configuration any more
+  int pid = 0;
+  std::string why{};
+  Result<void> result{};
+};
+
 // An operator does not believe what was learned of the resident: it starts from its declaration again, once
 // it holds nothing.
 struct LearnedForgotten {
@@ -102,9 +110,10 @@ struct DrainRequested {};
 // Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
 struct Tick {};
 
-using Happening = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded,
-                               ReadingTaken, ServiceLost, FoundWarm, ResidentAdded, EvictionRequested,
-                               DrainRequested, Tick, OutOfMemorySeen, HourBegan, LearnedForgotten>;
+using Happening =
+    std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
+                 ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
+                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded>;
 
 struct Event {
   Instant at{};

@@ -40,6 +40,12 @@ Application::Application(asio::io_context& io, const config::ConsumerConfig& con
   if (has_service() && external()) (void)make_service();  // its url was checked when the world was set up
 }
 
+void Application::keep_beyond_us(std::string mark,
+                                 std::function<void(int, std::optional<std::uint16_t>)> started) {
+  mark_ = std::move(mark);
+  started_ = std::move(started);
+}
+
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
 
 std::optional<Endpoint> Application::endpoint() const {

@@ -46,6 +46,10 @@ class Application {
   // From now on parking means: cuda-checkpoint, of the processes that `holders` names (those that hold device
   // memory now). Both must outlive it.
   void park_by(runner::Checkpoint& utility, std::function<std::vector<int>()> holders);
+  // Its processes outlive a daemon that is killed, carry the mark (runner/adopted.h), and `started` hears of
+  // each at once, to record it.
+  void keep_beyond_us(std::string mark,
+                      std::function<void(int pid, std::optional<std::uint16_t> port)> started);
 
   bool has_service() const;
   bool external() const { return !config_.process; }
@@ -60,6 +64,10 @@ class Application {
 
   // One rung of the ladder, asked and answered. A process that is gone has nothing left to take.
   boost::asio::awaitable<Result<void>> evict(Rung rung, std::string ai_model);
+
+  // Takes over a process that an earlier life started, if its service is healthy; ends it if not. REQUIRES:
+  // no process yet. Errors: not_found (there is no such process any more), service_down, eviction_failed.
+  boost::asio::awaitable<Result<void>> adopt(runner::Process::Known known);
 
   boost::asio::awaitable<Sighting> look();
   boost::asio::awaitable<bool> is_gone();
@@ -78,6 +86,7 @@ class Application {
  private:
   using Ended = boost::asio::awaitable<Result<void>>;
 
+  runner::Process::Options process_options();  // of the next process
   Result<void> start_process();
   Result<void> make_service();
   bool runs() const { return process_ && process_->running(); }
@@ -92,6 +101,8 @@ class Application {
 
   boost::asio::io_context& io_;
   const config::ConsumerConfig& config_;
+  std::string mark_{};  // empty: its processes die with us
+  std::function<void(int, std::optional<std::uint16_t>)> started_{};
   std::size_t log_lines_;
   std::function<void(Error)> lost_;
   // Shared with the coroutines that talk to them while they are replaced.

@@ -72,13 +72,19 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
     const Resident& resident = world.registry.residents[i];
     mgpu::recall(world.registry, ResidentId{i}, records.recalled(resident.consumer, resident.ai_model));
   }
-  for (std::size_t i = 0; i < consumers.size(); ++i)
+  for (std::size_t i = 0; i < consumers.size(); ++i) {
     applications.push_back(
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
-  for (std::size_t i = 0; i < consumers.size(); ++i)
+    // Who is not recorded could not be found again, and must not outlive us.
+    if (!records.mark().empty())
+      applications.back()->keep_beyond_us(records.mark(),
+                                          [this, i](int pid, std::optional<std::uint16_t> port) {
+                                            records.started(ConsumerId{i}, pid, port);
+                                          });
     if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
-      applications[i]->park_by(checkpoint, [this, i] { return pids_on_devices(ConsumerId{i}); });
+      applications.back()->park_by(checkpoint, [this, i] { return pids_on_devices(ConsumerId{i}); });
+  }
 }
 
 void Engine::Impl::start() {
@@ -208,6 +214,7 @@ Result<std::unique_ptr<Engine>> Engine::create(asio::io_context& io, const confi
 Engine::Engine(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() { impl_->close(); }
 
+asio::awaitable<void> Engine::recover() { return impl_->recover(); }
 void Engine::start() { impl_->start(); }
 
 asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder) {

@@ -92,6 +92,10 @@ class Engine {
                                                 gpu::Provider& provider, store::Store* store = nullptr);
   ~Engine();
 
+  // Adopts or ends what an earlier life of the daemon left running. Before start(), and before anybody asks
+  // for anything. Takes a few seconds at most where something does not answer or does not end.
+  boost::asio::awaitable<void> recover();
+
   // Takes the first readings, looks at external services, starts sampling.
   void start();
 

@@ -86,6 +86,11 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   boost::asio::awaitable<void> look_for_loss(ConsumerId consumer, std::string reason);
   boost::asio::awaitable<void> tell_hours();
 
+  // --- recovery.cc ---
+  boost::asio::awaitable<void> recover();
+  boost::asio::awaitable<Result<void>> take_over(store::StartedRow row);
+  void end_strays();
+
   // --- naming.cc ---
   ResidentId resident_named(ConsumerId consumer, const std::string& ai_model, Bytes footprint);
   Result<Target> target(ConsumerId consumer, const std::string& ai_model);

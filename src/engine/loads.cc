@@ -6,6 +6,7 @@
 
 #include "config/services.h"
 #include "engine/application.h"
+#include "runner/adopted.h"
 #include "runner/remaining.h"
 #include "service/out_of_memory.h"
 
@@ -63,17 +64,43 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
   co_return co_await service->load(ai_model, load_limit);
 }
 
-Result<void> Application::start_process() {
+runner::Process::Options Application::process_options() {
   const std::uint64_t number = ++process_number_;
+  return {.log_lines = log_lines_,
+          .outlives_us = !mark_.empty(),
+          .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
+          .on_exit = [this, number](const runner::ExitStatus& status) { process_ended(status, number); }};
+}
+
+Result<void> Application::start_process() {
   put_aside_.clear();  // died with their process
-  auto started = runner::Process::start(
-      io_.get_executor(), *config_.process,
-      {.log_lines = log_lines_,
-       .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
-       .on_exit = [this, number](const runner::ExitStatus& status) { process_ended(status, number); }});
+  config::ProcessConfig settings = *config_.process;
+  if (!mark_.empty()) settings.env[runner::kMarkVariable] = mark_ + " " + config_.name;
+  auto started = runner::Process::start(io_.get_executor(), settings, process_options());
   if (!started) return std::unexpected(started.error());
   process_ = std::move(*started);
+  if (started_) started_(process_->pid(), process_->port());
   return has_service() ? make_service() : Result<void>{};
+}
+
+asio::awaitable<Result<void>> Application::adopt(runner::Process::Known known) {
+  auto adopted = runner::Process::adopt(io_.get_executor(), *config_.process, known, process_options());
+  if (!adopted) co_return std::unexpected(adopted.error());
+  process_ = std::move(*adopted);
+  if (!has_service()) co_return Result<void>{};
+  std::string why;
+  if (const Result<void> made = make_service(); !made) {
+    why = made.error().detail;
+  } else {
+    const auto service = service_;
+    const service::Health health = co_await service->healthy();
+    if (health.state == service::Health::State::up) co_return Result<void>{};
+    why = "its service is not healthy: " + health.why;
+  }
+  const Duration limit = config_.stop_limit;
+  const Result<void> stopped = co_await stop_process(limit);
+  if (!stopped) co_return fail(stopped.error().code, why + "; " + stopped.error().detail);
+  co_return fail(Code::service_down, why);
 }
 
 // Why, for the person who reads it at night: with how the process ended and what it said last.

@@ -1,15 +1,21 @@
 #include "engine/records.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <variant>
 
 #include "engine/fingerprint.h"
+#include "gpu/process_table.h"
+#include "runner/adopted.h"
 
 namespace mgpu::engine {
 
 Records::Records(store::Store* store, const std::vector<config::ConsumerConfig>& consumers, Sight sight)
     : store_(store), sight_(std::move(sight)) {
-  for (const config::ConsumerConfig& consumer : consumers) settings_.push_back(memory_fingerprint(consumer));
+  for (const config::ConsumerConfig& consumer : consumers) {
+    settings_.push_back(memory_fingerprint(consumer));
+    process_settings_.push_back(consumer.process ? process_fingerprint(consumer) : "");
+  }
   if (store_ == nullptr) return;
   for (const store::LearnedRow& row : store_->learned()) {
     const auto known = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
@@ -65,6 +71,44 @@ void Records::hear(Instant, const LearnedNow& learned) {
                 .ai_model = resident.ai_model,
                 .settings = settings_[resident.consumer.value],
                 .learned = learned.learned});
+}
+
+void Records::note_state(ResidentId id) {
+  const ConsumerId consumer = sight_.registry[id].consumer;
+  if (process_settings_[consumer.value].empty()) return;
+  bool settled = true;
+  std::vector<std::string> warm;
+  for (const ResidentId each : sight_.registry[consumer].residents) {
+    const Resident& resident = sight_.registry[each];
+    const bool is_warm = resident.state == Residency::warm;
+    if (is_warm) warm.push_back(resident.ai_model);
+    settled =
+        settled && (is_warm || resident.state == Residency::cold || resident.state == Residency::failed);
+  }
+  store_->holds(sight_.registry[consumer].spec.name, settled, std::move(warm));
+}
+
+std::string Records::mark() const {
+  return store_ == nullptr ? "" : std::filesystem::absolute(store_->path()).string();
+}
+
+void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port) {
+  const auto facts = gpu::read_process(pid);
+  if (store_ == nullptr || !facts) return;
+  store_->started({.consumer = sight_.registry[consumer].spec.name,
+                   .pid = pid,
+                   .start_time = facts->start_time,
+                   .boot = runner::boot_id(),
+                   .port = port.value_or(0),
+                   .settings = process_settings_[consumer.value]});
+}
+
+std::vector<store::StartedRow> Records::left_running() const {
+  return store_ == nullptr ? std::vector<store::StartedRow>{} : store_->started();
+}
+
+void Records::ended(const std::string& consumer) {
+  if (store_ != nullptr) store_->ended(consumer);
 }
 
 void Records::forget(ConsumerId consumer) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,13 @@ class Records {
 
   void forget(ConsumerId consumer);
 
+  // What every process that is started here carries, so that a later life knows it; empty: nothing is kept.
+  std::string mark() const;
+  // Returns once it is written.
+  void started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port);
+  std::vector<store::StartedRow> left_running() const;
+  void ended(const std::string& consumer);
+
  private:
   struct Job {
     store::JobRow row{};
@@ -51,13 +59,21 @@ class Records {
   void hear(Instant at, const LeaseReleased& e) { over(at, e.ticket, "done"); }
   void hear(Instant at, const Refuse& e) { over(at, e.ticket, to_string(e.why.code)); }
   void hear(Instant at, const EndLease& e) { over(at, e.ticket, to_string(e.why.code)); }
+  void hear(Instant, const Load& e) { note_state(e.resident); }
+  void hear(Instant, const LoadEnded& e) { note_state(e.resident); }
+  void hear(Instant, const Evict& e) { note_state(e.resident); }
+  void hear(Instant, const Evicted& e) { note_state(e.resident); }
+  void hear(Instant, const EvictionFailed& e) { note_state(e.resident); }
+  void hear(Instant, const FoundWarm& e) { note_state(e.resident); }
   template <class Routine>
   void hear(Instant, const Routine&) {}
+  void note_state(ResidentId resident);  // for whoever finds its process
   void over(Instant at, TicketId ticket, std::string_view outcome);
 
   store::Store* store_;
   Sight sight_;
-  std::vector<std::string> settings_;  // by ConsumerId
+  std::vector<std::string> settings_;          // by ConsumerId
+  std::vector<std::string> process_settings_;  // by ConsumerId; empty: no process of ours
   std::map<std::pair<ConsumerId, std::string>, Learned> recalled_;
   std::map<TicketId, Job> jobs_;  // in the line and running: as bounded as they are
 };

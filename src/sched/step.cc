@@ -139,6 +139,7 @@ struct Apply {
     requeue(world, out, seen.ticket);
     return device;
   }
+  Where operator()(const StrayEnded&) { return std::nullopt; }
   Where operator()(const HourBegan& began) {
     world.hour = began.hour;
     return std::nullopt;

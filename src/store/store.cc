@@ -210,6 +210,8 @@ Result<Store::Opened> Store::open(Options options) {
 Store::Store(std::unique_ptr<Keeper> keeper) : keeper_(std::move(keeper)) {}
 Store::~Store() = default;
 
+const std::string& Store::path() const { return keeper_->options.path; }
+
 std::vector<LearnedRow> Store::learned() {
   std::vector<LearnedRow> rows;
   keeper_->at_once([&](Tables& tables) { return tables.read(rows); });

@@ -74,6 +74,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  const std::string& path() const;
+
   // Errors of reading give what was read so far: a daemon that remembers less is better than none.
   std::vector<LearnedRow> learned();
   std::vector<StartedRow> started();

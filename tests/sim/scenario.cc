@@ -53,6 +53,7 @@ struct Writer {
   void operator()(const DrainRequested&) const { out << "drain"; }
   void operator()(const Tick&) const { out << "tick"; }
   void operator()(const OutOfMemorySeen& e) const { out << "out_of_memory_seen " << e.ticket.value; }
+  void operator()(const StrayEnded&) const { out << "stray_ended"; }
   void operator()(const LearnedForgotten& e) const { out << "learned_forgotten " << e.resident.value; }
   void operator()(const HourBegan& e) const { out << "hour_began " << int{e.hour}; }
 };
@@ -132,6 +133,7 @@ Happening read_happening(std::istream& in) {
     const ResidentId resident = read_resident(in);
     return EvictionRequested{resident, read<bool>(in)};
   }
+  if (name == "stray_ended") return StrayEnded{};
   if (name == "learned_forgotten") return LearnedForgotten{read_resident(in)};
   if (name == "drain") return DrainRequested{};
   if (name == "tick") return Tick{};

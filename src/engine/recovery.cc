@@ -1,0 +1,87 @@
+// What an earlier life of the daemon left running, after a kill -9 or a crash: adopted, or ended, before
+// anybody asks for anything. Nothing may be loaded beside a copy that nobody knows of.
+//
+// A process is known by pid, start time and boot, as they were recorded; whoever belongs to it besides (a
+// child whose parent died, a process that was never recorded because the daemon died that moment) by a
+// variable that all of them inherit. Adopted is who was settled, runs under the settings of today, and is
+// healthy.
+#include <algorithm>
+#include <set>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "engine/fingerprint.h"
+#include "engine/impl.h"
+#include "runner/adopted.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+constexpr Duration kStopLimit{10'000'000};  // of what is in no configuration any more
+
+// Why a process that is there can't be kept; empty: nothing speaks against it.
+std::string objection(const store::StartedRow& row, const config::ConsumerConfig* today) {
+  if (today == nullptr) return "it is in the configuration no more";
+  if (row.settings != process_fingerprint(*today)) return "its configuration changed";
+  if (!row.settled) return "it was being loaded, evicted or parked";
+  return "";
+}
+
+std::optional<std::uint16_t> port_of(const store::StartedRow& row) {
+  return row.port == 0 ? std::nullopt : std::optional(row.port);
+}
+
+}  // namespace
+
+asio::awaitable<void> Engine::Impl::recover() {
+  const auto self = shared_from_this();
+  const std::vector<store::StartedRow> rows = records.left_running();
+  std::size_t open = rows.size();
+  for (const store::StartedRow& row : rows)
+    go(take_over(row), [this, &open](const Result<void>&) { --open, changed.cancel(); });
+  while (open > 0 && !closed) co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
+  end_strays();
+}
+
+asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
+  const auto place = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
+  const config::ConsumerConfig* today = place != consumers.end() && place->process ? &*place : nullptr;
+  const runner::Process::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
+  std::string why = objection(row, today);
+  Result<void> ended{};
+  bool there = row.boot == runner::boot_id();
+  if (there && why.empty()) {
+    const ConsumerId id{static_cast<std::uint64_t>(place - consumers.begin())};
+    const Result<void> adopted = co_await application(id).adopt(known);
+    if (adopted) {
+      for (const std::string& ai_model : row.warm)
+        feed(FoundWarm{resident_named(id, ai_model, today->footprint)});
+      co_return Result<void>{};
+    }
+    there = adopted.error().code != Code::not_found;
+    why = adopted.error().detail;
+  } else if (there) {
+    const config::ProcessConfig settings = today != nullptr ? *today->process : config::ProcessConfig{};
+    auto process = runner::Process::adopt(io.get_executor(), settings, known, {});
+    there = process.has_value();
+    const Duration limit = today != nullptr ? today->stop_limit : kStopLimit;
+    if (there) ended = co_await (*process)->stop(limit);
+  }
+  records.ended(row.consumer);
+  if (there) feed(StrayEnded{.consumer = row.consumer, .pid = row.pid, .why = why, .result = ended});
+  co_return Result<void>{};
+}
+
+void Engine::Impl::end_strays() {
+  for (const auto& [pid, consumer] : runner::marked_processes(records.mark())) {
+    const auto place = std::ranges::find(consumers, consumer, &config::ConsumerConfig::name);
+    const auto index = static_cast<std::size_t>(place - consumers.begin());
+    if (place != consumers.end() && applications[index]->pid()) continue;  // one of an adopted one
+    if (runner::end_marked(pid, records.mark()))
+      feed(StrayEnded{.consumer = consumer, .pid = pid, .why = "the process that it belonged to is gone"});
+  }
+}
+
+}  // namespace mgpu::engine
