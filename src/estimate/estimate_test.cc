@@ -1,0 +1,222 @@
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "estimate/asked.h"
+#include "estimate/gguf.h"
+#include "estimate/memory.h"
+#include "estimate/safetensors.h"
+
+namespace mgpu::estimate {
+namespace {
+
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+// Writes a GGUF head as converters do.
+class Writer {
+ public:
+  Writer& number(const std::string& name, std::uint32_t value) {
+    ++entries_;
+    return text(metadata_, name).raw(metadata_, std::uint32_t{4}).raw(metadata_, value);
+  }
+  Writer& text(const std::string& name, const std::string& value) {
+    ++entries_;
+    return text(metadata_, name).raw(metadata_, std::uint32_t{8}).text(metadata_, value);
+  }
+  Writer& numbers(const std::string& name, const std::vector<std::uint32_t>& values) {
+    ++entries_;
+    text(metadata_, name).raw(metadata_, std::uint32_t{9}).raw(metadata_, std::uint32_t{4});
+    raw(metadata_, std::uint64_t{values.size()});
+    for (const std::uint32_t value : values) raw(metadata_, value);
+    return *this;
+  }
+  Writer& words(const std::string& name, std::uint64_t count) {
+    ++entries_;
+    text(metadata_, name)
+        .raw(metadata_, std::uint32_t{9})
+        .raw(metadata_, std::uint32_t{8})
+        .raw(metadata_, count);
+    for (std::uint64_t i = 0; i < count; ++i) text(metadata_, "word");
+    return *this;
+  }
+  Writer& tensor(const std::string& name, std::uint64_t offset) {
+    ++count_;
+    return text(tensors_, name)
+        .raw(tensors_, std::uint32_t{1})
+        .raw(tensors_, std::uint64_t{8})
+        .raw(tensors_, std::uint32_t{0})
+        .raw(tensors_, offset);
+  }
+  std::string head(std::uint32_t version = 3) {
+    std::string all = "GGUF";
+    raw(all, version).raw(all, count_).raw(all, entries_);
+    all += metadata_ + tensors_;
+    all.resize((all.size() + 31) / 32 * 32);
+    return all;
+  }
+
+ private:
+  template <class T>
+  Writer& raw(std::string& to, T value) {
+    to.append(reinterpret_cast<const char*>(&value), sizeof value);
+    return *this;
+  }
+  Writer& text(std::string& to, const std::string& value) {
+    raw(to, std::uint64_t{value.size()});
+    to += value;
+    return *this;
+  }
+
+  std::string metadata_, tensors_;
+  std::uint64_t entries_ = 0, count_ = 0;
+};
+
+Writer llama() {
+  Writer file;
+  file.text("general.architecture", "llama")
+      .number("llama.block_count", 32)
+      .number("llama.context_length", 131072)
+      .number("llama.embedding_length", 4096)
+      .number("llama.feed_forward_length", 14336)
+      .number("llama.attention.head_count", 32)
+      .number("llama.attention.head_count_kv", 8)
+      .words("tokenizer.ggml.tokens", 1000)
+      .tensor("token_embd.weight", 0)
+      .tensor("blk.0.attn_q.weight", 3000)
+      .tensor("output.weight", 5000);
+  return file;
+}
+
+TEST(ParseGguf, ReadsWhatMemoryFollowsFrom) {
+  const std::string head = llama().head();
+
+  const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
+
+  ASSERT_TRUE(gguf) << gguf.error().detail;
+  EXPECT_EQ(gguf->architecture, "llama");
+  EXPECT_EQ(gguf->layers, 32U);
+  EXPECT_EQ(gguf->kv_heads, std::vector<std::uint64_t>{8});
+  EXPECT_EQ(gguf->key_length, 128U) << "the width of a layer over its heads";
+  EXPECT_EQ(gguf->vocabulary, 1000U);
+  EXPECT_EQ(gguf->weights, Bytes{9000});
+  EXPECT_EQ(gguf->host_only, Bytes{3000}) << "the embeddings stay in host memory";
+}
+
+TEST(ParseGguf, EveryShorterPieceIsRefusedAndNoneIsRead) {
+  const std::string head = llama().head();
+  const std::size_t described = head.find_last_not_of('\0') + 1;
+  for (std::size_t size = 0; size < described - 8; ++size)
+    EXPECT_FALSE(parse_gguf(bytes_of(head.substr(0, size)), head.size() + 9000)) << size;
+}
+
+TEST(ParseGguf, ALieAboutCountsCostsNothing) {
+  std::string head = llama().head();
+  const std::uint64_t huge = ~0ULL;
+  for (const std::size_t at : {8UL, 16UL}) {
+    std::string lying = head;
+    std::memcpy(lying.data() + at, &huge, sizeof huge);
+    const auto refused = parse_gguf(bytes_of(lying), head.size());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::invalid_request);
+  }
+}
+
+TEST(ParseGguf, OtherFilesAndVersionsAreRefused) {
+  EXPECT_FALSE(parse_gguf(bytes_of("PK\3\4, a zip file"), 100));
+  EXPECT_FALSE(parse_gguf(bytes_of(llama().head(1)), 10'000));
+}
+
+TEST(MemoryOf, TheCacheGrowsWithContextAndShrinksWithItsType) {
+  const std::string head = llama().head();
+  const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
+  ASSERT_TRUE(gguf);
+
+  // 32 layers x 8192 cells x 8 heads x (128 + 128) numbers x 2 bytes
+  EXPECT_EQ(memory_of(*gguf, {.context = 8192}).cache, kGiB);
+  EXPECT_EQ(memory_of(*gguf, {.context = 16384}).cache, kGiB * 2);
+  EXPECT_EQ(memory_of(*gguf, {}).cache, kGiB * 16) << "none asked for: what the file was trained for";
+  EXPECT_EQ(memory_of(*gguf, {.context = 8192, .key_bytes = 34.0 / 32, .value_bytes = 34.0 / 32}).cache,
+            kMiB * 544);
+  EXPECT_EQ(memory_of(*gguf, {.context = 8192}).weights, Bytes{6000});
+  EXPECT_EQ(memory_of(*gguf, {.context = 8192, .gpu_layers = 16}).cache, kMiB * 512);
+  EXPECT_EQ(memory_of(*gguf, {.context = 8192, .gpu_layers = 0}).sum(), Bytes{});
+}
+
+// Gemma 3 270M as llama.cpp tells it (build of November 2026): 3 full layers, 15 with a window of 512.
+TEST(MemoryOf, WindowedLayersStopGrowing) {
+  Writer file;
+  file.text("general.architecture", "gemma3")
+      .number("gemma3.block_count", 18)
+      .number("gemma3.context_length", 32768)
+      .number("gemma3.embedding_length", 640)
+      .number("gemma3.feed_forward_length", 2048)
+      .number("gemma3.attention.head_count", 4)
+      .number("gemma3.attention.head_count_kv", 1)
+      .number("gemma3.attention.key_length", 256)
+      .number("gemma3.attention.value_length", 256)
+      .number("gemma3.attention.sliding_window", 512)
+      .words("tokenizer.ggml.tokens", 10)
+      .tensor("token_embd.weight", 0);
+  const std::string head = file.head();
+  const auto gguf = parse_gguf(bytes_of(head), head.size() + 100);
+  ASSERT_TRUE(gguf) << gguf.error().detail;
+
+  EXPECT_EQ(memory_of(*gguf, {.context = 512}).cache, kMiB * 9);
+  EXPECT_EQ(memory_of(*gguf, {.context = 4096}).cache, kMiB * 27);
+  EXPECT_EQ(memory_of(*gguf, {.context = 32768}).cache, kMiB * 111);
+  EXPECT_EQ(gguf->host_only, Bytes{}) << "the output layer shares the embeddings";
+}
+
+TEST(MemoryOf, HeadsMayDifferByLayer) {
+  const Gguf gguf{.layers = 3, .kv_heads = {4, 0, 2}, .key_length = 64, .value_length = 64};
+  EXPECT_EQ(memory_of(gguf, {.context = 256}).cache, Bytes{256 * 6 * 128 * 2});
+}
+
+TEST(AskedBy, ReadsWhatServersAreStartedWith) {
+  const Asked asked = asked_by({"llama-server", "-m", "chat.gguf", "--ctx-size", "8192", "-ngl", "20",
+                                "--cache-type-k=q8_0", "-np", "4", "--port", "0"});
+  EXPECT_EQ(asked.files, std::vector<std::string>{"chat.gguf"});
+  EXPECT_EQ(asked.context, 8192U);
+  EXPECT_EQ(asked.gpu_layers, 20U);
+  EXPECT_EQ(asked.key_bytes, 34.0 / 32);
+  EXPECT_EQ(asked.value_bytes, 2);
+  EXPECT_EQ(asked.slots, 4U);
+}
+
+TEST(AskedBy, WhatIsNoNumberChangesNothing) {
+  const Asked asked = asked_by({"llama-server", "-ngl", "all", "-ub", "many", "-m"});
+  EXPECT_EQ(asked.gpu_layers, std::nullopt);
+  EXPECT_EQ(asked.batch, 512U);
+  EXPECT_TRUE(asked.files.empty());
+}
+
+std::string safetensors(const std::string& json) {
+  const std::uint64_t length = json.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + json;
+}
+
+TEST(TensorBytes, AddsUpWhatTheHeadLists) {
+  const std::string head = safetensors(
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[2,5],"data_offsets":[0,20]},)"
+      R"("b":{"dtype":"F32","shape":[10],"data_offsets":[20,60]}})");
+  EXPECT_EQ(tensor_bytes(bytes_of(head), head.size() + 60), Bytes{60});
+}
+
+TEST(TensorBytes, RefusesWhatCanNotBe) {
+  const std::string outside = safetensors(R"({"a":{"data_offsets":[0,999]}})");
+  EXPECT_FALSE(tensor_bytes(bytes_of(outside), outside.size() + 60));
+  const std::string backwards = safetensors(R"({"a":{"data_offsets":[9,0]}})");
+  EXPECT_FALSE(tensor_bytes(bytes_of(backwards), backwards.size() + 60));
+  const std::string cut = safetensors(R"({"a":{"data_offsets":[0,9]}})").substr(0, 20);
+  EXPECT_EQ(tensor_bytes(bytes_of(cut), 1000).error().code, Code::unavailable);
+  EXPECT_FALSE(tensor_bytes(bytes_of("short"), 5));
+}
+
+TEST(IndexedBytes, TakesTheTotalOfAllShards) {
+  EXPECT_EQ(indexed_bytes(R"({"metadata":{"total_size":16060522496},"weight_map":{}})"), Bytes{16060522496});
+  EXPECT_FALSE(indexed_bytes(R"({"metadata":{"total_size":-5}})"));
+  EXPECT_FALSE(indexed_bytes("no json"));
+}
+
+}  // namespace
+}  // namespace mgpu::estimate

@@ -1,0 +1,58 @@
+#include "estimate/safetensors.h"
+
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+namespace mgpu::estimate {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kLength = sizeof(std::uint64_t);
+
+std::unexpected<Error> nonsense(const char* why) { return fail(Code::invalid_request, why); }
+
+}  // namespace
+
+Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_size) {
+  if (head.size() < kLength) return nonsense("it is too short for a safetensors file");
+  std::uint64_t length = 0;
+  std::memcpy(&length, head.data(), kLength);
+  if (length < 2 || length > kMaxSafetensorsHead || length + kLength > file_size)
+    return nonsense("it is no safetensors file");
+  if (length + kLength > head.size())
+    return fail(Code::unavailable, "its head is longer than what was read of it");
+  const char* const begin = reinterpret_cast<const char*>(head.data()) + kLength;
+  const Json tensors = Json::parse(begin, begin + length, nullptr, false);
+  if (!tensors.is_object()) return nonsense("its head is no JSON object");
+
+  const std::uint64_t room = file_size - kLength - length;
+  std::uint64_t sum = 0;
+  for (const auto& [name, tensor] : tensors.items()) {
+    if (name == "__metadata__") continue;
+    const Json offsets = tensor.is_object() ? tensor.value("data_offsets", Json()) : Json();
+    if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
+        !offsets[1].is_number_unsigned())
+      return nonsense("a tensor in it has no place");
+    const auto from = offsets[0].get<std::uint64_t>();
+    const auto to = offsets[1].get<std::uint64_t>();
+    if (from > to || to > room) return nonsense("a tensor in it lies outside");
+    sum += to - from;
+    if (sum > room) return nonsense("its tensors overlap");
+  }
+  return Bytes{static_cast<std::int64_t>(sum)};
+}
+
+Result<Bytes> indexed_bytes(std::string_view json) {
+  const Json index = Json::parse(json, nullptr, false);
+  if (!index.is_object()) return nonsense("it is no JSON object");
+  const Json metadata = index.value("metadata", Json());
+  const Json size = metadata.is_object() ? metadata.value("total_size", Json()) : Json();
+  if (!size.is_number()) return nonsense("it does not say the total size");
+  const double bytes = size.get<double>();  // some writers say 1.6e10
+  if (!(bytes >= 0 && bytes < 1e18)) return nonsense("its total size makes no sense");
+  return Bytes{static_cast<std::int64_t>(bytes)};
+}
+
+}  // namespace mgpu::estimate

@@ -1,0 +1,23 @@
+// The head of a safetensors file: its length in 8 bytes, then a JSON object that says where each tensor lies.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace mgpu::estimate {
+
+inline constexpr std::size_t kMaxSafetensorsHead = 8U << 20;
+
+// All tensors of the file together. Errors: unavailable (the head goes on behind these bytes),
+// invalid_request.
+Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_size);
+
+// What model.safetensors.index.json says about all the files that it lists. Error: invalid_request.
+Result<Bytes> indexed_bytes(std::string_view json);
+
+}  // namespace mgpu::estimate
