@@ -8,6 +8,8 @@
 #include <boost/asio/detached.hpp>
 #include <unistd.h>
 
+#include "config/services.h"
+#include "engine/estimates.h"
 #include "engine/impl.h"
 #include "registry/learning.h"
 #include "sched/step.h"
@@ -30,6 +32,17 @@ std::vector<std::uint16_t> external_ports(const std::vector<config::ConsumerConf
   for (const config::ConsumerConfig& consumer : consumers)
     if (const auto port = external_port(consumer)) ports.push_back(*port);
   return ports;
+}
+
+// Who declared nothing gets what its files look like, as its declaration.
+void estimate_undeclared(Setup& setup) {
+  for (std::size_t i = 0; i < setup.consumers.size(); ++i)
+    for (const ResidentId id : setup.world.registry[ConsumerId{i}].residents) {
+      Resident& resident = setup.world.registry[id];
+      if (resident.declared > Bytes{} || config::has_several_ai_models(setup.consumers[i].service)) continue;
+      if (const auto estimated = estimated_footprint(setup.consumers[i]))
+        resident.declared = resident.footprint = *estimated;
+    }
 }
 
 // Libraries throw what we do not expect; a load or an eviction must be answered all the same.
@@ -207,6 +220,7 @@ Result<std::unique_ptr<Engine>> Engine::create(asio::io_context& io, const confi
                                                gpu::Provider& provider, store::Store* store) {
   auto setup = set_up(config, provider.devices());
   if (!setup) return std::unexpected(setup.error());
+  estimate_undeclared(*setup);
   auto impl = std::make_shared<Impl>(io, config, provider, std::move(*setup), store);
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
