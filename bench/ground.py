@@ -42,7 +42,8 @@ class Ground(contextlib.ExitStack):
     def daemon(self, consumers, core=None, **top):
         """`mgpu serve` with a simulated device of 24 GiB. Returns its process, with `.port`."""
         config = self.folder / "mgpu.yaml"
-        config.write_text(json.dumps({"listen": "127.0.0.1:0", "consumers": consumers, **top}))  # JSON is YAML
+        config.write_text(json.dumps({"listen": "127.0.0.1:0", "store": str(self.folder / "mgpu.db"),
+                                      "consumers": consumers, **top}))  # JSON is YAML
         child = self.start(BIN / "mgpu", "serve", "--config", config, "--simulated", "24GiB", core=core)
 
         def said():

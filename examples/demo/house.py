@@ -72,6 +72,7 @@ class House:
             **os.environ,
             "MGPU_SIMGPU": str(self.folder / "gpu"),
             "MGPU_NVML_LIBRARY": str(self.programs / "libmgpu-simgpu.so"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
             # The consumers' Python is ours, and they need nothing from outside.
             "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",

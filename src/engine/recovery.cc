@@ -62,6 +62,7 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
     }
     there = adopted.error().code != Code::not_found;
     why = adopted.error().detail;
+    if (adopted.error().code == Code::eviction_failed) ended = std::unexpected(adopted.error());
   } else if (there) {
     const config::ProcessConfig settings = today != nullptr ? *today->process : config::ProcessConfig{};
     auto process = runner::Process::adopt(io.get_executor(), settings, known, {});

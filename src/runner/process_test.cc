@@ -1,5 +1,6 @@
 #include "runner/process.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -14,6 +15,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "gpu/process_table.h"
+#include "runner/adopted.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
 
@@ -138,6 +141,53 @@ TEST_F(ProcessTest, GivesEnvCwdAndAChosenPort) {
   ASSERT_TRUE(port);
   const auto number = std::to_string(*port);
   EXPECT_TRUE(says(**process, "hello / " + number + " --port=" + number));
+}
+
+TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
+  auto first = Process::start(io_.get_executor(), {.command = {"/bin/sh", "-c", "sleep 60 & sleep 60"}},
+                              {.outlives_us = true});
+  ASSERT_TRUE(first);
+  const int pid = (*first)->pid();
+  const auto facts = gpu::read_process(pid);
+  ASSERT_TRUE(facts);
+
+  auto adopted = Process::adopt(io_.get_executor(), {.command = {"sh"}}, {pid, facts->start_time, 8080},
+                                {.log_lines = 5});
+
+  ASSERT_TRUE(adopted) << adopted.error().detail;
+  EXPECT_TRUE((*adopted)->running());
+  EXPECT_EQ((*adopted)->port(), 8080);
+  EXPECT_TRUE(finish((*adopted)->stop(seconds(5))));
+  EXPECT_FALSE((*adopted)->running());
+  EXPECT_TRUE(living_members(pid).empty()) << "grandchildren end with it";
+}
+
+TEST_F(ProcessTest, AnotherProcessWithItsNumberIsNotTakenOver) {
+  const auto facts = gpu::read_process(getpid());
+  ASSERT_TRUE(facts);
+
+  const auto refused = Process::adopt(io_.get_executor(), {}, {getpid(), facts->start_time + 1, {}}, {});
+
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::not_found);
+}
+
+TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {
+  config::ProcessConfig config{.command = {"/bin/sh", "-c", "setsid sleep 60 & echo up; wait"}};
+  config.env[kMarkVariable] = "/tmp/test.db chat";
+  auto process = start(config);
+  ASSERT_TRUE(process && says(**process, "up"));
+  const auto strays = [] {
+    const auto marked = marked_processes("/tmp/test.db");
+    return std::ranges::count(marked, "chat", &Marked::consumer);
+  };
+  ASSERT_TRUE(eventually([&] { return strays() == 2; })) << "the shell, and what left its group";
+  EXPECT_TRUE(marked_processes("/tmp/other.db").empty());
+
+  for (const Marked& each : marked_processes("/tmp/test.db"))
+    EXPECT_TRUE(end_marked(each.pid, "/tmp/test.db"));
+
+  EXPECT_TRUE(eventually([&] { return strays() == 0; }));
 }
 
 TEST_F(ProcessTest, WritesTheLogFileToo) {

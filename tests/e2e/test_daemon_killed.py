@@ -50,7 +50,7 @@ def test_who_was_warm_is_adopted_without_a_second_load(house):
 
 
 def test_the_output_goes_on_after_adoption(house):
-    house.open({"chat": house.fake("chat", "5GiB", flags=["--talk"])})
+    house.open({"chat": house.fake("chat", "5GiB")})
     house.ask("chat")
     kill_daemon(house)
     pid = house.processes()[0]

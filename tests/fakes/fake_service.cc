@@ -17,6 +17,7 @@
 //   not-http
 //                            oom slow-free fail-unload oom-at-request oom-crash-at-request
 //   --once FILE              a fault at a request happens only while FILE is there, and takes it away
+// SIGUSR1 makes it write a line to its standard output.
 // The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
 #include <atomic>
 #include <chrono>
@@ -370,6 +371,7 @@ void read_options(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   read_options(argc, argv);
+  std::signal(SIGUSR1, [](int) { [[maybe_unused]] auto n = write(STDOUT_FILENO, "told to talk\n", 13); });
   if (options.fault == "ignore-stop") std::signal(SIGTERM, SIG_IGN);
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int yes = 1;
