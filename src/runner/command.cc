@@ -74,7 +74,8 @@ asio::awaitable<Ran> finish(Child& child) {
 asio::awaitable<Result<Ran>> run_command(std::vector<std::string> words, Duration limit) {
   const std::string name = words.empty() ? "" : words.front();
   const config::ProcessConfig config{.command = std::move(words)};
-  const auto spawned = spawn(config);
+  const bool outlives_us = false;
+  const auto spawned = spawn(config, outlives_us);
   if (!spawned) co_return fail(Code::unavailable, spawned.error().detail);
   const auto executor = co_await asio::this_coro::executor;
   Child child(executor, *spawned);
