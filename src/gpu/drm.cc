@@ -69,7 +69,7 @@ Bytes intel_total(const std::string& folder) {
   Bytes tiles;
   for (const std::string& tile : entries_of(folder, "tile"))
     for (const char* place : {"/physical_vram_size_bytes", "/memory/physical_vram_size_bytes"})
-      tiles += bytes_in(folder + "/" + tile + place).value_or(Bytes{});
+      tiles += bytes_in(std::string(folder).append("/").append(tile).append(place)).value_or(Bytes{});
   if (tiles > Bytes{}) return tiles;
   const auto whole = bytes_in(folder + "/lmem_total_bytes");
   return whole ? *whole : bytes_in(folder + "/../lmem_total_bytes").value_or(Bytes{});
@@ -220,7 +220,7 @@ Vitals Drm::vitals(std::uint32_t index) {
   if (const auto busy = number_in_file(folder + "/gpu_busy_percent"))
     vitals.utilisation_percent = static_cast<unsigned>(*busy);
   for (const std::string& hwmon : entries_of(folder + "/hwmon", "hwmon")) {
-    const std::string sensors = folder + "/hwmon/" + hwmon;
+    const std::string sensors = std::string(folder).append("/hwmon/").append(hwmon);
     for (const char* leaf : {"/temp1_input", "/temp2_input"})
       if (const auto millidegrees = number_in_file(sensors + leaf); millidegrees && !vitals.temperature_c)
         vitals.temperature_c = static_cast<unsigned>(*millidegrees / 1000);
