@@ -103,7 +103,8 @@ TEST(Replay, TheSameHouseAndPeopleGiveTheSameOutcome) {
 }
 
 TEST(Replay, NobodyIsOvertakenUnderFifo) {
-  const House house = three_consumers();
+  House house = three_consumers();
+  ASSERT_TRUE(apply_setting(house, "policy=fifo"));
   const Outcome outcome = replay(house, people(house, "0,a,5,,,\n1,b,5,,,\n2,a,5,,,\n3,b,5,,,\n"));
   EXPECT_EQ(figures_of(outcome).passed, 0U);
   EXPECT_EQ(figures_of(outcome).loads, 4U);
