@@ -46,7 +46,10 @@ class KoboldCpp final : public OneSlot {
   Done put(std::string ai_model, Duration limit) override {
     co_return co_await restart_with(std::move(ai_model), true, limit);
   }
-  Done clear(Duration limit) override { co_return co_await restart_with("unload_model", false, limit); }
+  Done clear(Duration limit) override {
+    const std::string nothing = "unload_model";
+    co_return co_await restart_with(nothing, false, limit);
+  }
 
  private:
   Done restart_with(std::string file, bool loaded_then, Duration limit) {
@@ -65,7 +68,8 @@ class KoboldCpp final : public OneSlot {
       const auto now = co_await held();
       co_return now && now->empty() != loaded_then;  // while the port is away nobody knows
     };
-    co_return co_await wait_until(std::move(is_so), "KoboldCpp did not come back with " + file, limit);
+    std::string complaint = "KoboldCpp did not come back with " + file;
+    co_return co_await wait_until(std::move(is_so), std::move(complaint), limit);
   }
 };
 

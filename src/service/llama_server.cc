@@ -20,7 +20,8 @@ class LlamaServer final : public Application {
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
     if (!config().router) co_return Result<void>{};  // loads at start; healthy() tells when it is done
     const json body{{"model", ai_model}};
-    const auto answer = co_await post("/models/load", body, limit);
+    const std::string path = "/models/load";
+    const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("already") != std::string::npos;
     if (answer->status != 200 && !already) {
@@ -41,7 +42,8 @@ class LlamaServer final : public Application {
     if (!config().router)
       co_return fail(Code::not_supported, "a llama-server with one AI model unloads only by ending");
     const json body{{"model", ai_model}};
-    const auto answer = co_await post("/models/unload", body, limit);
+    const std::string path = "/models/unload";
+    const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("not running") != std::string::npos;
     if (answer->status != 200 && !already) {
@@ -59,8 +61,9 @@ class LlamaServer final : public Application {
     if (!known) co_return std::unexpected(known.error());
     for (const AiModel& ai_model : *known) {
       if (!ai_model.resident) continue;
-      std::string query = config().router ? "?model=" + in_query(ai_model.name) + "&autoload=false" : "";
-      const auto slots = co_await ask_json("/slots" + query);
+      std::string path = "/slots";
+      if (config().router) path += "?model=" + in_query(ai_model.name) + "&autoload=false";
+      const auto slots = co_await ask_json(path);
       if (!slots) continue;  // --no-slots, or gone meanwhile
       for (const auto& slot : *slots)
         if (member(slot, "is_processing") == true) ++total;
@@ -70,7 +73,8 @@ class LlamaServer final : public Application {
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {
     if (config().router) co_return co_await list_of_router();
-    const auto props = co_await ask_json("/props");
+    const std::string path = "/props";
+    const auto props = co_await ask_json(path);
     const bool sleeps = props && member(*props, "is_sleeping") == true;
     std::vector<AiModel> all;
     all.push_back({.resident = !sleeps});
@@ -81,7 +85,8 @@ class LlamaServer final : public Application {
 
  private:
   asio::awaitable<Result<std::vector<AiModel>>> list_of_router() {
-    const auto answer = co_await ask_json("/models");
+    const std::string path = "/models";
+    const auto answer = co_await ask_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     const json& entries = member(*answer, "data");
     if (!entries.is_array()) co_return fail(Code::service_down, "/models answered rubbish: no data");

@@ -17,10 +17,11 @@ class Ollama final : public Application {
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
     // We decide when it goes, not Ollama's own timer.
     const json body{{"model", ai_model}, {"keep_alive", -1}, {"stream", false}};
-    auto answer = co_await post("/api/generate", body, limit);
+    const std::string path = "/api/generate", instead = "/api/embed";
+    auto answer = co_await post(path, body, limit);
     const bool embeds_only =
         answer && answer->status == 400 && answer->body.find("generate") != std::string::npos;
-    if (embeds_only) answer = co_await post("/api/embed", body, limit);
+    if (embeds_only) answer = co_await post(instead, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status != 200)
       co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
@@ -41,9 +42,11 @@ class Ollama final : public Application {
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    const auto installed = co_await ask_json("/api/tags");
+    const std::string all_there_are = "/api/tags";
+    const auto installed = co_await ask_json(all_there_are);
     if (!installed) co_return std::unexpected(installed.error());
-    const auto running = co_await ask_json("/api/ps");
+    const std::string loaded_ones = "/api/ps";
+    const auto running = co_await ask_json(loaded_ones);
     if (!running) co_return std::unexpected(running.error());
     std::vector<AiModel> all;
     try {

@@ -74,14 +74,15 @@ class Vllm final : public Application {
     const bool asleep = co_await sleeps();
     if (!asleep) co_return Result<void>{};
     const bool dropped = co_await weights_are_dropped();
-    if (!dropped) co_return co_await wake("", limit);
-    const auto weights = co_await wake("?tags=weights", limit);
+    const std::string everything, first = "?tags=weights", then = "?tags=kv_cache";
+    if (!dropped) co_return co_await wake(everything, limit);
+    const auto weights = co_await wake(first, limit);
     if (!weights) co_return weights;
     std::string what = "reading the weights again", path = "/collective_rpc";
     json body{{"method", "reload_weights"}};
     const auto read = co_await demand(what, path, body, Code::load_failed, limit);
     if (!read) co_return read;
-    co_return co_await wake("?tags=kv_cache", limit);
+    co_return co_await wake(then, limit);
   }
 
   Done wake(std::string tags, Duration limit) {
