@@ -10,6 +10,8 @@
     with mgpu.lease(bytes="6GiB", wait_limit="10m", on_waiting=lambda place: print("place", place)):
         render()
 
+    mgpu.lease("train", priority="batch", user="ada", deadline="10s")   # how urgent, for whom, too late after
+
 The daemon is at $MGPU_URL, or http://127.0.0.1:8090. The turn lives as long as the connection: it is given back
 when the block ends, when it raises, and when the process dies. No turn: mgpu.Refused, whose `code` is one of the
 daemon's (queue_full, wait_limit, never_fits, not_found, ...) or "unavailable" if the daemon does not answer.
@@ -33,8 +35,10 @@ class Refused(Exception):
 class lease:
     """The turn of a consumer (or of bare bytes), held while the `with` block runs."""
 
-    def __init__(self, consumer=None, *, bytes=None, device=None, wait_limit=None, on_waiting=None, url=None):
-        asked = {"consumer": consumer, "bytes": bytes, "device": device, "wait_limit": wait_limit}
+    def __init__(self, consumer=None, *, bytes=None, device=None, wait_limit=None, priority=None, user=None,
+                 deadline=None, on_waiting=None, url=None):
+        asked = {"consumer": consumer, "bytes": bytes, "device": device, "wait_limit": wait_limit,
+                 "priority": priority, "user": user, "deadline": deadline}
         self._body = {name: value for name, value in asked.items() if value is not None}
         self._body.update(bind="connection", pid=os.getpid(), who=os.path.basename(sys.argv[0] or "python"))
         self._url = urllib.parse.urlsplit(url or os.environ.get("MGPU_URL") or "http://127.0.0.1:8090")

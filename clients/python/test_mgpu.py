@@ -42,7 +42,7 @@ class FakeDaemon:
 class Lease(unittest.TestCase):
     def test_holds_the_turn_while_the_block_runs(self):
         daemon = FakeDaemon([GRANTED])
-        with mgpu.lease("train", wait_limit="5s", url=daemon.url) as lease:
+        with mgpu.lease("train", wait_limit="5s", priority="batch", user="ada", url=daemon.url) as lease:
             self.assertEqual((lease.ticket, lease.device), (7, "gpu0"))
             self.assertIsNone(lease.ended())
             self.assertFalse(daemon.gone.is_set())
@@ -51,7 +51,9 @@ class Lease(unittest.TestCase):
         self.assertEqual(daemon.asked["bind"], "connection")
         self.assertEqual(daemon.asked["pid"], os.getpid())
         self.assertEqual(daemon.asked["wait_limit"], "5s")
+        self.assertEqual((daemon.asked["priority"], daemon.asked["user"]), ("batch", "ada"))
         self.assertNotIn("bytes", daemon.asked)
+        self.assertNotIn("deadline", daemon.asked)
 
     def test_is_given_back_when_the_block_raises(self):
         daemon = FakeDaemon([GRANTED])

@@ -69,7 +69,8 @@ class [[nodiscard]] Outcome<void> {
 // Where a waiting ticket stands.
 struct Waiting {
   std::uint64_t ticket = 0;
-  std::uint32_t place = 0;  // 1 = next; 0: its room is being made
+  std::uint32_t place = 0;                                    // 1 = next; 0: its room is being made
+  std::optional<std::chrono::milliseconds> estimated_wait{};  // until it starts, as far as can be told
 };
 
 // What to take a turn for: a consumer of the daemon's configuration, or bare bytes.
@@ -79,6 +80,9 @@ struct Request {
   std::string device{};                     // with bytes: where; empty: the first device
   std::string who{};                        // shown to people in the line; empty: the program's name
   std::chrono::milliseconds wait_limit{0};  // 0: the daemon's
+  std::string priority{};                   // realtime, interactive, normal, batch; empty: the consumer's
+  std::string user{};                       // on whose behalf, for fair shares; empty: nobody in particular
+  std::chrono::milliseconds deadline{0};    // refused if it can't start by then; 0: none
   std::function<void(const Waiting&)>
       on_waiting{};  // called at once if there is a line, and whenever the place changes
 };

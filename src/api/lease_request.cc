@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "api/codec.h"
+#include "domain/names.h"
+#include "engine/users.h"
 
 namespace mgpu::api {
 namespace {
@@ -41,6 +43,19 @@ Result<bool> bind(const Json& value) {
   return fail(Code::invalid_request, R"(must be "connection")");
 }
 
+Result<Priority> priority(const Json& value) {
+  if (const auto known = value.is_string() ? priority_from_name(value.get<std::string>()) : std::nullopt)
+    return *known;
+  return fail(Code::invalid_request, "must be one of realtime, interactive, normal, batch");
+}
+
+Result<std::string> user(const Json& value) {
+  Result<std::string> name = text(value);
+  if (name && name->size() > engine::kLongestUser)
+    return fail(Code::invalid_request, "is longer than " + std::to_string(engine::kLongestUser));
+  return name;
+}
+
 template <class T, class Field>
 Result<void> put(Result<T> read, Field& field) {
   if (!read) return std::unexpected(read.error());
@@ -63,6 +78,9 @@ constexpr std::array kKeys{
     Key{"bind", [](const Json& v, LeaseRequest& r) { return put(bind(v), r.bound_to_connection); }},
     Key{"pid", [](const Json& v, LeaseRequest& r) { return put(pid(v), r.pid); }},
     Key{"who", [](const Json& v, LeaseRequest& r) { return put(text(v), r.who); }},
+    Key{"priority", [](const Json& v, LeaseRequest& r) { return put(priority(v), r.priority); }},
+    Key{"user", [](const Json& v, LeaseRequest& r) { return put(user(v), r.user); }},
+    Key{"deadline", [](const Json& v, LeaseRequest& r) { return put(duration(v), r.deadline); }},
 };
 
 Result<void> read_key(const std::string& name, const Json& value, LeaseRequest& request) {

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "domain/consumer.h"
 
 namespace mgpu::api {
 
@@ -21,6 +22,9 @@ struct LeaseRequest {
   bool bound_to_connection = false;
   std::optional<int> pid{};
   std::string who{};
+  std::optional<Priority> priority{};  // none: the consumer's
+  std::string user{};                  // for fair shares
+  Duration deadline{0};                // 0: none
 };
 
 // Error: invalid_request, naming the key that is wrong or the keys that are known.

@@ -8,7 +8,7 @@ namespace {
 TEST(LeaseRequest, ReadsEveryKey) {
   const auto request = parse_lease_request(
       R"({"consumer":"tts","ai_model":"m","device":"gpu0","bytes":"6GiB","wait_limit":"30s","ttl":"1m",
-          "bind":"connection","pid":42,"who":"train.py"})");
+          "bind":"connection","pid":42,"who":"train.py","priority":"batch","user":"ada","deadline":"10s"})");
   ASSERT_TRUE(request) << request.error().detail;
   EXPECT_EQ(request->consumer, "tts");
   EXPECT_EQ(request->bytes, kGiB * 6);
@@ -16,6 +16,9 @@ TEST(LeaseRequest, ReadsEveryKey) {
   EXPECT_EQ(request->ttl, std::chrono::minutes(1));
   EXPECT_TRUE(request->bound_to_connection);
   EXPECT_EQ(request->pid, 42);
+  EXPECT_EQ(request->priority, Priority::batch);
+  EXPECT_EQ(request->user, "ada");
+  EXPECT_EQ(request->deadline, std::chrono::seconds(10));
 }
 
 TEST(LeaseRequest, TakesBytesAsANumber) { EXPECT_EQ(parse_lease_request(R"({"bytes":1024})")->bytes, kKiB); }
@@ -29,10 +32,11 @@ TEST(LeaseRequest, NamesTheKnownKeysToWhoeverMistypesOne) {
 }
 
 TEST(LeaseRequest, RefusesWhatMakesNoSense) {
-  for (const char* body :
-       {"", "[]", "{", "{}", R"({"bytes":-1})", R"({"bytes":1e300})", R"({"bytes":"6 apples"})",
-        R"({"consumer":7})", R"({"consumer":"a","ttl":"0"})", R"({"consumer":"a","pid":-1})",
-        R"({"consumer":"a","bind":"forever"})", R"({"consumer":"a","wait_limit":30})"})
+  for (const char* body : {"", "[]", "{", "{}", R"({"bytes":-1})", R"({"bytes":1e300})",
+                           R"({"bytes":"6 apples"})", R"({"consumer":7})", R"({"consumer":"a","ttl":"0"})",
+                           R"({"consumer":"a","pid":-1})", R"({"consumer":"a","priority":"urgent"})",
+                           R"({"consumer":"a","user":7})", R"({"consumer":"a","deadline":10})",
+                           R"({"consumer":"a","bind":"forever"})", R"({"consumer":"a","wait_limit":30})"})
     EXPECT_FALSE(parse_lease_request(body)) << body;
 }
 

@@ -12,6 +12,7 @@
 #include "api/lease_book.h"
 #include "api/lease_request.h"
 #include "api/status.h"
+#include "sched/estimate.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
@@ -21,7 +22,7 @@ namespace asio = boost::asio;
 using asio::experimental::awaitable_operators::operator&&;
 
 Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
-  Ask ask{.bytes = request.bytes, .wait_limit = request.wait_limit};
+  Ask ask{.bytes = request.bytes};
   if (request.device.empty()) return ask;
   const auto device = engine.device_named(request.device);
   if (!device) return fail(Code::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
@@ -36,7 +37,8 @@ Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& en
   return engine.resolve(*consumer, request.ai_model);
 }
 
-Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
+// Which consumer or how many bytes, and where.
+Result<Ask> place_of(const LeaseRequest& request, engine::Engine& engine) {
   if (request.consumer.empty()) return bare_ask(request, engine);
   const auto target = target_of(request, engine);
   if (!target) return std::unexpected(target.error());
@@ -45,11 +47,18 @@ Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
   if (!request.device.empty() && engine.device_named(request.device) != device)
     return fail(Code::invalid_request, "consumer " + request.consumer + " is bound to device " +
                                            registry.devices[device.value].name);
-  return Ask{.device = device,
-             .consumer = target->consumer,
-             .resident = target->resident,
-             .bytes = request.bytes,
-             .wait_limit = request.wait_limit};
+  return Ask{
+      .device = device, .consumer = target->consumer, .resident = target->resident, .bytes = request.bytes};
+}
+
+Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
+  Result<Ask> ask = place_of(request, engine);
+  if (!ask) return ask;
+  ask->wait_limit = request.wait_limit;
+  ask->priority = request.priority;
+  ask->user = engine.user_of(request.user, "");
+  ask->deadline = request.deadline;
+  return ask;
 }
 
 engine::Holder holder_of(const LeaseRequest& request, const Call& call) {
@@ -98,10 +107,12 @@ asio::awaitable<void> begin_stream(const Outlet& outlet, Wait& wait) {
   if (!begun) throw boost::system::system_error(asio::error::connection_reset, begun.error().detail);
 }
 
-Json waiting_json(const World& world, TicketId id, std::size_t place) {
+Json waiting_json(const World& world, TicketId id, std::size_t place, Instant now) {
   Json event{{"event", "waiting"}, {"ticket", id.value}, {"place", place}};
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end()) return event;
+  const auto start = estimated_start(world, id);
+  event["estimated_wait_ms"] = start ? Json(to_ms(until(*start, now))) : Json(nullptr);
   const LineState& line = world.lines[ticket->second.ask.device.value];
   if (!line.turns.empty()) event["behind"] = world.registry[line.turns.front()].spec.name;
   return event;
@@ -116,7 +127,7 @@ asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, 
       const std::size_t place = place_in_line(desk.engine.world(), *wait.ticket);
       if (!wait.result && told != place) {
         told = place;
-        Json event = waiting_json(desk.engine.world(), *wait.ticket, place);
+        Json event = waiting_json(desk.engine.world(), *wait.ticket, place, desk.engine.now());
         co_await tell(outlet, std::move(event));
         continue;  // it may have changed while the client was slow
       }

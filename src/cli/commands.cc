@@ -42,16 +42,22 @@ CLI::Option* bytes_option(CLI::App& app, const std::string& name, std::function<
       ->allow_extra_args(false);  // one value each time, so that words may follow
 }
 
-void wait_limit_option(CLI::App& app, Options& options) {
+void duration_option(CLI::App& app, const std::string& name, std::chrono::milliseconds& into,
+                     const std::string& text) {
   app.add_option_function<std::string>(
-         "--wait-limit",
-         [&options](const std::string& value) {
+         name,
+         [&into](const std::string& value) {
            const Result<Duration> limit = parse_duration(value);
            if (!limit) throw CLI::ValidationError(limit.error().detail);
-           options.wait_limit = std::chrono::ceil<std::chrono::milliseconds>(*limit);
+           into = std::chrono::ceil<std::chrono::milliseconds>(*limit);
          },
-         "Give up if the turn does not come within this time (30s, 10m)")
+         text)
       ->type_name("DURATION");
+}
+
+void priority_option(CLI::App& app, Options& options) {
+  app.add_option("--priority", options.priority, "How urgent it is (default: the consumer's)")
+      ->check(CLI::IsMember({"realtime", "interactive", "normal", "batch"}));
 }
 
 // --- commands with more than a line to say ---
@@ -79,7 +85,8 @@ Command run_in_turn_command() {
       .summary = "Wait for the turn, run a command in it, and give the turn back",
       .example =
           "mgpu run --consumer train -- python train.py\n"
-          "  mgpu run --bytes 6GiB --wait-limit 10m -- ./render scene.blend\n\n"
+          "  mgpu run --bytes 6GiB --wait-limit 10m -- ./render scene.blend\n"
+          "  mgpu run -c train --priority batch --user ada -- python train.py\n\n"
           "The turn is given back whatever happens to mgpu, kill -9 included; the command then gets "
           "SIGTERM.\n"
           "If the turn ends early because the daemon stopped, the command goes on and a warning is printed.\n"
@@ -93,7 +100,12 @@ Command run_in_turn_command() {
                 "Reserve this much device memory without being a consumer (6GiB)")
                 ->excludes(consumer);
             app.add_option("--device", options.device, "Id of the device, with --bytes");
-            wait_limit_option(app, options);
+            duration_option(app, "--wait-limit", options.wait_limit,
+                            "Give up if the turn does not come within this time (30s, 10m)");
+            duration_option(app, "--deadline", options.deadline,
+                            "Be refused if the command can't start within this time");
+            priority_option(app, options);
+            app.add_option("--user", options.user, "On whose behalf, for fair shares among users");
             app.add_flag("-q,--quiet", options.quiet, "Do not say where in the line it stands");
             app.prefix_command();
           },

@@ -41,6 +41,9 @@ struct Options {
   Bytes bytes{};
   std::string device{};
   std::chrono::milliseconds wait_limit{0};
+  std::chrono::milliseconds deadline{0};
+  std::string priority{};
+  std::string user{};
   std::vector<std::string> command{};  // of `mgpu run`
   std::uint64_t ticket = 0;
   std::string shell{};

@@ -76,7 +76,12 @@ std::string running_now(const std::string& url, std::uint64_t ticket) {
 
 void say_where(const std::string& url, const Waiting& at) {
   if (at.place == 0) return say("next, its room is being made");
-  say("waiting, " + (at.place == 1 ? "next" : ordinal(at.place)) + " in line" + running_now(url, at.ticket));
+  const std::string place = at.place == 1 ? "next" : ordinal(at.place);
+  const std::string starts =
+      at.estimated_wait
+          ? ", starts in about " + duration_text(static_cast<double>(at.estimated_wait->count()))
+          : "";
+  say("waiting, " + place + " in line" + running_now(url, at.ticket) + starts);
 }
 
 Request request_of(const Options& options) {
@@ -84,7 +89,10 @@ Request request_of(const Options& options) {
                   .bytes = static_cast<std::uint64_t>(options.bytes.count),
                   .device = options.device,
                   .who = "mgpu run",
-                  .wait_limit = options.wait_limit};
+                  .wait_limit = options.wait_limit,
+                  .priority = options.priority,
+                  .user = options.user,
+                  .deadline = options.deadline};
   for (const std::string& word : options.command) request.who += " " + word;
   request.who.resize(std::min(request.who.size(), kLongestWho));
   if (!options.quiet)

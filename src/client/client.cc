@@ -23,7 +23,13 @@ std::string lease_body(const Request& request) {
   if (!request.consumer.empty()) body["consumer"] = request.consumer;
   if (request.bytes != 0) body["bytes"] = request.bytes;
   if (!request.device.empty()) body["device"] = request.device;
-  if (request.wait_limit.count() > 0) body["wait_limit"] = std::to_string(request.wait_limit.count()) + "ms";
+  const auto milliseconds = [](std::chrono::milliseconds time) {
+    return std::to_string(time.count()) + "ms";
+  };
+  if (request.wait_limit.count() > 0) body["wait_limit"] = milliseconds(request.wait_limit);
+  if (!request.priority.empty()) body["priority"] = request.priority;
+  if (!request.user.empty()) body["user"] = request.user;
+  if (request.deadline.count() > 0) body["deadline"] = milliseconds(request.deadline);
   return body.dump();
 }
 
@@ -39,6 +45,14 @@ std::uint64_t number_in(const Json& event, const char* name) {
   if (found == event.end()) return 0;
   if (found->is_number_unsigned()) return found->get<std::uint64_t>();
   return found->is_string() ? std::strtoull(found->get<std::string>().c_str(), nullptr, 10) : 0;
+}
+
+Waiting waiting_in(const Json& event) {
+  Waiting waiting{.ticket = number_in(event, "ticket"),
+                  .place = static_cast<std::uint32_t>(number_in(event, "place"))};
+  if (const auto wait = event.find("estimated_wait_ms"); wait != event.end() && wait->is_number())
+    waiting.estimated_wait = std::chrono::milliseconds(static_cast<std::int64_t>(wait->get<double>()));
+  return waiting;
 }
 
 const Failure kEndedWithoutReason{"unavailable", "the daemon closed the connection: it has stopped"};
@@ -95,9 +109,7 @@ Outcome<Lease> Client::acquire(const Request& request, std::stop_token stop) {
     if (what == "granted")
       return Lease(std::make_unique<Lease::State>(std::move(*stream), number_in(event, "ticket")));
     if (what == "ended") return failure_in(event);
-    if (what == "waiting" && request.on_waiting)
-      request.on_waiting({.ticket = number_in(event, "ticket"),
-                          .place = static_cast<std::uint32_t>(number_in(event, "place"))});
+    if (what == "waiting" && request.on_waiting) request.on_waiting(waiting_in(event));
   }
 }
 

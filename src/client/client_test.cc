@@ -63,8 +63,13 @@ TEST(Client, AsksForWhatWasRequested) {
     caller.say_json("507 Insufficient Storage",
                     R"({"error":{"code":"never_fits","message":"2 GiB too large"}})");
   });
-  const auto lease =
-      Client(daemon.url()).acquire({.bytes = 6, .device = "gpu1", .wait_limit = std::chrono::seconds(2)});
+  const auto lease = Client(daemon.url())
+                         .acquire({.bytes = 6,
+                                   .device = "gpu1",
+                                   .wait_limit = std::chrono::seconds(2),
+                                   .priority = "batch",
+                                   .user = "ada",
+                                   .deadline = std::chrono::milliseconds(1500)});
   ASSERT_FALSE(lease);
   EXPECT_EQ(lease.failure().code, "never_fits");
   EXPECT_EQ(lease.failure().detail, "2 GiB too large");
@@ -74,6 +79,9 @@ TEST(Client, AsksForWhatWasRequested) {
   EXPECT_EQ(body["bytes"], 6);
   EXPECT_EQ(body["device"], "gpu1");
   EXPECT_EQ(body["wait_limit"], "2000ms");
+  EXPECT_EQ(body["priority"], "batch");
+  EXPECT_EQ(body["user"], "ada");
+  EXPECT_EQ(body["deadline"], "1500ms");
   EXPECT_EQ(body["bind"], "connection");
   EXPECT_EQ(body["pid"], getpid());
   EXPECT_FALSE(body.contains("consumer"));

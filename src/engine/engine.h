@@ -128,6 +128,11 @@ class Engine {
   std::optional<ConsumerId> consumer_named(std::string_view name) const;
   std::optional<DeviceId> device_named(std::string_view name) const;
 
+  // The number of whoever asks, for fair shares (Ask::user), by the name that a request gives or the API key
+  // that it shows, as the configuration's `users` says; 0: nobody in particular.
+  std::uint32_t user_of(std::string_view name, std::string_view api_key);
+  std::string user_shown(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
+
   const config::Config& config() const;
   const config::ConsumerConfig& config_of(ConsumerId consumer) const;  // lease_only and all others
   std::optional<Endpoint> endpoint(ConsumerId consumer) const;  // none while its process has no port yet

@@ -19,6 +19,7 @@
 #include "engine/setup.h"
 #include "engine/standing.h"
 #include "engine/targets.h"
+#include "engine/users.h"
 #include "gpu/attribution.h"
 
 #include "pagecache/read_ahead.h"
@@ -115,6 +116,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Journal journal;
   Records records;
   Targets targets;
+  Users users;
   runner::Checkpoint checkpoint;
   std::vector<std::unique_ptr<Application>> applications;
   std::map<TicketId, Standing> standings;  // waiting and holding

@@ -1,4 +1,5 @@
-// Names that people use, turned into consumers and residents; a new AI model becomes a resident on the way.
+// Names that people use, turned into users, consumers and residents; a new AI model becomes a resident on the
+// way.
 #include <algorithm>
 
 #include "config/services.h"
@@ -37,6 +38,17 @@ std::optional<DeviceId> Engine::device_named(std::string_view name) const {
 std::vector<std::string> Engine::ai_models(ConsumerId consumer) const {
   return impl_->targets.ai_models(consumer);
 }
+
+std::uint32_t Engine::user_of(std::string_view name, std::string_view api_key) {
+  const config::Users by = impl_->config.users;
+  const bool by_header = by == config::Users::header || by == config::Users::header_or_key;
+  const bool by_key = by == config::Users::key || by == config::Users::header_or_key;
+  if (by_header && !name.empty()) return impl_->users.named(name);
+  if (by_key && !api_key.empty()) return impl_->users.with_key(api_key);
+  return 0;
+}
+
+std::string Engine::user_shown(std::uint32_t number) const { return impl_->users.shown(number); }
 
 Result<Target> Engine::Impl::target(ConsumerId consumer, const std::string& asked) {
   const ConsumerState& state = world.registry[consumer];

@@ -6,10 +6,14 @@
 namespace mgpu::gateway {
 namespace {
 
-Ask ask_for(const engine::Engine& engine, engine::Target target) {
+Ask ask_for(engine::Engine& engine, engine::Target target, const Asking& asking) {
   return {.device = engine.world().registry[target.consumer].spec.device,
           .consumer = target.consumer,
-          .resident = target.resident};
+          .resident = target.resident,
+          .wait_limit = asking.wait_limit,
+          .priority = asking.priority,
+          .user = engine.user_of(asking.user, asking.api_key),
+          .deadline = asking.deadline};
 }
 
 Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease);
@@ -29,9 +33,9 @@ Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
           .again = [&engine, lease] { return again(engine, lease); }};
 }
 
-Awaitable<Result<Held>> acquire(engine::Engine& engine, engine::Target target, std::string who) {
-  Ask ask = ask_for(engine, target);
-  engine::Holder holder{.who = std::move(who)};
+Awaitable<Result<Held>> acquire(engine::Engine& engine, engine::Target target, Asking asking) {
+  Ask ask = ask_for(engine, target, asking);
+  engine::Holder holder{.who = std::move(asking.who)};
   Result<engine::Lease> lease = co_await engine.acquire(std::move(ask), std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   co_return held_of(engine, std::make_shared<engine::Lease>(std::move(*lease)));
@@ -87,7 +91,7 @@ Desk desk_of(engine::Engine& engine) {
           },
       .endpoint = [&engine](ConsumerId id) { return engine.endpoint(id); },
       .acquire = [&engine](engine::Target target,
-                           std::string who) { return acquire(engine, target, std::move(who)); },
+                           Asking asking) { return acquire(engine, target, std::move(asking)); },
       .still_busy = [&engine](ConsumerId id) { return engine.still_busy(id); },
       .suspect = [&engine](ConsumerId id, std::string why) { engine.suspect(id, std::move(why)); },
       .note_retry = [&engine] { engine.note_oom_retry(); },

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "gateway/asking.h"
 #include "gateway/wire.h"
 #include "gateway/wording.h"
 
@@ -34,7 +35,7 @@ struct Desk {
   std::function<const config::ConsumerConfig&(ConsumerId)> config_of{};
   std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where it has just one
   std::function<std::optional<engine::Endpoint>(ConsumerId)> endpoint{};
-  std::function<Awaitable<Result<Held>>(engine::Target, std::string who)> acquire{};
+  std::function<Awaitable<Result<Held>>(engine::Target, Asking)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> still_busy{};
   std::function<void(ConsumerId, std::string)> suspect{};
   std::function<void()> note_retry{};                // a request is sent once more

@@ -15,6 +15,7 @@
 
 #include "base/answer_headers.h"
 #include "config/services.h"
+#include "gateway/asking.h"
 #include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/passing_on.h"
@@ -70,7 +71,8 @@ bool same_header(std::string_view a, std::string_view b) {
 
 // Headers of a request that we answer for ourselves.
 bool is_own_header(std::string_view name) {
-  return same_header(name, "Host") || same_header(name, "X-Forwarded-For") || same_header(name, "Expect");
+  return same_header(name, "Host") || same_header(name, "X-Forwarded-For") || same_header(name, "Expect") ||
+         is_for_us(name);
 }
 
 // An upgrade is the one thing of a connection that goes through: both ends become one.
@@ -110,6 +112,7 @@ struct Gateway::Passage {
   EarlyBody early;
   bool body_over = false;  // early holds all of it
   std::uint64_t body_bytes = 0;
+  Asking asking{};
   engine::Target target{};
   std::string asked{};  // the AI model as the client says it
   std::optional<Held> held{};
@@ -198,6 +201,9 @@ Awaitable<void> Gateway::serve(Caller& caller) {
   if (!passes) co_return co_await answer_here(caller, std::move(route));
 
   Passage passage{.caller = caller, .route = std::move(route), .early = EarlyBody(limits_.body_memory)};
+  Result<Asking> asking = asking_of(caller.head.headers);
+  if (!asking) co_return co_await tell(passage, asking.error());
+  passage.asking = std::move(*asking);
   Result<void> named = co_await name_consumer(passage);
   if (!named) co_return co_await tell(passage, named.error());
   if (desk_.config_of(passage.target.consumer).service.type == config::ServiceType::none) {
@@ -288,9 +294,9 @@ Awaitable<Result<void>> Gateway::find_model(Passage& passage, ModelFinder& finde
 // A client that goes away while it waits takes its ticket with it.
 Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
   Caller& caller = passage.caller;
-  std::string who =
-      fmt::format("{} {} from {}", caller.head.method, path_of(caller.head.target), caller.address);
-  auto turn = desk_.acquire(passage.target, std::move(who));
+  Asking asking = std::move(passage.asking);
+  asking.who = fmt::format("{} {} from {}", caller.head.method, path_of(caller.head.target), caller.address);
+  auto turn = desk_.acquire(passage.target, std::move(asking));
   auto gone = caller.gone();
   auto either = std::move(turn) || std::move(gone);
   auto first = co_await std::move(either);

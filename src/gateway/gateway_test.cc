@@ -60,6 +60,7 @@ struct World {
   config::ConsumerConfig config{.name = "chat", .service = {.type = config::ServiceType::generic}};
   std::string ai_model = "gemma";
   std::optional<Error> refusal;
+  Asking asked_for;
   bool never_granted = false;
   int busy_polls = 0;
   int leases_held = 0, leases_given = 0, waiting = 0;
@@ -111,7 +112,11 @@ struct World {
         .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return config; },
         .ai_model_of = [this](engine::Target) { return ai_model; },
         .endpoint = [](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", 1}); },
-        .acquire = [this](engine::Target, std::string) { return acquire(); },
+        .acquire =
+            [this](engine::Target, Asking asking) {
+              asked_for = std::move(asking);
+              return acquire();
+            },
         .still_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
         .suspect = [this](ConsumerId, std::string why) { suspected = std::move(why); },
         .note_retry = [this] { ++retries; },
@@ -220,6 +225,26 @@ struct World {
 };
 
 const std::string kChat = "/v1/chat/completions";
+
+TEST(Gateway, TakesHeadersAboutTheLineForItself) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.caller.head.headers.emplace_back("X-Mgpu-Priority", "batch");
+  world.caller.head.headers.emplace_back("x-mgpu-user", "ada");
+  world.serve();
+  EXPECT_EQ(world.asked_for.priority, Priority::batch);
+  EXPECT_EQ(world.asked_for.user, "ada");
+  EXPECT_EQ(world.asked_for.who, "POST /v1/chat/completions from 10.0.0.9");
+  EXPECT_EQ(world.asked_head.headers, (Headers{{"Authorization", "key"}, {"X-Forwarded-For", "10.0.0.9"}}));
+}
+
+TEST(Gateway, RefusesAnUrgencyThatItDoesNotKnow) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.caller.head.headers.emplace_back("X-Mgpu-Priority", "urgent");
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 400);
+  EXPECT_NE(world.told.find("X-Mgpu-Priority: \\\"urgent\\\" is not one of realtime"), std::string::npos)
+      << world.told;
+}
 
 TEST(Gateway, CarriesARequestThroughTheLineAndItsAnswerBack) {
   World world("POST", kChat, R"({"model":"gemma","messages":[]})");

@@ -20,6 +20,9 @@ inline constexpr std::size_t kPlayedThrough = 300;
 // Not before world.now. Nullopt: it does not wait (any more), or its device is lost.
 std::optional<Instant> estimated_start(const World& world, TicketId ticket);
 
+// From now until then; nothing once it is past.
+constexpr Duration until(Instant at, Instant now) { return at > now ? at - now : Duration{0}; }
+
 // Of all that wait for the device or are made ready on it, those that start first first.
 std::vector<std::pair<TicketId, Instant>> estimated_starts(const World& world, DeviceId device);
 

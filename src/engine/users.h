@@ -1,0 +1,45 @@
+// The users that fair shares tell apart, as numbers for the core: each name has one, and each API key. A key
+// itself is kept nowhere, only a hash of it that means nothing outside this process. The table is bounded:
+// whoever was heard of longest ago is forgotten, and is somebody new next time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace mgpu::engine {
+
+inline constexpr std::size_t kLongestUser = 128;  // bytes of a name
+inline constexpr std::size_t kUsersKept = 4096;
+
+class Users {
+ public:
+  explicit Users(std::size_t kept = kUsersKept);
+
+  // Numbers from 1, never given twice.
+  std::uint32_t named(std::string_view name);
+  std::uint32_t with_key(std::string_view api_key);
+
+  // For people: the name, or "key 7". Empty for 0 and for whoever is forgotten.
+  std::string shown(std::uint32_t number) const;
+
+ private:
+  struct User {
+    std::string mark{};  // what it is found by
+    std::string shown{};
+    std::uint32_t number = 0;
+  };
+  std::uint32_t number_of(std::string mark, std::string_view shown);
+
+  std::size_t kept_;
+  std::string salt_;
+  std::uint32_t last_ = 0;
+  std::list<User> users_{};  // the latest heard of first
+  std::map<std::string, std::list<User>::iterator, std::less<>> by_mark_{};
+  std::map<std::uint32_t, std::list<User>::iterator> by_number_{};
+};
+
+}  // namespace mgpu::engine

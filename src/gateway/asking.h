@@ -1,0 +1,35 @@
+// Who asks, and how urgently: what a request's headers say about its place in the line.
+//
+//   X-Mgpu-Priority: interactive     realtime, interactive, normal or batch; without it: the consumer's
+//   X-Mgpu-User: ada                 for fair shares; without it: whoever has the API key
+//   X-Mgpu-Wait-Limit: 30s           leaves the line after this long
+//   X-Mgpu-Deadline: 10s             is refused if it can't start by then
+//   Authorization: Bearer KEY
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "domain/consumer.h"
+#include "http/message.h"
+
+namespace mgpu::gateway {
+
+struct Asking {
+  std::string who{};  // for people
+  std::optional<Priority> priority{};
+  std::string user{};
+  std::string api_key{};
+  Duration wait_limit{0};
+  Duration deadline{0};
+};
+
+// Everything but `who`. Error: invalid_request, naming the header.
+Result<Asking> asking_of(const http::Headers& headers);
+
+// Whether a request's header is for us and not for the service.
+bool is_for_us(std::string_view name);
+
+}  // namespace mgpu::gateway
