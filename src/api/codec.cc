@@ -12,6 +12,7 @@ namespace {
 struct Told {
   const Registry& registry;
   const Wall& wall;
+  const UserShown& user_shown;
 
   Json consumer(ConsumerId id) const { return registry[id].spec.name; }
   Json device(DeviceId id) const { return registry.devices[id.value].name; }
@@ -36,6 +37,9 @@ struct Told {
               {"device", device(e.ask.device)},
               {"warm_up", e.ask.warm_up}};
     if (e.ask.bytes.count != 0) json["bytes"] = e.ask.bytes.count;
+    if (e.ask.priority) json["priority"] = to_string(*e.ask.priority);
+    if (e.ask.user != 0) json["user"] = user_shown(e.ask.user);
+    if (e.ask.deadline > Duration{0}) json["deadline_ms"] = to_ms(e.ask.deadline);
     return json;
   }
   Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
@@ -100,12 +104,15 @@ struct Told {
   Json operator()(const Planned& e) const {
     Json victims = Json::array();
     for (const ResidentId victim : e.victims) victims.push_back(of(victim));
+    Json considered = Json::array();
+    for (const Candidate& candidate : e.considered) considered.push_back(candidate_json(candidate, registry));
     return {{"device", device(e.device)},
             {"reason", to_string(e.reason)},
             {"ticket", e.ticket ? Json(e.ticket->value) : Json(nullptr)},
             {"victims", std::move(victims)},
             {"needed_bytes", e.needed.count},
-            {"headroom_bytes", e.headroom.count}};
+            {"headroom_bytes", e.headroom.count},
+            {"considered", std::move(considered)}};
   }
   Json operator()(const Evicted& e) const {
     Json json = of(e.resident);
@@ -189,6 +196,16 @@ Json resident_json(const Resident& resident, const Wall& wall) {
           {"retry_at", failed ? time_json(resident.retry_at, wall) : Json(nullptr)}};
 }
 
+Json candidate_json(const Candidate& candidate, const Registry& registry) {
+  const Resident& resident = registry[candidate.resident];
+  return {{"consumer", registry[resident.consumer].spec.name},
+          {"ai_model", resident.ai_model},
+          {"yield_bytes", candidate.yield.count},
+          {"reload_ms", to_ms(candidate.reload)},
+          {"value", candidate.value},
+          {"chosen", candidate.chosen}};
+}
+
 std::string_view stage_name(Stage stage) {
   switch (stage) {
     case Stage::waiting:
@@ -217,8 +234,9 @@ std::string_view name_of(const std::variant<Happening, Effect>& what) {
   return kEffects[std::get<Effect>(what).index()];
 }
 
-Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall) {
-  const Told told{registry, wall};
+Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall,
+                const UserShown& user_shown) {
+  const Told told{registry, wall, user_shown};
   Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.what);
   json["at"] = time_json(entry.at, wall);
   json["type"] = name_of(entry.what);  // a line of a journal must speak for itself

@@ -19,6 +19,7 @@ namespace mgpu::api {
 
 using Json = nlohmann::json;
 using Wall = std::function<std::chrono::system_clock::time_point(Instant)>;
+using UserShown = std::function<std::string(std::uint32_t)>;  // a user's number, for people
 
 // null for Instant{0} and kNever: both mean "not at all".
 Json time_json(Instant at, const Wall& wall);
@@ -33,6 +34,8 @@ Json learned_json(const Learned& learned);
 
 Json resident_json(const Resident& resident, const Wall& wall);
 
+Json candidate_json(const Candidate& candidate, const Registry& registry);
+
 std::string_view stage_name(Stage stage);
 
 // The liveliest state among a consumer's residents; cold without any.
@@ -42,7 +45,8 @@ Residency state_of(const Registry& registry, const ConsumerState& consumer);
 std::string_view name_of(const std::variant<Happening, Effect>& what);
 
 // What happened, with ids replaced by the names people know, and `at`.
-Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall);
+Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall,
+                const UserShown& user_shown);
 
 // As it goes over the wire; text that is not UTF-8 (a log line, a command) is mended instead of refused.
 std::string dump(const Json& json);

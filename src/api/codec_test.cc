@@ -11,6 +11,8 @@ system_clock::time_point wall(Instant at) {
   return system_clock::time_point{} + std::chrono::microseconds(at.us);
 }
 
+std::string nobody(std::uint32_t) { return ""; }
+
 TEST(Codec, WritesTheSixFiguresUnderTheirNames) {
   Statistics statistics{.queue_depth = 2, .in_flight = 1, .total_jobs = 9, .last_wait = Duration{1500}};
   statistics.oldest_queued = Instant{2'000'000};
@@ -45,10 +47,26 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
       .at = Instant{1'000'000},
       .what = Effect{Evicted{.resident = resident, .rung = Rung::stop, .before = kGiB}}};
   EXPECT_EQ(name_of(entry.what), "evicted");
-  EXPECT_EQ(entry_json(entry, registry, wall),
+  EXPECT_EQ(entry_json(entry, registry, wall, nobody),
             Json::parse(
                 R"({"consumer":"chat","ai_model":"m","rung":"stop","before_bytes":1073741824,"after_bytes":0,
                             "at":"1970-01-01T00:00:01.000Z","type":"evicted"})"));
+}
+
+TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
+  Registry registry;
+  registry.devices.push_back({.name = "gpu0"});
+  const engine::Entry entry{
+      .id = 1,
+      .at = Instant{1'000'000},
+      .what = Happening{TicketArrived{
+          TicketId{7},
+          {.bytes = kGiB, .priority = Priority::batch, .user = 3, .deadline = std::chrono::seconds(10)}}}};
+  const Json json =
+      entry_json(entry, registry, wall, [](std::uint32_t user) { return "user " + std::to_string(user); });
+  EXPECT_EQ(json["priority"], "batch");
+  EXPECT_EQ(json["user"], "user 3");
+  EXPECT_EQ(json["deadline_ms"], 10'000.0);
 }
 
 TEST(Codec, EveryEventHasItsName) {

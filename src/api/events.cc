@@ -49,12 +49,13 @@ std::string next_piece(const engine::Engine& engine, std::uint64_t& last, bool a
   std::string piece;
   const engine::Journal& journal = engine.journal();
   const Wall wall = wall_of(engine);
+  const UserShown user_shown = user_shown_by(engine);
   for (auto entry = journal.after(last); entry != journal.entries().end() && piece.size() < kPieceBytes;
        ++entry) {
     last = entry->id;
     if (!all && is_routine(*entry)) continue;
     piece += sse(std::to_string(entry->id), name_of(entry->what),
-                 entry_json(*entry, engine.world().registry, wall));
+                 entry_json(*entry, engine.world().registry, wall, user_shown));
   }
   return piece;
 }

@@ -1,10 +1,13 @@
 #include "api/status.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "config/services.h"
 #include "domain/names.h"
+#include "sched/estimate.h"
+#include "sched/order.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
@@ -110,11 +113,23 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   return json;
 }
 
-Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t place) {
+using Starts = std::map<TicketId, Instant>;
+
+Starts all_estimated_starts(const World& world) {
+  Starts starts;
+  for (std::size_t i = 0; i < world.lines.size(); ++i)
+    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) starts.emplace(ticket, at);
+  return starts;
+}
+
+Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t place,
+                 const Starts& starts) {
   const World& world = engine.world();
   const engine::Holder* holder = engine.holder(ticket.id);
   const bool runs = ticket.stage == Stage::running;
   const Instant now = engine.now();
+  const auto start = starts.find(ticket.id);
+  const bool estimated = start != starts.end();
   return {{"ticket", ticket.id.value},
           {"consumer",
            ticket.ask.consumer ? Json(world.registry[*ticket.ask.consumer].spec.name) : Json(nullptr)},
@@ -124,6 +139,11 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
           {"place", place},
           {"waiting_ms", to_ms((runs ? ticket.granted : now) - ticket.arrived)},
           {"running_ms", runs ? to_ms(now - ticket.granted) : 0.0},
+          {"priority", to_string(priority_of(world, ticket.ask))},
+          {"user", ticket.ask.user == 0 ? Json(nullptr) : Json(engine.user_shown(ticket.ask.user))},
+          {"estimated_start", estimated ? time_json(start->second, wall_of(engine)) : Json(nullptr)},
+          {"estimated_wait_ms", estimated ? Json(to_ms(until(start->second, now))) : Json(nullptr)},
+          {"overtaken", ticket.overtake_until != kNever},
           {"who", holder != nullptr ? holder->who : ""}};
 }
 
@@ -131,6 +151,10 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
 
 Wall wall_of(const engine::Engine& engine) {
   return [&engine](Instant at) { return engine.wall(at); };
+}
+
+UserShown user_shown_by(const engine::Engine& engine) {
+  return [&engine](std::uint32_t user) { return engine.user_shown(user); };
 }
 
 Json url_json(const engine::Engine& engine, ConsumerId consumer) {
@@ -178,14 +202,15 @@ Json line_json(const engine::Engine& engine) {
   std::vector<const Ticket*> tickets;
   tickets.reserve(world.tickets.size());
   for (const auto& [id, ticket] : world.tickets) tickets.push_back(&ticket);
-  // Running, preparing, waiting; by arrival within each.
+  // Running, preparing, waiting; within each in the order of the line.
   std::ranges::sort(tickets, [](const Ticket* a, const Ticket* b) {
-    return a->stage != b->stage ? a->stage > b->stage : a->id < b->id;
+    return a->stage != b->stage ? a->stage > b->stage : Place{a->due, a->id} < Place{b->due, b->id};
   });
   tickets.resize(std::min(tickets.size(), kMaxLineShown));
+  const Starts starts = all_estimated_starts(world);
   Json line = Json::array();
   for (const Ticket* ticket : tickets)
-    line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id)));
+    line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id), starts));
   return line;
 }
 

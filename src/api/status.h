@@ -14,6 +14,8 @@ inline constexpr std::size_t kMaxLineShown = 1000;
 // Instants as times of day.
 Wall wall_of(const engine::Engine& engine);
 
+UserShown user_shown_by(const engine::Engine& engine);
+
 // GET /v1/status. `version` and `started` are the daemon's.
 Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started);
 

@@ -90,6 +90,23 @@ std::string error_of(const Json& consumer) {
   return "";
 }
 
+// Only where it is not what most have.
+std::string priority_of(const Json& ticket) {
+  const std::string priority = text_at(ticket, "priority");
+  return priority == "normal" ? "" : priority;
+}
+
+// What only few tickets have gets a column where one of them has it.
+Rows without_empty_columns(Rows rows) {
+  for (std::size_t column = rows.front().size(); column-- > 0;) {
+    const bool empty = std::ranges::all_of(rows.begin() + 1, rows.end(),
+                                           [&](const auto& row) { return row.at(column).empty(); });
+    if (!empty) continue;
+    for (auto& row : rows) row.erase(row.begin() + static_cast<std::ptrdiff_t>(column));
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string show_status(const Json& status) {
@@ -133,15 +150,17 @@ std::string show_footprints(const Json& answer) {
 }
 
 std::string show_line(const Json& answer) {
-  Rows rows{{"TICKET", "STAGE", "PLACE", "CONSUMER", "DEVICE", "WAITED", "RUNNING", "WHO"}};
+  Rows rows{{"TICKET", "STAGE", "PLACE", "CONSUMER", "DEVICE", "PRIORITY", "USER", "WAITED", "STARTS IN",
+             "RUNNING", "WHO"}};
   for (const Json& ticket : list_in(answer, "line")) {
     const std::string ai_model = text_at(ticket, "ai_model");
     rows.push_back({text_at(ticket, "ticket"), text_at(ticket, "stage"), text_at(ticket, "place"),
                     text_at(ticket, "consumer") + (ai_model.empty() ? "" : "/" + ai_model),
-                    text_at(ticket, "device"), ms_at(ticket, "waiting_ms"), ms_at(ticket, "running_ms"),
-                    text_at(ticket, "who")});
+                    text_at(ticket, "device"), priority_of(ticket), text_at(ticket, "user"),
+                    ms_at(ticket, "waiting_ms") + (ticket.value("overtaken", false) ? " (overtaken)" : ""),
+                    ms_at(ticket, "estimated_wait_ms"), ms_at(ticket, "running_ms"), text_at(ticket, "who")});
   }
-  return rows.size() == 1 ? "nobody waits or runs\n" : table(rows);
+  return rows.size() == 1 ? "nobody waits or runs\n" : table(without_empty_columns(std::move(rows)));
 }
 
 std::string show_steered(const Json& answer) {
@@ -165,7 +184,8 @@ std::string show_event(const client::ServerEvent& event) {
   const std::string type = event.type.empty() ? text_at(json, "type") : event.type;
   std::string text = fmt::format("{}  {:<16}", text_at(json, "at"), type);
   for (const auto& [name, value] : json.items()) {
-    if (name == "at" || name == "type" || name == "id" || value.is_null()) continue;
+    const bool told_by_explain = name == "considered";
+    if (name == "at" || name == "type" || name == "id" || told_by_explain || value.is_null()) continue;
     const bool amount = name.ends_with("bytes") && value.is_number_integer();
     const std::string shown =
         amount ? to_string(Bytes{value.get<std::int64_t>()}) : text_at(json, name.c_str());

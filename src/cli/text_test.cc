@@ -62,6 +62,21 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
             "10      waiting  1      chat      gpu0    2.0 s   0 ms     POST /v1/completions\n");
 }
 
+TEST(Show, WhatFewTicketsHaveGetsAColumnWhereOneHasIt) {
+  const auto line = client::Json::parse(R"([
+    {"ticket": 1, "stage": "running", "place": 0, "consumer": "chat", "device": "gpu0", "waiting_ms": 0,
+     "running_ms": 10, "priority": "normal", "user": null, "estimated_wait_ms": null, "overtaken": false,
+     "who": "a"},
+    {"ticket": 2, "stage": "waiting", "place": 1, "consumer": "tts", "device": "gpu0", "waiting_ms": 2000,
+     "running_ms": 0, "priority": "batch", "user": "ada", "estimated_wait_ms": 4200, "overtaken": true,
+     "who": "b"}])");
+  EXPECT_EQ(
+      show_line(line),
+      "TICKET  STAGE    PLACE  CONSUMER  DEVICE  PRIORITY  USER  WAITED             STARTS IN  RUNNING  WHO\n"
+      "1       running  0      chat      gpu0                    0 ms                          10 ms    a\n"
+      "2       waiting  1      tts       gpu0    batch     ada   2.0 s (overtaken)  4.2 s      0 ms     b\n");
+}
+
 TEST(Show, AnEventIsOneLine) {
   EXPECT_EQ(show_event({.type = "granted",
                         .data = R"({"id":1,"at":"2026-11-24T13:10:00.123Z","ticket":7,"bytes":1073741824})"}),

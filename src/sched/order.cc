@@ -15,11 +15,6 @@ constexpr Duration kLeastBound{10'000'000};
 constexpr int kChangesBorne = 3;  // changes of residents that the first of a line waits for at least
 constexpr Duration kUnknownRun{1'000'000};
 
-Priority priority_of(const World& world, const Ask& ask) {
-  if (ask.priority) return *ask.priority;
-  return ask.consumer ? world.registry[*ask.consumer].spec.priority : Priority::normal;
-}
-
 const Resident* resident_of(const World& world, const Ticket& ticket) {
   return ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
 }
@@ -226,6 +221,11 @@ bool exclusive_stands_between(const World& world, const LineState& line, const T
 }
 
 }  // namespace
+
+Priority priority_of(const World& world, const Ask& ask) {
+  if (ask.priority) return *ask.priority;
+  return ask.consumer ? world.registry[*ask.consumer].spec.priority : Priority::normal;
+}
 
 Instant due_of(World& world, const Ticket& ticket) {
   if (world.limits.policy == Policy::fifo) return ticket.arrived;

@@ -18,6 +18,9 @@
 
 namespace mgpu {
 
+// The ticket's own class, or else its consumer's.
+Priority priority_of(const World& world, const Ask& ask);
+
 // Where a new ticket belongs. Moves its user's share on.
 Instant due_of(World& world, const Ticket& ticket);
 
