@@ -19,6 +19,7 @@ ARROWS = {
     "registry": ["domain"],
     "plan": ["registry"],
     "sched": ["plan"],
+    "explain": ["sched"],
     "replay": ["sched"],
     "config": ["domain"],
     "gpu": ["domain"],
@@ -33,12 +34,12 @@ ARROWS = {
     "engine": ["sched", "gpu", "service", "runner", "pagecache", "store", "estimate", "metrics", "config"],
     "simulate": ["replay", "engine"],
     "gateway": ["engine", "http"],
-    "api": ["engine", "http"],
+    "api": ["engine", "explain", "http"],
     "client": ["http"],
     "cli": ["client", "config"],
     "daemon": ["gateway", "api", "simgpu"],
 }
-PURE = {"base", "domain", "registry", "plan", "sched", "replay"}
+PURE = {"base", "domain", "registry", "plan", "sched", "explain", "replay"}
 # Headers that bring a clock, a thread, chance or the outside world into a room.
 IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
           "iostream", "filesystem", "unistd.h"}

@@ -69,6 +69,8 @@ constexpr std::array kRoutes{
     Route{"DELETE", "/v1/footprints/{name}", forget_footprint},
     Route{"GET", "/v1/line", line},
     Route{"DELETE", "/v1/line/{ticket}", cancel_ticket},
+    Route{"GET", "/v1/tickets/{ticket}/explanation", explain_ticket},
+    Route{"GET", "/v1/explain/next", explain_next},
     Route{"GET", "/v1/leases", list_leases},
     Route{"POST", "/v1/leases", take_lease},
     Route{"DELETE", "/v1/leases/{id}", release_lease},

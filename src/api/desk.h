@@ -50,6 +50,9 @@ boost::asio::awaitable<Answer> park_consumer(Desk& desk, Call call, Outlet outle
 // footprints.cc
 boost::asio::awaitable<Answer> list_footprints(Desk& desk, Call call, Outlet outlet);
 boost::asio::awaitable<Answer> forget_footprint(Desk& desk, Call call, Outlet outlet);
+// explanations.cc
+boost::asio::awaitable<Answer> explain_ticket(Desk& desk, Call call, Outlet outlet);
+boost::asio::awaitable<Answer> explain_next(Desk& desk, Call call, Outlet outlet);
 // events.cc
 boost::asio::awaitable<Answer> stream_events(Desk& desk, Call call, Outlet outlet);
 

@@ -93,6 +93,17 @@ int cancel_ticket(const Options& options) {
   return kOk;
 }
 
+int explain(const Options& options) {
+  const std::string url = url_of(options);
+  if (!options.consumer.empty()) {
+    const std::string priority = options.priority.empty() ? "" : "&priority=" + options.priority;
+    return print(client::get(url, "/v1/explain/next?consumer=" + escaped(options.consumer) + priority),
+                 options, show_sentences);
+  }
+  return print(client::get(url, fmt::format("/v1/tickets/{}/explanation", options.ticket)), options,
+               show_sentences);
+}
+
 int steer(const Options& options, const std::string& verb) {
   // "ollama/llama3": one AI model of a consumer that has several. No name of a consumer has a slash.
   const std::size_t slash = std::min(options.consumer.find('/'), options.consumer.size());

@@ -144,6 +144,27 @@ Command footprints_command() {
                .act = forget_footprint}}};
 }
 
+Command explain_command() {
+  return {.name = "explain",
+          .summary = "Tell why a ticket waited, or what would happen if a consumer asked now",
+          .example = "mgpu explain 42\n  mgpu explain --next chat --priority interactive",
+          .arguments =
+              [](CLI::App& app, Options& options) {
+                auto* ticket = app.add_option("ticket", options.ticket, "Number of the ticket");
+                auto* next =
+                    app.add_option("--next", options.consumer,
+                                   "Instead: what if this consumer (or consumer/ai-model) asked now");
+                next->excludes(ticket);
+                priority_option(app, options);
+                json_flag(app, options);
+              },
+          .act = [](const Options& options) -> int {
+            if (options.ticket != 0 || !options.consumer.empty()) return explain(options);
+            fmt::print(stderr, "mgpu explain: needs the number of a ticket, or --next CONSUMER\n");
+            return kUsage;
+          }};
+}
+
 Command events_command() {
   return {.name = "events",
           .summary = "Show what happened: arrivals, grants, loads, evictions",
@@ -339,6 +360,7 @@ std::vector<Command> commands(Doors doors) {
        .act = print_consumers},
       footprints_command(),
       line_command(),
+      explain_command(),
       events_command(),
       simulate_command(std::move(doors.simulate)),
       config_command(),

@@ -177,6 +177,13 @@ std::string show_steered(const Json& answer) {
   return text.empty() ? consumer + " held nothing\n" : text;
 }
 
+std::string show_sentences(const Json& explanation) {
+  std::string text;
+  for (const Json& sentence : list_in(explanation, "sentences"))
+    text += (sentence.is_string() ? sentence.get<std::string>() : sentence.dump()) + "\n";
+  return text;
+}
+
 // "2026-11-24T13:10:00.123Z  granted  ticket=7 waited_ms=12"
 std::string show_event(const client::ServerEvent& event) {
   const Json json = Json::parse(event.data, nullptr, false);

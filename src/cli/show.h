@@ -14,6 +14,8 @@ std::string show_footprints(const client::Json& answer);
 std::string show_line(const client::Json& answer);
 // What became of a load, an unload or a park.
 std::string show_steered(const client::Json& answer);
+// Of an explanation: what the daemon says, a sentence a line.
+std::string show_sentences(const client::Json& explanation);
 std::string show_event(const client::ServerEvent& event);
 // One line of JSON: the event's data, and its id and name, which the stream tells beside the data.
 std::string event_json(const client::ServerEvent& event);

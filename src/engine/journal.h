@@ -8,17 +8,11 @@
 #include <map>
 #include <variant>
 
-#include "base/time.h"
-#include "domain/effect.h"
-#include "domain/event.h"
+#include "domain/entry.h"
 
 namespace mgpu::engine {
 
-struct Entry {
-  std::uint64_t id = 0;  // from 1, without gaps
-  Instant at{};
-  std::variant<Happening, Effect> what{};
-};
+using mgpu::Entry;
 
 class Journal {
  public:

@@ -15,7 +15,7 @@ def test_the_schema_is_json(house):
     assert "consumers" in schema["properties"]
 
 
-@pytest.mark.parametrize("command", ["serve", "status", "run", "load", "unload", "park", "consumers", "line", "events",
+@pytest.mark.parametrize("command", ["serve", "status", "run", "load", "unload", "park", "consumers", "line", "explain", "events",
                                      "config", "version", "completion"])
 def test_every_command_has_help_with_an_example(house, command):
     told = house.mgpu(command, "--help")

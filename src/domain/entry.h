@@ -1,0 +1,19 @@
+// One line of the journal: an event that the core was told, or an effect that it answered with.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "base/time.h"
+#include "domain/effect.h"
+#include "domain/event.h"
+
+namespace mgpu {
+
+struct Entry {
+  std::uint64_t id = 0;  // from 1, without gaps
+  Instant at{};
+  std::variant<Happening, Effect> what{};
+};
+
+}  // namespace mgpu

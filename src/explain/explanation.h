@@ -1,0 +1,100 @@
+// Why a ticket waited, told from the journal alone: who went before it, what was evicted for it and at what
+// price, and what it waited for in each moment. Equal journals give equal explanations.
+//
+// The journal holds what was decided, not every state between. So a moment's cause is concluded from what was
+// under way then; and of the tickets that another one passed it names the first and their number, so that
+// this one is counted among them by its arrival and class.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "domain/entry.h"
+#include "sched/world.h"
+
+namespace mgpu::explain {
+
+inline constexpr std::size_t kSegmentsKept = 500;  // of one ticket; the oldest go first
+
+enum class Cause : std::uint8_t {
+  turn,      // others hold the turns of the device; `behind`: who
+  line,      // another ticket is being made ready before it; `behind`: who, `resident`: what moves
+  eviction,  // `resident` leaves to make its room
+  load,      // its own resident loads
+  reading,   // a fresh reading of the device's memory
+  pause,     // its resident failed to load, and is not tried again yet
+  memory,    // memory that is not ours to free
+};
+std::string_view to_string(Cause cause);
+
+// It waited for this from then until then.
+struct Segment {
+  Instant from{};
+  Instant until{};
+  Cause cause{};
+  std::optional<TicketId> behind{};
+  std::optional<ResidentId> resident{};
+};
+
+struct Passing {
+  Instant at{};
+  TicketId other{};  // who passed it, or the first of those whom it passed
+  std::uint32_t passed = 0;
+  Overtaking why{};
+};
+
+struct Plan {
+  Instant at{};
+  Reason reason{};
+  Bytes needed{};
+  Bytes headroom{};
+  std::vector<Candidate> considered{};
+};
+
+Plan plan_of(const Planned& planned, Instant at = {});
+
+// Something that moved for this ticket.
+struct Move {
+  ResidentId resident{};
+  Instant from{};
+  std::optional<Instant> until{};  // none: still under way
+  std::optional<Error> failed{};
+  bool from_parked = false;    // loads
+  std::optional<Rung> rung{};  // evictions: the last that was taken
+  Bytes freed{};               // evictions
+};
+
+enum class Stand : std::uint8_t { waiting, running, done, refused };
+std::string_view to_string(Stand stand);
+
+struct Explanation {
+  TicketId ticket{};
+  std::optional<Ask> ask{};          // none: it is over, and its arrival not kept any more
+  std::optional<Instant> arrived{};  // none: longer ago than the journal remembers
+  bool beginning_gone = false;       // what happened to it before is not kept any more
+  Stand stand = Stand::waiting;
+  std::deque<Segment> segments{};
+  std::size_t segments_left_off = 0;
+  std::vector<Passing> passed_by{};
+  std::vector<Passing> passed_others{};
+  std::vector<Plan> plans{};
+  std::vector<Move> evictions{};
+  std::vector<Move> loads{};
+  std::vector<Instant> requeued{};   // its service ran out of memory then, and it waited again
+  std::optional<Instant> granted{};  // the last time
+  Duration waited{};                 // in all, until it was granted or refused, or until now
+  std::optional<Error> why{};        // it was refused, or its lease ended early
+};
+
+// `there`: the ticket itself, while it waits or runs. `now`: until when those who still wait have waited.
+// Nullopt: neither is it there, nor does the journal know of it (any more).
+std::optional<Explanation> explain(const std::deque<Entry>& journal, const Registry& registry,
+                                   TicketId ticket, const Ticket* there, Instant now);
+
+// What another ticket that an explanation names asked for, where the journal still has it.
+std::optional<Ask> ask_in(const std::deque<Entry>& journal, TicketId ticket);
+
+}  // namespace mgpu::explain

@@ -1,0 +1,84 @@
+#include "explain/prospect.h"
+
+#include <gtest/gtest.h>
+
+#include "explain/sentences.h"
+#include "explain/story.h"
+
+namespace mgpu::explain {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string told(const Story& story, const Ask& ask) {
+  std::string text;
+  for (const std::string& sentence :
+       sentences(prospect(story.world, ask), {story.world.registry, story.journal, {}}))
+    text += sentence + "\n";
+  return text;
+}
+
+TEST(Prospect, IsGrantedAtOnceWhereItsResidentIsWarmAndTheTurnFree) {
+  Story story;
+  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
+  EXPECT_EQ(prospect(story.world, story.ask(chat)).stage, Stage::running);
+  EXPECT_EQ(told(story, story.ask(chat)), "A ticket for chat would be granted at once.\n");
+}
+
+TEST(Prospect, LeavesTheWorldAsItIs) {
+  Story story;
+  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
+  (void)prospect(story.world, story.ask(chat));
+  EXPECT_TRUE(story.world.tickets.empty());
+  EXPECT_EQ(story.world.lines[0].statistics.in_flight, 0u);
+}
+
+TEST(Prospect, SaysBehindWhomItWouldWait) {
+  Story story;
+  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
+  const ConsumerId tts = story.consumer({.name = "tts", .footprint = kGiB}, true);
+  story.asks(chat);
+  story.asks(chat);
+  const Prospect next = prospect(story.world, story.ask(tts));
+  EXPECT_EQ(next.stage, Stage::waiting);
+  EXPECT_EQ(next.place, 2u);
+  EXPECT_EQ(next.holders, std::vector{TicketId{1}});
+  EXPECT_EQ(next.before, std::vector{TicketId{2}});
+  EXPECT_EQ(told(story, story.ask(tts)),
+            "A ticket for tts would wait, 2. in the line.\n"
+            "The turn is with ticket 1 (chat).\n"
+            "Before it: ticket 2 (chat).\n"
+            "It could be expected to start in 2.0 s.\n");
+}
+
+TEST(Prospect, SaysWhoWouldHaveToLeaveAndThatItMustLoad) {
+  Story story;
+  story.consumer({.name = "chat", .footprint = kGiB * 16}, true);
+  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB * 16}, false);
+  const std::string text = told(story, story.ask(image));
+  EXPECT_NE(text.find("A ticket for image would have its turn at once.\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("chat (16.0 GiB, "), std::string::npos) << text;
+  EXPECT_NE(text.find("Image would have to be loaded.\n"), std::string::npos) << text;
+}
+
+TEST(Prospect, TakesAnOldReadingAsItIs) {
+  Story story;
+  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB}, false);
+  story.passes(1h);
+  const Prospect next = prospect(story.world, story.ask(image));
+  EXPECT_EQ(next.stage, Stage::preparing);
+  EXPECT_TRUE(std::holds_alternative<Load>(next.effects.back()));
+}
+
+TEST(Prospect, SaysWhyItWouldBeRefused) {
+  Story story;
+  const ConsumerId huge = story.consumer({.name = "huge", .footprint = kGiB * 80}, false);
+  const Prospect next = prospect(story.world, story.ask(huge));
+  ASSERT_TRUE(next.refused);
+  EXPECT_EQ(next.refused->code, Code::never_fits);
+  EXPECT_NE(told(story, story.ask(huge)).find("would be refused: never_fits, needs 80.0 GiB"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace mgpu::explain
