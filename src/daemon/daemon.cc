@@ -149,17 +149,19 @@ int serve(const ServeOptions& options) {
   gateway::Gateway gateway(running, client);
   api::Api api(running, io.get_executor(), MGPU_VERSION);
 
+  // The door is taken before anything is touched, so that a second daemon neither adopts nor ends a process,
+  // and opens last.
+  auto server = http::Server::listen(io, server_options(config), [&](http::Exchange& exchange) {
+    return answer_one(api, gateway, exchange);
+  });
+  if (!server) return refuse_to_start(server.error().detail);
+
   // What an earlier life left running is adopted or ended before anybody can ask for anything.
   if (!store->note.empty()) spdlog::warn("{}", store->note);
   asio::co_spawn(io, running.recover(), [&io](const std::exception_ptr&) { io.stop(); });
   io.run();
   io.restart();
-
-  // The door opens last. It is taken before the engine starts, so that a second daemon touches no process.
-  auto server = http::Server::start(io, server_options(config), [&](http::Exchange& exchange) {
-    return answer_one(api, gateway, exchange);
-  });
-  if (!server) return refuse_to_start(server.error().detail);
+  (*server)->open();
   running.start();
   Ending ending(io, running);
   if (simulated) fmt::print("mgpu: the GPU is simulated: no real one is used\n");

@@ -45,7 +45,8 @@ class Application {
 
   // From now on parking means: cuda-checkpoint, of the processes that `holders` names (those that hold device
   // memory now). Both must outlive it.
-  void park_by(runner::Checkpoint& utility, std::function<std::vector<int>()> holders);
+  using Holders = std::function<boost::asio::awaitable<std::vector<int>>()>;
+  void park_by(runner::Checkpoint& utility, Holders holders);
   // Its processes outlive a daemon that is killed, carry the mark (runner/adopted.h), and `started` hears of
   // each at once, to record it.
   void keep_beyond_us(std::string mark,
@@ -109,7 +110,7 @@ class Application {
   std::shared_ptr<service::Service> service_{};
   std::shared_ptr<runner::Process> process_{};
   runner::Checkpoint* checkpoint_ = nullptr;
-  std::function<std::vector<int>()> holders_{};
+  Holders holders_{};
   std::vector<int> put_aside_{};      // processes whose device memory the checkpoint has
   std::uint64_t process_number_ = 0;  // of the present process
   std::uint64_t expected_exit_ = 0;   // up to this number their end is no surprise

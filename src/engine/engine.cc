@@ -96,7 +96,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
                                             records.started(ConsumerId{i}, pid, port);
                                           });
     if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
-      applications.back()->park_by(checkpoint, [this, i] { return pids_on_devices(ConsumerId{i}); });
+      applications.back()->park_by(checkpoint, [this, i] { return holders_now(ConsumerId{i}); });
   }
 }
 

@@ -75,7 +75,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   // --- observe.cc: what the world outside says by itself ---
   void hear(Sample sample);
-  std::vector<int> pids_on_devices(ConsumerId consumer) const;  // as of the last readings
+  std::vector<int> pids_on_devices(ConsumerId consumer) const;                // as of the last readings
+  boost::asio::awaitable<std::vector<int>> holders_now(ConsumerId consumer);  // as of one taken for it
   std::vector<gpu::Owner> owners_on(DeviceId device, const Sample& sample) const;
   gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const;
   void lost(ConsumerId consumer, Error why);

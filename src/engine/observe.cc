@@ -18,6 +18,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::seconds kLookAgain{5};
+constexpr Duration kReadingLimit{5'000'000};  // a reading that takes longer will not come
 constexpr std::chrono::minutes kLongestNap{10};
 
 }  // namespace
@@ -49,6 +50,18 @@ std::vector<int> Engine::Impl::pids_on_devices(ConsumerId consumer) const {
     for (const auto& process : seen.own_processes)
       if (process.consumer == consumer) pids.insert(process.pid);
   return {pids.begin(), pids.end()};
+}
+
+// A process may have been born since the last reading.
+asio::awaitable<std::vector<int>> Engine::Impl::holders_now(ConsumerId consumer) {
+  const auto self = shared_from_this();
+  const DeviceId device = world.registry[consumer].spec.device;
+  const Instant asked = clock.now();
+  const auto last_moment = asked + kReadingLimit;
+  sampling.read_now(device);
+  while (!closed && world.registry.readings[device.value].taken < asked && clock.now() < last_moment)
+    co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return pids_on_devices(consumer);
 }
 
 // Whose the listener's processes are: its tree, and who shares its container or unit. A service's workers

@@ -9,7 +9,7 @@ namespace mgpu::engine {
 
 namespace asio = boost::asio;
 
-void Application::park_by(runner::Checkpoint& utility, std::function<std::vector<int>()> holders) {
+void Application::park_by(runner::Checkpoint& utility, Holders holders) {
   checkpoint_ = &utility;
   holders_ = std::move(holders);
 }
@@ -20,7 +20,7 @@ asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration l
     if (!service) co_return fail(Code::not_supported, config_.name + " has no service that could be asked");
     co_return co_await service->park(ai_model, limit);
   }
-  const std::vector<int> pids = holders_();
+  const std::vector<int> pids = co_await holders_();
   const std::uint64_t number = process_number_;
   const Result<void> done = co_await checkpoint_->put_aside(pids, limit);
   // The core may have gone on to stop it meanwhile, and somebody started it anew.

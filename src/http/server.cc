@@ -375,7 +375,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::set<Connection*> open;
 };
 
-Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOptions options, Handler handler) {
+Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptions options, Handler handler) {
   const auto where = parse_host_port(options.listen);
   if (!where) return std::unexpected(where.error());
   auto impl = std::make_shared<Impl>(io, std::move(options), std::move(handler));
@@ -396,9 +396,19 @@ Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOption
   if (error == asio::error::address_in_use)
     return fail(Code::unavailable, fmt::format("can't listen on {}: the port is taken", listen));
   if (error) return fail(Code::unavailable, fmt::format("can't listen on {}: {}", listen, error.message()));
-  asio::co_spawn(io, impl->accept_all(), asio::detached);
-  asio::co_spawn(io, impl->give_up_stalled(), asio::detached);
   return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::open() {
+  const auto executor = impl_->acceptor.get_executor();
+  asio::co_spawn(executor, impl_->accept_all(), asio::detached);
+  asio::co_spawn(executor, impl_->give_up_stalled(), asio::detached);
+}
+
+Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOptions options, Handler handler) {
+  auto server = listen(io, std::move(options), std::move(handler));
+  if (server) (*server)->open();
+  return server;
 }
 
 Server::Server(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

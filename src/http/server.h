@@ -69,7 +69,13 @@ class Server {
  public:
   using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
 
-  // Listens at once. Errors: invalid_request (no such address), unavailable (the port is taken: says so).
+  // Takes the address; who connects waits until open(). Errors: invalid_request (no such address),
+  // unavailable (the port is taken: says so).
+  static Result<std::unique_ptr<Server>> listen(boost::asio::io_context& io, ServerOptions options,
+                                                Handler handler);
+  void open();  // once
+
+  // Both.
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, ServerOptions options,
                                                Handler handler);
   ~Server();

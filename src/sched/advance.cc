@@ -280,6 +280,7 @@ void leave_it_to_others(World& world, Effects& out, DeviceId device) {
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
+  if (world.registry.readings[device.value].taken == Instant{}) return;  // nothing is known yet
   Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
   if (deficit <= Bytes{} || make_room(world, out, device, Reason::pressure, std::nullopt) != Room::blocked)
     return;

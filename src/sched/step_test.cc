@@ -22,6 +22,14 @@ TEST(Step, LetsWhatIsFoundWarmExplainTheBytesThatWereMeasuredBefore) {
   EXPECT_EQ(headroom(home.world.registry, home.gpu), kGiB * 10);
 }
 
+TEST(Step, NobodyLeavesBeforeTheDriverHasSaidAnything) {
+  World world;
+  const DeviceId gpu = add_device(world, {.name = "gpu0", .reserve = kGiB});
+  const auto chat = add_consumer(world.registry, {.name = "chat", .device = gpu, .can_stop = true});
+  const ResidentId adopted = add_resident(world.registry, chat, "", kGiB * 4);
+  EXPECT_FALSE(the<Evict>(step(world, {.at = {1}, .what = FoundWarm{adopted}})));
+}
+
 TEST(Step, LoadsAColdConsumerAndGrantsWhenItIsWarm) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .working = kGiB});

@@ -59,12 +59,14 @@ std::int64_t Statement::number(int column) const { return sqlite3_column_int64(p
 std::string Statement::text(int column) const {
   const auto* text = sqlite3_column_text(prepared_.get(), column);
   const int size = sqlite3_column_bytes(prepared_.get(), column);
-  return text == nullptr ? "" : std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+  return text == nullptr ? ""
+                         : std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
 }
 
 Result<Database> Database::open(const std::string& path) {
   sqlite3* connection = nullptr;
-  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  constexpr int kFlags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &connection, kFlags, nullptr);
   Database database(connection);  // also a connection that failed must be closed
   if (code != SQLITE_OK)

@@ -57,7 +57,8 @@ class Database {
   Result<std::string> text(std::string_view sql);
 
   // Reads it all (some milliseconds for the sizes that we keep): is every page as it should be?
-  // Error: unavailable. Whether that, or any last error, means a broken file and not a bad moment: is_damaged.
+  // Error: unavailable. Whether that, or any last error, means a broken file and not a bad moment:
+  // is_damaged.
   Result<void> check();
   bool is_damaged() const;
 
