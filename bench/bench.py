@@ -5,7 +5,7 @@ import sys
 
 import report
 
-NAMES = ["core", "gateway", "grant", "waiting", "idle", "status", "policy"]
+NAMES = ["core", "gateway", "grant", "waiting", "idle", "status", "policy", "policy-real"]
 
 
 def main(wanted):
@@ -16,7 +16,7 @@ def main(wanted):
     for name in NAMES if not wanted or "all" in wanted else wanted:
         print(f"\n== bench {name}", flush=True)
         load = os.getloadavg()[0]
-        text = report.block(importlib.import_module(f"measure_{name}").measure(), load)
+        text = report.block(importlib.import_module(f"measure_{name.replace('-', '_')}").measure(), load)
         print(text, flush=True)
         report.write(name, text)
     return 0

@@ -9,6 +9,7 @@
 
 #include "best.h"
 #include "households.h"
+#include "replay/csv.h"
 #include "replay/summary.h"
 #include "simulate/show.h"
 #include "variants.h"
@@ -104,6 +105,7 @@ struct Wanted {
   std::vector<std::string> variants{"fifo", "affinity"}, settings{};
   std::uint32_t seeds = 5, first = 1;
   bool best = false, json = false;
+  std::string csv{};  // a trace to write out instead
 };
 
 void compare(const Wanted& wanted) {
@@ -136,10 +138,14 @@ int main(int argc, char** argv) {
   app.add_option("--set", wanted.settings, "KEY=VALUE, for all variants")->allow_extra_args(false);
   app.add_flag("--best", wanted.best, "Against the best order that a search finds for short windows");
   app.add_flag("--json", wanted.json, "All figures as JSON");
+  app.add_option("--csv", wanted.csv, "Print this trace as CSV instead");
   app.add_option("--seeds", wanted.seeds, "Households of each trace (default 5)");
   app.add_option("--seed", wanted.first, "The first of them (default 1)");
   CLI11_PARSE(app, argc, argv);
-  compare(wanted);
+  if (wanted.csv.empty())
+    compare(wanted);
+  else
+    std::printf("%s", replay::to_csv(or_give_up(workload_of(wanted.csv, wanted.first)), household()).c_str());
   return 0;
 }
 

@@ -204,12 +204,10 @@ Command simulate_command(std::function<Result<std::string>(const SimulateOptions
           "mgpu simulate --trace day.jsonl --policy fifo,affinity --svg day.svg\n"
           "  mgpu simulate --trace day.csv --device-memory 24GiB --set overtake_limit=5s --set capacity=2\n"
           "  mgpu simulate --trace day.jsonl --set consumers.chat.pinned=true\n\n"
-          "A journal is what `mgpu events --json` prints, or /v1/events. The configuration makes the house; "
-          "each policy is shown as it is, and with all changes of --set "
-          "at once.\n"
-          "A table is a CSV file with the columns time,consumer,seconds[,user,priority,flow]; rows of one "
-          "flow\n"
-          "are asked one after the other. No daemon is needed.",
+          "A journal is what `mgpu events --json` prints, or /v1/events. The configuration makes the house;\n"
+          "each policy is shown as it is, and with all changes of --set and --device-memory at once.\n"
+          "A table is a CSV file with the columns time,consumer,seconds[,user,priority,flow]; rows of one\n"
+          "flow are asked one after the other. No daemon is needed.",
       .arguments =
           [](CLI::App& app, Options& options) {
             SimulateOptions& wanted = options.simulate;
@@ -226,8 +224,9 @@ Command simulate_command(std::function<Result<std::string>(const SimulateOptions
                 app, "--device-memory",
                 [&options](Bytes bytes) { options.simulate.device_memory.push_back(bytes); },
                 "Size of the devices, instead of what the trace says (may be repeated)");
-            app.add_option("--footprints", wanted.footprints,
-                           "What `mgpu status --json` printed: what was learned about loads and sizes");
+            app.add_option(
+                "--footprints", wanted.footprints,
+                "What `mgpu status --json` printed, or another journal: sizes, and what loads take");
             app.add_option("--svg", wanted.svg, "Write a timeline to this file");
             json_flag(app, options);
           },

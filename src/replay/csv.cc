@@ -134,6 +134,25 @@ std::optional<Target> find_target(const House& house, Words name) {
   return std::nullopt;
 }
 
+std::string to_csv(const Workload& workload, const House& house) {
+  const Registry& registry = house.world.registry;
+  const auto seconds = [](Duration d) { return std::to_string(static_cast<double>(d.count()) / 1e6); };
+  std::string text = "time,consumer,seconds,user,priority,flow\n";
+  for (std::size_t i = 0; i < workload.flows.size(); ++i) {
+    const Flow& flow = workload.flows[i];
+    for (const Step& step : flow.steps) {
+      const bool first = &step == &flow.steps.front();
+      const bool named = step.resident && !registry[*step.resident].ai_model.empty();
+      text += seconds(first ? flow.start + step.pause - kFirst : step.pause) + "," +
+              registry[step.consumer].spec.name + (named ? "/" + registry[*step.resident].ai_model : "") +
+              "," + seconds(step.work) + "," + (flow.user == 0 ? "" : "u" + std::to_string(flow.user)) + "," +
+              (step.priority ? std::string(to_string(*step.priority)) : "") + "," +
+              (flow.steps.size() == 1 ? "" : "f" + std::to_string(i)) + "\n";
+    }
+  }
+  return text;
+}
+
 Result<Workload> parse_csv(Words text, const House& house) { return Table(house).read(text); }
 
 }  // namespace mgpu::replay

@@ -24,6 +24,9 @@ namespace mgpu::replay {
 // Error: invalid_request, with the number of the line.
 Result<Workload> parse_csv(std::string_view text, const House& house);
 
+// The reverse: what parse_csv reads as the same workload. REQUIRES: flows are not empty.
+std::string to_csv(const Workload& workload, const House& house);
+
 // Who is meant by "chat" or "ollama/llama3:8b"; the resident is the consumer's first where none is named.
 struct Target {
   ConsumerId consumer{};

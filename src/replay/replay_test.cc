@@ -138,6 +138,13 @@ TEST(Figures, UnfairnessIsTheWorstUsersSlowdownAgainstTheMean) {
   EXPECT_NEAR(figures_of(outcome).unfairness, 2, 1e-9);
 }
 
+TEST(Csv, WhatWasWrittenReadsTheSame) {
+  const House house = three_consumers();
+  const std::string rows =
+      "0.500000,a,1.250000,u1,batch,\n3.000000,b,2.000000,u2,,f1\n0.100000,c,1.000000,u2,,f1\n";
+  EXPECT_EQ(to_csv(people(house, rows), house), "time,consumer,seconds,user,priority,flow\n" + rows);
+}
+
 TEST(Csv, SaysWhichLineIsWrong) {
   const House house = three_consumers();
   const auto detail = [&](const char* text) {

@@ -124,13 +124,16 @@ Result<Trace> read_trace(const Request& request, replay::House& house, std::size
   return trace;
 }
 
-Result<std::size_t> learn_from_status(const Request& request, replay::House& house) {
-  if (request.footprints.empty()) return 0;
-  const auto text = read_file(request.footprints);
+// What was learned, from a status or a journal, whichever it is.
+Result<std::size_t> learn_from_file(const std::string& path, replay::House& house) {
+  if (path.empty()) return 0;
+  const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
-  if (json.is_discarded()) return fail(Code::invalid_request, request.footprints + " is no JSON");
-  return learn_from(house, json);
+  if (const auto status = nlohmann::json::parse(*text, nullptr, false); !status.is_discarded())
+    return learn_from(house, status);
+  const auto journal = read_journal(*text);
+  if (!journal) return in_file(path, journal);
+  return learn_from(house, *journal);
 }
 
 // --- the variants ---
@@ -183,7 +186,7 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 Result<std::string> simulate(const Request& request) {
   auto house = house_of(request);
   if (!house) return std::unexpected(house.error());
-  const auto told = learn_from_status(request, *house);
+  const auto told = learn_from_file(request.footprints, *house);
   if (!told) return std::unexpected(told.error());
   std::size_t known = *told;
   auto trace = read_trace(request, *house, known);

@@ -5,7 +5,7 @@
 //   --name M                 what /v1/models says (default "fake")
 //   --bytes N --working N    held while loaded; more during each request
 //   --lazy                   loads by POST /load instead of at start
-//   --load-ms N --run-ms N   how long loading and each request take
+//   --load-ms N --run-ms N   how long loading and each request take; a request may say "run_ms" itself
 //   --journal FILE           "start NAME NANOSECONDS" and "end ..." of every request, then the request's
 //   "user" if it
 //                            names one; "cut ..." instead of "end" where the caller left before the answer
@@ -216,7 +216,7 @@ void work(const Exchange& x, const json& asked) {
   if (!load(ai_model) || !take(options.working)) return out_of_memory(x);
   Job job(asked.value("user", ""));
   if (asked.value("stream", ollama)) return stream(x, job, ollama);
-  if (!work_for(x, options.run_ms)) return job.end("cut");
+  if (!work_for(x, asked.value("run_ms", options.run_ms))) return job.end("cut");
   job.end("end");
   x.answer(200, answer_to(x, ai_model, ollama));
 }
