@@ -264,10 +264,16 @@ std::size_t learn_from(House& house, const std::vector<Entry>& journal) {
         take_learned(house, *target->resident, entry.what.value("learned", Json{})))
       told.push_back(*target->resident);
   }
+  bool from_cache = false;
   for (const auto& [id, of] : seen) {
     settle(house, id, of);
+    from_cache |= of.cached.times > 0;
     if (of.cold.times + of.cached.times > 0) told.push_back(id);
   }
+  // How much host memory there was nobody wrote down; what came from the page cache once shows that there is
+  // some.
+  if (from_cache)
+    for (const Resident& resident : house.world.registry.residents) house.page_cache += resident.footprint;
   std::ranges::sort(told);
   return static_cast<std::size_t>(std::ranges::unique(told).begin() - told.begin());
 }
