@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -31,7 +32,7 @@ std::optional<Duration> seconds_in(Words text) {
   double value = 0;
   const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
   if (got.ec != std::errc{} || got.ptr != text.data() + text.size() || value < 0) return std::nullopt;
-  return Duration{static_cast<std::int64_t>(value * 1e6 + 0.5)};
+  return Duration{std::llround(value * 1e6)};
 }
 
 class Table {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -31,8 +32,7 @@ std::optional<Instant> instant_in(const std::string& text) {
   if (!date.ok()) return std::nullopt;
   const auto whole = std::chrono::sys_days{date}.time_since_epoch() + std::chrono::hours{hour} +
                      std::chrono::minutes{minute};
-  return Instant{std::chrono::duration_cast<Duration>(whole).count() +
-                 static_cast<std::int64_t>(second * 1e6 + 0.5)};
+  return Instant{std::chrono::duration_cast<Duration>(whole).count() + std::llround(second * 1e6)};
 }
 
 std::string text_at(const Json& json, const char* name) {
