@@ -2,6 +2,8 @@
 import contextlib
 import json
 
+from house import wait_until
+
 
 @contextlib.contextmanager
 def bound_lease(house, **asked):
