@@ -97,6 +97,14 @@ TEST(Requeue, ALeaseWhoseServiceRanOutOfMemoryWaitsAgainWithMoreExpected) {
   EXPECT_EQ(total_statistics(home.world).memory_retries, 1U);
 }
 
+TEST(Requeue, AServiceThatDiedOfItIsExpectedToNeedMoreAsWell) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10, .working = kGiB});
+  home.warm(chat);
+  home.happens(ServiceLost{chat, {Code::out_of_memory, "CUDA out of memory"}});
+  EXPECT_GT(working_each(home.world.registry[chat]), kGiB);
+}
+
 TEST(Yield, TheIdleLeaveAndNobodyComesWhileAGameRuns) {
   Home home(1, Policy::affinity);
   const auto pinned = home.consumer({.name = "pinned", .footprint = kGiB * 4, .pinned = true});

@@ -69,7 +69,7 @@ struct Apply {
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers)
       if (consumer.spec.device == reading.device) {
-        learn_measured(world.registry, consumer);
+        if (reading.by_process) learn_measured(world.registry, consumer);  // reckoned bytes teach nothing
         note_measured(world.registry, consumer);
       }
     ask_again(reading.device);

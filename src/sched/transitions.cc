@@ -390,6 +390,8 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
   // What is loading or unloading hears of it by its own answer, which the shell owes.
   for (const ResidentId resident_id : consumer.residents) {
     Resident& resident = world.registry[resident_id];
+    if (why.code == Code::out_of_memory && resident.state == Residency::warm)
+      learn_out_of_memory(world.registry, resident_id);
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
   }
