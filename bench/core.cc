@@ -20,6 +20,15 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kWaiting = 1'000;
 constexpr std::uint64_t kEvents = 1'000'000;
 constexpr int kRounds = 3;
+constexpr std::uint64_t kBetweenReadings =
+    1'000;  // jobs; what they gave back wants to be seen free now and then
+
+ReadingTaken reading_at(Instant taken, std::uint64_t consumers) {
+  Reading reading{.taken = taken, .total = kGiB * 80};
+  for (std::uint64_t i = 0; i < consumers; ++i)
+    reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
+  return {reading};
+}
 
 World world_with(std::uint64_t consumers, Policy policy) {
   World world;
@@ -34,10 +43,7 @@ World world_with(std::uint64_t consumers, Policy policy) {
     const ResidentId resident = add_resident(world.registry, id, "", kMiB * 200);
     world.registry[resident].state = Residency::warm;
   }
-  Reading reading{.device = device, .taken = {1}, .total = kGiB * 80};
-  for (std::uint64_t i = 0; i < consumers; ++i)
-    reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
-  step(world, {.at = {1}, .what = ReadingTaken{reading}});
+  step(world, {.at = {1}, .what = reading_at({1}, consumers)});
   return world;
 }
 
@@ -59,6 +65,7 @@ class Life {
       also(world_);
       arrive();
       also(world_);
+      if (i % kBetweenReadings == 0) hand_over(reading_at({++now_}, consumers_));
     }
     const std::chrono::duration<double> took = Clock::now() - before;
     MGPU_ASSERT(world_.lines[0].statistics.queue_depth == kWaiting, "each release granted the next ticket");

@@ -1,6 +1,7 @@
 #include "plan/victims.h"
 
 #include <algorithm>
+#include <ranges>
 #include <tuple>
 
 #include "registry/costs.h"
@@ -105,10 +106,10 @@ bool choose_victims(std::span<Candidate> candidates, Bytes deficit) {
     for (Candidate& candidate : candidates) candidate.chosen = false;
     return false;
   }
-  for (auto spared = candidates.rbegin(); spared != candidates.rend(); ++spared) {
-    if (!spared->chosen || gained - spared->yield < deficit) continue;
-    gained -= spared->yield;
-    spared->chosen = false;
+  for (Candidate& spared : candidates | std::views::reverse) {
+    if (!spared.chosen || gained - spared.yield < deficit) continue;
+    gained -= spared.yield;
+    spared.chosen = false;
   }
   return true;
 }

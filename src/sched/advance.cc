@@ -36,6 +36,18 @@ bool fresh_reading(World& world, Effects& out, DeviceId device) {
   return fresh && !reading.lost;
 }
 
+// Where room is so short that it counts on what a job has just given back, the driver must have shown that
+// free.
+bool seen_returned(World& world, Effects& out, DeviceId device) {
+  LineState& line = world.lines[device.value];
+  if (line.returned == Bytes{} || headroom(world.registry, device) >= line.returned) return true;
+  if (!line.reading_asked) {
+    line.reading_asked = true;
+    out.emplace_back(TakeReading{device});
+  }
+  return false;
+}
+
 // Makes room for all promises of the device, or says that it can't be made now. Ahead of somebody's turn
 // nobody leaves for whom others wait.
 Room make_room(World& world, Effects& out, DeviceId device, Reason reason, std::optional<TicketId> ticket) {
@@ -125,7 +137,8 @@ void pursue(World& world, Effects& out, TicketId id) {
   if (room == Room::coming) return;
   // A warm resident has its memory already; whoever is about to take memory needs numbers of now.
   const bool takes_memory = to_load || !resident;
-  if (takes_memory && !fresh_reading(world, out, ticket.ask.device)) {
+  if (!seen_returned(world, out, ticket.ask.device) ||
+      (takes_memory && !fresh_reading(world, out, ticket.ask.device))) {
     lost_patience(world, out, ticket);
     return;
   }
@@ -146,7 +159,8 @@ void pursue_claim(World& world, Effects& out, TicketId id) {
   if (must_wait_to_load(world, line_of(world, ticket), resident)) return;
   const Room room = make_room(world, out, ticket.ask.device, Reason::ahead, id);
   if (room == Room::blocked) return drop_claim(world, ticket);
-  if (room == Room::there && fresh_reading(world, out, ticket.ask.device))
+  if (room == Room::there && seen_returned(world, out, ticket.ask.device) &&
+      fresh_reading(world, out, ticket.ask.device))
     start_load(world, out, *ticket.ask.resident, id);
 }
 

@@ -64,6 +64,8 @@ struct Apply {
     last = reading;
     auto& doubtful_since = world.lines[reading.device.value].doubtful_since;
     if (doubtful_since && reading.taken > *doubtful_since) doubtful_since.reset();
+    LineState& line = world.lines[reading.device.value];
+    if (reading.taken > line.returned_at) line.returned = Bytes{};
     for (ConsumerState& consumer : world.registry.consumers)
       if (consumer.spec.device == reading.device) consumer.measured = Bytes{};
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;

@@ -30,6 +30,18 @@ TEST(Step, NobodyLeavesBeforeTheDriverHasSaidAnything) {
   EXPECT_FALSE(the<Evict>(step(world, {.at = {1}, .what = FoundWarm{adopted}})));
 }
 
+TEST(Step, CountsOnWhatAJobGaveBackOnlyWhenItIsSeenFree) {
+  Home home;
+  const auto tight = home.consumer({.name = "tight", .footprint = kGiB * 20, .working = kGiB * 3});
+  home.warm(tight);
+  const TicketId first = home.asks(tight).first;
+  const TicketId second = home.asks(tight).first;
+  const Effects released = home.happens(LeaseReleased{first});
+  EXPECT_FALSE(granted(released, second));
+  EXPECT_TRUE(the<TakeReading>(released));
+  EXPECT_TRUE(granted(home.read(), second));
+}
+
 TEST(Step, LoadsAColdConsumerAndGrantsWhenItIsWarm) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .working = kGiB});

@@ -308,6 +308,9 @@ void release(World& world, Effects& out, TicketId id) {
   MGPU_ASSERT(ticket.stage == Stage::running, "only a lease is released");
   LineState& line = line_of(world, ticket);
   return_promise(world, ticket);
+  line.returned += ticket.ask.resident ? working_each(world.registry[*ticket.ask.consumer])
+                                       : reservation(world.registry, ticket.ask);
+  line.returned_at = world.now;
   const Duration ran = world.now - ticket.granted;
   if (ticket.ask.resident && !ticket.ask.warm_up) {
     learn_run(world.registry, *ticket.ask.resident, ran, world.hour);

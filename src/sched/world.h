@@ -97,6 +97,8 @@ struct LineState {
   bool reading_asked = false;
   std::optional<Instant>
       doubtful_since{};            // a crash or failed load: what it left is unknown until a later reading
+  Bytes returned{};                // what leases gave back since the last reading: not seen free yet
+  Instant returned_at{};           // and when the last of them did
   std::optional<Streak> latest{};  // who gave a lease back last, and when
   std::map<std::pair<std::uint32_t, Priority>, Instant>
       users{};  // where the latest ticket of each user stands
