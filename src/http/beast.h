@@ -5,9 +5,11 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -24,6 +26,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace beast_http = boost::beast::http;
 using tcp = asio::ip::tcp;
+using AnyStream = beast::basic_stream<asio::generic::stream_protocol>;  // over TCP or a Unix socket
 
 // Awaits without exceptions: `auto [error, ...] = co_await ...(kQuietly)`.
 inline constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
@@ -61,8 +64,8 @@ inline std::array<char, kPiece>& bench() {
 
 // The next piece of a body that `parser` is in the middle of; empty at its end. Not Beast's own read: that
 // takes no more at once than the buffer happens to have room for, which after a head is little.
-template <class Parser>
-asio::awaitable<std::pair<boost::system::error_code, std::string>> next_piece(beast::tcp_stream& stream,
+template <class Stream, class Parser>
+asio::awaitable<std::pair<boost::system::error_code, std::string>> next_piece(Stream& stream,
                                                                               beast::flat_buffer& buffer,
                                                                               Parser& parser) {
   boost::system::error_code error;
@@ -94,8 +97,9 @@ asio::awaitable<std::pair<boost::system::error_code, std::string>> next_piece(be
 }
 
 // What arrives on a connection that speaks HTTP no more; empty at its end.
-inline asio::awaitable<std::pair<boost::system::error_code, std::string>> next_raw(
-    beast::tcp_stream& stream, beast::flat_buffer& buffer) {
+template <class Stream>
+asio::awaitable<std::pair<boost::system::error_code, std::string>> next_raw(Stream& stream,
+                                                                            beast::flat_buffer& buffer) {
   boost::system::error_code error;
   if (buffer.size() == 0) {
     const auto target = buffer.prepare(kPiece);

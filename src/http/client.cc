@@ -7,9 +7,11 @@
 #include <vector>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/un.h>
 
 #include "http/beast.h"
 
@@ -24,7 +26,7 @@ constexpr std::size_t kReplayed = 64 * 1024;  // what is kept of a request in ca
 
 struct Wire {
   explicit Wire(const asio::any_io_executor& executor) : stream(executor) { buffer.reserve(kHeadRoom); }
-  beast::tcp_stream stream;
+  AnyStream stream;
   beast::flat_buffer buffer;
   Clock::time_point idle_since{};
 };
@@ -35,7 +37,32 @@ bool still_quiet(Wire& wire) {
   return wire.stream.socket().is_open() && wire.buffer.size() == 0 && ::poll(&look, 1, 0) == 0;
 }
 
-std::string name_of(const HostPort& where) { return fmt::format("{}:{}", where.host, where.port); }
+std::string name_of(const HostPort& where) {
+  return is_unix(where) ? where.host : fmt::format("{}:{}", where.host, where.port);
+}
+
+using Endpoints = std::vector<AnyStream::endpoint_type>;
+using Located = std::pair<boost::system::error_code, Endpoints>;
+
+Located unix_socket(const std::string& path) {
+  using Local = asio::local::stream_protocol;
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) return {asio::error::name_too_long, {}};
+  return {{}, {Local::endpoint(path)}};
+}
+
+// Where it may be: a name can stand for several addresses.
+asio::awaitable<Located> locate(const HostPort& where) {
+  if (is_unix(where)) co_return unix_socket(where.host);
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
+  if (!error) co_return Located{{}, {tcp::endpoint(address, where.port)}};
+  tcp::resolver resolver(co_await asio::this_coro::executor);
+  const std::string port = std::to_string(where.port);
+  auto [failed, found] = co_await resolver.async_resolve(where.host, port, kQuietly);
+  Located located{failed, {}};
+  for (const auto& entry : found) located.second.emplace_back(entry.endpoint());
+  co_return located;
+}
 
 }  // namespace
 
@@ -72,21 +99,11 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
 
   asio::awaitable<Result<std::unique_ptr<Wire>>> connect(const HostPort& where) {
     auto wire = std::make_unique<Wire>(executor);
-    boost::system::error_code error;
-    const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
     wire->stream.expires_after(options.connect_limit);
+    auto [error, endpoints] = co_await locate(where);
     if (!error) {
-      const tcp::endpoint endpoint(address, where.port);
-      std::tie(error) = co_await wire->stream.async_connect(endpoint, kQuietly);
-    } else {
-      tcp::resolver resolver(executor);
-      const std::string port = std::to_string(where.port);
-      auto [failed, found] = co_await resolver.async_resolve(where.host, port, kQuietly);
-      error = failed;
-      if (!error) {
-        auto [refused, endpoint] = co_await wire->stream.async_connect(found, kQuietly);
-        error = refused;
-      }
+      auto [refused, endpoint] = co_await wire->stream.async_connect(endpoints, kQuietly);
+      error = refused;
     }
     if (error)
       co_return fail(Code::service_down, fmt::format("can't reach {}: {}", name_of(where), error.message()));

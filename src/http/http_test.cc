@@ -1,7 +1,10 @@
 // Both sides over real loopback sockets, and a plain socket where a client misbehaves.
+#include <filesystem>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -92,6 +95,38 @@ TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
     }
   }(house));
   EXPECT_EQ(ports.size(), 1U);
+}
+
+// Container engines listen there.
+TEST(Http, AUnixSocketIsSpokenToLikeAnyOther) {
+  char folder[] = "/tmp/mgpu-http-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/socket";
+  House house;
+  asio::local::stream_protocol::acceptor acceptor(house.io, asio::local::stream_protocol::endpoint(path));
+  std::string heard;
+  auto answer_once = [](auto& listening, std::string& head) -> asio::awaitable<void> {
+    auto socket = co_await listening.async_accept(asio::use_awaitable);
+    co_await asio::async_read_until(socket, asio::dynamic_buffer(head), "\r\n\r\n", asio::use_awaitable);
+    const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+    const auto out = asio::buffer(answer);
+    co_await asio::async_write(socket, out, asio::use_awaitable);
+  };
+  asio::co_spawn(house.io, answer_once(acceptor, heard), asio::detached);
+  house.run([](House& h, std::string unix_path) -> asio::awaitable<void> {
+    HostPort where{.host = std::move(unix_path)};
+    const RequestHead head{.target = "/_ping"};
+    auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
+    EXPECT_TRUE(got && got->body == "OK") << (got ? got->body : got.error().detail);
+    where.host += "-not-there";
+    got = co_await fetch(h.client, where, head, "", 5s, kMiB);
+    EXPECT_EQ(got.error().detail, "can't reach " + where.host + ": No such file or directory");
+    where.host.append(200, 'x');
+    got = co_await fetch(h.client, where, head, "", 5s, kMiB);
+    EXPECT_EQ(got.error().code, Code::service_down);
+  }(house, path));
+  EXPECT_TRUE(heard.starts_with("GET /_ping HTTP/1.1\r\n"));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Http, PipelinedRequestsAreAnsweredInOrder) {

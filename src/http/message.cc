@@ -54,6 +54,8 @@ std::string to_wire(const AnswerHead& head, Manner manner) {
   return wire += "\r\n";
 }
 
+bool is_unix(const HostPort& where) { return where.host.starts_with('/'); }
+
 Result<HostPort> parse_host_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   HostPort parsed;

@@ -48,9 +48,10 @@ bool bodiless(int status);
 
 // "127.0.0.1:8090", "[::1]:0" -> host and port. Error: invalid_request.
 struct HostPort {
-  std::string host{};
+  std::string host{};  // for a client also the path of a Unix socket, with its leading slash
   std::uint16_t port = 0;
 };
+bool is_unix(const HostPort& where);
 Result<HostPort> parse_host_port(std::string_view text);
 
 // What goes before and after one piece of a chunked body, and at its end.
