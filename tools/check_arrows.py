@@ -30,7 +30,7 @@ ARROWS = {
     "estimate": ["base"],
     "metrics": ["domain"],
     "service": ["http", "config"],
-    "runner": ["gpu", "config"],
+    "runner": ["gpu", "config", "http"],  # container engines speak HTTP
     "engine": ["sched", "gpu", "service", "runner", "pagecache", "store", "estimate", "metrics", "config"],
     "simulate": ["replay", "engine"],
     "gateway": ["engine", "http"],

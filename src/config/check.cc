@@ -48,9 +48,25 @@ std::optional<std::string> url_fault(std::string_view url, std::string_view sche
   return std::nullopt;
 }
 
-bool wants_port(const ProcessConfig& process) {
-  return std::ranges::any_of(process.command,
-                             [](const std::string& word) { return word.find(kPort) != std::string::npos; });
+bool has_port(const std::string& text) { return text.contains(kPort); }
+
+bool wants_port(const ProcessConfig& process) { return std::ranges::any_of(process.command, has_port); }
+
+// Whether a port is chosen that a url can name.
+bool wants_port(const ConsumerConfig& consumer) {
+  return (consumer.process && wants_port(*consumer.process)) ||
+         (consumer.container && wants_port(*consumer.container));
+}
+
+// [ADDRESS:]HOST:CONTAINER[/tcp|/udp], or CONTAINER alone
+bool is_published_port(std::string_view text) {
+  for (const std::string_view protocol : {"/tcp", "/udp"})
+    if (text.ends_with(protocol)) text.remove_suffix(protocol.size());
+  const std::size_t last = text.rfind(':');
+  if (!is_port(text.substr(last == std::string_view::npos ? 0 : last + 1), 1)) return false;
+  if (last == std::string_view::npos) return true;
+  const std::string_view host = text.substr(0, last);
+  return host == kPort || is_port(host, 1) || is_host_and_port(host, 1);
 }
 
 // A port of 0 means a free one, too; written as ${PORT} everybody after us has only one way to see it.
@@ -89,7 +105,7 @@ class Checks {
         needs_service(consumer, path);
       else
         service(consumer, path);
-      if (consumer.process) process(*consumer.process, path + ".runner.process");
+      runner(consumer, path + ".runner");
       claim_names(consumer, path);
     }
     return std::move(complaints_);
@@ -189,8 +205,10 @@ class Checks {
       complain(path + ".url", "is missing: where does the service listen? (http://127.0.0.1:9001)");
     else if (const auto fault = url_fault(service.url, facts_of(service.type).scheme))
       complain(path + ".url", *fault);
-    else if (chosen_port && !(consumer.process && wants_port(*consumer.process)))
-      complain(path + ".url", "${PORT} is only known where the command of runner.process has ${PORT}, too");
+    else if (chosen_port && !wants_port(consumer))
+      complain(path + ".url",
+               "${PORT} is only known where the command of runner.process, or the command or ports of "
+               "runner.container have ${PORT}, too");
     const std::string name(service_name(service.type));
     for (const std::string& key : keys_of_some_services())
       if (is_of_service(consumer, path, key) && !takes_key(service.type, key))
@@ -207,6 +225,39 @@ class Checks {
     for (const std::string& free_path : service.free_paths)
       if (!free_path.starts_with('/'))
         complain(path + ".free_paths", "\"" + free_path + "\" does not start with /");
+  }
+
+  void runner(const ConsumerConfig& consumer, const std::string& path) {
+    std::vector<std::string> named;
+    for (const char* key : {"process", "systemd", "container"})
+      if (marks_.contains(path + "." + key)) named.emplace_back(key);
+    if (named.size() > 1) complain(path, "there can be only one: " + named[0] + " or " + named[1]);
+    if (consumer.process) process(*consumer.process, path + ".process");
+    if (consumer.systemd) systemd(*consumer.systemd, path + ".systemd");
+    if (marks_.contains(path + ".container"))
+      container(consumer.container.value_or(ContainerConfig{}), path + ".container");
+  }
+
+  void systemd(const SystemdConfig& systemd, const std::string& path) {
+    if (!systemd.unit.empty() && !systemd.unit.contains('.'))
+      complain(path + ".unit", "needs its ending: " + systemd.unit + ".service");
+  }
+
+  void container(const ContainerConfig& container, const std::string& path) {
+    if (container.name.empty() == container.image.empty())
+      return complain(path, "needs either the name of a container that exists, or an image to make one of");
+    if (!container.name.empty()) {
+      if (!is_name(container.name))
+        complain(path + ".name", "\"" + container.name + "\" is no container's name");
+      for (const char* key : {"command", "env", "ports", "gpus", "volumes", "network", "shm_size"})
+        if (marks_.contains(path + "." + key))
+          complain(path + "." + key, "is for a container that we make (image); one that exists has its own");
+    }
+    if (!container.socket.empty() && !container.socket.starts_with('/'))
+      complain(path + ".socket", "is a path (/run/podman/podman.sock)");
+    for (const std::string& port : container.ports)
+      if (!is_published_port(port))
+        complain(path + ".ports", "\"" + port + "\" publishes no port: write 127.0.0.1:${PORT}:8000");
   }
 
   void process(const ProcessConfig& process, const std::string& path) {
@@ -250,10 +301,18 @@ void add_what_belongs_to_it(ServiceConfig& service, bool paths_are_named) {
 
 }  // namespace
 
+bool is_external(const ConsumerConfig& consumer) {
+  return !consumer.process && !consumer.systemd && !consumer.container;
+}
+
+bool wants_port(const ContainerConfig& container) {
+  return std::ranges::any_of(container.command, has_port) || std::ranges::any_of(container.ports, has_port);
+}
+
 void complete(Config& config, const Marks& marks) {
   for (ConsumerConfig& consumer : config.consumers) {
     if (consumer.process) name_free_port(consumer.process->command);
-    const bool own_port = consumer.process && wants_port(*consumer.process);
+    const bool own_port = wants_port(consumer);
     const bool said = marks.contains("consumers." + consumer.name + ".service");
     if (!said && (own_port || !consumer.service.url.empty())) consumer.service.type = ServiceType::generic;
     if (consumer.service.type != ServiceType::none && consumer.service.url.empty() && own_port)

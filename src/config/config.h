@@ -79,13 +79,37 @@ enum class ParkBy : std::uint8_t { service, cuda_checkpoint };
 // What becomes of an AI model that somebody loaded without asking us, once it is idle.
 enum class Uninvited : std::uint8_t { allow, leave };
 
+enum class BusType : std::uint8_t { system, user };
+
+struct SystemdConfig {
+  std::string unit{};  // "ollama.service"
+  BusType bus = BusType::system;
+};
+
+// One that exists, by `name`, or one made of `image` and what follows.
+struct ContainerConfig {
+  std::string socket{};  // of the engine; empty: the usual places
+  std::string name{};
+  std::string image{};
+  std::vector<std::string> command{};  // ${PORT} in it or in ports: a free port is chosen
+  std::map<std::string, std::string> env{};
+  std::vector<std::string> ports{};    // as with docker run -p: "127.0.0.1:${PORT}:8000"
+  std::vector<std::string> gpus{};     // all; or indices, UUIDs, CDI names
+  std::vector<std::string> volumes{};  // as with docker run -v: "/srv/models:/models:ro"
+  std::string network{};               // host, bridge, a network's name; empty: the engine's default
+  Bytes shm_size{};                    // 0: the engine's default
+};
+
 struct ConsumerConfig {
   std::string name{};
   Kind kind = Kind::other;
   std::string device{};                // id; empty: the first device
   std::vector<std::string> devices{};  // instead: ids of those that it may be placed on
   ServiceConfig service{};
-  std::optional<ProcessConfig> process{};  // runner: process; none = external
+  // Its runner: one of these, or none of them (external).
+  std::optional<ProcessConfig> process{};
+  std::optional<SystemdConfig> systemd{};
+  std::optional<ContainerConfig> container{};
   std::vector<std::string> aliases{};
   std::map<std::string, Bytes>
       ai_models{};  // AI models of one service with footprints of their own; 0 = consumer's
@@ -110,6 +134,12 @@ struct ConsumerConfig {
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
 };
+
+// Nobody of ours starts and stops it.
+bool is_external(const ConsumerConfig& consumer);
+
+// Whether a port is to be chosen for it.
+bool wants_port(const ContainerConfig& container);
 
 struct LimitsConfig {
   std::uint32_t max_queue = 1000;   // waiting tickets a device

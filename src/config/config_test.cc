@@ -354,7 +354,10 @@ TEST(Config, ProcessesAreChecked) {
   expect_complaints("consumers: {a: {runner: {process: {command: 'say \"x'}}}}", {"never closed"});
   expect_complaints("consumers: {a: {runner: {process: {command: []}}}}", {"is empty"});
   expect_complaints("consumers: {a: {runner: docker}}", {"expected external"});
-  expect_complaints("consumers: {a: {runner: {systemd: {}}}}", {"unknown key"});
+  expect_complaints("consumers: {a: {runner: {launchd: {}}}}", {"unknown key"});
+  expect_complaints("consumers: {a: {runner: {systemd: {}}}}", {"runner.systemd.unit: is missing"});
+  expect_complaints("consumers: {a: {runner: {systemd: {unit: ollama}}}}",
+                    {"needs its ending: ollama.service"});
   good("consumers: {a: {runner: external}}");
 }
 
@@ -371,6 +374,25 @@ TEST(Files, WhatIsNotThereIsSaid) {
   EXPECT_EQ(keys_of({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
             (Words{"command", "log_file"}));
   EXPECT_EQ(keys_of({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"}) << "the command may be in there";
+}
+
+TEST(Config, ContainersAreChecked) {
+  const auto with = [](const std::string& text) {
+    return "consumers: {a: {runner: {container: " + text + "}}}";
+  };
+  const std::string which = "needs either the name of a container that exists, or an image to make one of";
+  expect_complaints(with("{}"), {which});
+  expect_complaints(with("{name: x, image: y}"), {which});
+  expect_complaints(with("{name: x, gpus: [all]}"), {"container.gpus: is for a container that we make"});
+  expect_complaints(with("{name: 'x/y'}"), {"is no container's name"});
+  expect_complaints(with("{name: x, socket: here}"), {"container.socket: is a path"});
+  expect_complaints(with("{image: x, ports: ['x:80']}"), {"\"x:80\" publishes no port"});
+  expect_complaints("consumers: {a: {runner: {container: {name: x}, process: {command: [x]}}}}",
+                    {"there can be only one: process or container"});
+  for (const char* port : {"80", "80:8000", "127.0.0.1:${PORT}:8000/udp", "[::1]:1:2"})
+    good(with("{image: x, ports: ['" + std::string(port) + "']}"));
+  const Config config = good(with("{image: x, ports: ['${PORT}:8000']}"));
+  EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
 }
 
 TEST(Config, WrongShapesAreComplaintsNotCrashes) {
@@ -404,6 +426,8 @@ consumers:
     unload: {request: POST /free, body: '{"a": "b: c"}'}
     busy: {path: /p, pointer: /q, idle: "0"}
     runner: {process: {command: [srv, --port, 0, "a b", ""], env: {A: "1"}, log_file: /tmp/x}}
+  stt: {runner: {systemd: {unit: stt.service, bus: user}}}
+  tts: {runner: {container: {image: tts, ports: ["80"]}}}
   lease: {}
 )"));
   EXPECT_EQ(to_yaml(good(shown)), shown);

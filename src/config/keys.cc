@@ -81,11 +81,12 @@ Key only_where_taken(Key key) {
 Key required(Key key) { return key.required = true, key; }
 Key falls_back(std::string to, Key key) { return key.fallback = std::move(to), key; }
 
-// Nothing to show while the text is empty: an empty text says no more than an absent key.
+// Nothing to show while the text or list is empty: that says no more than an absent key.
 Key unless_empty(Key key) {
   key.write = [write = std::move(key.write)](Place place) -> std::optional<YAML::Node> {
     std::optional<YAML::Node> node = write(place);
     if (node && node->IsScalar() && node->Scalar().empty()) return std::nullopt;
+    if (node && node->IsSequence() && node->size() == 0) return std::nullopt;
     return node;
   };
   return key;
@@ -94,11 +95,18 @@ Key unless_empty(Key key) {
 ProcessConfig& process(Place p) {
   return p.consumer->process ? *p.consumer->process : p.consumer->process.emplace();
 }
+SystemdConfig& systemd(Place p) {
+  return p.consumer->systemd ? *p.consumer->systemd : p.consumer->systemd.emplace();
+}
+ContainerConfig& container(Place p) {
+  return p.consumer->container ? *p.consumer->container : p.consumer->container.emplace();
+}
 BusyConfig& busy(Place p) {
   return p.consumer->service.busy ? *p.consumer->service.busy : p.consumer->service.busy.emplace();
 }
 bool has_process(const ConsumerConfig& consumer) { return consumer.process.has_value(); }
-bool has_no_process(const ConsumerConfig& consumer) { return !consumer.process; }
+bool has_systemd(const ConsumerConfig& consumer) { return consumer.systemd.has_value(); }
+bool has_container(const ConsumerConfig& consumer) { return consumer.container.has_value(); }
 bool has_busy(const ConsumerConfig& consumer) { return consumer.service.busy.has_value(); }
 
 // One key for two things: the service's own request, or the utility that needs none.
@@ -128,18 +136,23 @@ Key park_key() {
   return key;
 }
 
+constexpr std::string_view kRunnerType = "external, or a mapping with one key: process, systemd, container";
+
 // `runner: external` is the only runner without settings of its own.
 Key runner_key() {
   Key key{.path = "consumers.*.runner",
-          .type = {"external, or a mapping with the key process", {{"const", "external"}}},
-          .text = "Who starts and stops its process: `external` (not us), or `process` (we do).",
+          .type = {std::string(kRunnerType), {{"const", "external"}}},
+          .text =
+              "Who starts and stops it: `external` (not us); `process` (we do); `systemd` or `container` "
+              "(they do, when we ask). A unit or container that runs already counts as up, may be evicted "
+              "like any other, and is left running when the daemon ends, unless the daemon started it.",
           .example = "external"};
   key.read = [](const YAML::Node& node, Place) -> Read {
     if (node.IsScalar() && node.Scalar() == "external") return {};
-    return std::unexpected(Wrong{node.Mark(), "expected external, or a mapping with the key process"});
+    return std::unexpected(Wrong{node.Mark(), "expected " + std::string(kRunnerType)});
   };
   key.write = [](Place place) {
-    return has_no_process(*place.consumer) ? std::optional(YAML::Node("external")) : std::nullopt;
+    return is_external(*place.consumer) ? std::optional(YAML::Node("external")) : std::nullopt;
   };
   return key;
 }
@@ -523,10 +536,70 @@ std::vector<Key> runner_keys() {
   };
 }
 
+std::vector<Key> systemd_keys() {
+  std::vector<Key> rows{
+      required(key(
+          "consumers.*.runner.systemd.unit", kAny, [](Place p) -> auto& { return systemd(p).unit; },
+          "ollama.service", "The unit that is started and stopped, with its ending.")),
+      key(
+          "consumers.*.runner.systemd.bus", kAny, [](Place p) -> auto& { return systemd(p).bus; }, "user",
+          "Whose systemd: the `system`'s (needs root, or a polkit rule for "
+          "`org.freedesktop.systemd1.manage-units`), or the `user`'s own."),
+  };
+  for (Key& row : rows) row = only_if(has_systemd, std::move(row));
+  return rows;
+}
+
+std::vector<Key> container_keys() {
+  std::vector<Key> rows{
+      unless_empty(key(
+          "consumers.*.runner.container.name", kAny, [](Place p) -> auto& { return container(p).name; },
+          "vllm", "A container that exists, by its name; without one, one is made of `image`.")),
+      unless_empty(key(
+          "consumers.*.runner.container.image", kAny, [](Place p) -> auto& { return container(p).image; },
+          "vllm/vllm-openai:latest",
+          "The image of a container that we make, named mgpu-CONSUMER; it is not pulled.")),
+      unless_empty(key_as<Command>(
+          "consumers.*.runner.container.command", kAny, [](Place p) -> auto& { return container(p).command; },
+          "[--model, Qwen/Qwen3-8B]",
+          "Arguments for the image's entry point; for ${PORT} a free port is chosen.")),
+      key(
+          "consumers.*.runner.container.env", kAny, [](Place p) -> auto& { return container(p).env; },
+          "{HF_HUB_OFFLINE: \"1\"}", "Its environment variables."),
+      key(
+          "consumers.*.runner.container.ports", kAny, [](Place p) -> auto& { return container(p).ports; },
+          "[\"127.0.0.1:${PORT}:8000\"]", "Ports to publish, each [ADDRESS:]HOST:CONTAINER[/udp]."),
+      key(
+          "consumers.*.runner.container.gpus", kAny, [](Place p) -> auto& { return container(p).gpus; },
+          "[all]",
+          "What it sees: `all`, or indices or UUIDs of NVIDIA devices, or names of the container device "
+          "interface (nvidia.com/gpu=0)."),
+      key(
+          "consumers.*.runner.container.volumes", kAny, [](Place p) -> auto& { return container(p).volumes; },
+          "[/srv/models:/models:ro]", "Folders of the host in it, each HOST:CONTAINER[:ro]."),
+      falls_back("the engine's",
+                 unless_empty(key(
+                     "consumers.*.runner.container.network", kAny,
+                     [](Place p) -> auto& { return container(p).network; }, "host", "Its network."))),
+      falls_back("the engine's",
+                 key(
+                     "consumers.*.runner.container.shm_size", kAny,
+                     [](Place p) -> auto& { return container(p).shm_size; }, "8GiB",
+                     "Its shared memory, of which servers with several processes need more.")),
+      falls_back("DOCKER_HOST, Docker's, Podman's: the first that answers",
+                 unless_empty(key(
+                     "consumers.*.runner.container.socket", kAny,
+                     [](Place p) -> auto& { return container(p).socket; }, "/run/podman/podman.sock",
+                     "The Unix socket of the container engine."))),
+  };
+  for (Key& row : rows) row = only_if(has_container, std::move(row));
+  return rows;
+}
+
 std::vector<Key> all_keys() {
   std::vector<Key> all;
   for (auto group : {top_keys, utility_keys, gpu_keys, limits_keys, device_keys, consumer_keys, service_keys,
-                     service_detail_keys, busy_keys, runner_keys})
+                     service_detail_keys, busy_keys, runner_keys, systemd_keys, container_keys})
     for (Key& key : group()) all.push_back(std::move(key));
   return all;
 }

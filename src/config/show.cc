@@ -50,7 +50,9 @@ std::string default_of(const Key& key) {
   DeviceConfig device;
   ConsumerConfig consumer;
   consumer.service.type = first_that_takes(last_word(key.path));  // so that what only services have is shown
-  if (key.path.find(".process.") != std::string::npos) consumer.process.emplace();
+  if (key.path.contains(".process.")) consumer.process.emplace();
+  if (key.path.contains(".systemd.")) consumer.systemd.emplace();
+  if (key.path.contains(".container.")) consumer.container.emplace();
   const auto value = key.write({&config, &device, &consumer});
   if (!value) return "none";
   YAML::Emitter out;
@@ -77,6 +79,11 @@ constexpr Chapter kChapters[] = {
      "For services that answer before the GPU is done (ComfyUI's queue): the turn is kept until this says "
      "idle."},
     {"consumers.*.runner.process.", "consumers.*.runner.process", "A process that we start, watch and stop."},
+    {"consumers.*.runner.systemd.", "consumers.*.runner.systemd",
+     "A unit of systemd, asked for over D-Bus; its output is read from the journal."},
+    {"consumers.*.runner.container.", "consumers.*.runner.container",
+     "A container of Docker or Podman: one that exists (`name`), or one that we make (`image` and the rest), "
+     "anew at each start."},
 };
 
 // The chapter of a key is the longest prefix that leaves a plain name; `load` and `runner` are names, too.

@@ -24,6 +24,7 @@ const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "no
 const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
 const std::vector<std::string> kProviderNames{"auto", "nvml", "drm"};
 const std::vector<std::string> kUninvitedNames{"allow", "leave"};
+const std::vector<std::string> kBusNames{"system", "user"};
 const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
@@ -208,6 +209,8 @@ Read read(const YAML::Node& node, const Range&, Kind& value) {
   return {};
 }
 
+Read read(const YAML::Node& node, const Range&, BusType& value) { return read_enum(node, kBusNames, value); }
+
 Read read(const YAML::Node& node, const Range&, ServiceType& value) {
   return read_enum(node, service_names(), value);
 }
@@ -310,6 +313,7 @@ YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::s
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
 YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(Uninvited value) { return YAML::Node(kUninvitedNames[static_cast<std::size_t>(value)]); }
+YAML::Node write(BusType value) { return YAML::Node(kBusNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
 YAML::Node write(const RequestConfig& value) {
@@ -367,6 +371,7 @@ Type type_of(const Range&, const GpuProvider*) {
 Type type_of(const Range&, const Uninvited*) {
   return {joined(kUninvitedNames), {{"enum", kUninvitedNames}}};
 }
+Type type_of(const Range&, const BusType*) { return {joined(kBusNames), {{"enum", kBusNames}}}; }
 Type type_of(const Range&, const Command*) {
   return {"list of texts, or one text cut as a shell would",
           {{"oneOf",

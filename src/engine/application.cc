@@ -23,7 +23,7 @@ std::string url_with_port(std::string url, std::optional<std::uint16_t> port) {
 }  // namespace
 
 std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config) {
-  if (config.process || config.service.type == config::ServiceType::none) return std::nullopt;
+  if (!config::is_external(config) || config.service.type == config::ServiceType::none) return std::nullopt;
   const auto address = service::parse_address(config.service.url);
   if (!address) return std::nullopt;
   return address->port;
@@ -35,7 +35,7 @@ Application::Application(asio::io_context& io, const config::ConsumerConfig& con
       config_(config),
       log_lines_(log_lines),
       lost_(std::move(lost)),
-      stopped_(io, asio::steady_timer::time_point::max()),
+      changed_(io, asio::steady_timer::time_point::max()),
       pause_(io) {
   if (has_service() && external()) (void)make_service();  // its url was checked when the world was set up
 }
@@ -50,23 +50,24 @@ bool Application::has_service() const { return config_.service.type != config::S
 
 std::optional<Endpoint> Application::endpoint() const {
   if (!has_service() || (!external() && !runs())) return std::nullopt;
-  const auto port = process_ ? process_->port() : std::nullopt;
+  const auto port = runner_ ? runner_->port() : std::nullopt;
   const auto address = service::parse_address(url_with_port(config_.service.url, port));
   if (!address) return std::nullopt;
   return Endpoint{.host = address->host, .port = address->port};
 }
 
-std::optional<int> Application::pid() const {
-  if (!runs()) return std::nullopt;
-  return process_->pid();
+runner::Identity Application::identity() const {
+  if (runs()) return runner_->identity();
+  // What somebody else started of it is its, too, before we have looked.
+  return {.unit = config_.systemd ? config_.systemd->unit : ""};
 }
 
 std::vector<std::string> Application::log_tail() const {
-  return process_ ? process_->log_tail(log_lines_) : std::vector<std::string>{};
+  return runner_ ? runner_->log_tail(log_lines_) : std::vector<std::string>{};
 }
 
 Result<void> Application::make_service() {
-  const auto port = process_ ? process_->port() : std::nullopt;
+  const auto port = runner_ ? runner_->port() : std::nullopt;
   auto made = service::make_service(config_.service, port);
   if (!made) return std::unexpected(made.error());
   service_ = std::move(*made);
@@ -75,7 +76,11 @@ Result<void> Application::make_service() {
 
 asio::awaitable<Sighting> Application::look() {
   Sighting seen;
-  if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return seen;
+  if (!external() && may_be_found() && !runs()) (void)co_await attach(false);  // who is not found is not up
+  if ((!external() && !runs()) || !put_aside_.empty()) co_return seen;
+  seen.by_itself = external() || by_itself_;
+  seen.up = !service_;
+  if (!service_) co_return seen;
   const auto service = service_;
   const service::Health health = co_await service->healthy();
   if (health.state != service::Health::State::up) co_return seen;
@@ -91,8 +96,8 @@ asio::awaitable<Sighting> Application::look() {
   co_return seen;
 }
 
-// Answers only for services that live on without their process being ours to watch, or that hang: the end of
-// a process of ours is noticed by itself.
+// Answers only for services that live on without their run being ours to watch, or that hang: the end of a
+// run is noticed by itself.
 asio::awaitable<bool> Application::is_gone() {
   if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return false;
   const std::uint64_t before = changes_;
@@ -117,17 +122,19 @@ asio::awaitable<void> Application::pause(Duration length) {
 asio::awaitable<Result<void>> Application::shut_down() {
   closing_ = true;
   pause_.cancel();
-  stopped_.cancel();
+  changed_.cancel();
+  while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (runner_ && !runner_->ours()) co_return Result<void>{};
   const Duration limit = config_.stop_limit;
-  co_return co_await stop_process(limit);
+  co_return co_await stop_run(limit);
 }
 
 void Application::close() {
   closing_ = true;
   lost_ = nullptr;
   pause_.cancel();
-  stopped_.cancel();
-  process_.reset();  // whatever is left of its group is killed
+  changed_.cancel();
+  runner_.reset();  // whatever is left of a process' group is killed
 }
 
 }  // namespace mgpu::engine

@@ -1,4 +1,4 @@
-// One consumer's application: its service and, where it is ours to run, its process. Knows how it is loaded,
+// One consumer's application: its service and, where it is ours to run, its runner. Knows how it is loaded,
 // evicted, looked at and stopped; never whether it should be.
 //
 // Thread rule: the strand. Coroutines under way need the application to live; the engine sees to that.
@@ -21,7 +21,7 @@
 #include "domain/consumer.h"
 #include "engine/engine.h"
 #include "runner/checkpoint.h"
-#include "runner/process.h"
+#include "runner/runner.h"
 #include "service/service.h"
 
 namespace mgpu::engine {
@@ -30,16 +30,17 @@ namespace mgpu::engine {
 struct Sighting {
   bool up = false;
   bool tells = false;                  // whether it says what is in device memory; else whoever is up is warm
+  bool by_itself = false;              // it came up without us asking
   std::vector<std::string> offered{};  // AI models; empty where it has just one
   std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: it does not say
 };
 
-// The port of a service that runs without us; none for our own processes and consumers without service.
+// The port of a service that runs without us; none for those with a runner and consumers without service.
 std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config);
 
 class Application {
  public:
-  // `lost` hears when the process ended though nobody stopped it.
+  // `lost` hears when its run ended though nobody stopped it.
   Application(boost::asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
               std::function<void(Error)> lost);
 
@@ -53,23 +54,27 @@ class Application {
                       std::function<void(int pid, std::optional<std::uint16_t> port)> started);
 
   bool has_service() const;
-  bool external() const { return !config_.process; }
+  bool external() const { return config::is_external(config_); }
+  // Whether it may be up without us: then it is looked for.
+  bool may_be_found() const { return !config_.process; }
+  bool is_looked_at() const { return has_service() || (may_be_found() && !external()); }
   std::optional<Endpoint> endpoint() const;
-  std::optional<int> pid() const;  // while it runs
+  runner::Identity identity() const;  // while it runs; a unit's name always
   std::vector<std::string> log_tail() const;
 
-  // Starts the process if there is none, waits until it is healthy, loads. What failed is stopped again, so
+  // Starts it if it does not run, waits until it is healthy, loads. What failed is stopped again, so
   // that it holds nothing. Errors: load_failed, out_of_memory, not_found, shutting_down, with the last log
   // lines.
   boost::asio::awaitable<Result<void>> load(std::string ai_model, bool from_parked);
 
-  // One rung of the ladder, asked and answered. A process that is gone has nothing left to take.
+  // One rung of the ladder, asked and answered. Who has ended has nothing left to take.
   boost::asio::awaitable<Result<void>> evict(Rung rung, std::string ai_model);
 
   // Takes over a process that an earlier life started, if its service is healthy; ends it if not. REQUIRES:
-  // no process yet. Errors: not_found (there is no such process any more), service_down, eviction_failed.
-  boost::asio::awaitable<Result<void>> adopt(runner::Process::Known known);
+  // no run yet. Errors: not_found (there is no such process any more), service_down, eviction_failed.
+  boost::asio::awaitable<Result<void>> adopt(runner::Known known);
 
+  // Finds a unit or container that runs without us, too.
   boost::asio::awaitable<Sighting> look();
   boost::asio::awaitable<bool> is_gone();
   boost::asio::awaitable<std::uint32_t> at_work();  // requests that its service is at or has waiting
@@ -80,23 +85,25 @@ class Application {
   // Grows with each load and eviction: what was seen before and after may not fit together.
   std::uint64_t changes() const { return changes_; }
 
-  // Stops the process for good. Errors: as Process::stop.
+  // Stops for good what is ours to stop. Errors: as Runner::stop.
   boost::asio::awaitable<Result<void>> shut_down();
   void close();
 
  private:
   using Ended = boost::asio::awaitable<Result<void>>;
 
-  runner::Process::Options process_options();  // of the next process
-  Result<void> start_process();
+  // One at a time, and nobody attaches to what runs already.
+  Ended attach(bool start_it);
+  Ended begin_run(bool start_it, std::optional<runner::Known> known);
+  runner::Options run_options(std::uint64_t number);
   Result<void> make_service();
-  bool runs() const { return process_ && process_->running(); }
+  bool runs() const { return runner_ && runner_->running(); }
   Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
   Ended park(std::string ai_model, Duration limit);
   Ended bring_back(Duration limit);
-  Ended stop_process(Duration limit);
-  Ended kill_process();
-  void process_ended(const runner::ExitStatus& status, std::uint64_t number);
+  Ended stop_run(Duration limit);
+  Ended kill_run();
+  void run_ended(const runner::ExitStatus& status, std::uint64_t number);
   void clean_up_after_crash();
   Error explained(Error error) const;
 
@@ -108,16 +115,18 @@ class Application {
   std::function<void(Error)> lost_;
   // Shared with the coroutines that talk to them while they are replaced.
   std::shared_ptr<service::Service> service_{};
-  std::shared_ptr<runner::Process> process_{};
+  std::shared_ptr<runner::Runner> runner_{};  // the present run, or the last one
   runner::Checkpoint* checkpoint_ = nullptr;
   Holders holders_{};
-  std::vector<int> put_aside_{};      // processes whose device memory the checkpoint has
-  std::uint64_t process_number_ = 0;  // of the present process
-  std::uint64_t expected_exit_ = 0;   // up to this number their end is no surprise
+  std::vector<int> put_aside_{};     // processes whose device memory the checkpoint has
+  std::uint64_t run_number_ = 0;     // of the present run
+  std::uint64_t expected_exit_ = 0;  // up to this number their end is no surprise
   std::uint64_t changes_ = 0;
-  unsigned stopping_ = 0;  // stops and kills under way
+  unsigned stopping_ = 0;   // stops and kills under way
+  bool attaching_ = false;  // somebody starts it, or looks for it
+  bool by_itself_ = false;  // the present run was found, and neither loaded nor evicted since
   bool closing_ = false;
-  boost::asio::steady_timer stopped_;  // never fires: cancelled when a stop is over
+  boost::asio::steady_timer changed_;  // never fires: cancelled when a stop or an attachment is over
   boost::asio::steady_timer pause_;
 };
 

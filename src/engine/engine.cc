@@ -90,7 +90,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
     // Who is not recorded could not be found again, and must not outlive us.
-    if (!records.mark().empty())
+    if (consumers[i].process && !records.mark().empty())
       applications.back()->keep_beyond_us(records.mark(),
                                           [this, i](int pid, std::optional<std::uint16_t> port) {
                                             records.started(ConsumerId{i}, pid, port);
@@ -104,7 +104,7 @@ void Engine::Impl::start() {
   sampling.start();
   go(tell_hours());
   for (std::size_t i = 0; i < applications.size(); ++i)
-    if (applications[i]->has_service()) go(watch(ConsumerId{i}));
+    if (applications[i]->is_looked_at()) go(watch(ConsumerId{i}));
 }
 
 void Engine::Impl::close() {
@@ -296,7 +296,9 @@ std::uint64_t Engine::loaded_uninvited(ConsumerId consumer) const {
 std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {
   return impl_->application(consumer).log_tail();
 }
-std::optional<int> Engine::pid_of(ConsumerId consumer) const { return impl_->application(consumer).pid(); }
+std::optional<int> Engine::pid_of(ConsumerId consumer) const {
+  return impl_->application(consumer).identity().pid;
+}
 std::chrono::system_clock::time_point Engine::wall(Instant at) const { return impl_->clock.wall(at); }
 Instant Engine::now() const { return impl_->clock.now(); }
 

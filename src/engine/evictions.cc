@@ -1,5 +1,5 @@
-// How an application gives device memory back: park, unload, stop, kill. And what follows when its process
-// ends by itself.
+// How an application gives device memory back: park, unload, stop, kill. And what follows when its run ends
+// by itself.
 #include <algorithm>
 #include <utility>
 
@@ -13,7 +13,7 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// When the stop rung has lasted long enough is the core's decision; the process' own limit only stands behind
+// When the stop rung has lasted long enough is the core's decision; the runner's own limit only stands behind
 // it.
 constexpr std::chrono::seconds kAfterTheCore{2};
 
@@ -21,14 +21,15 @@ constexpr std::chrono::seconds kAfterTheCore{2};
 
 asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model) {
   ++changes_;
+  by_itself_ = false;
   const Duration limit = config_.stop_limit;
   const auto service = service_;
   Result<void> result{};
   if (rung == Rung::kill) {
-    result = co_await kill_process();
+    result = co_await kill_run();
   } else if (rung == Rung::stop) {
     const Duration longer = limit + kAfterTheCore;
-    result = co_await stop_process(longer);
+    result = co_await stop_run(longer);
   } else if (!external() && !runs()) {
     // Gone already, and its memory with it.
   } else if (rung == Rung::park) {
@@ -47,29 +48,29 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
   co_return result;
 }
 
-asio::awaitable<Result<void>> Application::stop_process(Duration limit) {
-  const auto process = process_;
-  if (!process) co_return Result<void>{};
-  expected_exit_ = process_number_;
+asio::awaitable<Result<void>> Application::stop_run(Duration limit) {
+  const auto runner = runner_;
+  if (!runner) co_return Result<void>{};
+  expected_exit_ = run_number_;
   ++stopping_;
-  const Result<void> result = co_await process->stop(limit);
+  const Result<void> result = co_await runner->stop(limit);
   --stopping_;
-  stopped_.cancel();
+  changed_.cancel();
   co_return result;
 }
 
-asio::awaitable<Result<void>> Application::kill_process() {
-  const auto process = process_;
-  if (!process) co_return Result<void>{};
-  expected_exit_ = process_number_;
+asio::awaitable<Result<void>> Application::kill_run() {
+  const auto runner = runner_;
+  if (!runner) co_return Result<void>{};
+  expected_exit_ = run_number_;
   ++stopping_;
-  const Result<void> result = co_await process->kill();
+  const Result<void> result = co_await runner->kill();
   --stopping_;
-  stopped_.cancel();
+  changed_.cancel();
   co_return result;
 }
 
-void Application::process_ended(const runner::ExitStatus& status, std::uint64_t number) {
+void Application::run_ended(const runner::ExitStatus& status, std::uint64_t number) {
   if (closing_ || number <= expected_exit_ || !lost_) return;
   clean_up_after_crash();
   Error why{Code::service_down, config_.name + ": its process " + runner::to_string(status)};
@@ -82,8 +83,8 @@ void Application::process_ended(const runner::ExitStatus& status, std::uint64_t 
 
 // The leader died, but its children may live and hold memory. The next load waits until they are gone.
 void Application::clean_up_after_crash() {
-  const auto nothing_more = [process = process_](const std::exception_ptr&, const Result<void>&) {};
-  asio::co_spawn(io_, kill_process(), nothing_more);
+  const auto nothing_more = [runner = runner_](const std::exception_ptr&, const Result<void>&) {};
+  asio::co_spawn(io_, kill_run(), nothing_more);
 }
 
 }  // namespace mgpu::engine

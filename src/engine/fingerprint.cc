@@ -30,10 +30,16 @@ Hash of_memory(const config::ConsumerConfig& consumer) {
   Hash hash;
   hash.add(config::service_name(consumer.service.type));
   hash.add(consumer.service.router ? "router" : "");
-  if (!consumer.process) return hash;
-  for (const std::string& word : consumer.process->command) hash.add(word);
-  hash.add("env");
-  for (const auto& [name, value] : consumer.process->env) hash.add(name).add(value);
+  const auto add_settings = [&hash](const auto& runner) {
+    for (const std::string& word : runner.command) hash.add(word);
+    hash.add("env");
+    for (const auto& [name, value] : runner.env) hash.add(name).add(value);
+  };
+  if (consumer.process) add_settings(*consumer.process);
+  if (consumer.container) {
+    hash.add("container").add(consumer.container->name).add(consumer.container->image);
+    add_settings(*consumer.container);
+  }
   return hash;
 }
 

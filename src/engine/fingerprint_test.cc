@@ -30,6 +30,18 @@ TEST(Fingerprint, WhatChangesMemoryChangesIt) {
   EXPECT_NE(memory_fingerprint(split), memory_fingerprint(chat()));
 }
 
+TEST(Fingerprint, OfAContainerKnowsItsImageAndCommand) {
+  config::ConsumerConfig container{.name = "chat"};
+  container.container = config::ContainerConfig{.image = "vllm:1", .command = {"--model", "qwen"}};
+  config::ConsumerConfig newer = container;
+  newer.container->image = "vllm:2";
+  config::ConsumerConfig larger = container;
+  larger.container->command.back() = "llama";
+
+  EXPECT_NE(memory_fingerprint(newer), memory_fingerprint(container));
+  EXPECT_NE(memory_fingerprint(larger), memory_fingerprint(container));
+}
+
 TEST(Fingerprint, WhereItListensMattersToItsProcessOnly) {
   config::ConsumerConfig moved = chat();
   moved.service.url = "http://127.0.0.1:9002";

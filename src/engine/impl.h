@@ -82,6 +82,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void lost(ConsumerId consumer, Error why);
   boost::asio::awaitable<void> look_at(ConsumerId consumer);
   bool found_warm(ResidentId resident);  // whether that was news
+  std::vector<ResidentId> warm_in(ConsumerId consumer, const Sighting& seen);
+  boost::asio::awaitable<void> reading_from_now(DeviceId device);  // that began after this call
   void note_uninvited(ResidentId resident);
   boost::asio::awaitable<void> show_out_uninvited(ConsumerId consumer);
   boost::asio::awaitable<void> watch(ConsumerId consumer);

@@ -1,4 +1,4 @@
-// How an application gets into device memory: a process, a healthy service, a load.
+// How an application gets into device memory: a run of it, a healthy service, a load.
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -20,6 +20,7 @@ constexpr std::size_t kLinesInAnError = 5;
 
 asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_parked) {
   ++changes_;
+  by_itself_ = false;
   bool asked = false;
   Result<void> result = co_await load_started(ai_model, from_parked, asked);
   if (!result) result = std::unexpected(explained(result.error()));
@@ -27,7 +28,7 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
   const bool still_of_use = asked && runs() && has_several_ai_models(config_.service);
   if (!result && !external() && !still_of_use) {
     const Duration limit = config_.stop_limit;
-    const Result<void> stopped = co_await stop_process(limit);
+    const Result<void> stopped = co_await stop_run(limit);
     if (!stopped) result = fail(result.error().code, result.error().detail + "; " + stopped.error().detail);
   }
   ++changes_;
@@ -36,11 +37,14 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
 
 asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
   const runner::Remaining remaining(config_.load_limit);
-  while (stopping_ > 0 && !closing_) co_await stopped_.async_wait(asio::as_tuple(asio::use_awaitable));
+  while (stopping_ > 0 && !closing_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
   const bool fresh = !external() && !runs();
-  if (fresh)
-    if (const auto started = start_process(); !started) co_return std::unexpected(started.error());
+  if (fresh) {
+    const Result<void> attached = co_await attach(true);
+    if (!attached) co_return attached;
+    if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  }
   const bool was_put_aside = !put_aside_.empty();
   if (was_put_aside) {
     const Duration limit = remaining();
@@ -50,9 +54,9 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
   if (!service_) co_return Result<void>{};
 
   const auto service = service_;
-  const std::uint64_t number = process_number_;
+  const std::uint64_t number = run_number_;
   const std::function<bool()> alive = [this, number] {
-    return !closing_ && (external() || (runs() && number == process_number_));
+    return !closing_ && (external() || (runs() && number == run_number_));
   };
   const Duration health_limit = remaining();
   const Result<void> healthy = co_await service::wait_healthy(*service, health_limit, alive);
@@ -64,33 +68,55 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
   co_return co_await service->load(ai_model, load_limit);
 }
 
-runner::Process::Options Application::process_options() {
-  const std::uint64_t number = ++process_number_;
-  return {.log_lines = log_lines_,
-          .outlives_us = !mark_.empty(),
-          .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
-          .on_exit = [this, number](const runner::ExitStatus& status) { process_ended(status, number); }};
+asio::awaitable<Result<void>> Application::attach(bool start_it) {
+  while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (runs()) co_return Result<void>{};
+  if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  attaching_ = true;
+  const std::optional<runner::Known> nobody;
+  const Result<void> begun = co_await begin_run(start_it, nobody);
+  attaching_ = false;
+  changed_.cancel();
+  co_return begun;
 }
 
-Result<void> Application::start_process() {
-  put_aside_.clear();  // died with their process
-  config::ProcessConfig settings = *config_.process;
-  if (!mark_.empty()) settings.env[runner::kMarkVariable] = mark_ + " " + config_.name;
-  auto started = runner::Process::start(io_.get_executor(), settings, process_options());
-  if (!started) return std::unexpected(started.error());
-  process_ = std::move(*started);
-  if (started_) started_(process_->pid(), process_->port());
-  return has_service() ? make_service() : Result<void>{};
+asio::awaitable<Result<void>> Application::begin_run(bool start_it, std::optional<runner::Known> known) {
+  put_aside_.clear();  // died with the run that had them
+  const auto executor = io_.get_executor();
+  runner::Options options = run_options(++run_number_);
+  runner::Started run = nullptr;
+  if (start_it)
+    run = co_await runner::start(executor, config_, std::move(options));
+  else
+    run = co_await runner::find(executor, config_, std::move(options), known);
+  if (!run) co_return std::unexpected(run.error());
+  if (!*run) co_return fail(Code::not_found, "it does not run");
+  runner_ = std::move(*run);
+  by_itself_ = !start_it;
+  const std::optional<int> pid = runner_->identity().pid;
+  if (start_it && started_ && pid) started_(*pid, runner_->port());
+  if (has_service()) co_return make_service();
+  co_return Result<void>{};
 }
 
-asio::awaitable<Result<void>> Application::adopt(runner::Process::Known known) {
-  auto adopted = runner::Process::adopt(io_.get_executor(), *config_.process, known, process_options());
-  if (!adopted) co_return std::unexpected(adopted.error());
-  process_ = std::move(*adopted);
-  if (!has_service()) co_return Result<void>{};
+runner::Options Application::run_options(std::uint64_t number) {
+  runner::Options options{
+      .log_lines = log_lines_,
+      .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
+      .start_limit = config_.load_limit,
+      .on_exit = [this, number](const runner::ExitStatus& status) { run_ended(status, number); },
+      .outlives_us = !mark_.empty()};
+  if (!mark_.empty()) options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
+  return options;
+}
+
+asio::awaitable<Result<void>> Application::adopt(runner::Known known) {
+  const Result<void> begun = co_await begin_run(false, known);
+  if (!begun && !runs()) co_return begun;
+  if (begun && !has_service()) co_return Result<void>{};
   std::string why;
-  if (const Result<void> made = make_service(); !made) {
-    why = made.error().detail;
+  if (!begun) {
+    why = begun.error().detail;
   } else {
     const auto service = service_;
     const service::Health health = co_await service->healthy();
@@ -98,7 +124,7 @@ asio::awaitable<Result<void>> Application::adopt(runner::Process::Known known) {
     why = "its service is not healthy: " + health.why;
   }
   const Duration limit = config_.stop_limit;
-  const Result<void> stopped = co_await stop_process(limit);
+  const Result<void> stopped = co_await stop_run(limit);
   if (!stopped) co_return fail(stopped.error().code, why + "; " + stopped.error().detail);
   co_return fail(Code::service_down, why);
 }
@@ -107,13 +133,13 @@ asio::awaitable<Result<void>> Application::adopt(runner::Process::Known known) {
 Error Application::explained(Error error) const {
   if (error.code == Code::service_down) error.code = Code::load_failed;
   error.detail = config_.name + ": " + error.detail;
-  if (!process_) return error;
-  if (const auto& exit = process_->exit(); exit) {
+  if (!runner_) return error;
+  if (const auto& exit = runner_->exit(); exit) {
     error.detail += "; its process " + runner::to_string(*exit);
-    for (const std::string& line : process_->log_tail(log_lines_))
+    for (const std::string& line : runner_->log_tail(log_lines_))
       if (service::log_says_out_of_memory(config_.service.type, line)) error.code = Code::out_of_memory;
   }
-  const auto lines = process_->log_tail(kLinesInAnError);
+  const auto lines = runner_->log_tail(kLinesInAnError);
   if (!lines.empty()) error.detail += "; last log lines:";
   for (const std::string& line : lines) error.detail += "\n" + line;
   return error;

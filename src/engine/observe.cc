@@ -21,6 +21,8 @@ constexpr std::chrono::seconds kLookAgain{5};
 constexpr Duration kReadingLimit{5'000'000};  // a reading that takes longer will not come
 constexpr std::chrono::minutes kLongestNap{10};
 
+bool is_cold(Residency state) { return state == Residency::cold || state == Residency::failed; }
+
 }  // namespace
 
 void Engine::Impl::hear(Sample sample) {
@@ -56,11 +58,7 @@ std::vector<int> Engine::Impl::pids_on_devices(ConsumerId consumer) const {
 asio::awaitable<std::vector<int>> Engine::Impl::holders_now(ConsumerId consumer) {
   const auto self = shared_from_this();
   const DeviceId device = world.registry[consumer].spec.device;
-  const Instant asked = clock.now();
-  const auto last_moment = asked + kReadingLimit;
-  sampling.read_now(device);
-  while (!closed && world.registry.readings[device.value].taken < asked && clock.now() < last_moment)
-    co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_await reading_from_now(device);
   co_return pids_on_devices(consumer);
 }
 
@@ -80,8 +78,13 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
   std::vector<gpu::Owner> owners;
   for (std::size_t i = 0; i < applications.size(); ++i) {
     if (world.registry[ConsumerId{i}].spec.device != device) continue;
-    if (const auto pid = applications[i]->pid())
-      owners.push_back({.who = ConsumerId{i}, .root_pid = *pid, .process_group = *pid});
+    const runner::Identity run = applications[i]->identity();
+    if (run.pid || !run.unit.empty() || !run.container_id.empty())
+      owners.push_back({.who = ConsumerId{i},
+                        .root_pid = run.pid.value_or(0),
+                        .process_group = run.process_group,
+                        .unit = run.unit,
+                        .container = run.container_id});
     const auto port = external_port(consumers[i]);
     if (const auto found = sample.listeners.find(port.value_or(0)); found != sample.listeners.end())
       owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
@@ -99,8 +102,9 @@ void Engine::Impl::lost(ConsumerId consumer, Error why) {
   feed(ServiceLost{.consumer = consumer, .why = std::move(why)});
 }
 
-// External services are looked at now and then: what they hold without us counts, and what they offer is
-// learned. Those with a process of ours are asked only for what they offer, and only while it runs.
+// External services are looked at now and then, and so are units and containers: what they hold without us
+// counts, and what they offer is learned. Those with a process of ours are asked only for what they offer,
+// and only while it runs.
 asio::awaitable<void> Engine::Impl::watch(ConsumerId consumer) {
   const auto self = shared_from_this();
   // Before the first reading whatever is found would look as if it did not fit, and be told to leave.
@@ -122,26 +126,26 @@ asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
   // What was seen may be older than a load or an eviction that went on meanwhile.
   if (closed || !seen.up || before != watched.changes()) co_return;
   targets.list(consumer, seen.offered);
-  if (!watched.external()) co_return;
-  const config::ServiceConfig& service = consumers[consumer.value].service;
-  if (has_several_ai_models(service)) {
-    for (const auto& [name, bytes] : seen.warm) {
-      const ResidentId resident =
-          resident_named(consumer, service::canonical_name(service.type, name),
-                         bytes > Bytes{} ? bytes : consumers[consumer.value].footprint);
-      if (found_warm(resident)) note_uninvited(resident);
-    }
-    visits[consumer.value].seen = true;
-    co_await show_out_uninvited(consumer);
-  } else if (seen.tells ? !seen.warm.empty()
-                        : !service.load) {  // else nothing has to be done to make it ready
-    found_warm(world.registry[consumer].residents.front());
+  if (!watched.may_be_found()) co_return;
+  const bool tells_visits = has_several_ai_models(consumers[consumer.value].service);
+  std::vector<ResidentId> found;
+  for (const ResidentId resident : warm_in(consumer, seen))
+    if (is_cold(world.registry[resident].state)) found.push_back(resident);
+  if (!found.empty()) {
+    // So far its memory may have counted as foreign. It must not count twice.
+    const DeviceId device = world.registry[consumer].spec.device;
+    co_await reading_from_now(device);
+    if (closed || before != watched.changes()) co_return;
+    for (const ResidentId resident : found)
+      if (found_warm(resident) && tells_visits) note_uninvited(resident);
   }
+  if (!tells_visits) co_return;
+  visits[consumer.value].seen = true;
+  co_await show_out_uninvited(consumer);
 }
 
 bool Engine::Impl::found_warm(ResidentId resident) {
-  const Residency state = world.registry[resident].state;
-  if (state != Residency::cold && state != Residency::failed) return false;
+  if (!is_cold(world.registry[resident].state)) return false;
   arrivals[world.registry[resident].consumer.value].found_warm = clock.now();
   feed(FoundWarm{resident});
   return true;
@@ -182,6 +186,28 @@ asio::awaitable<void> Engine::Impl::tell_hours() {
     next_hour.expires_after(std::min<Duration>(local.until_next, kLongestNap));
     co_await next_hour.async_wait(asio::as_tuple(asio::use_awaitable));
   }
+}
+
+std::vector<ResidentId> Engine::Impl::warm_in(ConsumerId consumer, const Sighting& seen) {
+  const config::ServiceConfig& service = consumers[consumer.value].service;
+  std::vector<ResidentId> warm;
+  if (has_several_ai_models(service)) {
+    for (const auto& [name, bytes] : seen.warm)
+      warm.push_back(resident_named(consumer, service::canonical_name(service.type, name),
+                                    bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
+  } else if (seen.tells ? !seen.warm.empty()
+                        : seen.by_itself && !service.load) {  // else nothing has to be done to make it ready
+    warm.push_back(world.registry[consumer].residents.front());
+  }
+  return warm;
+}
+
+asio::awaitable<void> Engine::Impl::reading_from_now(DeviceId device) {
+  const Instant asked = clock.now();
+  const Instant last_moment = asked + kReadingLimit;
+  sampling.read_now(device);
+  while (!closed && world.registry.readings[device.value].taken < asked && clock.now() < last_moment)
+    co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 asio::awaitable<void> Engine::Impl::look_for_loss(ConsumerId consumer, std::string reason) {

@@ -60,7 +60,8 @@ asio::awaitable<void> Engine::Impl::watch_weights(ResidentId resident) {
     pause.expires_after(kLookAtFiles);
     co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     loading = world.registry[resident].state == Residency::loading;
-    if (const auto pid = application_of(resident).pid()) seen.merge(pagecache::large_files_of(*pid));
+    const std::optional<int> pid = application_of(resident).identity().pid;
+    if (pid) seen.merge(pagecache::large_files_of(*pid));
     while (seen.size() > kMostFiles) seen.erase(std::prev(seen.end()));
   }
   if (!seen.empty()) seen_weights[resident] = std::move(seen);

@@ -21,10 +21,10 @@ asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration l
     co_return co_await service->park(ai_model, limit);
   }
   const std::vector<int> pids = co_await holders_();
-  const std::uint64_t number = process_number_;
+  const std::uint64_t number = run_number_;
   const Result<void> done = co_await checkpoint_->put_aside(pids, limit);
   // The core may have gone on to stop it meanwhile, and somebody started it anew.
-  if (done && number == process_number_ && (external() || runs())) put_aside_ = pids;
+  if (done && number == run_number_ && (external() || runs())) put_aside_ = pids;
   co_return done;
 }
 

@@ -14,6 +14,7 @@
 #include "engine/fingerprint.h"
 #include "engine/impl.h"
 #include "runner/adopted.h"
+#include "runner/process.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -48,7 +49,7 @@ asio::awaitable<void> Engine::Impl::recover() {
 asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
   const auto place = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
   const config::ConsumerConfig* today = place != consumers.end() && place->process ? &*place : nullptr;
-  const runner::Process::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
+  const runner::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
   std::string why = objection(row, today);
   Result<void> ended{};
   bool there = row.boot == runner::boot_id();
@@ -79,7 +80,8 @@ void Engine::Impl::end_strays() {
   for (const auto& [pid, consumer] : runner::marked_processes(records.mark())) {
     const auto place = std::ranges::find(consumers, consumer, &config::ConsumerConfig::name);
     const auto index = static_cast<std::size_t>(place - consumers.begin());
-    if (place != consumers.end() && applications[index]->pid()) continue;  // one of an adopted one
+    const bool adopted = place != consumers.end() && place->process && applications[index]->identity().pid;
+    if (adopted) continue;  // its process belongs to it
     if (runner::end_marked(pid, records.mark()))
       feed(StrayEnded{.consumer = consumer, .pid = pid, .why = "the process that it belonged to is gone"});
   }

@@ -53,6 +53,11 @@ config::ProcessConfig with_port(config::ProcessConfig config, std::uint16_t port
   return config;
 }
 
+std::string with_port(std::string text, std::uint16_t port) {
+  fill(text, "", false, std::to_string(port));
+  return text;
+}
+
 Result<std::uint16_t> free_port() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};

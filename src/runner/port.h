@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "config/config.h"
@@ -14,6 +15,9 @@ bool wants_port(const config::ProcessConfig& config);
 
 // The same with `port` in each of those places, and in env as PORT.
 config::ProcessConfig with_port(config::ProcessConfig config, std::uint16_t port);
+
+// The text with `port` for every ${PORT}.
+std::string with_port(std::string text, std::uint16_t port);
 
 // A TCP port that is free on 127.0.0.1 now. Somebody may take it before the process does; that shows as a
 // failed start. Error: load_failed.

@@ -27,6 +27,7 @@
 
 #include "config/signals.h"
 #include "runner/adopted.h"
+#include "runner/ending.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
 #include "runner/spawn.h"
@@ -37,8 +38,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kKillLimit{5'000'000};  // SIGKILL works at once, unless a driver call hangs in the kernel
-constexpr std::size_t kExitLogLines = 20;
 constexpr std::size_t kMaxDrain = 1 << 20;  // of output still in the pipe at exit
 
 }  // namespace
@@ -99,12 +98,7 @@ asio::awaitable<Result<void>> kill_group(std::shared_ptr<State> state) {
   state->stopping = true;
   state->signal_group(SIGKILL);
   const bool gone = co_await wait_until_gone(state, kKillLimit);
-  if (!gone) {
-    co_return fail(
-        Code::eviction_failed,
-        fmt::format("process group {} lives on {} after SIGKILL: it hangs in the kernel, see dmesg",
-                    state->group, mgpu::to_string(kKillLimit)));
-  }
+  if (!gone) co_return std::unexpected(lives_on(fmt::format("process group {}", state->group)));
   co_return Result<void>{};
 }
 
@@ -187,18 +181,12 @@ bool Process::State::group_gone() {
   return gone;
 }
 
-std::string to_string(const ExitStatus& status) {
-  if (status.signal)
-    return fmt::format("was ended by signal {} ({})", *status.signal, strsignal(*status.signal));
-  if (!status.code) return "ended";
-  return fmt::format("exited with code {}", *status.code);
-}
-
 void become_subreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
                                                 const config::ProcessConfig& config, Options options) {
   auto ready = config;
+  for (const auto& [name, value] : options.env) ready.env[name] = value;
   std::optional<std::uint16_t> port;
   if (options.needs_port || wants_port(config)) {
     const auto free = free_port();
@@ -246,6 +234,10 @@ Process::~Process() {
 }
 
 int Process::pid() const { return state_->group; }
+Identity Process::identity() const {
+  if (!running()) return {};
+  return {.pid = state_->group, .process_group = state_->group};
+}
 std::optional<std::uint16_t> Process::port() const { return state_->port; }
 bool Process::running() const { return !state_->exit; }
 const std::optional<ExitStatus>& Process::exit() const { return state_->exit; }

@@ -6,12 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <string>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -19,51 +15,30 @@
 #include "runner/adopted.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
+#include "runner/test_loop.h"
 
 namespace mgpu::runner {
 namespace {
 
-namespace asio = boost::asio;
 using std::chrono::seconds;
 
-class ProcessTest : public testing::Test {
+class ProcessTest : public LoopTest {
  protected:
   ProcessTest() { become_subreaper(); }
 
   Result<std::unique_ptr<Process>> start(config::ProcessConfig config) {
-    Process::Options options{.log_lines = 5};
-    options.on_exit = [this](const ExitStatus& status) { exited_ = status; };
-    return Process::start(io_.get_executor(), config, options);
+    return Process::start(io_.get_executor(), config, options());
   }
   Result<std::unique_ptr<Process>> shell(const std::string& script) {
     return start({.command = {"/bin/sh", "-c", script}});
   }
 
-  // Runs the loop until the condition holds; false after ten seconds.
-  bool eventually(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + seconds(10);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      io_.restart();
-      io_.run_one_for(std::chrono::milliseconds(5));
-    }
-    return true;
-  }
   bool says(Process& process, const std::string& line) {
     return eventually([&] {
       const auto tail = process.log_tail(5);
       return !tail.empty() && tail.back() == line;
     });
   }
-  Result<void> finish(asio::awaitable<Result<void>> work) {
-    std::optional<Result<void>> result;
-    asio::co_spawn(io_, std::move(work), [&](std::exception_ptr, Result<void> r) { result = r; });
-    EXPECT_TRUE(eventually([&] { return result.has_value(); }));
-    return result.value_or(fail(Code::internal, "still waiting"));
-  }
-
-  asio::io_context io_;
-  std::optional<ExitStatus> exited_;
 };
 
 bool lives(int pid) { return ::kill(pid, 0) == 0; }
@@ -81,7 +56,7 @@ TEST_F(ProcessTest, TellsACrashWithItsCodeAndItsLastWords) {
 TEST_F(ProcessTest, StopLetsAnApplicationEndByItself) {
   auto process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
   ASSERT_TRUE(process && says(**process, "ready"));
-  EXPECT_TRUE(finish((*process)->stop(seconds(10))));
+  EXPECT_TRUE(done((*process)->stop(seconds(10))));
   EXPECT_EQ((*process)->exit()->code, 0);
   EXPECT_EQ((*process)->exit()->log.back(), "bye");
 }
@@ -89,7 +64,7 @@ TEST_F(ProcessTest, StopLetsAnApplicationEndByItself) {
 TEST_F(ProcessTest, StopKillsWhatIgnoresItsSignal) {
   auto process = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
   ASSERT_TRUE(process && says(**process, "ready"));
-  EXPECT_TRUE(finish((*process)->stop(std::chrono::milliseconds(50))));
+  EXPECT_TRUE(done((*process)->stop(std::chrono::milliseconds(50))));
   EXPECT_EQ((*process)->exit()->signal, SIGKILL);
 }
 
@@ -98,7 +73,7 @@ TEST_F(ProcessTest, KillTakesGrandchildrenAlong) {
   ASSERT_TRUE(process && eventually([&] { return !(*process)->log_tail(1).empty(); }));
   const int grandchild = std::stoi((*process)->log_tail(1).back());
   ASSERT_TRUE(lives(grandchild));
-  EXPECT_TRUE(finish((*process)->kill()));
+  EXPECT_TRUE(done((*process)->kill()));
   EXPECT_FALSE(lives(grandchild));
   EXPECT_FALSE(lives((*process)->pid()));
 }
@@ -157,7 +132,7 @@ TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
   ASSERT_TRUE(adopted) << adopted.error().detail;
   EXPECT_TRUE((*adopted)->running());
   EXPECT_EQ((*adopted)->port(), 8080);
-  EXPECT_TRUE(finish((*adopted)->stop(seconds(5))));
+  EXPECT_TRUE(done((*adopted)->stop(seconds(5))));
   EXPECT_FALSE((*adopted)->running());
   EXPECT_TRUE(living_members(pid).empty()) << "grandchildren end with it";
 }

@@ -1,0 +1,307 @@
+#include "runner/container_api.h"
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "runner/port.h"
+
+namespace mgpu::runner {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+namespace {
+
+constexpr Duration kAskLimit{10'000'000};   // of a question, and of what is done at once
+constexpr Duration kStopSlack{10'000'000};  // on top of the grace: the engine tidies up before it answers
+constexpr Bytes kMaxAnswer = kMiB * 8;
+constexpr std::string_view kUnix = "unix://";
+
+// What the engine says of an error is in "message"; some say it in "cause" again.
+std::string message_of(const std::string& body) {
+  const json parsed = json::parse(body, nullptr, false);
+  if (parsed.is_object() && parsed.contains("message") && parsed["message"].is_string())
+    return parsed["message"].get<std::string>();
+  return body.substr(0, 300);
+}
+
+std::string percent_encoded(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+    encoded += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return encoded;
+}
+
+std::optional<ContainerFacts> facts_of(const json& inspected) {
+  try {
+    const json& state = inspected.at("State");
+    ContainerFacts facts{.id = inspected.at("Id").get<std::string>(),
+                         .running = state.value("Running", false),
+                         .paused = state.value("Paused", false)};
+    facts.running = facts.running || facts.paused;  // Podman's paused ones do not run
+    if (const int pid = state.value("Pid", 0); facts.running && pid > 0) facts.pid = pid;
+    if (!facts.running) facts.exit = state.value("ExitCode", 0);
+    const json config = inspected.value("Config", json::object());
+    facts.tty = config.value("Tty", false);
+    if (const auto labels = config.find("Labels"); labels != config.end() && labels->is_object())
+      facts.labels = labels->get<std::map<std::string, std::string>>();
+    return facts;
+  } catch (const json::exception&) {  // nlohmann's only way to say that a value is of another type
+    return std::nullopt;
+  }
+}
+
+std::string in_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+struct ContainerApi::Reply {
+  std::string what{};  // was asked
+  int status = 0;
+  std::string body{};
+
+  bool good() const { return status < 400; }
+  Error refusal() const {
+    return {Code::load_failed, fmt::format("{} was answered with {}: {}", what, status, message_of(body))};
+  }
+};
+
+std::vector<std::string> ContainerApi::sockets(const config::ContainerConfig& config) {
+  if (!config.socket.empty()) return {config.socket};
+  std::vector<std::string> all;
+  if (const std::string host = in_environment("DOCKER_HOST"); host.starts_with(kUnix))
+    all.push_back(host.substr(kUnix.size()));
+  const std::string mine = in_environment("XDG_RUNTIME_DIR");
+  all.emplace_back("/var/run/docker.sock");
+  if (!mine.empty()) all.push_back(mine + "/docker.sock");
+  all.emplace_back("/run/podman/podman.sock");
+  if (!mine.empty()) all.push_back(mine + "/podman/podman.sock");
+  return all;
+}
+
+asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
+    asio::any_io_executor executor, const config::ContainerConfig& config) {
+  std::string tried;
+  for (const std::string& socket : sockets(config)) {
+    auto api = std::make_unique<ContainerApi>(executor, socket);
+    const auto answer = co_await api->ask("GET", "/_ping", "", kAskLimit);
+    if (answer && answer->status == 200) co_return std::move(api);
+    tried += "\n" + (answer ? answer->refusal().detail : answer.error().detail);
+  }
+  co_return fail(Code::service_down, "no container engine answers:" + tried);
+}
+
+ContainerApi::ContainerApi(asio::any_io_executor executor, std::string socket)
+    : socket_(std::move(socket)), client_(std::move(executor), {.idle_connections = 0}) {}
+
+asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::ask(std::string method, std::string target,
+                                                               std::string body, Duration limit) {
+  Reply reply{.what = method + " " + target};
+  http::HostPort where{.host = socket_};
+  http::RequestHead head{.method = std::move(method), .target = std::move(target)};
+  head.headers.emplace_back("Host", "localhost");
+  if (!body.empty()) head.headers.emplace_back("Content-Type", "application/json");
+  auto answer =
+      co_await http::fetch(client_, std::move(where), std::move(head), std::move(body), limit, kMaxAnswer);
+  if (!answer) co_return fail(Code::service_down, reply.what + ": " + answer.error().detail);
+  reply.status = answer->head.status;
+  reply.body = std::move(answer->body);
+  co_return reply;
+}
+
+asio::awaitable<Result<std::optional<ContainerFacts>>> ContainerApi::inspect(std::string container) {
+  std::string target = "/containers/" + container + "/json";
+  const auto reply = co_await ask("GET", std::move(target), "", kAskLimit);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (reply->status == 404) co_return std::optional<ContainerFacts>{};
+  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  auto facts = facts_of(json::parse(reply->body, nullptr, false));
+  if (!facts) co_return fail(Code::load_failed, reply->what + ": the answer describes no container");
+  co_return facts;
+}
+
+asio::awaitable<Result<std::vector<std::string>>> ContainerApi::labelled(std::string label) {
+  const json filters{{"label", json::array({std::move(label)})}};
+  std::string target = "/containers/json?all=1&filters=" + percent_encoded(filters.dump());
+  const auto reply = co_await ask("GET", std::move(target), "", kAskLimit);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  std::vector<std::string> ids;
+  const json listed = json::parse(reply->body, nullptr, false);
+  for (const json& one : listed)
+    if (one.is_object() && one.contains("Id") && one["Id"].is_string())
+      ids.push_back(one["Id"].get<std::string>());
+  co_return ids;
+}
+
+asio::awaitable<Result<std::string>> ContainerApi::create(std::string name, json body) {
+  std::string target = "/containers/create?name=" + name;
+  std::string text = body.dump();
+  const auto reply = co_await ask("POST", std::move(target), std::move(text), kAskLimit);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  const json made = json::parse(reply->body, nullptr, false);
+  if (!made.is_object() || !made.contains("Id") || !made["Id"].is_string())
+    co_return fail(Code::load_failed, reply->what + ": the answer names no id");
+  co_return made["Id"].get<std::string>();
+}
+
+asio::awaitable<Result<void>> ContainerApi::remove(std::string container) {
+  std::string target = "/containers/" + container + "?force=1";
+  const auto reply = co_await ask("DELETE", std::move(target), "", kAskLimit);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply->good() && reply->status != 404) co_return std::unexpected(reply->refusal());
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> ContainerApi::act(std::string container, std::string verb, Duration limit) {
+  std::string target = "/containers/" + container + "/" + verb;
+  const auto reply = co_await ask("POST", std::move(target), "", limit);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> ContainerApi::start(std::string container, Duration limit) {
+  co_return co_await act(std::move(container), "start", limit);
+}
+
+asio::awaitable<Result<void>> ContainerApi::stop(std::string container, Duration grace) {
+  std::string verb = fmt::format("stop?t={}", std::chrono::ceil<std::chrono::seconds>(grace).count());
+  const Duration limit = grace + kStopSlack;
+  co_return co_await act(std::move(container), std::move(verb), limit);
+}
+
+asio::awaitable<Result<void>> ContainerApi::kill(std::string container) {
+  co_return co_await act(std::move(container), "kill?signal=SIGKILL", kAskLimit);
+}
+
+asio::awaitable<Result<void>> ContainerApi::pause(std::string container) {
+  co_return co_await act(std::move(container), "pause", kAskLimit);
+}
+
+asio::awaitable<Result<void>> ContainerApi::unpause(std::string container) {
+  co_return co_await act(std::move(container), "unpause", kAskLimit);
+}
+
+ContainerApi::Lasting ContainerApi::wait(std::string container) {
+  std::string target = "/containers/" + container + "/wait?condition=not-running";
+  return begin("POST", std::move(target));
+}
+
+ContainerApi::Lasting ContainerApi::follow_output(std::string container, std::size_t last_lines) {
+  std::string target =
+      fmt::format("/containers/{}/logs?follow=1&stdout=1&stderr=1&tail={}", container, last_lines);
+  return begin("GET", std::move(target));
+}
+
+ContainerApi::Lasting ContainerApi::begin(std::string method, std::string target) {
+  http::HostPort where{.host = socket_};
+  http::RequestHead head{.method = std::move(method), .target = std::move(target)};
+  head.headers.emplace_back("Host", "localhost");
+  auto request = co_await client_.open(std::move(where), std::move(head));
+  if (!request) co_return std::unexpected(request.error());
+  const auto sent = co_await (*request)->end_body();
+  if (!sent) co_return std::unexpected(sent.error());
+  co_return request;
+}
+
+std::optional<int> code_of(const std::string& answer) {
+  const json parsed = json::parse(answer, nullptr, false);
+  if (!parsed.is_object()) return std::nullopt;
+  const auto code = parsed.find("StatusCode");
+  if (code == parsed.end() || !code->is_number_integer()) return std::nullopt;
+  return code->get<int>();
+}
+
+std::string OutputFrames::text_of(std::string_view piece) {
+  constexpr std::size_t kHead = 8;
+  std::string text;
+  while (!piece.empty()) {
+    if (left_ > 0) {
+      const std::size_t now = std::min(left_, piece.size());
+      text += piece.substr(0, now);
+      piece.remove_prefix(now);
+      left_ -= now;
+      continue;
+    }
+    const std::size_t now = std::min(kHead - head_.size(), piece.size());
+    head_ += piece.substr(0, now);
+    piece.remove_prefix(now);
+    if (head_.size() < kHead) break;
+    for (std::size_t i = 4; i < kHead; ++i) left_ = left_ << 8 | static_cast<unsigned char>(head_[i]);
+    head_.clear();
+  }
+  return text;
+}
+
+namespace {
+
+// "127.0.0.1:8000:80/tcp", "8000:80", "80" -> where on the host, and which port of the container.
+struct Published {
+  std::string host_ip{};
+  std::string host_port{};
+  std::string container_port{};  // with its protocol
+};
+
+Published published(const std::string& port) {
+  Published result{.container_port = port};
+  if (const auto colon = port.rfind(':'); colon != std::string::npos) {
+    result.container_port = port.substr(colon + 1);
+    result.host_port = port.substr(0, colon);
+  }
+  if (const auto colon = result.host_port.rfind(':'); colon != std::string::npos) {
+    result.host_ip = result.host_port.substr(0, colon);
+    result.host_port.erase(0, colon + 1);
+    std::erase_if(result.host_ip, [](char c) { return c == '[' || c == ']'; });  // [::1]
+  }
+  if (!result.container_port.contains('/')) result.container_port += "/tcp";
+  return result;
+}
+
+// all; 0; GPU-8f6d...; nvidia.com/gpu=all (the name of the container device interface)
+json device_requests(const std::vector<std::string>& gpus) {
+  if (gpus.empty()) return json::array();
+  const json capabilities = json::array({json::array({"gpu"})});
+  if (gpus.front() == "all")
+    return json::array({{{"Driver", "nvidia"}, {"Count", -1}, {"Capabilities", capabilities}}});
+  if (gpus.front().contains('=')) return json::array({{{"Driver", "cdi"}, {"DeviceIDs", gpus}}});
+  return json::array({{{"Driver", "nvidia"}, {"DeviceIDs", gpus}, {"Capabilities", capabilities}}});
+}
+
+}  // namespace
+
+json creation(const std::string& consumer, const config::ContainerConfig& config,
+              std::optional<std::uint16_t> port) {
+  const auto filled = [&](const std::string& text) { return port ? with_port(text, *port) : text; };
+  json body{{"Image", config.image}, {"Labels", {{kConsumerLabel, consumer}}}};
+  if (port) body["Labels"][kPortLabel] = std::to_string(*port);
+  for (const std::string& word : config.command) body["Cmd"].push_back(filled(word));
+  for (const auto& [name, value] : config.env) body["Env"].push_back(name + "=" + filled(value));
+  json host{{"DeviceRequests", device_requests(config.gpus)}};
+  for (const std::string& volume : config.volumes) host["Binds"].push_back(volume);
+  for (const std::string& one : config.ports) {
+    const Published where = published(filled(one));
+    body["ExposedPorts"][where.container_port] = json::object();
+    host["PortBindings"][where.container_port].push_back(
+        {{"HostIp", where.host_ip}, {"HostPort", where.host_port}});
+  }
+  if (!config.network.empty()) host["NetworkMode"] = config.network;
+  if (config.shm_size > Bytes{}) host["ShmSize"] = config.shm_size.count;
+  body["HostConfig"] = std::move(host);
+  return body;
+}
+
+}  // namespace mgpu::runner

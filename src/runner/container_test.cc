@@ -1,0 +1,258 @@
+// Against a fake of the engine's API over a real Unix socket; tests/e2e/test_runner_container_real.py asks a
+// real one.
+#include "runner/container.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "runner/container_api.h"
+#include "runner/fake_engine.h"
+#include "runner/test_loop.h"
+
+namespace mgpu::runner {
+namespace {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+using std::chrono::seconds;
+using Words = std::vector<std::string>;
+
+std::string temporary_folder() {
+  char folder[] = "/tmp/mgpu-container-XXXXXX";
+  return mkdtemp(folder);
+}
+
+class ContainerTest : public LoopTest {
+ protected:
+  ~ContainerTest() override { std::filesystem::remove_all(folder_); }
+
+  config::ContainerConfig with_socket(config::ContainerConfig config) {
+    config.socket = socket_;
+    return config;
+  }
+  Started start(config::ContainerConfig config) {
+    const auto ready = with_socket(std::move(config));
+    return done(Container::start(io_.get_executor(), "chat", ready, options()));
+  }
+  Started find(config::ContainerConfig config) {
+    const auto ready = with_socket(std::move(config));
+    return done(Container::find(io_.get_executor(), "chat", ready, options()));
+  }
+
+  std::string folder_ = temporary_folder();
+  std::string socket_ = folder_ + "/engine.sock";
+  FakeEngine engine_{io_, socket_};
+};
+
+TEST_F(ContainerTest, StartsTheOneThatExistsAndStopsIt) {
+  engine_.boxes["vllm"];
+  auto run = start({.name = "vllm"});
+  ASSERT_TRUE(run) << run.error().detail;
+  EXPECT_TRUE(engine_.boxes["vllm"].running);
+  EXPECT_EQ((*run)->identity().container_id, "vllm");
+  EXPECT_EQ((*run)->identity().pid, 77);
+  EXPECT_TRUE((*run)->ours());
+  EXPECT_TRUE(done((*run)->stop(seconds(5))));
+  EXPECT_FALSE(engine_.boxes["vllm"].running);
+  EXPECT_FALSE((*run)->running());
+  EXPECT_EQ((*run)->identity().container_id, "");
+}
+
+TEST_F(ContainerTest, SaysWhatIsNotThere) {
+  const auto container = start({.name = "vllm"});
+  ASSERT_FALSE(container);
+  EXPECT_EQ(container.error().code, Code::load_failed);
+  EXPECT_EQ(container.error().detail, socket_ + " has no container \"vllm\"");
+  const auto image = start({.image = "missing:1"});
+  ASSERT_FALSE(image);
+  EXPECT_NE(image.error().detail.find("answered with 404: No such image: missing:1"), std::string::npos);
+  engine_.boxes["vllm"];
+  engine_.refuses_start = "could not select device driver";
+  const auto driver = start({.name = "vllm"});
+  ASSERT_FALSE(driver);
+  EXPECT_NE(driver.error().detail.find("could not select device driver"), std::string::npos);
+  EXPECT_FALSE(engine_.boxes["vllm"].running);
+}
+
+TEST_F(ContainerTest, OneThatRunsIsFoundAndStaysWhenTheDaemonGoes) {
+  engine_.boxes["vllm"].running = true;
+  auto run = find({.name = "vllm"});
+  ASSERT_TRUE(run && *run);
+  EXPECT_FALSE((*run)->ours());
+  run->reset();
+  auto joined = start({.name = "vllm"});
+  ASSERT_TRUE(joined);
+  EXPECT_FALSE((*joined)->ours());
+  joined->reset();
+  EXPECT_TRUE(engine_.boxes["vllm"].running);
+}
+
+TEST_F(ContainerTest, WhatDoesNotServeIsNotFound) {
+  engine_.boxes["vllm"];
+  auto run = find({.name = "vllm"});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(*run, nullptr);
+  engine_.boxes["vllm"].running = engine_.boxes["vllm"].paused = true;
+  run = find({.name = "vllm"});
+  ASSERT_TRUE(run);
+  EXPECT_EQ(*run, nullptr);
+  run = start({.name = "vllm"});
+  ASSERT_TRUE(run);
+  EXPECT_FALSE(engine_.boxes["vllm"].paused) << "who is wanted goes on";
+}
+
+TEST_F(ContainerTest, IsMadeOfAnImageAndFoundAgainByItsLabel) {
+  const config::ContainerConfig config{.image = "srv:1", .ports = {"127.0.0.1:${PORT}:8000"}};
+  auto run = start(config);
+  ASSERT_TRUE(run) << run.error().detail;
+  const auto port = (*run)->port();
+  ASSERT_TRUE(port);
+  const json& made = engine_.boxes.at("mgpu-chat").made;
+  EXPECT_EQ(made["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostPort"], std::to_string(*port));
+  run->reset();  // as if the daemon had been killed
+  auto again = find(config);
+  ASSERT_TRUE(again && *again);
+  EXPECT_EQ((*again)->port(), port);
+  EXPECT_TRUE((*again)->ours());
+}
+
+TEST_F(ContainerTest, TheNextStartMakesItAnew) {
+  ASSERT_TRUE(done((*start({.image = "srv:1"}))->stop(seconds(5))));
+  const auto run = start({.image = "srv:2"});
+  ASSERT_TRUE(run) << run.error().detail;
+  EXPECT_EQ(engine_.boxes.at("mgpu-chat").made["Image"], "srv:2");
+}
+
+TEST_F(ContainerTest, TellsACrashAtOnceWithItsLastWords) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.says("mgpu-chat", "loading\nCUDA out of memory\n");
+  engine_.ends("mgpu-chat", 3);
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(to_string(*exited_), "exited with code 3");
+  EXPECT_EQ(exited_->log, (Words{"loading", "CUDA out of memory"}));
+  EXPECT_TRUE(done((*run)->kill())) << "nothing is left to kill";
+}
+
+TEST_F(ContainerTest, ItsOutputIsReadAsItComes) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.says("mgpu-chat", "ready\n");
+  EXPECT_TRUE(eventually([&] { return (*run)->log_tail(5) == Words{"ready"}; }));
+  engine_.says("mgpu-chat", "busy\n");
+  EXPECT_TRUE(eventually([&] { return (*run)->log_tail(5) == Words{"ready", "busy"}; }));
+}
+
+TEST_F(ContainerTest, KillsWhatIgnoresStop) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.boxes["mgpu-chat"].deaf = true;
+  std::optional<Result<void>> stopped;
+  asio::co_spawn(io_, (*run)->stop(seconds(30)), [&](std::exception_ptr, Result<void> r) { stopped = r; });
+  EXPECT_TRUE(done((*run)->kill())) << "while stop waits";
+  ASSERT_TRUE(eventually([&] { return stopped.has_value(); }));
+  EXPECT_TRUE(*stopped);
+  EXPECT_EQ((*run)->exit()->code, 137);
+}
+
+TEST_F(ContainerTest, APausedOneGoesOnToBeKilled) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  ContainerApi api(io_.get_executor(), socket_);
+  ASSERT_TRUE(done(api.pause("mgpu-chat")));
+  EXPECT_TRUE(done((*run)->stop(seconds(5))));
+  EXPECT_FALSE(engine_.boxes["mgpu-chat"].running);
+}
+
+TEST_F(ContainerTest, SaysThatItLivesOnAfterSigkill) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.boxes["mgpu-chat"].immortal = true;
+  const auto killed = done((*run)->kill());
+  ASSERT_FALSE(killed);
+  EXPECT_EQ(killed.error().code, Code::eviction_failed);
+  EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
+  EXPECT_TRUE((*run)->running());
+}
+
+TEST_F(ContainerTest, WithoutItsEngineNobodyCanStopIt) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.close();
+  const auto stopped = done((*run)->stop(seconds(1)));
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::eviction_failed);
+  EXPECT_NE(stopped.error().detail.find("can't reach " + socket_), std::string::npos);
+  EXPECT_TRUE((*run)->running());
+}
+
+TEST_F(ContainerTest, WhatEndsWhileTheEngineIsAwayIsHeardOfOnceItIsBack) {
+  auto run = start({.image = "srv:1"});
+  ASSERT_TRUE(run);
+  engine_.close();
+  engine_.ends("mgpu-chat", 4);
+  engine_.open();
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(exited_->code, 4);
+}
+
+TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {
+  engine_.close();
+  const auto run = start({.name = "vllm"});
+  ASSERT_FALSE(run);
+  EXPECT_EQ(run.error().code, Code::load_failed);
+  EXPECT_NE(run.error().detail.find("can't reach " + socket_), std::string::npos);
+}
+
+TEST(ContainerApi, LooksInTheUsualPlacesInOrder) {
+  setenv("DOCKER_HOST", "unix:///d", 1);
+  setenv("XDG_RUNTIME_DIR", "/u", 1);
+  EXPECT_EQ(ContainerApi::sockets({}), (Words{"/d", "/var/run/docker.sock", "/u/docker.sock",
+                                              "/run/podman/podman.sock", "/u/podman/podman.sock"}));
+  EXPECT_EQ(ContainerApi::sockets({.socket = "/only"}), Words{"/only"});
+  unsetenv("DOCKER_HOST");
+  unsetenv("XDG_RUNTIME_DIR");
+  EXPECT_EQ(ContainerApi::sockets({}), (Words{"/var/run/docker.sock", "/run/podman/podman.sock"}));
+}
+
+TEST(Creation, SaysWhatTheConfigurationSays) {
+  const json body = creation("chat",
+                             {.image = "srv:1",
+                              .command = {"--port", "${PORT}"},
+                              .env = {{"A", "1"}},
+                              .ports = {"80", "[::1]:81:8000/udp"},
+                              .gpus = {"all"},
+                              .volumes = {"/srv:/models:ro"},
+                              .network = "host",
+                              .shm_size = kGiB},
+                             7777);
+  EXPECT_EQ(body["Image"], "srv:1");
+  EXPECT_EQ(body["Cmd"], json({"--port", "7777"}));
+  EXPECT_EQ(body["Env"], json::array({"A=1"}));
+  EXPECT_EQ(body["Labels"], json({{"mgpu.consumer", "chat"}, {"mgpu.port", "7777"}}));
+  const json& host = body["HostConfig"];
+  EXPECT_EQ(host["PortBindings"]["80/tcp"][0]["HostPort"], "");
+  EXPECT_EQ(host["PortBindings"]["8000/udp"][0], json({{"HostIp", "::1"}, {"HostPort", "81"}}));
+  EXPECT_EQ(host["DeviceRequests"][0]["Count"], -1);
+  EXPECT_EQ(host["Binds"], json::array({"/srv:/models:ro"}));
+  EXPECT_EQ(host["NetworkMode"], "host");
+  EXPECT_EQ(host["ShmSize"], kGiB.count);
+}
+
+TEST(Creation, NamesTheGpusAsTheEngineKnowsThem) {
+  const auto requested = [](Words gpus) {
+    return creation("chat", {.image = "srv:1", .gpus = std::move(gpus)}, {})["HostConfig"]["DeviceRequests"];
+  };
+  EXPECT_EQ(requested({}), json::array());
+  EXPECT_EQ(requested({"0", "GPU-8f6d"})[0]["DeviceIDs"], json({"0", "GPU-8f6d"}));
+  EXPECT_EQ(requested({"nvidia.com/gpu=0"})[0]["Driver"], "cdi");
+}
+
+}  // namespace
+}  // namespace mgpu::runner

@@ -1,0 +1,228 @@
+// For tests: a container engine on a Unix socket that answers as Docker and Podman were seen to. Its
+// containers run nothing; a test says what they print and when they end.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <nlohmann/json.hpp>
+
+#include "runner/changes.h"
+
+namespace mgpu::runner {
+
+class FakeEngine {
+ public:
+  using json = nlohmann::json;
+  using Local = boost::asio::local::stream_protocol;
+
+  struct Box {
+    json made = json::object();  // the body that created it
+    bool running = false;
+    bool paused = false;
+    bool deaf = false;      // ignores SIGTERM
+    bool immortal = false;  // and SIGKILL
+    int code = 0;
+    std::string output{};
+  };
+
+  FakeEngine(boost::asio::io_context& io, std::string path)
+      : io_(io), path_(std::move(path)), changes(io.get_executor()) {
+    open();
+  }
+
+  // Whoever asks finds nobody, and whoever waits is cut off. Its containers live on.
+  void close() {
+    acceptor_.reset();
+    for (const auto& socket : sockets_)
+      if (const auto open_socket = socket.lock()) open_socket->close();
+    std::filesystem::remove(path_);
+  }
+  void open() {
+    acceptor_.emplace(io_, Local::endpoint(path_));
+    boost::asio::co_spawn(io_, accept(), boost::asio::detached);
+  }
+
+  void ends(const std::string& id, int code) {
+    boxes[id].running = boxes[id].paused = false;
+    boxes[id].code = code;
+    changes.tell();
+  }
+  void says(const std::string& id, const std::string& text) {
+    boxes[id].output += text;
+    changes.tell();
+  }
+
+  std::map<std::string, Box> boxes;  // a container's name is its id, too
+  std::optional<std::string> refuses_start;
+
+ private:
+  boost::asio::io_context& io_;
+  std::string path_;
+
+ public:
+  Changes changes;
+
+ private:
+  using Socket = std::shared_ptr<Local::socket>;
+  static constexpr std::chrono::hours kForEver{1};
+  static constexpr auto kQuietly = boost::asio::as_tuple(boost::asio::use_awaitable);
+
+  boost::asio::awaitable<void> accept() {
+    while (acceptor_) {
+      auto [error, socket] = co_await acceptor_->async_accept(kQuietly);
+      if (error) co_return;
+      const auto shared = std::make_shared<Local::socket>(std::move(socket));
+      sockets_.push_back(shared);
+      boost::asio::co_spawn(io_, serve(shared), boost::asio::detached);
+    }
+  }
+
+  static boost::asio::awaitable<void> send(Socket socket, std::string text) {
+    const auto out = boost::asio::buffer(text);
+    co_await boost::asio::async_write(*socket, out, kQuietly);
+  }
+  static boost::asio::awaitable<void> answer(Socket socket, int status, json body) {
+    std::string text = status == 204 || status == 304 ? "" : body.dump();
+    std::string all = "HTTP/1.1 " + std::to_string(status) +
+                      " X\r\nContent-Length: " + std::to_string(text.size()) +
+                      "\r\nConnection: close\r\n\r\n" + text;
+    co_await send(socket, std::move(all));
+    socket->close();
+  }
+
+  boost::asio::awaitable<void> serve(Socket socket) {
+    std::string text;
+    auto into = boost::asio::dynamic_buffer(text);
+    auto [error, head] = co_await boost::asio::async_read_until(*socket, into, "\r\n\r\n", kQuietly);
+    if (error) co_return;
+    const auto length_at = text.find("Content-Length: ");
+    const std::size_t length = length_at == text.npos ? 0 : std::stoul(text.substr(length_at + 16));
+    while (text.size() < head + length) {
+      char more[4096];
+      const auto room = boost::asio::buffer(more);
+      auto [broken, n] = co_await socket->async_read_some(room, kQuietly);
+      if (broken) co_return;
+      text.append(more, n);
+    }
+    const auto space = text.find(' ');
+    std::string target = text.substr(space + 1, text.find(' ', space + 1) - space - 1);
+    std::string method = text.substr(0, space);
+    json body = json::parse(text.substr(head), nullptr, false);
+    co_await route(socket, std::move(method), std::move(target), std::move(body));
+  }
+
+  boost::asio::awaitable<void> route(Socket socket, std::string method, std::string target, json body) {
+    const auto question = std::min(target.find('?'), target.size());
+    const std::string path = target.substr(0, question);
+    const std::string query = target.substr(question);
+    if (path == "/_ping") co_return co_await answer(socket, 200, "OK");
+    if (path == "/containers/json") co_return co_await list(socket, query);
+    if (path == "/containers/create") co_return co_await create(socket, query.substr(6), std::move(body));
+    const std::string rest = path.substr(std::min(path.size(), std::string("/containers/").size()));
+    const std::string id = rest.substr(0, rest.find('/'));
+    const std::string verb = rest.find('/') == rest.npos ? method : rest.substr(rest.find('/') + 1);
+    const auto found = boxes.find(id);
+    if (found == boxes.end())
+      co_return co_await answer(socket, 404, {{"message", "No such container: " + id}});
+    if (verb == "DELETE") {
+      boxes.erase(found);
+      co_return co_await answer(socket, 204, {});
+    }
+    co_await act(socket, id, found->second, verb);
+  }
+
+  boost::asio::awaitable<void> list(Socket socket, std::string query) {
+    json all = json::array();
+    for (const auto& [id, box] : boxes)
+      for (const auto& [label, value] : box.made.value("Labels", json::object()).items())
+        if (query.ends_with(label + "%3D" + value.get<std::string>() + "%22%5D%7D"))
+          all.push_back({{"Id", id}});
+    co_await answer(socket, 200, std::move(all));
+  }
+
+  boost::asio::awaitable<void> create(Socket socket, std::string name, json body) {
+    if (body.value("Image", "").starts_with("missing"))
+      co_return co_await answer(socket, 404, {{"message", "No such image: " + body.value("Image", "")}});
+    if (boxes.contains(name)) co_return co_await answer(socket, 409, {{"message", "name in use"}});
+    boxes[name].made = std::move(body);
+    json made{{"Id", name}, {"Warnings", json::array()}};
+    co_await answer(socket, 201, std::move(made));
+  }
+
+  boost::asio::awaitable<void> act(Socket socket, std::string id, Box& box, std::string verb) {
+    if (verb == "json") {
+      json facts{{"Id", id},
+                 {"State",
+                  {{"Running", box.running},
+                   {"Paused", box.paused},
+                   {"Pid", box.running ? 77 : 0},
+                   {"ExitCode", box.code}}},
+                 {"Config", {{"Tty", false}, {"Labels", box.made.value("Labels", json::object())}}}};
+      co_return co_await answer(socket, 200, std::move(facts));
+    }
+    if (verb == "wait") {
+      const std::function<bool()> over = [&box] { return !box.running; };
+      co_await changes.wait(over, kForEver);
+      co_return co_await answer(socket, 200, {{"StatusCode", box.code}});
+    }
+    if (verb == "logs") co_return co_await logs(socket, box);
+    if (verb == "start") {
+      if (refuses_start) co_return co_await answer(socket, 500, {{"message", *refuses_start}});
+      const bool ran = std::exchange(box.running, true);
+      co_return co_await answer(socket, ran ? 304 : 204, {});
+    }
+    if (verb == "pause" || verb == "unpause") {
+      box.paused = verb == "pause";
+      co_return co_await answer(socket, 204, {});
+    }
+    const bool gentle = verb == "stop";
+    if (!box.running && gentle) co_return co_await answer(socket, 304, {});
+    if (!box.running || box.paused) co_return co_await answer(socket, 409, {{"message", "is not running"}});
+    if (gentle && box.deaf) {
+      // As the real ones it would kill it now; this one gives the caller the time to do it himself.
+      const std::function<bool()> over = [&box] { return !box.running; };
+      co_await changes.wait(over, kForEver);
+      co_return co_await answer(socket, 204, {});
+    }
+    if (!box.immortal) ends(id, gentle ? 0 : 137);
+    co_await answer(socket, 204, {});
+  }
+
+  // Two frames a piece, so that heads are met in the middle.
+  boost::asio::awaitable<void> logs(Socket socket, Box& box) {
+    co_await send(socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    std::size_t told = 0;
+    const std::function<bool()> news = [&] { return box.output.size() > told || !box.running; };
+    while (true) {
+      co_await changes.wait(news, kForEver);
+      if (box.output.size() == told) break;
+      const std::string text = box.output.substr(told);
+      told = box.output.size();
+      std::string frames;
+      for (const std::string& half : {text.substr(0, text.size() / 2), text.substr(text.size() / 2)})
+        frames += std::string("\1\0\0\0\0\0\0", 7) + static_cast<char>(half.size()) + half;
+      char size[16];
+      std::snprintf(size, sizeof size, "%zx\r\n", frames.size());
+      co_await send(socket, size + frames + "\r\n");
+    }
+    co_await send(socket, "0\r\n\r\n");
+    socket->close();
+  }
+
+  std::optional<Local::acceptor> acceptor_;
+  std::vector<std::weak_ptr<Local::socket>> sockets_;
+};
+
+}  // namespace mgpu::runner

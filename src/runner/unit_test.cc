@@ -1,0 +1,327 @@
+// Against a private bus (dbus-daemon) with a systemd of our own on it, that does as the test says.
+#include "runner/unit.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus-vtable.h>
+
+#include "runner/bus.h"
+#include "runner/process.h"
+#include "runner/test_loop.h"
+
+namespace mgpu::runner {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kUnitPath = "/org/freedesktop/systemd1/unit/chat_2eservice";
+constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
+
+// org.freedesktop.systemd1 with one unit, chat.service.
+struct FakeManager {
+  std::string active = "inactive";
+  std::uint32_t main_pid = 0;
+  std::int32_t code = 0;
+  std::int32_t status = 0;
+  std::string start_result = "done";  // of a start job; empty: it never ends
+  bool obeys_stop = true;
+  bool obeys_kill = true;
+  std::string forbidden{};  // the method that is denied
+  bool subscribed = false;
+  std::vector<std::string> asked{};
+
+  sd_bus* bus = nullptr;
+  std::uint32_t last_job = 0;
+
+  void becomes(const std::string& state, std::uint32_t pid = 0) {
+    active = state;
+    main_pid = pid;
+    // In this order, on which callers may rely.
+    sd_bus_emit_properties_changed(bus, kUnitPath, "org.freedesktop.systemd1.Service", "MainPID",
+                                   "ExecMainCode", "ExecMainStatus", nullptr);
+    sd_bus_emit_properties_changed(bus, kUnitPath, "org.freedesktop.systemd1.Unit", "ActiveState", nullptr);
+  }
+  void crashes(int signal) {
+    code = CLD_KILLED;
+    status = signal;
+    becomes("failed");
+  }
+  // As systemd may do it: the signal first, then the answer.
+  int job(sd_bus_message* call, const std::string& result) {
+    const std::string path = "/org/freedesktop/systemd1/job/" + std::to_string(++last_job);
+    if (!result.empty() && subscribed)
+      sd_bus_emit_signal(bus, kManagerPath, "org.freedesktop.systemd1.Manager", "JobRemoved", "uoss",
+                         last_job, path.c_str(), "chat.service", result.c_str());
+    return sd_bus_reply_method_return(call, "o", path.c_str());
+  }
+};
+
+FakeManager& manager(void* data) { return *static_cast<FakeManager*>(data); }
+
+int denied(FakeManager& fake, const char* member, sd_bus_error* error) {
+  fake.asked.emplace_back(member);
+  if (fake.forbidden != member) return 0;
+  return sd_bus_error_set(error, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+                          "Interactive authentication required.");
+}
+
+int start_unit(sd_bus_message* call, void* data, sd_bus_error* error) {
+  FakeManager& fake = manager(data);
+  if (const int no = denied(fake, "StartUnit", error); no < 0) return no;
+  if (fake.start_result == "done") fake.becomes("active", 77);
+  if (fake.start_result == "failed") {
+    fake.code = CLD_EXITED;
+    fake.status = 3;
+    fake.becomes("failed");
+  }
+  return fake.job(call, fake.start_result);
+}
+
+int stop_unit(sd_bus_message* call, void* data, sd_bus_error* error) {
+  FakeManager& fake = manager(data);
+  if (const int no = denied(fake, "StopUnit", error); no < 0) return no;
+  if (fake.active != "inactive" && fake.active != "failed")
+    fake.becomes(fake.obeys_stop ? "inactive" : "deactivating", fake.obeys_stop ? 0 : fake.main_pid);
+  return fake.job(call, fake.obeys_stop ? "done" : "");
+}
+
+int kill_unit(sd_bus_message* call, void* data, sd_bus_error* error) {
+  FakeManager& fake = manager(data);
+  if (const int no = denied(fake, "KillUnit", error); no < 0) return no;
+  if (fake.obeys_kill) fake.crashes(SIGKILL);
+  return sd_bus_reply_method_return(call, "");
+}
+
+int load_unit(sd_bus_message* call, void*, sd_bus_error*) {
+  const char* unit = nullptr;
+  sd_bus_message_read(call, "s", &unit);
+  const bool known = std::string(unit) == "chat.service";
+  return sd_bus_reply_method_return(call, "o", known ? kUnitPath : "/org/freedesktop/systemd1/unit/none");
+}
+
+int subscribe(sd_bus_message* call, void* data, sd_bus_error*) {
+  manager(data).subscribed = true;
+  return sd_bus_reply_method_return(call, "");
+}
+
+int property(sd_bus*, const char* path, const char*, const char* name, sd_bus_message* reply, void* data,
+             sd_bus_error*) {
+  const FakeManager& fake = manager(data);
+  const std::string wanted = name;
+  if (wanted == "LoadState")
+    return sd_bus_message_append(reply, "s", std::string(path) == kUnitPath ? "loaded" : "not-found");
+  if (wanted == "ActiveState") return sd_bus_message_append(reply, "s", fake.active.c_str());
+  if (wanted == "MainPID") return sd_bus_message_append(reply, "u", fake.main_pid);
+  return sd_bus_message_append(reply, "i", wanted == "ExecMainCode" ? fake.code : fake.status);
+}
+
+const sd_bus_vtable kManagerTable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("StartUnit", "ss", "o", start_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("StopUnit", "ss", "o", stop_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("KillUnit", "ssi", "", kill_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("LoadUnit", "s", "o", load_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Subscribe", "", "", subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
+    SD_BUS_VTABLE_END};
+const sd_bus_vtable kUnitTable[] = {
+    SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("LoadState", "s", property, 0, 0),
+    SD_BUS_PROPERTY("ActiveState", "s", property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE), SD_BUS_VTABLE_END};
+const sd_bus_vtable kServiceTable[] = {
+    SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("MainPID", "u", property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("ExecMainCode", "i", property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("ExecMainStatus", "i", property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_VTABLE_END};
+
+std::string temporary_folder() {
+  char folder[] = "/tmp/mgpu-unit-XXXXXX";
+  return mkdtemp(folder);
+}
+
+class UnitTest : public LoopTest {
+ protected:
+  UnitTest() {
+    become_subreaper();
+    std::ofstream(folder_ + "/bus.conf")
+        << "<busconfig><type>session</type><listen>unix:path=" << folder_ << "/bus</listen>"
+        << "<policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>"
+        << "<allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>";
+    setenv("DBUS_SESSION_BUS_ADDRESS", ("unix:path=" + folder_ + "/bus").c_str(), 1);
+    open_bus();
+  }
+  ~UnitTest() override {
+    unsetenv("DBUS_SESSION_BUS_ADDRESS");
+    systemd_.reset();
+    daemon_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void open_bus() {
+    auto started = Process::start(
+        io_.get_executor(),
+        {.command = {"dbus-daemon", "--nofork", "--print-address", "--config-file=" + folder_ + "/bus.conf"}},
+        {});
+    ASSERT_TRUE(started) << started.error().detail;
+    daemon_ = *std::move(started);
+    ASSERT_TRUE(eventually([&] { return !daemon_->log_tail(1).empty(); }));
+    auto bus = Bus::open(io_.get_executor(), config::BusType::user);
+    ASSERT_TRUE(bus) << bus.error().detail;
+    systemd_ = *std::move(bus);
+    fake_.bus = systemd_->raw();
+    fake_.subscribed = false;
+    const auto add = [&](const char* path, const char* interface, const sd_bus_vtable* table) {
+      ASSERT_GE(sd_bus_add_object_vtable(fake_.bus, nullptr, path, interface, table, &fake_), 0);
+    };
+    add(kManagerPath, "org.freedesktop.systemd1.Manager", kManagerTable);
+    for (const char* path : {kUnitPath, "/org/freedesktop/systemd1/unit/none"}) {
+      add(path, "org.freedesktop.systemd1.Unit", kUnitTable);
+      add(path, "org.freedesktop.systemd1.Service", kServiceTable);
+    }
+    ASSERT_GE(sd_bus_request_name(fake_.bus, "org.freedesktop.systemd1", 0), 0);
+  }
+  void close_bus() {
+    systemd_.reset();
+    daemon_.reset();
+    std::filesystem::remove(folder_ + "/bus");
+  }
+
+  Started start(std::string unit = "chat.service", Duration limit = seconds(10)) {
+    const config::SystemdConfig config{.unit = std::move(unit), .bus = config::BusType::user};
+    Options wanted = options();
+    wanted.start_limit = limit;
+    return done(Unit::start(io_.get_executor(), config, std::move(wanted)));
+  }
+  Started find() {
+    const config::SystemdConfig config{.unit = "chat.service", .bus = config::BusType::user};
+    return done(Unit::find(io_.get_executor(), config, options()));
+  }
+
+  std::string folder_ = temporary_folder();
+  FakeManager fake_;
+  std::unique_ptr<Process> daemon_;
+  std::unique_ptr<Bus> systemd_;
+};
+
+TEST_F(UnitTest, StartsAndStopsByJobs) {
+  auto run = start();
+  ASSERT_TRUE(run) << run.error().detail;
+  EXPECT_EQ((*run)->identity().unit, "chat.service");
+  EXPECT_EQ((*run)->identity().pid, 77);
+  EXPECT_TRUE((*run)->ours());
+  EXPECT_TRUE(done((*run)->stop(seconds(5))));
+  EXPECT_EQ(fake_.active, "inactive");
+  EXPECT_FALSE((*run)->running());
+}
+
+TEST_F(UnitTest, SaysWhyItDidNotStart) {
+  fake_.start_result = "failed";
+  const auto failed = start();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Code::load_failed);
+  EXPECT_EQ(failed.error().detail,
+            "chat.service: its start ended with \"failed\"; its process exited with code 3");
+  const auto missing = start("none.service");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().detail, "none.service: there is no such unit");
+  fake_.forbidden = "StartUnit";
+  const auto forbidden = start();
+  ASSERT_FALSE(forbidden);
+  EXPECT_EQ(forbidden.error().detail, "chat.service: StartUnit: Interactive authentication required.");
+}
+
+TEST_F(UnitTest, AJobThatTakesTooLongIsTakenBack) {
+  fake_.start_result = "";
+  fake_.active = "activating";
+  const auto run = start("chat.service", std::chrono::milliseconds(50));
+  ASSERT_FALSE(run);
+  EXPECT_EQ(run.error().detail, "chat.service: its job takes longer than 50ms");
+  EXPECT_EQ(fake_.asked, (std::vector<std::string>{"StartUnit", "StopUnit"}));
+}
+
+TEST_F(UnitTest, OneThatIsActiveIsFoundAndStaysWhenTheDaemonGoes) {
+  auto none = find();
+  ASSERT_TRUE(none);
+  EXPECT_EQ(*none, nullptr);
+  fake_.active = "active";
+  auto run = find();
+  ASSERT_TRUE(run && *run);
+  EXPECT_FALSE((*run)->ours());
+  run->reset();
+  auto joined = start();
+  ASSERT_TRUE(joined);
+  EXPECT_FALSE((*joined)->ours());
+  joined->reset();
+  EXPECT_TRUE(fake_.asked.empty());
+}
+
+TEST_F(UnitTest, LeavingActiveIsNoticedAtOnce) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  fake_.crashes(SIGSEGV);
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(exited_->signal, SIGSEGV);
+  EXPECT_FALSE((*run)->running());
+  EXPECT_TRUE(done((*run)->kill())) << "systemd has seen to it";
+  EXPECT_EQ(fake_.asked, std::vector<std::string>{"StartUnit"});
+}
+
+TEST_F(UnitTest, SomebodyElsesStopIsNoticedBeforeItIsOver) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  fake_.becomes("deactivating", 77);
+  EXPECT_TRUE(eventually([&] { return exited_.has_value(); }));
+}
+
+TEST_F(UnitTest, KillsWhatIgnoresStop) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  fake_.obeys_stop = false;
+  EXPECT_TRUE(done((*run)->stop(std::chrono::milliseconds(50))));
+  EXPECT_EQ((*run)->exit()->signal, SIGKILL);
+}
+
+TEST_F(UnitTest, SaysThatItLivesOnAfterSigkill) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  fake_.obeys_stop = fake_.obeys_kill = false;
+  const auto killed = done((*run)->kill());
+  ASSERT_FALSE(killed);
+  EXPECT_EQ(killed.error().code, Code::eviction_failed);
+  EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
+  EXPECT_TRUE((*run)->running());
+}
+
+TEST_F(UnitTest, WithoutABusNobodyCanStopIt) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  close_bus();
+  const auto stopped = done((*run)->stop(seconds(1)));
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::eviction_failed);
+  EXPECT_TRUE((*run)->running());
+  const auto other = start();
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().detail.find("can't reach the user bus"), std::string::npos);
+}
+
+TEST_F(UnitTest, WhatEndsWhileTheBusIsAwayIsHeardOfOnceItIsBack) {
+  auto run = start();
+  ASSERT_TRUE(run);
+  close_bus();
+  fake_.active = "failed";
+  fake_.code = CLD_EXITED;
+  fake_.status = 4;
+  open_bus();
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(exited_->code, 4);
+}
+
+}  // namespace
+}  // namespace mgpu::runner
