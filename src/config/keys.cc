@@ -331,7 +331,9 @@ std::vector<Key> consumer_keys() {
       key(
           "consumers.*.devices", kAny, [](Place p) -> auto& { return p.consumer->devices; }, "[gpu0, gpu1]",
           "Instead of `device`: the ids of the devices that it may be placed on while it holds nothing; the "
-          "first is preferred."),
+          "first is preferred. A process that we start sees that one alone (`CUDA_VISIBLE_DEVICES`, unless "
+          "its "
+          "`env` sets it)."),
       key(
           "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
           "Further names under which requests may ask for it as their `model`."),

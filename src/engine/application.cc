@@ -46,6 +46,8 @@ void Application::keep_beyond_us(std::string mark,
   started_ = std::move(started);
 }
 
+void Application::see_only(std::function<std::string()> device) { seen_device_ = std::move(device); }
+
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
 
 std::optional<Endpoint> Application::endpoint() const {

@@ -53,6 +53,10 @@ class Application {
   void keep_beyond_us(std::string mark,
                       std::function<void(int pid, std::optional<std::uint16_t> port)> started);
 
+  // Its processes see one device alone, unless their configuration chooses: the one whose UUID `device` says
+  // when they are started.
+  void see_only(std::function<std::string()> device);
+
   bool has_service() const;
   bool external() const { return config::is_external(config_); }
   // Whether it may be up without us: then it is looked for.
@@ -111,6 +115,7 @@ class Application {
   const config::ConsumerConfig& config_;
   std::string mark_{};  // empty: its processes die with us
   std::function<void(int, std::optional<std::uint16_t>)> started_{};
+  std::function<std::string()> seen_device_{};  // empty: they see what the daemon sees
   std::size_t log_lines_;
   std::function<void(Error)> lost_;
   // Shared with the coroutines that talk to them while they are replaced.

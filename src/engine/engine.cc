@@ -95,6 +95,10 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
                                           [this, i](int pid, std::optional<std::uint16_t> port) {
                                             records.started(ConsumerId{i}, pid, port);
                                           });
+    // Placed by us, its process would not know where.
+    if (consumers[i].process && consumers[i].devices.size() > 1)
+      applications.back()->see_only(
+          [this, i] { return devices[world.registry[ConsumerId{i}].spec.device.value].uuid; });
     if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
       applications.back()->park_by(checkpoint, [this, i] { return holders_now(ConsumerId{i}); });
   }

@@ -15,6 +15,13 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kLinesInAnError = 5;
+constexpr const char* kVisibleDevices = "CUDA_VISIBLE_DEVICES";
+
+// AMD's UUIDs look alike, but are shorter, and no name that CUDA's variable knows.
+bool is_nvidia(const std::string& uuid) {
+  constexpr std::size_t kLength = 40;  // GPU-51304c70-0000-4000-8000-000000000001
+  return uuid.starts_with("MIG-") || (uuid.starts_with("GPU-") && uuid.size() == kLength);
+}
 
 }  // namespace
 
@@ -107,6 +114,9 @@ runner::Options Application::run_options(std::uint64_t number) {
       .on_exit = [this, number](const runner::ExitStatus& status) { run_ended(status, number); },
       .outlives_us = !mark_.empty()};
   if (!mark_.empty()) options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
+  const bool we_choose = seen_device_ && !config_.process->env.contains(kVisibleDevices);
+  if (const std::string device = we_choose ? seen_device_() : ""; is_nvidia(device))
+    options.env[kVisibleDevices] = device;
   return options;
 }
 
