@@ -133,7 +133,9 @@ void Process::State::keep(std::size_t bytes) {
 void Process::State::read_on() {
   output.async_read_some(asio::buffer(buffer), [self = shared_from_this()](auto error, std::size_t bytes) {
     self->keep(bytes);
-    if (!error) self->read_on();
+    if (!error) return self->read_on();
+    boost::system::error_code ignored;
+    self->output.close(ignored);  // nobody holds the other end any more
   });
 }
 
@@ -156,6 +158,9 @@ void Process::State::leader_exited() {
   }
   exit = adopted ? ExitStatus{} : status_of(raw);
   exit->log = log.tail(kExitLogLines);
+  // What is known of it stays for those who ask, maybe for days; the descriptor need not.
+  boost::system::error_code ignored;
+  pidfd.close(ignored);
   if (!stopping && !group_gone()) {
     // It crashed; workers that live on would hold device memory that nobody can ask back.
     asio::co_spawn(pidfd.get_executor(), kill_group(shared_from_this()), asio::detached);

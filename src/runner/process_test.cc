@@ -53,6 +53,24 @@ TEST_F(ProcessTest, TellsACrashWithItsCodeAndItsLastWords) {
   EXPECT_FALSE((*process)->running());
 }
 
+// Pipes and pidfds; the loop opens others of its own at its first use.
+std::ptrdiff_t descriptors_of_children() {
+  return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"), [](const auto& entry) {
+    std::error_code closed_meanwhile;
+    const auto what = std::filesystem::read_symlink(entry.path(), closed_meanwhile).string();
+    return what.starts_with("pipe:") || what == "anon_inode:[pidfd]";
+  });
+}
+
+TEST_F(ProcessTest, OneThatEndedKeepsNoDescriptorOpen) {
+  const auto before = descriptors_of_children();
+  auto process = shell("exit 3");
+  ASSERT_TRUE(process);
+  EXPECT_EQ(descriptors_of_children(), before + 2);
+  EXPECT_TRUE(eventually([&] { return descriptors_of_children() == before; }));
+  EXPECT_EQ((*process)->exit()->code, 3);
+}
+
 TEST_F(ProcessTest, StopLetsAnApplicationEndByItself) {
   auto process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
   ASSERT_TRUE(process && says(**process, "ready"));
