@@ -38,7 +38,7 @@ hold otherwise ends with the code of its command.)";
 
 struct FaultOptions {
   std::optional<unsigned> device{};  // none: all
-  std::string slow_free{}, leak{}, misread{}, foreign{};
+  std::string slow_free{}, slow_exit{}, leak{}, misread{}, foreign{};
   std::optional<bool> lost{}, hide_processes{};
   std::optional<ListFault> list{};
 };
@@ -129,6 +129,11 @@ Result<Faults> changed(Faults faults, const FaultOptions& options) {
     if (!delay) return std::unexpected(delay.error());
     faults.slow_free_ms = static_cast<std::uint64_t>(delay->count() / 1000);
   }
+  if (!options.slow_exit.empty()) {
+    const auto delay = parse_duration(options.slow_exit);
+    if (!delay) return std::unexpected(delay.error());
+    faults.slow_exit_ms = static_cast<std::uint32_t>(delay->count() / 1000);
+  }
   if (!options.leak.empty()) {
     const auto part = permille(options.leak);
     if (!part) return std::unexpected(part.error());
@@ -212,6 +217,8 @@ int main(int argc, char** argv) {
   fault_command->add_option("--device", faults.device, "which device (default: all)");
   fault_command->add_option("--slow-free", faults.slow_free,
                             "freed memory comes back so late, e.g. 500ms; 0: at once");
+  fault_command->add_option("--slow-exit", faults.slow_exit,
+                            "the memory of ended processes comes back so late, e.g. 500ms; 0: at once");
   fault_command->add_option("--leak", faults.leak, "this part of freed memory never comes back, 0 to 1");
   fault_command->add_option("--misread", faults.misread, "report `used` off by so much, e.g. 1GiB or -1GiB");
   fault_command->add_option("--foreign", faults.foreign, "so much is held by no process of ours");

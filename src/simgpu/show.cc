@@ -25,6 +25,7 @@ std::string command_of(int pid) {
 Json to_json(const Faults& faults) {
   Json json = Json::object();
   if (faults.slow_free_ms) json["slow_free_ms"] = faults.slow_free_ms;
+  if (faults.slow_exit_ms) json["slow_exit_ms"] = faults.slow_exit_ms;
   if (faults.leak_permille) json["leak"] = static_cast<double>(faults.leak_permille) / 1000.0;
   if (faults.foreign) json["foreign"] = faults.foreign;
   if (faults.misread) json["misread"] = faults.misread;

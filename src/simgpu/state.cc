@@ -27,13 +27,13 @@ void return_later(Device& device, std::uint64_t bytes, std::int64_t free_at_ns) 
 }
 
 // What happens to bytes that nobody holds any more; the faults decide when and whether they are free.
-void release(Device& device, std::uint64_t bytes, std::int64_t now_ns) {
+void release(Device& device, std::uint64_t bytes, std::int64_t now_ns, std::uint64_t delay_ms) {
   const std::uint64_t permille = std::min<std::uint64_t>(device.faults.leak_permille, 1000);
   const std::uint64_t leak = bytes / 1000 * permille + bytes % 1000 * permille / 1000;
   device.leaked += leak;
   bytes -= leak;
-  if (bytes == 0 || device.faults.slow_free_ms == 0) return;
-  return_later(device, bytes, now_ns + static_cast<std::int64_t>(device.faults.slow_free_ms) * 1'000'000);
+  if (bytes == 0 || delay_ms == 0) return;
+  return_later(device, bytes, now_ns + static_cast<std::int64_t>(delay_ms) * 1'000'000);
 }
 
 std::uint64_t room(const Device& device) {
@@ -79,12 +79,13 @@ std::uint64_t reported_used(const Device& device) {
 }
 
 void settle(Device& device, std::int64_t now_ns, const std::function<bool(const Process&)>& alive) {
+  const auto delay_ms = std::max<std::uint64_t>(device.faults.slow_free_ms, device.faults.slow_exit_ms);
   for (Returning& returning : device.returning) {
     if (returning.bytes > 0 && returning.free_at_ns <= now_ns) returning = {};
   }
   for (Holder& holder : device.holders) {
     if (holder.bytes == 0 || alive({holder.pid, holder.start_time})) continue;
-    if (holder.stage != Stage::checkpointed) release(device, holder.bytes, now_ns);
+    if (holder.stage != Stage::checkpointed) release(device, holder.bytes, now_ns, delay_ms);
     holder = {};
   }
 }
@@ -118,7 +119,7 @@ int give_back(Device& device, const Process& process, std::uint64_t bytes, std::
   Holder* holder = holder_of(device, process);
   if (!holder || holder->bytes < bytes) return MGPU_SIMGPU_INVALID_VALUE;
   if (holder->stage != Stage::running) return MGPU_SIMGPU_NOT_READY;
-  release(device, bytes, now_ns);
+  release(device, bytes, now_ns, device.faults.slow_free_ms);
   holder->bytes -= bytes;
   return MGPU_SIMGPU_OK;
 }
@@ -135,7 +136,9 @@ int unlock(State& state, std::int32_t pid) { return move_on(state, pid, Stage::l
 int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns) {
   const int code = move_on(state, pid, Stage::locked, Stage::checkpointed);
   if (code != MGPU_SIMGPU_OK) return code;
-  for_each_holder(state, pid, [&](Device& device, Holder& holder) { release(device, holder.bytes, now_ns); });
+  for_each_holder(state, pid, [&](Device& device, Holder& holder) {
+    release(device, holder.bytes, now_ns, device.faults.slow_free_ms);
+  });
   return code;
 }
 

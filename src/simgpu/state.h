@@ -55,7 +55,7 @@ struct Faults {
   std::uint32_t lost = 0;            // NVML answers GPU_IS_LOST, allocations fail
   std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
   ListFault list = ListFault::no;
-  std::uint32_t unused = 0;
+  std::uint32_t slow_exit_ms = 0;  // as slow_free_ms, but only of what an ended process held
 };
 
 struct Device {

@@ -66,6 +66,18 @@ TEST(SimulatedDevice, SlowToFreeShowsTheBytesUntilTheTimeHasPassed) {
   EXPECT_EQ(take(device, kTwo, 500), MGPU_SIMGPU_OK);
 }
 
+TEST(SimulatedDevice, SlowExitIsOnlyForWhatAnEndedProcessHeld) {
+  Device device = device_of(1000);
+  device.faults.slow_exit_ms = 5;
+  take(device, kOne, 600);
+  give_back(device, kOne, 200, 0);
+  EXPECT_EQ(used(device), 400U);
+  settle(device, 0, [](const Process&) { return false; });
+  EXPECT_EQ(used(device), 400U);
+  settle_with_all_alive(device, 5'000'000);
+  EXPECT_EQ(used(device), 0U);
+}
+
 TEST(SimulatedDevice, ALeakStaysUntilItIsCleared) {
   Device device = device_of(1000);
   device.faults.leak_permille = 250;
