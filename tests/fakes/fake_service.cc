@@ -15,10 +15,12 @@
 //   router
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
 //   not-http
-//                            oom slow-free fail-unload oom-at-request oom-crash-at-request
+//                            oom slow-free half-free fail-unload oom-at-request oom-crash-at-request
 //   --once FILE              a fault at a request happens only while FILE is there, and takes it away
+//   --faults FILE            the fault is the word in FILE, which is taken away as it happens
 // SIGUSR1 makes it write a line to its standard output.
 // The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -52,7 +54,7 @@ struct Options {
   std::uint64_t bytes = 0, working = 0;
   bool lazy = false;
   int load_ms = 0, run_ms = 0;
-  std::string journal{}, fault{}, once{};
+  std::string journal{}, fault{}, once{}, faults{};
   std::map<std::string, std::uint64_t> ai_models{};
 };
 
@@ -64,6 +66,35 @@ std::atomic<int> running = 0;
 
 void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
+void note(const char* what, const std::string& user) {
+  if (options.journal.empty()) return;
+  const auto line = std::string(what) + " " + options.name + " " +
+                    std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + " " + user +
+                    "\n";
+  const int fd = open(options.journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  [[maybe_unused]] auto n = write(fd, line.data(), line.size());
+  close(fd);
+}
+
+std::string word_in(const std::string& path) {
+  char word[64];
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const auto n = fd < 0 ? 0 : read(fd, word, sizeof word);
+  close(fd);
+  return {word, static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
+}
+
+// Whether this fault happens now. One from the file happens once.
+bool strikes(const char* fault) {
+  if (options.fault == fault) return true;
+  return !options.faults.empty() && word_in(options.faults) == fault && unlink(options.faults.c_str()) == 0;
+}
+
+// At a request, also one that was announced by --fault happens once, if --once says so.
+bool strikes_at_request(const char* fault) {
+  return strikes(fault) && (options.once.empty() || unlink(options.once.c_str()) == 0);
+}
+
 using Call = int (*)(unsigned, std::uint64_t);
 int call(const char* name, std::uint64_t bytes) {
   static void* library = [] {
@@ -73,7 +104,12 @@ int call(const char* name, std::uint64_t bytes) {
   if (library == nullptr || bytes == 0) return 0;
   return reinterpret_cast<Call>(dlsym(library, name))(options.device, bytes);
 }
-bool take(std::uint64_t bytes) { return options.fault != "oom" && call("mgpu_simgpu_alloc", bytes) == 0; }
+bool take(std::uint64_t bytes) {
+  if (strikes("oom")) return false;
+  if (call("mgpu_simgpu_alloc", bytes) == 0) return true;
+  note("refused", std::to_string(bytes));
+  return false;
+}
 void give(std::uint64_t bytes) { call("mgpu_simgpu_free", bytes); }
 
 std::uint64_t size_of(const std::string& ai_model) {
@@ -85,7 +121,7 @@ bool load(const std::string& ai_model) {
   const std::lock_guard lock(mutex);
   if (resident.contains(ai_model)) return true;
   pause_ms(options.load_ms);
-  if (options.fault == "crash-at-load") {
+  if (strikes("crash-at-load")) {
     fprintf(stderr, "cannot open model.gguf: No such file or directory\n");
     _exit(1);
   }
@@ -96,20 +132,11 @@ bool load(const std::string& ai_model) {
 
 bool unload(const std::string& ai_model) {
   const std::lock_guard lock(mutex);
-  if (options.fault == "fail-unload") return false;
-  if (options.fault == "slow-free") pause_ms(500);
-  if (resident.erase(ai_model) > 0) give(size_of(ai_model));
+  if (strikes("fail-unload")) return false;
+  if (strikes("slow-free")) pause_ms(500);
+  const auto part = strikes("half-free") ? 2u : 1u;
+  if (resident.erase(ai_model) > 0) give(size_of(ai_model) / part);
   return true;
-}
-
-void note(const char* what, const std::string& user) {
-  if (options.journal.empty()) return;
-  const auto line = std::string(what) + " " + options.name + " " +
-                    std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + " " + user +
-                    "\n";
-  const int fd = open(options.journal.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  [[maybe_unused]] auto n = write(fd, line.data(), line.size());
-  close(fd);
 }
 
 struct Exchange {
@@ -170,7 +197,7 @@ void stream(const Exchange& x, Job& job, bool ndjson) {
     x.send_text(size + text + "\r\n");
   };
   for (int i = 0; i < 5; ++i) {
-    if (options.fault == "crash-in-stream" && i == 2) _exit(9);
+    if (i == 2 && strikes("crash-in-stream")) _exit(9);
     if (!work_for(x, options.run_ms / 5)) return job.end("cut");
     if (i == 4) job.end("end");
     const auto word = "word" + std::to_string(i);
@@ -197,16 +224,12 @@ json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
        {{{"index", 0}, {"message", message}, {"text", "answer of " + ai_model}, {"finish_reason", "stop"}}}}};
 }
 
-bool strikes(const char* fault) {
-  return options.fault == fault && (options.once.empty() || unlink(options.once.c_str()) == 0);
-}
-
 void work(const Exchange& x, const json& asked) {
   const bool ollama = options.role == Role::ollama && x.path.starts_with("/api/");
   const auto ai_model = options.role == Role::plain ? options.name : asked.value("model", "");
-  if (strikes("crash-at-request")) _exit(9);
-  if (strikes("oom-at-request")) return out_of_memory(x);
-  if (strikes("oom-crash-at-request")) {
+  if (strikes_at_request("crash-at-request")) _exit(9);
+  if (strikes_at_request("oom-at-request")) return out_of_memory(x);
+  if (strikes_at_request("oom-crash-at-request")) {
     fprintf(stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n");
     _exit(1);
   }
@@ -352,6 +375,8 @@ void read_options(int argc, char** argv) {
       options.journal = value();
     else if (key == "--once")
       options.once = value();
+    else if (key == "--faults")
+      options.faults = value();
     else if (key == "--fault")
       options.fault = value();
     else if (key == "--lazy")
@@ -372,7 +397,7 @@ void read_options(int argc, char** argv) {
 int main(int argc, char** argv) {
   read_options(argc, argv);
   std::signal(SIGUSR1, [](int) { [[maybe_unused]] auto n = write(STDOUT_FILENO, "told to talk\n", 13); });
-  if (options.fault == "ignore-stop") std::signal(SIGTERM, SIG_IGN);
+  if (strikes("ignore-stop")) std::signal(SIGTERM, SIG_IGN);
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int yes = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -387,7 +412,7 @@ int main(int argc, char** argv) {
       fprintf(stderr, "cudaMalloc failed: out of memory\n");
       _exit(1);
     }
-    ready = options.fault != "never-healthy";
+    ready = !strikes("never-healthy");
   }).detach();
   for (int socket; (socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;)
     std::thread(serve, socket).detach();
