@@ -104,6 +104,7 @@ class Honest:
 
     services = ["chat", "voice", "ollama", "whisper", "embed", "image", "rerank"]
     external = ["outside"]
+    forgets = []
 
     def people(self):
         chats = ["chat", "voice", "whisper", "image", "rerank", "outside"]
@@ -125,7 +126,8 @@ class Honest:
         self.book.begins()
         house.get("/v1/version")
         before = audit.descriptors(house.daemon.pid)
-        self.troubles = Troubles(self.book, self.dice.random(), self.services, self.external, pause=0.8)
+        self.troubles = Troubles(self.book, self.dice.random(), self.services, self.external, pause=0.8,
+                                 forgets=self.forgets)
         crowd = [people.Person(self.book, self.dice.random(), way, whom, pause=0.15)
                  for way, whom, count in self.people() for _ in range(count)]
         self.live(seconds, [self.troubles, *crowd])
@@ -220,12 +222,13 @@ class Liars(Honest):
     killed = False
     services = ["chat", "voice", "liar", "glutton"]
     external = []
+    forgets = ["liar", "glutton"]
 
     def consumers(self):
         return {
             "chat": self.service("chat", "5GiB", **self.by_request()),
             "voice": self.service("voice", "4GiB"),
-            "liar": self.service("liar", "3GiB", holds="6GiB"),
+            "liar": self.service("liar", "3GiB", holds="8GiB"),
             "glutton": {**self.service("glutton", "2GiB", working="3GiB"), "working": "256MiB"},
             "train": {"kind": "batch", "footprint": "4GiB", "device": "small"},
         }

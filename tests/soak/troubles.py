@@ -16,16 +16,18 @@ AT_CHECKPOINT = ["checkpoint-fails", "restore-fails", "restore-kills", "lock-han
 
 
 class Troubles(threading.Thread):
-    def __init__(self, book, seed, services, external, pause):
+    def __init__(self, book, seed, services, external, pause, forgets=()):
         super().__init__(daemon=True)
         self.book, self.house = book, book.house
         self.dice, self.pause = random.Random(seed), pause
         self.services, self.external = services, external
+        self.forgets = forgets  # whose surprises are to stay surprises
         self.log = []
         self.failure = None
 
     def run(self):
         kinds = [self.at_service] * 6 + [self.at_checkpoint, self.slow_driver, self.foreign, self.crash_while_idle]
+        kinds += [self.forget] * 5 if self.forgets else []
         while not self.book.over.wait(self.pause * (0.5 + self.dice.random())):
             if not self.book.up.is_set():
                 continue
@@ -63,6 +65,11 @@ class Troubles(threading.Thread):
         if pid := self.house.consumer(name)["pid"]:
             self.note(f"{name}: killed")
             os.kill(pid, signal.SIGKILL)
+
+    def forget(self):
+        name = self.dice.choice(self.forgets)
+        self.note(f"{name}: what was learned is forgotten")
+        self.house.mgpu("footprints", "forget", name)
 
     def foreign(self):
         """A game takes memory step by step, and returns it."""
