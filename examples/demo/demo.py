@@ -2,7 +2,7 @@
 
 Two people ask questions aloud. Each goes speech -> text -> answer -> speech through the daemon's OpenAI routes to three
 consumers that together need far more than the 12 GiB of the (simulated) GPU, while a batch job waits for its turn as
-well. The GPU refuses what does not fit, as CUDA would, and counts it: at the end that count must be 0.
+well, and in the middle a game that asks nobody takes 3 GiB and later returns them. The GPU refuses what does not fit, as CUDA would, and counts it: at the end that count must be 0.
 
 --without-mgpu does the same with nobody in front, and shows what happens then.
 """
@@ -29,6 +29,9 @@ PEOPLE = {
 }
 BATCH_BYTES = "6GiB"
 BATCH_SECONDS = "2"
+GAME_BYTES = "3GiB"  # beside it the largest of the three still fits
+GAME_SIZE = 3 << 30
+GAME_STEPS = 3  # so many steps of the conversations are made beside it, at least
 
 
 def main():
@@ -70,12 +73,17 @@ def managed(home, eyes):
 
     answers, problems = [], []
     first_step = threading.Event()
+    steps = []
+
+    def on_step():
+        steps.append(time.monotonic())
+        first_step.set()
 
     def person(name, questions):
         client = conversation.client(url)
         for question in questions:
             try:
-                answer = conversation.ask(lambda _: client, voices[question], question, first_step.set)
+                answer = conversation.ask(lambda _: client, voices[question], question, on_step)
             except conversation.ERRORS as error:
                 problems.append(f"{name}: {question}: {error}")
                 first_step.set()
@@ -92,9 +100,12 @@ def managed(home, eyes):
     simgpu = home.programs / "mgpu-simgpu"
     batch = home.start(home.programs / "mgpu", "run", "--bytes", BATCH_BYTES, "--",
                        simgpu, "hold", BATCH_BYTES, "--", "sleep", BATCH_SECONDS)
+    game = Game(home, url, eyes.tell)
     for one in people:
         while one.is_alive():
-            one.join(0.2)
+            one.join(0.1)
+            game.look(len(steps))
+    problems.extend(game.end())
     if batch.child.wait(120) != 0:
         problems.append(f"the batch job ended with {batch.child.returncode}: {' '.join(batch.lines[-3:])}")
 
@@ -108,6 +119,8 @@ def managed(home, eyes):
         problems.append(f"somebody still holds memory: {gpu['processes']}")
     if gpu["oom_count"]:
         problems.append(f"{gpu['oom_count']} allocations were refused")
+    if len(answers) < sum(map(len, PEOPLE.values())) and not problems:
+        problems.append(f"only {len(answers)} questions were answered")
     if not events.counts["evicted"]:
         problems.append("nobody was evicted, so this was no test")
 
@@ -118,6 +131,7 @@ def managed(home, eyes):
         "loads": events.counts["load"],
         "evictions": events.counts["evicted"],
         "oom_refusals": gpu["oom_count"],
+        "foreign_bytes_peak": game.peak,
         "wait_ms_p50": round(statistics.median(waits), 1) if waits else None,
         "wait_ms_p95": round(statistics.quantiles(waits, n=20, method="inclusive")[-1], 1) if len(waits) > 1 else None,
         "answers": [answer.text for answer in answers],
@@ -127,6 +141,37 @@ def managed(home, eyes):
     }
 
 
+class Game:
+    """It begins when it is made, and ends once the others went on beside it. look() is to be called often."""
+
+    def __init__(self, home, url, tell):
+        self.url, self.tell = url, tell
+        self.peak = 0
+        self.named = False
+        self.ends_at = None  # steps of the conversations
+        tell(f"a game starts that asks nobody, and wants {GAME_BYTES}")
+        self.process = home.start("python", "examples/demo/game.py", "--bytes", GAME_BYTES)
+
+    def look(self, steps):
+        memory = status_of(self.url)["devices"][0]["memory"]
+        self.peak = max(self.peak, memory["foreign_bytes"])
+        if memory["foreign_processes"] and not self.named:
+            self.named = True
+            self.tell(f"foreign memory: {', '.join(process['command'] for process in memory['foreign_processes'])}")
+        if self.peak >= GAME_SIZE and self.ends_at is None:
+            self.ends_at = steps + GAME_STEPS
+            self.tell("the game has its memory; the others go on beside it")
+        if self.ends_at is not None and steps >= self.ends_at and self.process.child.poll() is None:
+            self.process.stop()
+            self.tell("the game is over")
+
+    def end(self):
+        """What was wrong with it."""
+        self.process.stop()
+        if self.peak < GAME_SIZE:
+            yield f"of the game's {GAME_BYTES} only {self.peak} bytes were seen: {' '.join(self.process.lines[-3:])}"
+
+
 def what_is_wrong(answer):
     if not answer.heard or not answer.text:
         yield f"{answer.question}: heard {answer.heard!r}, answered {answer.text!r}"
@@ -134,11 +179,15 @@ def what_is_wrong(answer):
         yield f"{answer.question}: the spoken answer is no WAV"
 
 
+def status_of(url):
+    with urllib.request.urlopen(f"{url}/v1/status", timeout=10) as answer:
+        return json.load(answer)
+
+
 def when_idle(url):
     """The status once the last turn is given back: an answer reaches its client a moment before that."""
     for _ in range(100):
-        with urllib.request.urlopen(f"{url}/v1/status", timeout=10) as answer:
-            status = json.load(answer)
+        status = status_of(url)
         if status["in_flight"] == 0 and status["queue_depth"] == 0:
             return status
         time.sleep(0.05)
@@ -148,7 +197,9 @@ def when_idle(url):
 def as_text(summary):
     names = {"turns": "turns", "loads": "loads", "evictions": "evictions", "wait_ms_p50": "wait, median (ms)",
              "wait_ms_p95": "wait, 95th percentile (ms)", "seconds": "seconds", "unanswered": "questions without an answer",
-             "oom_refusals": "out-of-memory refusals"}
+             "foreign_gib": "of the game at most (GiB)", "oom_refusals": "out-of-memory refusals"}
+    if "foreign_bytes_peak" in summary:
+        summary = {**summary, "foreign_gib": round(summary["foreign_bytes_peak"] / 2**30, 1)}
     lines = [""] + [f"  {text:<28}{summary[name]}" for name, text in names.items() if name in summary]
     lines += [f"  {question}  ->  {answer}" for question, answer in zip(summary["questions"], summary["answers"])]
     lines += [f"  went wrong: {problem}" for problem in summary["problems"]]

@@ -88,9 +88,12 @@ def rows(status):
         owned = sum(amount for _, amount in owners)
         owners += [("mgpu run", memory["committed_bytes"] - owned), ("foreign", memory["foreign_bytes"]),
                    ("reserve", memory["reserve_bytes"])]
+        foreign = ", ".join(process["command"] for process in memory["foreign_processes"])
         for owner, amount in owners:
             if amount > 0:
-                lines.append(f"  {owner or 'mgpu run':<10}{amount / GIB:5.1f} GiB  {'#' * round(WIDTH * amount / total)}")
+                bar = "#" * round(WIDTH * amount / total)
+                named = f"  {foreign}" if owner == "foreign" else ""
+                lines.append(f"  {owner or 'mgpu run':<10}{amount / GIB:5.1f} GiB  {bar}{named}")
     lines += ["", "consumer    state       running  waiting"]
     lines += [f"{c['name']:<12}{c['state']:<12}{c['running']:>7}{c['waiting']:>9}" for c in status["consumers"]]
     lines += ["", "line        stage       waited   who"]
