@@ -1,12 +1,22 @@
 """What was seen corrects what was declared, and the next life of the daemon begins with it."""
 import json
+import time
 
-from house import GiB
+from house import GiB, wait_until
 
 
 def footprints(house):
     rows = json.loads(house.mgpu("footprints", "--json").stdout)["footprints"]
     return {row["consumer"]: row for row in rows}
+
+
+def ask_and_be_seen(house, name):
+    """One job, and a reading taken after it: what nobody looked at teaches nothing."""
+    house.ask(name)
+    house.wait_until_quiet()
+    began = time.monotonic()
+    memory = lambda: house.status()["devices"][0]["memory"]
+    wait_until(lambda: memory()["reading_age_ms"] < (time.monotonic() - began) * 1000 - 1, "a reading after the job")
 
 
 def unload(house, name):
@@ -16,7 +26,7 @@ def unload(house, name):
 
 def test_footprint_and_load_seconds_survive_a_restart(house):
     house.open({"chat": house.fake("chat", "8GiB", holds="5GiB", load_ms=200), "voice": house.fake("voice", "3GiB")})
-    house.ask("chat")
+    ask_and_be_seen(house, "chat")
     unload(house, "chat")
     before = footprints(house)
     assert before["chat"]["source"] == "learned" and before["chat"]["expected_bytes"] == 5 * GiB
@@ -32,10 +42,10 @@ def test_footprint_and_load_seconds_survive_a_restart(house):
 
 def test_two_that_declared_too_much_fit_together_once_they_were_seen(house):
     house.open({name: house.fake(name, "8GiB", holds="4GiB") for name in ("chat", "voice")}, gpu="12GiB")
-    house.ask("chat")
-    house.ask("voice")
+    ask_and_be_seen(house, "chat")
+    ask_and_be_seen(house, "voice")
     assert house.state("chat") == "cold", "8 and 8 GiB are too much for 12"
-    house.ask("chat")
+    ask_and_be_seen(house, "chat")
     evictions = len(house.events("evicted"))
 
     house.ask("voice")
@@ -50,7 +60,7 @@ def test_two_that_declared_too_much_fit_together_once_they_were_seen(house):
 def test_what_was_learned_lets_them_fit_in_the_next_life_too(house):
     house.open({name: house.fake(name, "8GiB", holds="4GiB") for name in ("chat", "voice")}, gpu="12GiB")
     for name in ("chat", "voice"):
-        house.ask(name)
+        ask_and_be_seen(house, name)
         unload(house, name)
     assert house.stop_daemon() == 0
     house.http.close()
