@@ -1,5 +1,5 @@
 """Capacity and concurrency: who may run side by side."""
-from house import background, turns_that_overlap
+from house import background, turns_that_overlap, wait_until
 
 
 def test_two_turns_run_side_by_side_if_both_fit(house):
@@ -33,9 +33,9 @@ def test_an_exclusive_consumer_shares_with_nobody(house):
 
 
 def test_concurrency_within_one_turn(house):
-    house.open({"chat": house.fake("chat", "6GiB", working="256MiB", run_ms=600, concurrency=3)})
+    house.open({"chat": house.fake("chat", "6GiB", working="256MiB", run_ms=2000, concurrency=3)})
     house.post("/v1/consumers/chat/load")
     answers = [background(house.ask, "chat") for _ in range(4)]
-    house.wait_for_ticket(3, stage="running")
-    assert len(house.line(stage="waiting")) == 1
+    wait_until(lambda: len(house.line(stage="running")) == 3 and len(house.line(stage="waiting")) == 1,
+               "three to run at once while the fourth waits")
     assert [answer.result(30) for answer in answers] == ["answer of chat"] * 4
