@@ -40,7 +40,7 @@ struct Resident {
   Residency state = Residency::cold;
   Error last_error{};  // says why, while state is failed
   Instant retry_at{};  // failed: not before
-  Instant moved_at{};  // when its load or eviction began
+  Instant moved_at{};  // when its load or eviction began, or its load ended
   Instant last_used{};
   std::uint32_t failures = 0;  // loads failed in a row
   // Tickets that run on it, or for which it is being made ready or loaded ahead: no victim while > 0.
@@ -49,6 +49,7 @@ struct Resident {
   Instant stubborn_until{};   // an eviction failed and left it warm: no victim before then
   double uses = 0;            // jobs lately: each counts 1 and fades (registry/habits.h)
   Bytes seen{};               // the most measured without work since it was loaded
+  bool seen_whole = false;    // and at least one of those readings was taken after it was loaded
   bool clear_view = false;    // what was measured since can only be its own
   bool in_host = false;       // unloading: from host memory, where it was parked; the device has none of it
   bool read_ahead = false;    // its weights were asked into the page cache since its last load

@@ -66,6 +66,7 @@ void learn_load_began(Registry& registry, ResidentId id, Instant now) {
   const ConsumerState& consumer = registry[resident.consumer];
   resident.moved_at = now;
   resident.seen = Bytes{};
+  resident.seen_whole = false;
   resident.clear_view = consumer.unexplained == Bytes{} && only_one_there(registry, consumer) == id;
 }
 
@@ -76,13 +77,14 @@ void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source sou
                      : source == Source::cached ? learned.load_cached
                                                 : learned.load_cold;
   follow(figure, now - resident.moved_at);
+  resident.moved_at = now;
   ++learned.loads;
 }
 
 void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung) {
   Resident& resident = registry[id];
   follow(rung == Rung::park ? resident.learned.park : resident.learned.unload, now - resident.moved_at);
-  if (resident.clear_view && resident.seen > Bytes{}) resident.learned.footprint = resident.seen;
+  if (resident.clear_view && resident.seen_whole) resident.learned.footprint = resident.seen;
   resident.clear_view = false;
   resident.footprint = footprint_to_expect(resident, registry[resident.consumer].spec.declared);
 }
@@ -95,7 +97,7 @@ void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hou
   for (std::uint16_t& count : learned.hours) count = static_cast<std::uint16_t>(count / 2);
 }
 
-bool learn_measured(Registry& registry, ConsumerState& consumer) {
+bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken) {
   const auto only = only_one_there(registry, consumer);
   if (!only) return false;
   Resident& resident = registry[*only];
@@ -103,6 +105,8 @@ bool learn_measured(Registry& registry, ConsumerState& consumer) {
   const bool capped = consumer.spec.declared == Declared::at_most;
   if (consumer.running == 0) {
     resident.seen = std::max(resident.seen, consumer.measured);
+    if (resident.state == Residency::warm && taken > resident.moved_at && consumer.measured > Bytes{})
+      resident.seen_whole = true;
     if (consumer.measured <= resident.footprint || capped) return false;
     resident.footprint = consumer.measured;
     return true;

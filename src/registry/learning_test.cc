@@ -29,9 +29,9 @@ struct Home {
     resident().state = Residency::warm;
     learn_load_ended(registry, model, to, source);
   }
-  bool measured(Bytes bytes) {
+  bool measured(Bytes bytes, Instant taken = {60'000'000}) {
     consumer().measured = bytes;
-    return learn_measured(registry, consumer());
+    return learn_measured(registry, consumer(), taken);
   }
   void leaves(Rung rung = Rung::stop) {
     resident().moved_at = {0};
@@ -47,6 +47,14 @@ TEST(Learning, ASmallerFootprintIsBelievedOnceItHasLeft) {
   EXPECT_EQ(home.resident().footprint, kGiB * 8) << "it may take more yet";
   home.leaves();
   EXPECT_EQ(home.resident().footprint, kGiB * 6);
+}
+
+TEST(Learning, AReadingFromTheMiddleOfALoadTeachesNoFootprint) {
+  Home home;
+  home.loads({0}, {5'000'000});
+  home.measured(kGiB * 2, {4'000'000});
+  home.leaves();
+  EXPECT_EQ(home.resident().footprint, kGiB * 8);
 }
 
 TEST(Learning, ALargerFootprintIsBelievedAtOnce) {

@@ -71,7 +71,8 @@ struct Apply {
     for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers)
       if (consumer.spec.device == reading.device) {
-        if (reading.by_process) learn_measured(world.registry, consumer);  // reckoned bytes teach nothing
+        if (reading.by_process)
+          learn_measured(world.registry, consumer, reading.taken);  // reckoned bytes teach nothing
         note_measured(world.registry, consumer);
       }
     ask_again(reading.device);
