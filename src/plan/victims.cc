@@ -32,18 +32,29 @@ double value_of(const Registry& registry, const Resident& resident, Bytes yield,
   return registry[resident.consumer].spec.reserved ? value + kReserved : value;
 }
 
+// The least valuable first; equally valuable ones by last use.
+void sort_by_value(const Registry& registry, std::vector<Candidate>& candidates) {
+  std::ranges::sort(candidates, {}, [&](const Candidate& candidate) {
+    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
+  });
+}
+
 bool fits_host_at_all(const Registry& registry, const Resident& resident) {
   return registry.park_memory >= resident.footprint && registry.park_memory > Bytes{};
 }
 
 }  // namespace
 
-bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
+bool may_leave(const Registry& registry, const Resident& resident, Instant now) {
   if (resident.state != Residency::warm || resident.users > 0 || resident.stubborn_until > now) return false;
   const ConsumerState& consumer = registry[resident.consumer];
   const Consumer& spec = consumer.spec;
-  return !spec.pinned && (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
+  return (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
          !any_in(registry, consumer, Residency::loading);
+}
+
+bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
+  return !registry[resident.consumer].spec.pinned && may_leave(registry, resident, now);
 }
 
 bool parks(const Registry& registry, const Resident& resident) {
@@ -90,9 +101,7 @@ std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, 
                             .value = value_of(registry, resident, yield, reload, now)});
     }
   }
-  std::ranges::sort(candidates, {}, [&](const Candidate& candidate) {
-    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
-  });
+  sort_by_value(registry, candidates);
   return candidates;
 }
 
@@ -129,14 +138,10 @@ std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, 
     if (resident.state != Residency::parked || resident.users > 0 || spec.pinned ||
         !(spec.can_unload || spec.can_stop))
       continue;
-    const Duration reload = reload_time(registry, resident);
-    parked.push_back({.resident = ResidentId{i},
-                      .yield = resident.footprint,
-                      .value = value_of(registry, resident, resident.footprint, reload, now)});
+    parked.push_back(
+        {.resident = ResidentId{i}, .yield = resident.footprint, .value = value_of(registry, resident, now)});
   }
-  std::ranges::sort(parked, {}, [&](const Candidate& candidate) {
-    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
-  });
+  sort_by_value(registry, parked);
   if (!choose_victims(parked, deficit)) return std::nullopt;
   return chosen(parked);
 }

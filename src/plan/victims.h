@@ -14,7 +14,10 @@
 
 namespace mgpu {
 
-// Whether the resident may be chosen at all now.
+// Whether the resident is warm and idle and has a way to leave, pinned or not.
+bool may_leave(const Registry& registry, const Resident& resident, Instant now);
+
+// Whether it may be chosen at all now: pinned ones may not.
 bool is_candidate(const Registry& registry, const Resident& resident, Instant now);
 
 // What the device gets back when the resident leaves by the gentlest rung its consumer has.

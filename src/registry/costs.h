@@ -14,6 +14,9 @@ Duration load_time(const Resident& resident);
 // Until its memory is free again.
 Duration unload_time(const Resident& resident);
 
+// Of a job about which nothing is known.
+inline constexpr Duration kUnknownRun{1'000'000};
+
 // Of one job; `fallback` where none was seen.
 Duration run_time(const Resident& resident, Duration fallback);
 

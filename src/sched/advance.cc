@@ -280,11 +280,8 @@ void leave_it_to_others(World& world, Effects& out, DeviceId device) {
   std::vector<ResidentId> idle;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    const Consumer& spec = world.registry[resident.consumer].spec;
-    if (spec.device == device && resident.state == Residency::warm && resident.users == 0 &&
-        resident.stubborn_until <= world.now &&
-        (spec.can_unload || spec.can_stop || parks(world.registry, resident)) &&
-        !any_in(world.registry, world.registry[resident.consumer], Residency::loading))
+    if (world.registry[resident.consumer].spec.device == device &&
+        may_leave(world.registry, resident, world.now))
       idle.push_back(ResidentId{i});
   }
   if (idle.empty()) return;

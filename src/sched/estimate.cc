@@ -9,7 +9,6 @@
 namespace mgpu {
 namespace {
 
-constexpr Duration kUnknownRun{1'000'000};
 constexpr int kOverdue = 4;  // a job that outlasted its estimate is given a quarter of it once more
 
 using Start = std::pair<TicketId, Instant>;

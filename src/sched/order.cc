@@ -1,19 +1,18 @@
 #include "sched/order.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "plan/victims.h"
 #include "registry/costs.h"
 #include "sched/ladder.h"
+#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
 
 constexpr Duration kLeastBound{10'000'000};
 constexpr int kChangesBorne = 3;  // changes of residents that the first of a line waits for at least
-constexpr Duration kUnknownRun{1'000'000};
 
 const Resident* resident_of(const World& world, const Ticket& ticket) {
   return ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
@@ -33,9 +32,7 @@ Bytes need(const World& world, const Ticket& ticket, bool with_work) {
     return std::max(promised + ask.bytes, seen) - std::max(promised, seen);
   }
   const ConsumerState& consumer = registry[*ask.consumer];
-  if (consumer.spec.lease_only)
-    return growth(registry, consumer,
-                  ask.bytes > Bytes{} ? ask.bytes : consumer.spec.footprint + working_each(consumer));
+  if (consumer.spec.lease_only) return growth(registry, consumer, reservation(registry, ask));
   const Resident& resident = registry[*ask.resident];
   Bytes more = with_work ? working_each(consumer) : Bytes{};
   const bool counted =

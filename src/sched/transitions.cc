@@ -35,6 +35,10 @@ void doubt(World& world, Effects& out, DeviceId device) {
   out.emplace_back(TakeReading{device});
 }
 
+Duration wait_limit_of(const World& world, const Ask& ask) {
+  return ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
+}
+
 bool is_turnless(const World& world, const Ticket& ticket) {
   return ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
 }
@@ -71,14 +75,6 @@ void dequeue(World& world, const Ticket& ticket) {
   }
   if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting;
   if (ticket.ask.resident) --world.registry[*ticket.ask.resident].waiting;
-}
-
-// Takes a claim back. What was loaded for it may turn out to be for nobody.
-void unclaim(World& world, Ticket& ticket) {
-  if (!ticket.claims) return;
-  ticket.claims = false;
-  line_of(world, ticket).claims.erase(ticket.id);
-  --world.registry[*ticket.ask.resident].users;
 }
 
 void streak_begins(World& world, LineState& line, ConsumerId consumer, std::uint32_t capacity) {
@@ -194,7 +190,7 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
     ticket.ask.device = spec.device;
   }
   LineState& line = line_of(world, ticket);
-  const Duration limit = ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
+  const Duration limit = wait_limit_of(world, ask);
   ticket.expires = world.now + (ask.deadline > Duration{0} ? std::min(limit, ask.deadline) : limit);
   ticket.due = due_of(world, ticket);
   const std::size_t before = line.waiting.size() + line.turnless.size() + line.preparing.size();
@@ -219,7 +215,7 @@ void promise(World& world, Ticket& ticket) {
   LineState& line = line_of(world, ticket);
   MGPU_ASSERT(ticket.stage == Stage::waiting, "only a waiting ticket is promised anything");
   dequeue(world, ticket);
-  unclaim(world, ticket);
+  drop_claim(world, ticket);
   line.preparing.insert(ticket.id);
   ticket.stage = Stage::preparing;
   ticket.preparing_since = world.now;
@@ -272,7 +268,7 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
   MGPU_ASSERT(ticket.stage != Stage::running, "a lease can't be refused");
   if (ticket.stage == Stage::waiting) {
     dequeue(world, ticket);
-    unclaim(world, ticket);
+    drop_claim(world, ticket);
   } else {
     line.preparing.erase(id);
     return_promise(world, ticket);
@@ -291,9 +287,7 @@ void requeue(World& world, Effects& out, TicketId id) {
   if (ticket.ask.resident) learn_out_of_memory(world.registry, *ticket.ask.resident);
   fold(line.statistics, fact::Requeued{});
   ticket.stage = Stage::waiting;
-  const Duration limit =
-      ticket.ask.wait_limit > Duration{0} ? ticket.ask.wait_limit : world.limits.wait_limit;
-  ticket.expires = std::max(ticket.arrived, world.now) + limit;
+  ticket.expires = world.now + wait_limit_of(world, ticket.ask);
   world.expiries.emplace(ticket.expires, id);
   enqueue(world, ticket);
   const Bytes expected = whole_need(world.registry, ticket.ask);
@@ -332,7 +326,12 @@ void claim(World& world, Ticket& ticket) {
   ++world.registry[*ticket.ask.resident].users;
 }
 
-void drop_claim(World& world, Ticket& ticket) { unclaim(world, ticket); }
+void drop_claim(World& world, Ticket& ticket) {
+  if (!ticket.claims) return;
+  ticket.claims = false;
+  line_of(world, ticket).claims.erase(ticket.id);
+  --world.registry[*ticket.ask.resident].users;
+}
 
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket) {
   Resident& resident = world.registry[id];

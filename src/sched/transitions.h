@@ -22,7 +22,7 @@ void refuse(World& world, Effects& out, TicketId id, Error why,
 void requeue(World& world, Effects& out, TicketId id);  // running -> waiting: its service ran out of memory
 void release(World& world, Effects& out, TicketId id);  // running -> gone
 void claim(World& world, Ticket& ticket);       // waiting: its resident may be loaded ahead, and stays for it
-void drop_claim(World& world, Ticket& ticket);  // not after all. REQUIRES: nothing loads for it
+void drop_claim(World& world, Ticket& ticket);  // not after all; nothing where it has none
 
 // --- a resident's life ---
 // `ticket`: for whom, none: for whoever comes.

@@ -14,11 +14,6 @@ constexpr std::uint16_t kUsual = 3;  // jobs in an hour of the day, on the days 
 
 enum class Expected : std::uint8_t { not_at_all, usual_now, belongs_here, follows };
 
-bool busy(const LineState& line) {
-  return !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty() || line.loading ||
-         line.statistics.in_flight > 0;
-}
-
 bool may_come(const World& world, const Resident& resident) {
   const bool away =
       resident.state == Residency::cold || resident.state == Residency::parked ||
@@ -73,7 +68,7 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
   if (line.loading || !line.evictions.empty() || !line.waiting.empty() || !line.turnless.empty() ||
       !line.preparing.empty())
     return std::nullopt;
-  const bool idle = !busy(line);
+  const bool idle = line.statistics.in_flight == 0;
   std::optional<ResidentId> best;
   Expected strongest = Expected::not_at_all;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
