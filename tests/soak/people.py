@@ -3,7 +3,7 @@ request is written down once, in words that the audit knows:
 
     answered            complete, and with the words that the service said
     refused: CODE       an error in the protocol of the caller, with a code of the daemon
-    cut                 a stream that broke off after its first byte: its service died
+    cut                 a stream that broke off after its head had come: its service died
     vanished            the client hung up on purpose
     daemon              the daemon was killed meanwhile
     unclear: ...        anything else, which is a failure
@@ -108,15 +108,17 @@ def openai_answer(house, one, _):
 
 
 def openai_stream(house, one, _):
-    heard = []
+    begun, heard = False, []
     with house.openai(timeout=ANSWER_SECONDS) as client:
         try:
-            for chunk in client.chat.completions.create(model=one.consumer, messages=[], user=one.user, stream=True):
+            answer = client.chat.completions.create(model=one.consumer, messages=[], user=one.user, stream=True)
+            begun = True
+            for chunk in answer:
                 heard.append(chunk.choices[0].delta.content)
         except openai.APIStatusError as error:
             return refused(error.status_code, error.response.text, "openai")
         except (openai.APIError, httpx.HTTPError) as error:
-            return "cut" if heard else f"unclear: {error}"
+            return "cut" if begun else f"unclear: {error}"
     return "answered" if heard == WORDS else f"unclear: heard {heard}"
 
 
@@ -129,7 +131,8 @@ def ollama_stream(house, one, _):
     except ollama.ResponseError as error:
         return f"refused: {error.status_code}" if error.error else "unclear: an error without a word"
     except httpx.HTTPError as error:
-        return "cut" if heard else f"unclear: {error}"
+        begun = heard or "without sending complete message body" in str(error)
+        return "cut" if begun else f"unclear: {error}"
     finally:
         client._client.close()
     return "answered" if heard == WORDS else f"unclear: heard {heard}"
