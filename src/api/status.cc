@@ -50,14 +50,15 @@ Json yielding_json(const engine::Engine& engine, DeviceId device) {
 Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
-    if (consumer.spec.device != device) continue;
-    const Bytes taken = committed(registry, consumer);  // never less than measured, or expected
-    const Bytes aside = parked(registry, consumer);
+    if (!is_on(consumer.spec, device)) continue;
+    const Bytes taken = committed(registry, consumer, device);  // never less than measured, or expected
+    const Bytes aside = part_on(consumer.spec, device, parked(registry, consumer));
+    const Bytes awaited = part_on(consumer.spec, device, expected(registry, consumer));
     if (taken + aside == Bytes{}) continue;
     by_consumer.push_back({{"consumer", consumer.spec.name},
                            {"committed_bytes", taken.count},
-                           {"measured_bytes", consumer.measured.count},
-                           {"expected_bytes", expected(registry, consumer).count},
+                           {"measured_bytes", holding_on(consumer, device).measured.count},
+                           {"expected_bytes", awaited.count},
                            {"parked_bytes", aside.count}});
   }
   return by_consumer;
@@ -70,9 +71,9 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
   Bytes measured = reading.bare;
   Bytes aside;
   for (const ConsumerState& consumer : registry.consumers) {
-    if (consumer.spec.device != device) continue;
-    measured += consumer.measured;
-    aside += parked(registry, consumer);
+    if (!is_on(consumer.spec, device)) continue;
+    measured += holding_on(consumer, device).measured;
+    aside += part_on(consumer.spec, device, parked(registry, consumer));
   }
   const bool read = reading.taken > Instant{};
   return {{"total_bytes", reading.total.count},

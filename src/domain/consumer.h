@@ -37,11 +37,12 @@ enum class Declared : std::uint8_t { guess, at_least, at_most };
 struct Consumer {
   std::string name{};
   Kind kind = Kind::other;
-  DeviceId device{};                // the device it is on
-  std::vector<DeviceId> devices{};  // where it may be placed while it holds nothing; empty: only `device`
-  Bytes footprint{};                // of a resident, unless the resident says otherwise
-  Bytes working{};                  // what one running job adds
-  Bytes residue{};                  // what a living process keeps after the service unloaded (a CUDA context)
+  DeviceId device{};                   // the device it is on; of several, the first
+  std::vector<DeviceId> devices{};     // where it may be placed while it holds nothing; empty: only `device`
+  std::vector<std::uint32_t> split{};  // not one of `devices` but all at once: how its memory is shared out
+  Bytes footprint{};                   // of a resident, unless the resident says otherwise
+  Bytes working{};                     // what one running job adds
+  Bytes residue{};  // what a living process keeps after the service unloaded (a CUDA context)
   Declared declared = Declared::guess;
   std::uint32_t concurrency = 1;         // leases at once within its turn; at least 1
   Priority priority = Priority::normal;  // of a ticket that names none

@@ -68,7 +68,15 @@ struct LearnedNow {
 
 // A ticket went before others that stood before it in the line, and why it may.
 // due_at_last: it had been overtaken itself for as long as its bound allows.
-enum class Overtaking : std::uint8_t { same_turn, warm, cheaper_change, loaded_ahead, due_at_last };
+// other_device: it is split, and its turn had come on another of its devices.
+enum class Overtaking : std::uint8_t {
+  same_turn,
+  warm,
+  cheaper_change,
+  loaded_ahead,
+  due_at_last,
+  other_device
+};
 struct Overtook {
   TicketId ticket{};
   TicketId oldest{};  // the first of those that it passed

@@ -15,8 +15,8 @@ constexpr std::array<std::string_view, 7> kReasons{"ticket", "idle",        "pre
 constexpr std::array<std::string_view, 4> kPriorities{"realtime", "interactive", "normal", "batch"};
 constexpr std::array<std::string_view, 3> kDeclared{"guess", "at_least", "at_most"};
 constexpr std::array<std::string_view, 3> kSources{"cold", "cached", "parked"};
-constexpr std::array<std::string_view, 5> kOvertakings{"same_turn", "warm", "cheaper_change", "loaded_ahead",
-                                                       "due_at_last"};
+constexpr std::array<std::string_view, 6> kOvertakings{"same_turn",    "warm",        "cheaper_change",
+                                                       "loaded_ahead", "due_at_last", "other_device"};
 
 template <class Enum, std::size_t N>
 std::optional<Enum> from_name(const std::array<std::string_view, N>& names, std::string_view name) {

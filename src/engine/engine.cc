@@ -211,9 +211,8 @@ void Engine::Impl::arm_wake_up() {
 }
 
 void Engine::Impl::choose_pace() {
-  const bool busy = std::ranges::any_of(world.lines, [](const LineState& line) {
-    return line.loading || !line.evictions.empty() || !line.preparing.empty() || !line.waiting.empty() ||
-           !line.turnless.empty();
+  const bool busy = !world.evictions.empty() || std::ranges::any_of(world.lines, [](const LineState& line) {
+    return line.loading || !line.preparing.empty() || !line.waiting.empty() || !line.turnless.empty();
   });
   sampling.hurry(busy);
 }

@@ -57,8 +57,8 @@ std::vector<int> Engine::Impl::pids_on_devices(ConsumerId consumer) const {
 // A process may have been born since the last reading.
 asio::awaitable<std::vector<int>> Engine::Impl::holders_now(ConsumerId consumer) {
   const auto self = shared_from_this();
-  const DeviceId device = world.registry[consumer].spec.device;
-  co_await reading_from_now(device);
+  const auto its_devices = devices_of(world.registry[consumer].spec);
+  for (const DeviceId device : its_devices) co_await reading_from_now(device);
   co_return pids_on_devices(consumer);
 }
 
@@ -77,7 +77,7 @@ gpu::Owner Engine::Impl::owner_by_listener(ConsumerId consumer, int pid, const S
 std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& sample) const {
   std::vector<gpu::Owner> owners;
   for (std::size_t i = 0; i < applications.size(); ++i) {
-    if (world.registry[ConsumerId{i}].spec.device != device) continue;
+    if (!is_on(world.registry[ConsumerId{i}].spec, device)) continue;
     const runner::Identity run = applications[i]->identity();
     if (run.pid || !run.unit.empty() || !run.container_id.empty())
       owners.push_back({.who = ConsumerId{i},
@@ -90,7 +90,8 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
       owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
   }
   for (const auto& [ticket, standing] : standings) {
-    if (!standing->holder.pid || standing->ask.device != device) continue;
+    const auto its_devices = devices_of(world.registry, standing->ask);
+    if (!standing->holder.pid || std::ranges::find(its_devices, device) == its_devices.end()) continue;
     gpu::Owner owner{.who = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
     if (standing->ask.consumer) owner.who = *standing->ask.consumer;
     owners.push_back(std::move(owner));
@@ -133,8 +134,8 @@ asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
     if (is_cold(world.registry[resident].state)) found.push_back(resident);
   if (!found.empty()) {
     // So far its memory may have counted as foreign. It must not count twice.
-    const DeviceId device = world.registry[consumer].spec.device;
-    co_await reading_from_now(device);
+    const auto its_devices = devices_of(world.registry[consumer].spec);
+    for (const DeviceId device : its_devices) co_await reading_from_now(device);
     if (closed || before != watched.changes()) co_return;
     for (const ResidentId resident : found)
       if (found_warm(resident) && tells_visits) note_uninvited(resident);

@@ -23,13 +23,14 @@ std::vector<Share> shares_of(const World& world, DeviceId device, const Arrivals
   std::vector<Share> shares;
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& consumer = registry.consumers[i];
-    if (consumer.spec.device != device) continue;
+    if (!is_on(consumer.spec, device)) continue;
+    const Bytes measured = holding_on(consumer, device).measured;
     const Arrival came = i < arrivals.size() ? arrivals[i] : Arrival{};
     const bool arriving = any_in(registry, consumer, Residency::loading) || came.loaded > before.taken;
-    const bool found = came.found_warm > before.taken || consumer.measured == Bytes{};
+    const bool found = came.found_warm > before.taken || measured == Bytes{};
     shares.push_back({.consumer = ConsumerId{i},
-                      .bytes = consumer.measured,
-                      .expected = expected(registry, consumer),
+                      .bytes = measured,
+                      .expected = part_on(consumer.spec, device, expected(registry, consumer)),
                       .arriving = arriving,
                       .leaving = any_in(registry, consumer, Residency::unloading),
                       .running = consumer.running > 0,
@@ -106,9 +107,9 @@ Ours ours_on(const World& world, DeviceId device) {
   const Registry& registry = world.registry;
   Ours ours{.held = registry.bare[device.value], .measured = registry.readings[device.value].bare};
   for (const ConsumerState& consumer : registry.consumers) {
-    if (consumer.spec.device != device) continue;
-    ours.held += held(registry, consumer);
-    ours.measured += consumer.measured;
+    if (!is_on(consumer.spec, device)) continue;
+    ours.held += part_on(consumer.spec, device, held(registry, consumer));
+    ours.measured += holding_on(consumer, device).measured;
   }
   return ours;
 }
@@ -149,7 +150,7 @@ Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu
 Bytes expected_on(const World& world, DeviceId device) {
   Bytes sum = world.registry.bare[device.value];
   for (const ConsumerState& consumer : world.registry.consumers)
-    if (consumer.spec.device == device) sum += expected(world.registry, consumer);
+    sum += part_on(consumer.spec, device, expected(world.registry, consumer));
   return sum;
 }
 

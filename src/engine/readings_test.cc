@@ -33,16 +33,16 @@ struct Home {
     EXPECT_FALSE(tells);
     Reading reading = reading_of(world, gpu, now, raw, attributed, tells, arrivals);
     Bytes sum = reading.foreign + reading.bare;
-    for (ConsumerState& known : world.registry.consumers) known.measured = {};
+    for (ConsumerState& known : world.registry.consumers) known.here.measured = {};
     for (const auto& [id, bytes] : reading.consumers) {
       sum += bytes;
-      world.registry[id].measured = bytes;
+      world.registry[id].here.measured = bytes;
     }
     EXPECT_EQ(sum, used) << "nothing in use may be called free";
     return world.registry.readings[gpu.value] = reading;
   }
   Bytes foreign() const { return world.registry.readings[gpu.value].foreign; }
-  Bytes measured(ConsumerId id) const { return world.registry[id].measured; }
+  Bytes measured(ConsumerId id) const { return world.registry[id].here.measured; }
 
   void loads(ConsumerId id, Bytes until_used) {
     state(id) = Residency::loading;

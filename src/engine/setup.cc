@@ -44,7 +44,7 @@ Result<void> add_devices(Setup& setup, const config::Config& config,
 }
 
 // The devices that it may be on, the preferred one first; never empty.
-Result<std::vector<DeviceId>> devices_of(const World& world, const config::ConsumerConfig& consumer) {
+Result<std::vector<DeviceId>> wanted_devices(const World& world, const config::ConsumerConfig& consumer) {
   std::vector<std::string> names = consumer.devices;
   if (names.empty() && !consumer.device.empty()) names.push_back(consumer.device);
   if (names.empty()) return std::vector{DeviceId{0}};
@@ -152,7 +152,7 @@ Result<Setup> set_up(const config::Config& config, const std::vector<gpu::Device
   setup.world.registry.park_memory = config.limits.park_memory;
   if (const auto added = add_devices(setup, config, found); !added) return std::unexpected(added.error());
   for (const config::ConsumerConfig& consumer : config.consumers) {
-    const auto devices = devices_of(setup.world, consumer);
+    const auto devices = wanted_devices(setup.world, consumer);
     if (!devices) return std::unexpected(devices.error());
     auto seen = as_the_core_sees_it(consumer, *devices);
     if (!seen) return std::unexpected(seen.error());

@@ -196,8 +196,8 @@ struct Household : Story {
     LineState& line = world.lines[0];
     if (line.loading) {
       happens(LoadEnded{*line.loading});
-    } else if (!line.evictions.empty()) {
-      happens(RungEnded{line.evictions.begin()->first, Rung::stop});
+    } else if (!world.evictions.empty()) {
+      happens(RungEnded{world.evictions.begin()->first, Rung::stop});
       read();
     } else {
       for (std::uint64_t i = 1; i <= last_ticket; ++i)

@@ -1,9 +1,10 @@
-// One walk over the journal. What is under way on the ticket's device is kept beside; whenever time passes
+// One walk over the journal. What is under way on the ticket's devices is kept beside; whenever time passes
 // while the ticket waits, the cause of that is concluded and added to the last segment, or begins a new one.
 #include <algorithm>
 #include <array>
 #include <map>
 #include <set>
+#include <span>
 
 #include "explain/explanation.h"
 
@@ -36,7 +37,6 @@ class Fold {
     if (came_before && there != nullptr) begin_with(*there);
     if (came_before && !journal.empty()) last_ = journal.front().at;
     if (!told_.ask) return;
-    device_ = device_of(*told_.ask);
     asks_.emplace(ticket, *told_.ask);
   }
 
@@ -89,10 +89,17 @@ class Fold {
     if (made_ready_.empty()) told_.stand = Stand::running, told_.waited = there.granted - there.arrived;
   }
 
-  DeviceId device_of(const Ask& ask) const {
-    return ask.consumer ? registry_[*ask.consumer].spec.device : ask.device;
+  // Where it was placed in the end, which its arrival does not say.
+  std::span<const DeviceId> devices_of(const Ask& ask) const {
+    return ask.consumer ? mgpu::devices_of(registry_[*ask.consumer].spec) : mgpu::devices_of(registry_, ask);
   }
-  DeviceId device_of(ResidentId id) const { return registry_[registry_[id].consumer].spec.device; }
+  std::span<const DeviceId> own_devices() const { return devices_of(*told_.ask); }
+  bool is_own(DeviceId device) const {
+    return told_.ask && std::ranges::find(own_devices(), device) != own_devices().end();
+  }
+  bool is_near(std::span<const DeviceId> devices) const {
+    return std::ranges::any_of(devices, [this](DeviceId device) { return is_own(device); });
+  }
 
   const Consumer* spec_of(TicketId ticket) const {
     const std::optional<ConsumerId> consumer = consumer_of(ticket);
@@ -112,6 +119,19 @@ class Fold {
 
   // Of those that run, the first that keeps this ticket from its turn.
   std::optional<TicketId> in_the_way() const {
+    for (const DeviceId device : own_devices())
+      if (const auto other = in_the_way_on(device)) return other;
+    return std::nullopt;
+  }
+
+  bool runs_on(TicketId ticket, DeviceId device) const {
+    const auto known = asks_.find(ticket);
+    if (known == asks_.end()) return true;  // there is but one device
+    const auto devices = devices_of(known->second);
+    return std::ranges::find(devices, device) != devices.end();
+  }
+
+  std::optional<TicketId> in_the_way_on(DeviceId device) const {
     const Consumer* own = spec_of(told_.ticket);
     if (own != nullptr && own->turnless) return std::nullopt;
     const std::optional<ConsumerId> mine = consumer_of(told_.ticket);
@@ -121,7 +141,7 @@ class Fold {
     std::optional<TicketId> first, first_of_own;
     for (const TicketId id : running_) {
       const Consumer* spec = spec_of(id);
-      if (spec != nullptr && spec->turnless) continue;
+      if (!runs_on(id, device) || (spec != nullptr && spec->turnless)) continue;
       const std::optional<ConsumerId> consumer = consumer_of(id);
       if (!consumer || holders.insert(consumer).second) ++turns;
       if (!first) first = id;
@@ -129,7 +149,7 @@ class Fold {
       if (spec != nullptr && spec->exclusive && consumer != mine) return id;
     }
     if (running_of_own > 0) return running_of_own >= own->concurrency ? first_of_own : std::nullopt;
-    const bool full = turns >= registry_.devices[device_.value].capacity;
+    const bool full = turns >= registry_.devices[device.value].capacity;
     return full || (own != nullptr && own->exclusive) ? first : std::nullopt;
   }
 
@@ -180,7 +200,7 @@ class Fold {
   bool is_own(ResidentId resident) const { return told_.ask && told_.ask->resident == resident; }
   bool is_here(TicketId ticket) const {
     const auto known = asks_.find(ticket);
-    return known == asks_.end() ? registry_.devices.size() == 1 : device_of(known->second) == device_;
+    return known == asks_.end() ? registry_.devices.size() == 1 : is_near(devices_of(known->second));
   }
 
   void leaves(TicketId ticket) { std::erase(running_, ticket); }
@@ -206,7 +226,7 @@ class Fold {
     }
   }
   void note(Instant, const ReadingTaken& taken) {
-    if (taken.reading.device == device_) reading_asked_ = false;
+    if (is_own(taken.reading.device)) reading_asked_ = false;
   }
   // What its process held is gone: nothing of it leaves any more.
   void note(Instant, const ServiceLost& lost) {
@@ -243,7 +263,7 @@ class Fold {
     waiting_ = true;
   }
   void note(Instant at, const Load& load) {
-    if (device_of(load.resident) != device_) return;
+    if (!is_near(mgpu::devices_of(registry_[registry_[load.resident].consumer].spec))) return;
     loading_[load.resident] = load.ticket;
     leaving_.erase(load.resident);
     if (is_own(load.resident)) failed_ = false;
@@ -251,7 +271,7 @@ class Fold {
       told_.loads.push_back({.resident = load.resident, .from = at, .from_parked = load.from_parked});
   }
   void note(Instant at, const Planned& planned) {
-    if (planned.device != device_) return;
+    if (!is_own(planned.device)) return;
     for (const ResidentId victim : planned.victims) leaving_[victim] = planned.ticket;
     if (planned.ticket != told_.ticket) return;
     if (planned.reason == Reason::ticket) planned_for_ = true;
@@ -275,7 +295,7 @@ class Fold {
     if (Move* eviction = own_eviction(failed.resident)) eviction->until = at, eviction->failed = failed.why;
   }
   void note(Instant, const TakeReading& wanted) {
-    if (wanted.device == device_) reading_asked_ = true;
+    if (is_own(wanted.device)) reading_asked_ = true;
   }
   void note(Instant at, const Overtook& overtook) {
     if (is_own(overtook.ticket))
@@ -308,10 +328,9 @@ class Fold {
   const Registry& registry_;
   Explanation told_{};
   bool known_ = false;
-  DeviceId device_{};
   std::vector<std::pair<Instant, Instant>> made_ready_{};  // from its promise to its grant
   std::map<TicketId, Ask> asks_{};
-  std::vector<TicketId> running_{};  // on the device, in order of their grants
+  std::vector<TicketId> running_{};  // on its devices, in order of their grants
   std::map<ResidentId, std::optional<TicketId>> loading_{};
   std::map<ResidentId, std::optional<TicketId>> leaving_{};
   bool reading_asked_ = false;

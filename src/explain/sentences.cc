@@ -75,6 +75,8 @@ std::string why_it_may(Overtaking why) {
       return "it was loaded ahead, and serves before it may leave";
     case Overtaking::due_at_last:
       return "it had been overtaken itself for as long as may be";
+    case Overtaking::other_device:
+      return "it needs several devices at once, and its turn had come on another of them";
   }
   return "";
 }

@@ -62,13 +62,14 @@ bool parks(const Registry& registry, const Resident& resident) {
          load_time(resident, Source::parked) < load_time(resident, Source::cached);
 }
 
-Bytes yield_of(const Registry& registry, const Resident& resident) {
+Bytes yield_of(const Registry& registry, const Resident& resident, DeviceId device) {
   const ConsumerState& consumer = registry[resident.consumer];
-  if (consumer.residents.size() > 1) return resident.footprint;
+  if (consumer.residents.size() > 1) return part_on(consumer.spec, device, resident.footprint);
   const bool lives_on = consumer.spec.can_unload || parks(registry, resident);
   const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
   // What comes for those who were promised it meanwhile does not leave with it.
-  return committed(registry, consumer) - to_come(registry, consumer) - stays;
+  return committed(registry, consumer, device) -
+         part_on(consumer.spec, device, to_come(registry, consumer) + stays);
 }
 
 double chance_of_need(const Registry& registry, const Resident& resident, Instant now) {
@@ -89,11 +90,11 @@ double value_of(const Registry& registry, const Resident& resident, Instant now)
 std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
   std::vector<Candidate> candidates;
   for (const ConsumerState& consumer : registry.consumers) {
-    if (consumer.spec.device != device) continue;
+    if (!is_on(consumer.spec, device)) continue;
     for (const ResidentId id : consumer.residents) {
       const Resident& resident = registry[id];
       if (!is_candidate(registry, resident, now)) continue;
-      const Bytes yield = yield_of(registry, resident);
+      const Bytes yield = yield_of(registry, resident, device);
       const Duration reload = reload_time(registry, resident);
       candidates.push_back({.resident = id,
                             .yield = yield,

@@ -21,7 +21,7 @@ bool may_leave(const Registry& registry, const Resident& resident, Instant now);
 bool is_candidate(const Registry& registry, const Resident& resident, Instant now);
 
 // What the device gets back when the resident leaves by the gentlest rung its consumer has.
-Bytes yield_of(const Registry& registry, const Resident& resident);
+Bytes yield_of(const Registry& registry, const Resident& resident, DeviceId device);
 
 // How likely somebody asks for it soon, from 0 to 1: 1 while somebody waits for it.
 double chance_of_need(const Registry& registry, const Resident& resident, Instant now);

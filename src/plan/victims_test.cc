@@ -62,14 +62,14 @@ TEST(YieldOf, LeavesTheResidueOfAServiceThatLivesOn) {
   const auto id = home.warm("comfyui", kGiB * 8, {1});
   home.spec(id).can_unload = true;
   home.spec(id).residue = kMiB * 512;
-  EXPECT_EQ(yield_of(home.registry, home.registry[id]), kGiB * 8 - kMiB * 512);
+  EXPECT_EQ(yield_of(home.registry, home.registry[id], DeviceId{}), kGiB * 8 - kMiB * 512);
 }
 
 TEST(YieldOf, CountsWhatIsMeasuredAboveTheFootprint) {
   Home home;
   const auto id = home.warm("liar", kGiB * 2, {1});
-  home.registry[home.registry[id].consumer].measured = kGiB * 5;
-  EXPECT_EQ(yield_of(home.registry, home.registry[id]), kGiB * 5);
+  home.registry[home.registry[id].consumer].here.measured = kGiB * 5;
+  EXPECT_EQ(yield_of(home.registry, home.registry[id], DeviceId{}), kGiB * 5);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "registry/learning.h"
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
 #include <optional>
 
 namespace mgpu {
@@ -28,6 +30,32 @@ std::optional<ResidentId> only_one_there(const Registry& registry, const Consume
     only = id;
   }
   return only;
+}
+
+// How much its whole must be counted as, so that each device's part of it covers what is measured there.
+Bytes whole_as_measured(const ConsumerState& consumer) {
+  if (consumer.spec.split.empty()) return consumer.here.measured;
+  const auto parts = std::accumulate(consumer.spec.split.begin(), consumer.spec.split.end(), std::int64_t{0});
+  Bytes whole{};
+  for (std::size_t i = 0; i < consumer.spec.split.size(); ++i) {
+    const Bytes measured = holding_on(consumer, consumer.spec.devices[i]).measured;
+    whole = std::max(whole,
+                     Bytes{(measured.count + consumer.spec.split[i] - 1) / consumer.spec.split[i] * parts});
+  }
+  return whole;
+}
+
+// What all its devices have to give it, if nobody else were there.
+Bytes most_that_fits(const Registry& registry, const Consumer& consumer) {
+  constexpr Bytes kWhole = kGiB * 1024;  // large enough to tell a part from
+  Bytes most{std::numeric_limits<std::int64_t>::max()};
+  for (const DeviceId device : devices_of(consumer)) {
+    const Bytes fits = registry.readings[device.value].total - registry.devices[device.value].reserve;
+    const double part =
+        static_cast<double>(part_on(consumer, device, kWhole).count) / static_cast<double>(kWhole.count);
+    most = std::min(most, Bytes{static_cast<std::int64_t>(static_cast<double>(fits.count) / part)});
+  }
+  return most;
 }
 
 }  // namespace
@@ -67,7 +95,7 @@ void learn_load_began(Registry& registry, ResidentId id, Instant now) {
   resident.moved_at = now;
   resident.seen = Bytes{};
   resident.seen_whole = false;
-  resident.clear_view = consumer.unexplained == Bytes{} && only_one_there(registry, consumer) == id;
+  resident.clear_view = unexplained(consumer) == Bytes{} && only_one_there(registry, consumer) == id;
 }
 
 void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source source) {
@@ -102,27 +130,32 @@ bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken) 
   if (!only) return false;
   Resident& resident = registry[*only];
   if (resident.state == Residency::unloading || !resident.clear_view) return false;
+  const Bytes measured = whole_as_measured(consumer);
   const bool capped = consumer.spec.declared == Declared::at_most;
   if (consumer.running == 0) {
-    resident.seen = std::max(resident.seen, consumer.measured);
-    if (resident.state == Residency::warm && taken > resident.moved_at && consumer.measured > Bytes{})
+    resident.seen = std::max(resident.seen, measured);
+    if (resident.state == Residency::warm && taken > resident.moved_at && measured > Bytes{})
       resident.seen_whole = true;
-    if (consumer.measured <= resident.footprint || capped) return false;
-    resident.footprint = consumer.measured;
+    if (measured <= resident.footprint || capped) return false;
+    resident.footprint = measured;
     return true;
   }
-  const Bytes above = consumer.measured - resident.footprint;
+  const Bytes above = measured - resident.footprint;
   const Bytes each{above.count / consumer.running};
   if (resident.state != Residency::warm || capped || each <= working_each(consumer)) return false;
   resident.learned.working = consumer.learned_working = each;
   return true;
 }
 
-void learn_out_of_memory(Registry& registry, ResidentId id) {
+bool learn_out_of_memory(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   ConsumerState& consumer = registry[resident.consumer];
+  const Bytes before = working_each(consumer);
   const Bytes more = std::max(kStep, Bytes{resident.footprint.count / 8});
-  resident.learned.working = consumer.learned_working = working_each(consumer) + more;
+  const Bytes working = std::min(before + more, most_that_fits(registry, consumer.spec) - resident.footprint);
+  if (working <= before) return false;
+  resident.learned.working = consumer.learned_working = working;
+  return true;
 }
 
 }  // namespace mgpu

@@ -21,8 +21,9 @@ void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hou
 // no footprint. Returns whether an expectation grew.
 bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken);
 
-// The service ran out of memory although everything expected was there: more is expected from now on.
-void learn_out_of_memory(Registry& registry, ResidentId id);
+// The service ran out of memory although everything expected was there: more is expected from now on. False:
+// as much as its devices have was expected already.
+bool learn_out_of_memory(Registry& registry, ResidentId id);
 
 // What earlier lives of the daemon learned of a resident that is not loaded.
 void recall(Registry& registry, ResidentId id, const Learned& learned);

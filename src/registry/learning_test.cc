@@ -30,7 +30,7 @@ struct Home {
     learn_load_ended(registry, model, to, source);
   }
   bool measured(Bytes bytes, Instant taken = {60'000'000}) {
-    consumer().measured = bytes;
+    consumer().here.measured = bytes;
     return learn_measured(registry, consumer(), taken);
   }
   void leaves(Rung rung = Rung::stop) {
@@ -85,7 +85,7 @@ TEST(Learning, WorkingMemoryIsWhatOneJobAddedAndNeverLessThanDeclared) {
 
 TEST(Learning, BytesThatNobodyCouldExplainTeachNothing) {
   Home home;
-  home.consumer().unexplained = kGiB * 3;
+  home.consumer().here.unexplained = kGiB * 3;
   home.loads();
   home.measured(kGiB * 11);
   home.leaves();

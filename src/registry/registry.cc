@@ -1,13 +1,17 @@
 #include "registry/registry.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
+
+#include "base/assert.h"
 
 namespace mgpu {
 
 ConsumerId add_consumer(Registry& registry, Consumer spec) {
   const ConsumerId id{registry.consumers.size()};
-  registry.consumers.push_back({.spec = std::move(spec)});
+  const std::size_t others = devices_of(spec).size() - 1;
+  registry.consumers.push_back({.spec = std::move(spec), .elsewhere = std::vector<Holding>(others)});
   return id;
 }
 
@@ -17,6 +21,56 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
       {.consumer = consumer, .ai_model = std::move(ai_model), .declared = footprint, .footprint = footprint});
   registry[consumer].residents.push_back(id);
   return id;
+}
+
+std::span<const DeviceId> devices_of(const Consumer& consumer) {
+  if (consumer.split.empty()) return {&consumer.device, 1};
+  MGPU_ASSERT(consumer.split.size() == consumer.devices.size() && consumer.device == consumer.devices.front(),
+              "each device of a split consumer has its part");
+  return consumer.devices;
+}
+
+std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask) {
+  if (!ask.consumer || registry[*ask.consumer].spec.split.empty()) return {&ask.device, 1};
+  return devices_of(registry[*ask.consumer].spec);
+}
+
+bool is_on(const Consumer& consumer, DeviceId device) {
+  return std::ranges::find(devices_of(consumer), device) != devices_of(consumer).end();
+}
+
+Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole) {
+  const auto devices = devices_of(consumer);
+  const auto found = std::ranges::find(devices, device);
+  if (found == devices.end()) return Bytes{};
+  if (consumer.split.empty()) return whole;
+  const std::int64_t parts = std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
+  const std::int64_t own = consumer.split[static_cast<std::size_t>(found - devices.begin())];
+  return {whole.count / parts * own + (whole.count % parts * own + parts - 1) / parts};
+}
+
+const Holding& holding_on(const ConsumerState& consumer, DeviceId device) {
+  if (consumer.spec.device == device) return consumer.here;
+  const auto devices = devices_of(consumer.spec);
+  const auto found = std::ranges::find(devices, device);
+  MGPU_ASSERT(found != devices.end(), "a consumer holds memory where it is");
+  return consumer.elsewhere[static_cast<std::size_t>(found - devices.begin()) - 1];
+}
+
+Holding& holding_on(ConsumerState& consumer, DeviceId device) {
+  return const_cast<Holding&>(holding_on(std::as_const(consumer), device));
+}
+
+Bytes measured(const ConsumerState& consumer) {
+  Bytes bytes = consumer.here.measured;
+  for (const Holding& holding : consumer.elsewhere) bytes += holding.measured;
+  return bytes;
+}
+
+Bytes unexplained(const ConsumerState& consumer) {
+  Bytes bytes = consumer.here.unexplained;
+  for (const Holding& holding : consumer.elsewhere) bytes += holding.unexplained;
+  return bytes;
 }
 
 Bytes working_each(const ConsumerState& consumer) {
@@ -58,36 +112,59 @@ namespace {
 
 // A footprint includes what its living process keeps, so an idle process' residue is no surprise to the next
 // load.
-void compare(ConsumerState& consumer) {
-  consumer.unexplained =
-      std::max(consumer.measured - std::max(consumer.explained, consumer.spec.residue), Bytes{});
+void compare(const ConsumerState& consumer, DeviceId device, Holding& holding) {
+  const Bytes residue = part_on(consumer.spec, device, consumer.spec.residue);
+  holding.unexplained = std::max(holding.measured - std::max(holding.explained, residue), Bytes{});
 }
 
 }  // namespace
 
-void note_measured(Registry& registry, ConsumerState& consumer) {
+void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId device) {
   if (any_in(registry, consumer, Residency::loading)) return;
-  consumer.explained = held(registry, consumer);
-  compare(consumer);
+  Holding& holding = holding_on(consumer, device);
+  holding.explained = part_on(consumer.spec, device, held(registry, consumer));
+  compare(consumer, device, holding);
 }
 
-void note_left(Registry& registry, ConsumerState& consumer, Bytes footprint) {
+void note_left(const Registry& registry, ConsumerState& consumer, Bytes footprint) {
   if (any_in(registry, consumer, Residency::loading)) return;
-  consumer.explained = std::max(consumer.explained - footprint, Bytes{});
-  compare(consumer);
+  for (const DeviceId device : devices_of(consumer.spec)) {
+    Holding& holding = holding_on(consumer, device);
+    holding.explained = std::max(holding.explained - part_on(consumer.spec, device, footprint), Bytes{});
+    compare(consumer, device, holding);
+  }
+}
+
+void note_all_left(const Registry& registry, ConsumerState& consumer) {
+  if (any_in(registry, consumer, Residency::loading)) return;
+  for (const DeviceId device : devices_of(consumer.spec)) {
+    Holding& holding = holding_on(consumer, device);
+    holding.explained = Bytes{};
+    compare(consumer, device, holding);
+  }
 }
 
 bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state) {
   return std::ranges::any_of(consumer.residents, [&](ResidentId id) { return registry[id].state == state; });
 }
 
-Bytes committed(const Registry& registry, const ConsumerState& consumer) {
-  return std::max(consumer.measured, expected(registry, consumer) + consumer.unexplained);
+namespace {
+
+// What it is committed to on the device once it has grown by `more`.
+Bytes grown_by(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more) {
+  const Holding& holding = holding_on(consumer, device);
+  const Bytes part = part_on(consumer.spec, device, expected(registry, consumer) + more);
+  return std::max(holding.measured, part + holding.unexplained);
 }
 
-Bytes growth(const Registry& registry, const ConsumerState& consumer, Bytes more) {
-  const Bytes expecting = expected(registry, consumer) + consumer.unexplained;
-  return std::max(consumer.measured, expecting + more) - std::max(consumer.measured, expecting);
+}  // namespace
+
+Bytes committed(const Registry& registry, const ConsumerState& consumer, DeviceId device) {
+  return grown_by(registry, consumer, device, Bytes{});
+}
+
+Bytes growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more) {
+  return grown_by(registry, consumer, device, more) - grown_by(registry, consumer, device, Bytes{});
 }
 
 Bytes parked_bytes(const Registry& registry) {
@@ -101,7 +178,7 @@ Bytes parked_bytes(const Registry& registry) {
 Bytes committed(const Registry& registry, DeviceId device) {
   Bytes bytes = std::max(registry.bare[device.value], registry.readings[device.value].bare);
   for (const ConsumerState& consumer : registry.consumers)
-    if (consumer.spec.device == device) bytes += committed(registry, consumer);
+    if (is_on(consumer.spec, device)) bytes += committed(registry, consumer, device);
   return bytes;
 }
 

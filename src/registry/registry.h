@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +18,19 @@
 
 namespace mgpu {
 
+// What a consumer has on one of its devices.
+struct Holding {
+  Bytes measured{};   // by the last reading
+  Bytes explained{};  // its part of held(), as of the last measurement, without what was seen to leave since
+  Bytes unexplained{};  // measured beyond that
+};
+
 struct ConsumerState {
   Consumer spec{};
   std::vector<ResidentId> residents{};
-  Bytes measured{};           // by the last reading
-  std::uint32_t running = 0;  // leases
+  Holding here{};                    // on spec.device
+  std::vector<Holding> elsewhere{};  // split over several: on each of the others, in their order
+  std::uint32_t running = 0;         // leases
   std::uint32_t promised =
       0;  // tickets that room is being made or a resident loaded for; their working is reserved
   std::uint32_t waiting = 0;  // tickets in the line
@@ -29,8 +38,6 @@ struct ConsumerState {
   Bytes learned_working{};    // of one running job, where it was seen to be more than declared
   // Who came next on the device after this one had worked: how often, lately.
   std::map<ConsumerId, double> followers{};
-  Bytes explained{};    // held, as of the last measurement, without what was seen to leave since
-  Bytes unexplained{};  // measured beyond that
 };
 
 struct Registry {
@@ -51,10 +58,29 @@ struct Registry {
 ConsumerId add_consumer(Registry& registry, Consumer spec);
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint);
 
+// The devices that it is on: one, or all that it is split over.
+std::span<const DeviceId> devices_of(const Consumer& consumer);
+
+// The same for whoever asks: the device asked for, or all that the consumer is split over.
+std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask);
+bool is_on(const Consumer& consumer, DeviceId device);
+
+// What `whole` of its memory takes on the device, rounded up; nothing where it is not.
+Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole);
+
+// REQUIRES: it is on the device.
+Holding& holding_on(ConsumerState& consumer, DeviceId device);
+const Holding& holding_on(const ConsumerState& consumer, DeviceId device);
+
+// By the last readings of all its devices.
+Bytes measured(const ConsumerState& consumer);
+Bytes unexplained(const ConsumerState& consumer);
+
 // What one running job is expected to add.
 Bytes working_each(const ConsumerState& consumer);
 
-// What it should hold now: footprints of its residents in device memory, working memory of its leases.
+// What it should hold now, on all its devices: footprints of its residents in device memory, working memory
+// of its leases.
 Bytes held(const Registry& registry, const ConsumerState& consumer);
 
 // What was promised and is not there yet: footprints of residents that tickets are made ready for (one that
@@ -67,21 +93,23 @@ Bytes expected(const Registry& registry, const ConsumerState& consumer);
 
 // Takes note of what the last measurement shows beyond explanation: memory of a dead process that lingers, a
 // service that outgrew its footprint. It comes on top of whatever is loaded next. To be called after each
-// reading; while something loads the note stands, since nobody can tell old bytes from new ones.
-void note_measured(Registry& registry, ConsumerState& consumer);
+// reading of the device; while something loads the note stands, since nobody can tell old bytes from new
+// ones.
+void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId device);
 
 // The same when the consumer's residents have left (one, or all with its process): what is still measured of
 // them is explained no more. What was granted since the measurement explains nothing in it, so held() is no
 // substitute.
-void note_left(Registry& registry, ConsumerState& consumer, Bytes footprint);
+void note_left(const Registry& registry, ConsumerState& consumer, Bytes footprint);
+void note_all_left(const Registry& registry, ConsumerState& consumer);
 
 // Whether a resident of the consumer is in this state. One process' bytes can't be told apart, so nothing of
 // a consumer is evicted while another of its residents loads, nor the other way round.
 bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state);
 
-// What must be counted as taken: all that is measured, and all that is expected on top of what nothing
-// explains.
-Bytes committed(const Registry& registry, const ConsumerState& consumer);
+// What must be counted as taken on a device: all that is measured, and all that is expected on top of what
+// nothing explains.
+Bytes committed(const Registry& registry, const ConsumerState& consumer, DeviceId device);
 
 // Of all consumers and bare leases of a device.
 Bytes committed(const Registry& registry, DeviceId device);
@@ -89,9 +117,9 @@ Bytes committed(const Registry& registry, DeviceId device);
 // What fits without evicting: total - reserve - foreign - committed. Negative where too much is taken.
 Bytes headroom(const Registry& registry, DeviceId device);
 
-// What growing by `more` (promised or loaded on top of what is expected now) adds to its commitment. Measured
-// memory beyond the expectation covers some of it.
-Bytes growth(const Registry& registry, const ConsumerState& consumer, Bytes more);
+// What growing by `more` (promised or loaded on top of what is expected now, on all its devices) adds to its
+// commitment on this one. Measured memory beyond the expectation covers some of it.
+Bytes growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more);
 
 // Host memory that parked residents hold.
 Bytes parked_bytes(const Registry& registry);

@@ -26,33 +26,33 @@ TEST(Headroom, IsTotalWithoutReserveForeignAndCommitted) {
 TEST(Committed, IsTheLargerOfMeasuredAndExpected) {
   World w;
   w.registry[w.weights].state = Residency::warm;
-  w.registry[w.chat].measured = kGiB * 16;
-  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 16);
-  w.registry[w.chat].measured = kGiB * 2;
-  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 14);
+  w.registry[w.chat].here.measured = kGiB * 16;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat], DeviceId{}), kGiB * 16);
+  w.registry[w.chat].here.measured = kGiB * 2;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat], DeviceId{}), kGiB * 14);
 }
 
 TEST(Committed, KeepsWhatAColdResidentDidNotGiveBack) {
   World w;
-  w.registry[w.chat].measured = kMiB * 600;
-  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kMiB * 600);
+  w.registry[w.chat].here.measured = kMiB * 600;
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat], DeviceId{}), kMiB * 600);
 }
 
 TEST(Committed, WhatLingersComesOnTopOfTheNextLoad) {
   World w;
-  w.registry[w.chat].measured = kGiB * 3;  // of a process that was killed
-  note_measured(w.registry, w.registry[w.chat]);
+  w.registry[w.chat].here.measured = kGiB * 3;  // of a process that was killed
+  note_measured(w.registry, w.registry[w.chat], DeviceId{});
   w.registry[w.weights].state = Residency::loading;
-  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 17);
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat], DeviceId{}), kGiB * 17);
 }
 
 TEST(Committed, TheResidueOfALivingProcessIsPartOfItsFootprint) {
   World w;
   w.registry[w.chat].spec.residue = kMiB * 600;
-  w.registry[w.chat].measured = kMiB * 600;
-  note_measured(w.registry, w.registry[w.chat]);
+  w.registry[w.chat].here.measured = kMiB * 600;
+  note_measured(w.registry, w.registry[w.chat], DeviceId{});
   w.registry[w.weights].state = Residency::loading;
-  EXPECT_EQ(committed(w.registry, w.registry[w.chat]), kGiB * 14);
+  EXPECT_EQ(committed(w.registry, w.registry[w.chat], DeviceId{}), kGiB * 14);
 }
 
 TEST(Committed, APromiseReservesFootprintAndWorkingBeforeTheLoadStarts) {

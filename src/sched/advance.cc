@@ -9,6 +9,9 @@
 #include "sched/advance.h"
 
 #include <algorithm>
+#include <iterator>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "base/assert.h"
@@ -28,11 +31,7 @@ constexpr std::uint32_t kPassedCounted = 100;  // more are not counted one by on
 bool fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
   const bool fresh = reading.taken > Instant{} && reading.taken + world.limits.reading_age >= world.now;
-  LineState& line = world.lines[device.value];
-  if (!fresh && !line.reading_asked) {
-    line.reading_asked = true;
-    out.emplace_back(TakeReading{device});
-  }
+  if (!fresh && !world.lines[device.value].reading_asked) take_reading(world, out, device);
   return fresh && !reading.lost;
 }
 
@@ -41,63 +40,88 @@ bool fresh_reading(World& world, Effects& out, DeviceId device) {
 bool seen_returned(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   if (line.returned == Bytes{} || headroom(world.registry, device) >= line.returned) return true;
-  if (!line.reading_asked) {
-    line.reading_asked = true;
-    out.emplace_back(TakeReading{device});
-  }
+  if (!line.reading_asked) take_reading(world, out, device);
   return false;
 }
 
-// Makes room for all promises of the device, or says that it can't be made now. Ahead of somebody's turn
-// nobody leaves for whom others wait.
-Room make_room(World& world, Effects& out, DeviceId device, Reason reason, std::optional<TicketId> ticket) {
-  const Bytes space = headroom(world.registry, device);
-  if (space >= Bytes{}) return Room::there;
-  const Bytes deficit = Bytes{} - space - incoming(world, device);
-  if (deficit <= Bytes{}) return Room::coming;
-  std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
-  if (reason == Reason::ahead)
-    std::erase_if(candidates, [&](const Candidate& c) { return world.registry[c.resident].waiting > 0; });
-  if (!choose_victims(candidates, deficit)) return Room::blocked;
-  const std::vector<ResidentId> victims = chosen(candidates);
-  out.emplace_back(Planned{.device = device,
-                           .reason = reason,
-                           .ticket = ticket,
-                           .victims = victims,
-                           .needed = Bytes{} - space,
-                           .headroom = space,
-                           .considered = std::move(candidates)});
-  for (const ResidentId victim : victims) begin_eviction(world, out, victim, reason);
-  return Room::coming;
+// A victim that is split may have been chosen on another of its devices already.
+void carry_out(World& world, Effects& out, Planned plan) {
+  const std::vector<ResidentId> victims = plan.victims;
+  const Reason reason = plan.reason;
+  out.emplace_back(std::move(plan));
+  for (const ResidentId victim : victims)
+    if (world.registry[victim].state == Residency::warm) begin_eviction(world, out, victim, reason);
 }
 
-// Whether something of ours is under way or held that can change the room by itself.
-bool in_motion(const LineState& line) {
-  return line.loading || !line.evictions.empty() || line.statistics.in_flight > 0;
+// All of them are asked for at once what they lack.
+template <class Condition>
+bool on_all(std::span<const DeviceId> devices, Condition condition) {
+  return std::ranges::count_if(devices, condition) == std::ssize(devices);
+}
+
+// Makes room for all promises of the devices, or says that it can't be made now: on all of them, or nobody
+// leaves. Ahead of somebody's turn nobody leaves for whom others wait.
+Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Reason reason,
+               std::optional<TicketId> ticket) {
+  Room room = Room::there;
+  std::vector<Planned> plans;
+  for (const DeviceId device : devices) {
+    const Bytes space = headroom(world.registry, device);
+    if (space >= Bytes{}) continue;
+    room = Room::coming;
+    const Bytes deficit = Bytes{} - space - incoming(world, device);
+    if (deficit <= Bytes{}) continue;
+    std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
+    if (reason == Reason::ahead)
+      std::erase_if(candidates, [&](const Candidate& c) { return world.registry[c.resident].waiting > 0; });
+    if (!choose_victims(candidates, deficit)) return Room::blocked;
+    plans.push_back({.device = device,
+                     .reason = reason,
+                     .ticket = ticket,
+                     .victims = chosen(candidates),
+                     .needed = Bytes{} - space,
+                     .headroom = space,
+                     .considered = std::move(candidates)});
+  }
+  for (Planned& plan : plans) carry_out(world, out, std::move(plan));
+  return room;
+}
+
+// Whether something is under way or held that can change the room without us.
+bool in_motion(const World& world, const Ticket& ticket) {
+  return std::ranges::any_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
+    const LineState& line = world.lines[device.value];
+    return line.loading || line.leases > 0 || anything_leaves(world, device) || stands_still(world, device);
+  });
+}
+
+// What stands in the way of a ticket that nothing of ours can help.
+Error why_stuck(const World& world, const Ticket& ticket) {
+  const Registry& registry = world.registry;
+  std::string names;
+  Bytes foreign, taken;
+  for (const DeviceId device : devices_of(registry, ticket.ask)) {
+    const std::string& name = registry.devices[device.value].name;
+    if (registry.readings[device.value].lost)
+      return {Code::device_lost, "the driver does not answer for " + name};
+    names += (names.empty() ? "" : " and ") + name;
+    foreign += registry.readings[device.value].foreign;
+    taken += committed(registry, device);
+  }
+  return {Code::no_room, "no room on " + names + ": foreign programs hold " + to_string(foreign) +
+                             ", pinned or unmovable consumers the rest of " + to_string(taken) +
+                             " committed"};
 }
 
 // Refuses a ticket whose way is blocked by what isn't ours to move, once room_limit has passed.
 bool lost_patience(World& world, Effects& out, Ticket& ticket) {
-  LineState& line = line_of(world, ticket);
-  if (in_motion(line)) {
+  if (in_motion(world, ticket)) {
     ticket.stuck_since.reset();
     return false;
   }
   if (!ticket.stuck_since) ticket.stuck_since = world.now;
   if (world.now < *ticket.stuck_since + world.limits.room_limit) return false;
-  const Registry& registry = world.registry;
-  const Reading& reading = registry.readings[ticket.ask.device.value];
-  if (reading.lost) {
-    refuse(world, out, ticket.id,
-           {Code::device_lost,
-            "the driver does not answer for " + registry.devices[ticket.ask.device.value].name});
-  } else {
-    refuse(world, out, ticket.id,
-           {Code::no_room, "no room on " + registry.devices[ticket.ask.device.value].name +
-                               ": foreign programs hold " + to_string(reading.foreign) +
-                               ", pinned or unmovable consumers the rest of " +
-                               to_string(committed(registry, ticket.ask.device)) + " committed"});
-  }
+  refuse(world, out, ticket.id, why_stuck(world, ticket));
   return true;
 }
 
@@ -111,8 +135,12 @@ bool refused_for_failure(World& world, Effects& out, const Ticket& ticket) {
   return true;
 }
 
-bool must_wait_to_load(const World& world, const LineState& line, const Resident& resident) {
-  return line.loading || any_in(world.registry, world.registry[resident.consumer], Residency::unloading);
+bool must_wait_to_load(const World& world, const Resident& resident) {
+  const ConsumerState& consumer = world.registry[resident.consumer];
+  return any_in(world.registry, consumer, Residency::unloading) ||
+         std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
+           return world.lines[device.value].loading || stands_still(world, device);
+         });
 }
 
 bool moves(const Resident& resident) {
@@ -122,14 +150,14 @@ bool moves(const Resident& resident) {
 // One preparing ticket: as far as it goes now.
 void pursue(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
-  LineState& line = line_of(world, ticket);
+  const auto devices = devices_of(world.registry, ticket.ask);
   if (refused_for_failure(world, out, ticket)) return;
   Resident* resident = ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
   if (resident && moves(*resident)) return;
   const bool to_load = resident && resident->state != Residency::warm;
-  if (to_load && must_wait_to_load(world, line, *resident)) return;
+  if (to_load && must_wait_to_load(world, *resident)) return;
 
-  const Room room = make_room(world, out, ticket.ask.device, Reason::ticket, id);
+  const Room room = make_room(world, out, devices, Reason::ticket, id);
   if (room == Room::blocked) {
     lost_patience(world, out, ticket);
     return;
@@ -137,8 +165,10 @@ void pursue(World& world, Effects& out, TicketId id) {
   if (room == Room::coming) return;
   // A warm resident has its memory already; whoever is about to take memory needs numbers of now.
   const bool takes_memory = to_load || !resident;
-  if (!seen_returned(world, out, ticket.ask.device) ||
-      (takes_memory && !fresh_reading(world, out, ticket.ask.device))) {
+  const auto is_known = [&](DeviceId device) {
+    return seen_returned(world, out, device) && (!takes_memory || fresh_reading(world, out, device));
+  };
+  if (!on_all(devices, is_known)) {
     lost_patience(world, out, ticket);
     return;
   }
@@ -156,25 +186,31 @@ void pursue_claim(World& world, Effects& out, TicketId id) {
   const Resident& resident = world.registry[*ticket.ask.resident];
   if (resident.state == Residency::warm || moves(resident)) return;
   if (refused_for_failure(world, out, ticket)) return;
-  if (must_wait_to_load(world, line_of(world, ticket), resident)) return;
-  const Room room = make_room(world, out, ticket.ask.device, Reason::ahead, id);
+  if (must_wait_to_load(world, resident)) return;
+  const auto devices = devices_of(world.registry, ticket.ask);
+  const Room room = make_room(world, out, devices, Reason::ahead, id);
   if (room == Room::blocked) return drop_claim(world, ticket);
-  if (room == Room::there && seen_returned(world, out, ticket.ask.device) &&
-      fresh_reading(world, out, ticket.ask.device))
-    start_load(world, out, *ticket.ask.resident, id);
+  const auto is_known = [&](DeviceId device) {
+    return seen_returned(world, out, device) && fresh_reading(world, out, device);
+  };
+  if (room == Room::there && on_all(devices, is_known)) start_load(world, out, *ticket.ask.resident, id);
 }
 
 // Everybody due before `served` was passed by it: from now on each bears that only so long.
 void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, Overtaking why) {
   const Place place{served.due, served.id};
+  if (line.waiting.empty() || place < *line.waiting.begin()) return;
   Overtook overtook{.ticket = served.id, .oldest = line.waiting.begin()->ticket, .why = why};
   for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
     if (++overtook.passed == kPassedCounted) break;
   while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
     Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
     passed.overtake_until = world.now + overtake_bound(world, passed);
-    line.bounds.emplace(passed.overtake_until, *line.unpassed.begin());
-    line.unpassed.erase(line.unpassed.begin());
+    for (const DeviceId device : devices_of(world.registry, passed.ask)) {
+      LineState& its_line = world.lines[device.value];
+      its_line.unpassed.erase({passed.due, passed.id});
+      its_line.bounds.emplace(passed.overtake_until, Place{passed.due, passed.id});
+    }
   }
   fold(line.statistics, fact::Overtaken{});
   out.emplace_back(overtook);
@@ -186,12 +222,17 @@ bool serve(World& world, Effects& out, const Next& next) {
   Ticket& ticket = *find_ticket(world, next.ticket);
   if (refused_for_failure(world, out, ticket)) return true;
   promise(world, ticket);
-  if (make_room(world, out, ticket.ask.device, Reason::ticket, next.ticket) == Room::blocked) {
+  const auto devices = devices_of(world.registry, ticket.ask);
+  if (make_room(world, out, devices, Reason::ticket, next.ticket) == Room::blocked) {
     unpromise(world, ticket);
     return lost_patience(world, out, ticket);
   }
   ticket.stuck_since.reset();
-  if (next.why) note_passed(world, out, line_of(world, ticket), ticket, *next.why);
+  for (const DeviceId device : devices) {
+    LineState& line = world.lines[device.value];
+    if (next.why || devices.size() > 1)
+      note_passed(world, out, line, ticket, next.why.value_or(Overtaking::other_device));
+  }
   pursue(world, out, next.ticket);
   return true;
 }
@@ -201,7 +242,7 @@ bool serve_turnless(World& world, Effects& out, DeviceId device) {
   const LineState& line = world.lines[device.value];
   if (line.turnless.empty()) return false;
   Ticket& ticket = *find_ticket(world, line.turnless.begin()->ticket);
-  if (turn_for(world, line, ticket)) return serve(world, out, {ticket.id});
+  if (turn_for(world, ticket)) return serve(world, out, {ticket.id});
   ticket.stuck_since.reset();
   return false;
 }
@@ -212,7 +253,7 @@ bool first_lost_patience(World& world, Effects& out, DeviceId device) {
   const LineState& line = world.lines[device.value];
   if (line.waiting.empty()) return false;
   Ticket& first = *find_ticket(world, line.waiting.begin()->ticket);
-  if (turn_for(world, line, first)) {
+  if (turn_for(world, first)) {
     if (world.limits.policy != Policy::fifo) return lost_patience(world, out, first);
   } else {
     first.stuck_since.reset();
@@ -235,27 +276,30 @@ void load_ahead(World& world, Effects& out, DeviceId device) {
   }
 }
 
-// Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour.
+// Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour. They
+// come in beside what is there, or for what is worth less. Their room is made first, their load begins when
+// the room is seen, if it is still wanted then.
 void warm_up(World& world, Effects& out, DeviceId device) {
   const auto next = next_to_warm_up(world, device);
-  if (!next || !fresh_reading(world, out, device)) return;
-  // ... and comes in beside what is there, or for what is worth less. Its room is made first, its load begins
-  // when the room is seen, if it is still wanted then.
-  const Bytes deficit =
-      world.registry[*next].footprint - headroom(world.registry, device) - incoming(world, device);
-  if (deficit <= Bytes{}) {
-    if (world.lines[device.value].evictions.empty()) start_load(world, out, *next, std::nullopt);
-    return;
+  if (!next) return;
+  const Resident& resident = world.registry[*next];
+  const Consumer& spec = world.registry[resident.consumer].spec;
+  if (!on_all(devices_of(spec), [&](DeviceId one) { return fresh_reading(world, out, one); })) return;
+  std::vector<Planned> plans;
+  for (const DeviceId one : devices_of(spec)) {
+    const Bytes deficit = part_on(spec, one, resident.footprint) - headroom(world.registry, one);
+    if (deficit <= Bytes{}) continue;
+    std::vector<Candidate> candidates = worth_less_than(world, one, *next);
+    if (!choose_victims(candidates, deficit)) return;
+    plans.push_back({.device = one,
+                     .reason = Reason::ahead,
+                     .victims = chosen(candidates),
+                     .needed = deficit,
+                     .headroom = headroom(world.registry, one),
+                     .considered = std::move(candidates)});
   }
-  std::vector<Candidate> candidates = worth_less_than(world, device, *next);
-  if (!choose_victims(candidates, deficit)) return;
-  const std::vector<ResidentId> victims = chosen(candidates);
-  out.emplace_back(Planned{.device = device,
-                           .reason = Reason::ahead,
-                           .victims = victims,
-                           .needed = deficit,
-                           .considered = std::move(candidates)});
-  for (const ResidentId victim : victims) begin_eviction(world, out, victim, Reason::ahead);
+  if (plans.empty()) return start_load(world, out, *next, std::nullopt);
+  for (Planned& plan : plans) carry_out(world, out, std::move(plan));
 }
 
 bool idle_for_too_long(const World& world, const Resident& resident) {
@@ -280,7 +324,7 @@ void leave_it_to_others(World& world, Effects& out, DeviceId device) {
   std::vector<ResidentId> idle;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    if (world.registry[resident.consumer].spec.device == device &&
+    if (is_on(world.registry[resident.consumer].spec, device) &&
         may_leave(world.registry, resident, world.now))
       idle.push_back(ResidentId{i});
   }
@@ -293,13 +337,14 @@ void leave_it_to_others(World& world, Effects& out, DeviceId device) {
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
   if (world.registry.readings[device.value].taken == Instant{}) return;  // nothing is known yet
   Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
-  if (deficit <= Bytes{} || make_room(world, out, device, Reason::pressure, std::nullopt) != Room::blocked)
+  if (deficit <= Bytes{} ||
+      make_room(world, out, {&device, 1}, Reason::pressure, std::nullopt) != Room::blocked)
     return;
   // Not enough to reach the reserve again, but each that leaves brings it nearer.
   std::vector<ResidentId> idle;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    if (world.registry[resident.consumer].spec.device == device &&
+    if (is_on(world.registry[resident.consumer].spec, device) &&
         is_candidate(world.registry, resident, world.now))
       idle.push_back(ResidentId{i});
   }
@@ -333,7 +378,9 @@ void advance(World& world, Effects& out, DeviceId device) {
 Instant next_wakeup(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Instant next = kNever;
-  for (const auto& [id, eviction] : line.evictions) next = std::min(next, eviction.until);
+  for (const auto& [id, eviction] : world.evictions)
+    if (is_on(world.registry[world.registry[id].consumer].spec, device))
+      next = std::min(next, eviction.until);
   if (line.doubtful_since) return next;
   if (world.registry.readings[device.value].yield) {
     for (const Resident& resident : world.registry.residents)
@@ -341,7 +388,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
     return next;
   }
   const auto patience = [&](TicketId id) {
-    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(line))
+    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(world, ticket))
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);
   };
   std::ranges::for_each(line.preparing, patience);
@@ -350,9 +397,11 @@ Instant next_wakeup(const World& world, DeviceId device) {
   const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];
-    const Duration allowed = consumer.spec.idle_unload;
+    const bool at_home =
+        consumer.spec.device == device;  // its home line is the one that lets it go when idle
+    const Duration allowed = at_home ? consumer.spec.idle_unload : Duration{0};
     const bool stubborn = resident.stubborn_until > world.now;
-    if ((allowed == Duration{0} && !stubborn) || consumer.spec.device != device) continue;
+    if ((allowed == Duration{0} && !stubborn) || !is_on(consumer.spec, device)) continue;
     const Instant willing =
         std::max(world.now, resident.stubborn_until);  // when it is a candidate, all else equal
     if (!is_candidate(world.registry, resident, willing)) continue;

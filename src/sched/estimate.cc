@@ -5,6 +5,7 @@
 #include "plan/victims.h"
 #include "registry/costs.h"
 #include "sched/order.h"
+#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
@@ -18,13 +19,14 @@ class Play {
  public:
   Play(const World& world, DeviceId device)
       : world_(world),
+        device_(device),
         line_(world.lines[device.value]),
         affinity_(world.limits.policy == Policy::affinity),
         turns_(world.registry.devices[device.value].capacity),
         room_(headroom(world.registry, device)),
         clock_(world.now) {
-    seat_those_who_hold(device);
-    note_residents(device);
+    seat_those_who_hold();
+    note_residents();
     for (const auto& [consumer, queue] : line_.queues) heads_.push_back({queue.begin(), queue.end()});
   }
 
@@ -71,6 +73,16 @@ class Play {
     return ticket.ask.consumer ? &world_.registry[*ticket.ask.consumer].spec : nullptr;
   }
 
+  bool is_here(const Ticket& ticket) const {
+    const auto devices = devices_of(world_.registry, ticket.ask);
+    return std::ranges::find(devices, device_) != devices.end();
+  }
+
+  // Of what a ticket's consumer needs in all, what it needs here.
+  Bytes part(const Ask& ask, Bytes whole) const {
+    return part_on(world_.registry[*ask.consumer].spec, device_, whole);
+  }
+
   Duration run_of(const Ticket& ticket) const {
     const Duration last = line_.statistics.last_run;
     const Duration usual = last > Duration{0} ? last : kUnknownRun;
@@ -92,21 +104,22 @@ class Play {
   // When a ticket that has its turn already can run.
   Instant made_ready(const Ticket& ticket) const {
     Instant at = world_.now;
-    for (const auto& [id, eviction] : line_.evictions) {
+    for (const auto& [id, eviction] : world_.evictions) {
       const Resident& leaving = world_.registry[id];
+      if (!is_on(world_.registry[leaving.consumer].spec, device_)) continue;
       at = std::max(at, leaving.moved_at + unload_time(leaving));
     }
     return ticket.ask.resident ? loaded(world_.registry[*ticket.ask.resident], at) : at;
   }
 
-  void seat_those_who_hold(DeviceId device) {
+  void seat_those_who_hold() {
     for (std::size_t i = 0; i < line_.turns.size() && i < turns_.size(); ++i)
       turns_[i].owner = line_.turns[i];
     std::size_t free = std::min(line_.turns.size(), turns_.size());
     std::vector<const Ticket*> holders;
-    if (line_.statistics.in_flight > 0) {
+    if (line_.leases > 0) {
       for (const auto& [id, ticket] : world_.tickets)
-        if (ticket.stage == Stage::running && ticket.ask.device == device) holders.push_back(&ticket);
+        if (ticket.stage == Stage::running && is_here(ticket)) holders.push_back(&ticket);
     }
     for (const TicketId id : line_.preparing) holders.push_back(&world_.tickets.at(id));
     std::ranges::sort(holders, {},
@@ -122,16 +135,16 @@ class Play {
     }
   }
 
-  void note_residents(DeviceId device) {
+  void note_residents() {
     for (std::size_t i = 0; i < world_.registry.residents.size(); ++i) {
       const Resident& resident = world_.registry.residents[i];
       const Consumer& spec = world_.registry[resident.consumer].spec;
       const bool there = resident.state == Residency::warm || resident.state == Residency::loading ||
                          resident.users > 0;  // promised
-      if (spec.device != device || !there) continue;
+      if (!is_on(spec, device_) || !there) continue;
       held_.push_back({.resident = {i},
                        .consumer = resident.consumer,
-                       .bytes = yield_of(world_.registry, resident),
+                       .bytes = yield_of(world_.registry, resident, device_),
                        .last_used = resident.last_used,
                        .ready = loaded(resident, world_.now),
                        .stays = spec.pinned || !(spec.can_park || spec.can_unload || spec.can_stop)});
@@ -154,8 +167,8 @@ class Play {
   Instant with_room(const Ticket& ticket, Instant from) {
     const Registry& registry = world_.registry;
     const Ask& ask = ticket.ask;
-    Bytes needed = ask.consumer ? working_each(registry[*ask.consumer]) : ask.bytes;
-    if (ask.resident && held(ticket) == nullptr) needed += registry[*ask.resident].footprint;
+    Bytes needed = ask.consumer ? part(ask, working_each(registry[*ask.consumer])) : ask.bytes;
+    if (ask.resident && held(ticket) == nullptr) needed += part(ask, registry[*ask.resident].footprint);
     Instant at = from;
     while (room_ < needed) {
       auto victim = held_.end();
@@ -181,8 +194,9 @@ class Play {
       there->last_used = std::max(from, there->ready);
       return std::max(with_room(ticket, from), there->last_used);
     }
+    const Bytes footprint = part(ticket.ask, resident.footprint);
     const bool fits_beside =
-        room_ >= resident.footprint + working_each(world_.registry[*ticket.ask.consumer]);
+        room_ >= footprint + part(ticket.ask, working_each(world_.registry[*ticket.ask.consumer]));
     const bool loads_ahead = affinity_ && world_.limits.load_ahead && fits_beside;
     const Instant begins = loads_ahead ? std::min(from, clock_) : with_room(ticket, from);
     // One that leaves in the play and comes back has its state of now no more.
@@ -190,10 +204,10 @@ class Play {
     const Instant loaded_at =
         was_there ? begins + load_time(resident, Source::cached) : loaded(resident, begins);
     const Instant ready = std::max(from, loaded_at);
-    room_ -= resident.footprint;
+    room_ -= footprint;
     held_.push_back({.resident = *ticket.ask.resident,
                      .consumer = *ticket.ask.consumer,
-                     .bytes = resident.footprint,
+                     .bytes = footprint,
                      .last_used = ready,
                      .ready = ready});
     return ready;
@@ -264,6 +278,7 @@ class Play {
   }
 
   const World& world_;
+  DeviceId device_;
   const LineState& line_;
   bool affinity_ = false;
   std::vector<Turn> turns_;
@@ -284,20 +299,29 @@ Duration pace_of(const std::vector<Start>& played, Instant now) {
 
 bool is_lost(const World& world, DeviceId device) { return world.registry.readings[device.value].lost; }
 
+std::optional<Instant> estimated_start_on(const World& world, DeviceId device, const Ticket& ticket) {
+  if (is_lost(world, device)) return std::nullopt;
+  const std::vector<Start> played = Play(world, device).starts(ticket.id);
+  if (!played.empty() && played.back().first == ticket.id) return played.back().second;
+  const LineState& line = world.lines[device.value];
+  const auto all = static_cast<std::int64_t>(line.preparing.size() + line.turnless.size());
+  const auto before =
+      all + std::distance(line.waiting.begin(), line.waiting.lower_bound(Place{ticket.due, ticket.id}));
+  return world.now + pace_of(played, world.now) * (before + 1);
+}
+
 }  // namespace
 
 std::optional<Instant> estimated_start(const World& world, TicketId id) {
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end() || ticket->second.stage == Stage::running) return std::nullopt;
-  const DeviceId device = ticket->second.ask.device;
-  if (is_lost(world, device)) return std::nullopt;
-  const std::vector<Start> played = Play(world, device).starts(id);
-  if (!played.empty() && played.back().first == id) return played.back().second;
-  const LineState& line = world.lines[device.value];
-  const auto all = static_cast<std::int64_t>(line.preparing.size() + line.turnless.size());
-  const Place own{ticket->second.due, id};
-  const auto before = all + std::distance(line.waiting.begin(), line.waiting.lower_bound(own));
-  return world.now + pace_of(played, world.now) * (before + 1);
+  Instant start = world.now;
+  for (const DeviceId device : devices_of(world.registry, ticket->second.ask)) {
+    const auto here = estimated_start_on(world, device, ticket->second);
+    if (!here) return std::nullopt;
+    start = std::max(start, *here);
+  }
+  return start;
 }
 
 std::vector<Start> estimated_starts(const World& world, DeviceId device) {

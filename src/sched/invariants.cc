@@ -3,6 +3,7 @@
 #include <map>
 
 #include "sched/step.h"
+#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
@@ -17,10 +18,13 @@ std::string line_is_true(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   const auto& name = world.registry.devices[device.value].name;
   std::size_t waiting = 0, preparing = 0, running = 0;
+  std::size_t counted_waiting = 0, counted_running = 0;  // the figures of one that is split are kept once
   for (const auto& [id, ticket] : world.tickets) {
-    if (ticket.ask.device != device) continue;
+    const auto devices = devices_of(world.registry, ticket.ask);
+    if (std::ranges::find(devices, device) == devices.end()) continue;
     waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
     running += ticket.stage == Stage::running;
+    if (ticket.ask.device == device) ++(ticket.stage == Stage::running ? counted_running : counted_waiting);
     const Place place{ticket.due, id};
     const bool in_lane = line.waiting.contains(place) || line.turnless.contains(place);
     if (line.claims.contains(id) != ticket.claims || (ticket.claims && ticket.stage != Stage::waiting))
@@ -35,8 +39,9 @@ std::string line_is_true(const World& world, DeviceId device) {
   if (queued != line.waiting.size()) return "5: the queues of " + name;
   if (line.waiting.size() + line.turnless.size() != waiting || line.preparing.size() != preparing)
     return "5: the line of " + name + " holds tickets that are gone";
-  if (line.statistics.queue_depth != waiting + preparing) return "5: queue_depth of " + name;
-  if (line.statistics.in_flight != running) return "5: in_flight of " + name;
+  if (line.statistics.queue_depth != counted_waiting) return "5: queue_depth of " + name;
+  if (line.statistics.in_flight != counted_running || line.leases != running)
+    return "5: in_flight of " + name;
   if (line.turns.size() + line.bare_turns.size() > world.registry.devices[device.value].capacity)
     return "2: more turns than capacity on " + name;
   return {};
@@ -50,24 +55,27 @@ std::string consumer_is_true(const World& world, ConsumerId id, const Count& cou
       count.waiting != consumer.waiting)
     return "5: counts of " + name;
   if (consumer.spec.lease_only && count.leased != consumer.leased) return "5: leased bytes of " + name;
-  const LineState& line = world.lines[consumer.spec.device.value];
-  const bool holds_turn = std::ranges::find(line.turns, id) != line.turns.end();
   const bool needs_turn = !consumer.spec.turnless && count.running + count.promised > 0;
-  if (holds_turn != needs_turn) return "2: " + name + " holds a turn exactly while it uses it";
+  for (const DeviceId device : devices_of(consumer.spec)) {
+    const auto& turns = world.lines[device.value].turns;
+    const bool holds_turn = std::ranges::find(turns, id) != turns.end();
+    if (holds_turn != needs_turn) return "2: " + name + " holds a turn exactly while it uses it";
+  }
   return {};
 }
 
 std::string resident_is_true(const World& world, ResidentId id, std::uint32_t users, bool running) {
   const Resident& resident = world.registry[id];
   const ConsumerState& consumer = world.registry[resident.consumer];
-  const LineState& line = world.lines[consumer.spec.device.value];
-  const bool evicted = line.evictions.contains(id);
+  const bool evicted = world.evictions.contains(id);
   const std::string name = consumer.spec.name + "/" + resident.ai_model;
   if (resident.users != users) return "5: users of " + name;
   if (running && resident.state != Residency::warm) return "3: a lease on " + name + ", which is not warm";
   if (evicted && resident.state != Residency::unloading)
     return "4: an eviction of " + name + ", which is not unloading";
-  if ((line.loading == id) != (resident.state == Residency::loading)) return "4: the load of " + name;
+  for (const DeviceId device : devices_of(consumer.spec))
+    if ((world.lines[device.value].loading == id) != (resident.state == Residency::loading))
+      return "4: the load of " + name;
   if (resident.state == Residency::unloading && running) return "4: " + name + " is evicted with a lease";
   return {};
 }

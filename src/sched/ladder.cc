@@ -8,11 +8,14 @@
 #include "domain/names.h"
 #include "plan/victims.h"
 #include "registry/learning.h"
+#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
 
-using Evictions = std::map<ResidentId, Eviction>;
+bool leaves_from(const World& world, ResidentId id, DeviceId device) {
+  return is_on(world.registry[world.registry[id].consumer].spec, device);
+}
 
 bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
 
@@ -34,7 +37,6 @@ void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   if (takes_the_process(rung)) {  // everything that the process holds goes with it, on this one ladder
-    Evictions& evictions = world.lines[consumer.spec.device.value].evictions;
     for (const ResidentId sibling : consumer.residents) {
       Resident& goes_along = registry[sibling];
       const bool parked = goes_along.state == Residency::parked;
@@ -42,13 +44,13 @@ void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
         goes_along.state = Residency::unloading;
         goes_along.in_host = parked;
       }
-      if (sibling != eviction.resident) evictions.erase(sibling);
+      if (sibling != eviction.resident) world.evictions.erase(sibling);
     }
   }
   eviction.rung = rung;
   eviction.answered = false;
   eviction.until = world.now + consumer.spec.stop_limit;
-  eviction.before = consumer.measured;
+  eviction.before = measured(consumer);
   out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
 }
 
@@ -66,9 +68,12 @@ Bytes may_stay(const Registry& registry, const Eviction& eviction) {
 
 bool seen_free(const World& world, const Eviction& eviction) {
   const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
-  const Reading& reading = world.registry.readings[consumer.spec.device.value];
-  return eviction.answered && !reading.lost && reading.taken > eviction.answered_at &&
-         consumer.measured <= may_stay(world.registry, eviction);
+  const Bytes stays = may_stay(world.registry, eviction);
+  return eviction.answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
+           const Reading& reading = world.registry.readings[device.value];
+           return !reading.lost && reading.taken > eviction.answered_at &&
+                  holding_on(consumer, device).measured <= part_on(consumer.spec, device, stays);
+         });
 }
 
 // The process is gone, and with it what the consumer's other residents held.
@@ -82,8 +87,8 @@ void note_gone(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const bool all = takes_the_process(eviction.rung);
   const Resident& resident = registry[eviction.resident];
-  const Bytes left = resident.in_host ? Bytes{} : resident.footprint;
-  note_left(registry, consumer, all ? consumer.explained : left);
+  if (all) return note_all_left(registry, consumer);
+  note_left(registry, consumer, resident.in_host ? Bytes{} : resident.footprint);
 }
 
 enum class HostRoom : std::uint8_t { there, coming, none };
@@ -95,11 +100,10 @@ HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
   if (registry.park_memory == Bytes{}) return HostRoom::there;
   Bytes taken = parked_bytes(registry);
   Bytes leaving{};
-  for (const LineState& line : world.lines)
-    for (const auto& [id, eviction] : line.evictions) {
-      if (registry[id].in_host) leaving += registry[id].footprint;
-      if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
-    }
+  for (const auto& [id, eviction] : world.evictions) {
+    if (registry[id].in_host) leaving += registry[id].footprint;
+    if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
+  }
   if (taken + needed <= registry.park_memory) return HostRoom::there;
   const Bytes deficit = taken + needed - leaving - registry.park_memory;
   if (deficit <= Bytes{}) return HostRoom::coming;
@@ -125,11 +129,12 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
     learn_left(registry, eviction.resident, world.now, eviction.rung);
     out.emplace_back(LearnedNow{eviction.resident, registry[eviction.resident].learned});
   }
-  fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionDone{});
+  fold(home_line(world, consumer.spec).statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
                            .before = eviction.before,
-                           .after = consumer.measured});
+                           .after = measured(consumer)});
+  stir(world, consumer.spec);
 }
 
 void give_up(World& world, Effects& out, const Eviction& eviction, std::string_view what) {
@@ -150,9 +155,10 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
     resident.stubborn_until = world.now + world.limits.pause_longest;
   }
   if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
-  fold(world.lines[consumer.spec.device.value].statistics, fact::EvictionGivenUp{});
+  fold(home_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
   out.emplace_back(
-      EvictionFailed{.resident = eviction.resident, .why = why, .still_held = consumer.measured});
+      EvictionFailed{.resident = eviction.resident, .why = why, .still_held = measured(consumer)});
+  stir(world, consumer.spec);
 }
 
 // Returns whether the eviction is over.
@@ -171,23 +177,22 @@ bool next_rung(World& world, Effects& out, Eviction& eviction, std::string_view 
 void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bool park) {
   Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  LineState& line = world.lines[spec.device.value];
   MGPU_ASSERT(resident.users == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
   MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request || reason == Reason::yielded,
               "nothing pinned is evicted");
-  MGPU_ASSERT(!line.evictions.contains(id), "nothing is evicted twice at once");
+  MGPU_ASSERT(!world.evictions.contains(id), "nothing is evicted twice at once");
   const bool from_host = resident.state == Residency::parked;
   park = !from_host && (park || (reason != Reason::operator_request && parks(world.registry, resident)));
   resident.unwanted = reason == Reason::idle || reason == Reason::operator_request;
   if (std::exchange(resident.ahead, false)) {
-    fold(line.statistics, fact::LoadWasInVain{});
+    fold(home_line(world, spec).statistics, fact::LoadWasInVain{});
     out.emplace_back(LoadedInVain{id});
   }
   resident.moved_at = world.now;
   resident.state = Residency::unloading;
   resident.in_host = from_host;
   const HostRoom room = park ? room_in_host_memory(world, out, resident.footprint) : HostRoom::none;
-  Eviction& eviction = line.evictions[id] = {.resident = id, .reason = reason};
+  Eviction& eviction = world.evictions[id] = {.resident = id, .reason = reason};
   if (room == HostRoom::coming) {
     eviction.rung = Rung::park;
     eviction.wants_host_memory = true;
@@ -200,25 +205,24 @@ void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bo
 
 void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
   const Consumer& spec = world.registry[world.registry[id].consumer].spec;
-  LineState& line = world.lines[spec.device.value];
-  const auto found = line.evictions.find(id);
-  if (found == line.evictions.end() || found->second.rung != rung || found->second.answered) return;
+  const auto found = world.evictions.find(id);
+  if (found == world.evictions.end() || found->second.rung != rung || found->second.answered) return;
   Eviction& eviction = found->second;
   if (!result) {
-    if (next_rung(world, out, eviction, result.error().detail)) line.evictions.erase(id);
+    if (next_rung(world, out, eviction, result.error().detail)) world.evictions.erase(id);
     return;
   }
   eviction.answered = true;
   eviction.answered_at = world.now;
   eviction.until = world.now + spec.stop_limit;
-  line.reading_asked = true;
-  out.emplace_back(TakeReading{spec.device});
+  for (const DeviceId device : devices_of(spec)) take_reading(world, out, device);
 }
 
 void climb(World& world, Effects& out, DeviceId device) {
-  Evictions& evictions = world.lines[device.value].evictions;
+  auto& evictions = world.evictions;
   std::vector<ResidentId> under_way;
-  for (const auto& [id, eviction] : evictions) under_way.push_back(id);
+  for (const auto& [id, eviction] : evictions)
+    if (leaves_from(world, id, device)) under_way.push_back(id);
   for (const ResidentId id : under_way) {
     const auto found = evictions.find(id);
     if (found == evictions.end()) continue;  // went along with a sibling's process
@@ -243,10 +247,16 @@ void climb(World& world, Effects& out, DeviceId device) {
   }
 }
 
+bool anything_leaves(const World& world, DeviceId device) {
+  return std::ranges::any_of(world.evictions,
+                             [&](const auto& one) { return leaves_from(world, one.first, device); });
+}
+
 Bytes incoming(const World& world, DeviceId device) {
   Bytes bytes{};
-  for (const auto& [id, eviction] : world.lines[device.value].evictions)
-    if (!world.registry[id].in_host) bytes += yield_of(world.registry, world.registry[id]);
+  for (const auto& [id, eviction] : world.evictions)
+    if (!world.registry[id].in_host && leaves_from(world, id, device))
+      bytes += yield_of(world.registry, world.registry[id], device);
   return bytes;
 }
 

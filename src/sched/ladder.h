@@ -16,6 +16,9 @@ void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Resu
 // Looks at every eviction of the device: seen free -> done; limit passed -> next rung, or given up.
 void climb(World& world, Effects& out, DeviceId device);
 
+// Whether anything is leaving the device.
+bool anything_leaves(const World& world, DeviceId device);
+
 // What the evictions under way on a device will bring when they succeed.
 Bytes incoming(const World& world, DeviceId device);
 

@@ -23,41 +23,56 @@ bool is_warm(const World& world, const Ticket& ticket) {
   return resident == nullptr || resident->state == Residency::warm;
 }
 
-// What the ticket's promise would add to what is committed.
-Bytes need(const World& world, const Ticket& ticket, bool with_work) {
+// What the ticket's promise would add to what is committed on the device.
+Bytes need(const World& world, const Ticket& ticket, DeviceId device, bool with_work) {
   const Ask& ask = ticket.ask;
   const Registry& registry = world.registry;
   if (!ask.consumer) {  // what its process holds already may cover some of it
-    const Bytes promised = registry.bare[ask.device.value], seen = registry.readings[ask.device.value].bare;
+    const Bytes promised = registry.bare[device.value], seen = registry.readings[device.value].bare;
     return std::max(promised + ask.bytes, seen) - std::max(promised, seen);
   }
   const ConsumerState& consumer = registry[*ask.consumer];
-  if (consumer.spec.lease_only) return growth(registry, consumer, reservation(registry, ask));
+  if (consumer.spec.lease_only) return growth(registry, consumer, device, reservation(registry, ask));
   const Resident& resident = registry[*ask.resident];
   Bytes more = with_work ? working_each(consumer) : Bytes{};
   const bool counted =
       resident.state == Residency::warm || resident.state == Residency::loading || resident.users > 0;
   if (!counted) more += resident.footprint;
-  return growth(registry, consumer, more);
+  return growth(registry, consumer, device, more);
 }
 
 // A decision's view of a device: what could leave is looked up once, and only if somebody's room needs it.
 class Outlook {
  public:
   Outlook(const World& world, DeviceId device)
-      : world_(world),
-        line_(world.lines[device.value]),
-        device_(device),
-        space_(headroom(world.registry, device) + incoming(world, device)) {}
+      : world_(world), device_(device), space_(headroom(world.registry, device) + incoming(world, device)) {}
 
   // Seconds until the ticket could run: nothing if its resident is warm and its working memory fits. Nullopt:
   // there is no room for it, whoever leaves.
   std::optional<double> seconds_of_change(const Ticket& ticket, bool with_work, bool spare_the_wanted) {
-    const Resident* own = resident_of(world_, ticket);
-    const double loading = is_warm(world_, ticket) ? 0 : seconds(load_time(*own));
-    const Bytes deficit = need(world_, ticket, with_work) - space_;
-    if (deficit <= Bytes{}) return loading;
-    double change = loading;
+    double change = is_warm(world_, ticket) ? 0 : seconds(load_time(*resident_of(world_, ticket)));
+    for (const DeviceId device : devices_of(world_.registry, ticket.ask)) {
+      const auto leaving =
+          device == device_ ? seconds_of_leaving(ticket, with_work, spare_the_wanted)
+                            : Outlook(world_, device).seconds_of_leaving(ticket, with_work, spare_the_wanted);
+      if (!leaving) return std::nullopt;
+      change += *leaving;
+    }
+    return change;
+  }
+
+  bool may_run(const Ticket& ticket) {
+    return turn_for(world_, ticket) && seconds_of_change(ticket, true, false).has_value();
+  }
+
+  static double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+ private:
+  // Until room is made for it on this device.
+  std::optional<double> seconds_of_leaving(const Ticket& ticket, bool with_work, bool spare_the_wanted) {
+    const Bytes deficit = need(world_, ticket, device_, with_work) - space_;
+    double change = 0;
+    if (deficit <= Bytes{}) return change;
     Bytes gained{};
     for (const Candidate& candidate : candidates()) {
       if (gained >= deficit) break;
@@ -71,20 +86,12 @@ class Outlook {
     return gained < deficit ? std::nullopt : std::optional(change);
   }
 
-  bool may_run(const Ticket& ticket) {
-    return turn_for(world_, line_, ticket) && seconds_of_change(ticket, true, false).has_value();
-  }
-
-  static double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
-
- private:
   const std::vector<Candidate>& candidates() {
     if (!candidates_) candidates_ = candidates_on(world_.registry, device_, world_.now);
     return *candidates_;
   }
 
   const World& world_;
-  const LineState& line_;
   DeviceId device_;
   Bytes space_;
   std::optional<std::vector<Candidate>> candidates_{};
@@ -169,6 +176,18 @@ std::optional<Place> barrier_of(const World& world, const LineState& line) {
   return barrier;
 }
 
+// Whether one that is due earlier has borne its bound, in any line that the ticket stands in.
+bool passes_a_barrier(const World& world, const Ticket& ticket) {
+  return std::ranges::any_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
+    const auto barrier = barrier_of(world, world.lines[device.value]);
+    return barrier && *barrier < Place{ticket.due, ticket.id};
+  });
+}
+
+bool is_split(const World& world, const Ticket& ticket) {
+  return devices_of(world.registry, ticket.ask).size() > 1;
+}
+
 const Ticket& head_of_queue(const World& world, const LineState& line, const Ticket& ticket) {
   return world.tickets.at(line.queues.at(ticket.ask.consumer).begin()->ticket);
 }
@@ -177,12 +196,14 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
   const std::optional<Place> barrier = barrier_of(world, line);
   if (barrier) {
     const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
-    if (outlook.may_run(head)) return {&head, Overtaking::due_at_last};
+    if (outlook.may_run(head) && !(is_split(world, head) && passes_a_barrier(world, head)))
+      return {&head, Overtaking::due_at_last};
     if (const Ticket* ready = claimed_and_ready(world, line, outlook))
       return {ready, Overtaking::loaded_ahead};
   }
   const auto barred = [&](const Ticket& head) {
     if (barrier && *barrier < Place{head.due, head.id}) return true;
+    if (is_split(world, head) && passes_a_barrier(world, head)) return true;
     return line.queues.size() > 1 && line.waiting.begin()->ticket != head.id && must_queue(world, line, head);
   };
   if (const Ticket* next = next_of_the_turn(world, line, outlook); next != nullptr && !barred(*next))
@@ -193,7 +214,7 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
   });
   if (warm != nullptr) return {warm, Overtaking::warm};
   const Ticket* cold = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
-    if (barred(head) || is_warm(world, head) || !turn_for(world, line, head)) return std::nullopt;
+    if (barred(head) || is_warm(world, head) || !turn_for(world, head)) return std::nullopt;
     const auto change = outlook.seconds_of_change(head, true, false);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   });
@@ -210,10 +231,35 @@ bool exclusive_stands_between(const World& world, const LineState& line, const T
   if (std::ranges::any_of(line.preparing, other)) return true;
   if (alone) {
     const ConsumerState& own = world.registry[*ticket.ask.consumer];
-    return line.statistics.in_flight > own.running;
+    return line.leases > own.running;
   }
   return std::ranges::any_of(line.turns, [&](ConsumerId holder) {
     return world.registry[holder].spec.exclusive && ticket.ask.consumer != holder;
+  });
+}
+
+bool turn_on(const World& world, DeviceId device, const Ticket& ticket) {
+  const LineState& line = world.lines[device.value];
+  if (stands_still(world, device) || exclusive_stands_between(world, line, ticket)) return false;
+  if (ticket.ask.consumer) {
+    if (world.registry[*ticket.ask.consumer].spec.turnless) return true;
+    if (std::ranges::find(line.turns, *ticket.ask.consumer) != line.turns.end()) return true;
+  }
+  return line.turns.size() + line.bare_turns.size() < world.registry.devices[device.value].capacity;
+}
+
+// Whether nothing else is loading or claimed on any of its devices.
+bool free_to_load(const World& world, const Ticket& ticket) {
+  return std::ranges::all_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
+    const LineState& line = world.lines[device.value];
+    return !stands_still(world, device) && !line.loading && line.claims.empty();
+  });
+}
+
+// Under fifo nobody is passed, on no device.
+bool stands_first(const World& world, const Ticket& ticket) {
+  return std::ranges::all_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
+    return world.lines[device.value].waiting.begin()->ticket == ticket.id;
   });
 }
 
@@ -242,35 +288,36 @@ Duration overtake_bound(const World& world, const Ticket& ticket) {
   if (world.limits.overtake_limit > Duration{0}) return world.limits.overtake_limit;
   // Each consumer that waits may want its change before the first one's: the bound follows what a round
   // costs.
-  const LineState& line = world.lines[ticket.ask.device.value];
   Duration round{0};
-  for (const auto& [consumer, queue] : line.queues) {
-    const Resident* resident = resident_of(world, world.tickets.at(queue.begin()->ticket));
-    if (resident != nullptr) round += load_time(*resident, Source::cached) + unload_time(*resident);
-  }
+  for (const DeviceId device : devices_of(world.registry, ticket.ask))
+    for (const auto& [consumer, queue] : world.lines[device.value].queues) {
+      const Resident* resident = resident_of(world, world.tickets.at(queue.begin()->ticket));
+      if (resident != nullptr) round += load_time(*resident, Source::cached) + unload_time(*resident);
+    }
   return std::max(kLeastBound, round * kChangesBorne);
 }
 
-bool turn_for(const World& world, const LineState& line, const Ticket& ticket) {
+bool turn_for(const World& world, const Ticket& ticket) {
   if (ticket.ask.consumer) {
     const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
     if (consumer.running + consumer.promised >= consumer.spec.concurrency) return false;
   }
-  if (exclusive_stands_between(world, line, ticket)) return false;
-  if (ticket.ask.consumer) {
-    if (world.registry[*ticket.ask.consumer].spec.turnless) return true;
-    if (std::ranges::find(line.turns, *ticket.ask.consumer) != line.turns.end()) return true;
-  }
-  return line.turns.size() + line.bare_turns.size() <
-         world.registry.devices[ticket.ask.device.value].capacity;
+  return std::ranges::all_of(devices_of(world.registry, ticket.ask),
+                             [&](DeviceId device) { return turn_on(world, device, ticket); });
+}
+
+bool stands_still(const World& world, DeviceId device) {
+  return world.lines[device.value].doubtful_since || world.registry.readings[device.value].yield;
 }
 
 std::optional<Next> next_for_turn(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   if (line.waiting.empty()) return std::nullopt;
   const TicketId first = line.waiting.begin()->ticket;
-  if (world.limits.policy == Policy::fifo)
-    return turn_for(world, line, world.tickets.at(first)) ? std::optional(Next{first}) : std::nullopt;
+  if (world.limits.policy == Policy::fifo) {
+    const Ticket& head = world.tickets.at(first);
+    return stands_first(world, head) && turn_for(world, head) ? std::optional(Next{first}) : std::nullopt;
+  }
   Outlook outlook(world, device);
   const Found found = by_affinity(world, line, outlook);
   if (found.ticket == nullptr) return std::nullopt;
@@ -287,6 +334,8 @@ std::optional<TicketId> next_to_load_ahead(const World& world, DeviceId device) 
     const Resident* resident = resident_of(world, head);
     if (resident == nullptr || holds_memory(*resident) || head.claims) return std::nullopt;
     if (resident->state == Residency::failed && world.now < resident->retry_at) return std::nullopt;
+    if (is_split(world, head) && (!free_to_load(world, head) || passes_a_barrier(world, head)))
+      return std::nullopt;
     const auto change = outlook.seconds_of_change(head, false, true);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   };

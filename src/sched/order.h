@@ -27,8 +27,12 @@ Instant due_of(World& world, const Ticket& ticket);
 // How long this ticket may be passed by others, from the first time on.
 Duration overtake_bound(const World& world, const Ticket& ticket);
 
-// Whether the device has a turn for it now.
-bool turn_for(const World& world, const LineState& line, const Ticket& ticket);
+// Whether there is a turn for it now, on all its devices.
+bool turn_for(const World& world, const Ticket& ticket);
+
+// Whether nothing may begin on the device: nobody knows what a crash left behind, or it is left to a foreign
+// program.
+bool stands_still(const World& world, DeviceId device);
 
 struct Next {
   TicketId ticket{};

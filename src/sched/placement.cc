@@ -13,7 +13,7 @@ constexpr double kImpossible = std::numeric_limits<double>::infinity();
 
 bool is_settled(const Registry& registry, const ConsumerState& consumer) {
   const bool used =
-      consumer.running + consumer.promised + consumer.waiting > 0 || consumer.measured > Bytes{};
+      consumer.running + consumer.promised + consumer.waiting > 0 || measured(consumer) > Bytes{};
   return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
            const Resident& resident = registry[id];
            return resident.users > 0 ||
@@ -42,7 +42,8 @@ double seconds_lost(const World& world, DeviceId device, Bytes need) {
 
 DeviceId choose_device(const World& world, ConsumerId id, std::optional<ResidentId> resident) {
   const ConsumerState& consumer = world.registry[id];
-  if (consumer.spec.devices.empty() || is_settled(world.registry, consumer)) return consumer.spec.device;
+  if (consumer.spec.devices.empty() || !consumer.spec.split.empty() || is_settled(world.registry, consumer))
+    return consumer.spec.device;
   const Bytes need =
       (resident ? world.registry[*resident].footprint : consumer.spec.footprint) + working_each(consumer);
   const auto cost = [&](DeviceId device) {

@@ -13,106 +13,88 @@
 namespace mgpu {
 namespace {
 
-// Applies an event and returns the device that it concerns; none: all of them.
+// Applies an event, and stirs the lines of the devices that it concerns.
 struct Apply {
   World& world;
   Effects& out;
-  using Where = std::optional<DeviceId>;
 
-  DeviceId device_of(ResidentId id) const { return world.registry[world.registry[id].consumer].spec.device; }
-
-  Where operator()(const TicketArrived& arrived) {
-    admit(world, out, arrived.ticket, arrived.ask);
-    const Ticket* ticket = find_ticket(world, arrived.ticket);
-    return ticket == nullptr ? arrived.ask.device : ticket->ask.device;
+  Consumer& spec_of(ResidentId id) const { return world.registry[world.registry[id].consumer].spec; }
+  void stir_all() const {
+    for (std::size_t i = 0; i < world.lines.size(); ++i) stir(world, DeviceId{i});
   }
-  Where operator()(const TicketCancelled& cancelled) {
+
+  void operator()(const TicketArrived& arrived) {
+    admit(world, out, arrived.ticket, arrived.ask);
+    if (const Ticket* ticket = find_ticket(world, arrived.ticket)) stir(world, *ticket);
+  }
+  void operator()(const TicketCancelled& cancelled) {
     const Ticket* ticket = find_ticket(world, cancelled.ticket);
-    if (ticket == nullptr) return DeviceId{};
-    const DeviceId device = ticket->ask.device;
+    if (ticket == nullptr) return;
     if (ticket->stage == Stage::running) {
       release(world, out, cancelled.ticket);
       out.emplace_back(EndLease{.ticket = cancelled.ticket, .why = cancelled.why});
     } else {
       refuse(world, out, cancelled.ticket, cancelled.why);
     }
-    return device;
   }
-  Where operator()(const LeaseReleased& released) {
+  void operator()(const LeaseReleased& released) {
     const Ticket* ticket = find_ticket(world, released.ticket);
-    if (ticket == nullptr || ticket->stage != Stage::running) return DeviceId{};
-    const DeviceId device = ticket->ask.device;
-    release(world, out, released.ticket);
-    return device;
+    if (ticket != nullptr && ticket->stage == Stage::running) release(world, out, released.ticket);
   }
-  Where operator()(const LoadEnded& ended) {
+  void operator()(const LoadEnded& ended) {
     end_load(world, out, ended.resident, ended.result, ended.source);
-    return device_of(ended.resident);
   }
-  Where operator()(const RungEnded& ended) {
+  void operator()(const RungEnded& ended) {
     rung_ended(world, out, ended.resident, ended.rung, ended.result);
-    return device_of(ended.resident);
+    stir(world, spec_of(ended.resident));
   }
-  Where operator()(const ReadingTaken& taken) {
+  void operator()(const ReadingTaken& taken) {
     const Reading& reading = taken.reading;
     Reading& last = world.registry.readings[reading.device.value];
-    world.lines[reading.device.value].reading_asked = false;
+    LineState& line = world.lines[reading.device.value];
+    stir(world, reading.device);
+    line.reading_asked = false;
     if (reading.lost) {  // its numbers mean nothing: keep the old ones, but their age too
       last.lost = true;
-      return reading.device;
+      return;
     }
     last = reading;
-    auto& doubtful_since = world.lines[reading.device.value].doubtful_since;
-    if (doubtful_since && reading.taken > *doubtful_since) doubtful_since.reset();
-    LineState& line = world.lines[reading.device.value];
+    if (line.doubtful_since && reading.taken > *line.doubtful_since) line.doubtful_since.reset();
     if (reading.taken > line.returned_at) line.returned = Bytes{};
-    for (ConsumerState& consumer : world.registry.consumers)
-      if (consumer.spec.device == reading.device) consumer.measured = Bytes{};
-    for (const auto& [consumer, bytes] : reading.consumers) world.registry[consumer].measured = bytes;
-    for (ConsumerState& consumer : world.registry.consumers)
-      if (consumer.spec.device == reading.device) {
-        if (reading.by_process)
-          learn_measured(world.registry, consumer, reading.taken);  // reckoned bytes teach nothing
-        note_measured(world.registry, consumer);
-      }
+    note_holdings(reading);
     ask_again(reading.device);
-    return reading.device;
   }
-  Where operator()(const ServiceLost& lost) {
-    lose_service(world, out, lost.consumer, lost.why);
-    return world.registry[lost.consumer].spec.device;
-  }
-  Where operator()(const FoundWarm& found) {
+  void operator()(const ServiceLost& lost) { lose_service(world, out, lost.consumer, lost.why); }
+  void operator()(const FoundWarm& found) {
     Resident& resident = world.registry[found.resident];
-    if (resident.state == Residency::cold || resident.state == Residency::failed) {
-      resident.state = Residency::warm;
-      resident.last_used = world.now;
-      resident.clear_view = false;
-      // Readings may have shown its bytes before anybody knew whose they are.
-      note_measured(world.registry, world.registry[resident.consumer]);
-    }
-    return device_of(found.resident);
+    ConsumerState& consumer = world.registry[resident.consumer];
+    stir(world, consumer.spec);
+    if (resident.state != Residency::cold && resident.state != Residency::failed) return;
+    resident.state = Residency::warm;
+    resident.last_used = world.now;
+    resident.clear_view = false;
+    // Readings may have shown its bytes before anybody knew whose they are.
+    for (const DeviceId device : devices_of(consumer.spec)) note_measured(world.registry, consumer, device);
   }
-  Where operator()(const ResidentAdded& added) {
+  void operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
     recall(world.registry, id, added.learned);
-    return device_of(id);
+    stir(world, spec_of(id));
   }
-  Where operator()(const LearnedForgotten& forgotten) {
+  void operator()(const LearnedForgotten& forgotten) {
     forget_learned(world.registry, forgotten.resident);
-    return device_of(forgotten.resident);
+    stir(world, spec_of(forgotten.resident));
   }
-  Where operator()(const EvictionRequested& requested) {
-    if (may_evict(world, requested.resident, requested.park)) {
-      const DeviceId device = device_of(requested.resident);
-      out.emplace_back(
-          Planned{.device = device, .reason = Reason::operator_request, .victims = {requested.resident}});
-      begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
-    }
-    return device_of(requested.resident);
+  void operator()(const EvictionRequested& requested) {
+    stir(world, spec_of(requested.resident));
+    if (!may_evict(world, requested.resident, requested.park)) return;
+    out.emplace_back(Planned{.device = spec_of(requested.resident).device,
+                             .reason = Reason::operator_request,
+                             .victims = {requested.resident}});
+    begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
   }
-  Where operator()(const DrainRequested&) {
+  void operator()(const DrainRequested&) {
     world.draining = true;
     const Error why{Code::shutting_down, "the daemon is shutting down"};
     for (LineState& line : world.lines) {
@@ -120,9 +102,9 @@ struct Apply {
       for (const Lane* lane : {&line.waiting, &line.turnless})
         while (!lane->empty()) refuse(world, out, lane->begin()->ticket, why);
     }
-    return std::nullopt;
+    stir_all();
   }
-  Where operator()(const Tick&) {
+  void operator()(const Tick&) {
     while (!world.expiries.empty() && world.expiries.begin()->first <= world.now) {
       const TicketId id = world.expiries.begin()->second;
       const Ticket& ticket = *find_ticket(world, id);
@@ -132,27 +114,38 @@ struct Apply {
              {Code::wait_limit,
               "waited " + rounded(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
     }
-    return std::nullopt;
+    stir_all();
+  }
+  void operator()(const OutOfMemorySeen& seen) {
+    const Ticket* ticket = find_ticket(world, seen.ticket);
+    if (ticket != nullptr && ticket->stage == Stage::running) requeue(world, out, seen.ticket);
+  }
+  void operator()(const StrayEnded&) {}
+  void operator()(const HourBegan& began) {
+    world.hour = began.hour;
+    stir_all();
   }
 
-  Where operator()(const OutOfMemorySeen& seen) {
-    const Ticket* ticket = find_ticket(world, seen.ticket);
-    if (ticket == nullptr || ticket->stage != Stage::running) return DeviceId{};
-    const DeviceId device = ticket->ask.device;
-    requeue(world, out, seen.ticket);
-    return device;
-  }
-  Where operator()(const StrayEnded&) { return std::nullopt; }
-  Where operator()(const HourBegan& began) {
-    world.hour = began.hour;
-    return std::nullopt;
+  // What each consumer of the device has there now.
+  void note_holdings(const Reading& reading) {
+    for (ConsumerState& consumer : world.registry.consumers)
+      if (is_on(consumer.spec, reading.device)) holding_on(consumer, reading.device).measured = Bytes{};
+    for (const auto& [id, bytes] : reading.consumers)
+      if (ConsumerState& consumer = world.registry[id]; is_on(consumer.spec, reading.device))
+        holding_on(consumer, reading.device).measured = bytes;
+    for (ConsumerState& consumer : world.registry.consumers) {
+      if (!is_on(consumer.spec, reading.device)) continue;
+      if (reading.by_process)
+        learn_measured(world.registry, consumer, reading.taken);  // reckoned bytes teach nothing
+      note_measured(world.registry, consumer, reading.device);
+    }
   }
 
   // An eviction that still waits to see its memory free wants the next reading, too.
   void ask_again(DeviceId device) {
-    LineState& line = world.lines[device.value];
-    const bool wanted = std::ranges::any_of(line.evictions, [](const auto& e) { return e.second.answered; });
-    line.reading_asked = wanted;
+    world.lines[device.value].reading_asked = std::ranges::any_of(world.evictions, [&](const auto& one) {
+      return one.second.answered && is_on(spec_of(one.first), device);
+    });
   }
 };
 
@@ -162,11 +155,11 @@ Effects step(World& world, const Event& event) {
   MGPU_ASSERT(event.at >= world.now, "time does not go back");
   world.now = event.at;
   Effects out;
-  const std::optional<DeviceId> device = std::visit(Apply{world, out}, event.what);
-  if (device) {
-    advance(world, out, *device);
-  } else {
-    for (std::size_t i = 0; i < world.lines.size(); ++i) advance(world, out, DeviceId{i});
+  std::visit(Apply{world, out}, event.what);
+  while (!world.stirred.empty()) {
+    const DeviceId device = world.stirred.front();
+    world.stirred.erase(world.stirred.begin());
+    advance(world, out, device);
   }
   return out;
 }

@@ -17,22 +17,24 @@ constexpr Duration kDialoguePause{20'000'000};  // between the parts of one dial
 constexpr std::uint32_t kRunsToTell = 16;       // what jobs teach is told every so often, not each time
 
 // A consumer's turn ends with the last ticket that uses it.
-void turn_ends(World& world, LineState& line, const Ticket& ticket) {
+void turn_ends(World& world, const Ticket& ticket) {
   if (!ticket.ask.consumer) {
-    std::erase(line.bare_turns, ticket.id);
+    std::erase(line_of(world, ticket).bare_turns, ticket.id);
     return;
   }
   const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
-  if (consumer.running + consumer.promised == 0) std::erase(line.turns, *ticket.ask.consumer);
+  if (consumer.running + consumer.promised > 0) return;
+  for (const DeviceId device : devices_of(world.registry, ticket.ask))
+    std::erase(world.lines[device.value].turns, *ticket.ask.consumer);
 }
 
 // A process ended in a way that nobody ordered: what it held may or may not be free, and only the driver
 // knows.
-void doubt(World& world, Effects& out, DeviceId device) {
-  LineState& line = world.lines[device.value];
-  line.doubtful_since = world.now;
-  line.reading_asked = true;
-  out.emplace_back(TakeReading{device});
+void doubt(World& world, Effects& out, const Consumer& consumer) {
+  for (const DeviceId device : devices_of(consumer)) {
+    world.lines[device.value].doubtful_since = world.now;
+    take_reading(world, out, device);
+  }
 }
 
 Duration wait_limit_of(const World& world, const Ask& ask) {
@@ -44,11 +46,13 @@ bool is_turnless(const World& world, const Ticket& ticket) {
 }
 
 void enqueue(World& world, const Ticket& ticket) {
-  LineState& line = line_of(world, ticket);
   const Place place{ticket.due, ticket.id};
-  if (is_turnless(world, ticket)) {
-    line.turnless.insert(place);
-  } else {
+  for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
+    LineState& line = world.lines[device.value];
+    if (is_turnless(world, ticket)) {
+      line.turnless.insert(place);
+      continue;
+    }
     line.waiting.insert(place);
     line.queues[ticket.ask.consumer].insert(place);
     if (ticket.overtake_until == kNever)
@@ -61,11 +65,13 @@ void enqueue(World& world, const Ticket& ticket) {
 }
 
 void dequeue(World& world, const Ticket& ticket) {
-  LineState& line = line_of(world, ticket);
   const Place place{ticket.due, ticket.id};
-  if (is_turnless(world, ticket)) {
-    line.turnless.erase(place);
-  } else {
+  for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
+    LineState& line = world.lines[device.value];
+    if (is_turnless(world, ticket)) {
+      line.turnless.erase(place);
+      continue;
+    }
     line.waiting.erase(place);
     line.unpassed.erase(place);
     line.bounds.erase({ticket.overtake_until, place});
@@ -86,18 +92,25 @@ void streak_begins(World& world, LineState& line, ConsumerId consumer, std::uint
   line.streaks.push_back({consumer, world.now});
 }
 
-void turn_begins(World& world, LineState& line, const Ticket& ticket) {
-  if (!ticket.ask.consumer) {
-    line.bare_turns.push_back(ticket.id);
-  } else if (!world.registry[*ticket.ask.consumer].spec.turnless &&
-             std::ranges::find(line.turns, *ticket.ask.consumer) == line.turns.end()) {
-    line.turns.push_back(*ticket.ask.consumer);
-    streak_begins(world, line, *ticket.ask.consumer,
-                  world.registry.devices[ticket.ask.device.value].capacity);
+void turn_begins(World& world, const Ticket& ticket) {
+  for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
+    LineState& line = world.lines[device.value];
+    const std::uint32_t capacity = world.registry.devices[device.value].capacity;
+    if (!ticket.ask.consumer) {
+      line.bare_turns.push_back(ticket.id);
+    } else if (!is_turnless(world, ticket) &&
+               std::ranges::find(line.turns, *ticket.ask.consumer) == line.turns.end()) {
+      line.turns.push_back(*ticket.ask.consumer);
+      streak_begins(world, line, *ticket.ask.consumer, capacity);
+    }
+    MGPU_ASSERT(line.turns.size() + line.bare_turns.size() <= capacity,
+                "a device has no more turns than its capacity");
   }
-  MGPU_ASSERT(
-      line.turns.size() + line.bare_turns.size() <= world.registry.devices[ticket.ask.device.value].capacity,
-      "a device has no more turns than its capacity");
+}
+
+void no_longer_prepared(World& world, const Ticket& ticket) {
+  for (const DeviceId device : devices_of(world.registry, ticket.ask))
+    world.lines[device.value].preparing.erase(ticket.id);
 }
 
 // Takes back what promise() gave, whether the ticket was granted meanwhile or not.
@@ -113,19 +126,34 @@ void return_promise(World& world, Ticket& ticket) {
     if (consumer.spec.lease_only) consumer.leased -= reservation(registry, ticket.ask);
     if (ticket.ask.resident) --registry[*ticket.ask.resident].users;
   }
-  turn_ends(world, line_of(world, ticket), ticket);
+  if (ticket.stage == Stage::running)
+    for (const DeviceId device : devices_of(registry, ticket.ask)) --world.lines[device.value].leases;
+  turn_ends(world, ticket);
 }
 
-Error never_fits(const Registry& registry, const Ask& ask, Bytes needed) {
-  const Device& device = registry.devices[ask.device.value];
-  const Bytes fits = registry.readings[ask.device.value].total - device.reserve;
-  return {Code::never_fits, "needs " + to_string(needed) + ", but " + device.name + " has at most " +
-                                to_string(fits) + " to give (" + to_string(needed - fits) + " missing)"};
-}
-
+// Of all its devices together.
 Bytes whole_need(const Registry& registry, const Ask& ask) {
   if (!ask.resident) return reservation(registry, ask);
   return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
+}
+
+Bytes need_on(const Registry& registry, const Ask& ask, DeviceId device) {
+  const Bytes whole = whole_need(registry, ask);
+  return ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
+}
+
+// Why one of its devices could not hold it, even if nobody else were there.
+std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
+  for (const DeviceId id : devices_of(registry, ask)) {
+    const Device& device = registry.devices[id.value];
+    const Bytes total = registry.readings[id.value].total, fits = total - device.reserve;
+    const Bytes needed = need_on(registry, ask, id);
+    if (total > Bytes{} && needed > fits)
+      return Error{Code::never_fits, "needs " + to_string(needed) + ", but " + device.name + " has at most " +
+                                         to_string(fits) + " to give (" + to_string(needed - fits) +
+                                         " missing)"};
+  }
+  return std::nullopt;
 }
 
 // Work that begins soon after another consumer's belongs to one dialogue, more often than not.
@@ -156,6 +184,25 @@ std::optional<Error> is_full(const World& world, const Ticket& ticket, std::size
 
 }  // namespace
 
+LineState& home_line(World& world, const Consumer& consumer) { return world.lines[consumer.device.value]; }
+
+void stir(World& world, DeviceId device) {
+  if (std::ranges::find(world.stirred, device) == world.stirred.end()) world.stirred.push_back(device);
+}
+
+void stir(World& world, const Consumer& consumer) {
+  for (const DeviceId device : devices_of(consumer)) stir(world, device);
+}
+
+void stir(World& world, const Ticket& ticket) {
+  for (const DeviceId device : devices_of(world.registry, ticket.ask)) stir(world, device);
+}
+
+void take_reading(World& world, Effects& out, DeviceId device) {
+  world.lines[device.value].reading_asked = true;
+  out.emplace_back(TakeReading{device});
+}
+
 LineState& line_of(World& world, const Ticket& ticket) { return world.lines[ticket.ask.device.value]; }
 
 Ticket* find_ticket(World& world, TicketId id) {
@@ -168,6 +215,21 @@ Bytes reservation(const Registry& registry, const Ask& ask) {
   const Consumer& spec = registry[*ask.consumer].spec;
   return spec.footprint + working_each(registry[*ask.consumer]);
 }
+
+namespace {
+
+// What a lease gives back comes free a little later: until a reading has shown it, it is not counted on.
+void note_returned(World& world, const Ask& ask) {
+  const Registry& registry = world.registry;
+  const Bytes whole = ask.resident ? working_each(registry[*ask.consumer]) : reservation(registry, ask);
+  for (const DeviceId device : devices_of(registry, ask)) {
+    LineState& line = world.lines[device.value];
+    line.returned += ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
+    line.returned_at = world.now;
+  }
+}
+
+}  // namespace
 
 // A ticket that can't make its deadline is told so at once, by the same estimate that everybody sees.
 void refuse_what_comes_too_late(World& world, Effects& out, const Ticket& ticket) {
@@ -202,21 +264,17 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   if (world.draining) return refuse(world, out, id, {Code::shutting_down, "the daemon is shutting down"});
   if (const auto full = is_full(world, ticket, before))
     return refuse(world, out, id, *full, full->retry_after);
-  const Registry& registry = world.registry;
-  const Bytes total = registry.readings[ticket.ask.device.value].total;
-  const Bytes needed = whole_need(registry, ticket.ask);
-  if (total > Bytes{} && needed > total - registry.devices[ticket.ask.device.value].reserve)
-    return refuse(world, out, id, never_fits(registry, ticket.ask, needed));
+  if (auto why = never_fits(world.registry, ticket.ask)) return refuse(world, out, id, std::move(*why));
   if (ask.deadline > Duration{0}) refuse_what_comes_too_late(world, out, ticket);
 }
 
 void promise(World& world, Ticket& ticket) {
   Registry& registry = world.registry;
-  LineState& line = line_of(world, ticket);
   MGPU_ASSERT(ticket.stage == Stage::waiting, "only a waiting ticket is promised anything");
   dequeue(world, ticket);
   drop_claim(world, ticket);
-  line.preparing.insert(ticket.id);
+  for (const DeviceId device : devices_of(registry, ticket.ask))
+    world.lines[device.value].preparing.insert(ticket.id);
   ticket.stage = Stage::preparing;
   ticket.preparing_since = world.now;
   if (!ticket.ask.consumer) {
@@ -229,12 +287,12 @@ void promise(World& world, Ticket& ticket) {
     if (consumer.spec.lease_only) consumer.leased += reservation(registry, ticket.ask);
     if (ticket.ask.resident) ++registry[*ticket.ask.resident].users;
   }
-  turn_begins(world, line, ticket);
+  turn_begins(world, ticket);
 }
 
 void unpromise(World& world, Ticket& ticket) {
   MGPU_ASSERT(ticket.stage == Stage::preparing, "only a promise is taken back");
-  line_of(world, ticket).preparing.erase(ticket.id);
+  no_longer_prepared(world, ticket);
   return_promise(world, ticket);
   ticket.stage = Stage::waiting;
   enqueue(world, ticket);
@@ -244,10 +302,13 @@ void grant(World& world, Effects& out, Ticket& ticket) {
   LineState& line = line_of(world, ticket);
   Registry& registry = world.registry;
   MGPU_ASSERT(ticket.stage == Stage::preparing, "a ticket is granted once");
-  MGPU_ASSERT(headroom(registry, ticket.ask.device) >= Bytes{}, "a grant never overcommits a device");
+  for (const DeviceId device : devices_of(registry, ticket.ask)) {
+    MGPU_ASSERT(headroom(registry, device) >= Bytes{}, "a grant never overcommits a device");
+    ++world.lines[device.value].leases;
+  }
   MGPU_ASSERT(!ticket.ask.resident || registry[*ticket.ask.resident].state == Residency::warm,
               "a lease exists only for a warm resident");
-  line.preparing.erase(ticket.id);
+  no_longer_prepared(world, ticket);
   world.expiries.erase({ticket.expires, ticket.id});
   if (ticket.ask.consumer) {
     ConsumerState& consumer = registry[*ticket.ask.consumer];
@@ -270,9 +331,10 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
     dequeue(world, ticket);
     drop_claim(world, ticket);
   } else {
-    line.preparing.erase(id);
+    no_longer_prepared(world, ticket);
     return_promise(world, ticket);
   }
+  stir(world, ticket);
   world.expiries.erase({ticket.expires, id});
   fold(line.statistics, fact::EndedWaiting{why.code});
   world.tickets.erase(id);
@@ -284,15 +346,15 @@ void requeue(World& world, Effects& out, TicketId id) {
   MGPU_ASSERT(ticket.stage == Stage::running, "only a lease runs out of memory");
   LineState& line = line_of(world, ticket);
   return_promise(world, ticket);
-  if (ticket.ask.resident) learn_out_of_memory(world.registry, *ticket.ask.resident);
+  const bool more_expected = ticket.ask.resident && learn_out_of_memory(world.registry, *ticket.ask.resident);
   fold(line.statistics, fact::Requeued{});
   ticket.stage = Stage::waiting;
   ticket.expires = world.now + wait_limit_of(world, ticket.ask);
   world.expiries.emplace(ticket.expires, id);
   enqueue(world, ticket);
-  const Bytes expected = whole_need(world.registry, ticket.ask);
-  out.emplace_back(Requeued{.ticket = id, .expected = expected});
-  if (expected > world.registry.readings[ticket.ask.device.value].total)
+  stir(world, ticket);
+  out.emplace_back(Requeued{.ticket = id, .expected = whole_need(world.registry, ticket.ask)});
+  if (ticket.ask.resident && !more_expected)
     refuse(world, out, id,
            {Code::out_of_memory, "its service ran out of device memory, and there is no more"});
 }
@@ -302,9 +364,8 @@ void release(World& world, Effects& out, TicketId id) {
   MGPU_ASSERT(ticket.stage == Stage::running, "only a lease is released");
   LineState& line = line_of(world, ticket);
   return_promise(world, ticket);
-  line.returned += ticket.ask.resident ? working_each(world.registry[*ticket.ask.consumer])
-                                       : reservation(world.registry, ticket.ask);
-  line.returned_at = world.now;
+  stir(world, ticket);
+  note_returned(world, ticket.ask);
   const Duration ran = world.now - ticket.granted;
   if (ticket.ask.resident && !ticket.ask.warm_up) {
     learn_run(world.registry, *ticket.ask.resident, ran, world.hour);
@@ -322,39 +383,48 @@ void claim(World& world, Ticket& ticket) {
   MGPU_ASSERT(ticket.stage == Stage::waiting && !ticket.claims,
               "only a waiting ticket has its load begun ahead");
   ticket.claims = true;
-  line_of(world, ticket).claims.insert(ticket.id);
+  for (const DeviceId device : devices_of(world.registry, ticket.ask))
+    world.lines[device.value].claims.insert(ticket.id);
   ++world.registry[*ticket.ask.resident].users;
 }
 
 void drop_claim(World& world, Ticket& ticket) {
   if (!ticket.claims) return;
   ticket.claims = false;
-  line_of(world, ticket).claims.erase(ticket.id);
+  for (const DeviceId device : devices_of(world.registry, ticket.ask))
+    world.lines[device.value].claims.erase(ticket.id);
   --world.registry[*ticket.ask.resident].users;
 }
 
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket) {
   Resident& resident = world.registry[id];
-  const DeviceId device = world.registry[resident.consumer].spec.device;
-  LineState& line = world.lines[device.value];
-  MGPU_ASSERT(!line.loading, "one load at a time on a device");
+  const Consumer& spec = world.registry[resident.consumer].spec;
   MGPU_ASSERT(!holds_memory(resident), "nothing is loaded twice at once");
   const bool parked = resident.state == Residency::parked;
   resident.state = Residency::loading;
-  MGPU_ASSERT(headroom(world.registry, device) >= Bytes{}, "a load never overcommits a device");
+  for (const DeviceId device : devices_of(spec)) {
+    auto& loading = world.lines[device.value].loading;
+    MGPU_ASSERT(!loading, "one load at a time on a device");
+    MGPU_ASSERT(headroom(world.registry, device) >= Bytes{}, "a load never overcommits a device");
+    loading = id;
+  }
   resident.ahead = !ticket || find_ticket(world, *ticket)->stage == Stage::waiting;
-  line.loading = id;
   resident.read_ahead = false;
   learn_load_began(world.registry, id, world.now);
-  fold(line.statistics, fact::LoadStarted{.ahead = resident.ahead});
+  fold(home_line(world, spec).statistics, fact::LoadStarted{.ahead = resident.ahead});
   out.emplace_back(Load{.resident = id, .ticket = ticket, .from_parked = parked});
 }
 
 void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, Source source) {
   Resident& resident = world.registry[id];
-  LineState& line = world.lines[world.registry[resident.consumer].spec.device.value];
-  MGPU_ASSERT(line.loading == id && resident.state == Residency::loading, "a load ends that was started");
-  line.loading.reset();
+  const Consumer& spec = world.registry[resident.consumer].spec;
+  for (const DeviceId device : devices_of(spec)) {
+    auto& loading = world.lines[device.value].loading;
+    MGPU_ASSERT(loading == id && resident.state == Residency::loading, "a load ends that was started");
+    loading.reset();
+  }
+  stir(world, spec);
+  LineState& line = home_line(world, spec);
   if (result) {
     resident.state = Residency::warm;
     resident.failures = 0;
@@ -362,15 +432,22 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
     out.emplace_back(LearnedNow{id, resident.learned});
     return;
   }
+  doubt(world, out, spec);
+  fold(line.statistics, fact::LoadFailed{});
+  resident.ahead = false;
+  if (result.error().code == Code::out_of_memory && learn_out_of_memory(world.registry, id) &&
+      resident.failures == 0) {
+    // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
+    ++resident.failures;
+    resident.state = Residency::cold;
+    return;
+  }
   const Duration doubled = world.limits.pause_first * (1LL << std::min(resident.failures, 20U));
   const Duration pause = std::min(doubled, world.limits.pause_longest);
   resident.state = Residency::failed;
   resident.last_error = result.error();
   resident.retry_at = world.now + pause;
-  resident.ahead = false;
   ++resident.failures;
-  fold(line.statistics, fact::LoadFailed{});
-  doubt(world, out, world.registry[resident.consumer].spec.device);
   std::set<TicketId> disappointed = line.preparing;
   disappointed.insert(line.claims.begin(), line.claims.end());
   for (const TicketId ticket : disappointed)
@@ -397,8 +474,9 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
   }
-  note_left(world.registry, consumer, consumer.explained);
-  doubt(world, out, consumer.spec.device);
+  note_all_left(world.registry, consumer);
+  stir(world, consumer.spec);
+  doubt(world, out, consumer.spec);
 }
 
 }  // namespace mgpu

@@ -6,7 +6,17 @@
 
 namespace mgpu {
 
+// The line of the first of them, where its figures are kept.
 LineState& line_of(World& world, const Ticket& ticket);
+LineState& home_line(World& world, const Consumer& consumer);
+
+// The lines of these devices have to be looked at before the step is over.
+void stir(World& world, DeviceId device);
+void stir(World& world, const Consumer& consumer);
+void stir(World& world, const Ticket& ticket);
+
+void take_reading(World& world, Effects& out, DeviceId device);
+
 Ticket* find_ticket(World& world, TicketId id);
 
 // What the ticket's own reservation is, where it is not that of a resident: bare and lease_only.

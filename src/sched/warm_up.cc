@@ -4,6 +4,8 @@
 
 #include "plan/victims.h"
 #include "registry/habits.h"
+#include "sched/ladder.h"
+#include "sched/order.h"
 
 namespace mgpu {
 namespace {
@@ -53,29 +55,39 @@ bool may_displace(Expected expected) {
 }
 
 bool room_for(const World& world, DeviceId device, ResidentId id, Expected expected) {
-  const Bytes deficit = world.registry[id].footprint - headroom(world.registry, device);
+  const Resident& resident = world.registry[id];
+  const Bytes needed = part_on(world.registry[resident.consumer].spec, device, resident.footprint);
+  const Bytes deficit = needed - headroom(world.registry, device);
   if (deficit <= Bytes{}) return true;
   if (!may_displace(expected)) return false;
   std::vector<Candidate> candidates = worth_less_than(world, device, id);
   return choose_victims(candidates, deficit);
 }
 
+// Nobody waits, and nothing comes or goes.
+bool is_calm(const World& world, DeviceId device) {
+  const LineState& line = world.lines[device.value];
+  return !line.loading && line.waiting.empty() && line.turnless.empty() && line.preparing.empty() &&
+         !stands_still(world, device) && !anything_leaves(world, device);
+}
+
 }  // namespace
 
 std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
-  const LineState& line = world.lines[device.value];
-  if (world.limits.policy == Policy::fifo || world.draining) return std::nullopt;
-  if (line.loading || !line.evictions.empty() || !line.waiting.empty() || !line.turnless.empty() ||
-      !line.preparing.empty())
-    return std::nullopt;
-  const bool idle = line.statistics.in_flight == 0;
+  if (world.limits.policy == Policy::fifo || world.draining || !is_calm(world, device)) return std::nullopt;
   std::optional<ResidentId> best;
   Expected strongest = Expected::not_at_all;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    if (world.registry[resident.consumer].spec.device != device || !may_come(world, resident)) continue;
-    const Expected expected = expectation(world, resident, idle);
-    if (expected <= strongest || !room_for(world, device, ResidentId{i}, expected)) continue;
+    const auto devices = devices_of(world.registry[resident.consumer].spec);
+    if (devices.front() != device || !may_come(world, resident)) continue;
+    const auto is_idle = [&](DeviceId one) { return world.lines[one.value].leases == 0; };
+    const Expected expected = expectation(world, resident, std::ranges::all_of(devices, is_idle));
+    if (expected <= strongest) continue;
+    const bool comes = std::ranges::all_of(devices, [&](DeviceId one) {
+      return is_calm(world, one) && room_for(world, one, ResidentId{i}, expected);
+    });
+    if (!comes) continue;
     best = ResidentId{i};
     strongest = expected;
   }

@@ -80,7 +80,8 @@ struct Streak {
   Instant since{};
 };
 
-// What a device's line is doing. The tickets themselves stand in World::tickets.
+// What a device's line is doing. The tickets themselves stand in World::tickets; one of a consumer that is
+// split over several devices stands, prepares, claims and holds its turn in all their lines at once.
 struct LineState {
   Lane waiting{};                                      // those that want a turn
   Lane turnless{};                                     // those that only want memory
@@ -93,7 +94,7 @@ struct LineState {
   std::set<TicketId> preparing{};
   std::set<TicketId> claims{};          // waiting tickets with Ticket::claims
   std::optional<ResidentId> loading{};  // one load at a time
-  std::map<ResidentId, Eviction> evictions{};
+  std::uint32_t leases = 0;             // that run on the device
   bool reading_asked = false;
   std::optional<Instant>
       doubtful_since{};            // a crash or failed load: what it left is unknown until a later reading
@@ -109,11 +110,13 @@ struct World {
   Limits limits{};
   Registry registry{};
   std::vector<LineState> lines{};                  // by DeviceId
+  std::map<ResidentId, Eviction> evictions{};      // under way
   std::unordered_map<TicketId, Ticket> tickets{};  // waiting, preparing and running
   std::set<std::pair<Instant, TicketId>> expiries{};
   Instant now{};
   std::uint8_t hour = 0;  // of the day, by the wall clock
   bool draining = false;
+  std::vector<DeviceId> stirred{};  // whose lines have to be looked at before the step is over
 };
 
 // Adds a device with an empty line. Consumers and residents are added through the registry.

@@ -13,10 +13,6 @@ struct BrokenPromise : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-DeviceId device_of(const World& world, ResidentId id) {
-  return world.registry[world.registry[id].consumer].spec.device;
-}
-
 void mix(std::uint64_t& hash, std::uint64_t value) { hash = (hash ^ value) * 1099511628211ULL; }
 
 struct Mixer {
@@ -70,6 +66,8 @@ std::string Referee::judged_step(World& world, const Event& event) {
   for (const std::string& check :
        {memory_is_respected(world), ends_once(world), in_order(world), broken_invariant(world)})
     if (!check.empty()) return check;
+  if (std::holds_alternative<Tick>(event.what) && next_wakeup(world) <= world.now)
+    return "8: time has come for something, and nothing comes of it";
   return {};
 }
 
@@ -77,11 +75,15 @@ std::string Referee::judged_step(World& world, const Event& event) {
 // Promises that were made later in the same step are not there yet.
 std::string Referee::memory_is_respected(const World& world) const {
   std::set<DeviceId> started;
+  const auto begins_on = [&](std::span<const DeviceId> devices) {
+    started.insert(devices.begin(), devices.end());
+  };
   for (const Effect& effect : effects_) {
-    if (const auto* load = std::get_if<Load>(&effect)) started.insert(device_of(world, load->resident));
+    if (const auto* load = std::get_if<Load>(&effect))
+      begins_on(devices_of(world.registry[world.registry[load->resident].consumer].spec));
     if (const auto* grant = std::get_if<Grant>(&effect))
       if (const auto ticket = world.tickets.find(grant->ticket); ticket != world.tickets.end())
-        started.insert(ticket->second.ask.device);
+        begins_on(devices_of(world.registry, ticket->second.ask));
   }
   for (const DeviceId device : started) {
     const Reading& reading = world.registry.readings[device.value];
@@ -92,7 +94,7 @@ std::string Referee::memory_is_respected(const World& world) const {
         bare += ticket.ask.bytes.count;
     sum += std::max(bare, reading.bare.count);
     for (const ConsumerState& consumer : world.registry.consumers) {
-      if (consumer.spec.device != device) continue;
+      if (!is_on(consumer.spec, device)) continue;
       std::int64_t expected = 0;
       for (const auto& [id, ticket] : world.tickets)
         if (ticket.ask.consumer && &world.registry[*ticket.ask.consumer] == &consumer &&
@@ -103,7 +105,8 @@ std::string Referee::memory_is_respected(const World& world) const {
       for (const ResidentId id : consumer.residents)
         if (holds_memory(world.registry[id]) && !world.registry[id].in_host)
           expected += world.registry[id].footprint.count;
-      sum += std::max(expected, consumer.measured.count);
+      sum +=
+          std::max(part_on(consumer.spec, device, {expected}), holding_on(consumer, device).measured).count;
     }
     if (sum > reading.total.count) return "1: a load or grant started on an overcommitted device";
   }
@@ -133,14 +136,15 @@ std::string Referee::in_order(const World& world) const {
   for (const auto& [id, before] : waited_) {
     const auto now = world.tickets.find(id);
     if (now == world.tickets.end() || now->second.stage == Stage::waiting) continue;
-    const LineState& line = world.lines[now->second.ask.device.value];
-    for (const Place& earlier : line.waiting) {
-      if (!(earlier < Place{now->second.due, id})) break;
-      if (world.limits.policy == Policy::fifo) return "6: a later ticket overtook one that was due before it";
-      const auto bound = waited_.find(earlier.ticket);
-      if (bound != waited_.end() && world.now >= bound->second.until && !before.claims)
-        return "6: a ticket was overtaken after its bound";
-    }
+    for (const DeviceId device : devices_of(world.registry, now->second.ask))
+      for (const Place& earlier : world.lines[device.value].waiting) {
+        if (!(earlier < Place{now->second.due, id})) break;
+        if (world.limits.policy == Policy::fifo)
+          return "6: a later ticket overtook one that was due before it";
+        const auto bound = waited_.find(earlier.ticket);
+        if (bound != waited_.end() && world.now >= bound->second.until && !before.claims)
+          return "6: a ticket was overtaken after its bound";
+      }
     for (const auto& [other, former] : waited_)
       if (other < id && former.consumer == now->second.ask.consumer && former.kind == before.kind &&
           now->second.ask.consumer && world.tickets.contains(other) &&

@@ -28,8 +28,9 @@ struct Writer {
   void operator()(const TicketCancelled& e) const { out << "cancelled " << e.ticket.value; }
   void operator()(const LeaseReleased& e) const { out << "released " << e.ticket.value; }
   void operator()(const LoadEnded& e) const {
+    const bool out_of_memory = !e.result && e.result.error().code == Code::out_of_memory;
     out << "load_ended " << e.resident.value << ' ' << e.result.has_value() << ' '
-        << static_cast<int>(e.source);
+        << static_cast<int>(e.source) << ' ' << out_of_memory;
   }
   void operator()(const RungEnded& e) const {
     out << "rung_ended " << e.resident.value << ' ' << static_cast<int>(e.rung) << ' '
@@ -113,8 +114,10 @@ Happening read_happening(std::istream& in) {
   if (name == "released") return LeaseReleased{read_ticket(in)};
   if (name == "load_ended") {
     const ResidentId resident = read_resident(in);
-    const Result<void> result = read_result(in, Code::load_failed);
-    return LoadEnded{resident, result, static_cast<Source>(read<int>(in))};
+    Result<void> result = read_result(in, Code::load_failed);
+    const auto source = static_cast<Source>(read<int>(in));
+    if (read<bool>(in)) result = fail(Code::out_of_memory, "as in the scenario");
+    return LoadEnded{resident, result, source};
   }
   if (name == "rung_ended") {
     const ResidentId resident = read_resident(in);
@@ -160,6 +163,19 @@ void write_order(std::ostream& out, std::size_t id, const Consumer& c) {
   out << ' ' << c.devices.size();
   for (const DeviceId device : c.devices) out << ' ' << device.value;
   out << '\n';
+}
+
+void write_split(std::ostream& out, std::size_t id, const Consumer& c) {
+  if (c.split.empty()) return;
+  out << "split " << id;
+  for (const std::uint32_t part : c.split) out << ' ' << part;
+  out << '\n';
+}
+
+void read_split(std::istream& in, Registry& registry) {
+  ConsumerState& consumer = registry[read_consumer(in)];
+  for (std::uint32_t part = 0; in >> part;) consumer.spec.split.push_back(part);
+  consumer.elsewhere.resize(consumer.spec.split.size() - 1);
 }
 
 void read_order(std::istream& in, Registry& registry) {
@@ -212,6 +228,7 @@ std::string to_text(const Scenario& scenario) {
       << limits.ageing.count() << ' ' << limits.load_ahead << ' ' << registry.park_memory.count << '\n';
   for (const ConsumerState& c : registry.consumers) write_consumer(out, c.spec);
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) write_order(out, i, registry.consumers[i].spec);
+  for (std::size_t i = 0; i < registry.consumers.size(); ++i) write_split(out, i, registry.consumers[i].spec);
   for (const Resident& r : registry.residents)
     out << "resident " << r.consumer.value << ' ' << r.footprint.count << '\n';
   for (const Event& event : scenario.events) {
@@ -243,6 +260,8 @@ Scenario from_text(const std::string& text) {
       world.registry.park_memory = read_bytes(in);
     } else if (word == "order") {
       read_order(in, world.registry);
+    } else if (word == "split") {
+      read_split(in, world.registry);
     } else if (word == "device") {
       Device device{.name = read<std::string>(in)};
       device.capacity = read<std::uint32_t>(in);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <queue>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -106,7 +108,7 @@ class House {
     world_.limits.max_queue = static_cast<std::uint32_t>(random_.between(3, 60));
     world_.limits.wait_limit = Duration{random_.between(5'000'000, 120'000'000)};
     world_.limits.room_limit = Duration{random_.between(500'000, 30'000'000)};
-    const auto devices = random_.between(1, 2);
+    const auto devices = random_.between(1, 3);
     for (std::int64_t i = 0; i < devices; ++i) {
       grounds_.push_back({.total = kGiB * random_.between(8, 48)});
       add_device(world_,
@@ -141,8 +143,13 @@ class House {
     spec.declared = static_cast<Declared>(random_.between(0, 2));
     if (random_.chance(0.2) && number > 0)
       spec.followed_by.push_back({static_cast<std::uint64_t>(random_.between(0, number - 1))});
-    if (random_.chance(0.2))
+    if (random_.chance(0.3))
       for (std::size_t i = 0; i < grounds_.size(); ++i) spec.devices.push_back({i});
+    if (spec.devices.size() > 1 && random_.chance(0.5)) {
+      spec.device = spec.devices.front();
+      for (std::size_t i = 0; i < spec.devices.size(); ++i)
+        spec.split.push_back(static_cast<std::uint32_t>(random_.between(1, 3)));
+    }
     spec.residue = kMiB * (spec.can_unload && random_.chance(0.3) ? random_.between(100, 600) : 0);
     spec.idle_unload = random_.chance(0.3) ? Duration{random_.between(1'000'000, 60'000'000)} : 0s;
     spec.stop_limit = Duration{random_.between(500'000, 10'000'000)};
@@ -317,12 +324,13 @@ class House {
     const ConsumerId consumer = world_.registry[id].consumer;
     Body& body = bodies_[consumer.value];
     const Bytes needs = truly(consumer, world_.registry[id].declared);
-    if (!allocates(world_.registry[consumer].spec.device, needs, began)) {
+    body.held[id] = needs;
+    if (!all_fits(devices_of(world_.registry[consumer].spec), began)) {
+      body.held.erase(id);
       feed(LoadEnded{id, fail(Code::out_of_memory, "CUDA out of memory")});
       return;
     }
     body.alive = true;
-    body.held[id] = needs;
     feed(LoadEnded{id, {}, static_cast<Source>(random_.between(0, 2))});
   }
 
@@ -337,8 +345,8 @@ class House {
       const Consumer& spec = world_.registry[*ask.consumer].spec;
       bytes = spec.lease_only ? spec.footprint + spec.working : truly(*ask.consumer, spec.working);
     }
-    allocates(ask.device, bytes, now_);
     (ask.consumer ? bodies_[ask.consumer->value].working : grounds_[ask.device.value].bare) += bytes;
+    all_fits(devices_of(world_.registry, ask), now_);
     at_work_[ticket] = bytes;
   }
 
@@ -393,13 +401,21 @@ class House {
 
   // --- the driver ---
 
-  // `since`: when the core let this happen.
-  bool allocates(DeviceId device, Bytes bytes, Instant since) {
+  Bytes body_on(std::size_t consumer, DeviceId device) const {
+    return part_on(world_.registry.consumers[consumer].spec, device, bodies_[consumer].sum());
+  }
+
+  // Whether the devices have what was just taken. `since`: when the core let this happen.
+  bool all_fits(std::span<const DeviceId> devices, Instant since) {
+    return std::ranges::count_if(devices, [&](DeviceId device) { return fits(device, since); }) ==
+           std::ssize(devices);
+  }
+
+  bool fits(DeviceId device, Instant since) {
     Ground& ground = grounds_[device.value];
     Bytes used = ground.foreign + ground.bare;
-    for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (world_.registry.consumers[i].spec.device == device) used += bodies_[i].sum();
-    if (used + bytes <= ground.total) return true;
+    for (std::size_t i = 0; i < bodies_.size(); ++i) used += body_on(i, device);
+    if (used <= ground.total) return true;
     ++life_.out_of_memory;
     // Only a foreign program that grew behind our back may cause this; anything else is our own broken
     // promise.
@@ -416,7 +432,7 @@ class House {
   // Whether one of the device's consumers takes more than it ever said: the first time it can't be foreseen.
   bool somebody_lied(DeviceId device) const {
     for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (world_.registry.consumers[i].spec.device == device && bodies_[i].truth > 100) return true;
+      if (is_on(world_.registry.consumers[i].spec, device) && bodies_[i].truth > 100) return true;
     return false;
   }
 
@@ -447,8 +463,7 @@ class House {
                     .bare = ground.bare,
                     .yield = ground.game && now_ < Instant{1'000'000} + kArrivals};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (const Bytes bytes = bodies_[i].sum();
-          bytes > Bytes{} && world_.registry.consumers[i].spec.device == device)
+      if (const Bytes bytes = body_on(i, device); bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     feed(ReadingTaken{reading});
   }
