@@ -21,8 +21,8 @@ bool is_settled(Residency state) {
   return state == Residency::cold || state == Residency::parked || state == Residency::failed;
 }
 
-// Those of the consumer that hold something (parked ones too, unless it is to park them).
-Result<std::vector<ResidentId>> residents_to_evict(Desk& desk, const Call& call, bool park) {
+// The consumer's residents, or the one that was named.
+Result<std::vector<ResidentId>> residents_meant(Desk& desk, const Call& call) {
   const auto consumer = consumer_in(call, desk.engine);
   if (!consumer) return std::unexpected(consumer.error());
   std::vector<ResidentId> residents = desk.engine.world().registry[*consumer].residents;
@@ -32,20 +32,21 @@ Result<std::vector<ResidentId>> residents_to_evict(Desk& desk, const Call& call,
     residents.clear();
     if (target->resident) residents.push_back(*target->resident);
   }
-  const Registry& registry = desk.engine.world().registry;
-  std::erase_if(residents, [&](ResidentId id) {
-    const Residency state = registry[id].state;
-    return state == Residency::cold || state == Residency::failed || (park && state == Residency::parked);
-  });
   return residents;
 }
 
 asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
-  const auto residents = residents_to_evict(desk, call, park);
+  auto residents = residents_meant(desk, call);
   if (!residents) co_return std::unexpected(residents.error());
   const World& world = desk.engine.world();
+  const auto away = [&](ResidentId id) { return is_away(world.registry[id], park); };
   for (const ResidentId id : *residents)
-    if (auto may = may_evict(world, id, park); !may) co_return std::unexpected(may.error());
+    if (auto may = may_evict(world, id, park); !may && !away(id)) co_return std::unexpected(may.error());
+  // Who holds nothing is told all the same: it shall not come back by habit.
+  for (const ResidentId id : *residents)
+    if (away(id))
+      if (auto kept = desk.engine.evict(id, park); !kept) co_return std::unexpected(kept.error());
+  std::erase_if(*residents, away);
 
   Bell bell(desk.executor, desk.engine.journal());
   Duration limit = std::chrono::seconds(5);

@@ -97,8 +97,9 @@ struct LearnedForgotten {
   ResidentId resident{};
 };
 
-// An operator asks for a resident's memory back. Rung::park parks, anything else unloads. Ignored unless warm
-// (or parked), idle, and not pinned; the API asks `may_evict` first to tell the person.
+// An operator asks for a resident's memory back: into host memory (park), or all of it. Who holds none is
+// kept from coming back unasked; who is in use, pinned or moving ignores it, and the API asks `may_evict`
+// first to tell the person.
 struct EvictionRequested {
   ResidentId resident{};
   bool park = false;

@@ -54,7 +54,7 @@ struct Resident {
   bool in_host = false;       // unloading: from host memory, where it was parked; the device has none of it
   bool read_ahead = false;    // its weights were asked into the page cache since its last load
   bool ahead = false;         // loaded before anybody's turn, and not used yet
-  bool unwanted = false;      // sent away by an operator or for idleness: not brought back unasked
+  bool unwanted = false;      // an operator keeps it away, or it left for idleness: not brought in unasked
 };
 
 }  // namespace mgpu

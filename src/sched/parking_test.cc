@@ -159,5 +159,19 @@ TEST(WarmUp, WhatAnOperatorSentAwayStaysAway) {
   EXPECT_FALSE(the<Load>(effects));
 }
 
+TEST(WarmUp, WhatAnOperatorUnloadsWhileItIsColdStaysAwayUntilSomebodyAsks) {
+  Home home(1, Policy::affinity);
+  const auto usual = home.consumer({.name = "usual", .footprint = kGiB * 4, .reserved = true});
+  home.warm(usual);
+  home.happens(ServiceLost{usual, {Code::service_down, "ended"}});
+  ASSERT_EQ(home.state(usual), Residency::cold);
+  home.happens(EvictionRequested{.resident = home.resident(usual)});
+  EXPECT_FALSE(the<Load>(home.read())) << "else it would come back: it is reserved and was used";
+
+  home.warm(usual);
+  home.happens(ServiceLost{usual, {Code::service_down, "ended"}});
+  EXPECT_TRUE(the<Load>(home.read())) << "wanted again";
+}
+
 }  // namespace
 }  // namespace mgpu

@@ -87,12 +87,16 @@ struct Apply {
     stir(world, spec_of(forgotten.resident));
   }
   void operator()(const EvictionRequested& requested) {
+    Resident& resident = world.registry[requested.resident];
     stir(world, spec_of(requested.resident));
-    if (!may_evict(world, requested.resident, requested.park)) return;
-    out.emplace_back(Planned{.device = spec_of(requested.resident).device,
-                             .reason = Reason::operator_request,
-                             .victims = {requested.resident}});
-    begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
+    if (is_away(resident, requested.park)) {
+      resident.unwanted = true;
+    } else if (may_evict(world, requested.resident, requested.park)) {
+      out.emplace_back(Planned{.device = spec_of(requested.resident).device,
+                               .reason = Reason::operator_request,
+                               .victims = {requested.resident}});
+      begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
+    }
   }
   void operator()(const DrainRequested&) {
     world.draining = true;
@@ -182,6 +186,11 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
   const bool there = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
   if (!there) return fail(Code::busy, spec.name + " is not warm");
   return {};
+}
+
+bool is_away(const Resident& resident, bool park) {
+  return resident.state == Residency::cold || resident.state == Residency::failed ||
+         (park && resident.state == Residency::parked);
 }
 
 std::size_t place_in_line(const World& world, TicketId id) {
