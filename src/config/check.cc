@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "config/clashes.h"
 #include "config/files.h"
 #include "config/services.h"
 #include "config/signals.h"
@@ -106,8 +107,8 @@ class Checks {
       else
         service(consumer, path);
       runner(consumer, path + ".runner");
-      claim_names(consumer, path);
     }
+    for (Clash& clash : clashes(config_.consumers)) complain(clash.path, std::move(clash.what));
     return std::move(complaints_);
   }
 
@@ -269,26 +270,10 @@ class Checks {
              "unknown signal \"" + process.stop_signal + "\"" + perhaps(process.stop_signal, signal_names()));
   }
 
-  // Requests choose a consumer by its name, an alias or an AI model: each may lead to only one of them.
-  void claim_names(const ConsumerConfig& consumer, const std::string& path) {
-    claim(consumer.name, consumer.name, path);
-    for (const std::string& alias : consumer.aliases) claim(alias, consumer.name, path + ".aliases");
-    for (const auto& [ai_model, footprint] : consumer.ai_models)
-      claim(ai_model, consumer.name, path + ".ai_models");
-  }
-
-  void claim(const std::string& name, const std::string& owner, const std::string& path) {
-    if (name.empty()) return complain(path, "an empty name");
-    const auto [claimed, fresh] = owners_.emplace(name, owner);
-    if (!fresh && claimed->second != owner)
-      complain(path, "\"" + name + "\" already leads to consumer \"" + claimed->second + "\"");
-  }
-
   const Config& config_;
   const Marks& marks_;
   const std::string& file_;
   const bool look_for_files_;
-  std::map<std::string, std::string> owners_;
   std::vector<Complaint> complaints_;
 };
 
@@ -304,6 +289,8 @@ void add_what_belongs_to_it(ServiceConfig& service, bool paths_are_named) {
 bool is_external(const ConsumerConfig& consumer) {
   return !consumer.process && !consumer.systemd && !consumer.container;
 }
+
+std::string made_container_name(const std::string& consumer) { return "mgpu-" + consumer; }
 
 bool wants_port(const ContainerConfig& container) {
   return std::ranges::any_of(container.command, has_port) || std::ranges::any_of(container.ports, has_port);

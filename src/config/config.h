@@ -141,6 +141,9 @@ bool is_external(const ConsumerConfig& consumer);
 // Whether a port is to be chosen for it.
 bool wants_port(const ContainerConfig& container);
 
+// What a container that we make for a consumer is called.
+std::string made_container_name(const std::string& consumer);
+
 struct LimitsConfig {
   std::uint32_t max_queue = 1000;   // waiting tickets a device
   std::uint32_t max_leases = 1000;  // leases over the API at once

@@ -210,6 +210,35 @@ consumers:
                      "consumers.c.ai_models: \"phi4\" already leads to consumer \"b\""});
 }
 
+TEST(Config, AUnitAContainerOrAnAddressBelongsToOneConsumer) {
+  expect_complaints(
+      R"(
+consumers:
+  a: {runner: {systemd: {unit: chat.service}}}
+  b: {runner: {systemd: {unit: chat.service}}}
+  c: {runner: {systemd: {unit: chat.service, bus: user}}}
+)",
+      {":4:32: consumers.b.runner.systemd.unit: unit chat.service already belongs to consumer \"a\""});
+  expect_complaints(R"(
+consumers:
+  a: {runner: {container: {image: vllm}}}
+  b: {runner: {container: {name: mgpu-a}}}
+  c: {runner: {container: {name: mgpu-a, socket: /run/other.sock}}}
+  d: {runner: {container: {image: vllm}}}
+)",
+                    {"consumers.b.runner.container: container mgpu-a already belongs to consumer \"a\""});
+  expect_complaints(R"(
+consumers:
+  a: {url: "http://127.0.0.1:9001/v1", runner: {process: {command: [a]}}}
+  b: {url: "http://LOCALHOST:9001", runner: {systemd: {unit: b.service}}}
+  c: {url: "http://127.0.0.1:9001"}
+  d: {url: "http://127.0.0.1:9002", runner: {process: {command: [d]}}}
+  e: {runner: {process: {command: [e, --port, 0]}}}
+  f: {runner: {process: {command: [f, --port, 0]}}}
+)",
+                    {"consumers.b.url: address 127.0.0.1:9001 already belongs to consumer \"a\""});
+}
+
 TEST(Config, ADeviceMustBeThere) {
   expect_complaints(
       "devices: [{id: gpu0}]\nconsumers: {a: {device: gpu1}}",

@@ -222,7 +222,7 @@ asio::awaitable<Result<std::string>> make_anew(ContainerApi& api, std::string co
     if (!free) co_return std::unexpected(free.error());
     port = *free;
   }
-  std::string name = "mgpu-" + consumer;
+  std::string name = config::made_container_name(consumer);
   auto body = creation(consumer, config, port);
   co_return co_await api.create(std::move(name), std::move(body));
 }
