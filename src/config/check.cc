@@ -35,18 +35,21 @@ bool is_host_and_port(std::string_view text, int least_port) {
   return is_port(port, least_port) || (least_port > 0 && port == kPort);
 }
 
-// Why a url can't be used; nullopt if it can. http://host[:port][/path]
-std::optional<std::string> url_fault(std::string_view url, std::string_view scheme) {
-  const std::string fault =
-      "\"" + std::string(url) + "\" is not a URL: write " + std::string(scheme) + "127.0.0.1:9001";
-  if (url.starts_with("https://")) return "https is not spoken to services yet, only http";
-  if (!url.starts_with(scheme)) return fault;
+// http://host[:port][/path]
+bool is_url(std::string_view url, std::string_view scheme) {
+  if (!url.starts_with(scheme)) return false;
   const std::string_view rest = url.substr(scheme.size());
   const std::string_view authority = rest.substr(0, rest.find('/'));
   const bool bare_host = !authority.empty() && authority.find_first_of(":@[]") == std::string_view::npos;
   const bool odd = rest.find_first_of(" \t\r\n?#") != std::string_view::npos;
-  if (odd || !(bare_host || is_host_and_port(authority, 1))) return fault;
-  return std::nullopt;
+  return !odd && (bare_host || is_host_and_port(authority, 1));
+}
+
+// Why a url can't be used; nullopt if it can.
+std::optional<std::string> url_fault(std::string_view url, std::string_view scheme) {
+  if (url.starts_with("https://")) return "https is not spoken to services yet, only http";
+  if (is_url(url, scheme)) return std::nullopt;
+  return "\"" + std::string(url) + "\" is not a URL: write " + std::string(scheme) + "127.0.0.1:9001";
 }
 
 bool has_port(const std::string& text) { return text.contains(kPort); }
@@ -183,18 +186,19 @@ class Checks {
     }
   }
 
-  // Whether the key is there and says something about the service. `park: cuda-checkpoint` does not.
-  bool is_of_service(const ConsumerConfig& consumer, const std::string& path, std::string_view key) const {
-    if (key == "park" && consumer.park_by == ParkBy::cuda_checkpoint) return false;
-    return marks_.contains(path + "." + std::string(key));
+  // Complains if the key is there and says something about the service. `park: cuda-checkpoint` does not.
+  void refuse_key(const ConsumerConfig& consumer, const std::string& path, const std::string& key,
+                  std::string what) {
+    if (key == "park" && consumer.park_by == ParkBy::cuda_checkpoint) return;
+    const std::string at = path + "." + key;
+    if (marks_.contains(at)) complain(at, std::move(what));
   }
 
   void needs_service(const ConsumerConfig& consumer, const std::string& path) {
     std::vector<std::string> keys = keys_of_some_services();
     keys.insert(keys.end(), {"health", "free_paths", "ai_models", "api_key_env", "api_key_file"});
     for (const std::string& key : keys)
-      if (is_of_service(consumer, path, key))
-        complain(path + "." + key, "has no meaning without a service (generic, ollama, ...)");
+      refuse_key(consumer, path, key, "has no meaning without a service (generic, ollama, ...)");
     if (consumer.park_by == ParkBy::cuda_checkpoint && !consumer.process)
       complain(path + ".park", "has no meaning without a service or a runner: there is no process to park");
   }
@@ -212,8 +216,8 @@ class Checks {
                "runner.container have ${PORT}, too");
     const std::string name(service_name(service.type));
     for (const std::string& key : keys_of_some_services())
-      if (is_of_service(consumer, path, key) && !takes_key(service.type, key))
-        complain(path + "." + key, "is for service " + services_that_take(key) + ", not for " + name);
+      if (!takes_key(service.type, key))
+        refuse_key(consumer, path, key, "is for service " + services_that_take(key) + ", not for " + name);
     if (facts_of(service.type).health.empty() && !service.health.empty())
       complain(path + ".health", "has no meaning for " + name + ", which is not asked over HTTP");
     if (!service.api_key_env.empty() && !service.api_key_file.empty())
