@@ -19,7 +19,7 @@ namespace mgpu::api {
 namespace {
 
 namespace asio = boost::asio;
-using asio::experimental::awaitable_operators::operator&&;
+using namespace asio::experimental::awaitable_operators;
 
 Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   Ask ask{.bytes = request.bytes};
@@ -88,7 +88,7 @@ struct Wait {
 
 asio::awaitable<void> wait_in_line(Desk& desk, Ask ask, engine::Holder holder, Wait& wait, Bell& bell) {
   std::function<void(TicketId)> on_ticket = [&wait](TicketId ticket) { wait.ticket = ticket; };
-  auto result = co_await desk.engine.acquire(std::move(ask), std::move(holder), std::move(on_ticket));
+  auto result = co_await desk.engine.acquire(ask, std::move(holder), std::move(on_ticket));
   wait.result.emplace(std::move(result));
   bell.ring();
 }
@@ -189,10 +189,10 @@ asio::awaitable<Answer> take_lease(Desk& desk, Call call, Outlet outlet) {
   engine::Holder holder = holder_of(*request, call);
   if (request->bound_to_connection) {
     Ask asked = *ask;
-    co_return co_await hold_while_connected(desk, std::move(outlet), std::move(asked), std::move(holder));
+    co_return co_await hold_while_connected(desk, std::move(outlet), asked, std::move(holder));
   }
   Ask asked = *ask;
-  auto lease = co_await desk.engine.acquire(std::move(asked), std::move(holder));
+  auto lease = co_await desk.engine.acquire(asked, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   const Duration ttl = request->ttl.value_or(desk.engine.config().limits.lease_ttl);
   const Json shown = lease_json(desk.engine, *lease, *ask, to_ms(ttl));

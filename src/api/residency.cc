@@ -86,7 +86,7 @@ asio::awaitable<Answer> load_consumer(Desk& desk, Call call, Outlet) {
           .resident = target->resident,
           .warm_up = true};
   engine::Holder holder{.who = "load from " + call.peer};
-  const auto lease = co_await desk.engine.acquire(std::move(ask), std::move(holder));
+  const auto lease = co_await desk.engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   const Resident& resident = desk.engine.world().registry[*target->resident];
   Reply reply = json_reply({{"consumer", call.arguments.at("name")},

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/assert.h"
 #include "service/fetch.h"
 
 namespace mgpu::engine {
@@ -37,7 +38,9 @@ Application::Application(asio::io_context& io, const config::ConsumerConfig& con
       lost_(std::move(lost)),
       changed_(io, asio::steady_timer::time_point::max()),
       pause_(io) {
-  if (has_service() && external()) (void)make_service();  // its url was checked when the world was set up
+  if (!has_service() || !external()) return;
+  const auto made = make_service();
+  MGPU_ASSERT(made, "what an external service is made of was tried when the world was set up");
 }
 
 void Application::keep_beyond_us(std::string mark,

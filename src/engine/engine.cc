@@ -235,11 +235,11 @@ asio::awaitable<void> Engine::recover() { return impl_->recover(); }
 void Engine::start() { impl_->start(); }
 
 asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder) {
-  return acquire(std::move(ask), std::move(holder), [](TicketId) {});
+  return acquire(ask, std::move(holder), [](TicketId) {});
 }
 asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder,
                                                std::function<void(TicketId)> on_ticket) {
-  return impl_->acquire(std::move(ask), std::move(holder), std::move(on_ticket));
+  return impl_->acquire(ask, std::move(holder), std::move(on_ticket));
 }
 
 asio::awaitable<Result<void>> Engine::hold_again(Lease& lease) { return impl_->hold_again(lease.state_); }

@@ -15,11 +15,11 @@
 namespace mgpu::engine {
 
 struct Lease::State {
-  State(Engine::Impl* owner, TicketId number, Ask what, Holder who,
+  State(Engine::Impl* owner, TicketId number, const Ask& what, Holder who,
         const boost::asio::any_io_executor& strand)
       : engine(owner),
         ticket(number),
-        ask(std::move(what)),
+        ask(what),
         holder(std::move(who)),
         decided(strand, boost::asio::steady_timer::time_point::max()) {}
 

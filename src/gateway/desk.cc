@@ -36,7 +36,7 @@ Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
 Awaitable<Result<Held>> acquire(engine::Engine& engine, engine::Target target, Asking asking) {
   Ask ask = ask_for(engine, target, asking);
   engine::Holder holder{.who = std::move(asking.who)};
-  Result<engine::Lease> lease = co_await engine.acquire(std::move(ask), std::move(holder));
+  Result<engine::Lease> lease = co_await engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   co_return held_of(engine, std::make_shared<engine::Lease>(std::move(*lease)));
 }

@@ -336,7 +336,9 @@ void serve(int socket) {
     const auto n = recv(socket, buffer, sizeof buffer, 0);
     if (n <= 0) break;
     text.append(buffer, static_cast<std::size_t>(n));
-    if (head != std::string::npos || (head = text.find("\r\n\r\n")) == std::string::npos) continue;
+    if (head != std::string::npos) continue;
+    head = text.find("\r\n\r\n");
+    if (head == std::string::npos) continue;
     std::string lower = text.substr(0, head);
     for (auto& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (const auto at = lower.find("content-length:"); at != lower.npos)
