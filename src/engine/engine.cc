@@ -93,15 +93,18 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
     if (consumers[i].process && !records.mark().empty())
       applications.back()->keep_beyond_us(records.mark(),
                                           [this, i](int pid, std::optional<std::uint16_t> port) {
-                                            records.started(ConsumerId{i}, pid, port);
+                                            records.started(ConsumerId{i}, pid, port, uuid_of(ConsumerId{i}));
                                           });
     // Placed by us, its process would not know where.
     if (consumers[i].process && consumers[i].devices.size() > 1)
-      applications.back()->see_only(
-          [this, i] { return devices[world.registry[ConsumerId{i}].spec.device.value].uuid; });
+      applications.back()->see_only([this, i] { return uuid_of(ConsumerId{i}); });
     if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
       applications.back()->park_by(checkpoint, [this, i] { return holders_now(ConsumerId{i}); });
   }
+}
+
+std::string Engine::Impl::uuid_of(ConsumerId consumer) const {
+  return devices[world.registry[consumer].spec.device.value].uuid;
 }
 
 void Engine::Impl::start() {

@@ -51,6 +51,7 @@ std::string process_fingerprint(const config::ConsumerConfig& consumer) {
   Hash hash = of_memory(consumer);
   hash.add(consumer.service.url).add(consumer.device);
   if (consumer.process) hash.add(consumer.process->cwd);
+  for (const std::string& device : consumer.devices) hash.add("devices").add(device);
   return hash.hex();
 }
 

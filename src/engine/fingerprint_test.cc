@@ -42,6 +42,17 @@ TEST(Fingerprint, OfAContainerKnowsItsImageAndCommand) {
   EXPECT_NE(memory_fingerprint(larger), memory_fingerprint(container));
 }
 
+TEST(Fingerprint, WhereItMayBePlacedMattersToItsProcessOnly) {
+  config::ConsumerConfig placed = chat();
+  placed.devices = {"gpu0", "gpu1"};
+  config::ConsumerConfig elsewhere = chat();
+  elsewhere.devices = {"gpu0", "gpu2"};
+
+  EXPECT_EQ(memory_fingerprint(placed), memory_fingerprint(chat()));
+  EXPECT_NE(process_fingerprint(placed), process_fingerprint(chat()));
+  EXPECT_NE(process_fingerprint(placed), process_fingerprint(elsewhere));
+}
+
 TEST(Fingerprint, WhereItListensMattersToItsProcessOnly) {
   config::ConsumerConfig moved = chat();
   moved.service.url = "http://127.0.0.1:9002";

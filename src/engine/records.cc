@@ -92,7 +92,7 @@ std::string Records::mark() const {
   return store_ == nullptr ? "" : std::filesystem::absolute(store_->path()).string();
 }
 
-void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port) {
+void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device) {
   const auto facts = gpu::read_process(pid);
   if (store_ == nullptr || !facts) return;
   store_->started({.consumer = sight_.registry[consumer].spec.name,
@@ -100,7 +100,8 @@ void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t>
                    .start_time = facts->start_time,
                    .boot = runner::boot_id(),
                    .port = port.value_or(0),
-                   .settings = process_settings_[consumer.value]});
+                   .settings = process_settings_[consumer.value],
+                   .device = std::move(device)});
 }
 
 std::vector<store::StartedRow> Records::left_running() const {

@@ -42,7 +42,7 @@ class Records {
   // What every process that is started here carries, so that a later life knows it; empty: nothing is kept.
   std::string mark() const;
   // Returns once it is written.
-  void started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port);
+  void started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device);
   std::vector<store::StartedRow> left_running() const;
   void ended(const std::string& consumer);
 

@@ -22,10 +22,22 @@ namespace {
 
 constexpr Duration kStopLimit{10'000'000};  // of what is in no configuration any more
 
+// The device that it runs on, if its consumer may be there today.
+std::optional<DeviceId> home_of(const store::StartedRow& row, const Consumer& spec,
+                                const std::vector<gpu::DeviceInfo>& devices) {
+  if (row.device.empty()) return spec.device;
+  const std::vector<DeviceId> may_be_on = spec.devices.empty() ? std::vector{spec.device} : spec.devices;
+  const auto home =
+      std::ranges::find(may_be_on, row.device, [&](DeviceId id) { return devices[id.value].uuid; });
+  return home == may_be_on.end() ? std::nullopt : std::optional(*home);
+}
+
 // Why a process that is there can't be kept; empty: nothing speaks against it.
-std::string objection(const store::StartedRow& row, const config::ConsumerConfig* today) {
+std::string objection(const store::StartedRow& row, const config::ConsumerConfig* today,
+                      std::optional<DeviceId> home) {
   if (today == nullptr) return "it is in the configuration no more";
   if (row.settings != process_fingerprint(*today)) return "its configuration changed";
+  if (!home) return "it is on a device that it may not be on any more";
   if (!row.settled) return "it was being loaded, evicted or parked";
   return "";
 }
@@ -50,13 +62,16 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
   const auto place = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
   const config::ConsumerConfig* today = place != consumers.end() && place->process ? &*place : nullptr;
   const runner::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
-  std::string why = objection(row, today);
+  const ConsumerId id{static_cast<std::uint64_t>(place - consumers.begin())};
+  const auto home = today != nullptr ? home_of(row, world.registry[id].spec, devices) : std::nullopt;
+  std::string why = objection(row, today, home);
   Result<void> ended{};
   bool there = row.boot == runner::boot_id();
   if (there && why.empty()) {
-    const ConsumerId id{static_cast<std::uint64_t>(place - consumers.begin())};
     const Result<void> adopted = co_await application(id).adopt(known);
     if (adopted) {
+      // Nobody has asked for anything yet, so that placing it is still a matter of setting up the world.
+      world.registry[id].spec.device = *home;
       for (const std::string& ai_model : row.warm)
         feed(FoundWarm{resident_named(id, ai_model, today->footprint)});
       co_return Result<void>{};

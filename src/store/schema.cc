@@ -34,6 +34,7 @@ constexpr std::array kSteps{
         settings TEXT NOT NULL, settled INTEGER NOT NULL, warm TEXT NOT NULL
       ) WITHOUT ROWID, STRICT;
     )sql",
+    "ALTER TABLE started ADD COLUMN device TEXT NOT NULL DEFAULT '';",
 };
 
 Result<void> refuse_strangers(Database& database, std::int64_t version) {

@@ -49,6 +49,7 @@ struct StartedRow {
   std::string boot{};               // which boot
   std::uint16_t port = 0;           // 0: none was chosen
   std::string settings{};           // fingerprint of what it was started with
+  std::string device{};             // UUID of the one it was placed on; empty: recorded before anybody asked
   bool settled = false;             // nothing of it was being loaded, evicted, or parked
   std::vector<std::string> warm{};  // AI models that were in device memory
 };

@@ -112,8 +112,13 @@ TEST_F(StoreTest, HistoryKeepsTheNewestWithinItsLimit) {
 TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
   {
     const auto store = open();
-    store->started(
-        {.consumer = "chat", .pid = 77, .start_time = 123456, .boot = "b", .port = 9001, .settings = "s"});
+    store->started({.consumer = "chat",
+                    .pid = 77,
+                    .start_time = 123456,
+                    .boot = "b",
+                    .port = 9001,
+                    .settings = "s",
+                    .device = "GPU-2"});
     store->started({.consumer = "voice", .pid = 78});
     store->started({.consumer = "ollama", .pid = 79});
     store->holds("chat", true, {""});
@@ -128,6 +133,7 @@ TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
   EXPECT_EQ(rows[0].boot, "b");
   EXPECT_EQ(rows[0].port, 9001);
   EXPECT_EQ(rows[0].settings, "s");
+  EXPECT_EQ(rows[0].device, "GPU-2");
   EXPECT_TRUE(rows[0].settled);
   EXPECT_EQ(rows[0].warm, std::vector<std::string>{""});
   EXPECT_EQ(rows[1].warm, (std::vector<std::string>{"a", "b"}));
@@ -162,6 +168,48 @@ TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
   EXPECT_EQ(refused.error().code, Code::invalid_config);
   EXPECT_NE(refused.error().detail.find("newer mgpu"), std::string::npos) << refused.error().detail;
   EXPECT_EQ(Database::open(file())->number("PRAGMA user_version"), 999);
+}
+
+// As the first version made it, with what it would leave there when it is killed.
+constexpr const char* kFirstVersion = R"sql(
+  CREATE TABLE learned (
+    consumer TEXT NOT NULL, ai_model TEXT NOT NULL, settings TEXT NOT NULL,
+    footprint_bytes INTEGER NOT NULL, working_bytes INTEGER NOT NULL,
+    load_cold_us INTEGER NOT NULL, load_cached_us INTEGER NOT NULL, load_parked_us INTEGER NOT NULL,
+    unload_us INTEGER NOT NULL, park_us INTEGER NOT NULL, run_us INTEGER NOT NULL,
+    loads INTEGER NOT NULL, runs INTEGER NOT NULL,
+    hours TEXT NOT NULL,
+    changed_s INTEGER NOT NULL,
+    PRIMARY KEY (consumer, ai_model, settings)
+  ) WITHOUT ROWID, STRICT;
+  CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticket INTEGER NOT NULL, consumer TEXT NOT NULL, ai_model TEXT NOT NULL, who TEXT NOT NULL,
+    arrived_us INTEGER NOT NULL,
+    waited_us INTEGER NOT NULL, loading_us INTEGER NOT NULL, ran_us INTEGER NOT NULL,
+    outcome TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE started (
+    consumer TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot TEXT NOT NULL, port INTEGER NOT NULL,
+    settings TEXT NOT NULL, settled INTEGER NOT NULL, warm TEXT NOT NULL
+  ) WITHOUT ROWID, STRICT;
+  INSERT INTO started VALUES ('chat', 77, 123456, 'b', 9001, 's', 1, '');
+  PRAGMA application_id = 0x6D677075;
+  PRAGMA user_version = 1;
+)sql";
+
+TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
+  ASSERT_TRUE(Database::open(file())->run(kFirstVersion));
+
+  const auto store = open();
+
+  const auto rows = store->started();
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0].port, 9001);
+  EXPECT_EQ(rows[0].device, "") << "nobody had asked";
+  store->started({.consumer = "voice", .pid = 78, .device = "GPU-2"});
+  EXPECT_EQ(store->started()[1].device, "GPU-2");
 }
 
 TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {

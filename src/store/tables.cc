@@ -30,10 +30,10 @@ constexpr const char* kAdd =
     "INSERT INTO jobs (ticket, consumer, ai_model, who, arrived_us, waited_us, loading_us, ran_us, outcome) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 constexpr const char* kReadStarted =
-    "SELECT consumer, pid, start_time, boot, port, settings, settled, warm FROM started";
+    "SELECT consumer, pid, start_time, boot, port, settings, settled, warm, device FROM started";
 constexpr const char* kStarted =
-    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, settled, warm) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, settled, warm, device) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 std::int64_t as_number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 std::uint32_t as_count(std::int64_t value) { return static_cast<std::uint32_t>(value); }
@@ -94,6 +94,7 @@ StartedRow started_in(const Statement& row) {
           .boot = row.text(3),
           .port = static_cast<std::uint16_t>(row.number(4)),
           .settings = row.text(5),
+          .device = row.text(8),
           .settled = row.number(6) != 0,
           .warm = lines_in(row.text(7))};
 }
@@ -213,6 +214,7 @@ Result<void> Tables::started(const StartedRow& row) {
       .bind(row.settings)
       .bind(std::int64_t{row.settled})
       .bind(as_text(row.warm))
+      .bind(row.device)
       .run();
 }
 

@@ -49,6 +49,33 @@ def test_who_was_warm_is_adopted_without_a_second_load(house):
     assert not exists(voice) and house.gpus()[0]["used"] == 0
 
 
+def test_who_was_placed_elsewhere_is_adopted_where_it_is(house):
+    voice = house.fake("voice", "3GiB", devices=["first", "second"], flags=["--device", "1"])
+    devices = [{"id": "first"}, {"id": "second"}]
+    house.open({"chat": house.fake("chat", "6GiB", device="first", pinned=True), "voice": voice}, gpu=["8GiB", "8GiB"], devices=devices)
+    house.ask("chat")
+    assert house.ask("voice") == "answer of voice"
+    assert house.consumer("voice")["device"] == "second"
+    left = pid_of(house, "voice")
+
+    kill_daemon(house)
+    house.start_daemon()
+
+    assert house.consumer("voice")["device"] == "second" and pid_of(house, "voice") == left
+    memory = lambda: [device["memory"] for device in house.status()["devices"]]
+    first, second = wait_until(lambda: all(m["measured_bytes"] for m in memory()) and memory(), "readings")
+    assert (first["measured_bytes"], second["measured_bytes"]) == (6 * GiB, 3 * GiB)
+    assert first["foreign_bytes"] == second["foreign_bytes"] == 0
+    assert house.ask("voice") == "answer of voice" and not house.events("load")
+
+    # A device that it may not be on any more is no place to stay.
+    kill_daemon(house)
+    change_record(house, "voice", "device = 'GPU-of-yore'")
+    house.start_daemon()
+    assert not exists(left)
+    assert "may not be on any more" in house.events("stray_ended")[0][1]["why"]
+
+
 def test_the_output_goes_on_after_adoption(house):
     house.open({"chat": house.fake("chat", "5GiB")})
     house.ask("chat")
