@@ -1,15 +1,16 @@
-// The provider against recorded trees of files (src/gpu/testdata).
+// The provider against trees of files that were written by hand after the documents of the kernel
+// (src/gpu/testdata).
 #include "gpu/drm.h"
 
 #include <gtest/gtest.h>
 
-#include "gpu/recorded_tree.h"
+#include "gpu/file_tree.h"
 
 namespace mgpu::gpu {
 namespace {
 
 struct Machine {
-  explicit Machine(const std::string& name) : tree(RecordedTree::text_of(name)) {
+  explicit Machine(const std::string& name) : tree(FileTree::text_of(name)) {
     auto opened = open_drm({.sys = tree.sys(), .proc = tree.proc()});
     EXPECT_TRUE(opened) << opened.error().detail;
     if (opened) provider = std::move(*opened);
@@ -19,7 +20,7 @@ struct Machine {
       if (use.pid == pid) return *use.bytes;
     return {};
   }
-  RecordedTree tree;
+  FileTree tree;
   std::unique_ptr<Provider> provider{};
 };
 
@@ -103,7 +104,7 @@ TEST(Drm, ADeviceThatWentIsLost) {
 }
 
 TEST(Drm, SaysWhatItFoundInsteadOfADevice) {
-  const RecordedTree tree(RecordedTree::text_of("no-device"));
+  const FileTree tree(FileTree::text_of("no-device"));
   const auto opened = open_drm({.sys = tree.sys(), .proc = tree.proc()});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::unavailable);

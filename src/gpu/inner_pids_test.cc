@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "gpu/recorded_tree.h"
+#include "gpu/file_tree.h"
 
 namespace mgpu::gpu {
 namespace {
@@ -31,7 +31,7 @@ Name:	node
 NSpid:	4900	9
 )";
 
-int meant_by(int pid, const RecordedTree& tree) {
+int meant_by(int pid, const FileTree& tree) {
   InnerPids pids(tree.proc());
   std::vector<ProcessUse> processes{{.pid = pid, .bytes = Bytes{300}}};
   pids.translate(processes);
@@ -45,23 +45,23 @@ TEST(InnerPids, ReadsTheInnermostPid) {
 }
 
 TEST(InnerPids, APidThatOnlyAKernelThreadHasIsAContainersOwn) {
-  const RecordedTree tree(kHost);
+  const FileTree tree(kHost);
   EXPECT_EQ(meant_by(7, tree), 4711);
 }
 
 TEST(InnerPids, WhatTheHostKnowsStays) {
-  const RecordedTree tree(kHost);
+  const FileTree tree(kHost);
   EXPECT_EQ(meant_by(4711, tree), 4711);
 }
 
 TEST(InnerPids, WhereSeveralOrNoneMayBeMeantThePidStays) {
-  const RecordedTree tree(kHost);
+  const FileTree tree(kHost);
   EXPECT_EQ(meant_by(9, tree), 9);
   EXPECT_EQ(meant_by(5, tree), 5);
 }
 
 TEST(InnerPids, WhatWasFoundIsForgottenWithItsProcess) {
-  const RecordedTree tree(kHost);
+  const FileTree tree(kHost);
   InnerPids pids(tree.proc());
   std::vector<ProcessUse> processes{{.pid = 7}};
   pids.translate(processes);

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gpu/recorded_tree.h"
+#include "gpu/file_tree.h"
 
 namespace mgpu::gpu {
 namespace {
@@ -32,7 +32,7 @@ TEST(ProcessTable, HasAProcessAndItsAncestors) {
 }
 
 TEST(ProcessTable, KnowsTheCgroupOfThoseAskedForAndAKernelThreadByItsFlags) {
-  const RecordedTree tree(R"(== proc/9/stat
+  const FileTree tree(R"(== proc/9/stat
 9 (kworker/u8:0) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0
 == proc/4711/stat
 4711 (ollama) S 1 4711 4711 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0

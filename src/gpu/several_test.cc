@@ -3,16 +3,16 @@
 #include <gtest/gtest.h>
 
 #include "gpu/drm.h"
-#include "gpu/recorded_tree.h"
+#include "gpu/file_tree.h"
 
 namespace mgpu::gpu {
 namespace {
 
 TEST(Several, HasTheDevicesOfAllAndReadsEachWhereItIs) {
-  const RecordedTree amd(RecordedTree::text_of("amdgpu-old-kernel"));
-  const RecordedTree intel(RecordedTree::text_of("xe"));
+  const FileTree amd(FileTree::text_of("amdgpu-old-kernel"));
+  const FileTree intel(FileTree::text_of("xe"));
   std::vector<std::unique_ptr<Provider>> providers;
-  for (const RecordedTree* tree : {&amd, &intel})
+  for (const FileTree* tree : {&amd, &intel})
     providers.push_back(std::move(*open_drm({.sys = tree->sys(), .proc = tree->proc()})));
   const auto both = in_one_list(std::move(providers));
   ASSERT_EQ(both->devices().size(), 2U);

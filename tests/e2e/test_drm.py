@@ -1,4 +1,4 @@
-"""AMD and Intel devices, read from files: here those of machines that were recorded (src/gpu/testdata)."""
+"""AMD and Intel devices, read from files: here written by hand after the documents of the kernel (src/gpu/testdata)."""
 import pathlib
 import re
 
@@ -6,10 +6,10 @@ from house import BIN, TREE, wait_until
 
 
 def unpack(house, name, **pids):
-    """The recorded tree as a folder; processes of the record get the pids of living ones."""
+    """The tree as a folder; its processes get the pids of living ones."""
     text = (TREE / "src/gpu/testdata" / f"{name}.tree").read_text()
-    for recorded, living in pids.items():
-        text = re.sub(rf"proc/{recorded[1:]}/", f"proc/{living}/", text)
+    for written, living in pids.items():
+        text = re.sub(rf"proc/{written[1:]}/", f"proc/{living}/", text)
     root, file, digits = house.folder / "machine", None, False
     for line in text.splitlines():
         mark, *words = line.split() or [""]

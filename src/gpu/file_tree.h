@@ -1,10 +1,11 @@
-// Files of /sys and /proc as they were on some machine, written down in one text (src/gpu/testdata/*.tree):
+// Files of /sys and /proc in one text. Those of src/gpu/testdata/*.tree were written by hand after the
+// documents of the kernel and of its drivers; none was taken from a machine that has the device:
 //
 //   == sys/class/drm/card0/device/vendor      what follows is the file's content, up to the next such line
 //   =x sys/class/drm/card0/device/gpu_metrics  the same, as hexadecimal digits
 //   -> proc/4711/fd/5 /dev/dri/renderD128     a link
 //
-// For tests; unpacked into a folder that is gone with the object. tests/e2e/house.py reads the same texts.
+// For tests; unpacked into a folder that is gone with the object. tests/e2e/test_drm.py reads the same texts.
 #pragma once
 
 #include <filesystem>
@@ -17,9 +18,9 @@
 
 namespace mgpu::gpu {
 
-class RecordedTree {
+class FileTree {
  public:
-  explicit RecordedTree(const std::string& text) {
+  explicit FileTree(const std::string& text) {
     std::string folder = (std::filesystem::temp_directory_path() / "mgpu-tree-XXXXXX").string();
     if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder");
     root_ = folder;
@@ -46,14 +47,14 @@ class RecordedTree {
       }
     }
   }
-  RecordedTree(const RecordedTree&) = delete;
-  RecordedTree& operator=(const RecordedTree&) = delete;
-  ~RecordedTree() { std::filesystem::remove_all(root_); }
+  FileTree(const FileTree&) = delete;
+  FileTree& operator=(const FileTree&) = delete;
+  ~FileTree() { std::filesystem::remove_all(root_); }
 
   // The tree of this name in src/gpu/testdata.
   static std::string text_of(const std::string& name) {
     std::ifstream file(std::filesystem::path(MGPU_TESTDATA) / (name + ".tree"));
-    if (!file) throw std::runtime_error("no recorded tree " + name);
+    if (!file) throw std::runtime_error("no tree " + name);
     std::ostringstream text;
     text << file.rdbuf();
     return std::move(text).str();
