@@ -119,7 +119,10 @@ using Starts = std::map<TicketId, Instant>;
 Starts all_estimated_starts(const World& world) {
   Starts starts;
   for (std::size_t i = 0; i < world.lines.size(); ++i)
-    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) starts.emplace(ticket, at);
+    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) {
+      Instant& start = starts[ticket];  // one that is split starts when all its devices are ready
+      start = std::max(start, at);
+    }
   return starts;
 }
 
@@ -172,9 +175,13 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
   Json residents = Json::array();
   for (const ResidentId resident : consumer.residents)
     residents.push_back(resident_json(registry[resident], wall));
+  Json devices = Json::array();
+  for (const DeviceId device : devices_of(consumer.spec))
+    devices.push_back(registry.devices[device.value].name);
   return {{"name", consumer.spec.name},
           {"kind", to_string(consumer.spec.kind)},
           {"device", registry.devices[consumer.spec.device.value].name},
+          {"devices", std::move(devices)},
           {"service", config::service_name(config.service.type)},
           {"state", to_string(state_of(registry, consumer))},
           {"footprint_bytes", consumer.spec.footprint.count},

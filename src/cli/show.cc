@@ -107,6 +107,14 @@ Rows without_empty_columns(Rows rows) {
   return rows;
 }
 
+// "gpu0", or "gpu0+gpu1" where it is split.
+std::string devices_of(const Json& consumer) {
+  std::string text;
+  for (const Json& device : list_in(consumer, "devices"))
+    text += (text.empty() ? "" : "+") + device.get<std::string>();
+  return text;
+}
+
 }  // namespace
 
 std::string show_status(const Json& status) {
@@ -125,7 +133,7 @@ std::string show_status(const Json& status) {
 std::string show_consumers(const Json& answer) {
   Rows rows{{"CONSUMER", "KIND", "DEVICE", "STATE", "FOOTPRINT", "RUNNING", "WAITING", ""}};
   for (const Json& consumer : list_in(answer, "consumers"))
-    rows.push_back({text_at(consumer, "name"), text_at(consumer, "kind"), text_at(consumer, "device"),
+    rows.push_back({text_at(consumer, "name"), text_at(consumer, "kind"), devices_of(consumer),
                     text_at(consumer, "state"), footprint_of(consumer), text_at(consumer, "running"),
                     text_at(consumer, "waiting"), error_of(consumer)});
   return rows.size() == 1 ? "no consumers\n" : table(rows);

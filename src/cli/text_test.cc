@@ -42,7 +42,7 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
       "memory": {"total_bytes": 12884901888, "measured_bytes": 6442450944, "committed_bytes": 6442450944,
         "reserve_bytes": 536870912, "foreign_bytes": 0, "headroom_bytes": 5905580032,
         "by_consumer": [{"consumer": "chat", "committed_bytes": 6442450944, "measured_bytes": 6442450944}]}}],
-    "consumers": [{"name": "chat", "kind": "llm", "device": "gpu0", "state": "warm", "running": 1, "waiting": 1,
+    "consumers": [{"name": "chat", "kind": "llm", "device": "gpu0", "devices": ["gpu0", "gpu1"], "state": "warm", "running": 1, "waiting": 1,
       "residents": [{"ai_model": "", "state": "warm", "footprint_bytes": 6442450944, "error": null}]}],
     "line": [{"ticket": 10, "consumer": "chat", "ai_model": "", "device": "gpu0", "stage": "waiting", "place": 1,
       "waiting_ms": 2000, "running_ms": 0, "who": "POST /v1/completions"}]})");
@@ -55,8 +55,8 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
             "  reserve             512 MiB\n"
             "  headroom            5.5 GiB\n"
             "\n"
-            "CONSUMER  KIND  DEVICE  STATE  FOOTPRINT  RUNNING  WAITING\n"
-            "chat      llm   gpu0    warm   6.0 GiB    1        1\n"
+            "CONSUMER  KIND  DEVICE     STATE  FOOTPRINT  RUNNING  WAITING\n"
+            "chat      llm   gpu0+gpu1  warm   6.0 GiB    1        1\n"
             "\n"
             "TICKET  STAGE    PLACE  CONSUMER  DEVICE  WAITED  RUNNING  WHO\n"
             "10      waiting  1      chat      gpu0    2.0 s   0 ms     POST /v1/completions\n");

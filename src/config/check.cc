@@ -164,6 +164,9 @@ class Checks {
       complain(path + ".devices", "say device or devices, not both");
     if (std::set(consumer.devices.begin(), consumer.devices.end()).size() != consumer.devices.size())
       complain(path + ".devices", "names a device twice");
+    if (!consumer.split.empty() &&
+        (consumer.split.size() != consumer.devices.size() || consumer.split.size() < 2))
+      complain(path + ".split", "needs one number for each of its devices, two at least");
   }
 
   void names_a_device(const std::string& device, const std::string& path) {

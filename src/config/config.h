@@ -105,6 +105,7 @@ struct ConsumerConfig {
   Kind kind = Kind::other;
   std::string device{};                // id; empty: the first device
   std::vector<std::string> devices{};  // instead: ids of those that it may be placed on
+  std::vector<std::uint32_t> split{};  // on all `devices` at once: the part of its memory that each holds
   ServiceConfig service{};
   // Its runner: one of these, or none of them (external).
   std::optional<ProcessConfig> process{};

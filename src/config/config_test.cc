@@ -321,6 +321,14 @@ TEST(Config, AConsumerHasOneDeviceOrAListOfThem) {
   expect_complaints("consumers: {a: {devices: [gpu0, gpu0]}}", {"names a device twice"});
 }
 
+TEST(Config, AConsumerIsSplitOverTwoDevicesAtLeastWithAPartOnEach) {
+  for (const char* text :
+       {"{devices: [gpu0, gpu1], split: [1]}", "{devices: [gpu0], split: [1]}", "{split: [1, 1]}"})
+    expect_complaints(std::string("consumers: {a: ") + text + "}", {"one number for each of its devices"});
+  expect_complaints("consumers: {a: {devices: [gpu0, gpu1], split: [1, 0]}}", {"consumers.a.split"});
+  EXPECT_TRUE(complaints("consumers: {a: {devices: [gpu0, gpu1], split: [3, 1]}}").empty());
+}
+
 TEST(Config, AServiceNeedsAUsableUrl) {
   expect_complaints("consumers: {a: {service: generic}}", {"consumers.a.url: is missing"});
   for (const char* url : {"ftp://h", "127.0.0.1:9001", "http://", "http://h:0", "http://h:99999",

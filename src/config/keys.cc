@@ -334,6 +334,14 @@ std::vector<Key> consumer_keys() {
           "first is preferred. A process that we start sees that one alone (`CUDA_VISIBLE_DEVICES`, unless "
           "its "
           "`env` sets it)."),
+      falls_back(
+          "it is on one device at a time",
+          key(
+              "consumers.*.split", Range{1, 1'000'000}, [](Place p) -> auto& { return p.consumer->split; },
+              "[1, 1]",
+              "It needs all its `devices` at once, since its AI model is cut over them (as with "
+              "`--tensor-parallel-size` or `--tensor-split`): what part of its memory each of them holds, "
+              "in their order. It gets a turn and room on all of them, or waits with none.")),
       key(
           "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
           "Further names under which requests may ask for it as their `model`."),

@@ -113,6 +113,17 @@ Read read_body(const YAML::Node& node, RequestConfig& request) {
 }
 
 // A map from texts to what `read_one` reads.
+template <class T>
+Read read_list(const YAML::Node& node, const Range& range, std::vector<T>& value) {
+  if (!node.IsSequence()) return wrong(node, "expected a list, found " + shape_of(node));
+  for (const YAML::Node& item : node) {
+    T one{};
+    if (Read result = read(item, range, one); !result) return result;
+    value.push_back(std::move(one));
+  }
+  return {};
+}
+
 template <class T, class ReadOne>
 Read read_map(const YAML::Node& node, std::map<std::string, T>& value, std::string_view expected,
               ReadOne read_one) {
@@ -126,6 +137,14 @@ Read read_map(const YAML::Node& node, std::map<std::string, T>& value, std::stri
       return wrong(entry.first, "\"" + *name + "\" is there twice");
   }
   return {};
+}
+
+template <class T>
+YAML::Node written_list(const std::vector<T>& value) {
+  YAML::Node node(YAML::NodeType::Sequence);
+  node.SetStyle(YAML::EmitterStyle::Flow);
+  for (const T& item : value) node.push_back(item);
+  return node;
 }
 
 template <class T>
@@ -274,13 +293,11 @@ Read read(const YAML::Node& node, const Range&, RequestConfig& value) {
 }
 
 Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value) {
-  if (!node.IsSequence()) return wrong(node, "expected a list, found " + shape_of(node));
-  for (const YAML::Node& item : node) {
-    std::string text;
-    if (Read result = read(item, range, text); !result) return result;
-    value.push_back(std::move(text));
-  }
-  return {};
+  return read_list(node, range, value);
+}
+
+Read read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value) {
+  return read_list(node, range, value);
 }
 
 Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value) {
@@ -324,12 +341,8 @@ YAML::Node write(const RequestConfig& value) {
   return node;
 }
 
-YAML::Node write(const std::vector<std::string>& value) {
-  YAML::Node node(YAML::NodeType::Sequence);
-  node.SetStyle(YAML::EmitterStyle::Flow);
-  for (const std::string& item : value) node.push_back(item);
-  return node;
-}
+YAML::Node write(const std::vector<std::string>& value) { return written_list(value); }
+YAML::Node write(const std::vector<std::uint32_t>& value) { return written_list(value); }
 
 YAML::Node write(const std::map<std::string, std::string>& value) { return written_map(value); }
 YAML::Node write(const std::map<std::string, Bytes>& value) { return written_map(value); }
@@ -390,6 +403,10 @@ Type type_of(const Range&, const RequestConfig*) {
 }
 Type type_of(const Range&, const std::vector<std::string>*) {
   return {"list of texts", {{"type", "array"}, {"items", {{"type", "string"}}}}};
+}
+Type type_of(const Range& range, const std::vector<std::uint32_t>*) {
+  const Type item = type_of(range, static_cast<const std::uint32_t*>(nullptr));
+  return {"list of " + item.name, {{"type", "array"}, {"items", item.schema}}};
 }
 Type type_of(const Range&, const std::map<std::string, std::string>*) {
   return {"mapping of names to texts",

@@ -60,6 +60,7 @@ Read read(const YAML::Node& node, const Range& range, BusType& value);
 Read read(const YAML::Node& node, const Range& range, Command& value);
 Read read(const YAML::Node& node, const Range& range, RequestConfig& value);
 Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
+Read read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value);
 Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value);
 Read read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value);
 
@@ -82,6 +83,7 @@ YAML::Node write(BusType value);
 YAML::Node write(const Command& value);
 YAML::Node write(const RequestConfig& value);
 YAML::Node write(const std::vector<std::string>& value);
+YAML::Node write(const std::vector<std::uint32_t>& value);
 YAML::Node write(const std::map<std::string, std::string>& value);
 YAML::Node write(const std::map<std::string, Bytes>& value);
 
@@ -109,6 +111,7 @@ Type type_of(const Range& range, const BusType*);
 Type type_of(const Range& range, const Command*);
 Type type_of(const Range& range, const RequestConfig*);
 Type type_of(const Range& range, const std::vector<std::string>*);
+Type type_of(const Range& range, const std::vector<std::uint32_t>*);
 Type type_of(const Range& range, const std::map<std::string, std::string>*);
 Type type_of(const Range& range, const std::map<std::string, Bytes>*);
 

@@ -49,7 +49,9 @@ void Application::keep_beyond_us(std::string mark,
   started_ = std::move(started);
 }
 
-void Application::see_only(std::function<std::string()> device) { seen_device_ = std::move(device); }
+void Application::see_only(std::function<std::vector<std::string>()> devices) {
+  seen_devices_ = std::move(devices);
+}
 
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
 

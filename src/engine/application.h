@@ -55,7 +55,7 @@ class Application {
 
   // Its processes see one device alone, unless their configuration chooses: the one whose UUID `device` says
   // when they are started.
-  void see_only(std::function<std::string()> device);
+  void see_only(std::function<std::vector<std::string>()> devices);
 
   bool has_service() const;
   bool external() const { return config::is_external(config_); }
@@ -115,7 +115,7 @@ class Application {
   const config::ConsumerConfig& config_;
   std::string mark_{};  // empty: its processes die with us
   std::function<void(int, std::optional<std::uint16_t>)> started_{};
-  std::function<std::string()> seen_device_{};  // empty: they see what the daemon sees
+  std::function<std::vector<std::string>()> seen_devices_{};  // empty: they see what the daemon sees
   std::size_t log_lines_;
   std::function<void(Error)> lost_;
   // Shared with the coroutines that talk to them while they are replaced.

@@ -91,20 +91,23 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
     // Who is not recorded could not be found again, and must not outlive us.
     if (consumers[i].process && !records.mark().empty())
-      applications.back()->keep_beyond_us(records.mark(),
-                                          [this, i](int pid, std::optional<std::uint16_t> port) {
-                                            records.started(ConsumerId{i}, pid, port, uuid_of(ConsumerId{i}));
-                                          });
+      applications.back()->keep_beyond_us(
+          records.mark(), [this, i](int pid, std::optional<std::uint16_t> port) {
+            records.started(ConsumerId{i}, pid, port, uuids_of(ConsumerId{i}).front());
+          });
     // Placed by us, its process would not know where.
     if (consumers[i].process && consumers[i].devices.size() > 1)
-      applications.back()->see_only([this, i] { return uuid_of(ConsumerId{i}); });
+      applications.back()->see_only([this, i] { return uuids_of(ConsumerId{i}); });
     if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
       applications.back()->park_by(checkpoint, [this, i] { return holders_now(ConsumerId{i}); });
   }
 }
 
-std::string Engine::Impl::uuid_of(ConsumerId consumer) const {
-  return devices[world.registry[consumer].spec.device.value].uuid;
+std::vector<std::string> Engine::Impl::uuids_of(ConsumerId consumer) const {
+  std::vector<std::string> uuids;
+  for (const DeviceId device : devices_of(world.registry[consumer].spec))
+    uuids.push_back(devices[device.value].uuid);
+  return uuids;
 }
 
 void Engine::Impl::start() {

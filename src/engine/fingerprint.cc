@@ -52,6 +52,7 @@ std::string process_fingerprint(const config::ConsumerConfig& consumer) {
   hash.add(consumer.service.url).add(consumer.device);
   if (consumer.process) hash.add(consumer.process->cwd);
   for (const std::string& device : consumer.devices) hash.add("devices").add(device);
+  for (const std::uint32_t part : consumer.split) hash.add("split").add(std::to_string(part));
   return hash.hex();
 }
 

@@ -54,7 +54,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void arm_wake_up();
   void choose_pace();
   std::string who(TicketId ticket) const;
-  std::string uuid_of(ConsumerId consumer) const;  // of the device that it is placed on
+  std::vector<std::string> uuids_of(ConsumerId consumer) const;  // of the devices that it is placed on
 
   // --- acquire.cc ---
   struct Place;

@@ -1,8 +1,10 @@
 // How an application gets into device memory: a run of it, a healthy service, a load.
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/ranges.h>
 
 #include "config/services.h"
 #include "engine/application.h"
@@ -114,9 +116,10 @@ runner::Options Application::run_options(std::uint64_t number) {
       .on_exit = [this, number](const runner::ExitStatus& status) { run_ended(status, number); },
       .outlives_us = !mark_.empty()};
   if (!mark_.empty()) options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
-  const bool we_choose = seen_device_ && !config_.process->env.contains(kVisibleDevices);
-  if (const std::string device = we_choose ? seen_device_() : ""; is_nvidia(device))
-    options.env[kVisibleDevices] = device;
+  if (!seen_devices_ || config_.process->env.contains(kVisibleDevices)) return options;
+  const std::vector<std::string> devices = seen_devices_();
+  if (std::ranges::all_of(devices, is_nvidia))
+    options.env[kVisibleDevices] = fmt::format("{}", fmt::join(devices, ","));
   return options;
 }
 

@@ -32,30 +32,45 @@ std::optional<ResidentId> only_one_there(const Registry& registry, const Consume
   return only;
 }
 
+// How much of the whole is that, if so much is its part on the device? Rounded up.
+Bytes whole_of(const Consumer& consumer, std::size_t place, Bytes part) {
+  if (consumer.split.empty()) return part;
+  const auto parts = std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
+  const std::int64_t own = consumer.split[place];
+  return {part.count / own * parts + (part.count % own * parts + own - 1) / own};
+}
+
 // How much its whole must be counted as, so that each device's part of it covers what is measured there.
 Bytes whole_as_measured(const ConsumerState& consumer) {
-  if (consumer.spec.split.empty()) return consumer.here.measured;
-  const auto parts = std::accumulate(consumer.spec.split.begin(), consumer.spec.split.end(), std::int64_t{0});
+  const auto devices = devices_of(consumer.spec);
   Bytes whole{};
-  for (std::size_t i = 0; i < consumer.spec.split.size(); ++i) {
-    const Bytes measured = holding_on(consumer, consumer.spec.devices[i]).measured;
-    whole = std::max(whole,
-                     Bytes{(measured.count + consumer.spec.split[i] - 1) / consumer.spec.split[i] * parts});
-  }
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    whole = std::max(whole, whole_of(consumer.spec, i, holding_on(consumer, devices[i]).measured));
   return whole;
 }
 
-// What all its devices have to give it, if nobody else were there.
-Bytes most_that_fits(const Registry& registry, const Consumer& consumer) {
-  constexpr Bytes kWhole = kGiB * 1024;  // large enough to tell a part from
+// What it could take in all, if each of its devices had so much for it.
+template <class BytesOn>
+Bytes most_of(const Consumer& consumer, BytesOn bytes_on) {
+  const auto devices = devices_of(consumer);
   Bytes most{std::numeric_limits<std::int64_t>::max()};
-  for (const DeviceId device : devices_of(consumer)) {
-    const Bytes fits = registry.readings[device.value].total - registry.devices[device.value].reserve;
-    const double part =
-        static_cast<double>(part_on(consumer, device, kWhole).count) / static_cast<double>(kWhole.count);
-    most = std::min(most, Bytes{static_cast<std::int64_t>(static_cast<double>(fits.count) / part)});
-  }
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    most = std::min(most, whole_of(consumer, i, bytes_on(devices[i])));
   return most;
+}
+
+// If nobody else were there.
+Bytes most_that_fits(const Registry& registry, const Consumer& consumer) {
+  return most_of(consumer, [&](DeviceId device) {
+    return registry.readings[device.value].total - registry.devices[device.value].reserve;
+  });
+}
+
+// Beside all others.
+Bytes room_it_has(const Registry& registry, const ConsumerState& consumer) {
+  return most_of(consumer.spec, [&](DeviceId device) {
+    return headroom(registry, device) + committed(registry, consumer, device);
+  });
 }
 
 }  // namespace
@@ -155,6 +170,17 @@ bool learn_out_of_memory(Registry& registry, ResidentId id) {
   const Bytes working = std::min(before + more, most_that_fits(registry, consumer.spec) - resident.footprint);
   if (working <= before) return false;
   resident.learned.working = consumer.learned_working = working;
+  return true;
+}
+
+bool learn_load_ran_out(Registry& registry, ResidentId id) {
+  Resident& resident = registry[id];
+  const ConsumerState& consumer = registry[resident.consumer];
+  const Bytes working = working_each(consumer);
+  const Bytes more = std::max(resident.footprint, room_it_has(registry, consumer) - working) + kStep;
+  const Bytes footprint = std::min(more, most_that_fits(registry, consumer.spec) - working);
+  if (footprint <= resident.footprint) return false;
+  resident.footprint = footprint;
   return true;
 }
 

@@ -25,6 +25,10 @@ bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken);
 // as much as its devices have was expected already.
 bool learn_out_of_memory(Registry& registry, ResidentId id);
 
+// The same of a load that is not over yet: it needs more than the room it had. Expected until it has been
+// loaded and left again, when what was measured is known.
+bool learn_load_ran_out(Registry& registry, ResidentId id);
+
 // What earlier lives of the daemon learned of a resident that is not loaded.
 void recall(Registry& registry, ResidentId id, const Learned& learned);
 

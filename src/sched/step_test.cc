@@ -330,5 +330,30 @@ TEST(Step, TheSixFiguresFollow) {
   EXPECT_EQ(after.last_wait, Duration{3s});
 }
 
+TEST(Step, ALoadThatRanOutOfMemoryGetsMoreRoomOnce) {
+  Home home;
+  const ConsumerId chat = home.consumer({.name = "chat", .footprint = kGiB * 10});
+  const ConsumerId liar = home.consumer({.name = "liar", .footprint = kGiB * 10});
+  home.warm(chat);
+  const auto [ticket, effects] = home.asks(liar);
+  ASSERT_TRUE(the<Load>(effects)) << "as far as anybody knows, it fits beside";
+  home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")});
+  EXPECT_TRUE(the<Evict>(home.read())) << "it takes more than the room that it had";
+  home.happens(RungEnded{home.resident(chat), Rung::stop, {}});
+  ASSERT_TRUE(the<Load>(home.read()));
+  const Effects again =
+      home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")});
+  ASSERT_TRUE(the<Refuse>(again)) << "once";
+  EXPECT_EQ(the<Refuse>(again)->why.code, Code::out_of_memory);
+}
+
+TEST(Step, ALoadThatRanOutOfMemoryOnAnEmptyDeviceIsNotTriedAgain) {
+  Home home;
+  const ConsumerId liar = home.consumer({.name = "liar", .footprint = kGiB * 24});
+  const auto [ticket, effects] = home.asks(liar);
+  EXPECT_TRUE(the<Refuse>(
+      home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")})));
+}
+
 }  // namespace
 }  // namespace mgpu

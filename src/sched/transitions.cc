@@ -435,8 +435,8 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   doubt(world, out, spec);
   fold(line.statistics, fact::LoadFailed{});
   resident.ahead = false;
-  if (result.error().code == Code::out_of_memory && learn_out_of_memory(world.registry, id) &&
-      resident.failures == 0) {
+  const bool ran_out = result.error().code == Code::out_of_memory;
+  if (ran_out && learn_load_ran_out(world.registry, id) && resident.failures == 0) {
     // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
     ++resident.failures;
     resident.state = Residency::cold;

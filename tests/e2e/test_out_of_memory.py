@@ -68,6 +68,15 @@ def test_it_is_told_in_the_protocol_of_the_caller(house):
     assert answer.status_code == 503 and "out of memory" in answer.json()["error"]
 
 
+def test_who_takes_more_than_it_said_gets_more_room(house):
+    house.refusals_allowed = True
+    house.open({"voice": house.fake("voice", "5GiB"), "chat": house.fake("chat", "5GiB", holds="8GiB")})
+    assert house.ask("voice") == "answer of voice"
+    assert house.ask("chat") == "answer of chat", "its first load failed, and the client saw nothing of it"
+    assert house.state("voice") == "cold"
+    assert [data["ok"] for what, data in house.events("load_ended") if data["consumer"] == "chat"] == [False, True]
+
+
 def test_a_body_too_large_to_keep_is_not_sent_again(house):
     house.open({"chat": striking(house, "chat", "oom-crash-at-request")}, limits={"body_memory": "64KiB"})
     answer = ask(house, padding="x" * (1 << 20))

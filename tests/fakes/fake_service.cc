@@ -10,7 +10,7 @@
 //   "user" if it
 //                            names one; "cut ..." instead of "end" where the caller left before the answer
 //                            was complete
-//   --device N               takes its bytes of this device (default 0)
+//   --device N               takes its bytes of this device (default 0); several times: equal parts of them
 //   --ollama M=BYTES ...     several AI models, Ollama's API;  --llama-router M=BYTES ...: llama-server's
 //   router
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
@@ -49,7 +49,7 @@ enum class Role { plain, ollama, router };
 struct Options {
   Role role = Role::plain;
   std::uint16_t port = 0;
-  unsigned device = 0;
+  std::vector<unsigned> devices{};
   std::string name = "fake";
   std::uint64_t bytes = 0, working = 0;
   bool lazy = false;
@@ -96,21 +96,29 @@ bool strikes_at_request(const char* fault) {
 }
 
 using Call = int (*)(unsigned, std::uint64_t);
-int call(const char* name, std::uint64_t bytes) {
+int call(const char* name, unsigned device, std::uint64_t bytes) {
   static void* library = [] {
     const char* path = std::getenv("MGPU_NVML_LIBRARY");
     return path != nullptr ? dlopen(path, RTLD_NOW) : nullptr;
   }();
   if (library == nullptr || bytes == 0) return 0;
-  return reinterpret_cast<Call>(dlsym(library, name))(options.device, bytes);
+  return reinterpret_cast<Call>(dlsym(library, name))(device, bytes);
 }
 bool take(std::uint64_t bytes) {
   if (strikes("oom")) return false;
-  if (call("mgpu_simgpu_alloc", bytes) == 0) return true;
-  note("refused", std::to_string(bytes));
-  return false;
+  const std::uint64_t part = bytes / options.devices.size();
+  for (std::size_t i = 0; i < options.devices.size(); ++i) {
+    if (call("mgpu_simgpu_alloc", options.devices[i], part) == 0) continue;
+    note("refused", std::to_string(part));
+    for (std::size_t taken = 0; taken < i; ++taken) call("mgpu_simgpu_free", options.devices[taken], part);
+    return false;
+  }
+  return true;
 }
-void give(std::uint64_t bytes) { call("mgpu_simgpu_free", bytes); }
+void give(std::uint64_t bytes) {
+  for (const unsigned device : options.devices)
+    call("mgpu_simgpu_free", device, bytes / options.devices.size());
+}
 
 std::uint64_t size_of(const std::string& ai_model) {
   const auto at = options.ai_models.find(ai_model);
@@ -362,7 +370,7 @@ void read_options(int argc, char** argv) {
     if (key == "--port")
       options.port = static_cast<std::uint16_t>(std::stoi(value()));
     else if (key == "--device")
-      options.device = static_cast<unsigned>(std::stoi(value()));
+      options.devices.push_back(static_cast<unsigned>(std::stoi(value())));
     else if (key == "--name")
       options.name = value();
     else if (key == "--bytes")
@@ -392,6 +400,7 @@ void read_options(int argc, char** argv) {
       options.ai_models[options.role == Role::ollama ? tagged(name) : name] = std::stoull(key.substr(is + 1));
     }
   }
+  if (options.devices.empty()) options.devices = {0};
 }
 
 }  // namespace
