@@ -25,8 +25,9 @@ def resident_memory(pid):
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def answered_once(book, journal):
-    """Complaints about requests that got no clear answer, or were worked at twice."""
+def answered_once(book, journal, died_of_memory):
+    """Complaints about requests that got no clear answer, or were worked at twice: that happens where a service died of
+    memory, together with what else it was at, and even then no work is done twice."""
     begun = collections.Counter(user for what, _, _, user in journal if what == "start" and user)
     ended = collections.Counter(user for what, _, _, user in journal if what == "end" and user)
     for one in book.asked:
@@ -34,9 +35,9 @@ def answered_once(book, journal):
             yield f"{one.user} ({one.how} to {one.consumer}) never got an answer"
         elif one.outcome.startswith("unclear"):
             yield f"{one.user} ({one.how} to {one.consumer}, after {one.seconds:.1f} s): {one.outcome}"
-        elif begun[one.user] > 1:
+        elif begun[one.user] > 1 + (one.consumer in died_of_memory) or ended[one.user] > 1:
             yield f"{one.user} ({one.how} to {one.consumer}, {one.outcome}) was worked at {begun[one.user]} times"
-        elif one.outcome == "answered" and begun[one.user] != ended[one.user]:
+        elif one.outcome == "answered" and begun[one.user] > 0 and ended[one.user] == 0:
             yield f"{one.user} ({one.how} to {one.consumer}) was answered, though its work never ended"
         elif one.outcome == "cut" and ended[one.user]:
             yield f"{one.user} ({one.how} to {one.consumer}) was cut, though its service did not die"

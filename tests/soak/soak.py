@@ -134,7 +134,7 @@ class Honest:
         complaints = self.settle(consumers, crowd)
         if not complaints:
             complaints = self.audit(before)
-        complaints += audit.answered_once(self.book, house.journal())
+        complaints += audit.answered_once(self.book, house.journal(), self.troubles.died_of_memory)
         refused = [row for row in house.journal() if row[0] == "refused"]
         self.refusals = house.refused_allocations()
         house.refusals_allowed = not self.killed

@@ -23,6 +23,7 @@ class Troubles(threading.Thread):
         self.services, self.external = services, external
         self.forgets = forgets  # whose surprises are to stay surprises
         self.log = []
+        self.died_of_memory = set()  # services that were made to, at a request
         self.failure = None
 
     def run(self):
@@ -45,6 +46,8 @@ class Troubles(threading.Thread):
         name = self.dice.choice(self.services + self.external)
         fault = self.dice.choice(AT_EXTERNAL if name in self.external else AT_SERVICES)
         self.note(f"{name}: {fault}")
+        if fault == "oom-crash-at-request":
+            self.died_of_memory.add(name)
         fault_file(self.house, name).write_text(fault)
 
     def at_checkpoint(self):
