@@ -277,8 +277,8 @@ void load_ahead(World& world, Effects& out, DeviceId device) {
 }
 
 // Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour. They
-// come in beside what is there, or for what is worth less. Their room is made first, their load begins when
-// the room is seen, if it is still wanted then.
+// come in beside what is there; reserved and pinned ones also for what is worth less. Their room is made
+// first, their load begins when the room is seen, if it is still wanted then.
 void warm_up(World& world, Effects& out, DeviceId device) {
   const auto next = next_to_warm_up(world, device);
   if (!next) return;

@@ -49,17 +49,12 @@ Expected expectation(const World& world, const Resident& resident, bool idle) {
   return usual_at(resident, world.hour) ? Expected::usual_now : Expected::not_at_all;
 }
 
-// Only what follows for certain, or was promised a place, may send others away; the rest takes what is free.
-bool may_displace(Expected expected) {
-  return expected == Expected::follows || expected == Expected::belongs_here;
-}
-
 bool room_for(const World& world, DeviceId device, ResidentId id, Expected expected) {
   const Resident& resident = world.registry[id];
   const Bytes needed = part_on(world.registry[resident.consumer].spec, device, resident.footprint);
   const Bytes deficit = needed - headroom(world.registry, device);
   if (deficit <= Bytes{}) return true;
-  if (!may_displace(expected)) return false;
+  if (expected != Expected::belongs_here) return false;  // only who was promised a place sends others away
   std::vector<Candidate> candidates = worth_less_than(world, device, id);
   return choose_victims(candidates, deficit);
 }
