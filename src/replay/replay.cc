@@ -6,8 +6,6 @@
 #include <set>
 #include <utility>
 
-#include "sched/step.h"
-
 #include "replay/crowd.h"
 
 namespace mgpu::replay {
@@ -17,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr Instant kFirstMoment{1'000'000};
 constexpr Duration kReadingTakes = 2ms;
-constexpr Duration kLookAgain = 100ms;  // while an eviction waits to be seen free
+constexpr Duration kLookAgain = 100ms;  // while an eviction, or what a job gave back, waits to be seen free
 
 // What one consumer really holds.
 struct Body {
@@ -28,8 +26,9 @@ struct Body {
 
 class Life {
  public:
-  Life(const House& house, const Workload& workload)
+  Life(const House& house, const Workload& workload, const Decide& decide)
       : house_(house),
+        decide_(decide),
         world_(house.world),
         crowd_(agenda_, workload, [this](std::size_t job, const Step& step) { ask(job, step); }),
         cache_(house.page_cache),
@@ -55,7 +54,7 @@ class Life {
 
   void feed(Happening what) {
     ++outcome_.events;
-    const Effects effects = step(world_, {agenda_.now(), std::move(what)});
+    const Effects effects = decide_(world_, {agenda_.now(), std::move(what)});
     for (const Effect& effect : effects) std::visit([this](const auto& e) { obey(e); }, effect);
     arm();
   }
@@ -83,6 +82,7 @@ class Life {
                         .resident = step.resident,
                         .priority = step.priority,
                         .user = crowd_.jobs()[job].user}});
+    look_again_if_somebody_waits(consumer.spec.device);
   }
 
   static std::size_t job_of(TicketId ticket) { return static_cast<std::size_t>(ticket.value - 1); }
@@ -93,6 +93,16 @@ class Life {
     ran(job);
     feed(LeaseReleased{TicketId{job + 1}});
     crowd_.ended(job);
+    look_again_if_somebody_waits(world_.registry[consumer].spec.device);
+  }
+
+  // The driver is read often while somebody waits, so that what a job gave back is seen soon.
+  void look_again_if_somebody_waits(DeviceId device) {
+    if (somebody_waits(device)) look_again(device);
+  }
+  bool somebody_waits(DeviceId device) const {
+    const LineState& line = world_.lines[device.value];
+    return !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   }
 
   void ran(std::size_t job) {
@@ -213,14 +223,19 @@ class Life {
       if (const Bytes bytes = held(i); bytes > Bytes{} && world_.registry.consumers[i].spec.device == device)
         reading.consumers.push_back({ConsumerId{i}, bytes});
     feed(ReadingTaken{std::move(reading)});
-    if (!world_.lines[device.value].reading_asked || !looking_again_.insert(device).second) return;
+    if (world_.lines[device.value].reading_asked) look_again(device);
+  }
+
+  void look_again(DeviceId device) {
+    if (!looking_again_.insert(device).second) return;
     agenda_.after(kLookAgain, [this, device] {
       looking_again_.erase(device);
-      if (world_.lines[device.value].reading_asked) read(device);
+      if (world_.lines[device.value].reading_asked || somebody_waits(device)) read(device);
     });
   }
 
   const House& house_;
+  const Decide& decide_;
   World world_;
   Agenda agenda_{};
   Crowd crowd_;
@@ -234,6 +249,8 @@ class Life {
 
 }  // namespace
 
-Outcome replay(const House& house, const Workload& workload) { return Life(house, workload).live(); }
+Outcome replay(const House& house, const Workload& workload, const Decide& decide) {
+  return Life(house, workload, decide).live();
+}
 
 }  // namespace mgpu::replay

@@ -2,9 +2,13 @@
 //
 // What the shell and the world outside do is modelled: a load takes its true seconds and then shows in the
 // readings; an eviction answers after its own; a reading comes two milliseconds after it was asked for, and
-// none otherwise; jobs that compute at once share the device's speed. Nothing fails here: that is the
+// soon after somebody came or a job ended if anybody waits then; jobs that compute at once share the device's speed. Nothing fails here: that is the
 // simulator's trade (tests/sim). Deterministic.
 #pragma once
+
+#include <functional>
+
+#include "sched/step.h"
 
 #include "replay/house.h"
 #include "replay/outcome.h"
@@ -12,6 +16,9 @@
 
 namespace mgpu::replay {
 
-Outcome replay(const House& house, const Workload& workload);
+// Who decides: `step`, or somebody who calls it and looks on.
+using Decide = std::function<Effects(World&, const Event&)>;
+
+Outcome replay(const House& house, const Workload& workload, const Decide& decide = step);
 
 }  // namespace mgpu::replay
