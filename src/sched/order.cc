@@ -218,7 +218,9 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
     const auto change = outlook.seconds_of_change(head, true, false);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   });
-  return {cold, Overtaking::cheaper_change};
+  if (cold != nullptr) return {cold, Overtaking::cheaper_change};
+  // Whoever is first may be waiting for the very memory that a claim keeps: that one goes, barred or not.
+  return {claimed_and_ready(world, line, outlook), Overtaking::loaded_ahead};
 }
 
 bool exclusive_stands_between(const World& world, const LineState& line, const Ticket& ticket) {

@@ -173,6 +173,26 @@ TEST(LoadAhead, IsGivenUpWithItsTicketAndMayLeaveThen) {
   EXPECT_TRUE(may_evict(home.world, home.resident(image), false));
 }
 
+// Found by the property that nobody starves: the first was refused for want of room after half a minute, beside an idle
+// device. Its room was kept for one that had been loaded ahead and might not go, since its consumer had had its turn.
+TEST(LoadAhead, GoesEvenWhenItsConsumerHasHadItsTurnIfTheFirstNeedsItsRoom) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .max_turn = 1ms});
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 14});
+  home.warm(image);
+  const TicketId runs = home.asks(chat).first;  // image leaves for it
+  const TicketId ahead = home.asks(chat).first;
+  ASSERT_TRUE(home.world.tickets.at(ahead).claims);
+  const TicketId first = home.asks(image, Ask{.priority = Priority::realtime}).first;
+  home.happens(RungEnded{home.resident(image), Rung::stop, {}});
+  home.read();
+  ASSERT_TRUE(granted(home.happens(LoadEnded{home.resident(chat)}), runs));
+  home.read();
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{runs}), ahead));
+  home.happens(LeaseReleased{ahead});
+  EXPECT_EQ(home.world.tickets.at(first).stage, Stage::preparing);
+}
+
 TEST(Placement, GoesWhereNobodyHasToLeave) {
   Home home = affine();
   const DeviceId second = add_device(home.world, {.name = "gpu1"});
