@@ -1,0 +1,85 @@
+// What the properties of the core are tried on: a household on one device, and those who ask it for something.
+// Small plain numbers, so that rapidcheck can draw them, shrink them, and print what is left of them.
+//
+// They are lived through by src/replay: the real `step` in virtual time, readings that are true and come at once,
+// loads, evictions and jobs that take what the household says they take.
+#pragma once
+
+#include <iosfwd>
+#include <vector>
+
+#include <rapidcheck.h>
+
+#include "replay/house.h"
+#include "replay/workload.h"
+
+namespace mgpu::sim {
+
+inline constexpr int kDeviceGib = 16;
+
+// A consumer. Whatever may be drawn fits the device by itself.
+struct Member {
+  int footprint_gib = 1;
+  int working_gib = 0;
+  int load_ms = 0;
+  int unload_ms = 0;
+  int ai_models = 1;
+  int concurrency = 1;
+  int priority = 0;     // of domain/consumer.h
+  int weight = 1;
+  int max_turn_ms = 0;  // 0: no bound
+  int run_ms = 0;       // what its jobs are known to take; 0: that is to be learned
+  int followed_by = 0;  // a member's number from 1; 0: nobody
+  bool exclusive = false;
+  bool turnless = false;
+  bool lease_only = false;
+  bool parks = false;
+};
+
+struct Household {
+  int capacity = 1;
+  bool fifo = false;
+  bool load_ahead = false;
+  int overtake_ms = 0;  // overtake_limit; 0: it follows what changes cost
+  int ageing_ms = 0;
+  int park_gib = 0;
+  std::vector<Member> members{};
+};
+
+// Somebody who asks once.
+struct Request {
+  int at_ms = 0;
+  int member = 0;  // counted around, so that every number is somebody
+  int ai_model = 0;
+  int work_ms = 1;
+  int priority = 0;  // from 1; 0: its member's
+  int user = 0;
+};
+
+// So many who ask, and ask again as soon as they have been served and paused, until the end.
+struct Regulars {
+  int clients = 1;
+  int pause_ms = 0;
+  Request request{};  // the first
+};
+
+rc::Gen<Member> some_member();
+rc::Gen<Household> some_household();
+rc::Gen<Request> some_request();
+rc::Gen<std::vector<Request>> some_requests();
+rc::Gen<std::vector<Regulars>> some_regulars();
+
+// rapidcheck prints with these.
+void showValue(const Member& member, std::ostream& out);
+void showValue(const Household& household, std::ostream& out);
+void showValue(const Request& request, std::ostream& out);
+void showValue(const Regulars& regulars, std::ostream& out);
+
+// The house, with all costs known to the core as if from an earlier life.
+replay::House built(const Household& household);
+
+// Nobody asks for anything after `horizon`.
+replay::Workload asked(const Household& household, const replay::House& house, const std::vector<Request>& requests,
+                       const std::vector<Regulars>& regulars, Duration horizon);
+
+}  // namespace mgpu::sim

@@ -1,0 +1,172 @@
+// Nobody starves, whoever comes after them, how often and for how long.
+//
+// A ticket waits for those that are due before it, and for what was under way when it came. Once one that is due later
+// was taken up before it, others may be for `bound` more. After that only what is under way then goes before it, and
+// one whose resident was loaded ahead before. So, with a turn = change of residents + work,
+//
+//   wait <= turns of those that are due before it
+//         + turns that were under way when it came
+//         + one change of residents (a load that had begun ahead of anybody's turn)
+//         + if it was passed: bound + turns under way when that is over + the turn of the one that was loaded ahead
+//         + its own change of residents
+//
+// `bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all consumers that wait when
+// the ticket is first passed (sched/order.h). Under fifo nobody is passed. A ticket is due when it arrives, or later by
+// its class times limits.ageing: how many more urgent ones are due before it is in the hands of those who come, but
+// each that comes later than that is not. Jobs that compute at once share the device's speed, so that the sum of their
+// work is what they take together.
+//
+// Turnless consumers are not part of this: they stand in no line, and nothing bounds what they, and those who take
+// turns, do to each other where memory does not hold both.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "lived.h"
+
+namespace mgpu::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLeastBound = 10s;
+constexpr int kRounds = 3;
+constexpr Duration kSeeing = 120ms;  // until the readings that a change waits for have come
+
+Duration ms(int count) { return std::chrono::milliseconds{count}; }
+
+bool under_way(const Seen& seen, std::uint64_t step) {
+  return seen.taken_up && seen.taken_up->step < step && (!seen.released || seen.released->step > step);
+}
+bool under_way(const Seen& seen, Instant at) {
+  return seen.taken_up && seen.taken_up->at <= at && (!seen.released || seen.released->at > at);
+}
+
+// What the witness' record says about one ticket.
+class Trial {
+ public:
+  Trial(const Lived& lived, TicketId id)
+      : lived_(lived), all_(lived.witness.tickets()), id_(id), own_(all_.at(id)), place_(place_of(id, own_)) {
+    hear_what_went_before();
+    if (passed_) hear_what_came_after_the_bound();
+  }
+
+  Duration limit() const { return limit_; }
+  bool bore_its_bound() const { return passed_ && (!own_.taken_up || own_.taken_up->at > *until_); }
+  // Who passed it though nobody might.
+  std::optional<TicketId> wronged_by() const { return wronged_by_; }
+
+ private:
+  using Place = std::pair<Instant, TicketId>;
+
+  Place place_of(TicketId id, const Seen& seen) const {
+    if (lived_.household.fifo) return {seen.arrived.at, id};
+    return {seen.arrived.at + ms(lived_.household.ageing_ms) * static_cast<int>(lived_.class_of(seen)), id};
+  }
+
+  Duration change(int load_ms) const {
+    int unload_ms = 0;
+    for (const Member& member : lived_.household.members) unload_ms = std::max(unload_ms, member.unload_ms);
+    return ms(unload_ms) + ms(load_ms) + kSeeing;
+  }
+  Duration turn(TicketId id, const Seen& seen) const {
+    return change(lived_.member_of(seen).load_ms) + lived_.outcome.jobs[id.value - 1].work;
+  }
+
+  bool taken_up_while_it_waited(const Seen& other) const {
+    return other.taken_up && other.taken_up->step >= own_.arrived.step &&
+           (!own_.taken_up || other.taken_up->step < own_.taken_up->step);
+  }
+
+  void hear_what_went_before() {
+    limit_ = change(std::ranges::max_element(lived_.household.members, {}, &Member::load_ms)->load_ms) +
+             change(lived_.member_of(own_).load_ms);
+    for (const auto& [id, seen] : all_) {
+      if (id == id_) continue;
+      const bool due_before = place_of(id, seen) < place_;
+      if (under_way(seen, own_.arrived.step) ||
+          (due_before && (!seen.taken_up || seen.taken_up->step >= own_.arrived.step)))
+        limit_ += turn(id, seen);
+      if (due_before || !taken_up_while_it_waited(seen)) continue;
+      if (lived_.household.fifo) wronged_by_ = id;
+      if (!passed_ || seen.taken_up->step < passed_->step) passed_ = seen.taken_up;
+    }
+  }
+
+  void hear_what_came_after_the_bound() {
+    const Duration bound = bound_at(*passed_);
+    until_ = passed_->at + bound;
+    limit_ += bound;
+    bool one_was_loaded_ahead = false;
+    for (const auto& [id, seen] : all_) {
+      if (id == id_ || !seen.taken_up || place_of(id, seen) < place_) continue;
+      const bool late = taken_up_while_it_waited(seen) && seen.taken_up->at > *until_;
+      if (late || under_way(seen, *until_)) limit_ += turn(id, seen);
+      if (!late) continue;
+      const bool loaded_ahead = seen.claimed && seen.claimed->at <= *until_;
+      if (!loaded_ahead || one_was_loaded_ahead) wronged_by_ = id;
+      one_was_loaded_ahead = true;
+    }
+  }
+
+  Duration bound_at(const Moment& when) const {
+    if (lived_.household.overtake_ms > 0) return ms(lived_.household.overtake_ms);
+    std::set<ConsumerId> waiting;
+    for (const auto& [id, seen] : all_)
+      if (seen.arrived.step <= when.step && (!seen.taken_up || seen.taken_up->step >= when.step))
+        waiting.insert(*seen.ask.consumer);
+    Duration round{0};
+    for (const ConsumerId id : waiting) {
+      const Member& member = lived_.household.members[id.value];
+      if (!member.lease_only) round += ms(member.load_ms + member.unload_ms) + kSeeing / kRounds;
+    }
+    return std::max(kLeastBound, kRounds * round);
+  }
+
+  const Lived& lived_;
+  const std::map<TicketId, Seen>& all_;
+  TicketId id_;
+  const Seen& own_;
+  Place place_;
+  Duration limit_{};
+  std::optional<Moment> passed_{};  // for the first time
+  std::optional<Instant> until_{};
+  std::optional<TicketId> wronged_by_{};
+};
+
+TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
+  std::size_t bore_their_bound = 0;
+  const bool held = rc::check("everybody's wait is bounded by what stood before them", [&] {
+    const auto household = *rc::gen::map(some_household(), [](Household drawn) {
+      for (Member& member : drawn.members) member.turnless = false;
+      return drawn;
+    });
+    auto requests = *some_requests();
+    auto regulars = *some_regulars();
+    for (Request& request : requests) request.user = 0;  // a user's share moves places: a property of its own
+    for (Regulars& each : regulars) each.request.user = 0;
+    const Lived lived = live(household, requests, regulars, 60s);
+    for (const auto& [id, seen] : lived.witness.tickets()) {
+      const std::string who = "ticket " + std::to_string(id.value);
+      const Trial trial(lived, id);
+      bore_their_bound += trial.bore_its_bound();
+      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.refusal);
+      if (const auto other = trial.wronged_by())
+        RC_FAIL(who + " was passed by " + std::to_string(other->value) + ", past its bound");
+      const Duration waited = seen.granted->at - seen.arrived.at;
+      if (waited > trial.limit())
+        RC_FAIL(who + " waited " + to_string(waited) + ", and " + to_string(trial.limit()) + " explain themselves");
+    }
+  });
+  EXPECT_TRUE(held);
+  EXPECT_GT(bore_their_bound, 0U) << "nobody was ever kept waiting to the bound: these cases prove nothing";
+}
+
+}  // namespace
+}  // namespace mgpu::sim

@@ -1,0 +1,47 @@
+// A witness to a life: it lets `step` decide and writes down what became of each ticket, as seen from outside. What
+// the core keeps for itself (bounds, places, streaks) it does not believe but works out again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "sched/world.h"
+
+namespace mgpu::sim {
+
+// A moment: steps of one instant come one after the other.
+struct Moment {
+  std::uint64_t step = 0;
+  Instant at{};
+};
+
+struct Seen {
+  Ask ask{};
+  Moment arrived{};
+  std::optional<Moment> claimed{};   // its resident was to be loaded ahead of its turn
+  std::optional<Moment> taken_up{};  // it waited no longer for its turn, but for its room at most
+  std::optional<Moment> granted{};
+  std::optional<Moment> released{};
+  bool refused = false;
+};
+
+class Witness {
+ public:
+  Effects operator()(World& world, const Event& event);
+
+  const std::map<TicketId, Seen>& tickets() const { return tickets_; }
+  const std::vector<TicketId>& grants() const { return grants_; }  // in their order
+
+ private:
+  void look_at_tickets(const World& world, Moment now);
+
+  std::uint64_t steps_ = 0;
+  std::map<TicketId, Seen> tickets_{};
+  std::set<TicketId> waiting_{};
+  std::vector<TicketId> grants_{};
+};
+
+}  // namespace mgpu::sim
