@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "domain/entry.h"
+
 #include "explain/explanation.h"
 #include "explain/prospect.h"
 

@@ -220,7 +220,7 @@ class Life {
   void read(DeviceId device) {
     Reading reading{.device = device, .taken = agenda_.now(), .total = house_.totals[device.value]};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (const Bytes bytes = held(i); bytes > Bytes{} && world_.registry.consumers[i].spec.device == device)
+      if (const Bytes bytes = part_on(world_.registry.consumers[i].spec, device, held(i)); bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     feed(ReadingTaken{std::move(reading)});
     if (world_.lines[device.value].reading_asked) look_again(device);

@@ -2,8 +2,9 @@
 //
 // What the shell and the world outside do is modelled: a load takes its true seconds and then shows in the
 // readings; an eviction answers after its own; a reading comes two milliseconds after it was asked for, and
-// soon after somebody came or a job ended if anybody waits then; jobs that compute at once share the device's speed. Nothing fails here: that is the
-// simulator's trade (tests/sim). Deterministic.
+// soon after somebody came or a job ended if anybody waits then; jobs that compute at once share the device's
+// speed (one that is split, that of its first device). Nothing fails here: that is the simulator's trade
+// (tests/sim). Deterministic.
 #pragma once
 
 #include <functional>

@@ -173,8 +173,9 @@ TEST(LoadAhead, IsGivenUpWithItsTicketAndMayLeaveThen) {
   EXPECT_TRUE(may_evict(home.world, home.resident(image), false));
 }
 
-// Found by the property that nobody starves: the first was refused for want of room after half a minute, beside an idle
-// device. Its room was kept for one that had been loaded ahead and might not go, since its consumer had had its turn.
+// Found by the property that nobody starves: the first was refused for want of room after half a minute,
+// beside an idle device. Its room was kept for one that had been loaded ahead and might not go, since its
+// consumer had had its turn.
 TEST(LoadAhead, GoesEvenWhenItsConsumerHasHadItsTurnIfTheFirstNeedsItsRoom) {
   Home home = affine();
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .max_turn = 1ms});

@@ -1,8 +1,9 @@
-// Equal inputs give equal effects, equal journals and equal explanations: byte for byte, as people and programs read
-// them. The inputs are those of the simulator's lives, with everything that goes wrong in them.
+// Equal inputs give equal effects, equal journals and equal explanations: byte for byte, as people and
+// programs read them. The inputs are those of the simulator's lives, with everything that goes wrong in them.
 //
-// Two worlds are told the same events. One of them keeps its tickets in a table of another size, so that an order that
-// comes from hashing, and not from the events, shows. What the core may remember outside of the world would show, too.
+// Two worlds are told the same events. One of them keeps its tickets in a table of another size, so that an
+// order that comes from hashing, and not from the events, shows. What the core may remember outside of the
+// world would show, too.
 #include <deque>
 #include <string>
 #include <utility>
@@ -13,10 +14,10 @@
 
 #include "api/codec.h"
 #include "api/explanation_json.h"
-#include "explain/explanation.h"
 #include "sched/estimate.h"
 #include "sched/step.h"
 
+#include "explain/explanation.h"
 #include "history.h"
 
 namespace mgpu::sim {
@@ -41,8 +42,8 @@ struct Written {
   }
   std::optional<explain::Explanation> explanation(TicketId id) const {
     const auto there = world.tickets.find(id);
-    return explain::explain(journal, world.registry, id, there == world.tickets.end() ? nullptr : &there->second,
-                            world.now);
+    return explain::explain(journal, world.registry, id,
+                            there == world.tickets.end() ? nullptr : &there->second, world.now);
   }
 };
 
@@ -52,7 +53,8 @@ Written written(const History& history, std::size_t buckets) {
   for (const Event& event : history.events) {
     written.write(event.at, event.what);
     for (Effect& effect : step(written.world, event)) written.write(event.at, std::move(effect));
-    if (const auto* arrival = std::get_if<TicketArrived>(&event.what)) written.tickets.push_back(arrival->ticket);
+    if (const auto* arrival = std::get_if<TicketArrived>(&event.what))
+      written.tickets.push_back(arrival->ticket);
   }
   return written;
 }
@@ -65,7 +67,8 @@ std::vector<std::string> read(const Written& life) {
   for (const Entry& entry : life.journal)
     lines.push_back(api::dump(api::entry_json(entry, life.world.registry, wall, user_shown)));
   for (const TicketId id : life.tickets)
-    if (const auto told = life.explanation(id)) lines.push_back(api::dump(api::explanation_json(*told, wording)));
+    if (const auto told = life.explanation(id))
+      lines.push_back(api::dump(api::explanation_json(*told, wording)));
   for (std::size_t i = 0; i < life.world.lines.size(); ++i)
     for (const auto& [id, at] : estimated_starts(life.world, DeviceId{i}))
       lines.push_back("ticket " + std::to_string(id.value) + " at " + std::to_string(at.us));
@@ -83,8 +86,8 @@ TEST(EqualInputs, GiveEqualJournalsAndEqualExplanations) {
   EXPECT_TRUE(held);
 }
 
-// From its arrival on, until it ran or was refused or until now, a ticket waits for something at every moment; and
-// again from when it had to wait anew.
+// From its arrival on, until it ran or was refused or until now, a ticket waits for something at every
+// moment; and again from when it had to wait anew.
 void is_without_gaps(const explain::Explanation& told, Instant now) {
   RC_ASSERT(told.arrived.has_value() && !told.beginning_gone);
   const auto anew = [&](Instant at) { return std::ranges::find(told.requeued, at) != told.requeued.end(); };

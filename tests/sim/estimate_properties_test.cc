@@ -1,7 +1,7 @@
 // What people are told about when they can start.
 //
-// Never a moment that is past, whatever goes wrong. And under fifo with one turn, where the order is no guess: if jobs take
-// what such jobs took and nobody comes any more, an estimate is wrong by no more than
+// Never a moment that is past, whatever goes wrong. And under fifo with one turn, where the order is no
+// guess: if jobs take what such jobs took and nobody comes any more, an estimate is wrong by no more than
 //
 //   a quarter of a job       a running one that is about to end is given so much more (sched/estimate.cc)
 // + the changes of residents that it and those before it may need: who leaves for whom is guessed

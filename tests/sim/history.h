@@ -1,4 +1,5 @@
-// What the core was told in a life of the simulator, with everything that went wrong in it, up to some moment.
+// What the core was told in a life of the simulator, with everything that went wrong in it, up to some
+// moment.
 #pragma once
 
 #include "scenario.h"
@@ -7,8 +8,8 @@ namespace mgpu::sim {
 
 using History = Scenario;
 
-// Drawn by rapidcheck, which looks for the shortest that shows what is wrong. A promise of the core that breaks
-// meanwhile is thrown.
+// Drawn by rapidcheck, which looks for the shortest that shows what is wrong. A promise of the core that
+// breaks meanwhile is thrown.
 History some_history();
 
 }  // namespace mgpu::sim

@@ -13,7 +13,8 @@ constexpr Instant kFirst{1'000'000};
 
 Duration ms(int count) { return std::chrono::milliseconds{count}; }
 
-// The whole range from the first case on, however small rapidcheck wants to begin: short lists of any numbers.
+// The whole range from the first case on, however small rapidcheck wants to begin: short lists of any
+// numbers.
 rc::Gen<int> between(int least, int most) {
   return rc::gen::resize(rc::kNominalSize, rc::gen::inRange(least, most + 1));
 }
@@ -22,7 +23,9 @@ rc::Gen<int> between(int least, int most) {
 rc::Gen<int> seldom(int usual, int least, int most) {
   return rc::gen::weightedOneOf<int>({{2, rc::gen::just(usual)}, {1, between(least, most)}});
 }
-rc::Gen<bool> seldom() { return rc::gen::map(between(0, 7), [](int drawn) { return drawn == 7; }); }
+rc::Gen<bool> seldom() {
+  return rc::gen::map(between(0, 7), [](int drawn) { return drawn == 7; });
+}
 
 template <class T>
 rc::Gen<std::vector<T>> up_to(int most, rc::Gen<T> one) {
@@ -39,19 +42,22 @@ rc::Gen<Member> some_member() {
       rc::gen::set(&Member::load_ms, between(4, 3'000)), rc::gen::set(&Member::unload_ms, between(2, 500)),
       rc::gen::set(&Member::ai_models, seldom(1, 1, 2)), rc::gen::set(&Member::concurrency, seldom(1, 1, 3)),
       rc::gen::set(&Member::priority, seldom(0, 0, 3)), rc::gen::set(&Member::weight, seldom(1, 1, 5)),
-      rc::gen::set(&Member::max_turn_ms, seldom(0, 0, 5'000)), rc::gen::set(&Member::followed_by, seldom(0, 0, 4)),
-      rc::gen::set(&Member::exclusive, seldom()), rc::gen::set(&Member::turnless, seldom()),
-      rc::gen::set(&Member::lease_only, seldom()), rc::gen::set(&Member::parks, seldom()));
+      rc::gen::set(&Member::max_turn_ms, seldom(0, 0, 5'000)),
+      rc::gen::set(&Member::followed_by, seldom(0, 0, 4)), rc::gen::set(&Member::exclusive, seldom()),
+      rc::gen::set(&Member::turnless, seldom()), rc::gen::set(&Member::lease_only, seldom()),
+      rc::gen::set(&Member::parks, seldom()));
 }
 
 rc::Gen<Household> some_household() {
-  const auto members = rc::gen::suchThat(up_to(5, some_member()), [](const auto& all) { return !all.empty(); });
-  return rc::gen::build<Household>(
-      rc::gen::set(&Household::capacity, seldom(1, 1, 3)), rc::gen::set(&Household::fifo, rc::gen::arbitrary<bool>()),
-      rc::gen::set(&Household::load_ahead, rc::gen::arbitrary<bool>()),
-      rc::gen::set(&Household::overtake_ms, seldom(0, 0, 20'000)),
-      rc::gen::set(&Household::ageing_ms, between(0, 10'000)), rc::gen::set(&Household::park_gib, seldom(0, 0, 32)),
-      rc::gen::set(&Household::members, members));
+  const auto members =
+      rc::gen::suchThat(up_to(5, some_member()), [](const auto& all) { return !all.empty(); });
+  return rc::gen::build<Household>(rc::gen::set(&Household::capacity, seldom(1, 1, 3)),
+                                   rc::gen::set(&Household::fifo, rc::gen::arbitrary<bool>()),
+                                   rc::gen::set(&Household::load_ahead, rc::gen::arbitrary<bool>()),
+                                   rc::gen::set(&Household::overtake_ms, seldom(0, 0, 20'000)),
+                                   rc::gen::set(&Household::ageing_ms, between(0, 10'000)),
+                                   rc::gen::set(&Household::park_gib, seldom(0, 0, 32)),
+                                   rc::gen::set(&Household::members, members));
 }
 
 rc::Gen<Request> some_request() {
@@ -65,14 +71,13 @@ rc::Gen<std::vector<Request>> some_requests() { return up_to(20, some_request())
 
 rc::Gen<std::vector<Regulars>> some_regulars() {
   return up_to(5, rc::gen::build<Regulars>(rc::gen::set(&Regulars::clients, between(1, 4)),
-                                              rc::gen::set(&Regulars::pause_ms, between(0, 2'000)),
-                                              rc::gen::set(&Regulars::request, some_request())));
+                                           rc::gen::set(&Regulars::pause_ms, between(0, 2'000)),
+                                           rc::gen::set(&Regulars::request, some_request())));
 }
 
 void showValue(const Member& member, std::ostream& out) {
   out << '{' << member.footprint_gib << " GiB + " << member.working_gib << ", loads " << member.load_ms
-      << " ms, leaves " << member.unload_ms << " ms, "
-      << to_string(static_cast<Priority>(member.priority));
+      << " ms, leaves " << member.unload_ms << " ms, " << to_string(static_cast<Priority>(member.priority));
   const auto unless = [&](const char* name, int value, int usual) {
     if (value != usual) out << ", " << name << ' ' << value;
   };
@@ -119,8 +124,8 @@ replay::House built(const Household& household) {
   limits.ageing = ms(household.ageing_ms);
   limits.wait_limit = std::chrono::hours{24};  // who starves shall be seen to
   house.world.registry.park_memory = kGiB * household.park_gib;
-  const DeviceId device = add_device(house, {.name = "gpu0", .capacity = static_cast<std::uint32_t>(household.capacity)},
-                                     kGiB * kDeviceGib);
+  const DeviceId device = add_device(
+      house, {.name = "gpu0", .capacity = static_cast<std::uint32_t>(household.capacity)}, kGiB * kDeviceGib);
   for (const Member& member : household.members) {
     Consumer spec{.name = "c" + std::to_string(house.world.registry.consumers.size()), .device = device};
     spec.footprint = kGiB * member.footprint_gib;
@@ -131,7 +136,8 @@ replay::House built(const Household& household) {
     spec.max_turn = ms(member.max_turn_ms);
     spec.exclusive = member.exclusive, spec.turnless = member.turnless, spec.lease_only = member.lease_only;
     spec.can_unload = true, spec.can_park = member.parks;
-    if (member.followed_by > 0) spec.followed_by = {{around(member.followed_by - 1, household.members.size())}};
+    if (member.followed_by > 0)
+      spec.followed_by = {{around(member.followed_by - 1, household.members.size())}};
     const replay::Costs costs{.load_cold = ms(member.load_ms),
                               .load_cached = ms(member.load_ms),
                               .load_parked = ms(member.load_ms / 4),
@@ -149,8 +155,9 @@ replay::House built(const Household& household) {
   return house;
 }
 
-replay::Workload asked(const Household& household, const replay::House& house, const std::vector<Request>& requests,
-                       const std::vector<Regulars>& regulars, Duration horizon) {
+replay::Workload asked(const Household& household, const replay::House& house,
+                       const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
+                       Duration horizon) {
   replay::Workload workload{.flows = {}, .horizon = kFirst + horizon};
   const auto step_of = [&](const Request& request) {
     const ConsumerId consumer{around(request.member, household.members.size())};

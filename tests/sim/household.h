@@ -1,8 +1,9 @@
-// What the properties of the core are tried on: a household on one device, and those who ask it for something.
-// Small plain numbers, so that rapidcheck can draw them, shrink them, and print what is left of them.
+// What the properties of the core are tried on: a household on one device, and those who ask it for
+// something. Small plain numbers, so that rapidcheck can draw them, shrink them, and print what is left of
+// them.
 //
-// They are lived through by src/replay: the real `step` in virtual time, readings that are true and come at once,
-// loads, evictions and jobs that take what the household says they take.
+// They are lived through by src/replay: the real `step` in virtual time, readings that are true and come at
+// once, loads, evictions and jobs that take what the household says they take.
 #pragma once
 
 #include <iosfwd>
@@ -25,7 +26,7 @@ struct Member {
   int unload_ms = 0;
   int ai_models = 1;
   int concurrency = 1;
-  int priority = 0;     // of domain/consumer.h
+  int priority = 0;  // of domain/consumer.h
   int weight = 1;
   int max_turn_ms = 0;  // 0: no bound
   int run_ms = 0;       // what its jobs are known to take; 0: that is to be learned
@@ -79,7 +80,8 @@ void showValue(const Regulars& regulars, std::ostream& out);
 replay::House built(const Household& household);
 
 // Nobody asks for anything after `horizon`.
-replay::Workload asked(const Household& household, const replay::House& house, const std::vector<Request>& requests,
-                       const std::vector<Regulars>& regulars, Duration horizon);
+replay::Workload asked(const Household& household, const replay::House& house,
+                       const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
+                       Duration horizon);
 
 }  // namespace mgpu::sim

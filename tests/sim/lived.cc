@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "base/assert.h"
+
 #include "replay/replay.h"
 
 namespace mgpu::sim {
@@ -14,8 +15,8 @@ namespace {
 
 }  // namespace
 
-Lived live(const Household& household, const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
-           Duration horizon, const Look& look) {
+Lived live(const Household& household, const std::vector<Request>& requests,
+           const std::vector<Regulars>& regulars, Duration horizon, const Look& look) {
   on_broken_promise([](const char* promise) { throw std::runtime_error(promise); });
   Lived lived{.household = household, .house = built(household)};
   const replay::Workload workload = asked(household, lived.house, requests, regulars, horizon);

@@ -30,9 +30,9 @@ struct Lived {
 // What a property wants to see itself, after each step.
 using Look = std::function<void(const World& world)>;
 
-// Regulars come again until `horizon`; then everybody is served to the end. A promise of the core that breaks is
-// thrown, so that rapidcheck shrinks what broke it.
-Lived live(const Household& household, const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
-           Duration horizon, const Look& look = nullptr);
+// Regulars come again until `horizon`; then everybody is served to the end. A promise of the core that breaks
+// is thrown, so that rapidcheck shrinks what broke it.
+Lived live(const Household& household, const std::vector<Request>& requests,
+           const std::vector<Regulars>& regulars, Duration horizon, const Look& look = nullptr);
 
 }  // namespace mgpu::sim

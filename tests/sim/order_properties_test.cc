@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 
 std::string name(TicketId id) { return "ticket " + std::to_string(id.value); }
 
-// Of `tickets`, those that are alike by `kind` leave the line in the order of their arrival. (A step may take up
-// several, in an order that nobody sees.)
+// Of `tickets`, those that are alike by `kind` leave the line in the order of their arrival. (A step may take
+// up several, in an order that nobody sees.)
 template <class KindOf>
 void taken_up_by_arrival(const Lived& lived, KindOf kind_of) {
   std::map<decltype(kind_of(Seen{})), std::pair<TicketId, Moment>> latest;
@@ -45,15 +45,14 @@ Lived some_life(const Household& household) {
   return live(household, requests, regulars, 30s);
 }
 
-// Under both policies, whatever the capacity and concurrency. Of one AI model also the grants themselves: loads of
-// two may end the other way round.
+// Under both policies, whatever the capacity and concurrency. Of one AI model also the grants themselves:
+// loads of two may end the other way round.
 TEST(Order, WithinOneConsumerClassAndUserIsThatOfArrival) {
   const bool held = rc::check("first come, first served within one consumer, class and user", [] {
     const Lived lived = some_life(*some_household());
-    taken_up_by_arrival(
-        lived, [&](const Seen& seen) { return lived.kind_of(seen); });
-    granted_by_arrival(
-        lived, [&](const Seen& seen) { return std::pair(lived.kind_of(seen), seen.ask.resident); });
+    taken_up_by_arrival(lived, [&](const Seen& seen) { return lived.kind_of(seen); });
+    granted_by_arrival(lived,
+                       [&](const Seen& seen) { return std::pair(lived.kind_of(seen), seen.ask.resident); });
   });
   EXPECT_TRUE(held);
 }

@@ -1,23 +1,25 @@
 // Nobody starves, whoever comes after them, how often and for how long.
 //
-// A ticket waits for those that are due before it, and for what was under way when it came. Once one that is due later
-// was taken up before it, others may be for `bound` more. After that only what is under way then goes before it, and
-// one whose resident was loaded ahead before. So, with a turn = change of residents + work,
+// A ticket waits for those that are due before it, and for what was under way when it came. Once one that is
+// due later was taken up before it, others may be for `bound` more. After that only what is under way then
+// goes before it, and one whose resident was loaded ahead before. So, with a turn = change of residents +
+// work,
 //
 //   wait <= turns of those that are due before it
 //         + turns that were under way when it came
 //         + one change of residents (a load that had begun ahead of anybody's turn)
-//         + if it was passed: bound + turns under way when that is over + the turn of the one that was loaded ahead
+//         + if it was passed: bound + turns under way when that is over + the turn of the one that was loaded
+//         ahead
 //         + its own change of residents
 //
-// `bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all consumers that wait when
-// the ticket is first passed (sched/order.h). Under fifo nobody is passed. A ticket is due when it arrives, or later by
-// its class times limits.ageing: how many more urgent ones are due before it is in the hands of those who come, but
-// each that comes later than that is not. Jobs that compute at once share the device's speed, so that the sum of their
-// work is what they take together.
+// `bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all consumers that
+// wait when the ticket is first passed (sched/order.h). Under fifo nobody is passed. A ticket is due when it
+// arrives, or later by its class times limits.ageing: how many more urgent ones are due before it is in the
+// hands of those who come, but each that comes later than that is not. Jobs that compute at once share the
+// device's speed, so that the sum of their work is what they take together.
 //
-// Turnless consumers are not part of this: they stand in no line, and nothing bounds what they, and those who take
-// turns, do to each other where memory does not hold both.
+// Turnless consumers are not part of this: they stand in no line, and nothing bounds what they, and those who
+// take turns, do to each other where memory does not hold both.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -161,7 +163,8 @@ TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
         RC_FAIL(who + " was passed by " + std::to_string(other->value) + ", past its bound");
       const Duration waited = seen.granted->at - seen.arrived.at;
       if (waited > trial.limit())
-        RC_FAIL(who + " waited " + to_string(waited) + ", and " + to_string(trial.limit()) + " explain themselves");
+        RC_FAIL(who + " waited " + to_string(waited) + ", and " + to_string(trial.limit()) +
+                " explain themselves");
     }
   });
   EXPECT_TRUE(held);

@@ -32,8 +32,10 @@ void Witness::look_at_tickets(const World& world, Moment now) {
       seen.taken_up = now;
       return true;
     }
-    if (!there->second.claims) seen.claimed.reset();
-    else if (!seen.claimed) seen.claimed = now;
+    if (!there->second.claims)
+      seen.claimed.reset();
+    else if (!seen.claimed)
+      seen.claimed = now;
     return false;
   });
 }

@@ -1,5 +1,5 @@
-// A witness to a life: it lets `step` decide and writes down what became of each ticket, as seen from outside. What
-// the core keeps for itself (bounds, places, streaks) it does not believe but works out again.
+// A witness to a life: it lets `step` decide and writes down what became of each ticket, as seen from
+// outside. What the core keeps for itself (bounds, places, streaks) it does not believe but works out again.
 #pragma once
 
 #include <cstdint>
