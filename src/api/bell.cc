@@ -1,7 +1,5 @@
 #include "api/bell.h"
 
-#include <utility>
-
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -10,8 +8,8 @@
 namespace mgpu::api {
 namespace asio = boost::asio;
 
-Bell::Bell(asio::any_io_executor executor, engine::Journal& journal)
-    : journal_(journal), timer_(std::move(executor)) {
+Bell::Bell(const asio::any_io_executor& executor, engine::Journal& journal)
+    : journal_(journal), timer_(executor) {
   subscription_ = journal_.subscribe([this](const engine::Entry&) { ring(); });
 }
 

@@ -14,7 +14,7 @@ namespace mgpu::api {
 class Bell {
  public:
   // `journal` must outlive the bell.
-  Bell(boost::asio::any_io_executor executor, engine::Journal& journal);
+  Bell(const boost::asio::any_io_executor& executor, engine::Journal& journal);
   ~Bell();
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;

@@ -1,7 +1,9 @@
 #include "explain/prospect.h"
 
 #include <algorithm>
-#include <iterator>
+#include <ranges>
+#include <set>
+#include <span>
 
 #include "sched/estimate.h"
 #include "sched/step.h"
@@ -20,18 +22,31 @@ void hear(World& world, Effects& effects, Happening what) {
     effects.push_back(std::move(effect));
 }
 
-bool wants_reading(const Effects& effects, DeviceId device) {
-  return std::ranges::any_of(effects, [&](const Effect& effect) {
-    const auto* wanted = std::get_if<TakeReading>(&effect);
-    return wanted != nullptr && wanted->device == device;
-  });
+// The readings that were asked for, as if they showed what the last ones did.
+void answer_readings(World& world, Effects& effects) {
+  std::set<DeviceId> wanted;
+  for (const Effect& effect : effects)
+    if (const auto* take = std::get_if<TakeReading>(&effect)) wanted.insert(take->device);
+  for (const DeviceId device : wanted) {
+    Reading again = world.registry.readings[device.value];
+    if (again.lost) continue;
+    again.taken = world.now;
+    hear(world, effects, ReadingTaken{std::move(again)});
+  }
 }
 
-std::vector<TicketId> holders_on(const World& world, DeviceId device, TicketId but) {
+bool meet(std::span<const DeviceId> some, std::span<const DeviceId> others) {
+  return std::ranges::find_first_of(some, others) != some.end();
+}
+
+// Who holds or is about to hold a turn where the ticket wants one.
+std::vector<TicketId> holders_near(const World& world, const Ticket& own) {
+  const auto devices = devices_of(world.registry, own.ask);
   std::vector<TicketId> holders;
   for (const auto& [id, ticket] : world.tickets) {
     const bool turnless = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
-    if (ticket.ask.device == device && ticket.stage != Stage::waiting && id != but && !turnless)
+    if (ticket.stage != Stage::waiting && id != own.id && !turnless &&
+        meet(devices_of(world.registry, ticket.ask), devices))
       holders.push_back(id);
   }
   std::ranges::sort(holders);
@@ -39,12 +54,15 @@ std::vector<TicketId> holders_on(const World& world, DeviceId device, TicketId b
 }
 
 std::vector<TicketId> before(const World& world, const Ticket& ticket) {
-  const LineState& line = world.lines[ticket.ask.device.value];
   const Place own{ticket.due, ticket.id};
-  const Lane& lane = line.waiting.contains(own) ? line.waiting : line.turnless;
+  Lane places;
+  for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
+    const LineState& line = world.lines[device.value];
+    const Lane& lane = line.waiting.contains(own) ? line.waiting : line.turnless;
+    places.insert(lane.begin(), lane.find(own));
+  }
   std::vector<TicketId> found;
-  for (auto place = lane.begin(); place != lane.end() && *place < own && found.size() < kBeforeShown; ++place)
-    found.push_back(place->ticket);
+  for (const Place& place : places | std::views::take(kBeforeShown)) found.push_back(place.ticket);
   return found;
 }
 
@@ -57,11 +75,7 @@ Prospect prospect(World world, const Ask& ask) {
     told.must_load = state != Residency::warm && state != Residency::loading;
   }
   hear(world, told.effects, TicketArrived{told.ticket, ask});
-  if (wants_reading(told.effects, ask.device) && !world.registry.readings[ask.device.value].lost) {
-    Reading again = world.registry.readings[ask.device.value];
-    again.taken = world.now;
-    hear(world, told.effects, ReadingTaken{std::move(again)});
-  }
+  answer_readings(world, told.effects);
   const auto ticket = world.tickets.find(told.ticket);
   if (ticket == world.tickets.end()) {
     for (const Effect& effect : told.effects)
@@ -70,7 +84,7 @@ Prospect prospect(World world, const Ask& ask) {
     return told;
   }
   told.stage = ticket->second.stage;
-  told.holders = holders_on(world, ask.device, told.ticket);
+  told.holders = holders_near(world, ticket->second);
   if (told.stage == Stage::waiting) {
     told.place = place_in_line(world, told.ticket);
     told.before = before(world, ticket->second);

@@ -313,7 +313,10 @@ void let_the_idle_go(World& world, Effects& out, DeviceId device) {
     Resident& resident = world.registry.residents[i];
     if (!idle_for_too_long(world, resident) || world.registry[resident.consumer].spec.device != device)
       continue;
-    out.emplace_back(Planned{.device = device, .reason = Reason::idle, .victims = {ResidentId{i}}});
+    out.emplace_back(Planned{.device = device,
+                             .reason = Reason::idle,
+                             .victims = {ResidentId{i}},
+                             .headroom = headroom(world.registry, device)});
     begin_eviction(world, out, ResidentId{i}, Reason::idle);
   }
 }
@@ -329,7 +332,10 @@ void leave_it_to_others(World& world, Effects& out, DeviceId device) {
       idle.push_back(ResidentId{i});
   }
   if (idle.empty()) return;
-  out.emplace_back(Planned{.device = device, .reason = Reason::yielded, .victims = idle});
+  out.emplace_back(Planned{.device = device,
+                           .reason = Reason::yielded,
+                           .victims = idle,
+                           .headroom = headroom(world.registry, device)});
   for (const ResidentId victim : idle) begin_eviction(world, out, victim, Reason::yielded);
 }
 
@@ -349,7 +355,11 @@ void relieve_pressure(World& world, Effects& out, DeviceId device) {
       idle.push_back(ResidentId{i});
   }
   if (idle.empty()) return;
-  out.emplace_back(Planned{.device = device, .reason = Reason::pressure, .victims = idle, .needed = deficit});
+  out.emplace_back(Planned{.device = device,
+                           .reason = Reason::pressure,
+                           .victims = idle,
+                           .needed = deficit,
+                           .headroom = headroom(world.registry, device)});
   for (const ResidentId victim : idle) begin_eviction(world, out, victim, Reason::pressure);
 }
 

@@ -92,9 +92,11 @@ struct Apply {
     if (is_away(resident, requested.park)) {
       resident.unwanted = true;
     } else if (may_evict(world, requested.resident, requested.park)) {
-      out.emplace_back(Planned{.device = spec_of(requested.resident).device,
+      const DeviceId device = spec_of(requested.resident).device;
+      out.emplace_back(Planned{.device = device,
                                .reason = Reason::operator_request,
-                               .victims = {requested.resident}});
+                               .victims = {requested.resident},
+                               .headroom = headroom(world.registry, device)});
       begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
     }
   }
