@@ -233,5 +233,33 @@ TEST(Explanation, EqualJournalsGiveEqualExplanations) {
   for (std::uint64_t i = 1; i <= house.last_ticket; ++i) EXPECT_EQ(told(house, {i}), told(twin, {i}));
 }
 
+// One that needs both devices, while somebody computes on the second.
+struct WaitsForTheOtherDevice : Story {
+  DeviceId second = add_device(world, {.name = "gpu1"});
+  ConsumerId there{}, large{};
+  TicketId computes{};
+
+  WaitsForTheOtherDevice() {
+    world.limits.policy = Policy::affinity;
+    world.limits.load_ahead = false;
+    happens(ReadingTaken{{.device = second, .taken = world.now + Duration{1}, .total = kGiB * 24}});
+    there = consumer({.name = "there", .device = second, .footprint = kGiB * 10}, true);
+    large = consumer(
+        {.name = "large", .device = gpu, .devices = {gpu, second}, .split = {1, 1}, .footprint = kGiB * 8},
+        false);
+    computes = asks({.device = second, .consumer = there, .resident = resident(there)});
+  }
+};
+
+TEST(Explain, ASplitConsumerWaitsBehindWhoeverHasTheTurnOnAnyOfItsDevices) {
+  WaitsForTheOtherDevice story;
+  const TicketId waits = story.asks(story.large);
+  story.passes(3s);
+  const auto explanation = explained(story, waits);
+  ASSERT_TRUE(explanation);
+  EXPECT_EQ(causes(*explanation), Words{"turn 3"});
+  EXPECT_EQ(explanation->segments[0].behind, story.computes);
+}
+
 }  // namespace
 }  // namespace mgpu::explain

@@ -80,5 +80,24 @@ TEST(Prospect, SaysWhyItWouldBeRefused) {
             std::string::npos);
 }
 
+TEST(Prospect, OfASplitConsumerKnowsWhoComputesOnEachOfItsDevices) {
+  Story story(Policy::affinity);
+  story.world.limits.load_ahead = false;
+  const DeviceId second = add_device(story.world, {.name = "gpu1"});
+  story.happens(ReadingTaken{{.device = second, .taken = story.world.now + Duration{1}, .total = kGiB * 24}});
+  const ConsumerId there = story.consumer({.name = "there", .device = second, .footprint = kGiB}, true);
+  const TicketId computes =
+      story.asks({.device = second, .consumer = there, .resident = story.resident(there)});
+  const ConsumerId large = story.consumer({.name = "large",
+                                           .device = story.gpu,
+                                           .devices = {story.gpu, second},
+                                           .split = {1, 1},
+                                           .footprint = kGiB * 8},
+                                          false);
+  const Prospect next = prospect(story.world, story.ask(large));
+  EXPECT_EQ(next.stage, Stage::waiting);
+  EXPECT_EQ(next.holders, std::vector{computes});
+}
+
 }  // namespace
 }  // namespace mgpu::explain
