@@ -4,40 +4,42 @@
 #include <fmt/format.h>
 
 #include "api/desk.h"
-#include "engine/estimates.h"
+#include "config/services.h"
+#include "service/service.h"
 
 namespace mgpu::api {
 namespace {
 
 namespace asio = boost::asio;
 
-// What the configuration says itself, of whichever AI model.
-Bytes declared_in(const config::ConsumerConfig& config) {
-  Bytes largest = config.footprint;
-  for (const auto& [name, own] : config.ai_models) largest = std::max(largest, own);
-  return largest;
+// What the configuration says itself.
+Bytes declared_in(const config::ConsumerConfig& config, const std::string& ai_model) {
+  const config::ServiceConfig& service = config.service;
+  Bytes largest{};  // whichever it serves, where it has just one at a time
+  for (const auto& [name, own] : config.ai_models)
+    if (!has_several_ai_models(service) || service::canonical_name(service.type, name) == ai_model)
+      largest = std::max(largest, own);
+  return largest > Bytes{} ? largest : config.footprint;
 }
 
 // The name of the source, and a sentence about it.
-std::pair<const char*, std::string> source_of(const Resident& resident,
-                                              const config::ConsumerConfig& config) {
+std::pair<const char*, std::string> source_of(const engine::Engine& engine, ResidentId id) {
+  const Resident& resident = engine.world().registry[id];
   const Learned& learned = resident.learned;
-  const Bytes declared = declared_in(config);
   if (learned.footprint > Bytes{})
     return {"learned", fmt::format("learned from {} load{}", learned.loads, learned.loads == 1 ? "" : "s")};
-  if (resident.declared > Bytes{} && declared == Bytes{}) {
-    const auto files = engine::weights_of(config);
-    const std::string file = files.empty() ? "" : files.front().substr(files.front().rfind('/') + 1);
-    return {"estimated", "estimated from " + file + (files.size() > 1 ? " and its shards" : "")};
-  }
-  if (resident.declared > Bytes{}) return {"declared", "declared"};
-  return {"unknown", "nobody said, and it was not seen yet"};
+  if (const std::string file = engine.estimated_from(id); !file.empty())
+    return {"estimated", "estimated from " + file};
+  if (resident.declared == Bytes{}) return {"unknown", "nobody said, and it was not seen yet"};
+  if (declared_in(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
+    return {"declared", "declared"};
+  return {"estimated", "as its service told when it was found loaded"};
 }
 
-Json footprint_json(const Registry& registry, const Resident& resident,
-                    const config::ConsumerConfig& config) {
-  const Consumer& spec = registry[resident.consumer].spec;
-  const auto [source, why] = source_of(resident, config);
+Json footprint_json(const engine::Engine& engine, ResidentId id) {
+  const Resident& resident = engine.world().registry[id];
+  const Consumer& spec = engine.world().registry[resident.consumer].spec;
+  const auto [source, why] = source_of(engine, id);
   return {{"consumer", spec.name},
           {"ai_model", resident.ai_model},
           {"source", source},
@@ -54,8 +56,7 @@ asio::awaitable<Answer> list_footprints(Desk& desk, Call, Outlet) {
   const Registry& registry = desk.engine.world().registry;
   Json rows = Json::array();
   for (const ConsumerState& consumer : registry.consumers)
-    for (const ResidentId id : consumer.residents)
-      rows.push_back(footprint_json(registry, registry[id], desk.engine.config_of(registry[id].consumer)));
+    for (const ResidentId id : consumer.residents) rows.push_back(footprint_json(desk.engine, id));
   co_return json_reply({{"footprints", std::move(rows)}});
 }
 

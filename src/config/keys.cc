@@ -345,12 +345,13 @@ std::vector<Key> consumer_keys() {
       key(
           "consumers.*.aliases", kAny, [](Place p) -> auto& { return p.consumer->aliases; }, "[gpt-4o-mini]",
           "Further names under which requests may ask for it as their `model`."),
-      falls_back("what the command names (-m, --model, ...)",
+      falls_back("what the command names (-m, --model, --models-dir, ...), or where the service keeps them",
                  key(
                      "consumers.*.weights", kAny, [](Place p) -> auto& { return p.consumer->weights; },
                      "[/models/qwen3-8b-q4_k_m.gguf]",
                      "The files (GGUF, safetensors, or a folder of them) that it loads: its footprint is "
-                     "estimated from them where none is declared.")),
+                     "estimated from them where none is declared. Of a service with several AI models, "
+                     "the folder that they lie in.")),
       key(
           "consumers.*.footprint", kAny, [](Place p) -> auto& { return p.consumer->footprint; }, "14GiB",
           "Device memory that it holds once loaded."),

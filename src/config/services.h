@@ -22,8 +22,12 @@ struct ServiceFacts {
   std::string_view scheme = "http://";  // of its url
   std::string_view health = "/health";  // the path asked where the configuration names none; empty: none
   AiModels ai_models = AiModels::one;
-  std::string_view default_tag{};        // ollama: "M" is "M:latest"
-  bool answers_ollama_show = false;      // POST /api/show may be passed on to it
+  std::string_view default_tag{};    // ollama: "M" is "M:latest"
+  bool answers_ollama_show = false;  // POST /api/show may be passed on to it
+  // Where an application of several AI models keeps them: the variable that names the folder, and the usual
+  // ones.
+  std::string_view weights_variable{};
+  std::vector<std::string_view> weights_folders{};
   std::vector<std::string_view> keys{};  // of those that not every service has (keys_of_some_services)
   std::string_view credential = "Authorization: Bearer ";  // how api_key_env or api_key_file is presented
   std::vector<std::string_view> free_paths{};  // need no turn, unless the configuration names others

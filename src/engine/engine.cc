@@ -39,9 +39,12 @@ void estimate_undeclared(Setup& setup) {
   for (std::size_t i = 0; i < setup.consumers.size(); ++i)
     for (const ResidentId id : setup.world.registry[ConsumerId{i}].residents) {
       Resident& resident = setup.world.registry[id];
-      if (resident.declared > Bytes{} || config::has_several_ai_models(setup.consumers[i].service)) continue;
-      if (const auto estimated = estimated_footprint(setup.consumers[i]))
-        resident.declared = resident.footprint = *estimated;
+      if (resident.declared > Bytes{}) continue;
+      const auto estimated =
+          estimated_footprint(setup.consumers[i], resident.ai_model, memory_of_all(setup.devices));
+      if (!estimated) continue;
+      resident.declared = resident.footprint = estimated->bytes;
+      setup.estimated_from[id] = estimated->from;
     }
 }
 
@@ -63,6 +66,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       world(std::move(setup.world)),
       devices(std::move(setup.devices)),
       consumers(std::move(setup.consumers)),
+      estimated_from(std::move(setup.estimated_from)),
       journal(config.limits.events),
       records(store, consumers,
               {.registry = world.registry,
@@ -300,6 +304,10 @@ const Journal& Engine::journal() const { return impl_->journal; }
 Journal& Engine::journal() { return impl_->journal; }
 const std::vector<gpu::DeviceInfo>& Engine::devices() const { return impl_->devices; }
 const Observation& Engine::observation(DeviceId device) const { return impl_->observations[device.value]; }
+std::string Engine::estimated_from(ResidentId resident) const {
+  const auto found = impl_->estimated_from.find(resident);
+  return found == impl_->estimated_from.end() ? "" : found->second;
+}
 std::uint64_t Engine::loaded_uninvited(ConsumerId consumer) const {
   return impl_->visits[consumer.value].uninvited;
 }

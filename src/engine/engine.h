@@ -161,6 +161,8 @@ class Engine {
   const Observation& observation(DeviceId device) const;
   // AI models that an external service loaded for somebody who did not ask here, since we look.
   std::uint64_t loaded_uninvited(ConsumerId consumer) const;
+  // The file that its footprint was estimated from, for people; empty: it was not.
+  std::string estimated_from(ResidentId resident) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall(Instant at) const;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <span>
 
 #include <fmt/format.h>
 
-#include "estimate/asked.h"
+#include "engine/weights.h"
+
 #include "estimate/gguf.h"
 #include "estimate/memory.h"
 #include "estimate/safetensors.h"
@@ -18,15 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kFirstTry = 1U << 20;
-constexpr std::size_t kMaxFiles = 1000;
-
-std::string read_head(const fs::path& file, std::size_t size) {
-  std::ifstream in(file, std::ios::binary);
-  std::string head(size, '\0');
-  in.read(head.data(), static_cast<std::streamsize>(size));
-  head.resize(static_cast<std::size_t>(in.gcount()));
-  return head;
-}
+constexpr std::size_t kShownDigits = 12;  // of a blob's name
 
 // Parses a file's head, with more of it until it is enough. `most`: what a head takes at most.
 template <class T>
@@ -44,77 +36,48 @@ Result<T> parsed(const fs::path& file, std::size_t most,
   }
 }
 
-// "x-00001-of-00003.gguf" -> the name of shard `number`; empty: it is no shard.
-std::string shard(const std::string& file, std::size_t number) {
-  const auto of = file.rfind("-of-");
-  if (of == std::string::npos || of < 6 || file[of - 6] != '-') return "";
-  return file.substr(0, of - 5) + fmt::format("{:05}", number) + file.substr(of);
-}
-
-std::vector<std::string> files_in(const fs::path& folder) {
-  std::vector<std::string> files;
+Bytes size_of(const fs::path& file) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
-    if (name.ends_with(".safetensors") || name.ends_with(".gguf")) files.push_back(entry.path());
-    if (files.size() >= kMaxFiles) break;
-  }
-  std::ranges::sort(files);
-  return files;
+  const std::uint64_t size = fs::file_size(file, error);
+  return error ? Bytes{} : Bytes{static_cast<std::int64_t>(size)};
 }
 
-// All of "name-00001-of-00003.gguf", or the file alone.
-std::vector<std::string> with_shards(const std::string& file) {
-  std::vector<std::string> all;
-  for (std::size_t number = 1; number <= kMaxFiles; ++number) {
-    const std::string next = shard(file, number);
-    if (next.empty() || !fs::exists(next)) break;
-    all.push_back(next);
-  }
-  return all.empty() ? std::vector{file} : all;
-}
+bool is_gguf(const fs::path& file) { return read_head(file, 4) == "GGUF"; }
 
-fs::path in_folder_of(const config::ConsumerConfig& consumer, const std::string& file) {
-  return consumer.process && !consumer.process->cwd.empty() ? fs::path(consumer.process->cwd) / file
-                                                            : fs::path(file);
+// "x.gguf and 2 more files"; a blob by its first digits.
+std::string shown(const std::vector<std::string>& files) {
+  constexpr std::string_view kBlob = "sha256-";
+  std::string text = fs::path(files.front()).filename();
+  if (text.starts_with(kBlob)) text.resize(std::min(text.size(), kBlob.size() + kShownDigits));
+  if (files.size() > 1)
+    text += fmt::format(" and {} more file{}", files.size() - 1, files.size() > 2 ? "s" : "");
+  return text;
 }
 
 }  // namespace
 
-std::vector<std::string> weights_of(const config::ConsumerConfig& consumer) {
-  std::vector<std::string> named = consumer.weights;
-  if (named.empty() && consumer.process) named = estimate::asked_by(consumer.process->command).files;
-  std::vector<std::string> files;
-  for (const std::string& each : named) {
-    const fs::path path = in_folder_of(consumer, each);
-    std::error_code error;
-    const auto found = fs::is_directory(path, error) ? files_in(path) : with_shards(path);
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
-
-std::optional<Bytes> estimated_footprint(const config::ConsumerConfig& consumer) {
-  const estimate::Asked asked =
-      consumer.process ? estimate::asked_by(consumer.process->command) : estimate::Asked{};
+std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
+                                            const std::string& ai_model, Bytes device_memory) {
+  const Weights weights = weights_of(consumer, ai_model, device_memory);
   std::optional<estimate::Gguf> gguf;  // the first; the weights of further shards are added to it
+  Bytes others{};                      // what is loaded with it whole: how it sees pictures
   Bytes tensors{};
-  for (const std::string& file : weights_of(consumer)) {
+  for (const std::string& file : weights.files) {
     if (file.ends_with(".safetensors")) {
-      if (const auto bytes = parsed(file, estimate::kMaxSafetensorsHead + 8, estimate::tensor_bytes))
-        tensors += *bytes;
+      tensors += parsed(file, estimate::kMaxSafetensorsHead + 8, estimate::tensor_bytes).value_or(Bytes{});
       continue;
     }
     const auto read = parsed(file, estimate::kMaxHead, estimate::parse_gguf);
-    if (!read) continue;
-    if (gguf)
+    if (!read)
+      others += is_gguf(file) ? size_of(file) : Bytes{};
+    else if (gguf)
       gguf->weights += read->weights;
     else
       gguf = *read;
   }
-  if (gguf) tensors += estimate::memory_of(*gguf, asked).sum();
+  if (gguf) tensors += estimate::memory_of(*gguf, weights.asked).sum() + others;
   if (tensors == Bytes{}) return std::nullopt;
-  return tensors + estimate::kContext;
+  return Estimate{.bytes = tensors + estimate::kContext, .from = shown(weights.files)};
 }
 
 }  // namespace mgpu::engine

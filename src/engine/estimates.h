@@ -1,21 +1,23 @@
-// What a consumer will hold, estimated from the files that it loads, where nobody declared it. The one place
-// that reads those files, and of each only its head.
+// What an AI model will hold, estimated from the files that it is loaded from, where nobody declared it. Of
+// each file only the head is read.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/bytes.h"
 #include "config/config.h"
 
 namespace mgpu::engine {
 
-// The files of its weights: those that are configured, else those that its command names. A folder stands for
-// the files in it, the first of several shards for all of them.
-std::vector<std::string> weights_of(const config::ConsumerConfig& consumer);
+struct Estimate {
+  Bytes bytes{};
+  std::string from{};  // for people: the file's name
+};
 
-// None: there is no such file, or none that is understood. Reads files: not for the strand while work waits.
-std::optional<Bytes> estimated_footprint(const config::ConsumerConfig& consumer);
+// None: there is no such file, or none that is understood. Reads files: milliseconds, if the disk is not
+// busy. `device_memory`: of all devices together.
+std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
+                                            const std::string& ai_model, Bytes device_memory);
 
 }  // namespace mgpu::engine

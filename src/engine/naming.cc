@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/services.h"
+#include "engine/estimates.h"
 #include "engine/impl.h"
 #include "service/service.h"
 
@@ -81,6 +82,12 @@ ResidentId Engine::Impl::resident_named(ConsumerId consumer, const std::string& 
     if (added == nullptr) continue;
     if (added->consumer == consumer && added->ai_model == ai_model) return added->resident;
     ++next.value;
+  }
+  if (footprint == Bytes{}) {
+    const auto estimated =
+        estimated_footprint(consumers[consumer.value], ai_model, memory_of_all(devices)).value_or(Estimate{});
+    footprint = estimated.bytes;
+    if (footprint > Bytes{}) estimated_from[next] = estimated.from;
   }
   feed(ResidentAdded{.resident = next,
                      .consumer = consumer,

@@ -9,6 +9,7 @@
 
 #include "config/services.h"
 #include "engine/impl.h"
+#include "engine/weights.h"
 
 #include "pagecache/cached.h"
 #include "pagecache/open_files.h"
@@ -26,14 +27,16 @@ constexpr std::size_t kMostFiles = 256;
 
 }  // namespace
 
-// As the configuration names them, or else as they were seen open during the last load. A service of several
-// AI models has other weights for each.
+// As the configuration names them, or else as they were seen open during the last load, or else where its
+// application keeps them. A service of several AI models has other weights for each.
 std::vector<std::string> Engine::Impl::weights_of(ResidentId resident) const {
   const config::ConsumerConfig& description = consumers[world.registry[resident].consumer.value];
   if (!description.weights.empty() && !has_several_ai_models(description.service))
     return pagecache::files_of(description.weights);
   const auto seen = seen_weights.find(resident);
-  if (seen == seen_weights.end()) return {};
+  if (seen == seen_weights.end())
+    return pagecache::files_of(
+        engine::weights_of(description, world.registry[resident].ai_model, memory_of_all(devices)).files);
   const std::vector<std::string> files(seen->second.begin(), seen->second.end());
   return pagecache::files_of(files);
 }

@@ -147,6 +147,12 @@ Limits limits_of(const config::Config& config) {
 
 }  // namespace
 
+Bytes memory_of_all(const std::vector<gpu::DeviceInfo>& devices) {
+  Bytes sum{};
+  for (const gpu::DeviceInfo& device : devices) sum += device.total;
+  return sum;
+}
+
 Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found) {
   Setup setup;
   setup.world.limits = limits_of(config);

@@ -2,6 +2,7 @@
 // are, and what each of them may hold. Values in, values out.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,12 +16,15 @@ namespace mgpu::engine {
 
 struct Setup {
   World world{};
-  std::vector<gpu::DeviceInfo> devices{};           // by DeviceId
-  std::vector<config::ConsumerConfig> consumers{};  // by ConsumerId
-  std::string cuda_checkpoint{};                    // the utility's path; empty: nobody wants it
+  std::vector<gpu::DeviceInfo> devices{};              // by DeviceId
+  std::vector<config::ConsumerConfig> consumers{};     // by ConsumerId
+  std::string cuda_checkpoint{};                       // the utility's path; empty: nobody wants it
+  std::map<ResidentId, std::string> estimated_from{};  // whose footprint was: the file
 };
 
 // Error: invalid_config (a device that is not there, a consumer bound to it).
 Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
+
+Bytes memory_of_all(const std::vector<gpu::DeviceInfo>& devices);
 
 }  // namespace mgpu::engine

@@ -8,24 +8,6 @@
 namespace mgpu::estimate {
 namespace {
 
-std::optional<std::uint64_t> number_in(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number > (1ULL << 32)) return std::nullopt;
-  return number;
-}
-
-// Bytes of one number, by llama.cpp's name of the type; the quantised ones come in blocks of 32 with a scale.
-std::optional<double> bytes_of(std::string_view type) {
-  constexpr std::pair<std::string_view, double> kTypes[] = {
-      {"f32", 4},          {"f16", 2},          {"bf16", 2},
-      {"q8_0", 34.0 / 32}, {"q5_1", 24.0 / 32}, {"q5_0", 22.0 / 32},
-      {"q4_1", 20.0 / 32}, {"q4_0", 18.0 / 32}, {"iq4_nl", 18.0 / 32}};
-  for (const auto& [name, bytes] : kTypes)
-    if (type == name) return bytes;
-  return std::nullopt;
-}
-
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   for (const std::string_view each : names)
     if (name == each) return true;
@@ -35,6 +17,8 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
 void apply(Asked& asked, std::string_view name, const std::string& value) {
   if (is_one_of(name, {"-m", "--model", "--model-path"})) {
     asked.files = {value};
+  } else if (name == "--models-dir") {
+    asked.folder = value;
   } else if (is_one_of(name, {"-c", "--ctx-size"})) {
     asked.context = number_in(value);
   } else if (is_one_of(name, {"-ngl", "--gpu-layers", "--n-gpu-layers"})) {
@@ -44,13 +28,31 @@ void apply(Asked& asked, std::string_view name, const std::string& value) {
   } else if (is_one_of(name, {"-np", "--parallel"})) {
     asked.slots = number_in(value).value_or(asked.slots);
   } else if (is_one_of(name, {"-ctk", "--cache-type-k"})) {
-    asked.key_bytes = bytes_of(value).value_or(asked.key_bytes);
+    asked.key_bytes = bytes_of_cached(value).value_or(asked.key_bytes);
   } else if (is_one_of(name, {"-ctv", "--cache-type-v"})) {
-    asked.value_bytes = bytes_of(value).value_or(asked.value_bytes);
+    asked.value_bytes = bytes_of_cached(value).value_or(asked.value_bytes);
   }
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> number_in(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number > (1ULL << 32)) return std::nullopt;
+  return number;
+}
+
+// The quantised ones come in blocks of 32 with a scale.
+std::optional<double> bytes_of_cached(std::string_view type) {
+  constexpr std::pair<std::string_view, double> kTypes[] = {
+      {"f32", 4},          {"f16", 2},          {"bf16", 2},
+      {"q8_0", 34.0 / 32}, {"q5_1", 24.0 / 32}, {"q5_0", 22.0 / 32},
+      {"q4_1", 20.0 / 32}, {"q4_0", 18.0 / 32}, {"iq4_nl", 18.0 / 32}};
+  for (const auto& [name, bytes] : kTypes)
+    if (type == name) return bytes;
+  return std::nullopt;
+}
 
 Asked asked_by(const std::vector<std::string>& command) {
   Asked asked;

@@ -4,88 +4,15 @@
 
 #include "estimate/asked.h"
 #include "estimate/gguf.h"
+#include "estimate/gguf_for_tests.h"
 #include "estimate/memory.h"
+#include "estimate/ollama.h"
 #include "estimate/safetensors.h"
 
 namespace mgpu::estimate {
 namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-// Writes a GGUF head as converters do.
-class Writer {
- public:
-  Writer& number(const std::string& name, std::uint32_t value) {
-    ++entries_;
-    return text(metadata_, name).raw(metadata_, std::uint32_t{4}).raw(metadata_, value);
-  }
-  Writer& text(const std::string& name, const std::string& value) {
-    ++entries_;
-    return text(metadata_, name).raw(metadata_, std::uint32_t{8}).text(metadata_, value);
-  }
-  Writer& numbers(const std::string& name, const std::vector<std::uint32_t>& values) {
-    ++entries_;
-    text(metadata_, name).raw(metadata_, std::uint32_t{9}).raw(metadata_, std::uint32_t{4});
-    raw(metadata_, std::uint64_t{values.size()});
-    for (const std::uint32_t value : values) raw(metadata_, value);
-    return *this;
-  }
-  Writer& words(const std::string& name, std::uint64_t count) {
-    ++entries_;
-    text(metadata_, name)
-        .raw(metadata_, std::uint32_t{9})
-        .raw(metadata_, std::uint32_t{8})
-        .raw(metadata_, count);
-    for (std::uint64_t i = 0; i < count; ++i) text(metadata_, "word");
-    return *this;
-  }
-  Writer& tensor(const std::string& name, std::uint64_t offset) {
-    ++count_;
-    return text(tensors_, name)
-        .raw(tensors_, std::uint32_t{1})
-        .raw(tensors_, std::uint64_t{8})
-        .raw(tensors_, std::uint32_t{0})
-        .raw(tensors_, offset);
-  }
-  std::string head(std::uint32_t version = 3) {
-    std::string all = "GGUF";
-    raw(all, version).raw(all, count_).raw(all, entries_);
-    all += metadata_ + tensors_;
-    all.resize((all.size() + 31) / 32 * 32);
-    return all;
-  }
-
- private:
-  template <class T>
-  Writer& raw(std::string& to, T value) {
-    to.append(reinterpret_cast<const char*>(&value), sizeof value);
-    return *this;
-  }
-  Writer& text(std::string& to, const std::string& value) {
-    raw(to, std::uint64_t{value.size()});
-    to += value;
-    return *this;
-  }
-
-  std::string metadata_, tensors_;
-  std::uint64_t entries_ = 0, count_ = 0;
-};
-
-Writer llama() {
-  Writer file;
-  file.text("general.architecture", "llama")
-      .number("llama.block_count", 32)
-      .number("llama.context_length", 131072)
-      .number("llama.embedding_length", 4096)
-      .number("llama.feed_forward_length", 14336)
-      .number("llama.attention.head_count", 32)
-      .number("llama.attention.head_count_kv", 8)
-      .words("tokenizer.ggml.tokens", 1000)
-      .tensor("token_embd.weight", 0)
-      .tensor("blk.0.attn_q.weight", 3000)
-      .tensor("output.weight", 5000);
-  return file;
-}
 
 TEST(ParseGguf, ReadsWhatMemoryFollowsFrom) {
   const std::string head = llama().head();
@@ -144,7 +71,7 @@ TEST(MemoryOf, TheCacheGrowsWithContextAndShrinksWithItsType) {
 
 // Gemma 3 270M as llama.cpp tells it (build of November 2026): 3 full layers, 15 with a window of 512.
 TEST(MemoryOf, WindowedLayersStopGrowing) {
-  Writer file;
+  GgufWriter file;
   file.text("general.architecture", "gemma3")
       .number("gemma3.block_count", 18)
       .number("gemma3.context_length", 32768)
@@ -170,6 +97,70 @@ TEST(MemoryOf, WindowedLayersStopGrowing) {
 TEST(MemoryOf, HeadsMayDifferByLayer) {
   const Gguf gguf{.layers = 3, .kv_heads = {4, 0, 2}, .key_length = 64, .value_length = 64};
   EXPECT_EQ(memory_of(gguf, {.context = 256}).cache, Bytes{256 * 6 * 128 * 2});
+}
+
+const std::string kDigits(64, 'a');
+
+TEST(Ollama, ANameIsThePathOfItsManifest) {
+  EXPECT_EQ(manifest_of("llama3.2:3b"), "manifests/registry.ollama.ai/library/llama3.2/3b");
+  EXPECT_EQ(manifest_of("llama3.2"), "manifests/registry.ollama.ai/library/llama3.2/latest");
+  EXPECT_EQ(manifest_of("ada/chat:v2"), "manifests/registry.ollama.ai/ada/chat/v2");
+  EXPECT_EQ(manifest_of("hf.co/bartowski/Qwen3-GGUF:Q4_K_M"), "manifests/hf.co/bartowski/Qwen3-GGUF/Q4_K_M");
+  for (const char* name :
+       {"", "..", "../../etc:passwd", "a/../b:c", "/etc/passwd", "a//b", "a/b/c/d", "x:", ".x", "a b"})
+    EXPECT_FALSE(manifest_of(name)) << name;
+}
+
+TEST(Ollama, AManifestNamesBlobsByWhatTheyAreFor) {
+  const std::string other(64, 'b');
+  const auto parts =
+      parse_manifest(R"({"schemaVersion":2,"config":{"digest":"sha256:c"},"layers":[)"
+                     R"({"mediaType":"application/vnd.ollama.image.projector","digest":"sha256:)" +
+                     other +
+                     R"("},)"
+                     R"({"mediaType":"application/vnd.ollama.image.model","digest":"sha256:)" +
+                     kDigits +
+                     R"(","size":9},)"
+                     R"({"mediaType":"application/vnd.ollama.image.license","digest":"sha256:)" +
+                     other +
+                     R"("},)"
+                     R"({"mediaType":"application/vnd.ollama.image.params","digest":"sha256:)" +
+                     other + R"("}]})");
+  ASSERT_TRUE(parts) << parts.error().detail;
+  EXPECT_EQ(parts->weights, (std::vector<std::string>{"blobs/sha256-" + kDigits, "blobs/sha256-" + other}));
+  EXPECT_EQ(parts->parameters, "blobs/sha256-" + other);
+}
+
+TEST(Ollama, AManifestThatLeadsElsewhereIsRefused) {
+  const auto with = [](const std::string& layer) { return "{\"layers\":[" + layer + "]}"; };
+  const std::string model = R"("mediaType":"application/vnd.ollama.image.model","digest":)";
+  EXPECT_FALSE(parse_manifest(with("{" + model + R"("sha256:../../../etc/passwd"})")));
+  EXPECT_FALSE(parse_manifest(with("{" + model + R"("sha256:abc"})")));
+  EXPECT_FALSE(parse_manifest(with("{" + model + "7}")));
+  EXPECT_FALSE(parse_manifest(with("7")));
+  EXPECT_FALSE(parse_manifest(R"({"layers":"none"})"));
+  EXPECT_FALSE(parse_manifest("[]"));
+  EXPECT_FALSE(parse_manifest("no json"));
+}
+
+TEST(Ollama, TheContextIsTheAIModelsElseTheServersElseWhatItsDevicesAllow) {
+  EXPECT_EQ(asked_of_ollama(R"({"num_ctx":8192,"stop":["x"]})", {.context = "16384"}).context, 8192U);
+  EXPECT_EQ(asked_of_ollama("", {.context = "16384"}).context, 16384U);
+  EXPECT_EQ(asked_of_ollama("", {.context = "0", .device_memory = kGiB * 8}).context, 4096U);
+  EXPECT_EQ(asked_of_ollama("", {.device_memory = kMiB * 24564}).context, 32768U);
+  EXPECT_EQ(asked_of_ollama("", {.device_memory = kGiB * 48}).context, 262144U);
+  EXPECT_EQ(asked_of_ollama(R"({"num_gpu":16,"num_batch":256})", {.cache_type = "q8_0"}).gpu_layers, 16U);
+  EXPECT_EQ(asked_of_ollama(R"({"num_gpu":-1})", {.cache_type = "q8_0"}).gpu_layers, std::nullopt);
+  EXPECT_EQ(asked_of_ollama("", {.cache_type = "q8_0"}).key_bytes, 34.0 / 32);
+}
+
+TEST(Ollama, EverySlotHasTheContextButNoMoreThanWasTrainedFor) {
+  const std::string head = llama().head();
+  const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
+  ASSERT_TRUE(gguf);
+  const OllamaSettings four{.context = "8192", .parallel = "4"};
+  EXPECT_EQ(memory_of(*gguf, asked_of_ollama("", four)).cache, kGiB * 4);
+  EXPECT_EQ(memory_of(*gguf, asked_of_ollama("", {.device_memory = kGiB * 80})).cache, kGiB * 16);
 }
 
 TEST(AskedBy, ReadsWhatServersAreStartedWith) {

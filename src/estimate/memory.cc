@@ -11,12 +11,19 @@ constexpr double kMost = 1e18;  // more than any device has; keeps sums of nonse
 
 std::uint64_t whole_cells(std::uint64_t count) { return (count + kCells - 1) / kCells * kCells; }
 
+std::uint64_t context_of(const Gguf& gguf, const Asked& asked) {
+  if (asked.context.value_or(0) == 0) return gguf.context;
+  if (!asked.context_is_each_slots) return *asked.context;
+  const bool trained = gguf.context > 0;
+  return (trained ? std::min(*asked.context, gguf.context) : *asked.context) * asked.slots;
+}
+
 Bytes as_bytes(double count) { return {static_cast<std::int64_t>(std::min(count, kMost))}; }
 
 }  // namespace
 
 Memory memory_of(const Gguf& gguf, const Asked& asked) {
-  const std::uint64_t context = asked.context.value_or(0) > 0 ? *asked.context : gguf.context;
+  const std::uint64_t context = context_of(gguf, asked);
   const std::uint64_t batch = std::min<std::uint64_t>(asked.batch, std::max<std::uint64_t>(context, 1));
   const std::uint64_t cells = whole_cells(context);
   const std::uint64_t window_cells =

@@ -1,0 +1,140 @@
+// What is estimated from files that lie where applications keep them.
+#include "engine/estimates.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <span>
+
+#include <gtest/gtest.h>
+
+#include "estimate/gguf.h"
+#include "estimate/gguf_for_tests.h"
+#include "estimate/memory.h"
+
+namespace mgpu::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using config::ConsumerConfig;
+using config::ServiceType;
+
+const std::string kBlob = "sha256-" + std::string(64, 'a');
+const std::string kParameters = "sha256-" + std::string(64, 'b');
+
+class EstimatedFootprint : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string folder = (fs::temp_directory_path() / "mgpu-weights-XXXXXX").string();
+    ASSERT_NE(mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void write(const std::string& path, const std::string& content) const {
+    fs::create_directories((folder_ / path).parent_path());
+    std::ofstream(folder_ / path, std::ios::binary) << content;
+  }
+  static std::string llama() { return estimate::llama().head() + std::string(9000, 'w'); }
+
+  void keep_in_ollama(const std::string& name, const std::string& parameters) const {
+    const auto layer = [](const char* what, std::string blob) {
+      blob[blob.find('-')] = ':';
+      return std::string(R"({"mediaType":"application/vnd.ollama.image.)") + what + R"(","digest":")" + blob +
+             "\"}";
+    };
+    write("manifests/registry.ollama.ai/library/" + name,
+          R"({"layers":[)" + layer("model", kBlob) + "," + layer("params", kParameters) + "]}");
+    write("blobs/" + kBlob, llama());
+    write("blobs/" + kParameters, parameters);
+  }
+
+  ConsumerConfig ollama() const {
+    ConsumerConfig consumer{.name = "ollama", .weights = {folder_}};
+    consumer.service.type = ServiceType::ollama;
+    return consumer;
+  }
+  ConsumerConfig router(std::vector<std::string> more = {}) const {
+    config::ProcessConfig process{.command = {"llama-server", "--models-dir", folder_}};
+    process.command.insert(process.command.end(), more.begin(), more.end());
+    ConsumerConfig consumer{.name = "router", .process = std::move(process)};
+    consumer.service.type = ServiceType::llama_server;
+    consumer.service.router = true;
+    return consumer;
+  }
+
+  fs::path folder_;
+};
+
+// What the AI model takes with this context.
+Bytes with_context(std::uint64_t context) {
+  const std::string file = estimate::llama().head();
+  const auto gguf = estimate::parse_gguf(std::as_bytes(std::span(file)), file.size() + 9000);
+  return estimate::memory_of(*gguf, {.context = context}).sum() + estimate::kContext;
+}
+
+Bytes bytes_of(const std::optional<Estimate>& estimate) { return estimate ? estimate->bytes : Bytes{}; }
+
+TEST_F(EstimatedFootprint, OfOneOfOllamasIsOfTheBlobThatItsManifestNames) {
+  keep_in_ollama("llama3.2/3b", R"({"num_ctx":8192})");
+
+  const auto estimate = estimated_footprint(ollama(), "llama3.2:3b", kGiB * 8);
+
+  ASSERT_TRUE(estimate);
+  EXPECT_EQ(estimate->bytes, with_context(8192));
+  EXPECT_EQ(estimate->from, "sha256-aaaaaaaaaaaa");
+  EXPECT_FALSE(estimated_footprint(ollama(), "llama3.2:70b", kGiB * 8));
+}
+
+TEST_F(EstimatedFootprint, OllamasFolderIsWhereItsEnvironmentSays) {
+  keep_in_ollama("llama3.2/latest", "");
+  ConsumerConfig consumer = ollama();
+  consumer.weights.clear();
+  consumer.process = config::ProcessConfig{
+      .command = {"ollama", "serve"},
+      .env = {{"OLLAMA_MODELS", folder_}, {"OLLAMA_CONTEXT_LENGTH", "16384"}, {"HOME", "/nowhere"}}};
+
+  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8)), with_context(16384));
+
+  consumer.process->env["OLLAMA_MODELS"] = "";
+  EXPECT_FALSE(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8));
+  consumer.process->env["HOME"] = folder_;
+  fs::create_directory(folder_ / ".ollama");
+  fs::create_directory_symlink(folder_, folder_ / ".ollama/models");
+  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8)), with_context(16384))
+      << "where it is usual";
+}
+
+TEST_F(EstimatedFootprint, OfARoutersIsOfTheFileOrFolderWithItsName) {
+  write("alone.gguf", llama());
+  write("seeing/seeing.gguf", llama());
+  const std::string sees =
+      estimate::GgufWriter().text("general.architecture", "clip").head() + std::string(5000, 'p');
+  write("seeing/mmproj-F16.gguf", sees);
+
+  const auto alone = estimated_footprint(router({"-c", "8192"}), "alone", {});
+  const auto seeing = estimated_footprint(router({"-c", "8192"}), "seeing", {});
+
+  EXPECT_EQ(bytes_of(alone), with_context(8192));
+  EXPECT_EQ(alone->from, "alone.gguf");
+  EXPECT_EQ(bytes_of(seeing), with_context(8192) + Bytes{static_cast<std::int64_t>(sees.size())})
+      << "what sees pictures is loaded as well";
+  EXPECT_FALSE(estimated_footprint(router(), "other", {}));
+  EXPECT_FALSE(estimated_footprint(router(), "../" + folder_.filename().string() + "/alone", {}))
+      << "a way out";
+  EXPECT_FALSE(estimated_footprint(router(), (folder_ / "alone").string(), {}));
+}
+
+TEST_F(EstimatedFootprint, OfAContainersIsNotOfTheHostsFiles) {
+  write("alone.gguf", llama());
+  ConsumerConfig consumer = router();
+  consumer.container = config::ContainerConfig{.image = "llama", .command = consumer.process->command};
+  consumer.process.reset();
+
+  EXPECT_FALSE(estimated_footprint(consumer, "alone", {}));
+  consumer.weights = {folder_};
+  EXPECT_TRUE(estimated_footprint(consumer, "alone", {})) << "unless the configuration says where they are";
+}
+
+}  // namespace
+}  // namespace mgpu::engine

@@ -1,0 +1,168 @@
+#include "engine/weights.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "config/services.h"
+
+#include "estimate/ollama.h"
+
+namespace mgpu::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using Files = std::vector<std::string>;
+
+constexpr std::size_t kMaxFiles = 1000;
+
+// "x-00001-of-00003.gguf" -> the name of shard `number`; empty: it is no shard.
+std::string shard(const std::string& file, std::size_t number) {
+  const auto of = file.rfind("-of-");
+  if (of == std::string::npos || of < 6 || file[of - 6] != '-') return "";
+  return file.substr(0, of - 5) + fmt::format("{:05}", number) + file.substr(of);
+}
+
+Files files_in(const fs::path& folder) {
+  Files files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (name.ends_with(".safetensors") || name.ends_with(".gguf")) files.push_back(entry.path());
+    if (files.size() >= kMaxFiles) break;
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+// All of "name-00001-of-00003.gguf", or the file alone.
+Files with_shards(const std::string& file) {
+  Files all;
+  for (std::size_t number = 1; number <= kMaxFiles; ++number) {
+    const std::string next = shard(file, number);
+    if (next.empty() || !fs::exists(next)) break;
+    all.push_back(next);
+  }
+  return all.empty() ? Files{file} : all;
+}
+
+fs::path in_folder_of(const config::ConsumerConfig& consumer, const std::string& file) {
+  return consumer.process && !consumer.process->cwd.empty() ? fs::path(consumer.process->cwd) / file
+                                                            : fs::path(file);
+}
+
+Files of_the_only_one(const config::ConsumerConfig& consumer, const estimate::Asked& asked) {
+  Files files;
+  for (const std::string& each : consumer.weights.empty() ? asked.files : consumer.weights) {
+    const fs::path path = in_folder_of(consumer, each);
+    std::error_code error;
+    const Files found = fs::is_directory(path, error) ? files_in(path) : with_shards(path);
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+// As its process sees it. What a unit or a container sees is not ours to know: those of the daemon are as
+// good a guess as any for a unit, and none for a container.
+std::string variable(const config::ConsumerConfig& consumer, const std::string& name) {
+  if (consumer.container) {
+    const auto set = consumer.container->env.find(name);
+    return set == consumer.container->env.end() ? "" : set->second;
+  }
+  if (consumer.process)
+    if (const auto set = consumer.process->env.find(name); set != consumer.process->env.end())
+      return set->second;
+  const char* value = std::getenv(name.c_str());
+  return value != nullptr ? value : "";
+}
+
+// Where the AI models of the service lie, the likeliest first. A container's folders are not the host's.
+std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer, const estimate::Asked& asked) {
+  std::vector<fs::path> folders;
+  for (const std::string& each : consumer.weights) folders.push_back(in_folder_of(consumer, each));
+  if (!folders.empty() || consumer.container) return folders;
+  if (!asked.folder.empty()) folders.push_back(in_folder_of(consumer, asked.folder));
+  const config::ServiceFacts& facts = config::facts_of(consumer.service.type);
+  if (!facts.weights_variable.empty())
+    if (const auto folder = variable(consumer, std::string(facts.weights_variable)); !folder.empty())
+      folders.push_back(in_folder_of(consumer, folder));
+  const std::string home = variable(consumer, "HOME");
+  for (const std::string_view usual : facts.weights_folders)
+    if (!usual.starts_with('~'))
+      folders.emplace_back(usual);
+    else if (!home.empty())
+      folders.emplace_back(home + std::string(usual.substr(1)));
+  return folders;
+}
+
+// NAME.gguf, a file NAME, or all that is in the folder NAME.
+Files named_in(const fs::path& folder, const std::string& ai_model) {
+  const fs::path name(ai_model);
+  if (ai_model.empty() || name.is_absolute() || std::ranges::find(name, "..") != name.end()) return {};
+  const fs::path path = folder / name;
+  std::error_code error;
+  if (fs::is_regular_file(path.string() + ".gguf", error)) return with_shards(path.string() + ".gguf");
+  if (fs::is_directory(path, error)) return files_in(path);
+  return fs::is_regular_file(path, error) ? with_shards(path) : Files{};
+}
+
+Weights of_ollama(const config::ConsumerConfig& consumer, const fs::path& folder, const std::string& ai_model,
+                  Bytes device_memory) {
+  const auto manifest = estimate::manifest_of(ai_model);
+  if (!manifest) return {};
+  const auto parts = estimate::parse_manifest(read_head(folder / *manifest, estimate::kMaxManifest));
+  if (!parts) return {};
+  Weights weights;
+  for (const std::string& blob : parts->weights) weights.files.push_back(folder / blob);
+  const std::string parameters =
+      parts->parameters.empty() ? "" : read_head(folder / parts->parameters, estimate::kMaxManifest);
+  weights.asked =
+      estimate::asked_of_ollama(parameters, {.context = variable(consumer, "OLLAMA_CONTEXT_LENGTH"),
+                                             .parallel = variable(consumer, "OLLAMA_NUM_PARALLEL"),
+                                             .cache_type = variable(consumer, "OLLAMA_KV_CACHE_TYPE"),
+                                             .device_memory = device_memory});
+  return weights;
+}
+
+// The paths in a container's command are not the host's.
+estimate::Asked asked_of(const config::ConsumerConfig& consumer) {
+  if (consumer.process) return estimate::asked_by(consumer.process->command);
+  if (!consumer.container) return {};
+  std::vector<std::string> command{consumer.container->image};
+  command.insert(command.end(), consumer.container->command.begin(), consumer.container->command.end());
+  estimate::Asked asked = estimate::asked_by(command);
+  asked.files.clear();
+  asked.folder.clear();
+  return asked;
+}
+
+}  // namespace
+
+std::string read_head(const fs::path& file, std::size_t size) {
+  std::ifstream in(file, std::ios::binary);
+  std::string head(size, '\0');
+  in.read(head.data(), static_cast<std::streamsize>(size));
+  head.resize(static_cast<std::size_t>(in.gcount()));
+  return head;
+}
+
+Weights weights_of(const config::ConsumerConfig& consumer, const std::string& ai_model, Bytes device_memory) {
+  Weights weights{.asked = asked_of(consumer)};
+  if (!has_several_ai_models(consumer.service)) {
+    weights.files = of_the_only_one(consumer, weights.asked);
+    return weights;
+  }
+  for (const fs::path& folder : folders_of(consumer, weights.asked)) {
+    if (consumer.service.type == config::ServiceType::ollama) {
+      Weights found = of_ollama(consumer, folder, ai_model, device_memory);
+      if (!found.files.empty()) return found;
+    } else if (weights.files = named_in(folder, ai_model); !weights.files.empty()) {
+      return weights;
+    }
+  }
+  return weights;
+}
+
+}  // namespace mgpu::engine

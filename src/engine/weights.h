@@ -1,0 +1,31 @@
+// Which files an AI model is loaded from, and how: found out from the configuration and from how its
+// application keeps them. Looks at the file system with the daemon's own eyes.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "config/config.h"
+
+#include "estimate/asked.h"
+
+namespace mgpu::engine {
+
+struct Weights {
+  std::vector<std::string> files{};  // none: nobody knows
+  estimate::Asked asked{};
+};
+
+// The files that are configured, else those that the consumer's command names; a folder stands for the files
+// in it, the first of several shards for all of them. Where a service has several AI models, those of the one
+// that is named, in the folder that is configured or that its application uses. `device_memory`: of all
+// devices together.
+Weights weights_of(const config::ConsumerConfig& consumer, const std::string& ai_model, Bytes device_memory);
+
+// The first bytes of a file, `size` of them or as many as there are.
+std::string read_head(const std::filesystem::path& file, std::size_t size);
+
+}  // namespace mgpu::engine
