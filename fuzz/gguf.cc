@@ -9,7 +9,9 @@
 #include <string_view>
 
 #include "estimate/memory.h"
+#include "estimate/ollama.h"
 #include "estimate/safetensors.h"
+#include "estimate/transformer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mgpu;
@@ -22,6 +24,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto bytes = estimate::tensor_bytes(head, file_size))
     if (*bytes < Bytes{} || bytes->count > static_cast<std::int64_t>(file_size)) std::abort();
-  (void)estimate::indexed_bytes({reinterpret_cast<const char*>(data), size});
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  (void)estimate::indexed_files(text);
+  if (const auto path = estimate::manifest_of(text); path && path->contains("/..")) std::abort();
+  if (const auto parts = estimate::parse_manifest(text))
+    for (const std::string& blob : parts->weights)
+      if (blob.rfind('/') != 5) std::abort();
+  const estimate::Asked asked = estimate::asked_of_ollama(text, {.parallel = "4"});
+  if (const auto transformer = estimate::parse_transformer(text))
+    if (estimate::cache_of(*transformer, asked) < Bytes{}) std::abort();
   return 0;
 }

@@ -11,6 +11,7 @@
 #include "estimate/gguf.h"
 #include "estimate/memory.h"
 #include "estimate/safetensors.h"
+#include "estimate/transformer.h"
 
 namespace mgpu::engine {
 namespace {
@@ -34,6 +35,13 @@ Result<T> parsed(const fs::path& file, std::size_t most,
         !result && result.error().code == Code::unavailable && wanted < most && head.size() < size;
     if (!more) return result;
   }
+}
+
+// Of safetensors files, as the config.json beside them tells; nothing, if it does not.
+Bytes cache_beside(const Weights& weights) {
+  const fs::path config = fs::path(weights.files.front()).parent_path() / "config.json";
+  const auto transformer = estimate::parse_transformer(read_head(config, estimate::kMaxTransformerConfig));
+  return transformer ? estimate::cache_of(*transformer, weights.asked) : Bytes{};
 }
 
 Bytes size_of(const fs::path& file) {
@@ -75,6 +83,7 @@ std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consum
     else
       gguf = *read;
   }
+  if (tensors > Bytes{}) tensors += cache_beside(weights);
   if (gguf) tensors += estimate::memory_of(*gguf, weights.asked).sum() + others;
   if (tensors == Bytes{}) return std::nullopt;
   return Estimate{.bytes = tensors + estimate::kContext, .from = shown(weights.files)};

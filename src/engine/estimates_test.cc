@@ -125,6 +125,31 @@ TEST_F(EstimatedFootprint, OfARoutersIsOfTheFileOrFolderWithItsName) {
   EXPECT_FALSE(estimated_footprint(router(), (folder_ / "alone").string(), {}));
 }
 
+TEST_F(EstimatedFootprint, OfACheckpointHasTheShardsOfItsIndexAndTheCacheOfItsConfiguration) {
+  const auto tensors = [](std::uint64_t bytes) {
+    const std::string json = R"({"a":{"data_offsets":[0,)" + std::to_string(bytes) + "]}}";
+    const std::uint64_t length = json.size();
+    return std::string(reinterpret_cast<const char*>(&length), sizeof length) + json +
+           std::string(bytes, 'w');
+  };
+  write("model-00001-of-00002.safetensors", tensors(3000));
+  write("model-00002-of-00002.safetensors", tensors(4000));
+  write("consolidated.safetensors", tensors(7000));
+  write("model.safetensors.index.json",
+        R"({"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}})");
+  config::ProcessConfig process{.command = {"vllm", "serve", folder_, "--max-model-len", "8192"}};
+  ConsumerConfig consumer{.name = "vllm", .process = std::move(process)};
+  consumer.service.type = ServiceType::vllm;
+
+  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "", {})), estimate::kContext + Bytes{7000});
+
+  write("config.json", R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":32,"hidden_size":4096,
+    "num_attention_heads":32,"num_key_value_heads":8,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
+  const auto whole = estimated_footprint(consumer, "", {});
+  EXPECT_EQ(bytes_of(whole), estimate::kContext + Bytes{7000} + kGiB);
+  EXPECT_EQ(whole->from, "model-00001-of-00002.safetensors and 1 more file");
+}
+
 TEST_F(EstimatedFootprint, OfAContainersIsNotOfTheHostsFiles) {
   write("alone.gguf", llama());
   ConsumerConfig consumer = router();

@@ -9,6 +9,7 @@
 #include "config/services.h"
 
 #include "estimate/ollama.h"
+#include "estimate/safetensors.h"
 
 namespace mgpu::engine {
 namespace {
@@ -25,8 +26,14 @@ std::string shard(const std::string& file, std::size_t number) {
   return file.substr(0, of - 5) + fmt::format("{:05}", number) + file.substr(of);
 }
 
+// Those that belong together, where the folder says which: others may be the same weights in another form.
 Files files_in(const fs::path& folder) {
   Files files;
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (const auto listed = estimate::indexed_files(read_head(index, estimate::kMaxIndex))) {
+    for (const std::string& name : *listed) files.push_back(folder / name);
+    return files;
+  }
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
@@ -141,9 +148,12 @@ estimate::Asked asked_of(const config::ConsumerConfig& consumer) {
 }  // namespace
 
 std::string read_head(const fs::path& file, std::size_t size) {
+  std::error_code error;
+  const std::uintmax_t there = fs::file_size(file, error);
+  if (error) return "";
   std::ifstream in(file, std::ios::binary);
-  std::string head(size, '\0');
-  in.read(head.data(), static_cast<std::streamsize>(size));
+  std::string head(std::min<std::uintmax_t>(size, there), '\0');
+  in.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<std::size_t>(in.gcount()));
   return head;
 }

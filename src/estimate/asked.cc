@@ -19,7 +19,7 @@ void apply(Asked& asked, std::string_view name, const std::string& value) {
     asked.files = {value};
   } else if (name == "--models-dir") {
     asked.folder = value;
-  } else if (is_one_of(name, {"-c", "--ctx-size"})) {
+  } else if (is_one_of(name, {"-c", "--ctx-size", "--max-model-len", "--context-length"})) {
     asked.context = number_in(value);
   } else if (is_one_of(name, {"-ngl", "--gpu-layers", "--n-gpu-layers"})) {
     asked.gpu_layers = number_in(value);
@@ -28,9 +28,11 @@ void apply(Asked& asked, std::string_view name, const std::string& value) {
   } else if (is_one_of(name, {"-np", "--parallel"})) {
     asked.slots = number_in(value).value_or(asked.slots);
   } else if (is_one_of(name, {"-ctk", "--cache-type-k"})) {
-    asked.key_bytes = bytes_of_cached(value).value_or(asked.key_bytes);
+    asked.key_bytes = bytes_of_cached(value);
   } else if (is_one_of(name, {"-ctv", "--cache-type-v"})) {
-    asked.value_bytes = bytes_of_cached(value).value_or(asked.value_bytes);
+    asked.value_bytes = bytes_of_cached(value);
+  } else if (name == "--kv-cache-dtype") {
+    asked.key_bytes = asked.value_bytes = bytes_of_cached(value);
   }
 }
 
@@ -46,9 +48,9 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 // The quantised ones come in blocks of 32 with a scale.
 std::optional<double> bytes_of_cached(std::string_view type) {
   constexpr std::pair<std::string_view, double> kTypes[] = {
-      {"f32", 4},          {"f16", 2},          {"bf16", 2},
-      {"q8_0", 34.0 / 32}, {"q5_1", 24.0 / 32}, {"q5_0", 22.0 / 32},
-      {"q4_1", 20.0 / 32}, {"q4_0", 18.0 / 32}, {"iq4_nl", 18.0 / 32}};
+      {"f32", 4},          {"f16", 2},          {"bf16", 2},         {"q8_0", 34.0 / 32},
+      {"q5_1", 24.0 / 32}, {"q5_0", 22.0 / 32}, {"fp8", 1},          {"fp8_e4m3", 1},
+      {"fp8_e5m2", 1},     {"q4_1", 20.0 / 32}, {"q4_0", 18.0 / 32}, {"iq4_nl", 18.0 / 32}};
   for (const auto& [name, bytes] : kTypes)
     if (type == name) return bytes;
   return std::nullopt;
@@ -58,6 +60,8 @@ Asked asked_by(const std::vector<std::string>& command) {
   Asked asked;
   for (std::size_t i = 1; i < command.size(); ++i) {
     const std::string& word = command[i];
+    const bool serves = word == "serve" && i + 1 < command.size() && !command[i + 1].starts_with('-');
+    if (serves) asked.files = {command[i + 1]};  // vllm serve /srv/qwen3
     if (!word.starts_with('-')) continue;
     if (const auto equals = word.find('='); equals != std::string::npos)
       apply(asked, std::string_view(word).substr(0, equals), word.substr(equals + 1));

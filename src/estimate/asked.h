@@ -10,14 +10,16 @@
 namespace mgpu::estimate {
 
 struct Asked {
-  std::vector<std::string> files{};           // its weights: -m, --model, --model-path
-  std::string folder{};                       // where several AI models lie: --models-dir
-  std::optional<std::uint64_t> context{};     // -c, --ctx-size; none or 0: as the file says
+  std::vector<std::string> files{};  // its weights: -m, --model, --model-path, serve
+  std::string folder{};              // where several AI models lie: --models-dir
+  std::optional<std::uint64_t>
+      context{};  // -c, --ctx-size, --max-model-len, --context-length; none or 0: as the file says
   std::optional<std::uint64_t> gpu_layers{};  // -ngl, --n-gpu-layers; none: all
   std::uint64_t batch = 512;                  // -ub, --ubatch-size
   std::uint64_t slots = 1;                    // -np, --parallel
-  double key_bytes = 2;                       // of one number in the cache: --cache-type-k
-  double value_bytes = 2;
+  // Of one number in the cache: --cache-type-k, --kv-cache-dtype; none: as it is usual.
+  std::optional<double> key_bytes{};
+  std::optional<double> value_bytes{};
   // llama.cpp divides its context among the slots; Ollama has as much for each, and no more than the AI model
   // was trained for.
   bool context_is_each_slots = false;
@@ -29,7 +31,7 @@ Asked asked_by(const std::vector<std::string>& command);
 // None: it is no number, or one of no use.
 std::optional<std::uint64_t> number_in(std::string_view text);
 
-// Of one number in the cache, by llama.cpp's name of its type.
+// Of one number in the cache, by its type's name in llama.cpp, vLLM or SGLang.
 std::optional<double> bytes_of_cached(std::string_view type);
 
 }  // namespace mgpu::estimate

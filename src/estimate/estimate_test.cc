@@ -8,6 +8,7 @@
 #include "estimate/memory.h"
 #include "estimate/ollama.h"
 #include "estimate/safetensors.h"
+#include "estimate/transformer.h"
 
 namespace mgpu::estimate {
 namespace {
@@ -170,8 +171,20 @@ TEST(AskedBy, ReadsWhatServersAreStartedWith) {
   EXPECT_EQ(asked.context, 8192U);
   EXPECT_EQ(asked.gpu_layers, 20U);
   EXPECT_EQ(asked.key_bytes, 34.0 / 32);
-  EXPECT_EQ(asked.value_bytes, 2);
+  EXPECT_EQ(asked.value_bytes, std::nullopt);
   EXPECT_EQ(asked.slots, 4U);
+}
+
+TEST(AskedBy, KnowsTheWordsOfOtherServers) {
+  const Asked vllm =
+      asked_by({"vllm", "serve", "/srv/qwen3", "--max-model-len", "8192", "--kv-cache-dtype", "fp8_e4m3"});
+  EXPECT_EQ(vllm.files, std::vector<std::string>{"/srv/qwen3"});
+  EXPECT_EQ(vllm.context, 8192U);
+  EXPECT_EQ(vllm.key_bytes, 1);
+  const Asked sglang = asked_by(
+      {"python", "-m", "sglang.launch_server", "--model-path", "/srv/qwen3", "--context-length=4096"});
+  EXPECT_EQ(sglang.files, std::vector<std::string>{"/srv/qwen3"});
+  EXPECT_EQ(sglang.context, 4096U);
 }
 
 TEST(AskedBy, WhatIsNoNumberChangesNothing) {
@@ -203,10 +216,71 @@ TEST(TensorBytes, RefusesWhatCanNotBe) {
   EXPECT_FALSE(tensor_bytes(bytes_of("short"), 5));
 }
 
-TEST(IndexedBytes, TakesTheTotalOfAllShards) {
-  EXPECT_EQ(indexed_bytes(R"({"metadata":{"total_size":16060522496},"weight_map":{}})"), Bytes{16060522496});
-  EXPECT_FALSE(indexed_bytes(R"({"metadata":{"total_size":-5}})"));
-  EXPECT_FALSE(indexed_bytes("no json"));
+TEST(IndexedFiles, ListsEachShardOnce) {
+  EXPECT_EQ(
+      indexed_files(
+          R"({"metadata":{},"weight_map":{"a":"m-2.safetensors","b":"m-1.safetensors","c":"m-2.safetensors"}})"),
+      (std::vector<std::string>{"m-1.safetensors", "m-2.safetensors"}));
+  for (const char* text : {"no json", "[]", "{}", R"({"weight_map":{}})", R"({"weight_map":{"a":7}})",
+                           R"({"weight_map":{"a":"../../etc/passwd"}})"})
+    EXPECT_FALSE(indexed_files(text)) << text;
+}
+
+// Llama 3.1 8B: 32 layers, 8 heads of 128.
+TEST(Transformer, TheCacheHasKeysAndValuesOfEveryHead) {
+  const auto llama =
+      parse_transformer(R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":32,"hidden_size":4096,
+    "num_attention_heads":32,"num_key_value_heads":8,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
+  ASSERT_TRUE(llama) << llama.error().detail;
+  EXPECT_EQ(cache_of(*llama, {.context = 8192}), kGiB);
+  EXPECT_EQ(cache_of(*llama, {}), kGiB * 16) << "none asked for: what it was trained for";
+  EXPECT_EQ(cache_of(*llama, {.context = 8192, .key_bytes = 1}), kMiB * 512);
+}
+
+TEST(Transformer, HeadsMayBeAsWideAsTheyLikeAndNumbersAsWellAsNoneShared) {
+  const auto gemma =
+      parse_transformer(R"({"architectures":["GemmaForCausalLM"],"num_hidden_layers":2,"hidden_size":640,
+    "num_attention_heads":4,"head_dim":256,"max_position_embeddings":1024,"dtype":"float32"})");
+  ASSERT_TRUE(gemma);
+  EXPECT_EQ(cache_of(*gemma, {}), Bytes{2 * 1024 * (2 * 4 * 256) * 4});
+}
+
+TEST(Transformer, LayersThatKeepLessCountForLess) {
+  const std::string figures =
+      R"("num_hidden_layers":4,"num_attention_heads":2,"head_dim":64,"sliding_window":512,
+    "max_position_embeddings":4096)";
+  const std::int64_t a_token = 2 * 2 * 64 * 2;
+  const auto cache = [&](const std::string& more) {
+    const auto read = parse_transformer(R"({"architectures":["XForCausalLM"],)" + figures + more + "}");
+    return read ? cache_of(*read, {}) : Bytes{};
+  };
+  EXPECT_EQ(
+      cache(
+          R"(,"layer_types":["full_attention","sliding_attention","sliding_attention","linear_attention"])"),
+      Bytes{a_token * (4096 + 2 * 512)});
+  EXPECT_EQ(cache(R"(,"sliding_window_pattern":2)"), Bytes{a_token * (2 * 4096 + 2 * 512)});
+  EXPECT_EQ(cache(R"(,"full_attention_interval":4)"), Bytes{a_token * 4096});
+  EXPECT_EQ(cache(R"(,"kv_lora_rank":500,"qk_rope_head_dim":12)"), Bytes{4 * 4096 * 512 * 2}) << "compressed";
+}
+
+TEST(Transformer, WhatSeesSaysItInTheMiddle) {
+  const auto sees =
+      parse_transformer(R"({"architectures":["SeesForConditionalGeneration"],"torch_dtype":"float16",
+    "vision_config":{"num_hidden_layers":99},
+    "text_config":{"num_hidden_layers":2,"num_attention_heads":2,"head_dim":64,"max_position_embeddings":100}})");
+  ASSERT_TRUE(sees);
+  EXPECT_EQ(cache_of(*sees, {}), Bytes{2 * 100 * (2 * 2 * 64) * 2});
+}
+
+TEST(Transformer, WhatGeneratesNothingKeepsNothing) {
+  EXPECT_FALSE(
+      parse_transformer(R"({"architectures":["BertModel"],"num_hidden_layers":12,"num_attention_heads":12,
+    "hidden_size":768,"max_position_embeddings":512})"));
+  for (const char* text : {"no json", "[]", "{}", R"({"architectures":"LlamaForCausalLM"})",
+                           R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":-3})",
+                           R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":3})",
+                           R"({"architectures":[7],"num_hidden_layers":"many"})"})
+    EXPECT_FALSE(parse_transformer(text)) << text;
 }
 
 }  // namespace

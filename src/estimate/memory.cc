@@ -6,6 +6,7 @@ namespace mgpu::estimate {
 namespace {
 
 constexpr std::uint64_t kCells = 256;  // caches are made in steps of these
+constexpr double kUsualBytes = 2;      // of a number in the cache
 constexpr double kMaskBytes = 2;
 constexpr double kMost = 1e18;  // more than any device has; keeps sums of nonsense in range
 
@@ -35,8 +36,8 @@ Memory memory_of(const Gguf& gguf, const Asked& asked) {
     const std::uint64_t heads = layer < gguf.kv_heads.size() ? gguf.kv_heads[layer]
                                 : gguf.kv_heads.empty()      ? 0
                                                              : gguf.kv_heads.back();
-    const double a_cell = static_cast<double>(gguf.key_length) * asked.key_bytes +
-                          static_cast<double>(gguf.value_length) * asked.value_bytes;
+    const double a_cell = static_cast<double>(gguf.key_length) * asked.key_bytes.value_or(kUsualBytes) +
+                          static_cast<double>(gguf.value_length) * asked.value_bytes.value_or(kUsualBytes);
     cache += static_cast<double>(windowed ? window_cells : cells) * static_cast<double>(heads) * a_cell;
   }
 

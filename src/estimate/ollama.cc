@@ -51,7 +51,7 @@ std::uint64_t usual_context(Bytes device_memory) {
 std::optional<std::uint64_t> parameter(const Json& parameters, const char* name) {
   const auto found = parameters.is_object() ? parameters.find(name) : parameters.end();
   if (found == parameters.end() || !found->is_number_unsigned()) return std::nullopt;
-  return found->get<std::uint64_t>();
+  return number_in(found->dump());
 }
 
 }  // namespace
@@ -103,7 +103,7 @@ Asked asked_of_ollama(std::string_view parameters, const OllamaSettings& setting
   asked.gpu_layers = parameter(own, "num_gpu");
   asked.batch = parameter(own, "num_batch").value_or(asked.batch);
   asked.slots = std::max<std::uint64_t>(number_in(settings.parallel).value_or(1), 1);
-  asked.key_bytes = asked.value_bytes = bytes_of_cached(settings.cache_type).value_or(asked.key_bytes);
+  asked.key_bytes = asked.value_bytes = bytes_of_cached(settings.cache_type);
   return asked;
 }
 

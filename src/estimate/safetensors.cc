@@ -1,6 +1,7 @@
 #include "estimate/safetensors.h"
 
 #include <cstring>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -44,15 +45,18 @@ Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_s
   return Bytes{static_cast<std::int64_t>(sum)};
 }
 
-Result<Bytes> indexed_bytes(std::string_view json) {
+Result<std::vector<std::string>> indexed_files(std::string_view json) {
   const Json index = Json::parse(json, nullptr, false);
-  if (!index.is_object()) return nonsense("it is no JSON object");
-  const Json metadata = index.value("metadata", Json());
-  const Json size = metadata.is_object() ? metadata.value("total_size", Json()) : Json();
-  if (!size.is_number()) return nonsense("it does not say the total size");
-  const double bytes = size.get<double>();  // some writers say 1.6e10
-  if (!(bytes >= 0 && bytes < 1e18)) return nonsense("its total size makes no sense");
-  return Bytes{static_cast<std::int64_t>(bytes)};
+  const Json tensors = index.is_object() ? index.value("weight_map", Json()) : Json();
+  std::set<std::string> files;
+  for (const Json& file : tensors) {
+    if (!file.is_string()) return nonsense("a tensor in it has no file");
+    const auto name = file.get<std::string>();
+    if (name.empty() || name.contains('/')) return nonsense("it lists what does not lie beside it");
+    files.insert(name);
+  }
+  if (files.empty()) return nonsense("it lists no files");
+  return std::vector<std::string>(files.begin(), files.end());
 }
 
 }  // namespace mgpu::estimate

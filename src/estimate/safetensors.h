@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -12,12 +14,13 @@
 namespace mgpu::estimate {
 
 inline constexpr std::size_t kMaxSafetensorsHead = 8U << 20;
+inline constexpr std::size_t kMaxIndex = 16U << 20;
 
 // All tensors of the file together. Errors: unavailable (the head goes on behind these bytes),
 // invalid_request.
 Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_size);
 
-// What model.safetensors.index.json says about all the files that it lists. Error: invalid_request.
-Result<Bytes> indexed_bytes(std::string_view json);
+// The files that a model.safetensors.index.json lists, ascending. Error: invalid_request.
+Result<std::vector<std::string>> indexed_files(std::string_view json);
 
 }  // namespace mgpu::estimate

@@ -1,0 +1,113 @@
+#include "estimate/transformer.h"
+
+#include <algorithm>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace mgpu::estimate {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kMaxLayers = 10'000;
+constexpr std::uint64_t kMaxFigure = 1ULL << 31;
+constexpr double kMost = 1e18;  // more than any device has
+
+std::unexpected<Error> nonsense(const char* why) { return fail(Code::invalid_request, why); }
+
+// 0: it is not there, or makes no sense.
+std::uint64_t number(const Json& config, const char* name) {
+  const auto found = config.find(name);
+  if (found == config.end() || !found->is_number_unsigned()) return 0;
+  const auto figure = found->get<std::uint64_t>();
+  return figure < kMaxFigure ? figure : 0;
+}
+
+std::string text(const Json& config, const char* name) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+bool generates(const Json& config) {
+  const Json architectures = config.value("architectures", Json());
+  return std::ranges::any_of(architectures, [](const Json& each) {
+    const std::string name = each.is_string() ? each.get<std::string>() : "";
+    return name.ends_with("ForCausalLM") || name.ends_with("ForConditionalGeneration");
+  });
+}
+
+// What speaks, where it also sees or hears.
+const Json& speaking_part(const Json& config) {
+  for (const char* name : {"text_config", "llm_config"})
+    if (const auto found = config.find(name); found != config.end() && found->is_object()) return *found;
+  return config;
+}
+
+// Which layers keep how much; those that it lists as something else than attention keep next to nothing.
+void count_layers(Transformer& transformer, const Json& config, std::uint64_t layers) {
+  const Json types = config.value("layer_types", Json());
+  transformer.window = number(config, "sliding_window");
+  const std::uint64_t pattern = number(config, "sliding_window_pattern");  // every n-th attends to everything
+  const std::uint64_t interval =
+      number(config, "full_attention_interval");  // likewise; the others keep nothing
+  if (types.is_array()) {
+    for (const Json& type : types)
+      if (type == "full_attention")
+        ++transformer.full_layers;
+      else if (type == "sliding_attention" || type == "chunked_attention")
+        ++(transformer.window > 0 ? transformer.windowed_layers : transformer.full_layers);
+  } else if (pattern > 0 && transformer.window > 0) {
+    transformer.full_layers = layers / pattern;
+    transformer.windowed_layers = layers - transformer.full_layers;
+  } else {
+    transformer.full_layers = interval > 0 ? layers / interval : layers;
+  }
+}
+
+std::uint64_t numbers_of_a_token(const Json& config) {
+  // Compressed together for all heads (multi-head latent attention).
+  if (const std::uint64_t latent = number(config, "kv_lora_rank"); latent > 0)
+    return latent + number(config, "qk_rope_head_dim");
+  const std::uint64_t heads = number(config, "num_attention_heads");
+  const std::uint64_t kv_heads = number(config, "num_key_value_heads");
+  const std::uint64_t width = number(config, "head_dim");
+  return 2 * (kv_heads > 0 ? kv_heads : heads) *
+         (width > 0 || heads == 0 ? width : number(config, "hidden_size") / heads);
+}
+
+double bytes_of_weights(const Json& whole, const Json& config) {
+  for (const Json* each : {&config, &whole})
+    for (const char* name : {"dtype", "torch_dtype"})
+      if (const std::string type = text(*each, name); !type.empty()) return type == "float32" ? 4 : 2;
+  return 2;
+}
+
+}  // namespace
+
+Result<Transformer> parse_transformer(std::string_view json) {
+  const Json whole = Json::parse(json, nullptr, false);
+  if (!whole.is_object()) return nonsense("it is no JSON object");
+  if (!generates(whole)) return nonsense("it generates nothing");
+  const Json& config = speaking_part(whole);
+  Transformer transformer{.numbers = numbers_of_a_token(config),
+                          .context = number(config, "max_position_embeddings"),
+                          .number_bytes = bytes_of_weights(whole, config)};
+  count_layers(transformer, config, number(config, "num_hidden_layers"));
+  const std::uint64_t layers = transformer.full_layers + transformer.windowed_layers;
+  if (layers == 0 || layers > kMaxLayers || transformer.numbers == 0)
+    return nonsense("it does not say how large its cache is");
+  return transformer;
+}
+
+Bytes cache_of(const Transformer& transformer, const Asked& asked) {
+  const std::uint64_t context = asked.context.value_or(0) > 0 ? *asked.context : transformer.context;
+  const double tokens = static_cast<double>(transformer.full_layers) * static_cast<double>(context) +
+                        static_cast<double>(transformer.windowed_layers) *
+                            static_cast<double>(std::min(context, transformer.window));
+  const double number_bytes = asked.key_bytes.value_or(transformer.number_bytes);
+  const double bytes = tokens * static_cast<double>(transformer.numbers) * number_bytes;
+  return {static_cast<std::int64_t>(std::min(bytes, kMost))};
+}
+
+}  // namespace mgpu::estimate
