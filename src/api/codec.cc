@@ -133,10 +133,9 @@ struct Told {
     return json;
   }
   Json operator()(const Overtook& e) const {
-    return {{"ticket", e.ticket.value},
-            {"oldest", e.oldest.value},
-            {"passed", e.passed},
-            {"why", to_string(e.why)}};
+    Json passed = Json::array();
+    for (const TicketId ticket : e.passed) passed.push_back(ticket.value);
+    return {{"ticket", e.ticket.value}, {"passed", std::move(passed)}, {"why", to_string(e.why)}};
   }
   Json operator()(const Requeued& e) const {
     return {{"ticket", e.ticket.value}, {"expected_bytes", e.expected.count}};

@@ -79,8 +79,7 @@ enum class Overtaking : std::uint8_t {
 };
 struct Overtook {
   TicketId ticket{};
-  TicketId oldest{};  // the first of those that it passed
-  std::uint32_t passed = 0;
+  std::vector<TicketId> passed{};  // the first hundred of them, who is due first foremost; never empty
   Overtaking why{};
 };
 

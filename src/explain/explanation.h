@@ -2,8 +2,7 @@
 // price, and what it waited for in each moment. Equal journals give equal explanations.
 //
 // The journal holds what was decided, not every state between. So a moment's cause is concluded from what was
-// under way then; and of the tickets that another one passed it names the first and their number, so that
-// this one is counted among them by its arrival and class.
+// under way then.
 #pragma once
 
 #include <cstdint>

@@ -233,6 +233,23 @@ TEST(Explanation, EqualJournalsGiveEqualExplanations) {
   for (std::uint64_t i = 1; i <= house.last_ticket; ++i) EXPECT_EQ(told(house, {i}), told(twin, {i}));
 }
 
+TEST(Explanation, OneThatCameEarlierMayHavePassedItToo) {
+  Story story(Policy::affinity);
+  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB * 14}, true);
+  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB * 14}, false);
+  const TicketId runs = story.asks(chat);
+  Ask batch = story.ask(chat);
+  batch.priority = Priority::batch;
+  const TicketId earlier = story.asks(batch);
+  const TicketId waits = story.asks(image);  // due before the batch, and cold
+  story.passes(1s);
+  story.happens(LeaseReleased{runs});
+  const auto explanation = explained(story, waits);
+  ASSERT_TRUE(explanation);
+  ASSERT_EQ(explanation->passed_by.size(), 1U);
+  EXPECT_EQ(explanation->passed_by[0].other, earlier);
+}
+
 // One that needs both devices, while somebody computes on the second.
 struct WaitsForTheOtherDevice : Story {
   DeviceId second = add_device(world, {.name = "gpu1"});

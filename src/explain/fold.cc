@@ -298,24 +298,12 @@ class Fold {
     if (is_own(wanted.device)) reading_asked_ = true;
   }
   void note(Instant at, const Overtook& overtook) {
+    const auto number = static_cast<std::uint32_t>(overtook.passed.size());
     if (is_own(overtook.ticket))
       told_.passed_others.push_back(
-          {.at = at, .other = overtook.oldest, .passed = overtook.passed, .why = overtook.why});
-    else if (waiting_ && is_here(overtook.ticket) && was_passed(overtook))
-      told_.passed_by.push_back(
-          {.at = at, .other = overtook.ticket, .passed = overtook.passed, .why = overtook.why});
-  }
-
-  // Between the first of those that were passed and the one that passed them, and no less urgent than it.
-  bool was_passed(const Overtook& overtook) const {
-    if (overtook.oldest == told_.ticket) return true;
-    if (overtook.passed < 2 || told_.ticket < overtook.oldest || overtook.ticket < told_.ticket) return false;
-    const auto other = asks_.find(overtook.ticket);
-    return other == asks_.end() || !told_.ask || class_of(*told_.ask) <= class_of(other->second);
-  }
-  Priority class_of(const Ask& ask) const {
-    if (ask.priority) return *ask.priority;
-    return ask.consumer ? registry_[*ask.consumer].spec.priority : Priority::normal;
+          {.at = at, .other = overtook.passed.front(), .passed = number, .why = overtook.why});
+    else if (waiting_ && std::ranges::find(overtook.passed, told_.ticket) != overtook.passed.end())
+      told_.passed_by.push_back({.at = at, .other = overtook.ticket, .passed = number, .why = overtook.why});
   }
 
   Move* own_eviction(ResidentId resident) {

@@ -26,7 +26,7 @@ namespace {
 
 enum class Room { there, coming, blocked };
 
-constexpr std::uint32_t kPassedCounted = 100;  // more are not counted one by one
+constexpr std::size_t kPassedTold = 100;  // more are not told one by one
 
 bool fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
@@ -200,9 +200,9 @@ void pursue_claim(World& world, Effects& out, TicketId id) {
 void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, Overtaking why) {
   const Place place{served.due, served.id};
   if (line.waiting.empty() || place < *line.waiting.begin()) return;
-  Overtook overtook{.ticket = served.id, .oldest = line.waiting.begin()->ticket, .why = why};
+  Overtook overtook{.ticket = served.id, .why = why};
   for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
-    if (++overtook.passed == kPassedCounted) break;
+    if (overtook.passed.emplace_back(passed->ticket), overtook.passed.size() == kPassedTold) break;
   while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
     Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
     passed.overtake_until = world.now + overtake_bound(world, passed);

@@ -30,7 +30,7 @@ TEST(Affinity, TheNextOfTheConsumerThatHasTheTurnGoesBeforeAnEarlierColdOne) {
   EXPECT_TRUE(granted(effects, warm));
   EXPECT_FALSE(granted(effects, cold));
   ASSERT_TRUE(the<Overtook>(effects));
-  EXPECT_EQ(the<Overtook>(effects)->oldest, cold);
+  EXPECT_EQ(the<Overtook>(effects)->passed, std::vector{cold});
   EXPECT_EQ(the<Overtook>(effects)->why, Overtaking::same_turn);
 }
 

@@ -40,7 +40,7 @@ struct Mixer {
   void operator()(const LearnedNow& e) const {
     mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.learned.footprint.count));
   }
-  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.passed); }
+  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.passed.size()); }
   void operator()(const Requeued& e) const { mix(hash, e.ticket.value); }
   void operator()(const LoadedInVain& e) const { mix(hash, e.resident.value); }
 };
