@@ -40,13 +40,12 @@ Bytes whole_of(const Consumer& consumer, std::size_t place, Bytes part) {
   return {part.count / own * parts + (part.count % own * parts + own - 1) / own};
 }
 
-// How much its whole must be counted as, so that each device's part of it covers what is measured there.
-Bytes whole_as_measured(const ConsumerState& consumer) {
+// How much its whole must be counted as, so that its part on the device covers what is measured there. What
+// is known of its other devices may be older, and show a job that has ended since: each speaks for itself.
+Bytes whole_as_measured(const ConsumerState& consumer, DeviceId device) {
   const auto devices = devices_of(consumer.spec);
-  Bytes whole{};
-  for (std::size_t i = 0; i < devices.size(); ++i)
-    whole = std::max(whole, whole_of(consumer.spec, i, holding_on(consumer, devices[i]).measured));
-  return whole;
+  const auto place = static_cast<std::size_t>(std::ranges::find(devices, device) - devices.begin());
+  return whole_of(consumer.spec, place, holding_on(consumer, device).measured);
 }
 
 // What it could take in all, if each of its devices had so much for it.
@@ -140,12 +139,12 @@ void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hou
   for (std::uint16_t& count : learned.hours) count = static_cast<std::uint16_t>(count / 2);
 }
 
-bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken) {
+bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken) {
   const auto only = only_one_there(registry, consumer);
   if (!only) return false;
   Resident& resident = registry[*only];
   if (resident.state == Residency::unloading || !resident.clear_view) return false;
-  const Bytes measured = whole_as_measured(consumer);
+  const Bytes measured = whole_as_measured(consumer, device);
   const bool capped = consumer.spec.declared == Declared::at_most;
   if (consumer.running == 0) {
     resident.seen = std::max(resident.seen, measured);

@@ -17,9 +17,9 @@ void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source sou
 void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung);
 void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour);
 
-// After a reading that was taken then. One taken while it was loading still may have seen a part, and teaches
-// no footprint. Returns whether an expectation grew.
-bool learn_measured(Registry& registry, ConsumerState& consumer, Instant taken);
+// After a reading of the device that was taken then. One taken while it was loading still may have seen a
+// part, and teaches no footprint. Returns whether an expectation grew.
+bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken);
 
 // The service ran out of memory although everything expected was there: more is expected from now on. False:
 // as much as its devices have was expected already.

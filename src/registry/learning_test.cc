@@ -31,7 +31,7 @@ struct Home {
   }
   bool measured(Bytes bytes, Instant taken = {60'000'000}) {
     consumer().here.measured = bytes;
-    return learn_measured(registry, consumer(), taken);
+    return learn_measured(registry, consumer(), {0}, taken);
   }
   void leaves(Rung rung = Rung::stop) {
     resident().moved_at = {0};
@@ -55,6 +55,32 @@ TEST(Learning, AReadingFromTheMiddleOfALoadTeachesNoFootprint) {
   home.measured(kGiB * 2, {4'000'000});
   home.leaves();
   EXPECT_EQ(home.resident().footprint, kGiB * 8);
+}
+
+// Found by the property that nobody starves. The other device's last reading may be from before a job ended.
+TEST(Learning, OfASplitConsumerEachDeviceSpeaksForItself) {
+  Registry registry{.devices = {{.name = "gpu0"}, {.name = "gpu1"}},
+                    .readings = {{.total = kGiB * 24}, {.total = kGiB * 24}},
+                    .bare = {{}, {}}};
+  const ConsumerId large = add_consumer(
+      registry,
+      {.name = "large", .devices = {{0}, {1}}, .split = {2, 1}, .footprint = kGiB * 30, .working = kGiB * 3});
+  const ResidentId id = add_resident(registry, large, "", kGiB * 30);
+  registry[id].state = Residency::loading;
+  learn_load_began(registry, id, {0});
+  registry[id].state = Residency::warm;
+  learn_load_ended(registry, id, {5'000'000}, Source::cold);
+  const auto seen = [&](DeviceId device, Bytes bytes) {
+    holding_on(registry[large], device).measured = bytes;
+    learn_measured(registry, registry[large], device, {6'000'000});
+  };
+  registry[large].running = 1;
+  seen({0}, kGiB * 22), seen({1}, kGiB * 11);
+  registry[large].running = 0;
+  seen({0}, kGiB * 20);
+  EXPECT_EQ(registry[id].footprint, kGiB * 30) << "the second device was last read while a job ran";
+  seen({1}, kGiB * 11);
+  EXPECT_EQ(registry[id].footprint, kGiB * 33) << "but what it shows now is believed";
 }
 
 TEST(Learning, ALargerFootprintIsBelievedAtOnce) {

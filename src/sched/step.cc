@@ -141,8 +141,8 @@ struct Apply {
         holding_on(consumer, reading.device).measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers) {
       if (!is_on(consumer.spec, reading.device)) continue;
-      if (reading.by_process)
-        learn_measured(world.registry, consumer, reading.taken);  // reckoned bytes teach nothing
+      if (reading.by_process)  // reckoned bytes teach nothing
+        learn_measured(world.registry, consumer, reading.device, reading.taken);
       note_measured(world.registry, consumer, reading.device);
     }
   }
