@@ -232,6 +232,8 @@ bool serve(World& world, Effects& out, const Next& next) {
     LineState& line = world.lines[device.value];
     if (next.why || devices.size() > 1)
       note_passed(world, out, line, ticket, next.why.value_or(Overtaking::other_device));
+    // What begins here may end in room for whoever is first: what nobody can move is waited for anew.
+    if (!line.waiting.empty()) find_ticket(world, line.waiting.begin()->ticket)->stuck_since.reset();
   }
   pursue(world, out, next.ticket);
   return true;

@@ -124,6 +124,11 @@ bool must_queue(const World& world, const LineState& line, const Ticket& ticket)
   });
 }
 
+bool somebody_must_queue(const World& world, const LineState& line) {
+  return std::ranges::any_of(line.streaks,
+                             [&](const Streak& streak) { return past_its_turn(world, streak); });
+}
+
 // The most deserving ticket by `worth`, among the heads of all consumers' queues for which it says anything;
 // of equals the one due first.
 template <class Worth>
@@ -192,20 +197,9 @@ const Ticket& head_of_queue(const World& world, const LineState& line, const Tic
   return world.tickets.at(line.queues.at(ticket.ask.consumer).begin()->ticket);
 }
 
-Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
-  const std::optional<Place> barrier = barrier_of(world, line);
-  if (barrier) {
-    const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
-    if (outlook.may_run(head) && !(is_split(world, head) && passes_a_barrier(world, head)))
-      return {&head, Overtaking::due_at_last};
-    if (const Ticket* ready = claimed_and_ready(world, line, outlook))
-      return {ready, Overtaking::loaded_ahead};
-  }
-  const auto barred = [&](const Ticket& head) {
-    if (barrier && *barrier < Place{head.due, head.id}) return true;
-    if (is_split(world, head) && passes_a_barrier(world, head)) return true;
-    return line.queues.size() > 1 && line.waiting.begin()->ticket != head.id && must_queue(world, line, head);
-  };
+// Of those that `barred` lets through: the turn's own next, then who is warm, then the change that pays most.
+template <class Barred>
+Found by_preference(const World& world, const LineState& line, Outlook& outlook, Barred barred) {
   if (const Ticket* next = next_of_the_turn(world, line, outlook); next != nullptr && !barred(*next))
     return {next, Overtaking::same_turn};
   const Ticket* warm = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
@@ -218,9 +212,33 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
     const auto change = outlook.seconds_of_change(head, true, false);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   });
-  if (cold != nullptr) return {cold, Overtaking::cheaper_change};
-  // Whoever is first may be waiting for the very memory that a claim keeps: that one goes, barred or not.
-  return {claimed_and_ready(world, line, outlook), Overtaking::loaded_ahead};
+  return {cold, Overtaking::cheaper_change};
+}
+
+Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
+  const std::optional<Place> barrier = barrier_of(world, line);
+  if (barrier) {
+    const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
+    if (outlook.may_run(head) && !(is_split(world, head) && passes_a_barrier(world, head)))
+      return {&head, Overtaking::due_at_last};
+    if (const Ticket* ready = claimed_and_ready(world, line, outlook))
+      return {ready, Overtaking::loaded_ahead};
+  }
+  const auto barred = [&](const Ticket& head) {
+    if (barrier && *barrier < Place{head.due, head.id}) return true;
+    return is_split(world, head) && passes_a_barrier(world, head);
+  };
+  const bool idle = line.turns.empty() && line.bare_turns.empty();
+  const bool polite = line.queues.size() > 1 && somebody_must_queue(world, line);
+  Found found = by_preference(world, line, outlook, [&](const Ticket& head) {
+    if (barred(head)) return true;
+    return polite && line.waiting.begin()->ticket != head.id && must_queue(world, line, head);
+  });
+  // Whoever has had its turn goes on rather than that the device stands idle: the first may wait for another.
+  if (found.ticket == nullptr && polite && idle) found = by_preference(world, line, outlook, barred);
+  // And the first may wait for the very memory that a claim keeps, which has to serve before it leaves.
+  if (found.ticket == nullptr) found = {claimed_and_ready(world, line, outlook), Overtaking::loaded_ahead};
+  return found;
 }
 
 bool exclusive_stands_between(const World& world, const LineState& line, const Ticket& ticket) {

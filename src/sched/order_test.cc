@@ -133,6 +133,24 @@ TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {
   EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{5s});
 }
 
+// Found by the property that nobody starves: twice in half a minute nothing moved for a moment, and that was
+// taken for half a minute without room.
+TEST(Affinity, WhoIsFirstNowAndThenIsNotRefusedForWantOfRoomThatOthersUse) {
+  Home home = affine();
+  const auto batch =
+      home.consumer({.name = "batch", .footprint = kGiB * 13, .concurrency = 2, .lease_only = true});
+  const Ask urgent{.priority = Priority::realtime}, patient{.priority = Priority::batch};
+  const TicketId runs = home.asks(batch, urgent).first, next = home.asks(batch, urgent).first;
+  const TicketId waits = home.asks(batch, patient).first;
+  home.happens(LeaseReleased{runs});  // `next` waits for a reading, `waits` is first
+  const TicketId last = home.asks(batch, urgent).first;
+  home.read();
+  ASSERT_EQ(home.world.tickets.at(next).stage, Stage::running);
+  home.happens(LeaseReleased{next}, 31s);
+  ASSERT_EQ(home.world.tickets.at(last).stage, Stage::preparing);
+  EXPECT_TRUE(home.world.tickets.contains(waits));
+}
+
 TEST(LoadAhead, TheNextConsumerLoadsWhileAnotherComputesIfBothFit) {
   Home home = affine();
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10});
@@ -192,6 +210,24 @@ TEST(LoadAhead, GoesEvenWhenItsConsumerHasHadItsTurnIfTheFirstNeedsItsRoom) {
   EXPECT_TRUE(granted(home.happens(LeaseReleased{runs}), ahead));
   home.happens(LeaseReleased{ahead});
   EXPECT_EQ(home.world.tickets.at(first).stage, Stage::preparing);
+}
+
+// Likewise: a more urgent one of the same consumer came, for another AI model, and both stood still.
+TEST(LoadAhead, GoesBeforeAMoreUrgentOneOfItsConsumerThatNeedsItsRoom) {
+  Home home = affine();
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14, .can_unload = true});
+  const ResidentId other = add_resident(home.world.registry, chat, "other", kGiB * 14);
+  const auto image = home.consumer({.name = "image", .footprint = kGiB * 4});
+  home.warm(image);
+  const TicketId computes = home.asks(image).first;
+  const TicketId ahead = home.asks(chat).first;
+  ASSERT_TRUE(home.world.tickets.at(ahead).claims);
+  const TicketId urgent{++home.last_ticket};
+  home.happens(TicketArrived{
+      urgent, {.device = home.gpu, .consumer = chat, .resident = other, .priority = Priority::realtime}});
+  home.happens(LoadEnded{home.resident(chat)});
+  home.read();
+  EXPECT_TRUE(granted(home.happens(LeaseReleased{computes}), ahead));
 }
 
 TEST(Placement, GoesWhereNobodyHasToLeave) {

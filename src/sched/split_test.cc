@@ -205,6 +205,22 @@ TEST(Split, TwoOfThemInOppositeOrderDoNotWaitForEachOther) {
   EXPECT_EQ(house.stage(second), Stage::preparing);
 }
 
+// Found by the property that nobody starves: the first device stood idle until the split one had borne its
+// bound.
+TEST(Split, KeepsNobodyWaitingWhoHasHadItsTurnWhileItWaitsForTheOtherDevice) {
+  TwoDevices house;
+  const TicketId there = house.runs(house.small("there", house.second));
+  const ConsumerId here =
+      house.consumer({.name = "here", .device = house.first, .footprint = kGiB, .max_turn = 1ms});
+  const TicketId before = house.runs(here);
+  const auto [waits, nothing] = house.asks(house.split("large", kGiB * 12));
+  const auto [next, effects] = house.asks(here);
+  house.happens(LeaseReleased{before});
+  EXPECT_EQ(house.stage(next), Stage::running);
+  house.happens(LeaseReleased{next}), house.happens(LeaseReleased{there});
+  EXPECT_NE(house.stage(waits), Stage::waiting);
+}
+
 TEST(Split, LearnsSoMuchThatEachPartCoversWhatIsMeasured) {
   TwoDevices house;
   const ConsumerId large = house.split("large", kGiB * 12);  // 8 + 4
