@@ -82,7 +82,7 @@ class Life {
                         .resident = step.resident,
                         .priority = step.priority,
                         .user = crowd_.jobs()[job].user}});
-    look_again_if_somebody_waits(consumer.spec.device);
+    look_again_where_somebody_waits(consumer.spec);
   }
 
   static std::size_t job_of(TicketId ticket) { return static_cast<std::size_t>(ticket.value - 1); }
@@ -93,12 +93,13 @@ class Life {
     ran(job);
     feed(LeaseReleased{TicketId{job + 1}});
     crowd_.ended(job);
-    look_again_if_somebody_waits(world_.registry[consumer].spec.device);
+    look_again_where_somebody_waits(world_.registry[consumer].spec);
   }
 
   // The driver is read often while somebody waits, so that what a job gave back is seen soon.
-  void look_again_if_somebody_waits(DeviceId device) {
-    if (somebody_waits(device)) look_again(device);
+  void look_again_where_somebody_waits(const Consumer& spec) {
+    for (const DeviceId device : devices_of(spec))
+      if (somebody_waits(device)) look_again(device);
   }
   bool somebody_waits(DeviceId device) const {
     const LineState& line = world_.lines[device.value];
