@@ -49,7 +49,7 @@ TEST(Estimates, AreNeverOfAMomentThatIsPast) {
 
 // One at a time, and it is known how long each job takes.
 Household orderly(Household household) {
-  household.fifo = true, household.capacity = 1;
+  household.fifo = true, household.devices = household.capacity = 1;
   for (Member& member : household.members) {
     member.concurrency = 1, member.turnless = member.lease_only = member.parks = false;
     member.run_ms = 400;

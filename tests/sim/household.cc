@@ -1,6 +1,6 @@
 #include "household.h"
 
-#include <algorithm>
+#include <array>
 #include <ostream>
 #include <string>
 
@@ -38,6 +38,8 @@ std::size_t around(int number, std::size_t count) { return static_cast<std::size
 
 rc::Gen<Member> some_member() {
   return rc::gen::build<Member>(
+      rc::gen::set(&Member::home,
+                   rc::gen::map(between(0, 2), [](int drawn) { return static_cast<Home>(drawn); })),
       rc::gen::set(&Member::footprint_gib, between(1, 12)), rc::gen::set(&Member::working_gib, between(0, 3)),
       rc::gen::set(&Member::load_ms, between(4, 3'000)), rc::gen::set(&Member::unload_ms, between(2, 500)),
       rc::gen::set(&Member::ai_models, seldom(1, 1, 2)), rc::gen::set(&Member::concurrency, seldom(1, 1, 3)),
@@ -51,13 +53,13 @@ rc::Gen<Member> some_member() {
 rc::Gen<Household> some_household() {
   const auto members =
       rc::gen::suchThat(up_to(5, some_member()), [](const auto& all) { return !all.empty(); });
-  return rc::gen::build<Household>(rc::gen::set(&Household::capacity, seldom(1, 1, 3)),
-                                   rc::gen::set(&Household::fifo, rc::gen::arbitrary<bool>()),
-                                   rc::gen::set(&Household::load_ahead, rc::gen::arbitrary<bool>()),
-                                   rc::gen::set(&Household::overtake_ms, seldom(0, 0, 20'000)),
-                                   rc::gen::set(&Household::ageing_ms, between(0, 10'000)),
-                                   rc::gen::set(&Household::park_gib, seldom(0, 0, 32)),
-                                   rc::gen::set(&Household::members, members));
+  return rc::gen::build<Household>(
+      rc::gen::set(&Household::devices, between(1, 2)), rc::gen::set(&Household::capacity, seldom(1, 1, 3)),
+      rc::gen::set(&Household::fifo, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&Household::load_ahead, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&Household::overtake_ms, seldom(0, 0, 20'000)),
+      rc::gen::set(&Household::ageing_ms, between(0, 10'000)),
+      rc::gen::set(&Household::park_gib, seldom(0, 0, 32)), rc::gen::set(&Household::members, members));
 }
 
 rc::Gen<Request> some_request() {
@@ -75,9 +77,11 @@ rc::Gen<std::vector<Regulars>> some_regulars() {
                                            rc::gen::set(&Regulars::request, some_request())));
 }
 
-void showValue(const Member& member, std::ostream& out) {
-  out << '{' << member.footprint_gib << " GiB + " << member.working_gib << ", loads " << member.load_ms
-      << " ms, leaves " << member.unload_ms << " ms, " << to_string(static_cast<Priority>(member.priority));
+std::ostream& operator<<(std::ostream& out, const Member& member) {
+  constexpr std::array kHomes{"first", "second", "split"};
+  out << '{' << kHomes[static_cast<std::size_t>(member.home)] << ": " << member.footprint_gib << " GiB + "
+      << member.working_gib << ", loads " << member.load_ms << " ms, leaves " << member.unload_ms << " ms, "
+      << to_string(static_cast<Priority>(member.priority));
   const auto unless = [&](const char* name, int value, int usual) {
     if (value != usual) out << ", " << name << ' ' << value;
   };
@@ -88,31 +92,32 @@ void showValue(const Member& member, std::ostream& out) {
   if (member.turnless) out << ", turnless";
   if (member.lease_only) out << ", lease_only";
   if (member.parks) out << ", parks";
-  out << '}';
+  return out << '}';
 }
 
-void showValue(const Household& household, std::ostream& out) {
-  out << (household.fifo ? "fifo" : "affinity") << ", capacity " << household.capacity;
+std::ostream& operator<<(std::ostream& out, const Household& household) {
+  out << household.devices << " device(s), " << (household.fifo ? "fifo" : "affinity") << ", capacity "
+      << household.capacity;
   if (household.load_ahead) out << ", load_ahead";
   out << ", overtake_ms " << household.overtake_ms << ", ageing_ms " << household.ageing_ms << ", park_gib "
       << household.park_gib;
   for (std::size_t i = 0; i < household.members.size(); ++i) {
-    out << "\n  member " << i << ": ";
-    showValue(household.members[i], out);
+    out << "\n  member " << i << ": " << household.members[i];
   }
+  return out;
 }
 
-void showValue(const Request& request, std::ostream& out) {
+std::ostream& operator<<(std::ostream& out, const Request& request) {
   out << "\n  {at " << request.at_ms << " ms: member " << request.member << ", ai_model " << request.ai_model
       << ", works " << request.work_ms << " ms";
   if (request.priority > 0) out << ", " << to_string(static_cast<Priority>(request.priority - 1));
   if (request.user > 0) out << ", user " << request.user;
-  out << '}';
+  return out << '}';
 }
 
-void showValue(const Regulars& regulars, std::ostream& out) {
-  showValue(regulars.request, out);
-  out << " x " << regulars.clients << ", again after " << regulars.pause_ms << " ms";
+std::ostream& operator<<(std::ostream& out, const Regulars& regulars) {
+  return out << regulars.request << " x " << regulars.clients << ", again after " << regulars.pause_ms
+             << " ms";
 }
 
 replay::House built(const Household& household) {
@@ -124,10 +129,15 @@ replay::House built(const Household& household) {
   limits.ageing = ms(household.ageing_ms);
   limits.wait_limit = std::chrono::hours{24};  // who starves shall be seen to
   house.world.registry.park_memory = kGiB * household.park_gib;
-  const DeviceId device = add_device(
-      house, {.name = "gpu0", .capacity = static_cast<std::uint32_t>(household.capacity)}, kGiB * kDeviceGib);
+  for (int i = 0; i < household.devices; ++i)
+    add_device(
+        house,
+        {.name = "gpu" + std::to_string(i), .capacity = static_cast<std::uint32_t>(household.capacity)},
+        kGiB * kDeviceGib);
   for (const Member& member : household.members) {
-    Consumer spec{.name = "c" + std::to_string(house.world.registry.consumers.size()), .device = device};
+    Consumer spec{.name = "c" + std::to_string(house.world.registry.consumers.size())};
+    if (household.devices == 2 && member.home == Home::second) spec.device = DeviceId{1};
+    if (household.devices == 2 && member.home == Home::split) spec.devices = {{0}, {1}}, spec.split = {1, 1};
     spec.footprint = kGiB * member.footprint_gib;
     spec.working = kGiB * member.working_gib;
     spec.concurrency = static_cast<std::uint32_t>(member.concurrency);

@@ -1,4 +1,4 @@
-// What the properties of the core are tried on: a household on one device, and those who ask it for
+// What the properties of the core are tried on: a household on one device or two, and those who ask it for
 // something. Small plain numbers, so that rapidcheck can draw them, shrink them, and print what is left of
 // them.
 //
@@ -6,6 +6,7 @@
 // once, loads, evictions and jobs that take what the household says they take.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <vector>
 
@@ -18,8 +19,12 @@ namespace mgpu::sim {
 
 inline constexpr int kDeviceGib = 16;
 
-// A consumer. Whatever may be drawn fits the device by itself.
+// Where a member is. In a household with one device all are there.
+enum class Home : std::uint8_t { first, second, split };
+
+// A consumer. Whatever may be drawn fits its device by itself.
 struct Member {
+  Home home = Home::first;
   int footprint_gib = 1;
   int working_gib = 0;
   int load_ms = 0;
@@ -38,6 +43,7 @@ struct Member {
 };
 
 struct Household {
+  int devices = 1;
   int capacity = 1;
   bool fifo = false;
   bool load_ahead = false;
@@ -71,10 +77,10 @@ rc::Gen<std::vector<Request>> some_requests();
 rc::Gen<std::vector<Regulars>> some_regulars();
 
 // rapidcheck prints with these.
-void showValue(const Member& member, std::ostream& out);
-void showValue(const Household& household, std::ostream& out);
-void showValue(const Request& request, std::ostream& out);
-void showValue(const Regulars& regulars, std::ostream& out);
+std::ostream& operator<<(std::ostream& out, const Member& member);
+std::ostream& operator<<(std::ostream& out, const Household& household);
+std::ostream& operator<<(std::ostream& out, const Request& request);
+std::ostream& operator<<(std::ostream& out, const Regulars& regulars);
 
 // The house, with all costs known to the core as if from an earlier life.
 replay::House built(const Household& household);

@@ -1,8 +1,10 @@
 // A household's life before a witness: what the properties of order, waiting and estimates look at.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -20,6 +22,11 @@ struct Lived {
 
   const Consumer& spec_of(const Seen& seen) const { return house.world.registry[*seen.ask.consumer].spec; }
   const Member& member_of(const Seen& seen) const { return household.members[seen.ask.consumer->value]; }
+  std::span<const DeviceId> devices_of(const Seen& seen) const { return mgpu::devices_of(spec_of(seen)); }
+  bool meet(const Seen& one, const Seen& other) const {  // on some device
+    return std::ranges::any_of(devices_of(one),
+                               [&](DeviceId device) { return is_on(spec_of(other), device); });
+  }
   Priority class_of(const Seen& seen) const { return seen.ask.priority.value_or(spec_of(seen).priority); }
 
   // Those of one kind may never overtake each other.

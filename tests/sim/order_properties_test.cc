@@ -1,5 +1,6 @@
 // In which order those are served who may not overtake each other, whatever rapidcheck thinks of.
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -15,13 +16,13 @@ using namespace std::chrono_literals;
 
 std::string name(TicketId id) { return "ticket " + std::to_string(id.value); }
 
-// Of `tickets`, those that are alike by `kind` leave the line in the order of their arrival. (A step may take
-// up several, in an order that nobody sees.)
+// Those that are alike leave the line in the order of their arrival. (A step may take up several, in an order
+// that nobody sees.)
 template <class KindOf>
-void taken_up_by_arrival(const Lived& lived, KindOf kind_of) {
+void taken_up_by_arrival(const Lived& lived, KindOf kind_of, std::optional<DeviceId> on = std::nullopt) {
   std::map<decltype(kind_of(Seen{})), std::pair<TicketId, Moment>> latest;
   for (const auto& [id, seen] : lived.witness.tickets()) {
-    if (!seen.taken_up) continue;
+    if (!seen.taken_up || (on && !is_on(lived.spec_of(seen), *on))) continue;
     const auto [before, first] = latest.try_emplace(kind_of(seen), id, *seen.taken_up);
     if (!first && seen.taken_up->step < before->second.second.step)
       RC_FAIL(name(id) + " was taken up before " + name(before->second.first));
@@ -65,7 +66,8 @@ TEST(Order, UnderFifoIsThatOfArrivalOverTheWholeDevice) {
       return drawn;
     });
     const Lived lived = some_life(household);
-    taken_up_by_arrival(lived, [](const Seen&) { return 0; });
+    for (const DeviceId device : {DeviceId{0}, DeviceId{1}})
+      taken_up_by_arrival(lived, [](const Seen&) { return 0; }, device);
   });
   EXPECT_TRUE(held);
 }
@@ -74,7 +76,7 @@ TEST(Order, UnderFifoIsThatOfArrivalOverTheWholeDevice) {
 TEST(Order, UnderFifoWithOneTurnAndOneLeaseAtATimeIsThatOfAMutex) {
   const bool held = rc::check("one after the other, in the order of arrival", [] {
     const auto household = *rc::gen::map(some_household(), [](Household drawn) {
-      drawn.fifo = true, drawn.capacity = 1;
+      drawn.fifo = true, drawn.devices = drawn.capacity = 1;
       for (Member& member : drawn.members) member.turnless = false, member.concurrency = 1;
       return drawn;
     });
