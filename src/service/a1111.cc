@@ -11,6 +11,17 @@ using nlohmann::json;
 
 namespace {
 
+std::uint32_t jobs_in(const json& progress) {
+  return number_at(member(progress, "state"), "job_count") != 0 ? 1 : 0;  // -1 while it prepares
+}
+
+std::vector<AiModel> held_in(const json& memory) {
+  const json& reserved = member(member(memory, "cuda"), "reserved");
+  if (!reserved.is_object()) return {};
+  const Bytes pool{number_at(reserved, "current")};
+  return {{.resident = pool > kPoolAtRest, .bytes = pool}};
+}
+
 class A1111 final : public Application {
  public:
   using Application::Application;
@@ -31,23 +42,10 @@ class A1111 final : public Application {
   }
 
   asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/sdapi/v1/progress?skip_current_image=true";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    co_return number_at(member(*answer, "state"), "job_count") != 0 ? 1U : 0U;  // -1 while it prepares
+    return told("/sdapi/v1/progress?skip_current_image=true", jobs_in);
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    std::string path = "/sdapi/v1/memory";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    const json& reserved = member(member(*answer, "cuda"), "reserved");
-    if (!reserved.is_object()) co_return std::vector<AiModel>{};
-    const Bytes pool{number_at(reserved, "current")};
-    std::vector<AiModel> all;
-    all.push_back({.resident = pool > kPoolAtRest, .bytes = pool});
-    co_return all;
-  }
+  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/sdapi/v1/memory", held_in); }
 
   bool can_unload() const override { return true; }
 };

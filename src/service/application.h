@@ -38,6 +38,13 @@ class Application : public Service {
   boost::asio::awaitable<Result<Answer>> ask(std::string path);
   // The same, where the answer must be 200 and JSON.
   boost::asio::awaitable<Result<nlohmann::json>> ask_json(std::string path);
+  // The same, and what that JSON means.
+  template <class T>
+  boost::asio::awaitable<Result<T>> told(std::string path, T (*read)(const nlohmann::json&)) {
+    const auto answer = co_await ask_json(path);
+    if (!answer) co_return std::unexpected(answer.error());
+    co_return read(*answer);
+  }
   boost::asio::awaitable<Result<Answer>> send(Request request, Duration limit);
   boost::asio::awaitable<Result<Answer>> post(std::string path, nlohmann::json body, Duration limit);
   // The same, where any 2xx will do. `what` is said in errors ("loading small"); its code is `otherwise`.

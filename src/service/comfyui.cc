@@ -11,6 +11,17 @@ using nlohmann::json;
 
 namespace {
 
+std::uint32_t jobs_in(const json& queue) {
+  return static_cast<std::uint32_t>(number_at(member(queue, "exec_info"), "queue_remaining"));
+}
+
+std::vector<AiModel> held_in(const json& system_stats) {
+  Bytes pool{};
+  for (const json& device : member(system_stats, "devices"))
+    pool += Bytes{number_at(device, "torch_vram_total") - number_at(device, "torch_vram_free")};
+  return {{.resident = pool > kPoolAtRest, .bytes = pool}};
+}
+
 class ComfyUi final : public Application {
  public:
   using Application::Application;
@@ -21,24 +32,9 @@ class ComfyUi final : public Application {
     co_return co_await demand(what, path, body, Code::service_down, limit);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/prompt";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    co_return static_cast<std::uint32_t>(number_at(member(*answer, "exec_info"), "queue_remaining"));
-  }
+  asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/prompt", jobs_in); }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    std::string path = "/system_stats";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    Bytes pool{};
-    for (const json& device : member(*answer, "devices"))
-      pool += Bytes{number_at(device, "torch_vram_total") - number_at(device, "torch_vram_free")};
-    std::vector<AiModel> all;
-    all.push_back({.resident = pool > kPoolAtRest, .bytes = pool});
-    co_return all;
-  }
+  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/system_stats", held_in); }
 
   bool can_unload() const override { return true; }
 };

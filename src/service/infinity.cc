@@ -8,30 +8,27 @@ using nlohmann::json;
 
 namespace {
 
+std::uint32_t jobs_in(const json& known) {
+  std::int64_t total = 0;
+  for (const json& entry : member(known, "data")) {
+    const json& stats = member(entry, "stats");
+    total += number_at(stats, "queue_absolute") + number_at(stats, "results_pending");
+  }
+  return static_cast<std::uint32_t>(total);
+}
+
+std::vector<AiModel> held_in(const json& known) {
+  std::vector<AiModel> all;
+  for (const json& entry : member(known, "data")) all.push_back({text_at(entry, "id"), true});
+  return all;
+}
+
 class Infinity final : public Application {
  public:
   using Application::Application;
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/models";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::int64_t total = 0;
-    for (const json& entry : member(*answer, "data")) {
-      const json& stats = member(entry, "stats");
-      total += number_at(stats, "queue_absolute") + number_at(stats, "results_pending");
-    }
-    co_return static_cast<std::uint32_t>(total);
-  }
-
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    std::string path = "/models";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::vector<AiModel> all;
-    for (const json& entry : member(*answer, "data")) all.push_back({text_at(entry, "id"), true});
-    co_return all;
-  }
+  asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/models", jobs_in); }
+  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/models", held_in); }
 };
 
 }  // namespace

@@ -8,6 +8,16 @@ using nlohmann::json;
 
 namespace {
 
+// Its queue is answered for at once and worked off afterwards.
+std::uint32_t jobs_in(const json& status) {
+  const json& queue = member(status, "queue");
+  return static_cast<std::uint32_t>(number_at(queue, "pending") + number_at(queue, "in_progress"));
+}
+
+std::vector<AiModel> held_in(const json& stats) {
+  return {{.resident = number_at(stats, "in_cache") > 0}};  // null before the first load
+}
+
 class InvokeAi final : public Application {
  public:
   using Application::Application;
@@ -18,22 +28,12 @@ class InvokeAi final : public Application {
     co_return co_await demand(what, path, body, Code::service_down, limit);
   }
 
-  // Its queue is answered for at once and worked off afterwards.
   asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/api/v1/queue/default/status";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    const json& queue = member(*answer, "queue");
-    co_return static_cast<std::uint32_t>(number_at(queue, "pending") + number_at(queue, "in_progress"));
+    return told("/api/v1/queue/default/status", jobs_in);
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    std::string path = "/api/v2/models/stats";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::vector<AiModel> all;
-    all.push_back({.resident = number_at(*answer, "in_cache") > 0});  // null before the first load
-    co_return all;
+    return told("/api/v2/models/stats", held_in);
   }
 
   bool can_unload() const override { return true; }

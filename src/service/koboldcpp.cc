@@ -11,6 +11,16 @@ using nlohmann::json;
 
 namespace {
 
+std::uint32_t jobs_in(const json& perf) {
+  const bool idle = number_at(perf, "idle") != 0;
+  return static_cast<std::uint32_t>((idle ? 0 : 1) + number_at(perf, "queue"));
+}
+
+std::string name_in(const json& answer) {
+  std::string name = text_at(answer, "result");
+  return name == "inactive" ? "" : name;
+}
+
 class KoboldCpp final : public OneSlot {
  public:
   using OneSlot::OneSlot;
@@ -23,22 +33,10 @@ class KoboldCpp final : public OneSlot {
     co_return Health{Health::State::up, ""};
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/api/extra/perf";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    const bool idle = number_at(*answer, "idle") != 0;
-    co_return static_cast<std::uint32_t>((idle ? 0 : 1) + number_at(*answer, "queue"));
-  }
+  asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/api/extra/perf", jobs_in); }
 
  protected:
-  asio::awaitable<Result<std::string>> held() override {
-    std::string path = "/api/v1/model";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    auto name = text_at(*answer, "result");
-    co_return name == "inactive" ? std::string{} : name;
-  }
+  asio::awaitable<Result<std::string>> held() override { return told("/api/v1/model", name_in); }
 
   // It names the AI model, while we name the file of settings that loads it.
   bool is_called(const std::string&, const std::string&) const override { return true; }

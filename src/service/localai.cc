@@ -11,6 +11,12 @@ namespace {
 
 constexpr std::int64_t kBusy = 1;  // of /backend/monitor's state
 
+std::vector<std::string> loaded_in(const json& system) {
+  std::vector<std::string> names;
+  for (const json& entry : member(system, "loaded_models")) names.push_back(text_at(entry, "id"));
+  return names;
+}
+
 class LocalAi final : public Application {
  public:
   using Application::Application;
@@ -38,8 +44,8 @@ class LocalAi final : public Application {
     std::uint32_t total = 0;
     for (const std::string& name : *loaded) {
       std::string path = "/backend/monitor?model=" + in_query(name);
-      const auto told = co_await ask_json(path);
-      if (told && number_at(*told, "state") == kBusy) ++total;
+      const auto answer = co_await ask_json(path);
+      if (answer && number_at(*answer, "state") == kBusy) ++total;
     }
     co_return total;
   }
@@ -59,14 +65,7 @@ class LocalAi final : public Application {
   bool can_unload() const override { return true; }
 
  private:
-  asio::awaitable<Result<std::vector<std::string>>> loaded_names() {
-    std::string path = "/system";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::vector<std::string> names;
-    for (const json& entry : member(*answer, "loaded_models")) names.push_back(text_at(entry, "id"));
-    co_return names;
-  }
+  asio::awaitable<Result<std::vector<std::string>>> loaded_names() { return told("/system", loaded_in); }
 };
 
 }  // namespace

@@ -15,6 +15,13 @@ using nlohmann::json;
 
 namespace {
 
+std::uint32_t jobs_in(const json& loads) {
+  std::int64_t total = 0;
+  for (const json& rank : member(loads, "loads"))
+    total += number_at(rank, "num_running_reqs") + number_at(rank, "num_waiting_reqs");
+  return static_cast<std::uint32_t>(total);
+}
+
 class Sglang final : public Application {
  public:
   using Application::Application;
@@ -38,13 +45,7 @@ class Sglang final : public Application {
   }
 
   asio::awaitable<Result<std::uint32_t>> at_work() override {
-    std::string path = "/v1/loads?include=core";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::int64_t total = 0;
-    for (const json& rank : member(*answer, "loads"))
-      total += number_at(rank, "num_running_reqs") + number_at(rank, "num_waiting_reqs");
-    co_return static_cast<std::uint32_t>(total);
+    return told("/v1/loads?include=core", jobs_in);
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {

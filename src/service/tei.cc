@@ -7,6 +7,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+std::vector<AiModel> held_in(const nlohmann::json& info) { return {{text_at(info, "model_id"), true}}; }
+
 class Tei final : public Application {
  public:
   using Application::Application;
@@ -18,14 +20,7 @@ class Tei final : public Application {
     co_return static_cast<std::uint32_t>(metric(answer->body, "te_queue_size"));
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    std::string path = "/info";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    std::vector<AiModel> all;
-    all.push_back({text_at(*answer, "model_id"), true});
-    co_return all;
-  }
+  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/info", held_in); }
 };
 
 }  // namespace

@@ -8,18 +8,17 @@ using nlohmann::json;
 
 namespace {
 
+std::string name_in(const json& info) {
+  std::string name = text_at(info, "model_name");
+  return name == "None" ? "" : name;
+}
+
 class TextGenerationWebui final : public OneSlot {
  public:
   using OneSlot::OneSlot;
 
  protected:
-  asio::awaitable<Result<std::string>> held() override {
-    std::string path = "/v1/internal/model/info";
-    const auto answer = co_await ask_json(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    auto name = text_at(*answer, "model_name");
-    co_return name == "None" ? std::string{} : name;
-  }
+  asio::awaitable<Result<std::string>> held() override { return told("/v1/internal/model/info", name_in); }
 
   Done put(std::string ai_model, Duration limit) override {
     std::string what = "loading " + ai_model, path = "/v1/internal/model/load";
