@@ -37,11 +37,11 @@ bool generates(const Json& config) {
   });
 }
 
-// What speaks, where it also sees or hears.
-const Json& speaking_part(const Json& config) {
+// Of the part that speaks, where it also sees or hears; null: it only speaks.
+const Json* speaking_part(const Json& config) {
   for (const char* name : {"text_config", "llm_config"})
-    if (const auto found = config.find(name); found != config.end() && found->is_object()) return *found;
-  return config;
+    if (const auto found = config.find(name); found != config.end() && found->is_object()) return &*found;
+  return nullptr;
 }
 
 // Which layers keep how much; those that it lists as something else than attention keep next to nothing.
@@ -89,7 +89,8 @@ Result<Transformer> parse_transformer(std::string_view json) {
   const Json whole = Json::parse(json, nullptr, false);
   if (!whole.is_object()) return nonsense("it is no JSON object");
   if (!generates(whole)) return nonsense("it generates nothing");
-  const Json& config = speaking_part(whole);
+  const Json* const part = speaking_part(whole);
+  const Json& config = part != nullptr ? *part : whole;
   Transformer transformer{.numbers = numbers_of_a_token(config),
                           .context = number(config, "max_position_embeddings"),
                           .number_bytes = bytes_of_weights(whole, config)};
