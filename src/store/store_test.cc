@@ -170,37 +170,9 @@ TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
   EXPECT_EQ(Database::open(file())->number("PRAGMA user_version"), 999);
 }
 
-// As the first version made it, with what it would leave there when it is killed.
-constexpr const char* kFirstVersion = R"sql(
-  CREATE TABLE learned (
-    consumer TEXT NOT NULL, ai_model TEXT NOT NULL, settings TEXT NOT NULL,
-    footprint_bytes INTEGER NOT NULL, working_bytes INTEGER NOT NULL,
-    load_cold_us INTEGER NOT NULL, load_cached_us INTEGER NOT NULL, load_parked_us INTEGER NOT NULL,
-    unload_us INTEGER NOT NULL, park_us INTEGER NOT NULL, run_us INTEGER NOT NULL,
-    loads INTEGER NOT NULL, runs INTEGER NOT NULL,
-    hours TEXT NOT NULL,
-    changed_s INTEGER NOT NULL,
-    PRIMARY KEY (consumer, ai_model, settings)
-  ) WITHOUT ROWID, STRICT;
-  CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    ticket INTEGER NOT NULL, consumer TEXT NOT NULL, ai_model TEXT NOT NULL, who TEXT NOT NULL,
-    arrived_us INTEGER NOT NULL,
-    waited_us INTEGER NOT NULL, loading_us INTEGER NOT NULL, ran_us INTEGER NOT NULL,
-    outcome TEXT NOT NULL
-  ) STRICT;
-  CREATE TABLE started (
-    consumer TEXT PRIMARY KEY,
-    pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot TEXT NOT NULL, port INTEGER NOT NULL,
-    settings TEXT NOT NULL, settled INTEGER NOT NULL, warm TEXT NOT NULL
-  ) WITHOUT ROWID, STRICT;
-  INSERT INTO started VALUES ('chat', 77, 123456, 'b', 9001, 's', 1, '');
-  PRAGMA application_id = 0x6D677075;
-  PRAGMA user_version = 1;
-)sql";
-
 TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
-  ASSERT_TRUE(Database::open(file())->run(kFirstVersion));
+  open()->started({.consumer = "chat", .pid = 77, .port = 9001, .device = "GPU-1"});
+  ASSERT_TRUE(Database::open(file())->run("ALTER TABLE started DROP COLUMN device; PRAGMA user_version = 1"));
 
   const auto store = open();
 
