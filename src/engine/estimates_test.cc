@@ -120,6 +120,7 @@ TEST_F(EstimatedFootprint, OfARoutersIsOfTheFileOrFolderWithItsName) {
   EXPECT_EQ(bytes_of(seeing), with_context(8192) + Bytes{static_cast<std::int64_t>(sees.size())})
       << "what sees pictures is loaded as well";
   EXPECT_FALSE(estimated_footprint(router(), "other", {}));
+  EXPECT_FALSE(estimated_footprint(router(), ".", {}));
   EXPECT_FALSE(estimated_footprint(router(), "../" + folder_.filename().string() + "/alone", {}))
       << "a way out";
   EXPECT_FALSE(estimated_footprint(router(), (folder_ / "alone").string(), {}));

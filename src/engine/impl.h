@@ -117,7 +117,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   World world;
   const std::vector<gpu::DeviceInfo> devices;
   const std::vector<config::ConsumerConfig> consumers;
-  std::map<ResidentId, std::string> estimated_from;
+  std::map<ResidentId, std::string> estimated_from;  // whose footprint was: the file
   Journal journal;
   Records records;
   Targets targets;

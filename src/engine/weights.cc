@@ -49,7 +49,8 @@ Files with_shards(const std::string& file) {
   Files all;
   for (std::size_t number = 1; number <= kMaxFiles; ++number) {
     const std::string next = shard(file, number);
-    if (next.empty() || !fs::exists(next)) break;
+    std::error_code error;
+    if (next.empty() || !fs::exists(next, error)) break;
     all.push_back(next);
   }
   return all.empty() ? Files{file} : all;
@@ -107,7 +108,8 @@ std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer, const e
 // NAME.gguf, a file NAME, or all that is in the folder NAME.
 Files named_in(const fs::path& folder, const std::string& ai_model) {
   const fs::path name(ai_model);
-  if (ai_model.empty() || name.is_absolute() || std::ranges::find(name, "..") != name.end()) return {};
+  const auto leads_away = [](const fs::path& part) { return part == "." || part == ".."; };
+  if (ai_model.empty() || name.is_absolute() || std::ranges::any_of(name, leads_away)) return {};
   const fs::path path = folder / name;
   std::error_code error;
   if (fs::is_regular_file(path.string() + ".gguf", error)) return with_shards(path.string() + ".gguf");
