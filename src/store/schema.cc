@@ -62,7 +62,8 @@ Result<void> bring_up(Database& database) {
                             "PRAGMA application_id = " + std::to_string(kApplication) + ";" +
                             "PRAGMA user_version = " + std::to_string(step + 1) + ";COMMIT;";
     if (auto done = database.run(sql); !done) {
-      (void)database.run("ROLLBACK");
+      // Where it never began there is nothing to undo; what went wrong first is what counts.
+      [[maybe_unused]] const auto undone = database.run("ROLLBACK");
       return done;
     }
   }

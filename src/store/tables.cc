@@ -152,7 +152,8 @@ Result<Tables> Tables::prepare(Database database, std::uint32_t history_rows) {
 
 Result<void> Tables::begin() { return begin_.begin().run(); }
 Result<void> Tables::commit() { return commit_.begin().run(); }
-void Tables::roll_back() { (void)roll_back_.begin().run(); }
+// Where it never began there is nothing to undo; whoever calls this knows what went wrong.
+void Tables::roll_back() { [[maybe_unused]] const auto undone = roll_back_.begin().run(); }
 
 Result<void> Tables::read(std::vector<LearnedRow>& rows) {
   return read_all(read_learned_.begin(), rows, learned_in);
