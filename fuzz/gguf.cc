@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto bytes = estimate::tensor_bytes(head, file_size))
     if (*bytes < Bytes{} || bytes->count > static_cast<std::int64_t>(file_size)) std::abort();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)estimate::indexed_files(text);
+  [[maybe_unused]] const auto files = estimate::indexed_files(text);
   if (const auto path = estimate::manifest_of(text); path && path->contains("/..")) std::abort();
   if (const auto parts = estimate::parse_manifest(text))
     for (const std::string& blob : parts->weights)

@@ -26,7 +26,7 @@ std::vector<std::string> split(const std::string& text, char at) {
 }
 
 Result<void> change(replay::House& house, const std::string& setting) {
-  static const std::map<std::string, std::vector<std::string>> kShort{
+  static const std::map<std::string, std::vector<std::string>> shorthand{
       {"cache", {"page_cache=128GiB"}},
       {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
       {"cap2", {"capacity=2"}},
@@ -36,8 +36,8 @@ Result<void> change(replay::House& house, const std::string& setting) {
     make_costs_known(house);
     return {};
   }
-  const auto found = kShort.find(setting);
-  for (const std::string& one : found == kShort.end() ? std::vector{setting} : found->second)
+  const auto found = shorthand.find(setting);
+  for (const std::string& one : found == shorthand.end() ? std::vector{setting} : found->second)
     if (auto done = replay::apply_setting(house, one); !done) return done;
   return {};
 }

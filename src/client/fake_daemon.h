@@ -1,6 +1,7 @@
 // A daemon for tests: each connection is answered by a script in a thread of its own.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <list>
 #include <mutex>
@@ -65,7 +66,7 @@ class FakeDaemon {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bind(listener_, reinterpret_cast<const sockaddr*>(&at), sizeof at);
+    if (bind(listener_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) std::abort();
     listen(listener_, 16);
     socklen_t size = sizeof at;
     getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size);

@@ -10,7 +10,7 @@ namespace mgpu::daemon {
 namespace {
 
 namespace asio = boost::asio;
-using asio::experimental::awaitable_operators::operator||;
+using asio::experimental::awaitable_operators::operator||;  // NOLINT(misc-unused-using-decls): used below
 
 asio::awaitable<void> send(http::Exchange& exchange, api::Reply reply) {
   http::Headers headers = std::move(reply.headers);

@@ -327,7 +327,7 @@ TEST(OutOfMemory, HoldsBackNoMoreThanItJudges) {
   World world("POST", kChat, kAsked);
   world.answer = {.status = 500, .headers = {{"Content-Type", "text/plain"}}};
   world.answer_pieces.assign(40, std::string(4096, 'x'));
-  world.answer_pieces.push_back("out of memory");  // far behind what is judged
+  world.answer_pieces.emplace_back("out of memory");  // far behind what is judged
   world.serve();
   EXPECT_EQ(world.told.size(), 40U * 4096 + 13);
 }

@@ -1,6 +1,7 @@
 #include "replay/summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -9,7 +10,7 @@ namespace {
 
 // The value below which this share of all lie (nearest rank).
 Duration quantile(const std::vector<Duration>& sorted, double share) {
-  const auto rank = static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5);
+  const auto rank = static_cast<std::size_t>(std::lround(share * static_cast<double>(sorted.size() - 1)));
   return sorted[rank];
 }
 

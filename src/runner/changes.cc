@@ -14,7 +14,8 @@ namespace {
 using Timers = std::set<asio::steady_timer*>;
 
 // On the list as long as its frame lives, also where that is never resumed.
-struct Listed {
+class Listed {
+ public:
   Listed(std::shared_ptr<Timers> list, asio::steady_timer& timer) : list_(std::move(list)), timer_(timer) {
     list_->insert(&timer_);
   }
@@ -22,6 +23,7 @@ struct Listed {
   Listed(const Listed&) = delete;
   Listed& operator=(const Listed&) = delete;
 
+ private:
   std::shared_ptr<Timers> list_;
   asio::steady_timer& timer_;
 };

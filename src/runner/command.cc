@@ -1,6 +1,7 @@
 #include "runner/command.h"
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
@@ -12,7 +13,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,7 +96,7 @@ std::optional<std::string> command_in_path(const std::string& name) {
   while (true) {
     const auto end = rest.find(':');
     const std::string_view folder = rest.substr(0, end);
-    const std::string file = folder.empty() ? name : std::string(folder) + "/" + name;
+    std::string file = folder.empty() ? name : std::string(folder) + "/" + name;
     if (runs(file)) return file;
     if (end == rest.npos) return std::nullopt;
     rest.remove_prefix(end + 1);

@@ -38,7 +38,9 @@ std::string find_command(const std::string& command, const std::string& path) {
   for (std::size_t from = 0; from <= path.size();) {
     const auto to = std::min(path.find(':', from), path.size());
     const auto folder = path.substr(from, to - from);
-    auto file = folder.empty() ? command : folder + "/" + command;
+    auto file = folder;
+    if (!file.empty()) file += '/';
+    file += command;
     if (access(file.c_str(), X_OK) == 0) return file;
     from = to + 1;
   }
@@ -51,7 +53,7 @@ std::vector<std::string> environment(const config::ProcessConfig& config) {
     const std::string text = *entry;
     if (!config.env.contains(text.substr(0, text.find('=')))) all.push_back(text);
   }
-  for (const auto& [name, value] : config.env) all.push_back(name + "=" + value);
+  for (const auto& [name, value] : config.env) all.emplace_back(name).append("=").append(value);
   return all;
 }
 

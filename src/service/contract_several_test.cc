@@ -204,7 +204,8 @@ class Triton : public Contract {
   Triton() {
     fake.on("GET /v2/health/ready", [](const Asked&) { return plain(""); });
     fake.on("POST /v2/repository/index", [this](const Asked&) {
-      if (leaving > 0 && --leaving == 0) state = "UNAVAILABLE";
+      if (leaving == 1) state = "UNAVAILABLE";
+      leaving = std::max(leaving - 1, 0);
       return json{{{"name", "resnet"}, {"version", "1"}, {"state", state}},
                   {{"name", "resnet"}, {"version", "2"}, {"state", "UNAVAILABLE"}},
                   {{"name", "bert"}}};
@@ -288,7 +289,8 @@ TEST_F(LlamaRouter, AChildThatFailsIsSaid) {
 // --- Wyoming ---
 
 TEST(WyomingFrame, GoesThereAndBack) {
-  const WyomingFrame chunk{.type = "audio-chunk", .data = {{"rate", 16000}}, .payload = "\n\0sound"};
+  const WyomingFrame chunk{
+      .type = "audio-chunk", .data = {{"rate", 16000}}, .payload = std::string("\n\0sound", 7)};
   const auto wire = to_wire(chunk) + "{\"type\":\"next\"}\n";
   const auto read = read_frame(wire);
   ASSERT_TRUE(read && *read);

@@ -49,7 +49,7 @@ class TabbyApi final : public OneSlot {
         const auto said = error.dump();
         const auto code =
             log_says_out_of_memory(config().type, said) ? Code::out_of_memory : Code::load_failed;
-        return fail(code, "loading " + ai_model + ": " + said);
+        return fail(code, std::string("loading ").append(ai_model).append(": ").append(said));
       }
       finished = finished || text_at(event, "status") == "finished";
     }

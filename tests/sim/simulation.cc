@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <queue>
+#include <ranges>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -420,9 +421,9 @@ class House {
     // Only a foreign program that grew behind our back may cause this; anything else is our own broken
     // promise.
     Bytes known = world_.registry.readings[device.value].foreign;
-    for (auto reading = ground.known.rbegin(); reading != ground.known.rend(); ++reading) {
-      known = std::min(known, reading->second);
-      if (reading->first < since) break;  // the one that the decision was made on
+    for (const auto& [taken, foreign] : ground.known | std::views::reverse) {
+      known = std::min(known, foreign);
+      if (taken < since) break;  // the one that the decision was made on
     }
     if (ground.foreign <= known && !somebody_lied(device))
       life_.failure = Failure{"1: the driver refused an allocation", life_.scenario.events.size()};
