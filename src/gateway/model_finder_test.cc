@@ -194,16 +194,16 @@ TEST(ModelFinder, GivesTheSameAnswerHoweverTheBodyIsCut) {
 TEST(ModelFinder, AgreesWithAWholeParserOnRandomJson) {
   bool held = rc::check("one-byte reader and nlohmann agree on the validity and the name", [] {
     static const std::vector<std::string> words = {"{",         "}",
-                                                    "[",         "]",
-                                                    ":",         ",",
-                                                    "\"model\"", "\"m\\u006fdel\"",
-                                                    "\"a\"",     "\"\\ud83d\\ude00\"",
-                                                    "1",         "-0.5e1",
-                                                    "01",        "true",
-                                                    "null",      " ",
-                                                    "{\"a\":1,", "\"model\":\"x\"",
-                                                    "}",         "\"model\":",
-                                                    "{\"b\":[",  "]}"};
+                                                   "[",         "]",
+                                                   ":",         ",",
+                                                   "\"model\"", "\"m\\u006fdel\"",
+                                                   "\"a\"",     "\"\\ud83d\\ude00\"",
+                                                   "1",         "-0.5e1",
+                                                   "01",        "true",
+                                                   "null",      " ",
+                                                   "{\"a\":1,", "\"model\":\"x\"",
+                                                   "}",         "\"model\":",
+                                                   "{\"b\":[",  "]}"};
     auto pieces = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(words));
     std::string body = "{";
     for (const std::string& piece : pieces) body += piece;
