@@ -268,14 +268,6 @@ bool turn_on(const World& world, DeviceId device, const Ticket& ticket) {
   return line.turns.size() + line.bare_turns.size() < world.registry.devices[device.value].capacity;
 }
 
-// Whether nothing else is loading or claimed on any of its devices.
-bool free_to_load(const World& world, const Ticket& ticket) {
-  return std::ranges::all_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
-    const LineState& line = world.lines[device.value];
-    return !stands_still(world, device) && !line.loading && line.claims.empty();
-  });
-}
-
 // Under fifo nobody is passed, on no device.
 bool stands_first(const World& world, const Ticket& ticket) {
   return std::ranges::all_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
@@ -354,8 +346,8 @@ std::optional<TicketId> next_to_load_ahead(const World& world, DeviceId device) 
     const Resident* resident = resident_of(world, head);
     if (resident == nullptr || holds_memory(*resident) || head.claims) return std::nullopt;
     if (resident->state == Residency::failed && world.now < resident->retry_at) return std::nullopt;
-    if (is_split(world, head) && (!free_to_load(world, head) || passes_a_barrier(world, head)))
-      return std::nullopt;
+    if (is_split(world, head))
+      return std::nullopt;  // it would hold the one device while it waits for the other
     const auto change = outlook.seconds_of_change(head, false, true);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   };

@@ -85,7 +85,6 @@ TEST(Split, HoldsItsPartOnEachDevice) {
 
 TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
   TwoDevices house;
-  house.world.limits.load_ahead = false;
   const ConsumerId large = house.split(), here = house.small("here", house.first);
   const TicketId there = house.runs(house.small("there", house.second));
   const auto [waits, effects] = house.asks(large);
@@ -97,19 +96,6 @@ TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
   EXPECT_EQ(house.stage(waits), Stage::waiting);
   house.happens(LeaseReleased{other});
   EXPECT_EQ(house.stage(waits), Stage::preparing);
-}
-
-TEST(Split, IsLoadedAheadWhereItFitsBesideThoseWhoComputeOnBoth) {
-  TwoDevices house;
-  const TicketId holds = house.runs(house.small("there", house.second));
-  const ConsumerId large = house.split("large", kGiB * 18);
-  const auto [waits, effects] = house.asks(large);
-  ASSERT_TRUE(the<Load>(effects));
-  house.happens(LoadEnded{house.resident(large)});
-  EXPECT_EQ(house.stage(waits), Stage::waiting) << "the second device's turn is taken";
-  house.read_both();
-  house.happens(LeaseReleased{holds});
-  EXPECT_EQ(house.stage(waits), Stage::running);
 }
 
 TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {

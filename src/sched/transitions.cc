@@ -383,16 +383,14 @@ void claim(World& world, Ticket& ticket) {
   MGPU_ASSERT(ticket.stage == Stage::waiting && !ticket.claims,
               "only a waiting ticket has its load begun ahead");
   ticket.claims = true;
-  for (const DeviceId device : devices_of(world.registry, ticket.ask))
-    world.lines[device.value].claims.insert(ticket.id);
+  line_of(world, ticket).claims.insert(ticket.id);
   ++world.registry[*ticket.ask.resident].users;
 }
 
 void drop_claim(World& world, Ticket& ticket) {
   if (!ticket.claims) return;
   ticket.claims = false;
-  for (const DeviceId device : devices_of(world.registry, ticket.ask))
-    world.lines[device.value].claims.erase(ticket.id);
+  line_of(world, ticket).claims.erase(ticket.id);
   --world.registry[*ticket.ask.resident].users;
 }
 

@@ -81,7 +81,7 @@ struct Streak {
 };
 
 // What a device's line is doing. The tickets themselves stand in World::tickets; one of a consumer that is
-// split over several devices stands, prepares, claims and holds its turn in all their lines at once.
+// split over several devices stands, prepares and holds its turn in all their lines at once.
 struct LineState {
   Lane waiting{};                                      // those that want a turn
   Lane turnless{};                                     // those that only want memory

@@ -7,7 +7,17 @@ import sqlite3
 from house import GiB, exists, wait_until
 
 
+def settled(house):
+    """Who stands in the state file as settled: it is written a moment after it is so."""
+    if not house.state_file.exists():
+        return None
+    with sqlite3.connect(house.state_file) as file:
+        return {name for name, in file.execute("SELECT consumer FROM started WHERE settled")}
+
+
 def kill_daemon(house):
+    warm = {consumer["name"] for consumer in house.status()["consumers"] if consumer["state"] == "warm"}
+    wait_until(lambda: (known := settled(house)) is None or warm <= known, "everybody to be recorded")
     os.kill(house.daemon.pid, signal.SIGKILL)
     house.daemon.child.wait()
     house.http.close()

@@ -18,9 +18,8 @@
 // the device's speed, so that the sum of their work is what they take together. One that is split over two
 // devices and due before may keep its place on one while those under way on the other go on.
 //
-// Two things are left out, because nothing bounds them where memory does not hold all:
-// - What turnless consumers and those who take turns do to each other. The former stand in no line.
-// - A split one that was loaded ahead, while the other of its devices is at work: its memory is kept on both.
+// One thing is left out, because nothing bounds it where memory does not hold all: what turnless consumers
+// and those who take turns do to each other. The former stand in no line.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -166,10 +165,7 @@ TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
   std::size_t bore_their_bound = 0;
   const bool held = rc::check("everybody's wait is bounded by what stood before them", [&] {
     const auto household = *rc::gen::map(some_household(), [](Household drawn) {
-      for (Member& member : drawn.members) {
-        member.turnless = false;
-        if (drawn.load_ahead && member.home == Home::split) member.home = Home::first;
-      }
+      for (Member& member : drawn.members) member.turnless = false;
       return drawn;
     });
     // A user's share moves places: that is another property.
