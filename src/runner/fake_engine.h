@@ -102,6 +102,16 @@ class FakeEngine {
     socket->close();
   }
 
+  // No coroutines, so that g++ 12 sees no temporary of theirs in an awaited call.
+  static boost::asio::awaitable<void> nothing(Socket socket, int status) {
+    json none;
+    return answer(std::move(socket), status, std::move(none));
+  }
+  static boost::asio::awaitable<void> refuse(Socket socket, int status, std::string_view why) {
+    json said{{"message", why}};
+    return answer(std::move(socket), status, std::move(said));
+  }
+
   boost::asio::awaitable<void> serve(Socket socket) {
     std::string text;
     auto into = boost::asio::dynamic_buffer(text);
@@ -127,18 +137,23 @@ class FakeEngine {
     const auto question = std::min(target.find('?'), target.size());
     const std::string path = target.substr(0, question);
     const std::string query = target.substr(question);
-    if (path == "/_ping") co_return co_await answer(socket, 200, "OK");
+    if (path == "/_ping") {
+      json alive = "OK";
+      co_return co_await answer(socket, 200, std::move(alive));
+    }
     if (path == "/containers/json") co_return co_await list(socket, query);
-    if (path == "/containers/create") co_return co_await create(socket, query.substr(6), std::move(body));
+    if (path == "/containers/create") {
+      std::string name = query.substr(6);
+      co_return co_await create(socket, std::move(name), std::move(body));
+    }
     const std::string rest = path.substr(std::min(path.size(), std::string("/containers/").size()));
     const std::string id = rest.substr(0, rest.find('/'));
     const std::string verb = rest.find('/') == rest.npos ? method : rest.substr(rest.find('/') + 1);
     const auto found = boxes.find(id);
-    if (found == boxes.end())
-      co_return co_await answer(socket, 404, {{"message", "No such container: " + id}});
+    if (found == boxes.end()) co_return co_await refuse(socket, 404, "No such container");
     if (verb == "DELETE") {
       boxes.erase(found);
-      co_return co_await answer(socket, 204, {});
+      co_return co_await nothing(socket, 204);
     }
     co_await act(socket, id, found->second, verb);
   }
@@ -153,9 +168,9 @@ class FakeEngine {
   }
 
   boost::asio::awaitable<void> create(Socket socket, std::string name, json body) {
-    if (body.value("Image", "").starts_with("missing"))
-      co_return co_await answer(socket, 404, {{"message", "No such image: " + body.value("Image", "")}});
-    if (boxes.contains(name)) co_return co_await answer(socket, 409, {{"message", "name in use"}});
+    const std::string missing = "No such image: " + body.value("Image", "");
+    if (missing.contains(": missing")) co_return co_await refuse(socket, 404, missing);
+    if (boxes.contains(name)) co_return co_await refuse(socket, 409, "name in use");
     boxes[name].made = std::move(body);
     json made{{"Id", name}, {"Warnings", json::array()}};
     co_await answer(socket, 201, std::move(made));
@@ -175,34 +190,36 @@ class FakeEngine {
     if (verb == "wait") {
       const std::function<bool()> over = [&box] { return !box.running; };
       co_await changes.wait(over, kForEver);
-      co_return co_await answer(socket, 200, {{"StatusCode", box.code}});
+      json ended{{"StatusCode", box.code}};
+      co_return co_await answer(socket, 200, std::move(ended));
     }
     if (verb == "logs") co_return co_await logs(socket, box);
     if (verb == "start") {
-      if (refuses_start) co_return co_await answer(socket, 500, {{"message", *refuses_start}});
+      if (refuses_start) co_return co_await refuse(socket, 500, *refuses_start);
       const bool ran = std::exchange(box.running, true);
-      co_return co_await answer(socket, ran ? 304 : 204, {});
+      co_return co_await nothing(socket, ran ? 304 : 204);
     }
     if (verb == "pause" || verb == "unpause") {
       box.paused = verb == "pause";
-      co_return co_await answer(socket, 204, {});
+      co_return co_await nothing(socket, 204);
     }
     const bool gentle = verb == "stop";
-    if (!box.running && gentle) co_return co_await answer(socket, 304, {});
-    if (!box.running || box.paused) co_return co_await answer(socket, 409, {{"message", "is not running"}});
+    if (!box.running && gentle) co_return co_await nothing(socket, 304);
+    if (!box.running || box.paused) co_return co_await refuse(socket, 409, "is not running");
     if (gentle && box.deaf) {
       // As the real ones it would kill it now; this one gives the caller the time to do it himself.
       const std::function<bool()> over = [&box] { return !box.running; };
       co_await changes.wait(over, kForEver);
-      co_return co_await answer(socket, 204, {});
+      co_return co_await nothing(socket, 204);
     }
     if (!box.immortal) ends(id, gentle ? 0 : 137);
-    co_await answer(socket, 204, {});
+    co_await nothing(socket, 204);
   }
 
   // Two frames a piece, so that heads are met in the middle.
   boost::asio::awaitable<void> logs(Socket socket, Box& box) {
-    co_await send(socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    std::string begin = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", end = "0\r\n\r\n";
+    co_await send(socket, std::move(begin));
     std::size_t told = 0;
     const std::function<bool()> news = [&] { return box.output.size() > told || !box.running; };
     while (true) {
@@ -215,9 +232,10 @@ class FakeEngine {
         frames += std::string("\1\0\0\0\0\0\0", 7) + static_cast<char>(half.size()) + half;
       char size[16];
       std::snprintf(size, sizeof size, "%zx\r\n", frames.size());
-      co_await send(socket, size + frames + "\r\n");
+      std::string chunk = size + frames + "\r\n";
+      co_await send(socket, std::move(chunk));
     }
-    co_await send(socket, "0\r\n\r\n");
+    co_await send(socket, std::move(end));
     socket->close();
   }
 
