@@ -15,8 +15,11 @@ def ask_and_be_seen(house, name):
     house.ask(name)
     house.wait_until_quiet()
     began = time.monotonic()
-    memory = lambda: house.status()["devices"][0]["memory"]
-    wait_until(lambda: memory()["reading_age_ms"] < (time.monotonic() - began) * 1000 - 1, "a reading after the job")
+
+    def read_since():
+        passed = (time.monotonic() - began) * 1000  # before the question is on its way
+        return house.status()["devices"][0]["memory"]["reading_age_ms"] < passed
+    wait_until(read_since, "a reading after the job")
 
 
 def unload(house, name):
