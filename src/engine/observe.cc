@@ -90,8 +90,7 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
       owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
   }
   for (const auto& [ticket, standing] : standings) {
-    const auto its_devices = devices_of(world.registry, standing->ask);
-    if (!standing->holder.pid || std::ranges::find(its_devices, device) == its_devices.end()) continue;
+    if (!standing->holder.pid || !is_on(world.registry, standing->ask, device)) continue;
     gpu::Owner owner{.who = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
     if (standing->ask.consumer) owner.who = *standing->ask.consumer;
     owners.push_back(std::move(owner));

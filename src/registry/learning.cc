@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <optional>
 
 namespace mgpu {
@@ -32,29 +31,18 @@ std::optional<ResidentId> only_one_there(const Registry& registry, const Consume
   return only;
 }
 
-// How much of the whole is that, if so much is its part on the device? Rounded up.
-Bytes whole_of(const Consumer& consumer, std::size_t place, Bytes part) {
-  if (consumer.split.empty()) return part;
-  const auto parts = std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
-  const std::int64_t own = consumer.split[place];
-  return {part.count / own * parts + (part.count % own * parts + own - 1) / own};
-}
-
 // How much its whole must be counted as, so that its part on the device covers what is measured there. What
 // is known of its other devices may be older, and show a job that has ended since: each speaks for itself.
 Bytes whole_as_measured(const ConsumerState& consumer, DeviceId device) {
-  const auto devices = devices_of(consumer.spec);
-  const auto place = static_cast<std::size_t>(std::ranges::find(devices, device) - devices.begin());
-  return whole_of(consumer.spec, place, holding_on(consumer, device).measured);
+  return whole_of(consumer.spec, device, holding_on(consumer, device).measured);
 }
 
 // What it could take in all, if each of its devices had so much for it.
 template <class BytesOn>
 Bytes most_of(const Consumer& consumer, BytesOn bytes_on) {
-  const auto devices = devices_of(consumer);
   Bytes most{std::numeric_limits<std::int64_t>::max()};
-  for (std::size_t i = 0; i < devices.size(); ++i)
-    most = std::min(most, whole_of(consumer, i, bytes_on(devices[i])));
+  for (const DeviceId device : devices_of(consumer))
+    most = std::min(most, whole_of(consumer, device, bytes_on(device)));
   return most;
 }
 

@@ -23,6 +23,30 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
   return id;
 }
 
+namespace {
+
+bool is_among(std::span<const DeviceId> devices, DeviceId device) {
+  return std::ranges::find(devices, device) != devices.end();
+}
+
+std::size_t place_of(const Consumer& consumer, DeviceId device) {
+  const auto devices = devices_of(consumer);
+  const auto found = std::ranges::find(devices, device);
+  MGPU_ASSERT(found != devices.end(), "a consumer holds memory where it is");
+  return static_cast<std::size_t>(found - devices.begin());
+}
+
+std::int64_t all_parts(const Consumer& consumer) {
+  return std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
+}
+
+// bytes * by / over, rounded up, without going through a product that is too large.
+Bytes scaled(Bytes bytes, std::int64_t by, std::int64_t over) {
+  return {bytes.count / over * by + (bytes.count % over * by + over - 1) / over};
+}
+
+}  // namespace
+
 std::span<const DeviceId> devices_of(const Consumer& consumer) {
   if (consumer.split.empty()) return {&consumer.device, 1};
   MGPU_ASSERT(consumer.split.size() == consumer.devices.size() && consumer.device == consumer.devices.front(),
@@ -35,26 +59,26 @@ std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask) {
   return devices_of(registry[*ask.consumer].spec);
 }
 
-bool is_on(const Consumer& consumer, DeviceId device) {
-  return std::ranges::find(devices_of(consumer), device) != devices_of(consumer).end();
+bool is_on(const Consumer& consumer, DeviceId device) { return is_among(devices_of(consumer), device); }
+
+bool is_on(const Registry& registry, const Ask& ask, DeviceId device) {
+  return is_among(devices_of(registry, ask), device);
 }
 
 Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole) {
-  const auto devices = devices_of(consumer);
-  const auto found = std::ranges::find(devices, device);
-  if (found == devices.end()) return Bytes{};
+  if (!is_on(consumer, device)) return Bytes{};
   if (consumer.split.empty()) return whole;
-  const std::int64_t parts = std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
-  const std::int64_t own = consumer.split[static_cast<std::size_t>(found - devices.begin())];
-  return {whole.count / parts * own + (whole.count % parts * own + parts - 1) / parts};
+  return scaled(whole, consumer.split[place_of(consumer, device)], all_parts(consumer));
+}
+
+Bytes whole_of(const Consumer& consumer, DeviceId device, Bytes part) {
+  if (consumer.split.empty()) return part;
+  return scaled(part, all_parts(consumer), consumer.split[place_of(consumer, device)]);
 }
 
 const Holding& holding_on(const ConsumerState& consumer, DeviceId device) {
   if (consumer.spec.device == device) return consumer.here;
-  const auto devices = devices_of(consumer.spec);
-  const auto found = std::ranges::find(devices, device);
-  MGPU_ASSERT(found != devices.end(), "a consumer holds memory where it is");
-  return consumer.elsewhere[static_cast<std::size_t>(found - devices.begin()) - 1];
+  return consumer.elsewhere[place_of(consumer.spec, device) - 1];
 }
 
 Holding& holding_on(ConsumerState& consumer, DeviceId device) {
@@ -126,20 +150,12 @@ void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId d
   compare(consumer, device, holding);
 }
 
-void note_left(const Registry& registry, ConsumerState& consumer, Bytes footprint) {
+void note_left(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint) {
   if (any_in(registry, consumer, Residency::loading)) return;
   for (const DeviceId device : devices_of(consumer.spec)) {
     Holding& holding = holding_on(consumer, device);
-    holding.explained = std::max(holding.explained - part_on(consumer.spec, device, footprint), Bytes{});
-    compare(consumer, device, holding);
-  }
-}
-
-void note_all_left(const Registry& registry, ConsumerState& consumer) {
-  if (any_in(registry, consumer, Residency::loading)) return;
-  for (const DeviceId device : devices_of(consumer.spec)) {
-    Holding& holding = holding_on(consumer, device);
-    holding.explained = Bytes{};
+    const Bytes left = footprint ? part_on(consumer.spec, device, *footprint) : holding.explained;
+    holding.explained = std::max(holding.explained - left, Bytes{});
     compare(consumer, device, holding);
   }
 }

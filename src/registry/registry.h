@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,9 +65,13 @@ std::span<const DeviceId> devices_of(const Consumer& consumer);
 // The same for whoever asks: the device asked for, or all that the consumer is split over.
 std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask);
 bool is_on(const Consumer& consumer, DeviceId device);
+bool is_on(const Registry& registry, const Ask& ask, DeviceId device);
 
 // What `whole` of its memory takes on the device, rounded up; nothing where it is not.
 Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole);
+
+// How much the whole is, if its part on the device is so much; rounded up. REQUIRES: it is on the device.
+Bytes whole_of(const Consumer& consumer, DeviceId device, Bytes part);
 
 // REQUIRES: it is on the device.
 Holding& holding_on(ConsumerState& consumer, DeviceId device);
@@ -97,11 +102,10 @@ Bytes expected(const Registry& registry, const ConsumerState& consumer);
 // ones.
 void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId device);
 
-// The same when the consumer's residents have left (one, or all with its process): what is still measured of
-// them is explained no more. What was granted since the measurement explains nothing in it, so held() is no
-// substitute.
-void note_left(const Registry& registry, ConsumerState& consumer, Bytes footprint);
-void note_all_left(const Registry& registry, ConsumerState& consumer);
+// The same when the consumer's residents have left (one's footprint, or none: all with its process): what is
+// still measured of them is explained no more. What was granted since the measurement explains nothing in it,
+// so held() is no substitute.
+void note_left(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint);
 
 // Whether a resident of the consumer is in this state. One process' bytes can't be told apart, so nothing of
 // a consumer is evicted while another of its residents loads, nor the other way round.

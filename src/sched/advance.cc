@@ -304,6 +304,18 @@ void warm_up(World& world, Effects& out, DeviceId device) {
   for (Planned& plan : plans) carry_out(world, out, std::move(plan));
 }
 
+// With nobody waiting for it: all of them, without a choice.
+void send_away(World& world, Effects& out, DeviceId device, Reason reason, std::vector<ResidentId> victims,
+               Bytes needed = {}) {
+  if (victims.empty()) return;
+  carry_out(world, out,
+            {.device = device,
+             .reason = reason,
+             .victims = std::move(victims),
+             .needed = needed,
+             .headroom = headroom(world.registry, device)});
+}
+
 bool idle_for_too_long(const World& world, const Resident& resident) {
   const Duration allowed = world.registry[resident.consumer].spec.idle_unload;
   return allowed > Duration{0} && world.now >= resident.last_used + allowed &&
@@ -312,57 +324,39 @@ bool idle_for_too_long(const World& world, const Resident& resident) {
 
 void let_the_idle_go(World& world, Effects& out, DeviceId device) {
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
-    Resident& resident = world.registry.residents[i];
-    if (!idle_for_too_long(world, resident) || world.registry[resident.consumer].spec.device != device)
-      continue;
-    out.emplace_back(Planned{.device = device,
-                             .reason = Reason::idle,
-                             .victims = {ResidentId{i}},
-                             .headroom = headroom(world.registry, device)});
-    begin_eviction(world, out, ResidentId{i}, Reason::idle);
+    const Resident& resident = world.registry.residents[i];
+    if (idle_for_too_long(world, resident) && world.registry[resident.consumer].spec.device == device)
+      send_away(world, out, device, Reason::idle, {ResidentId{i}});
   }
+}
+
+// Those on the device of whom `may` (may_leave or is_candidate) says so.
+template <class May>
+std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
+  std::vector<ResidentId> found;
+  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
+    const Resident& resident = world.registry.residents[i];
+    if (is_on(world.registry[resident.consumer].spec, device) && may(world.registry, resident, world.now))
+      found.push_back(ResidentId{i});
+  }
+  return found;
 }
 
 // A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
 // the user said so (yield_to).
 void leave_it_to_others(World& world, Effects& out, DeviceId device) {
-  std::vector<ResidentId> idle;
-  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
-    const Resident& resident = world.registry.residents[i];
-    if (is_on(world.registry[resident.consumer].spec, device) &&
-        may_leave(world.registry, resident, world.now))
-      idle.push_back(ResidentId{i});
-  }
-  if (idle.empty()) return;
-  out.emplace_back(Planned{.device = device,
-                           .reason = Reason::yielded,
-                           .victims = idle,
-                           .headroom = headroom(world.registry, device)});
-  for (const ResidentId victim : idle) begin_eviction(world, out, victim, Reason::yielded);
+  send_away(world, out, device, Reason::yielded, those_on(world, device, may_leave));
 }
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
   if (world.registry.readings[device.value].taken == Instant{}) return;  // nothing is known yet
-  Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
+  const Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
   if (deficit <= Bytes{} ||
       make_room(world, out, {&device, 1}, Reason::pressure, std::nullopt) != Room::blocked)
     return;
   // Not enough to reach the reserve again, but each that leaves brings it nearer.
-  std::vector<ResidentId> idle;
-  for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
-    const Resident& resident = world.registry.residents[i];
-    if (is_on(world.registry[resident.consumer].spec, device) &&
-        is_candidate(world.registry, resident, world.now))
-      idle.push_back(ResidentId{i});
-  }
-  if (idle.empty()) return;
-  out.emplace_back(Planned{.device = device,
-                           .reason = Reason::pressure,
-                           .victims = idle,
-                           .needed = deficit,
-                           .headroom = headroom(world.registry, device)});
-  for (const ResidentId victim : idle) begin_eviction(world, out, victim, Reason::pressure);
+  send_away(world, out, device, Reason::pressure, those_on(world, device, is_candidate), deficit);
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include "plan/victims.h"
 #include "registry/costs.h"
 #include "sched/order.h"
-#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
@@ -73,10 +72,7 @@ class Play {
     return ticket.ask.consumer ? &world_.registry[*ticket.ask.consumer].spec : nullptr;
   }
 
-  bool is_here(const Ticket& ticket) const {
-    const auto devices = devices_of(world_.registry, ticket.ask);
-    return std::ranges::find(devices, device_) != devices.end();
-  }
+  bool is_here(const Ticket& ticket) const { return is_on(world_.registry, ticket.ask, device_); }
 
   // Of what a ticket's consumer needs in all, what it needs here.
   Bytes part(const Ask& ask, Bytes whole) const {

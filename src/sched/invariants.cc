@@ -3,7 +3,6 @@
 #include <map>
 
 #include "sched/step.h"
-#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
@@ -20,8 +19,7 @@ std::string line_is_true(const World& world, DeviceId device) {
   std::size_t waiting = 0, preparing = 0, running = 0;
   std::size_t counted_waiting = 0, counted_running = 0;  // the figures of one that is split are kept once
   for (const auto& [id, ticket] : world.tickets) {
-    const auto devices = devices_of(world.registry, ticket.ask);
-    if (std::ranges::find(devices, device) == devices.end()) continue;
+    if (!is_on(world.registry, ticket.ask, device)) continue;
     waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
     running += ticket.stage == Stage::running;
     if (ticket.ask.device == device) ++(ticket.stage == Stage::running ? counted_running : counted_waiting);

@@ -85,9 +85,8 @@ void siblings_left_too(World& world, const ConsumerState& consumer) {
 
 void note_gone(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  const bool all = takes_the_process(eviction.rung);
   const Resident& resident = registry[eviction.resident];
-  if (all) return note_all_left(registry, consumer);
+  if (takes_the_process(eviction.rung)) return note_left(registry, consumer, std::nullopt);
   note_left(registry, consumer, resident.in_host ? Bytes{} : resident.footprint);
 }
 

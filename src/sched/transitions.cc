@@ -472,7 +472,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
   }
-  note_all_left(world.registry, consumer);
+  note_left(world.registry, consumer, std::nullopt);
   stir(world, consumer.spec);
   doubt(world, out, consumer.spec);
 }
