@@ -1,0 +1,139 @@
+#include "daemon.h"
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace mgpu::faults {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+// Small limits, so that what stalls ends soon.
+Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& consumers) {
+  Json of = Json::object();
+  for (const auto& [name, port] : consumers)
+    of[name] = {{"url", fmt::format("http://127.0.0.1:{}", port)},
+                {"service", "generic"},
+                {"footprint", "1MiB"},
+                {"free_paths", {"/free/*"}}};
+  return {{"listen", "127.0.0.1:0"},
+          {"store", "none"},
+          {"gpu", {{"sample_busy", "1s"}, {"sample_idle", "2s"}}},
+          {"devices", {{{"id", "gpu0"}, {"capacity", 64}}}},
+          {"limits",
+           {{"max_header", "8KiB"},
+            {"max_body", "1MiB"},
+            {"body_memory", "4KiB"},
+            {"wait_limit", "5s"},
+            {"run_limit", "3s"},
+            {"stall_limit", "1s"},
+            {"drain_limit", "1s"},
+            {"events", 500},
+            {"history_rows", 1000}}},
+          {"consumers", of}};
+}
+
+}  // namespace
+
+Daemon::Daemon(fs::path program, fs::path folder,
+               const std::vector<std::pair<std::string, std::uint16_t>>& consumers)
+    : folder_(std::move(folder)) {
+  fs::create_directories(folder_);
+  std::ofstream(folder_ / "mgpu.yaml") << configuration(consumers).dump(1);
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::dup2(pipe[1], STDOUT_FILENO);
+    const int log = ::open((folder_ / "log").c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    ::dup2(log, STDERR_FILENO);
+    ::close(log);
+    ::setenv("XDG_STATE_HOME", folder_.c_str(), 1);
+    ::setenv("ASAN_OPTIONS", "quarantine_size_mb=16:detect_leaks=0:abort_on_error=1", 0);
+    ::setenv("UBSAN_OPTIONS", "print_stacktrace=1:abort_on_error=1", 0);
+    ::setenv("TSAN_OPTIONS", "halt_on_error=1", 0);
+    const std::string config = folder_ / "mgpu.yaml";
+    ::execl(program.c_str(), program.c_str(), "serve", "--config", config.c_str(), "--simulated", "24GiB",
+            nullptr);
+    ::_exit(127);
+  }
+  ::close(pipe[1]);
+  out_ = pipe[0];
+  std::string said;
+  const auto until = std::chrono::steady_clock::now() + 30s;
+  constexpr std::string_view kReady = "listening on http://127.0.0.1:";
+  while (port_ == 0 && std::chrono::steady_clock::now() < until) {
+    pollfd look{.fd = out_, .events = POLLIN, .revents = 0};
+    if (::poll(&look, 1, 100) <= 0) continue;
+    std::array<char, 1024> room;
+    const ssize_t got = ::read(out_, room.data(), room.size());
+    if (got <= 0) break;
+    said.append(room.data(), static_cast<std::size_t>(got));
+    const std::size_t at = said.find(kReady);
+    if (at != said.npos && said.find('\n', at) != said.npos)
+      port_ = static_cast<std::uint16_t>(std::stoi(said.substr(at + kReady.size())));
+  }
+  if (port_ == 0) throw std::runtime_error("mgpu serve does not get ready: " + said + last_words());
+}
+
+Daemon::~Daemon() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  if (out_ >= 0) ::close(out_);
+}
+
+bool Daemon::alive() {
+  if (pid_ < 0) return false;
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) != pid_) return true;
+  pid_ = -1;
+  ending_ = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                : fmt::format("exit code {}", WEXITSTATUS(status));
+  return false;
+}
+
+Vitals Daemon::vitals() const {
+  Vitals vitals;
+  std::error_code ignored;
+  for (fs::directory_iterator it(fmt::format("/proc/{}/fd", pid_), ignored), end; it != end;
+       it.increment(ignored))
+    ++vitals.descriptors;
+  std::ifstream statm(fmt::format("/proc/{}/statm", pid_));
+  std::size_t size = 0, resident = 0;
+  statm >> size >> resident;
+  vitals.rss_kib = resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+  return vitals;
+}
+
+std::string Daemon::last_words(std::size_t bytes) const {
+  std::ifstream log(folder_ / "log");
+  std::string text{std::istreambuf_iterator<char>(log), {}};
+  return text.size() > bytes ? text.substr(text.size() - bytes) : text;
+}
+
+bool Daemon::stop() {
+  if (!alive()) return false;
+  ::kill(pid_, SIGTERM);
+  for (int i = 0; i < 1000 && alive(); ++i) std::this_thread::sleep_for(10ms);
+  return ending_ == "exit code 0";
+}
+
+}  // namespace mgpu::faults

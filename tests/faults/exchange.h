@@ -1,0 +1,82 @@
+// The scripted exchanges: what an honest client and an honest service say to each other, as values. A lane
+// plays them and breaks them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire.h"
+
+namespace mgpu::faults {
+
+// What one side of an exchange can know while it waits.
+struct View {
+  const Reader& heard;      // what came on this side's connection
+  std::size_t message = 0;  // of `heard`, the request that the service answers
+  bool other_done = false;  // the other side has nothing left to send
+};
+
+struct Step {
+  enum class Kind { send, wait, pause, shut_sending, close };
+  Kind kind = Kind::send;
+  std::string bytes{};
+  std::function<bool(const View&)> until{};
+  int pause_ms = 0;
+};
+using Steps = std::vector<Step>;
+
+Step send(std::string bytes);
+Step pause_ms(int ms);
+Step shut_sending();
+Step close_it();
+// For the client.
+Step until_answers(std::size_t count);  // complete ones
+Step until_heads(std::size_t count);    // final answers that have begun
+Step until_interims(int count);
+// For the service; of the request that it answers.
+Step until_whole();
+Step until_body(std::size_t bytes);
+// For both.
+Step until_raw(std::size_t bytes);
+
+// One request of the client, and what must come of it if nothing breaks.
+struct Wanted {
+  std::string method = "GET";
+  std::string sent{};  // its body
+  int status = 200;
+  std::string body{};  // of the answer, as the client must see it
+  std::vector<Steps>
+      attempts{};  // of the service; the last one for all further ones. Empty: it never gets there
+  bool upgrade = false;
+  std::string raw_down{}, raw_up{};
+  bool until_close = false;   // the service's answer ends with its connection
+  bool drops_upgrade = true;  // the service must not see the header
+};
+
+struct Exchange {
+  Steps client{};
+  std::vector<Wanted> requests{};
+  bool http_1_0 = false;
+  bool last_closes = false;      // the client asked for the end of the connection
+  bool body_may_be_cut = false;  // the service answers early: it need not see the whole request
+  bool may_repeat = false;       // the daemon may send a request again
+  bool slow_reader = false;
+  bool endless = false;     // the answer never ends: the client leaves
+  bool any_status = false;  // whether it works out depends on the order
+};
+
+struct Names {
+  std::string lane;  // the consumer: "lane03"
+  std::string id;    // of this case: "0000beef"
+};
+
+struct Script {
+  std::string_view name;
+  Exchange (*make)(const Names&);
+};
+const std::vector<Script>& all_scripts();
+
+}  // namespace mgpu::faults

@@ -1,0 +1,71 @@
+// One lane plays one case after the other against the daemon: the client on one socket, the service on
+// others, and a connection of its own to the control plane. A lane has a consumer to itself, so that it can
+// say whose fault a turn that stays is. One thread, one poll loop.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "exchange.h"
+
+namespace mgpu::faults {
+
+enum class Side : std::uint8_t { client, service };
+enum class Fault : std::uint8_t { none, cut, half, reset, stall, hang, delay, corrupt };
+// in_turn: each side waits for the other as its script says. The others: one side does not wait.
+enum class Order : std::uint8_t { in_turn, client_first, service_first };
+
+std::string_view to_string(Side side);
+std::string_view to_string(Fault fault);
+std::string_view to_string(Order order);
+
+struct Case {
+  std::uint16_t script = 0;
+  Side side = Side::client;
+  Fault fault = Fault::none;
+  Order order = Order::in_turn;
+  std::uint32_t at = 0;    // after so many bytes of that side
+  std::uint32_t seed = 0;  // what a corrupted byte becomes
+};
+
+// `--only early-close --side client --fault cut --at 17`
+std::string reproduction(const Case& played);
+
+struct Limits {
+  std::chrono::milliseconds settle{1000};  // until nobody is in flight, and connections are closed
+  std::chrono::milliseconds answer{8000};  // for an exchange without a fault
+  std::chrono::milliseconds hang{6000};    // until the daemon gives up a side that hangs
+};
+
+struct Outcome {
+  std::string problem{};  // empty: as it should be
+  std::string transcript{};
+  bool poisoned = false;  // the daemon did not come back: the lane is of no more use
+};
+
+class Lane {
+ public:
+  Lane(unsigned number, Limits limits);
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  std::string name() const;
+  std::uint16_t service_port() const;
+
+  void attach(std::uint16_t daemon_port);  // also after the daemon was started anew
+  Outcome play(const Case& wanted);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// How many bytes each side has to send.
+std::size_t length_of(const Exchange& exchange, Side side);
+
+}  // namespace mgpu::faults

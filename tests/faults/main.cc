@@ -1,0 +1,301 @@
+// mgpu-faults: a few dozen scripted exchanges through the real daemon, each side cut, reset, stalled, delayed
+// or corrupted at every byte, in every order. After each the daemon must be as it was.
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "lane.h"
+
+namespace mgpu::faults {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::size_t sample = 50'000;
+  bool all = false, list = false, verbose = false;
+  std::uint32_t seed = 1;
+  unsigned lanes = 32;
+  std::size_t round = 2'000;
+  std::size_t max_failures = 100;
+  unsigned settle_ms = 1'000;
+  std::string only, side, fault, order, program;
+  int at = -1;
+};
+
+constexpr std::size_t kRssSlackKib = 48 * 1024;
+constexpr std::size_t kEachByte = 700, kLastBytes = 60, kStride = 4'999, kHangStride = 40;
+
+// The positions at which a side of so many bytes is broken: all of them, but of a big body only some.
+std::vector<std::uint32_t> positions(std::size_t length) {
+  std::vector<std::uint32_t> all;
+  for (std::size_t at = 0; at <= length; ++at)
+    if (at <= kEachByte || length - at <= kLastBytes || at % kStride == 0)
+      all.push_back(static_cast<std::uint32_t>(at));
+  return all;
+}
+
+std::vector<Case> all_cases(const Options& options) {
+  std::vector<Case> cases;
+  const auto& scripts = all_scripts();
+  for (std::size_t s = 0; s < scripts.size(); ++s) {
+    if (!options.only.empty() && options.only != scripts[s].name) continue;
+    const Exchange exchange = scripts[s].make({.lane = "lane00", .id = "00000000"});
+    for (const Order order : {Order::in_turn, Order::client_first, Order::service_first}) {
+      if (!options.order.empty() && options.order != to_string(order)) continue;
+      const Case plain{.script = static_cast<std::uint16_t>(s), .order = order};
+      if (options.side.empty() && (options.fault.empty() || options.fault == "none")) cases.push_back(plain);
+      for (const Side side : {Side::client, Side::service}) {
+        if (!options.side.empty() && options.side != to_string(side)) continue;
+        const std::size_t length = length_of(exchange, side);
+        if (length == 0) continue;
+        for (const Fault fault : {Fault::cut, Fault::half, Fault::reset, Fault::stall, Fault::hang,
+                                  Fault::delay, Fault::corrupt}) {
+          if (!options.fault.empty() && options.fault != to_string(fault)) continue;
+          if (options.fault.empty() && order != Order::in_turn &&
+              (fault == Fault::hang || fault == Fault::stall))
+            continue;
+          for (const std::uint32_t at : positions(length)) {
+            if (options.at >= 0 && at != static_cast<std::uint32_t>(options.at)) continue;
+            if (fault == Fault::hang && options.at < 0 && at % kHangStride != 0 && at != length) continue;
+            Case one = plain;
+            one.side = side;
+            one.fault = fault;
+            one.at = at;
+            cases.push_back(one);
+          }
+        }
+      }
+    }
+  }
+  std::mt19937 random(options.seed);
+  const bool just_one = options.at >= 0;
+  for (Case& one : cases) one.seed = just_one ? options.seed : static_cast<std::uint32_t>(random());
+  std::ranges::shuffle(cases, random);
+  if (!options.all && cases.size() > options.sample) cases.resize(options.sample);
+  return cases;
+}
+
+// Failures of one kind are told once, with how often they happened.
+class Report {
+ public:
+  void add(const Case& played, const std::string& problem, const std::string& transcript) {
+    const std::scoped_lock lock(mutex_);
+    ++count_;
+    const std::string kind =
+        fmt::format("{} {} {} {}", all_scripts()[played.script].name, to_string(played.side),
+                    to_string(played.fault), problem.substr(0, 40));
+    if (kinds_[kind]++ > 0) return;
+    fmt::print("FAILED mgpu-faults {}\n  {}\n{}\n", reproduction(played), problem, transcript);
+    std::fflush(stdout);
+  }
+  void add_daemon(const std::string& what) {
+    const std::scoped_lock lock(mutex_);
+    ++count_;
+    fmt::print("FAILED {}\n", what);
+    std::fflush(stdout);
+  }
+  void summary() const {
+    for (const auto& [kind, times] : kinds_) fmt::print("  {:5} x {}\n", times, kind);
+  }
+  std::size_t count() const { return count_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::size_t> kinds_;
+  std::atomic<std::size_t> count_ = 0;
+};
+
+class Run {
+ public:
+  Run(Options options, std::vector<Case> cases, fs::path folder)
+      : options_(std::move(options)), cases_(std::move(cases)), folder_(std::move(folder)) {
+    const Limits limits{.settle = std::chrono::milliseconds(options_.settle_ms)};
+    const std::size_t wanted = std::min<std::size_t>(options_.lanes, std::max<std::size_t>(cases_.size(), 1));
+    for (unsigned i = 0; i < wanted; ++i) lanes_.push_back({.lane = std::make_unique<Lane>(i, limits)});
+    start_daemon();
+  }
+
+  int run() {
+    const auto begun = Clock::now();
+    while (done_ < cases_.size() && report_.count() < options_.max_failures) {
+      const std::size_t end = std::min(
+          cases_.size(), done_ + (done_ == 0 ? std::min<std::size_t>(options_.round, 400) : options_.round));
+      one_round(end);
+      check_daemon();
+    }
+    if (daemon_->alive() && !daemon_->stop())
+      report_.add_daemon("the daemon does not end in order: " + daemon_->ending() + "\n" +
+                         daemon_->last_words());
+    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    report_.summary();
+    fmt::print(
+        "faults: {} of {} cases over {} exchanges, seed {}, {:.1f} s: {}\n", done_, cases_.size(),
+        all_scripts().size(), options_.seed, seconds,
+        report_.count() == 0 ? "all of them end as they must" : fmt::format("{} failed", report_.count()));
+    return report_.count() == 0 ? 0 : 1;
+  }
+
+ private:
+  struct Post {
+    std::unique_ptr<Lane> lane;
+    std::optional<Case> playing{};
+    bool poisoned = false;
+  };
+
+  void start_daemon() {
+    std::vector<std::pair<std::string, std::uint16_t>> consumers;
+    for (const Post& post : lanes_) consumers.emplace_back(post.lane->name(), post.lane->service_port());
+    daemon_ = std::make_unique<Daemon>(options_.program, folder_, consumers);
+    for (Post& post : lanes_) {
+      post.lane->attach(daemon_->port());
+      post.poisoned = false;
+    }
+    baseline_.reset();
+  }
+
+  void one_round(std::size_t end) {
+    std::atomic<std::size_t> next = done_;
+    std::atomic<bool> stop = false;
+    std::vector<std::jthread> threads;
+    for (Post& post : lanes_)
+      threads.emplace_back([&] {
+        while (!stop && !post.poisoned) {
+          const std::size_t at = next++;
+          if (at >= end) break;
+          post.playing = cases_[at];
+          const Outcome outcome = post.lane->play(cases_[at]);
+          if (options_.verbose)
+            fmt::print("{} {}\n{}", reproduction(cases_[at]),
+                       outcome.problem.empty() ? "ok" : outcome.problem, outcome.transcript);
+          if (!outcome.problem.empty()) {
+            if (!alive()) {
+              stop = true;
+              break;
+            }
+            post.poisoned = outcome.poisoned;
+            report_.add(cases_[at], outcome.problem, outcome.transcript);
+            if (report_.count() >= options_.max_failures) stop = true;
+          }
+          post.playing.reset();
+        }
+      });
+    threads.clear();
+    done_ = std::min(end, next.load());
+  }
+
+  bool alive() {
+    const std::scoped_lock lock(daemon_mutex_);
+    return daemon_->alive();
+  }
+
+  void check_daemon() {
+    if (!alive()) {
+      std::string playing;
+      for (Post& post : lanes_)
+        if (post.playing) playing += "\n  " + reproduction(*std::exchange(post.playing, std::nullopt));
+      report_.add_daemon(fmt::format("the daemon died: {}; it said:\n{}\n  during one of{}",
+                                     daemon_->ending(), daemon_->last_words(), playing));
+      return start_daemon();
+    }
+    const bool poisoned = std::ranges::any_of(lanes_, &Post::poisoned);
+    const Vitals now = daemon_->vitals();
+    if (!baseline_) {
+      baseline_ = now;
+    } else if (!poisoned) {
+      // A lane leaves behind a connection or two in the daemon's pool.
+      if (now.descriptors > baseline_->descriptors + 3 * lanes_.size())
+        report_.add_daemon(fmt::format("descriptors: {} at first, now {}, after {} cases",
+                                       baseline_->descriptors, now.descriptors, done_));
+      if (now.rss_kib > baseline_->rss_kib + kRssSlackKib)
+        report_.add_daemon(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
+                                       baseline_->rss_kib, now.rss_kib, done_));
+      if (now.descriptors > baseline_->descriptors + 3 * lanes_.size() ||
+          now.rss_kib > baseline_->rss_kib + kRssSlackKib)
+        baseline_ = now;
+    }
+    if (poisoned) start_daemon();
+  }
+
+  Options options_;
+  std::vector<Case> cases_;
+  fs::path folder_;
+  std::vector<Post> lanes_;
+  std::mutex daemon_mutex_;
+  std::unique_ptr<Daemon> daemon_;
+  std::optional<Vitals> baseline_;
+  Report report_;
+  std::size_t done_ = 0;
+};
+
+int main_with(int argc, char** argv) {
+  Options options;
+  options.program = fs::canonical("/proc/self/exe").parent_path() / "mgpu";
+  CLI::App app("Breaks each side of the daemon's exchanges at every byte.");
+  app.add_option("--sample", options.sample, "so many cases of all");
+  app.add_flag("--all", options.all, "all cases");
+  app.add_option("--seed", options.seed, "of the sample, and of what corrupted bytes become");
+  app.add_option("--lanes", options.lanes, "cases at once")->check(CLI::Range(1, 64));
+  app.add_option("--round", options.round, "cases between two looks at descriptors and memory");
+  app.add_option("--max-failures", options.max_failures, "stops after so many");
+  app.add_option("--settle-ms", options.settle_ms, "within which the daemon must be at rest after a case");
+  app.add_option("--mgpu", options.program, "the daemon's program");
+  app.add_option("--only", options.only, "one exchange");
+  app.add_option("--side", options.side, "client or service");
+  app.add_option("--fault", options.fault, "none, cut, half, reset, stall, hang, delay, corrupt");
+  app.add_option("--order", options.order, "in-turn, client-first, service-first");
+  app.add_option("--at", options.at, "after so many bytes of that side");
+  app.add_flag("--list", options.list, "the exchanges");
+  app.add_flag("--verbose", options.verbose, "the transcript of each case");
+  CLI11_PARSE(app, argc, argv);
+  if (options.list) {
+    for (const Script& script : all_scripts()) {
+      const Exchange exchange = script.make({.lane = "lane00", .id = "00000000"});
+      fmt::print("{:24} client {:6} bytes, service {:6} bytes\n", script.name,
+                 length_of(exchange, Side::client), length_of(exchange, Side::service));
+    }
+    fmt::print("{} cases\n", [&] {
+      options.all = true;
+      return all_cases(options).size();
+    }());
+    return 0;
+  }
+  std::vector<Case> cases = all_cases(options);
+  if (cases.empty()) {
+    fmt::print(stderr, "mgpu-faults: no such case\n");
+    return 2;
+  }
+  std::string pattern = fs::temp_directory_path() / "mgpu-faults-XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) return 2;
+  const fs::path folder = pattern;
+  const int code = Run(options, std::move(cases), folder).run();
+  fs::remove_all(folder);
+  return code;
+}
+
+}  // namespace
+}  // namespace mgpu::faults
+
+int main(int argc, char** argv) {
+  try {
+    return mgpu::faults::main_with(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "mgpu-faults: {}\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,90 @@
+// HTTP/1.1 read without mercy: what the daemon sends to either side must be exactly one way to read. Both
+// readers take bytes as they come; `problem` says the first thing that no strict reader would accept.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mgpu::faults {
+
+struct Message {
+  std::string method{}, target{};  // of a request
+  int status = 0;                  // of an answer
+  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
+  bool http_1_0 = false;
+  bool until_close = false;  // its body ends with the connection
+  bool complete = false;
+
+  std::string_view header(std::string_view name) const;
+  bool closes() const;  // says `Connection: close`, or can only end so
+};
+
+// The part that requests and answers share: a head, then a body by length, by chunks or until the end.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  void feed(std::string_view bytes);
+  void end(bool reset);  // the connection is over
+
+  std::vector<Message> messages{};  // requests, or final answers; the last one may be incomplete
+  int interims = 0;                 // 1xx answers
+  std::string raw{};                // after a 101
+  bool is_raw = false;
+  std::string problem{};
+  std::size_t complete() const;
+
+ protected:
+  enum class Body { none, length, chunks, until_close };
+  // Sets how the body of `messages.back()` is framed; false after an interim answer, whose head is dropped.
+  virtual bool begun(Message& message, Body& body) = 0;
+  virtual bool first_line(std::string_view line, Message& message) = 0;
+  virtual bool may_begin() { return true; }  // whether another message is due
+
+  void complain(std::string what);
+
+ private:
+  enum class State { head, length, chunk_size, chunk, chunk_end, trailers, until_close, raw, bad };
+  void read_head(std::string_view head);
+  bool step();
+
+  State state_ = State::head;
+  std::string buffer_;
+  std::size_t at_ = 0;  // what is read of it
+  std::size_t left_ = 0;
+};
+
+class RequestReader final : public Reader {
+ public:
+  std::function<bool(const Message&)>
+      becomes_raw{};  // whether the service switches protocols at this request
+
+ protected:
+  bool first_line(std::string_view line, Message& message) override;
+  bool begun(Message& message, Body& body) override;
+};
+
+class ResponseReader final : public Reader {
+ public:
+  // What the client asked for, in order: the framing of an answer depends on it.
+  struct Asked {
+    std::string method = "GET";
+    bool upgrade = false;
+    bool http_1_0 = false;
+  };
+  std::vector<Asked> asked{};
+  bool any_number = false;  // of answers: the client's bytes were corrupted, and may mean anything
+
+ protected:
+  bool first_line(std::string_view line, Message& message) override;
+  bool begun(Message& message, Body& body) override;
+  bool may_begin() override { return any_number || messages.size() < asked.size(); }
+};
+
+std::string escaped(std::string_view bytes, std::size_t limit = 2000);
+
+}  // namespace mgpu::faults
