@@ -126,6 +126,13 @@ Vitals Daemon::vitals() const {
 std::string Daemon::last_words(std::size_t bytes) const {
   std::ifstream log(folder_ / "log");
   std::string text{std::istreambuf_iterator<char>(log), {}};
+  // What a sanitizer or an assertion says stands before the end.
+  for (const std::string_view sign :
+       {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:"})
+    if (const std::size_t at = text.find(sign); at != text.npos) {
+      const std::size_t summary = text.find("SUMMARY: ", at);
+      return text.substr(at, bytes) + "\n" + (summary == text.npos ? "" : text.substr(summary, 300));
+    }
   return text.size() > bytes ? text.substr(text.size() - bytes) : text;
 }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <deque>
 #include <list>
 #include <optional>
 
@@ -27,6 +28,7 @@ using std::chrono::milliseconds;
 constexpr auto kQuiet = milliseconds(40);  // after so long without a byte nobody will go on by himself
 constexpr auto kStall = milliseconds(60);
 constexpr auto kDelay = milliseconds(4);
+constexpr std::string_view kGarbled = "garbled";  // stands for a case whose id may have been corrupted
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kSip = 16 * 1024;  // of a slow reader, each millisecond
 
@@ -140,7 +142,8 @@ struct Lane::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  std::string name() const { return fmt::format("lane{:02}", lane_number); }
+  // One corrupted byte must not make it another lane's.
+  std::string name() const { return fmt::format("lane{:02}{:02}", lane_number, 99 - lane_number); }
 
   // --- one case ---
 
@@ -183,8 +186,9 @@ struct Lane::Impl {
     for (ServiceEnd& end : services) close_end(end);
     services.clear();
     before = reproduction(played);
-    case_id_before = case_id;
-    left_before = client_faulted() || client_left || !first.empty();
+    if (client_faulted() || client_left || !first.empty()) left_cases.push_back(case_id);
+    if (played.side == Side::client && played.fault == Fault::corrupt) left_cases.emplace_back(kGarbled);
+    while (left_cases.size() > 10) left_cases.pop_front();
     outcome.problem = problem;
     outcome.transcript = log;
     return outcome;
@@ -201,8 +205,7 @@ struct Lane::Impl {
 
   // Both scripts, until nothing is left to happen.
   void run_exchange() {
-    const auto hard_limit =
-        started + (played.fault == Fault::hang ? limits.hang + milliseconds(2000) : limits.answer);
+    const auto hard_limit = started + limits.answer;
     last_progress = Clock::now();
     bool released = false;
     Clock::time_point released_at{};
@@ -211,14 +214,17 @@ struct Lane::Impl {
       if (is_over()) return;
       const auto now = Clock::now();
       const bool quiet = now - last_progress > kQuiet && !paused_anywhere(now);
-      if (quiet && faulty() && !released && !hangs()) {
+      if (quiet && faulty() && !hangs() && !half_closed_at_end() && close_faulted("quiet")) {
         released = true;  // what its fault has left waiting ends here
-        released_at = now;
-        note("harness", "quiet: closes the faulted side");
-        if (played.side == Side::client) close_end(client);
-        for (ServiceEnd& end : services)
-          if (played.side == Side::service && !end.is_probe) close_end(end);
-        last_progress = now;
+        released_at = last_progress = now;
+      }
+      if (hangs() && !released && now - last_progress > limits.hang) {
+        // A connection without a request may stay for long; a turn may not.
+        const std::string left = in_flight();
+        if (!left.empty()) return fail("a side that hangs keeps its turn: " + left);
+        close_faulted("hangs");
+        released = true;
+        released_at = last_progress = now;
       }
       if (released && now - released_at > limits.settle + milliseconds(500))
         return fail(client.open() ? "hang: the client neither gets an answer nor the end of its connection"
@@ -226,6 +232,31 @@ struct Lane::Impl {
       if (now > hard_limit) return fail("hang: nothing happens any more");
       poll_once(milliseconds(10));
     }
+  }
+
+  // Whether there was something to close.
+  bool close_faulted(std::string_view why) {
+    bool closed = false;
+    const auto close_one = [&](End& end) {
+      if (!end.open()) return;
+      note("harness", fmt::format("{}: closes the faulted side", why));
+      end.hanging = false;
+      close_end(end);
+      closed = true;
+    };
+    if (played.side == Side::client) {
+      close_one(client);
+      client_left = true;
+    }
+    for (ServiceEnd& end : services)
+      if (played.side == Side::service && !end.is_probe) close_one(end);
+    return closed;
+  }
+
+  // Such a client still wants its answer.
+  bool half_closed_at_end() const {
+    return played.side == Side::client && played.fault == Fault::half &&
+           played.at >= length_of(exchange, Side::client);
   }
 
   bool hangs() const {
@@ -240,10 +271,7 @@ struct Lane::Impl {
   }
 
   bool answers_complete() const {
-    if (response.is_raw) return false;
-    if (response.complete() >= exchange.requests.size()) return true;
-    return !response.messages.empty() && response.messages.back().complete &&
-           response.messages.back().closes() && false;
+    return !response.is_raw && response.complete() >= exchange.requests.size();
   }
 
   // The client has what it wanted and has sent all it has to, or its connection is over; and no service still
@@ -254,7 +282,7 @@ struct Lane::Impl {
       if (!client.heard_end && !(answers_complete() && !client.has_steps())) return false;
       if (client.heard_end) {
         response.end(client.reset);
-        close_after_end();
+        client.broken = true;
       }
     }
     for (const ServiceEnd& end : services) {
@@ -264,8 +292,6 @@ struct Lane::Impl {
     }
     return true;
   }
-
-  void close_after_end() { client.broken = true; }
 
   // --- the scripts ---
 
@@ -311,9 +337,12 @@ struct Lane::Impl {
     const std::string_view mark = end.heard.messages[at].header("X-Case");
     std::size_t number = 0;
     const bool ours = mark.size() > 9 && mark.substr(0, 8) == case_id;
-    // The client of the case before left, and what the daemon had begun by then lay in our socket.
-    if (mark.size() > 9 && mark.substr(0, 8) == case_id_before && left_before) {
-      note("service", "closes a connection of the case before");
+    // The client of a case before left, and what the daemon had begun by then lay in our socket.
+    const auto was_left = [&](std::string_view id) {
+      return std::ranges::find(left_cases, id) != left_cases.end();
+    };
+    if (!ours && (was_left(mark.substr(0, std::min<std::size_t>(mark.size(), 8))) || was_left(kGarbled))) {
+      note("service", "closes a connection of a case before");
       close_end(end);
       end.is_probe = true;
       return;
@@ -356,7 +385,7 @@ struct Lane::Impl {
     bool moved = false;
     while (end.open() && !end.stalled && !end.hanging && end.paused <= Clock::now()) {
       end.wants_room = false;
-      if (is_due(side)) {
+      if (is_due(side) && played.fault != Fault::corrupt) {
         fire(end, side);
         moved = true;
         continue;
@@ -466,20 +495,6 @@ struct Lane::Impl {
   }
 
   void fire(End& end, Side side) {
-    if (played.fault == Fault::corrupt) {  // a byte that is being sent, or none is left
-      if (end.has_steps() && (*end.steps)[end.step].kind == Step::Kind::send) {
-        if (!send_some(end, side, (*end.steps)[end.step])) faulted.fired = false;
-        if (end.broken) faulted.fired = true;
-        if (end.wants_room) end.paused = Clock::now() + milliseconds(1);
-        return;
-      }
-      if (end.has_steps() && !end.broken && !end.shut && take_step(end, side, (*end.steps)[end.step])) return;
-      if (!end.has_steps())
-        faulted.fired = true;
-      else
-        end.paused = Clock::now() + milliseconds(1);
-      return;
-    }
     faulted.fired = true;
     note(to_string(side), fmt::format("{} after {} bytes", to_string(played.fault), faulted.sent));
     progress();
@@ -583,8 +598,8 @@ struct Lane::Impl {
     if (got <= 0) {
       end.heard_end = true;
       end.reset = got < 0;
-      if (&end == &client || !static_cast<ServiceEnd&>(end).is_probe)
-        note(&end == &client ? "client" : "service", got < 0 ? "hears a reset" : "hears the end");
+      if (&end != &client && static_cast<ServiceEnd&>(end).is_probe) return;
+      note(&end == &client ? "client" : "service", got < 0 ? "hears a reset" : "hears the end");
       progress();
       return;
     }
@@ -643,8 +658,13 @@ struct Lane::Impl {
         const Wanted& wanted = exchange.requests[number];
         if (got.method != wanted.method) return fail("the service gets another method: " + got.method);
         if (!wanted.sent.starts_with(got.body) ||
-            (got.complete && got.body != wanted.sent && !end.heard.is_raw))
-          return fail(fmt::format("the service gets another body: \"{}\"", escaped(got.body, 300)));
+            (got.complete && got.body != wanted.sent && !end.heard.is_raw)) {
+          const auto same =
+              static_cast<std::size_t>(std::ranges::mismatch(wanted.sent, got.body).in2 - got.body.begin());
+          return fail(
+              fmt::format("the service gets another body: {} of {} bytes, right up to {}, then \"{}\"",
+                          got.body.size(), wanted.sent.size(), same, escaped(got.body.substr(same), 100)));
+        }
         if (wanted.drops_upgrade && !got.header("Upgrade").empty())
           return fail("Upgrade is passed on: " + std::string(got.header("Upgrade")));
         if (end.heard.is_raw && !wanted.raw_up.starts_with(end.heard.raw))
@@ -691,8 +711,7 @@ struct Lane::Impl {
   // An honest client gets an answer to each request, or sees that one was broken off.
   void judge_missing() {
     const bool all_sent = client.step >= exchange.client.size();
-    const bool honest =
-        !client_faulted() || (played.fault == Fault::half && played.at >= length_of(exchange, Side::client));
+    const bool honest = !client_faulted() || half_closed_at_end();
     if (!honest || exchange.endless || client_left) return;
     const std::size_t due = exchange.requests.size();
     const bool last_incomplete = !response.messages.empty() && !response.messages.back().complete;
@@ -764,14 +783,19 @@ struct Lane::Impl {
     for (ServiceEnd& end : services) serve(end);
   }
 
-  std::string still_there() {
+  // What of this lane is in flight or waits; empty if nothing.
+  std::string in_flight() {
     const std::string body = ask_control("/v1/consumers/" + name());
     if (body.empty()) return "turn: the control plane does not answer";
     const auto consumer = nlohmann::json::parse(body, nullptr, false);
     if (consumer.is_discarded()) return "turn: the control plane answers " + escaped(body, 200);
     const int running = consumer.value("running", -1), waiting = consumer.value("waiting", -1);
-    if (running != 0 || waiting != 0)
-      return fmt::format("turn: {} in flight, {} waiting, after all is over", running, waiting);
+    if (running == 0 && waiting == 0) return {};
+    return fmt::format("turn: {} in flight, {} waiting, after all is over", running, waiting);
+  }
+
+  std::string still_there() {
+    if (std::string left = in_flight(); !left.empty()) return left;
     for (ServiceEnd& end : services) {
       if (!end.open() || end.is_probe || end.heard_end) continue;
       const bool whole =
@@ -839,8 +863,8 @@ struct Lane::Impl {
 
   Case played;
   Exchange exchange;
-  std::string case_id, case_id_before;
-  bool left_before = false;
+  std::string case_id;
+  std::deque<std::string> left_cases;  // whose clients left before the end
   End client;
   ResponseReader response;
   std::list<ServiceEnd> services;

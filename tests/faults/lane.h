@@ -38,7 +38,7 @@ std::string reproduction(const Case& played);
 struct Limits {
   std::chrono::milliseconds settle{1000};  // until nobody is in flight, and connections are closed
   std::chrono::milliseconds answer{8000};  // for an exchange without a fault
-  std::chrono::milliseconds hang{6000};    // until the daemon gives up a side that hangs
+  std::chrono::milliseconds hang{3800};    // a side that hangs keeps no turn for so long (run_limit is 3 s)
 };
 
 struct Outcome {

@@ -55,7 +55,7 @@ std::vector<Case> all_cases(const Options& options) {
   const auto& scripts = all_scripts();
   for (std::size_t s = 0; s < scripts.size(); ++s) {
     if (!options.only.empty() && options.only != scripts[s].name) continue;
-    const Exchange exchange = scripts[s].make({.lane = "lane00", .id = "00000000"});
+    const Exchange exchange = scripts[s].make({.lane = "lane0099", .id = "00000000"});
     for (const Order order : {Order::in_turn, Order::client_first, Order::service_first}) {
       if (!options.order.empty() && options.order != to_string(order)) continue;
       const Case plain{.script = static_cast<std::uint16_t>(s), .order = order};
@@ -104,9 +104,10 @@ class Report {
     fmt::print("FAILED mgpu-faults {}\n  {}\n{}\n", reproduction(played), problem, transcript);
     std::fflush(stdout);
   }
-  void add_daemon(const std::string& what) {
+  void add_daemon(const std::string& what, const std::string& kind) {
     const std::scoped_lock lock(mutex_);
     ++count_;
+    if (kinds_[kind]++ > 0) return;
     fmt::print("FAILED {}\n", what);
     std::fflush(stdout);
   }
@@ -140,8 +141,9 @@ class Run {
       check_daemon();
     }
     if (daemon_->alive() && !daemon_->stop())
-      report_.add_daemon("the daemon does not end in order: " + daemon_->ending() + "\n" +
-                         daemon_->last_words());
+      report_.add_daemon(
+          "the daemon does not end in order: " + daemon_->ending() + "\n" + daemon_->last_words(),
+          "the daemon does not end in order");
     const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     report_.summary();
     fmt::print(
@@ -209,26 +211,31 @@ class Run {
       std::string playing;
       for (Post& post : lanes_)
         if (post.playing) playing += "\n  " + reproduction(*std::exchange(post.playing, std::nullopt));
+      const std::string words = daemon_->last_words();
+      std::size_t sign = words.find("SUMMARY: ");
+      if (sign == words.npos) sign = words.find("Assertion ");
+      const std::string kind =
+          sign == words.npos ? daemon_->ending() : words.substr(sign, words.find('\n', sign) - sign);
       report_.add_daemon(fmt::format("the daemon died: {}; it said:\n{}\n  during one of{}",
-                                     daemon_->ending(), daemon_->last_words(), playing));
+                                     daemon_->ending(), words, playing),
+                         "the daemon died: " + kind);
       return start_daemon();
     }
     const bool poisoned = std::ranges::any_of(lanes_, &Post::poisoned);
     const Vitals now = daemon_->vitals();
-    if (!baseline_) {
-      baseline_ = now;
-    } else if (!poisoned) {
-      // A lane leaves behind a connection or two in the daemon's pool.
-      if (now.descriptors > baseline_->descriptors + 3 * lanes_.size())
-        report_.add_daemon(fmt::format("descriptors: {} at first, now {}, after {} cases",
-                                       baseline_->descriptors, now.descriptors, done_));
-      if (now.rss_kib > baseline_->rss_kib + kRssSlackKib)
-        report_.add_daemon(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
-                                       baseline_->rss_kib, now.rss_kib, done_));
-      if (now.descriptors > baseline_->descriptors + 3 * lanes_.size() ||
-          now.rss_kib > baseline_->rss_kib + kRssSlackKib)
-        baseline_ = now;
-    }
+    if (!baseline_) baseline_ = now;
+    // A lane leaves behind a connection or two in the daemon's pool.
+    const bool leaks_descriptors = now.descriptors > baseline_->descriptors + 3 * lanes_.size();
+    const bool leaks_memory = now.rss_kib > baseline_->rss_kib + kRssSlackKib;
+    if (leaks_descriptors && !poisoned)
+      report_.add_daemon(fmt::format("descriptors: {} at first, now {}, after {} cases",
+                                     baseline_->descriptors, now.descriptors, done_),
+                         "descriptors grow");
+    if (leaks_memory && !poisoned)
+      report_.add_daemon(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
+                                     baseline_->rss_kib, now.rss_kib, done_),
+                         "memory grows");
+    if (leaks_descriptors || leaks_memory) baseline_ = now;
     if (poisoned) start_daemon();
   }
 
@@ -265,7 +272,7 @@ int main_with(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (options.list) {
     for (const Script& script : all_scripts()) {
-      const Exchange exchange = script.make({.lane = "lane00", .id = "00000000"});
+      const Exchange exchange = script.make({.lane = "lane0099", .id = "00000000"});
       fmt::print("{:24} client {:6} bytes, service {:6} bytes\n", script.name,
                  length_of(exchange, Side::client), length_of(exchange, Side::service));
     }
