@@ -249,7 +249,7 @@ struct Lane::Impl {
       client_left = true;
     }
     for (ServiceEnd& end : services)
-      if (played.side == Side::service && !end.is_probe) close_one(end);
+      if (played.side == Side::service && end.is_known) close_one(end);
     return closed;
   }
 
@@ -723,7 +723,7 @@ struct Lane::Impl {
     if (service_ok && last_incomplete && !may_fail())
       return fail("an answer is broken off though its service is well");
     if (response.is_raw) {
-      if (!service_faulted() && played.order == Order::in_turn && client.heard_end) {
+      if (!faulty() && played.order == Order::in_turn && client.heard_end) {
         if (client.reset) return fail("a tunnel that its service closed ends with a reset");
         if (response.raw != exchange.requests.back().raw_down && all_sent)
           return fail(fmt::format("{} of {} bytes come through the tunnel", response.raw.size(),
