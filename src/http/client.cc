@@ -1,11 +1,14 @@
 #include "http/client.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -13,35 +16,42 @@
 #include <poll.h>
 #include <sys/un.h>
 
-#include "http/beast.h"
+#include "http/body_decoder.h"
+#include "http/head_parser.h"
+#include "http/sockets.h"
 
 namespace mgpu::http {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Parser = beast_http::response_parser<beast_http::buffer_body>;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr std::size_t kReplayed = 64 * 1024;  // what is kept of a request in case its connection was dead
+constexpr std::size_t kReplayed = 64 * 1024;   // what is kept of a request in case its connection was dead
+constexpr std::size_t kMaxHeads = 256 * 1024;  // of one answer: its head, and the interim ones before it
 
 struct Wire {
-  explicit Wire(const asio::any_io_executor& executor) : stream(executor) { buffer.reserve(kHeadRoom); }
-  AnyStream stream;
-  beast::flat_buffer buffer;
+  explicit Wire(const asio::any_io_executor& executor) : socket(executor) {}
+  StreamSocket socket;
+  ReceiveBuffer received;
   Clock::time_point idle_since{};
 };
 
 // A kept connection on which anything can be read was closed by the service, or is out of step.
 bool still_quiet(Wire& wire) {
-  pollfd look{.fd = wire.stream.socket().native_handle(), .events = POLLIN | POLLRDHUP, .revents = 0};
-  return wire.stream.socket().is_open() && wire.buffer.size() == 0 && ::poll(&look, 1, 0) == 0;
+  pollfd look{.fd = wire.socket.native_handle(), .events = POLLIN | POLLRDHUP, .revents = 0};
+  return wire.socket.is_open() && wire.received.empty() && ::poll(&look, 1, 0) == 0;
+}
+
+bool is_idempotent(std::string_view method) {
+  constexpr std::array<std::string_view, 6> kIdempotent{"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+  return std::ranges::find(kIdempotent, method) != kIdempotent.end();
 }
 
 std::string name_of(const HostPort& where) {
-  return is_unix(where) ? where.host : fmt::format("{}:{}", where.host, where.port);
+  return is_unix(where) ? where.host : host_and_port(where.host, where.port);
 }
 
-using Endpoints = std::vector<AnyStream::endpoint_type>;
+using Endpoints = std::vector<StreamSocket::endpoint_type>;
 using Located = std::pair<boost::system::error_code, Endpoints>;
 
 Located unix_socket(const std::string& path) {
@@ -62,6 +72,14 @@ asio::awaitable<Located> locate(const HostPort& where) {
   Located located{failed, {}};
   for (const auto& entry : found) located.second.emplace_back(entry.endpoint());
   co_return located;
+}
+
+// Errors also: timed_out.
+asio::awaitable<boost::system::error_code> connect_to(StreamSocket& socket, const HostPort& where) {
+  auto [error, endpoints] = co_await locate(where);
+  if (error) co_return error;
+  auto [refused, endpoint] = co_await asio::async_connect(socket, endpoints, kQuietly);
+  co_return refused;
 }
 
 }  // namespace
@@ -99,16 +117,17 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
 
   asio::awaitable<Result<std::unique_ptr<Wire>>> connect(const HostPort& where) {
     auto wire = std::make_unique<Wire>(executor);
-    wire->stream.expires_after(options.connect_limit);
-    auto [error, endpoints] = co_await locate(where);
-    if (!error) {
-      auto [refused, endpoint] = co_await wire->stream.async_connect(endpoints, kQuietly);
-      error = refused;
-    }
+    asio::steady_timer limit(executor, options.connect_limit);
+    auto connected = connect_to(wire->socket, where);
+    auto late = limit.async_wait(kQuietly);
+    auto either = std::move(connected) || std::move(late);
+    auto first = co_await std::move(either);
+    boost::system::error_code error = asio::error::timed_out;
+    if (first.index() == 0) error = std::get<0>(first);
     if (error)
       co_return fail(Code::service_down, fmt::format("can't reach {}: {}", name_of(where), error.message()));
-    wire->stream.expires_never();
-    wire->stream.socket().set_option(tcp::no_delay(true), error);
+    wire->socket.set_option(tcp::no_delay(true), error);  // a Unix socket knows nothing of it
+    wire->socket.non_blocking(true, error);
     co_return std::move(wire);
   }
 
@@ -153,13 +172,14 @@ class Request final : public Outgoing {
 
   asio::awaitable<Result<AnswerHead>> answer() override {
     auto head = co_await read_head();
-    if (!head && may_replay()) {
+    if (!head && may_resend()) {
       const HostPort where = where_;
       auto fresh = co_await pool_->connect(where);
       if (!fresh) co_return std::unexpected(fresh.error());
       if (aborted_) co_return fail(Code::service_down, "the request was given up");
       wire_ = std::move(*fresh);
       kept_ = false;
+      resent_ = true;
       std::string again = sent_;
       if (auto written = co_await write(std::move(again)); !written)
         co_return std::unexpected(written.error());
@@ -169,53 +189,99 @@ class Request final : public Outgoing {
   }
 
   asio::awaitable<Result<std::string>> read() override {
-    if (raw_) {
-      auto [error, piece] = co_await next_raw(wire_->stream, wire_->buffer);
-      if (error) co_return fail(Code::service_down, error.message());
-      co_return std::move(piece);
+    std::string piece;
+    while (raw_ || !body_.done()) {
+      if (!wire_->received.empty()) {
+        const std::string_view received = wire_->received.view();
+        const auto taken = raw_ ? take_raw(received, piece) : body_.feed(received, piece);
+        if (!taken) co_return broke_off(taken.error().detail);
+        wire_->received.consume(*taken);
+        if (!piece.empty() || body_.done()) break;
+      }
+      const auto error = co_await receive(wire_->socket, wire_->received);
+      if (error == asio::error::eof && raw_) co_return std::string{};
+      if (error == asio::error::eof) {
+        if (const auto complete = body_.end_of_input(); !complete) co_return broke_off("it ends too early");
+        break;
+      }
+      if (error) co_return broke_off(error.message());
     }
-    auto [error, piece] = co_await next_piece(wire_->stream, wire_->buffer, *parser_);
-    if (error)
-      co_return fail(Code::service_down,
-                     fmt::format("{} broke off its answer: {}", name_of(where_), error.message()));
-    if (piece.empty()) reusable_ = parser_->keep_alive() && all_sent_;
-    co_return std::move(piece);
+    if (piece.empty()) reusable_ = keep_alive_ && all_sent_ && !aborted_ && wire_->received.empty();
+    co_return piece;
   }
 
   void abort() override {
     aborted_ = true;
     reusable_ = false;
-    if (wire_) wire_->stream.close();
+    boost::system::error_code ignored;
+    if (wire_) wire_->socket.close(ignored);
   }
 
+  void shutdown_send() override {
+    boost::system::error_code ignored;
+    if (wire_) wire_->socket.shutdown(StreamSocket::shutdown_send, ignored);
+  }
+
+  bool resent() const override { return resent_; }
+
  private:
-  // Only while the service cannot have begun to answer: one byte of an answer means that it did the work.
-  bool may_replay() const {
-    return kept_ && !aborted_ && !answered_ && all_sent_ && sent_.size() < kReplayed;
+  static Result<std::size_t> take_raw(std::string_view received, std::string& piece) {
+    piece += received;
+    return received.size();
+  }
+
+  std::unexpected<Error> broke_off(const std::string& why) const {
+    return fail(Code::service_down, fmt::format("{} broke off its answer: {}", name_of(where_), why));
+  }
+
+  // One byte of an answer means that the service did the work; so may silence, unless nothing was taken.
+  bool may_resend() const {
+    const bool unbegun = sent_bytes_ == 0 || is_idempotent(head_.method);
+    return kept_ && !aborted_ && !answered_ && all_sent_ && sent_.size() < kReplayed && unbegun;
   }
 
   asio::awaitable<Result<AnswerHead>> read_head() {
+    std::size_t read = 0;  // of this head and of those before it
     while (true) {
-      parser_.emplace();
-      parser_->body_limit(boost::none);
-      parser_->header_limit(256 * 1024);
-      if (head_.method == "HEAD") parser_->skip(true);
-      auto [error, n] =
-          co_await beast_http::async_read_header(wire_->stream, wire_->buffer, *parser_, kQuietly);
-      answered_ |= n > 0 || wire_->buffer.size() > 0;  // also what is no whole head yet
-      if (error)
+      auto head = co_await next_head(read);
+      if (!head)
         co_return fail(Code::service_down,
-                       fmt::format("{} gave no answer: {}", name_of(where_), error.message()));
-      const int status = static_cast<int>(parser_->get().result_int());
-      if (status >= 200 || status == 101) break;
+                       fmt::format("{} gave no answer: {}", name_of(where_), head.error().detail));
+      const int status = head->head.status;
+      if (status < 200 && status != 101) continue;
+      raw_ = status == 101;
+      const bool has_no_body = bodiless(status) || head_.method == "HEAD";
+      body_ = has_no_body         ? BodyDecoder::of_length(0)
+              : head->chunked     ? BodyDecoder::chunked({})
+              : head->until_close ? BodyDecoder::until_close()
+                                  : BodyDecoder::of_length(*head->head.length);
+      // A body where none may be would be taken for the next answer.
+      const bool in_step =
+          head_.method == "HEAD" || !has_no_body || (!head->chunked && head->head.length.value_or(0) == 0);
+      keep_alive_ = head->keep_alive && in_step && !raw_ && (has_no_body || !head->until_close);
+      if (has_no_body && !head->chunked && !head->head.length) head->head.length = 0;
+      co_return std::move(head->head);
     }
-    raw_ = parser_->get().result_int() == 101U;
-    AnswerHead answer{.status = static_cast<int>(parser_->get().result_int()),
-                      .headers = end_to_end(parser_->get()),
-                      .length = length_of(*parser_)};
-    if (!parser_->chunked() && !parser_->content_length() && !parser_->is_done())
-      answer.length.reset();  // until it closes
-    co_return answer;
+  }
+
+  // Errors: invalid_request (what came is no head), service_down (nothing more came).
+  asio::awaitable<Result<ParsedResponse>> next_head(std::size_t& read) {
+    std::size_t scanned = 0;
+    while (true) {
+      answered_ |= !wire_->received.empty();  // also what is no whole head yet
+      const auto end = find_head_end(wire_->received.view(), scanned);
+      if (!end) co_return std::unexpected(end.error());
+      if (read + end->value_or(wire_->received.size()) > kMaxHeads)
+        co_return fail(Code::invalid_request, "its headers are too long");
+      if (*end) {
+        auto parsed = parse_response_head(wire_->received.view().substr(0, **end));
+        wire_->received.consume(**end);
+        read += **end;
+        co_return parsed;
+      }
+      if (const auto error = co_await receive(wire_->socket, wire_->received); error)
+        co_return fail(Code::service_down, error.message());
+    }
   }
 
   asio::awaitable<Result<void>> write(std::string all) { return write(std::move(all), std::string{}, {}); }
@@ -224,7 +290,8 @@ class Request final : public Outgoing {
     if (kept_ && sent_.size() < kReplayed) sent_.append(front).append(piece).append(back);
     const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
                                                    asio::buffer(back)};
-    auto [error, n] = co_await asio::async_write(wire_->stream, source, kQuietly);
+    auto [error, n] = co_await asio::async_write(wire_->socket, source, kQuietly);
+    sent_bytes_ += n;
     // A dead kept connection is noticed again, and mended, when the answer is read.
     if (error && !(kept_ && !aborted_ && sent_.size() < kReplayed))
       co_return fail(Code::service_down,
@@ -236,11 +303,13 @@ class Request final : public Outgoing {
   HostPort where_;
   RequestHead head_;
   std::unique_ptr<Wire> wire_;
-  bool kept_;           // an idle connection, not a fresh one
-  std::string unsent_;  // the head, until something goes with it
-  std::string sent_;    // what went out, for a replay
-  std::optional<Parser> parser_;
+  bool kept_;                     // an idle connection, not a fresh one
+  std::string unsent_;            // the head, until something goes with it
+  std::string sent_;              // what went out, to send it once more
+  std::uint64_t sent_bytes_ = 0;  // that the kernel took: the service may have read them
+  BodyDecoder body_ = BodyDecoder::of_length(0);
   bool aborted_ = false, all_sent_ = false, answered_ = false, reusable_ = false, raw_ = false;
+  bool keep_alive_ = false, resent_ = false;
 };
 
 }  // namespace
@@ -249,14 +318,15 @@ Client::Client(asio::any_io_executor executor, ClientOptions options)
     : pool_(std::make_shared<Pool>(std::move(executor), options)) {}
 Client::~Client() = default;
 
-asio::awaitable<Result<std::shared_ptr<Outgoing>>> Client::open(HostPort where, RequestHead head) {
+asio::awaitable<Result<std::shared_ptr<Outgoing>>> Client::open(HostPort where, RequestHead head,
+                                                                bool fresh) {
   const auto pool = pool_;
-  std::unique_ptr<Wire> wire = pool->take(where);
+  std::unique_ptr<Wire> wire = fresh ? nullptr : pool->take(where);
   const bool kept = wire != nullptr;
   if (!kept) {
-    auto fresh = co_await pool->connect(where);
-    if (!fresh) co_return std::unexpected(fresh.error());
-    wire = std::move(*fresh);
+    auto connected = co_await pool->connect(where);
+    if (!connected) co_return std::unexpected(connected.error());
+    wire = std::move(*connected);
   }
   co_return std::make_shared<Request<Pool>>(pool, std::move(where), std::move(head), std::move(wire), kept);
 }
@@ -266,7 +336,8 @@ namespace {
 asio::awaitable<Result<Answer>> exchange(Client& client, HostPort where, RequestHead head, std::string body,
                                          Bytes max_answer) {
   head.length = body.size();
-  auto request = co_await client.open(std::move(where), std::move(head));
+  const bool fresh = !is_idempotent(head.method);
+  auto request = co_await client.open(std::move(where), std::move(head), fresh);
   if (!request) co_return std::unexpected(request.error());
   Outgoing& out = **request;
   if (auto sent = co_await out.send(std::move(body)); !sent) co_return std::unexpected(sent.error());

@@ -19,7 +19,9 @@ namespace mgpu::http {
 struct ClientOptions {
   Duration connect_limit{5'000'000};
   std::size_t idle_connections = 32;  // kept for each host and port
-  Duration idle_limit{10'000'000};    // how long such a one is trusted
+  // How long such a one is trusted: less than the five seconds after which many servers close theirs, since
+  // what is sent into a connection that closes can't be sent again (see Outgoing::answer).
+  Duration idle_limit{4'000'000};
 };
 
 // One request on its way. Dropped before its answer was read to the end, it closes its connection.
@@ -35,7 +37,10 @@ class Outgoing {
   virtual boost::asio::awaitable<Result<void>> end_body() = 0;
 
   // The answer's head; interim answers other than 101 are skipped. May be awaited while the body is still
-  // being sent. Error: service_down (it broke off before).
+  // being sent. Where a kept connection ends before the answer began, the request is sent once more on a new
+  // one, if it is small and either nothing of it can have been taken or its method is idempotent (RFC 9110,
+  // 9.2.2): a service that read a POST may have done the work. Error: service_down (it broke off before, or
+  // what it sent is no proper answer).
   virtual boost::asio::awaitable<Result<AnswerHead>> answer() = 0;
 
   // The next piece of the answer's body, as it came; empty at its end. Error: service_down (broke off).
@@ -43,6 +48,12 @@ class Outgoing {
 
   // Closes the connection; whatever waits on it fails.
   virtual void abort() = 0;
+
+  // Nothing more will be sent (after a 101): the service sees the end of the stream and may still answer.
+  virtual void shutdown_send() = 0;
+
+  // Whether the request was sent once more (see answer()).
+  virtual bool resent() const = 0;
 };
 
 class Client {
@@ -50,10 +61,10 @@ class Client {
   explicit Client(boost::asio::any_io_executor executor, ClientOptions options = {});
   ~Client();
 
-  // Takes an idle connection or makes one. `head` should have Host set. A kept connection that turns out dead
-  // before the answer began is replaced and the request sent again, if its body was small. Error:
+  // Takes an idle connection or makes one; `fresh`: always makes one. `head` should have Host set. Error:
   // service_down.
-  boost::asio::awaitable<Result<std::shared_ptr<Outgoing>>> open(HostPort where, RequestHead head);
+  boost::asio::awaitable<Result<std::shared_ptr<Outgoing>>> open(HostPort where, RequestHead head,
+                                                                 bool fresh = false);
 
  private:
   struct Pool;
@@ -65,7 +76,8 @@ struct Answer {
   std::string body{};
 };
 
-// One short exchange with its limits. Any status is an answer. Errors: service_down (refused, broken off,
+// One short exchange with its limits, on a connection of its own unless its method is idempotent. Any status
+// is an answer. Errors: service_down (refused, broken off,
 // over its limit, longer than `max_answer`).
 boost::asio::awaitable<Result<Answer>> fetch(Client& client, HostPort where, RequestHead head,
                                              std::string body, Duration limit, Bytes max_answer);

@@ -1,18 +1,32 @@
 #include "http/hangup.h"
 
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/epoll.h>
 
 #include "base/assert.h"
+#include "http/peer_state.h"
 
 namespace mgpu::http {
+namespace {
 
-HangupWatch::HangupWatch(boost::asio::io_context& io) : io_(io), epoll_(io, ::epoll_create1(EPOLL_CLOEXEC)) {}
+constexpr auto kLookPause = std::chrono::milliseconds(200);
+
+epoll_event interest_in(int fd, std::uint32_t events) {
+  epoll_event interest{};
+  interest.events = events | EPOLLONESHOT;
+  interest.data.fd = fd;
+  return interest;
+}
+
+}  // namespace
+
+HangupWatch::HangupWatch(boost::asio::io_context& io)
+    : io_(io), epoll_(io, ::epoll_create1(EPOLL_CLOEXEC)), next_look_(io) {}
 
 HangupWatch::~HangupWatch() = default;
 
@@ -29,14 +43,13 @@ struct HangupWatch::Waiter {
   HangupWatch& watch;
   int fd;
   boost::asio::steady_timer woken;
+  bool half_closed = false;
   bool hung_up = false;
 };
 
 boost::asio::awaitable<bool> HangupWatch::wait(int fd) {
   MGPU_ASSERT(!waiters_.contains(fd), "one waiter a connection");
-  epoll_event interest{};
-  interest.events = EPOLLRDHUP | EPOLLONESHOT;
-  interest.data.fd = fd;
+  epoll_event interest = interest_in(fd, EPOLLRDHUP);
   if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, fd, &interest) != 0)
     co_return true;  // closed already
   Waiter waiter(*this, fd);
@@ -69,12 +82,38 @@ void HangupWatch::listen() {
 void HangupWatch::look() {
   std::array<epoll_event, 64> events{};
   const int n = ::epoll_wait(epoll_.native_handle(), events.data(), static_cast<int>(events.size()), 0);
-  for (int i = 0; i < n; ++i)
-    if (const auto waiter = waiters_.find(events[static_cast<std::size_t>(i)].data.fd);
-        waiter != waiters_.end()) {
-      waiter->second->hung_up = true;
-      waiter->second->woken.cancel();
-    }
+  for (int i = 0; i < n; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (const auto waiter = waiters_.find(event.data.fd); waiter != waiters_.end())
+      look_at(*waiter->second, event.events);
+  }
+}
+
+void HangupWatch::look_at(Waiter& waiter, std::uint32_t events) {
+  const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  const PeerState peer = broken ? PeerState::gone : peer_state(waiter.fd);
+  if (peer == PeerState::gone) {
+    waiter.hung_up = true;
+    waiter.woken.cancel();
+    return;
+  }
+  if (!std::exchange(waiter.half_closed, true)) {
+    if (peer == PeerState::unknown) probe_peer(waiter.fd);
+    epoll_event errors_only = interest_in(waiter.fd, 0);
+    ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, waiter.fd, &errors_only);
+  }
+  look_again_later();
+}
+
+void HangupWatch::look_again_later() {
+  if (std::exchange(looks_again_, true)) return;
+  next_look_.expires_after(kLookPause);
+  next_look_.async_wait([this](boost::system::error_code error) {
+    if (error) return;  // closing
+    looks_again_ = false;
+    for (const auto& [fd, waiter] : waiters_)
+      if (waiter->half_closed && !waiter->hung_up) look_at(*waiter, 0);
+  });
 }
 
 }  // namespace mgpu::http

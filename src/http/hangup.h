@@ -2,7 +2,8 @@
 // own that asks for nothing but EPOLLRDHUP. Reading to find out would swallow the next request; polling would
 // cost.
 //
-// A peer that only closes its sending side counts as gone: HTTP has no way to tell it from one that left.
+// A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone
+// (peer_state.h tells the two apart); it is looked at again now and then.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace mgpu::http {
 
@@ -18,7 +20,7 @@ class HangupWatch {
   explicit HangupWatch(boost::asio::io_context& io);
   ~HangupWatch();
 
-  // True when the peer of `fd` hung up; false after forget(). Can be cancelled. One waiter an fd.
+  // True when the peer of `fd` is gone; false after forget(). Can be cancelled. One waiter an fd.
   boost::asio::awaitable<bool> wait(int fd);
 
   // Ends the wait for `fd`, if there is one. REQUIRES: called before an fd that may be waited for is closed,
@@ -26,14 +28,18 @@ class HangupWatch {
   void forget(int fd);
 
  private:
+  struct Waiter;
   void listen();
   void look();
+  void look_at(Waiter& waiter, std::uint32_t events);
+  void look_again_later();
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
-  struct Waiter;
-  std::map<int, Waiter*> waiters_;  // by fd; each lives in its wait()
+  boost::asio::steady_timer next_look_;  // at those that are half closed
+  std::map<int, Waiter*> waiters_;       // by fd; each lives in its wait()
   bool listening_ = false;
+  bool looks_again_ = false;
 };
 
 }  // namespace mgpu::http

@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "http/beast.h"
-
 namespace mgpu::http {
 namespace {
 
@@ -18,6 +16,76 @@ bool same_name(std::string_view a, std::string_view b) {
 
 void append_headers(std::string& wire, const Headers& headers) {
   for (const auto& [name, value] : headers) wire.append(name).append(": ").append(value).append("\r\n");
+}
+
+// For people who read along: programs go by the number. Only those that are usual here.
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 206:
+      return "Partial Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Payload Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 422:
+      return "Unprocessable Entity";
+    case 429:
+      return "Too Many Requests";
+    case 499:
+      return "Client Closed Request";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 507:
+      return "Insufficient Storage";
+    default:
+      return "Status";
+  }
 }
 
 void append_length(std::string& wire, const Length& length) {
@@ -32,6 +100,16 @@ std::string_view header(const Headers& headers, std::string_view name) {
   return {};
 }
 
+std::string joined_header(const Headers& headers, std::string_view name) {
+  std::string joined;
+  for (const auto& [known, value] : headers) {
+    if (!same_name(known, name)) continue;
+    if (!joined.empty()) joined += ", ";
+    joined += value;
+  }
+  return joined;
+}
+
 std::string to_wire(const RequestHead& head) {
   std::string wire = fmt::format("{} {} HTTP/1.1\r\n", head.method, head.target);
   append_headers(wire, head.headers);
@@ -43,15 +121,17 @@ std::string to_wire(const RequestHead& head) {
 bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
 
 std::string to_wire(const AnswerHead& head, Manner manner) {
-  const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(head.status));
-  std::string wire =
-      fmt::format("HTTP/1.1 {} {}\r\n", head.status, std::string_view(reason.data(), reason.size()));
+  std::string wire = fmt::format("HTTP/1.1 {} {}\r\n", head.status, reason_of(head.status));
   append_headers(wire, head.headers);
   const bool until_close = !head.length && manner.http_1_0;
   if (!bodiless(head.status) && !until_close) append_length(wire, head.length);
   if (!manner.keep_alive && head.status != 101) wire += "Connection: close\r\n";
   if (manner.keep_alive && manner.http_1_0) wire += "Connection: keep-alive\r\n";
   return wire += "\r\n";
+}
+
+std::string host_and_port(std::string_view host, std::uint16_t port) {
+  return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
 bool is_unix(const HostPort& where) { return where.host.starts_with('/'); }

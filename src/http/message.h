@@ -19,6 +19,9 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // The first value of a header, its name in any case; "" where there is none.
 std::string_view header(const Headers& headers, std::string_view name);
 
+// All values of a header, joined by ", " as one line would have them (RFC 9110, 5.3).
+std::string joined_header(const Headers& headers, std::string_view name);
+
 // How long a body is: a number, or none for chunked (in an answer also: until the connection closes).
 using Length = std::optional<std::uint64_t>;
 
@@ -52,6 +55,8 @@ struct HostPort {
   std::uint16_t port = 0;
 };
 bool is_unix(const HostPort& where);
+// As in Host or a URL: "127.0.0.1:8090", "[::1]:8090".
+std::string host_and_port(std::string_view host, std::uint16_t port);
 Result<HostPort> parse_host_port(std::string_view text);
 
 // What goes before and after one piece of a chunked body, and at its end.

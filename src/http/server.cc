@@ -4,9 +4,11 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,51 +16,62 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
-#include "http/beast.h"
+#include "http/body_decoder.h"
 #include "http/hangup.h"
+#include "http/head_parser.h"
+#include "http/peer_state.h"
+#include "http/sockets.h"
 
 namespace mgpu::http {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Parser = beast_http::request_parser<beast_http::buffer_body>;
+using std::chrono::microseconds;
 
-constexpr Clock::time_point kNever = Clock::time_point::max();
-
+constexpr Clock::time_point kNoDeadline = Clock::time_point::max();
 constexpr std::size_t kSkipped = 256 * 1024;  // of an unread body, before the connection is closed instead
+constexpr std::size_t kMaxEmptyLines = 8;     // before a request line (RFC 9112, 2.2)
 
-// Since when we wait for the client to do something, for as long as it lives.
-class Awaited {
+// After the last answer of a connection that is closed: how long the client may go on sending, and how long
+// it may be silent meanwhile. A close with unread bytes would reset the answer away.
+constexpr auto kLingerLimit = std::chrono::seconds(30);
+constexpr auto kLingerSilence = std::chrono::seconds(2);
+
+// A moment by which the client must have done something, for as long as it lives.
+class Deadline {
  public:
-  explicit Awaited(Clock::time_point& since) : since_(since) { since_ = Clock::now(); }
-  Awaited(const Awaited&) = delete;
-  Awaited& operator=(const Awaited&) = delete;
-  ~Awaited() { since_ = kNever; }
+  Deadline(Clock::time_point& slot, Clock::time_point when) : slot_(slot) { slot_ = when; }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+  ~Deadline() { slot_ = kNoDeadline; }
 
  private:
-  Clock::time_point& since_;
+  Clock::time_point& slot_;
 };
 
 Error gone_away() { return {Code::cancelled, "the client closed its connection"}; }
 
 class Connection final : public Exchange {
  public:
-  Connection(tcp::socket socket, const ServerOptions& options, HangupWatch& hangups)
-      : stream_(std::move(socket)), options_(options), hangups_(hangups) {
+  Connection(tcp::socket socket, std::string address, std::uint16_t port, bool reserved,
+             const ServerOptions& options, HangupWatch& hangups)
+      : socket_(std::move(socket)),
+        options_(options),
+        hangups_(hangups),
+        address_(std::move(address)),
+        port_(port),
+        reserved_(reserved) {
     boost::system::error_code ignored;
-    stream_.socket().set_option(tcp::no_delay(true), ignored);
-    if (const auto peer = stream_.socket().remote_endpoint(ignored); !ignored) {
-      address_ = peer.address().to_string();
-      port_ = peer.port();
-    }
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
+    http::keep_alive(socket_.native_handle());
   }
 
   // Requests in a row, until one side has had enough.
   asio::awaitable<void> serve(const Server::Handler& handler) {
-    while (stream_.socket().is_open() && co_await next_request()) {
+    while (socket_.is_open() && co_await next_request()) {
       co_await handler(*this);
-      if (left_ && !finished_) break_off();
-      if (!begun_ && !finished_) {
+      if (!begun_ && !finished_ && !left_) {
         Headers none;
         std::string nothing;
         co_await answer(*this, 500, std::move(none), std::move(nothing));
@@ -66,44 +79,43 @@ class Connection final : public Exchange {
       if (!finished_) break_off();
       if (!keep_alive_ || left_) break;
     }
-    boost::system::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
-    stream_.close();
+    if (!left_ && socket_.is_open() && may_be_sending()) co_await linger();
+    close();
   }
 
   const RequestHead& head() const override { return head_; }
   const std::string& address() const override { return address_; }
   std::uint16_t port() const override { return port_; }
+  bool reserved() const override { return reserved_; }
 
   asio::awaitable<Result<std::string>> read() override {
+    if (reading_) co_return fail(Code::internal, "two reads of one request at once");
+    if (finished_) co_return std::unexpected(gone_away());
+    const Reading one_at_a_time(reading_);
     if (raw_) {
-      auto [error, piece] = co_await next_raw(stream_, buffer_);
-      if (error) co_return std::unexpected(gone_away());
-      co_return std::move(piece);
+      auto piece = co_await next_raw();
+      co_return piece;
     }
-    if (parser_->is_done()) co_return std::string{};
+    if (body_.done()) co_return std::string{};
     if (too_long_) co_return std::unexpected(too_large());
     if (std::exchange(expects_continue_, false)) {
       std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       if (auto sent = co_await send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
     }
-    auto [error, piece] = co_await next_of_body();
-    if (error) unreadable_ = true;
-    if (error == beast_http::error::body_limit) co_return std::unexpected(too_large());
-    if (error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category() &&
-        error != beast_http::error::partial_message && error != beast_http::error::end_of_stream)
-      co_return fail(Code::invalid_request, "the request's body is framed wrongly: " + error.message());
-    if (error) co_return std::unexpected(gone_away());
-    co_return std::move(piece);
+    auto piece = co_await next_of_body();
+    if (!piece) unreadable_ = true;
+    if (!piece && piece.error().code == Code::too_large && body_.remaining() == std::nullopt)
+      piece = std::unexpected(too_large());
+    co_return piece;
   }
 
   asio::awaitable<Result<void>> begin(AnswerHead answer_head) override {
     begun_ = true;
+    if (finished_) co_return std::unexpected(gone_away());
     raw_ = answer_head.status == 101;
-    const bool until_close = !answer_head.length && http_1_0_;
+    unframed_ = !answer_head.length && http_1_0_ && !raw_;
     chunked_ = !answer_head.length && !http_1_0_ && !bodiless(answer_head.status);
-    if (until_close) keep_alive_ = false;
-    if (!skips_the_rest()) keep_alive_ = false;
+    if (unframed_ || !skips_the_rest()) keep_alive_ = false;
     unsent_ = to_wire(answer_head, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
     if (answer_head.length && !raw_) co_return Result<void>{};  // its body is not far
     std::string wire = std::exchange(unsent_, {});
@@ -111,6 +123,7 @@ class Connection final : public Exchange {
   }
 
   asio::awaitable<Result<void>> write(std::string piece) override {
+    if (finished_) co_return std::unexpected(gone_away());
     if (piece.empty() || head_.method == "HEAD") co_return Result<void>{};
     const bool framed = chunked_ && !raw_;
     std::string front = std::exchange(unsent_, {});
@@ -122,142 +135,221 @@ class Connection final : public Exchange {
   asio::awaitable<void> finish() override {
     if (finished_) co_return;
     finished_ = true;
-    if (raw_) {
-      keep_alive_ = false;
-      co_return;
-    }
+    if (raw_) keep_alive_ = false;
     std::string last = std::exchange(unsent_, {});
     if (chunked_ && head_.method != "HEAD") last += kLastChunk;
     if (!last.empty())
       if (const auto sent = co_await send(std::move(last)); !sent) keep_alive_ = false;
-    co_await skip_the_rest();
+    if (reading_) keep_alive_ = false;  // whoever still reads must not be raced for the next request's bytes
+    if (keep_alive_) co_await skip_the_rest();
   }
 
   void break_off() override {
     keep_alive_ = false;
     finished_ = true;
-    // A reset, not a clean end: where the body had no length, a clean end would look complete.
+    if (!socket_.is_open()) return;
+    if (left_ || (begun_ && unframed_)) return reset();
+    broken_ = true;
+    hangups_.forget(socket_.native_handle());
     boost::system::error_code ignored;
-    if (!stream_.socket().is_open()) return;
-    hangups_.forget(stream_.socket().native_handle());
-    stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
-    stream_.close();
+    socket_.cancel(ignored);
+  }
+
+  void shutdown_send() override {
+    boost::system::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
   }
 
   asio::awaitable<void> gone() override {
-    if (buffer_.size() == 0) buffer_.shrink_to_fit();  // who waits long should cost little
-    const int fd = stream_.socket().native_handle();
+    if (!socket_.is_open()) co_return;
+    const int fd = socket_.native_handle();
     left_ |= co_await hangups_.wait(fd);
   }
 
-  // Gives a client up that has kept us waiting since before `then`.
-  void end_if_stalled(Clock::time_point then) {
-    if (reading_since_ < then || writing_since_ < then) break_off();
+  // Gives a client up that has kept us waiting for too long.
+  void end_if_late(Clock::time_point now) {
+    if (reading_by_ >= now && writing_by_ >= now) return;
+    if (lingering_) return close();
+    if (idle_since_ && received_.empty()) return hang_up();
+    reset();
   }
 
   // Wakes whatever waits on the connection; serve() then closes it.
   void hang_up() {
+    left_ = true;
     boost::system::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
-    stream_.cancel();
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    socket_.cancel(ignored);
+  }
+
+  // Between two requests, or before a head is complete: since when. None while a request is served.
+  std::optional<Clock::time_point> idle_since() const { return idle_since_; }
+
+  void close() {
+    if (!socket_.is_open()) return;
+    hangups_.forget(socket_.native_handle());
+    boost::system::error_code ignored;
+    socket_.close(ignored);
   }
 
  private:
+  class Reading {
+   public:
+    explicit Reading(bool& flag) : flag_(flag) { flag_ = true; }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() { flag_ = false; }
+
+   private:
+    bool& flag_;
+  };
+
   Error too_large() const {
     return {Code::too_large,
             fmt::format("the body is larger than limits.max_body, {}", to_string(options_.max_body))};
   }
 
+  void reset() {
+    if (!socket_.is_open()) return;
+    left_ = true;
+    boost::system::error_code ignored;
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    close();
+  }
+
   asio::awaitable<bool> next_request() {
-    if (buffer_.size() == 0 && buffer_.capacity() > kHeadRoom) buffer_.shrink_to_fit();
-    buffer_.reserve(kHeadRoom);
-    parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(options_.max_header.count));
-    parser_->body_limit(boost::none);  // read() tells: then the answer can be in the caller's protocol
-    stream_.expires_after(options_.idle_limit);
-    auto [error, n] = co_await beast_http::async_read_header(stream_, buffer_, *parser_, kQuietly);
-    stream_.expires_never();
-    begun_ = finished_ = raw_ = chunked_ = unreadable_ = false;
-    if (error) {
-      co_await complain(error);
+    begun_ = finished_ = raw_ = chunked_ = unframed_ = unreadable_ = false;
+    keep_alive_ = false;
+    idle_since_ = Clock::now();
+    const Deadline client(reading_by_, *idle_since_ + microseconds(options_.idle_limit));
+    auto head = co_await next_head();
+    idle_since_.reset();
+    if (!head) {
+      if (head.error().code == Code::cancelled)
+        left_ = true;  // it said nothing, or not all: nobody waits for an answer
+      else
+        co_await complain(head.error());
       co_return false;
     }
     const auto max_body = static_cast<std::uint64_t>(options_.max_body.count);
-    too_long_ = parser_->content_length() && *parser_->content_length() > max_body;
-    if (parser_->chunked()) parser_->body_limit(max_body);
-    const auto& message = parser_->get();
-    head_ = {.method = std::string(message.method_string()),
-             .target = std::string(message.target()),
-             .headers = end_to_end(message),
-             .length = length_of(*parser_)};
-    http_1_0_ = message.version() < 11;
-    keep_alive_ = message.keep_alive();
-    expects_continue_ = beast::iequals(message[beast_http::field::expect], "100-continue");
+    head_ = std::move(head->head);
+    http_1_0_ = head->http_1_0;
+    keep_alive_ = head->keep_alive && !reserved_;
+    expects_continue_ = head->expects_continue;
+    too_long_ = head_.length && *head_.length > max_body;  // read() tells, in the caller's protocol
+    body_ = head_.length
+                ? BodyDecoder::of_length(*head_.length)
+                : BodyDecoder::chunked({.max_data = max_body,
+                                        .max_framing = static_cast<std::size_t>(options_.max_header.count)});
     co_return true;
   }
 
-  // What a person sees who sent something that is no HTTP; silence where nothing was sent.
-  asio::awaitable<void> complain(boost::system::error_code error) {
-    int status = 0;
-    std::string why;
-    if (error == beast_http::error::header_limit || error == beast_http::error::buffer_overflow) {
-      status = 413;
-      why = fmt::format("the request's header is larger than limits.max_header, {}",
-                        to_string(options_.max_header));
-    } else if (error != beast_http::error::end_of_stream && error != beast_http::error::partial_message &&
-               error.category() == beast_http::make_error_code(beast_http::error::bad_chunk).category()) {
-      status = 400;
-      why = "this is not an HTTP/1.1 request: " + error.message();
+  // Errors: cancelled (the client left before its head was complete), those of the parser, too_large.
+  asio::awaitable<Result<ParsedRequest>> next_head() {
+    std::size_t scanned = 0, empty_lines = 0;
+    while (true) {
+      while (received_.view().starts_with("\r\n") && ++empty_lines <= kMaxEmptyLines) received_.consume(2);
+      const bool half_a_line_end = received_.view() == "\r";
+      const auto end =
+          half_a_line_end ? Result<std::optional<std::size_t>>{} : find_head_end(received_.view(), scanned);
+      if (!end) co_return std::unexpected(end.error());
+      const auto limit = static_cast<std::size_t>(options_.max_header.count);
+      if (end->value_or(received_.size()) > limit)
+        co_return fail(Code::too_large,
+                       fmt::format("the request's header is larger than limits.max_header, {}",
+                                   to_string(options_.max_header)));
+      if (*end) {
+        auto parsed = parse_request_head(received_.view().substr(0, **end));
+        received_.consume(**end);
+        co_return parsed;
+      }
+      if (const auto error = co_await receive(socket_, received_); error)
+        co_return std::unexpected(gone_away());
     }
-    if (status == 0) co_return;
-    const std::string code = status == 400 ? "invalid_request" : "too_large";
-    const std::string body = fmt::format(R"({{"error":{{"code":"{}","message":"{}"}}}})", code, why);
-    const AnswerHead head{
-        .status = status, .headers = {{"Content-Type", "application/json"}}, .length = body.size()};
+  }
+
+  // Whether bytes of the client may still be on their way, which a close would answer with a reset.
+  bool may_be_sending() const { return !body_.done() || !received_.empty() || broken_; }
+
+  // What a person sees who sent something that is no HTTP. Nothing after it can be understood, so the
+  // connection ends.
+  asio::awaitable<void> complain(Error error) {
+    if (error.code == Code::invalid_request)
+      error.detail = "this is not a proper HTTP/1.1 request: " + error.detail;
+    const std::string body = fmt::format(R"({{"error":{{"code":"{}","message":"{}"}}}})",
+                                         to_string(error.code), json_text(error.detail));
+    const AnswerHead head{.status = http_status(error.code),
+                          .headers = {{"Content-Type", "application/json"}},
+                          .length = body.size()};
     std::string wire = to_wire(head, {.keep_alive = false}) + body;
+    broken_ = true;
     co_await send(std::move(wire));
-    co_await linger();
+  }
+
+  // As it stands between quotes. What we say of a head is our own words: only quotes occur in them.
+  static std::string json_text(std::string_view text) {
+    std::string quoted;
+    for (const char c : text) {
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += c;
+    }
+    return quoted;
   }
 
   // Lets the client read our last words before a close with unread bytes would reset them away.
   asio::awaitable<void> linger() {
-    boost::system::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    stream_.expires_after(std::chrono::seconds(2));
-    std::string nowhere(kPiece, '\0');
-    for (std::size_t skipped = 0; skipped < 4 * kSkipped;) {
-      const auto target = asio::buffer(nowhere);
-      auto [error, n] = co_await stream_.async_read_some(target, kQuietly);
-      if (error) break;
-      skipped += n;
+    shutdown_send();
+    lingering_ = true;
+    const Clock::time_point until = Clock::now() + kLingerLimit;
+    while (Clock::now() < until && socket_.is_open()) {
+      received_.consume(received_.size());
+      const Deadline client(reading_by_, std::min(until, Clock::now() + kLingerSilence));
+      if (const auto error = co_await receive(socket_, received_); error) break;
     }
   }
 
   // Whether what is unread of the body will be read, so that the connection can go on. Known before the
   // answer begins: a client that is not told sends its next request into a connection that closes.
   bool skips_the_rest() const {
-    if (parser_->is_done()) return true;
+    if (body_.done()) return true;
     if (unreadable_ || expects_continue_) return false;
-    return parser_->chunked() || parser_->content_length_remaining().value_or(kSkipped + 1) <= kSkipped;
+    return body_.remaining().value_or(0) <= kSkipped;
   }
 
   asio::awaitable<void> skip_the_rest() {
     std::size_t skipped = 0;
-    while (keep_alive_ && !parser_->is_done()) {
-      if (skipped > kSkipped) {
-        keep_alive_ = false;
-        break;
-      }
-      auto [error, piece] = co_await next_of_body();
-      if (error) keep_alive_ = false;
-      skipped += piece.size();
+    while (keep_alive_ && !body_.done()) {
+      auto piece = co_await next_of_body();
+      if (piece) skipped += piece->size();
+      if (!piece || skipped > kSkipped) keep_alive_ = false;
     }
-    if (!keep_alive_ && !parser_->is_done()) co_await linger();
   }
 
-  asio::awaitable<std::pair<boost::system::error_code, std::string>> next_of_body() {
-    const Awaited client(reading_since_);
-    co_return co_await next_piece(stream_, buffer_, *parser_);
+  // Not empty before the body's end. Errors: cancelled, invalid_request, too_large.
+  asio::awaitable<Result<std::string>> next_of_body() {
+    std::string piece;
+    while (!body_.done()) {
+      if (!received_.empty()) {
+        const auto taken = body_.feed(received_.view(), piece);
+        if (!taken) co_return std::unexpected(taken.error());
+        received_.consume(*taken);
+        if (!piece.empty() || body_.done()) break;
+      }
+      const Deadline client(reading_by_, Clock::now() + microseconds(options_.stall_limit));
+      if (const auto error = co_await receive(socket_, received_); error)
+        co_return std::unexpected(gone_away());
+    }
+    co_return piece;
+  }
+
+  // After a 101: what arrived; empty at the end.
+  asio::awaitable<Result<std::string>> next_raw() {
+    boost::system::error_code error;
+    if (received_.empty()) error = co_await receive(socket_, received_);
+    if (error && error != asio::error::eof) co_return std::unexpected(gone_away());
+    std::string piece(received_.view());
+    received_.consume(piece.size());
+    co_return piece;
   }
 
   asio::awaitable<Result<void>> send(std::string all) { return send(std::move(all), std::string{}, {}); }
@@ -265,24 +357,31 @@ class Connection final : public Exchange {
   asio::awaitable<Result<void>> send(std::string front, std::string piece, std::string_view back) {
     const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
                                                    asio::buffer(back)};
-    const Awaited client(writing_since_);
-    auto [error, n] = co_await asio::async_write(stream_, source, kQuietly);
+    const Deadline client(writing_by_, Clock::now() + microseconds(options_.stall_limit));
+    auto [error, n] = co_await asio::async_write(socket_, source, kQuietly);
+    left_ |= error == asio::error::broken_pipe || error == asio::error::connection_reset;
     if (error) co_return std::unexpected(gone_away());
     co_return Result<void>{};
   }
 
-  beast::tcp_stream stream_;
-  beast::flat_buffer buffer_;
-  std::optional<Parser> parser_;
+  tcp::socket socket_;
+  ReceiveBuffer received_;
+  BodyDecoder body_ = BodyDecoder::of_length(0);
   const ServerOptions& options_;
   HangupWatch& hangups_;
   std::string address_;
   std::uint16_t port_ = 0;
+  bool reserved_ = false;
   RequestHead head_;
   bool http_1_0_ = false, keep_alive_ = false, expects_continue_ = false;
   std::string unsent_;  // the answer's head, until something goes with it
-  Clock::time_point reading_since_ = kNever, writing_since_ = kNever;  // what we wait for the client to do
+  std::optional<Clock::time_point> idle_since_;
+  Clock::time_point reading_by_ = kNoDeadline, writing_by_ = kNoDeadline;  // what the client must do by then
   bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
+  bool unframed_ = false;  // the answer's body ends with the connection
+  bool reading_ = false;   // somebody is in read()
+  bool broken_ = false;    // the connection ends in the middle of an exchange
+  bool lingering_ = false;
   bool left_ = false;        // the client
   bool too_long_ = false;    // the body, by what the head declares
   bool unreadable_ = false;  // the rest of the body, after an error
@@ -323,41 +422,102 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     while (acceptor.is_open()) {
       auto [error, socket] = co_await acceptor.async_accept(kQuietly);
       if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
-      if (error) {  // out of descriptors, most likely: let some close
+      if (error == asio::error::no_descriptors) {
+        warn("descriptors", "no file descriptor is left for a new connection; see limits.max_connections");
+        if (close_one_idle({})) continue;
+      }
+      if (error) {  // nothing can be done but to wait until others close
         asio::steady_timer pause(io, std::chrono::milliseconds(50));
         co_await pause.async_wait(kQuietly);
         continue;
       }
-      if (open.size() >= options.max_connections)
-        continue;  // closing it is the answer: nothing is queued for it
-      asio::co_spawn(io, serve(std::move(socket)), asio::detached);
+      admit(std::move(socket));
     }
   }
 
-  asio::awaitable<void> serve(tcp::socket socket) {
+  void admit(tcp::socket socket) {
+    boost::system::error_code failed;
+    const auto peer = socket.remote_endpoint(failed);
+    if (failed) return;  // left already
+    const std::string address = peer.address().to_string();
+    bool reserved = false;
+    if (count_of(address) >= options.connections_per_address) {
+      warn("address", fmt::format("{} has as many connections as limits.connections_per_address allows, {}",
+                                  address, options.connections_per_address));
+      if (!close_one_idle(address)) return;  // closing it is the answer: nothing is queued for it
+    }
+    if (staying() >= options.max_connections) {
+      warn("all", fmt::format("all limits.max_connections, {}, are open", options.max_connections));
+      reserved = !close_one_idle({});
+      const bool room = staying() < options.max_connections + kReservedConnections;
+      if (reserved && (!peer.address().is_loopback() || !room)) return;
+    }
+    asio::co_spawn(io, serve(std::move(socket), address, peer.port(), reserved), asio::detached);
+  }
+
+  asio::awaitable<void> serve(tcp::socket socket, std::string address, std::uint16_t port, bool reserved) {
     const auto self = shared_from_this();
-    Connection connection(std::move(socket), options, hangups);
+    Connection connection(std::move(socket), address, port, reserved, options, hangups);
     open.insert(&connection);
+    ++by_address[address];
     try {
       co_await connection.serve(handler);
     } catch (const std::exception&) {  // a library threw in a handler: this connection ends, the others go on
       connection.break_off();
+      connection.close();
     }
     open.erase(&connection);
+    being_closed.erase(&connection);
+    if (--by_address[address] == 0) by_address.erase(address);
     rest_if_over();
   }
 
+  std::size_t staying() const { return open.size() - being_closed.size(); }
+
+  std::uint32_t count_of(const std::string& address) const {
+    const auto found = by_address.find(address);
+    return found == by_address.end() ? 0 : found->second;
+  }
+
+  // Makes room: the connection that has been idle the longest, of `address`, or where that is empty of the
+  // address that has the most. False: none is idle.
+  bool close_one_idle(const std::string& address) {
+    Connection* victim = nullptr;
+    std::uint32_t most = 0;
+    for (Connection* connection : open) {
+      if (!connection->idle_since() || being_closed.contains(connection)) continue;
+      if (!address.empty() && connection->address() != address) continue;
+      const std::uint32_t count = count_of(connection->address());
+      const bool better = victim == nullptr || count > most ||
+                          (count == most && *connection->idle_since() < *victim->idle_since());
+      if (better) victim = connection, most = count;
+    }
+    if (victim == nullptr) return false;
+    being_closed.insert(victim);
+    victim->hang_up();
+    return true;
+  }
+
+  void warn(const std::string& kind, const std::string& what) {
+    constexpr auto kPause = std::chrono::minutes(1);
+    const auto now = Clock::now();
+    const auto [last, first] = warned.try_emplace(kind, now);
+    if (!first && now - last->second < kPause) return;
+    last->second = now;
+    if (options.warn) options.warn(what);
+  }
+
   // One look at all connections now and then, instead of a timer for each read and write.
-  asio::awaitable<void> give_up_stalled() {
+  asio::awaitable<void> give_up_late_ones() {
     const auto self = shared_from_this();
-    const auto limit = std::chrono::microseconds(options.stall_limit);
-    const auto pause =
-        std::clamp(limit / 4, std::chrono::microseconds(1'000), std::chrono::microseconds(10'000'000));
+    const auto shortest = std::min(microseconds(options.stall_limit), microseconds(options.idle_limit));
+    const auto pause = std::clamp(shortest / 4, microseconds(1'000), microseconds(1'000'000));
     while (!over()) {
       round.expires_after(pause);
       co_await round.async_wait(kQuietly);
-      const Clock::time_point then = Clock::now() - limit;
-      for (Connection* connection : open) connection->end_if_stalled(then);
+      const Clock::time_point now = Clock::now();
+      const std::vector<Connection*> all(open.begin(), open.end());
+      for (Connection* connection : all) connection->end_if_late(now);
     }
   }
 
@@ -373,6 +533,9 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   HangupWatch hangups;
   asio::steady_timer round;
   std::set<Connection*> open;
+  std::set<Connection*> being_closed;  // of `open`: told to go, and not gone yet
+  std::map<std::string, std::uint32_t> by_address;
+  std::map<std::string, Clock::time_point> warned;
 };
 
 Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptions options, Handler handler) {
@@ -402,7 +565,7 @@ Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptio
 void Server::open() {
   const auto executor = impl_->acceptor.get_executor();
   asio::co_spawn(executor, impl_->accept_all(), asio::detached);
-  asio::co_spawn(executor, impl_->give_up_stalled(), asio::detached);
+  asio::co_spawn(executor, impl_->give_up_late_ones(), asio::detached);
 }
 
 Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOptions options, Handler handler) {

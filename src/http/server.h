@@ -26,8 +26,12 @@ class Exchange {
   virtual const std::string& address() const = 0;  // "127.0.0.1"
   virtual std::uint16_t port() const = 0;          // the client's
 
-  // The next piece of the body, as it came; empty at its end. Errors: cancelled (the client is gone),
-  // invalid_request (broken framing), too_large.
+  // Whether the connection came in over `max_connections`, on one of the few that are kept free for operators
+  // of this machine: nothing may wait or compute on it.
+  virtual bool reserved() const = 0;
+
+  // The next piece of the body, as it came; empty at its end. One read at a time. Errors: cancelled (the
+  // client is gone), invalid_request (broken framing), too_large.
   virtual boost::asio::awaitable<Result<std::string>> read() = 0;
 
   // Sends the head; one whose body has a known length goes out together with the body's first piece. After a
@@ -37,13 +41,20 @@ class Exchange {
   // Sends a piece at once. REQUIRES: begun. Error: cancelled.
   virtual boost::asio::awaitable<Result<void>> write(std::string piece) = 0;
 
-  // The answer is complete; the connection may live on. Whatever of the request was not read is skipped.
+  // The answer is complete; the connection may live on. What of the request was not read is skipped, but for
+  // a limit; past that the connection is closed, in a way that lets the client read its answer.
   virtual boost::asio::awaitable<void> finish() = 0;
 
-  // The answer is not complete and never will be, and the client must see that: the connection is closed.
+  // The answer is not complete and never will be, and the client must see that: the connection is closed,
+  // with everything that was written before, but without the end of the body's framing. Where the body has no
+  // framing (HTTP/1.0) it is reset. Whatever waits on the exchange fails.
   virtual void break_off() = 0;
 
-  // Returns when the client hangs up. Reads nothing, so the body and later requests stay where they are.
+  // Nothing more will be written (after a 101): the client sees the end of the stream and may still send.
+  virtual void shutdown_send() = 0;
+
+  // Returns when the client is gone. A client that only closed its sending side is not. Reads nothing, so the
+  // body and later requests stay where they are; may be awaited beside read and write, once at a time.
   virtual boost::asio::awaitable<void> gone() = 0;
 };
 
@@ -56,14 +67,20 @@ boost::asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes l
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";
+  // One more closes the connection that has been idle the longest, first one from the address with the most;
+  // where none is idle, only kReservedConnections of this machine are let in, and all others are closed.
   std::uint32_t max_connections = 4096;
-  Bytes max_header = kKiB * 64;
+  std::uint32_t connections_per_address = 1024;
+  Bytes max_header = kKiB * 64;  // also of a body's chunk extensions and trailers
   Bytes max_body = kGiB * 4;
   Duration idle_limit{75'000'000};  // between two requests of a connection, and for a head to arrive
   // How long the client may take to send the next piece of its body, or to take one of the answer's; after
   // that it is gone. Waiting for a turn is neither.
   Duration stall_limit{300'000'000};
+  std::function<void(const std::string&)> warn{};  // a limit was reached; at most once a minute for each kind
 };
+
+inline constexpr std::uint32_t kReservedConnections = 16;
 
 class Server {
  public:

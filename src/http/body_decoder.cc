@@ -1,0 +1,158 @@
+#include "http/body_decoder.h"
+
+#include <algorithm>
+
+namespace mgpu::http {
+namespace {
+
+constexpr int kSizeDigits = 15;  // hexadecimal; less than 2^60, so that sums can't overflow
+
+std::unexpected<Error> wrong(const char* what) {
+  return fail(Code::invalid_request, std::string("the body is framed wrongly: ") + what);
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool is_control(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte < ' ' && byte != '\t') || byte == 0x7f;
+}
+
+}  // namespace
+
+BodyDecoder BodyDecoder::of_length(std::uint64_t length) {
+  BodyDecoder decoder(length > 0 ? State::data_of_length : State::done);
+  decoder.left_ = length;
+  return decoder;
+}
+
+BodyDecoder BodyDecoder::chunked(BodyLimits limits) {
+  BodyDecoder decoder(State::size);
+  decoder.limits_ = limits;
+  return decoder;
+}
+
+BodyDecoder BodyDecoder::until_close() { return BodyDecoder(State::data_until_close); }
+
+std::optional<std::uint64_t> BodyDecoder::remaining() const {
+  if (state_ == State::done) return 0;
+  return state_ == State::data_of_length ? std::optional(left_) : std::nullopt;
+}
+
+Result<void> BodyDecoder::end_of_input() {
+  if (state_ == State::data_until_close) state_ = State::done;
+  if (state_ != State::done) return wrong("it ends too early");
+  return {};
+}
+
+Result<std::size_t> BodyDecoder::feed(std::string_view in, std::string& out) {
+  std::size_t taken = 0;
+  while (taken < in.size() && state_ != State::done) {
+    if (state_ == State::data_until_close) {
+      out += in.substr(taken);
+      return in.size();
+    }
+    if (state_ == State::data_of_length || state_ == State::chunk_data) {
+      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size() - taken));
+      out += in.substr(taken, n);
+      taken += n;
+      left_ -= n;
+      if (left_ == 0) state_ = state_ == State::chunk_data ? State::data_line_end_cr : State::done;
+      continue;
+    }
+    if (auto framed = take_framing(in[taken]); !framed) return std::unexpected(framed.error());
+    ++taken;
+  }
+  return taken;
+}
+
+Result<void> BodyDecoder::count_framing() {
+  if (++framing_ > limits_.max_framing)
+    return fail(Code::too_large, "chunk extensions and trailers are longer than " +
+                                     std::to_string(limits_.max_framing) + " bytes");
+  return {};
+}
+
+Result<void> BodyDecoder::take_size(char c) {
+  if (const int digit = hex_digit(c); digit >= 0) {
+    if (++digits_ > kSizeDigits) return wrong("a chunk's size has too many digits");
+    left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
+    return {};
+  }
+  if (digits_ == 0) return wrong("a chunk without a size");
+  if (c == '\r')
+    state_ = State::size_line_end;
+  else if (c == ';')
+    state_ = State::extension;
+  else
+    return wrong("a chunk's size is no hexadecimal number");
+  return {};
+}
+
+Result<void> BodyDecoder::chunk_begins() {
+  digits_ = 0;
+  data_ += left_;
+  if (data_ > limits_.max_data) return fail(Code::too_large, "the body is larger than its limit");
+  state_ = left_ > 0 ? State::chunk_data : State::trailer_begin;
+  return {};
+}
+
+Result<void> BodyDecoder::take_framing(char c) {
+  switch (state_) {
+    case State::size:
+      return take_size(c);
+    case State::extension:
+      if (c == '\r') {
+        state_ = State::size_line_end;
+        return {};
+      }
+      if (is_control(c)) return wrong("a control character in a chunk extension");
+      return count_framing();
+    case State::size_line_end:
+      if (c != '\n') return wrong("a chunk's first line does not end with CRLF");
+      return chunk_begins();
+    case State::data_line_end_cr:
+      if (c != '\r') return wrong("a chunk is longer than it says");
+      state_ = State::data_line_end_lf;
+      return {};
+    case State::data_line_end_lf:
+      if (c != '\n') return wrong("a chunk does not end with CRLF");
+      state_ = State::size;
+      return {};
+    case State::trailer_begin:
+      if (c == '\r') {
+        state_ = State::last_line_end;
+        return {};
+      }
+      if (c == ' ' || c == '\t' || c == ':') return wrong("a trailer that is not \"name: value\"");
+      field_name_seen_ = false;
+      state_ = State::trailer;
+      [[fallthrough]];
+    case State::trailer:
+      if (c == '\r') {
+        if (!field_name_seen_) return wrong("a trailer that is not \"name: value\"");
+        state_ = State::trailer_line_end;
+        return {};
+      }
+      if (is_control(c)) return wrong("a control character in a trailer");
+      field_name_seen_ |= c == ':';
+      return count_framing();
+    case State::trailer_line_end:
+      if (c != '\n') return wrong("a trailer does not end with CRLF");
+      state_ = State::trailer_begin;
+      return {};
+    case State::last_line_end:
+      if (c != '\n') return wrong("the body does not end with CRLF");
+      state_ = State::done;
+      return {};
+    default:
+      return wrong("data where framing is expected");
+  }
+}
+
+}  // namespace mgpu::http

@@ -1,0 +1,156 @@
+#include "http/peer_state.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace mgpu::http {
+namespace {
+
+// An address as sock_diag wants it: network order, IPv4 in the first word.
+struct SocketAddress {
+  int family = AF_UNSPEC;
+  in_port_t port = 0;
+  std::array<std::uint32_t, 4> words{};
+};
+
+SocketAddress address_of(const sockaddr_storage& storage) {
+  SocketAddress address{.family = storage.ss_family};
+  if (storage.ss_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &storage, sizeof in);
+    address.port = in.sin_port;
+    address.words[0] = in.sin_addr.s_addr;
+  } else if (storage.ss_family == AF_INET6) {
+    sockaddr_in6 in{};
+    std::memcpy(&in, &storage, sizeof in);
+    address.port = in.sin6_port;
+    std::memcpy(address.words.data(), &in.sin6_addr, sizeof in.sin6_addr);
+    if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {  // the peer's own socket is most likely one of IPv4
+      address.family = AF_INET;
+      address.words = {address.words[3], 0, 0, 0};
+    }
+  }
+  return address;
+}
+
+template <auto get_name>
+SocketAddress name_of(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (get_name(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return address_of(storage);
+}
+
+bool is_loopback(const SocketAddress& address) {
+  if (address.family == AF_INET) return (ntohl(address.words[0]) >> 24) == 127;
+  in6_addr in{};
+  std::memcpy(&in, address.words.data(), sizeof in);
+  return address.family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in);
+}
+
+bool on_this_machine(const SocketAddress& ours, const SocketAddress& peers) {
+  return is_loopback(peers) || (ours.family == peers.family && ours.words == peers.words);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct Request {
+  nlmsghdr header{};
+  inet_diag_req_v2 what{};
+};
+
+// The inode of the socket with these two ends, 0 if nobody has it any more; none: the kernel does not tell.
+// There is no such socket: 0 as well.
+std::optional<std::uint32_t> inode_of(const SocketAddress& local, const SocketAddress& remote) {
+  const Descriptor netlink(
+      ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
+  if (netlink.get() < 0) return std::nullopt;
+  Request request;
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.what.sdiag_family = static_cast<std::uint8_t>(local.family);
+  request.what.sdiag_protocol = IPPROTO_TCP;
+  request.what.idiag_states = ~0U;
+  request.what.id.idiag_sport = local.port;
+  request.what.id.idiag_dport = remote.port;
+  std::memcpy(request.what.id.idiag_src, local.words.data(), sizeof local.words);
+  std::memcpy(request.what.id.idiag_dst, remote.words.data(), sizeof remote.words);
+  request.what.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+  request.what.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  if (::send(netlink.get(), &request, sizeof request, 0) < 0) return std::nullopt;
+
+  alignas(nlmsghdr) std::array<char, 2048> answer{};
+  const ssize_t n = ::recv(netlink.get(), answer.data(), answer.size(), 0);
+  nlmsghdr header{};
+  if (n < static_cast<ssize_t>(sizeof header)) return std::nullopt;
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type == NLMSG_ERROR) {
+    nlmsgerr error{};
+    if (n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof error))) return std::nullopt;
+    std::memcpy(&error, answer.data() + NLMSG_HDRLEN, sizeof error);
+    return error.error == -ENOENT ? std::optional<std::uint32_t>(0) : std::nullopt;
+  }
+  inet_diag_msg message{};
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || n < static_cast<ssize_t>(NLMSG_LENGTH(sizeof message)))
+    return std::nullopt;
+  std::memcpy(&message, answer.data() + NLMSG_HDRLEN, sizeof message);
+  return message.idiag_inode;
+}
+
+void set(int fd, int level, int option, int value) {
+  // A Unix socket knows none of these, and needs none.
+  static_cast<void>(::setsockopt(fd, level, option, &value, sizeof value));
+}
+
+void probe(int fd, int idle_s, int interval_s, int count) {
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
+}
+
+}  // namespace
+
+PeerState peer_state(int fd) {
+  const SocketAddress ours = name_of<::getsockname>(fd);
+  const SocketAddress peers = name_of<::getpeername>(fd);
+  if (peers.family != AF_INET && peers.family != AF_INET6) return PeerState::gone;  // not connected any more
+  if (!on_this_machine(ours, peers)) return PeerState::unknown;
+  const auto inode = inode_of(peers, ours);
+  if (!inode) return PeerState::unknown;
+  return *inode != 0 ? PeerState::listens : PeerState::gone;
+}
+
+void probe_peer(int fd) { probe(fd, 1, 1, 2); }
+
+void keep_alive(int fd) {
+  probe(fd, 20, 10, 3);
+  constexpr int kUnacknowledgedMs = 50'000;
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs);
+}
+
+}  // namespace mgpu::http

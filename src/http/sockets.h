@@ -1,0 +1,73 @@
+// What both sides of this room share about sockets: names for Asio's types, and reading without handing out
+// memory. For the .cc files of this room and their tests only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+namespace mgpu::http {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+using StreamSocket = asio::generic::stream_protocol::socket;  // over TCP or a Unix socket
+
+// Awaits without exceptions: `auto [error, ...] = co_await ...(kQuietly)`.
+inline constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
+
+inline constexpr std::size_t kPiece = 64 * 1024;  // read at once
+
+// Bytes that were received and not used yet.
+class ReceiveBuffer {
+ public:
+  std::string_view view() const { return std::string_view(bytes_).substr(begin_); }
+  std::size_t size() const { return bytes_.size() - begin_; }
+  bool empty() const { return size() == 0; }
+
+  void append(std::string_view more) {
+    if (begin_ > 0) bytes_.erase(0, begin_), begin_ = 0;
+    bytes_ += more;
+  }
+  // A buffer that once held much gives its memory back: idle connections are many.
+  void consume(std::size_t count) {
+    begin_ += count;
+    if (begin_ < bytes_.size()) return;
+    begin_ = 0;
+    if (bytes_.capacity() > kKept)
+      bytes_ = std::string();
+    else
+      bytes_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kKept = 4096;
+  std::string bytes_;
+  std::size_t begin_ = 0;
+};
+
+// Waits until something can be read, then reads it without waiting. No operation in flight ever holds a
+// pointer into a buffer of ours, so nothing that happens to the connection meanwhile can make it dangle.
+// Error: asio::error::eof at the peer's end. REQUIRES: the socket is non-blocking.
+template <class Socket>
+asio::awaitable<boost::system::error_code> receive(Socket& socket, ReceiveBuffer& into) {
+  thread_local std::array<char, kPiece> scratch;  // not held across an await
+  while (true) {
+    auto [error] = co_await socket.async_wait(Socket::wait_read, kQuietly);
+    if (error) co_return error;
+    const std::size_t n = socket.read_some(asio::buffer(scratch), error);
+    if (error == asio::error::would_block) continue;
+    if (!error) into.append(std::string_view(scratch.data(), n));
+    co_return error;
+  }
+}
+
+}  // namespace mgpu::http
