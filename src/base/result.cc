@@ -19,6 +19,7 @@ constexpr std::array kRows{
     Row{Code::busy, "busy", 409},
     Row{Code::not_supported, "not_supported", 501},
     Row{Code::too_large, "too_large", 413},
+    Row{Code::request_timeout, "request_timeout", 408},
     Row{Code::queue_full, "queue_full", 429},
     Row{Code::load_failed, "load_failed", 503},
     Row{Code::service_down, "service_down", 502},

@@ -19,6 +19,7 @@ enum class Code {
   busy,             // 409: not while it has a lease or is pinned
   not_supported,    // 501: this consumer can't do that
   too_large,        // 413: body or header over its limit
+  request_timeout,  // 408: the body came too slowly while others waited for the turn
   queue_full,       // 429: the line has reached its limit
   load_failed,      // 503: the consumer did not get ready; detail has the reason and the last log lines
   service_down,     // 502: the service broke off or can't be reached

@@ -149,10 +149,14 @@ struct LimitsConfig {
   std::uint32_t max_queue = 1000;   // waiting tickets a device
   std::uint32_t max_leases = 1000;  // leases over the API at once
   std::uint32_t max_connections = 4096;
+  std::uint32_t connections_per_address = 1024;
   Bytes max_header = kKiB * 64;
   Bytes max_body = kGiB * 4;
   Bytes body_memory =
-      kMiB * 1;  // of a body held in memory while its AI model is looked for; more goes to a file
+      kMiB * 1;  // of a body held in memory before it has its turn; more goes to a file or stays unread
+  Bytes body_memory_total = kMiB * 256;  // of all such bodies together; more goes to files
+  Bytes spool_total = kGiB * 4;          // of all such files together
+  Bytes min_upload_rate = kKiB * 16;     // a second, of a body that is not complete when it has its turn
   // Of weights that are read ahead for one consumer; none: a quarter of the memory that is available then.
   std::optional<Bytes> prefetch_memory{};
   Duration wait_limit{600'000'000};  // of a ticket that names none

@@ -226,7 +226,13 @@ std::vector<Key> limits_keys() {
       key(
           "limits.max_connections", kAtLeastOne,
           [](Place p) -> auto& { return p.config->limits.max_connections; }, "1024",
-          "Open connections from callers."),
+          "Open connections from callers. One more closes the one that has been idle the longest; where all "
+          "work, a few more of this machine are let in for the control plane alone, and others are closed."),
+      key(
+          "limits.connections_per_address", kAtLeastOne,
+          [](Place p) -> auto& { return p.config->limits.connections_per_address; }, "256",
+          "Open connections from one address; one more closes an idle one of the same address, or is "
+          "closed."),
       key(
           "limits.max_header", Range{1024}, [](Place p) -> auto& { return p.config->limits.max_header; },
           "32KiB", "The header of a request; a larger one is refused with too_large (413)."),
@@ -236,8 +242,24 @@ std::vector<Key> limits_keys() {
       key(
           "limits.body_memory", Range{1024}, [](Place p) -> auto& { return p.config->limits.body_memory; },
           "4MiB",
-          "How much of a body is held in memory while the model's name is looked for in it; the rest goes to "
-          "a file."),
+          "How much of a body is read into memory before its request waits for a turn. What is larger goes "
+          "to "
+          "a file while the model's name is looked for in it, and else is read once it has its turn."),
+      key(
+          "limits.body_memory_total", kAny,
+          [](Place p) -> auto& { return p.config->limits.body_memory_total; }, "1GiB",
+          "How much all bodies together may hold in memory before they have their turn; the rest goes to "
+          "files."),
+      key(
+          "limits.spool_total", kAny, [](Place p) -> auto& { return p.config->limits.spool_total; }, "10GiB",
+          "How much all bodies together may hold in files (in `TMPDIR`, or else /tmp); one more is refused "
+          "with "
+          "queue_full (429)."),
+      key(
+          "limits.min_upload_rate", kAny, [](Place p) -> auto& { return p.config->limits.min_upload_rate; },
+          "64KiB",
+          "How much of its body a client must send in a second, over five seconds, once its request has its "
+          "turn; a slower one loses the turn with request_timeout (408). 0 means no bound."),
       falls_back(
           "a quarter of the memory that is available then",
           key(

@@ -24,6 +24,7 @@ struct ServiceFacts {
   AiModels ai_models = AiModels::one;
   std::string_view default_tag{};    // ollama: "M" is "M:latest"
   bool answers_ollama_show = false;  // POST /api/show may be passed on to it
+  bool websocket = false;            // a client may upgrade a connection to a WebSocket
   // Where an application of several AI models keeps them: the variable that names the folder, and the usual
   // ones.
   std::string_view weights_variable{};

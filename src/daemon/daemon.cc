@@ -41,9 +41,11 @@ void log_to_stderr() {
 http::ServerOptions server_options(const config::Config& config) {
   return {.listen = config.listen,
           .max_connections = config.limits.max_connections,
+          .connections_per_address = config.limits.connections_per_address,
           .max_header = config.limits.max_header,
           .max_body = config.limits.max_body,
-          .stall_limit = config.limits.stall_limit};
+          .stall_limit = config.limits.stall_limit,
+          .warn = [](const std::string& what) { spdlog::warn("{}", what); }};
 }
 
 std::string ready_line(const config::Config& config, const http::Server& server,

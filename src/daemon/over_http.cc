@@ -97,6 +97,12 @@ asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http:
   const http::RequestHead& head = exchange.head();
   if (api::takes(gateway::path_of(head.target))) {
     co_await control(api, exchange);
+  } else if (exchange.reserved()) {
+    api::Reply reply = api::error_reply({Code::queue_full,
+                                         "all limits.max_connections are in use; on the few beyond them "
+                                         "only the control plane answers",
+                                         std::chrono::seconds(1)});
+    co_await send(exchange, std::move(reply));
   } else if (gateway.takes(head.method, head.target)) {
     co_await gateway.serve(exchange);
   } else {

@@ -60,7 +60,7 @@ std::optional<Endpoint> Application::endpoint() const {
   const auto port = runner_ ? runner_->port() : std::nullopt;
   const auto address = service::parse_address(url_with_port(config_.service.url, port));
   if (!address) return std::nullopt;
-  return Endpoint{.host = address->host, .port = address->port};
+  return Endpoint{.host = address->host, .port = address->port, .path = address->prefix};
 }
 
 runner::Identity Application::identity() const {

@@ -80,6 +80,7 @@ struct Observation {
 struct Endpoint {
   std::string host{};
   std::uint16_t port = 0;
+  std::string path{};  // stands before that of every request; "" or "/...", without a slash at its end
 };
 
 class Engine {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -23,6 +24,14 @@ std::unexpected<Error> failed(const std::string& what) {
   return fail(Code::internal, "the request's body: " + what + ": " + std::strerror(errno));
 }
 
+// Others' bodies are in the way, and go: asking again helps.
+std::unexpected<Error> no_room(const std::string& why) {
+  constexpr std::chrono::seconds kAgain{5};
+  return std::unexpected(Error{.code = Code::queue_full,
+                               .detail = "there is no room to keep the request's body until its turn: " + why,
+                               .retry_after = kAgain});
+}
+
 int unnamed_file(const std::string& folder) {
   int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (file >= 0) return file;
@@ -34,27 +43,38 @@ int unnamed_file(const std::string& folder) {
 
 }  // namespace
 
-EarlyBody::EarlyBody(Bytes in_memory, std::string folder)
+EarlyBody::EarlyBody(Bytes in_memory, BodyBudget& budget, std::string folder)
     : in_memory_(static_cast<std::size_t>(in_memory.count)),
+      budget_(&budget),
       folder_(folder.empty() ? default_folder() : std::move(folder)) {}
 
 EarlyBody::EarlyBody(EarlyBody&& other) noexcept
     : in_memory_(other.in_memory_),
+      budget_(other.budget_),
       folder_(std::move(other.folder_)),
-      memory_(std::move(other.memory_)),
+      memory_(std::exchange(other.memory_, {})),
       file_(std::exchange(other.file_, -1)),
+      on_disk_(std::exchange(other.on_disk_, 0)),
       size_(std::exchange(other.size_, 0)),
       edited_(std::exchange(other.edited_, {})),
       text_(std::move(other.text_)),
       taken_(other.taken_),
       text_taken_(other.text_taken_) {}
 
-EarlyBody::~EarlyBody() {
+EarlyBody::~EarlyBody() { clear(); }
+
+void EarlyBody::clear() {
   if (file_ >= 0) ::close(file_);
+  file_ = -1;
+  budget_->memory_left += memory_.size();
+  budget_->disk_left += std::exchange(on_disk_, 0);
+  memory_ = std::string();
 }
 
 Result<void> EarlyBody::append(std::string_view bytes) {
   std::size_t fits = file_ >= 0 ? 0 : std::min(bytes.size(), in_memory_ - memory_.size());
+  fits = static_cast<std::size_t>(std::min<std::uint64_t>(fits, budget_->memory_left));
+  budget_->memory_left -= fits;
   memory_ += bytes.substr(0, fits);
   size_ += fits;
   bytes.remove_prefix(fits);
@@ -62,13 +82,17 @@ Result<void> EarlyBody::append(std::string_view bytes) {
 }
 
 Result<void> EarlyBody::spill(std::string_view bytes) {
+  if (bytes.size() > budget_->disk_left) return no_room("limits.spool_total is reached");
   if (file_ < 0) file_ = unnamed_file(folder_);
   if (file_ < 0) return failed("no file in " + folder_);
   while (!bytes.empty()) {
     ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(size_ - memory_.size()));
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && (errno == ENOSPC || errno == EDQUOT)) return no_room(folder_ + " is full");
     if (written <= 0) return failed("can't be written to " + folder_);
     size_ += static_cast<std::size_t>(written);
+    on_disk_ += static_cast<std::size_t>(written);
+    budget_->disk_left -= static_cast<std::size_t>(written);
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};

@@ -17,15 +17,23 @@
 
 namespace mgpu::gateway {
 
+// What all bodies together may take, in memory and in files. One for all; outlives them.
+struct BodyBudget {
+  std::uint64_t memory_left = 0;
+  std::uint64_t disk_left = 0;
+};
+
 class EarlyBody {
  public:
-  // `folder`: where the file is made, if any. Empty: TMPDIR, or else /tmp.
-  explicit EarlyBody(Bytes in_memory, std::string folder = {});
+  // `in_memory`: of this one; where all together have used up theirs, it goes to the file earlier. `folder`:
+  // where the file is made, if any. Empty: TMPDIR, or else /tmp.
+  EarlyBody(Bytes in_memory, BodyBudget& budget, std::string folder = {});
   EarlyBody(EarlyBody&& other) noexcept;
   EarlyBody& operator=(EarlyBody&&) = delete;
   ~EarlyBody();
 
-  // Error: internal, the file can't be made or written (the disk is full).
+  // Errors: queue_full (all files together are at their limit, or the disk is full), internal (no file can be
+  // made or written).
   Result<void> append(std::string_view bytes);
 
   // REQUIRES: `where` lies in what was appended, nothing was taken yet, and this is called at most once.
@@ -34,6 +42,9 @@ class EarlyBody {
   // What take() gives in all, and what it would have given without replace().
   std::uint64_t size() const { return size_ - (edited_.end - edited_.begin) + text_.size(); }
   std::uint64_t original_size() const { return size_; }
+
+  // Gives everything back before the end of its life. Nothing may be appended or taken any more.
+  void clear();
 
   // Starts again from the first byte: a request is sent once more.
   void rewind() { taken_ = 0, text_taken_ = 0; }
@@ -46,9 +57,11 @@ class EarlyBody {
   Result<std::string> read(std::uint64_t from, std::size_t count) const;
 
   std::size_t in_memory_;
+  BodyBudget* budget_;
   std::string folder_;
   std::string memory_;
   int file_ = -1;  // holds what is behind memory_
+  std::uint64_t on_disk_ = 0;
   std::uint64_t size_ = 0;
   Span edited_;
   std::string text_;         // stands in place of edited_

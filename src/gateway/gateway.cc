@@ -78,13 +78,20 @@ bool is_own_header(std::string_view name) {
 // An upgrade is the one thing of a connection that goes through: both ends become one.
 Headers passed_on(const Headers& headers, bool upgrade) {
   Headers passed;
-  std::string connection(header(headers, "Connection"));
+  std::string connection = http::joined_header(headers, "Connection");
   for (const auto& line : headers) {
     bool asks_upgrade = same_header(line.first, "Upgrade");
     if ((upgrade && asks_upgrade) || !is_hop_by_hop(line.first, connection)) passed.push_back(line);
   }
   if (upgrade) passed.emplace_back("Connection", "Upgrade");
   return passed;
+}
+
+Error too_slow(Bytes rate) {
+  return {Code::request_timeout,
+          fmt::format("the body came too slowly while its request had the turn: less than "
+                      "limits.min_upload_rate, {}, in a second",
+                      to_string(rate))};
 }
 
 // An answer whose body may say that device memory ran out, in words that we can read.
@@ -116,18 +123,32 @@ struct Gateway::Passage {
   engine::Target target{};
   std::string asked{};  // the AI model as the client says it
   std::optional<Held> held{};
+  std::uint64_t ticket = 0;  // of the grant; the lease itself is given back before the client has it all
+  Duration waited{}, loading{};
   std::optional<Upstream> upstream{};
   std::optional<Error> ended{};  // the work was stopped, and why
   bool removed = false;          // it was cancelled, but not by its client, who is still there to be told
   bool head_sent = false;
-  bool body_kept = true;  // early has all that came of it
-  bool retried = false;
+  UploadRate rate;
+  std::optional<Clock::time_point> reading_since{};  // the client is waited for to send more of its body
+  bool body_kept = true;                             // early has all that came of it
+  bool body_sent = false;
+  bool websocket = false;  // the service takes them
+  bool retried = false;    // for want of memory
+  bool resent = false;     // over a new connection, since a kept one was dead
   std::string content_type{};
   Clock::time_point started{};
   std::optional<Error> failure{};  // how the answer ended, if not well
 
   void fail_with(Error why) { failure = std::move(why); }
-  bool upgrades() const { return !header(caller.head.headers, "Upgrade").empty(); }
+  // Whether the client asks for what we let through: everybody else's Upgrade ends here, as all that belongs
+  // to one connection only (RFC 9110, 7.8: a server may ignore it).
+  bool upgrades() const {
+    const Headers& headers = caller.head.headers;
+    return websocket && caller.head.method == "GET" && caller.head.length == 0 &&
+           lists_word(http::joined_header(headers, "Upgrade"), "websocket") &&
+           lists_word(http::joined_header(headers, "Connection"), "upgrade");
+  }
   bool early_complete() const { return body_over; }
 
   // What is sent on is kept as long as memory may hold it, in case that all must be sent once more.
@@ -142,6 +163,30 @@ struct Gateway::Passage {
            !upgrades();
   }
 
+  // The work can't go on, and it is not the service's fault: the answer's side tells it.
+  void give_up(Error why) {
+    ended = std::move(why);
+    if (upstream) upstream->abort();
+  }
+
+  // The client was waited for since reading_since, and so much came. False: it is too slow.
+  bool count_waiting(std::uint64_t bytes) {
+    return rate.keeps_up(std::chrono::duration_cast<Duration>(Clock::now() - *reading_since), bytes);
+  }
+
+  // A piece of the body that came while the request has its turn; empty at its end.
+  Result<std::string> receive(std::string piece, const config::LimitsConfig& limits) {
+    bool keeps_up = count_waiting(piece.size()) || limits.min_upload_rate == Bytes{} || !held;
+    reading_since.reset();
+    body_over = piece.empty();
+    if (body_over) return piece;
+    if (!keeps_up) return std::unexpected(too_slow(limits.min_upload_rate));
+    Result<void> taken = take(piece, limits.max_body);
+    if (!taken) return std::unexpected(taken.error());
+    keep(piece, limits.body_memory);
+    return piece;
+  }
+
   // Counts what came of the body.
   Result<void> take(std::string_view piece, Bytes limit) {
     body_bytes += piece.size();
@@ -149,12 +194,21 @@ struct Gateway::Passage {
     return fail(Code::too_large, "the body is larger than limits.max_body, " + to_string(limit));
   }
 
+  void hold(Held lease) {
+    ticket = lease.ticket;
+    waited = lease.waited;
+    loading = lease.loading;
+    held = std::move(lease);
+  }
+
   Headers marks() const {
-    if (!held) return {};
-    auto run = std::chrono::duration_cast<Duration>(Clock::now() - started);
-    Headers marks{{"Server-Timing", server_timing(held->waited, held->loading, run)},
-                  {"X-Mgpu-Ticket", std::to_string(held->ticket)}};
-    if (retried) marks.emplace_back("X-Mgpu-Retried", "1");
+    Headers marks;
+    if (ticket != 0) {
+      auto run = std::chrono::duration_cast<Duration>(Clock::now() - started);
+      marks = {{"Server-Timing", server_timing(waited, loading, run)},
+               {"X-Mgpu-Ticket", std::to_string(ticket)}};
+    }
+    if (retried || resent) marks.emplace_back("X-Mgpu-Retried", "1");
     return marks;
   }
 
@@ -163,7 +217,8 @@ struct Gateway::Passage {
     RequestHead out{.method = in.method, .target = route.target, .length = in.length};
     if (out.length) *out.length = *out.length - early.original_size() + early.size();
     out.headers = passed_on(in.headers, upgrades());
-    std::string forwarded = forwarded_for(header(in.headers, "X-Forwarded-For"), caller.address);
+    std::string sent = http::joined_header(in.headers, "X-Forwarded-For");
+    std::string forwarded = forwarded_for(sent, caller.address);
     std::erase_if(out.headers, [](const auto& line) { return is_own_header(line.first); });
     out.headers.emplace_back("X-Forwarded-For", std::move(forwarded));
     return out;
@@ -179,7 +234,11 @@ struct Gateway::Passage {
 };
 
 Gateway::Gateway(Desk desk, Connect connect, config::LimitsConfig limits)
-    : desk_(std::move(desk)), connect_(std::move(connect)), limits_(limits) {}
+    : desk_(std::move(desk)),
+      connect_(std::move(connect)),
+      limits_(limits),
+      budget_{.memory_left = static_cast<std::uint64_t>(limits.body_memory_total.count),
+              .disk_left = static_cast<std::uint64_t>(limits.spool_total.count)} {}
 
 Gateway::Gateway(engine::Engine& engine, http::Client& client)
     : Gateway(desk_of(engine), connect_through(client), engine.config().limits) {}
@@ -200,7 +259,10 @@ Awaitable<void> Gateway::serve(Caller& caller) {
                 route.purpose == Purpose::ollama_show;
   if (!passes) co_return co_await answer_here(caller, std::move(route));
 
-  Passage passage{.caller = caller, .route = std::move(route), .early = EarlyBody(limits_.body_memory)};
+  Passage passage{.caller = caller,
+                  .route = std::move(route),
+                  .early = EarlyBody(limits_.body_memory, budget_),
+                  .rate = UploadRate(limits_.min_upload_rate)};
   Result<Asking> asking = asking_of(caller.head.headers);
   if (!asking) co_return co_await tell(passage, asking.error());
   passage.asking = std::move(*asking);
@@ -217,22 +279,28 @@ Awaitable<void> Gateway::serve(Caller& caller) {
   const config::ConsumerConfig& config = desk_.config_of(consumer);
   bool free = passage.route.purpose == Purpose::to_consumer &&
               is_free(config.service.free_paths, passage.route.target);
+  passage.websocket = config::facts_of(config.service.type).websocket;
   if (!free) {
+    Result<void> read = co_await read_early(passage);
+    if (!read) co_return co_await tell(passage, read.error());
     Result<Held> held = co_await wait_in_line(passage);
     if (!held) co_return co_await tell(passage, held.error());
-    passage.held = std::move(*held);
+    passage.hold(std::move(*held));
   }
   Result<void> passed = co_await forward(passage);
   passage.upstream.reset();
   if (!passed && passage.may_go_again(passed.error())) passed = co_await once_more(passage);
   passage.upstream.reset();
-  if (!passed) co_await tell(passage, passed.error());
 
+  // The service has done its part: whoever is next need not wait for this client to take the last of its.
   if (passage.held) {
     auto strand = co_await asio::this_coro::executor;
     auto rest = give_back(std::move(*passage.held), consumer);
+    passage.held.reset();
     asio::co_spawn(strand, std::move(rest), asio::detached);
   }
+  if (!passed) co_return co_await tell(passage, passed.error());
+  co_await caller.finish();
 }
 
 Error Gateway::unknown_consumer(const std::string& name) const {
@@ -291,10 +359,26 @@ Awaitable<Result<void>> Gateway::find_model(Passage& passage, ModelFinder& finde
   co_return Result<void>{};
 }
 
+// A request asks for its turn once its body is here, or as much of it as memory may hold: a client that sends
+// slowly, or nothing more, keeps nobody waiting but itself.
+Awaitable<Result<void>> Gateway::read_early(Passage& passage) {
+  passage.body_over |= passage.caller.head.length == 0;
+  const auto limit = static_cast<std::uint64_t>(limits_.body_memory.count);
+  while (!passage.body_over && passage.early.original_size() < limit) {
+    Result<std::string> piece = co_await passage.caller.read();
+    if (!piece) co_return std::unexpected(piece.error());
+    passage.body_over = piece->empty();
+    Result<void> kept = passage.take(*piece, limits_.max_body);
+    if (kept) kept = passage.early.append(*piece);
+    if (!kept) co_return kept;
+  }
+  co_return Result<void>{};
+}
+
 // A client that goes away while it waits takes its ticket with it.
 Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
   Caller& caller = passage.caller;
-  Asking asking = std::move(passage.asking);
+  Asking asking = passage.asking;  // it may have to ask once more
   asking.who = fmt::format("{} {} from {}", caller.head.method, path_of(caller.head.target), caller.address);
   auto turn = desk_.acquire(passage.target, std::move(asking));
   auto gone = caller.gone();
@@ -319,7 +403,7 @@ Awaitable<Result<void>> Gateway::once_more(Passage& passage) {
     passage.held.reset();
     Result<Held> held = co_await wait_in_line(passage);
     if (!held) co_return std::unexpected(held.error());
-    passage.held = std::move(*held);
+    passage.hold(std::move(*held));
   } else {
     passage.held->on_ended(nullptr);
     auto turn = passage.held->again();
@@ -330,7 +414,7 @@ Awaitable<Result<void>> Gateway::once_more(Passage& passage) {
     if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
     Result<Held> held = std::move(std::get<0>(first));
     if (!held) co_return std::unexpected(held.error());
-    passage.held = std::move(*held);
+    passage.hold(std::move(*held));
   }
   co_return co_await forward(passage);
 }
@@ -376,13 +460,16 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   if (passage.ended) co_return std::unexpected(*passage.ended);
   passage.upstream = std::move(*upstream);
 
+  // Whichever ends first ends the others, and all have ended before anything else touches either connection.
+  auto body = send_body(passage);
   auto answer = bring_answer(passage);
-  auto body = send_body_then_watch(passage);
-  auto either = std::move(answer) || std::move(body);
+  auto gone = passage.caller.gone();
+  auto either = std::move(body) || std::move(answer) || std::move(gone);
   auto first = co_await std::move(either);
-  if (first.index() == 0 && !passage.failure) co_return Result<void>{};  // its connection may be used again
+  const bool answered = first.index() == 1;
+  if (answered && !passage.failure) co_return Result<void>{};  // its connection may be used again
   passage.upstream->abort();
-  if (first.index() == 1) co_return fail(Code::cancelled, "the client went away");
+  if (!answered) co_return fail(Code::cancelled, "the client went away");
   // The end of a connection is seen before the end of the process behind it, which says why.
   if (!passage.ended && passage.held && passage.failure->code == Code::service_down) {
     news.expires_after(kNewsLimit);
@@ -395,15 +482,18 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
 }
 
 // Ends only when the client is gone; whoever brings the answer ends it otherwise.
-Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
+Awaitable<void> Gateway::send_body(Passage& passage) {
+  auto pump = pump_body(passage);
+  bool others_wait = passage.held && !passage.body_over && limits_.min_upload_rate > Bytes{};
+  if (!others_wait) co_return co_await std::move(pump);
+  auto watch = watch_upload_rate(passage);
+  auto either = std::move(pump) || std::move(watch);
+  co_await std::move(either);
+}
+
+Awaitable<void> Gateway::pump_body(Passage& passage) {
   Upstream upstream = *passage.upstream;
   asio::steady_timer for_ever(co_await asio::this_coro::executor, Clock::time_point::max());
-  if (passage.upgrades()) {
-    // Sends the head. What follows on the connection is no body, and bring_answer's to carry.
-    Result<void> asked = co_await upstream.end_body();
-    if (!asked) passage.ended = asked.error();
-    co_return co_await for_ever.async_wait(asio::use_awaitable);
-  }
   bool from_early = true;
   while (true) {
     Result<std::string> piece = std::string{};
@@ -412,16 +502,13 @@ Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
       from_early = piece && !piece->empty();
     }
     if (piece && piece->empty() && !passage.body_over) {
+      passage.reading_since = Clock::now();
       piece = co_await passage.caller.read();
       if (!piece && piece.error().code == Code::cancelled) co_return;
-      passage.body_over = piece && piece->empty();
-      Result<void> taken = piece ? passage.take(*piece, limits_.max_body) : Result<void>{};
-      if (piece) passage.keep(*piece, limits_.body_memory);
-      if (!taken) piece = std::unexpected(taken.error());
+      if (piece) piece = passage.receive(std::move(*piece), limits_);
     }
-    if (!piece) {  // the client's fault, or the disk's: the answer's side tells it
-      passage.ended = piece.error();
-      upstream.abort();
+    if (!piece) {
+      passage.give_up(piece.error());
       co_await for_ever.async_wait(asio::use_awaitable);
     }
     if (piece->empty()) break;
@@ -429,34 +516,83 @@ Awaitable<void> Gateway::send_body_then_watch(Passage& passage) {
     if (!sent) co_await for_ever.async_wait(asio::use_awaitable);  // it may have answered before it hung up
   }
   Result<void> over = co_await upstream.end_body();
-  if (!over) co_await for_ever.async_wait(asio::use_awaitable);
-  co_await passage.caller.gone();
+  passage.body_sent = over.has_value();
+  co_await for_ever.async_wait(asio::use_awaitable);
+}
+
+// Never ends by itself. A client that sends nothing more is noticed here, one that drips when a piece comes.
+Awaitable<void> Gateway::watch_upload_rate(Passage& passage) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  while (!passage.body_over) {
+    pause.expires_after(passage.rate.patience());
+    co_await pause.async_wait(asio::use_awaitable);
+    if (!passage.reading_since) continue;
+    const bool keeps_up = passage.count_waiting(0);
+    passage.reading_since = Clock::now();
+    if (!keeps_up) {
+      passage.give_up(too_slow(limits_.min_upload_rate));
+      break;
+    }
+  }
+  pause.expires_at(Clock::time_point::max());
+  co_await pause.async_wait(asio::use_awaitable);
 }
 
 Awaitable<void> Gateway::bring_answer(Passage& passage) {
   Upstream upstream = *passage.upstream;
   Caller& caller = passage.caller;
   Result<AnswerHead> head = co_await upstream.answer();
+  passage.resent |= upstream.resent();
   if (!head) co_return passage.fail_with(head.error());
   Result<std::string> held_back = co_await judge(passage, *head);
   if (!held_back) co_return passage.fail_with(held_back.error());
-  bool tunnel = head->status == 101;
+  bool switches = head->status == 101;
+  if (switches && !passage.upgrades())
+    co_return passage.fail_with(
+        {Code::service_down, "the service switched protocols, and nobody had asked for it"});
+  // A head with a length goes out with the first of its body, and not before that is here: a service that
+  // breaks off between the two is an error that can still be told.
+  const bool body_follows =
+      head->length.value_or(0) > 0 && held_back->empty() && caller.head.method != "HEAD";
+  if (body_follows && !switches) {
+    held_back = co_await upstream.read();
+    if (!held_back) co_return passage.fail_with(held_back.error());
+  }
   AnswerHead to_client = passage.incoming(std::move(*head));
   Result<void> begun = co_await caller.begin(std::move(to_client));
   passage.head_sent = true;
   if (!begun) co_return passage.fail_with(begun.error());
-  if (tunnel) {
-    auto out = copy(upstream.read, caller.write);
-    auto in = copy(caller.read, upstream.send);
-    auto either = std::move(out) || std::move(in);
-    co_await std::move(either);
-    co_return caller.break_off();
+  if (switches) {
+    auto both_ways = tunnel(passage);
+    co_return co_await std::move(both_ways);
   }
+  if (passage.body_sent) passage.early.clear();  // nothing is sent once more after this
   Result<void> copied{};
   if (!held_back->empty()) copied = co_await caller.write(std::move(*held_back));
   if (copied) copied = co_await copy(upstream.read, caller.write);
-  if (!copied) co_return passage.fail_with(copied.error());
-  co_await caller.finish();
+  if (!copied) passage.fail_with(copied.error());
+}
+
+// Ends when the service has said all. A client that has said all may still listen.
+Awaitable<void> Gateway::tunnel(Passage& passage) {
+  Upstream upstream = *passage.upstream;
+  Caller& caller = passage.caller;
+  auto to_service = [](Caller& from, const Upstream& to) -> Awaitable<void> {
+    auto copying = copy(from.read, to.send);
+    Result<void> copied = co_await std::move(copying);
+    if (!copied) co_return;
+    to.shutdown_send();
+    asio::steady_timer for_ever(co_await asio::this_coro::executor, Clock::time_point::max());
+    co_await for_ever.async_wait(asio::use_awaitable);
+  };
+  auto out = copy(upstream.read, caller.write);
+  auto in = to_service(caller, upstream);
+  auto either = std::move(out) || std::move(in);
+  auto first = co_await std::move(either);
+  if (first.index() == 1)
+    passage.fail_with({Code::service_down, "the tunnel broke"});
+  else if (!std::get<0>(first))
+    passage.fail_with(std::get<0>(first).error());
 }
 
 // What was read of an answer in order to see whether it says that memory ran out; nothing of it went to the
@@ -543,10 +679,8 @@ Awaitable<void> Gateway::show(Passage& passage) {
   const config::ConsumerConfig& config = desk_.config_of(consumer);
   if (config::facts_of(config.service.type).answers_ollama_show && desk_.endpoint(consumer)) {
     Result<void> passed = co_await forward(passage);
-    if (passed || passage.head_sent || !passage.early_complete()) {
-      if (!passed) co_await tell(passage, passed.error());
-      co_return;
-    }
+    if (passed) co_return co_await passage.caller.finish();
+    if (passage.head_sent || !passage.early_complete()) co_return co_await tell(passage, passed.error());
   }
   std::string body = show_body({.id = passage.asked, .owner = config.name}, now_rfc3339());
   co_await answer_with(passage.caller, 200, std::move(body));

@@ -6,8 +6,10 @@
 
 #include "config/config.h"
 #include "gateway/desk.h"
+#include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/route.h"
+#include "gateway/upload_rate.h"
 #include "gateway/wire.h"
 
 namespace mgpu::gateway {
@@ -31,12 +33,16 @@ class Gateway {
 
   Awaitable<Result<void>> name_consumer(Passage& passage);
   Awaitable<Result<void>> find_model(Passage& passage, ModelFinder& finder);
+  Awaitable<Result<void>> read_early(Passage& passage);
   Error unknown_consumer(const std::string& name) const;
   Awaitable<Result<Held>> wait_in_line(Passage& passage);
   Awaitable<Result<void>> forward(Passage& passage);
   Awaitable<Result<void>> once_more(Passage& passage);
-  Awaitable<void> send_body_then_watch(Passage& passage);
+  Awaitable<void> send_body(Passage& passage);
+  Awaitable<void> pump_body(Passage& passage);
+  Awaitable<void> watch_upload_rate(Passage& passage);
   Awaitable<void> bring_answer(Passage& passage);
+  Awaitable<void> tunnel(Passage& passage);
   Awaitable<Result<std::string>> judge(Passage& passage, const AnswerHead& head);
   Awaitable<void> give_back(Held held, ConsumerId consumer);
   Awaitable<void> answer_here(Caller& caller, Route route);
@@ -46,6 +52,7 @@ class Gateway {
   Desk desk_;
   Connect connect_;
   config::LimitsConfig limits_;
+  BodyBudget budget_;  // of all requests that wait
 };
 
 }  // namespace mgpu::gateway

@@ -93,6 +93,7 @@ struct World {
       co_return;
     };
     caller.break_off = [this] { broken_off = true; };
+    caller.shutdown_send = [] {};
     caller.gone = [this]() -> Awaitable<void> { return until(client_leaves); };
   }
 
@@ -178,7 +179,7 @@ struct World {
                 auto said = says_out_of_memory();
                 co_return co_await std::move(said);
               }
-              if (hangs) co_await until(service_aborted);
+              if (hangs && !aborted) co_await until(service_aborted);
               if (!answers || hangs) co_return fail(Code::service_down, "it hung up");
               co_return answer;
             },
@@ -194,7 +195,9 @@ struct World {
               answer_pieces.pop_front();
               co_return piece;
             },
-            .abort = [this] { aborted = true, service_aborted.cancel(); }};
+            .abort = [this] { aborted = true, service_aborted.cancel(); },
+            .shutdown_send = [] {},
+            .resent = [] { return false; }};
   }
 
   Connect connect() {
@@ -206,7 +209,8 @@ struct World {
   }
 
   // Serves the request to its end; `then` happens once the story waits for something.
-  void serve(std::function<void()> then = [] {}) {
+  void serve(std::function<void()> then = [] {}) { serve_for(std::chrono::seconds(5), std::move(then)); }
+  void serve_for(std::chrono::seconds limit, std::function<void()> then = [] {}) {
     Gateway gateway(desk(), connect(), limits);
     bool done = false;
     auto story = gateway.serve(caller);
@@ -217,7 +221,7 @@ struct World {
     io.poll();
     then();
     io.restart();
-    io.run_for(std::chrono::seconds(5));
+    io.run_for(limit);
     EXPECT_TRUE(done);
     EXPECT_EQ(leases_held, 0);
     EXPECT_EQ(waiting, 0);
@@ -374,6 +378,7 @@ TEST(Gateway, RefusesABodyOverItsLimit) {
   EXPECT_EQ(early.told_head.status, 413);
   World late("POST", kChat, R"({"model":"gemma","messages":"0123456789"})");
   late.limits.max_body = Bytes{25};
+  late.limits.body_memory = Bytes{18};
   late.hangs = true;
   late.serve();
   EXPECT_EQ(late.told_head.status, 413);
@@ -471,6 +476,137 @@ TEST(Gateway, PassesAnUpgradeOn) {
   EXPECT_EQ(header(world.asked_head.headers, "Connection"), "Upgrade");
   EXPECT_EQ(world.told_head.status, 101);
   EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n");
+}
+
+// `curl --http2` and Java's HttpClient ask for h2c in passing, and want their answer.
+TEST(Gateway, DropsAnUpgradeThatIsNobodysBusiness) {
+  for (const std::string asked : {"h2c", "websocket", "TLS/1.0"}) {
+    World world("POST", kChat, R"({"model":"gemma"})");
+    world.caller.head.headers = {
+        {"Upgrade", asked}, {"Connection", "Upgrade, HTTP2-Settings"}, {"HTTP2-Settings", "x"}};
+    world.serve();
+    EXPECT_EQ(header(world.asked_head.headers, "Upgrade"), "") << asked;
+    EXPECT_EQ(header(world.asked_head.headers, "HTTP2-Settings"), "");
+    EXPECT_EQ(world.asked_body, R"({"model":"gemma"})");
+    EXPECT_EQ(world.told, "data: 1\n\ndata: 2\n\n");
+  }
+  World ollama("GET", "/c/chat/ws");
+  ollama.config.service.type = config::ServiceType::ollama;
+  ollama.caller.head.headers = {{"Upgrade", "websocket"}, {"Connection", "Upgrade"}};
+  ollama.serve();
+  EXPECT_EQ(header(ollama.asked_head.headers, "Upgrade"), "") << "it has no WebSockets";
+}
+
+TEST(Gateway, A101ThatNobodyAskedForIsAnError) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  world.answer = {.status = 101, .headers = {{"Upgrade", "h2c"}}};
+  world.serve();
+  EXPECT_EQ(world.told_head.status, 502);
+  EXPECT_TRUE(world.aborted);
+}
+
+// A client that sends slowly must not keep the others waiting.
+TEST(Gateway, AsksForATurnOnlyOnceTheBodyIsHere) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  asio::steady_timer rest_comes(world.io, asio::steady_timer::time_point::max());
+  bool held_back = true;
+  world.caller.read = [&, read = world.caller.read]() -> Awaitable<Result<std::string>> {
+    if (world.body.size() == 1 && std::exchange(held_back, false)) co_await until(rest_comes);
+    auto reading = read();
+    co_return co_await std::move(reading);
+  };
+  world.serve([&] {
+    EXPECT_EQ(world.leases_given, 0);
+    rest_comes.cancel();
+  });
+  EXPECT_EQ(world.leases_given, 1);
+  EXPECT_EQ(world.asked_body, R"({"model":"gemma"})");
+}
+
+TEST(Gateway, AnUploadThatDripsLosesItsTurn) {
+  World world("POST", kChat, R"({"model":"gemma","much":"........................................"})");
+  world.limits.body_memory = Bytes{20};
+  world.hangs = true;
+  world.caller.read = [&, read = world.caller.read]() -> Awaitable<Result<std::string>> {
+    if (world.leases_given > 0) {
+      asio::steady_timer drip(world.io, std::chrono::milliseconds(900));
+      co_await until(drip);
+    }
+    auto reading = read();
+    co_return co_await std::move(reading);
+  };
+  world.serve_for(std::chrono::seconds(9));
+  EXPECT_EQ(world.told_head.status, 408);
+  EXPECT_NE(world.told.find("limits.min_upload_rate"), std::string::npos) << world.told;
+  EXPECT_TRUE(world.aborted);
+  EXPECT_EQ(world.suspected, "");
+}
+
+TEST(Gateway, AnUploadThatStopsLosesItsTurn) {
+  World world("POST", kChat, R"({"model":"gemma","much":"........................................"})");
+  world.limits.body_memory = Bytes{20};
+  world.hangs = true;
+  asio::steady_timer never(world.io, asio::steady_timer::time_point::max());
+  world.caller.read = [&, read = world.caller.read]() -> Awaitable<Result<std::string>> {
+    if (world.leases_given > 0) co_await until(never);
+    auto reading = read();
+    co_return co_await std::move(reading);
+  };
+  world.serve_for(std::chrono::seconds(9));
+  EXPECT_EQ(world.told_head.status, 408);
+}
+
+TEST(OutOfMemory, AsksTheSecondTimeForTheSameUser) {
+  World world("POST", kChat, kAsked);
+  world.caller.head.headers.emplace_back("X-Mgpu-User", "ada");
+  world.caller.head.headers.emplace_back("X-Mgpu-Priority", "batch");
+  world.out_of_memory = 1;
+  world.dies_of_it = true;
+  world.serve();
+  EXPECT_EQ(world.leases_given, 2);
+  EXPECT_EQ(world.asked_for.user, "ada");
+  EXPECT_EQ(world.asked_for.priority, Priority::batch);
+}
+
+TEST(Gateway, TheNextInLineNeedNotWaitForTheLastBytesToBeTaken) {
+  World world("POST", kChat, R"({"model":"gemma"})");
+  int held_at_the_end = -1;
+  world.caller.finish = [&]() -> Awaitable<void> {
+    asio::steady_timer soon(world.io, std::chrono::milliseconds(20));
+    co_await until(soon);
+    held_at_the_end = world.leases_held;
+  };
+  world.serve();
+  EXPECT_EQ(held_at_the_end, 0);
+}
+
+TEST(Gateway, TheUrlsPathStandsBeforeTheRequests) {
+  http::RequestHead asked;
+  asio::io_context io;
+  auto service =
+      http::Server::start(io, {.listen = "[::1]:0"}, [&](http::Exchange& exchange) -> Awaitable<void> {
+        asked = exchange.head();
+        http::Headers none;
+        std::string nothing;
+        co_await http::answer(exchange, 200, std::move(none), std::move(nothing));
+      });
+  ASSERT_TRUE(service) << service.error().detail;
+  http::Client client(io.get_executor());
+  const std::uint16_t port = (*service)->port();
+  auto asks = [](http::Client& through, std::uint16_t where) -> Awaitable<void> {
+    Connect connect = connect_through(through);
+    engine::Endpoint endpoint{"::1", where, "/base"};
+    RequestHead head{.target = "/x?y"};
+    auto upstream = co_await connect(std::move(endpoint), std::move(head));
+    co_await upstream->end_body();
+    co_await upstream->answer();
+  };
+  bool done = false;
+  asio::co_spawn(io, asks(client, port), [&done](std::exception_ptr) { done = true; });
+  while (!done && io.run_one_for(std::chrono::seconds(10)) > 0) {
+  }
+  EXPECT_EQ(asked.target, "/base/x?y");
+  EXPECT_EQ(header(asked.headers, "Host"), "[::1]:" + std::to_string(port));
 }
 
 TEST(Gateway, ListsEveryNameWithoutATurn) {

@@ -19,18 +19,6 @@ constexpr std::array<std::string_view, 8> kHopByHop{"connection", "keep-alive", 
                                                     "te",         "trailer",           "transfer-encoding",
                                                     "upgrade",    "proxy-authenticate"};
 
-bool lists(std::string_view words, std::string_view name) {
-  while (!words.empty()) {
-    std::size_t comma = std::min(words.find(','), words.size());
-    std::string_view word = words.substr(0, comma);
-    while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
-    while (!word.empty() && (word.back() == ' ' || word.back() == '\t')) word.remove_suffix(1);
-    if (same_header(word, name)) return true;
-    words.remove_prefix(std::min(comma + 1, words.size()));
-  }
-  return false;
-}
-
 // "m" and Ollama's "m:latest" are one AI model.
 bool same_ai_model(std::string_view a, std::string_view b) {
   constexpr std::string_view kLatest = ":latest";
@@ -52,9 +40,21 @@ bool climbs(std::string_view path) {
 
 }  // namespace
 
+bool lists_word(std::string_view words, std::string_view wanted) {
+  while (!words.empty()) {
+    std::size_t comma = std::min(words.find(','), words.size());
+    std::string_view word = words.substr(0, comma);
+    while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
+    while (!word.empty() && (word.back() == ' ' || word.back() == '\t')) word.remove_suffix(1);
+    if (same_header(word, wanted)) return true;
+    words.remove_prefix(std::min(comma + 1, words.size()));
+  }
+  return false;
+}
+
 bool is_hop_by_hop(std::string_view name, std::string_view connection) {
   auto same = [name](std::string_view other) { return same_header(name, other); };
-  return std::ranges::any_of(kHopByHop, same) || lists(connection, name);
+  return std::ranges::any_of(kHopByHop, same) || lists_word(connection, name);
 }
 
 std::string forwarded_for(std::string_view sent, std::string_view client_address) {

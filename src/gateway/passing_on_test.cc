@@ -11,6 +11,8 @@
 namespace mgpu::gateway {
 namespace {
 
+BodyBudget budget{.memory_left = 1'000'000, .disk_left = 1'000'000};
+
 std::string all_of(EarlyBody& body, std::size_t step) {
   std::string all;
   while (true) {
@@ -22,7 +24,7 @@ std::string all_of(EarlyBody& body, std::size_t step) {
 }
 
 TEST(EarlyBody, GivesBackWhatItTookInMemoryAndBeyond) {
-  EarlyBody body(Bytes{4});
+  EarlyBody body(Bytes{4}, budget);
   for (const char* piece : {"ab", "cdef", "", "ghij"}) ASSERT_TRUE(body.append(piece));
   EXPECT_EQ(body.size(), 10U);
   EXPECT_EQ(all_of(body, 3), "abcdefghij");
@@ -34,7 +36,7 @@ TEST(EarlyBody, ReplacesASpanWhereverItLies) {
   for (std::int64_t in_memory : {0, 1, 3, 4, 6, 100})
     for (std::uint64_t begin = 0; begin < 8; ++begin)
       for (std::string text : {"", "X", "LONGER"}) {
-        EarlyBody body(Bytes{in_memory});
+        EarlyBody body(Bytes{in_memory}, budget);
         ASSERT_TRUE(body.append("01234567"));
         body.replace({begin, begin + 1}, text);
         std::string wanted = std::string("01234567").replace(begin, 1, text);
@@ -45,14 +47,37 @@ TEST(EarlyBody, ReplacesASpanWhereverItLies) {
       }
 }
 
+TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
+  BodyBudget small{.memory_left = 6, .disk_left = 5};
+  {
+    EarlyBody first(Bytes{4}, small), second(Bytes{4}, small), third(Bytes{4}, small);
+    EXPECT_TRUE(first.append("abcd"));
+    EXPECT_TRUE(second.append("efgh")) << "half of it in a file";
+    EXPECT_EQ(small.memory_left, 0U);
+    EXPECT_EQ(small.disk_left, 3U);
+    EXPECT_EQ(all_of(second, 10), "efgh");
+    const auto refused = third.append("ijkl");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::queue_full);
+    EXPECT_GT(refused.error().retry_after.count(), 0);
+    first.clear();
+    EXPECT_EQ(small.memory_left, 4U);
+    EXPECT_TRUE(third.append("ijkl"));
+    EarlyBody moved(std::move(third));
+    EXPECT_EQ(all_of(moved, 10), "ijkl");
+  }
+  EXPECT_EQ(small.memory_left, 6U);
+  EXPECT_EQ(small.disk_left, 5U);
+}
+
 TEST(EarlyBody, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
   auto folder = std::filesystem::temp_directory_path() / ("early_body_" + std::to_string(::getpid()));
   std::filesystem::create_directory(folder);
-  EarlyBody body(Bytes{1}, folder);
+  EarlyBody body(Bytes{1}, budget, folder);
   ASSERT_TRUE(body.append("spilled"));
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove(folder);
-  EarlyBody homeless(Bytes{1}, folder);
+  EarlyBody homeless(Bytes{1}, budget, folder);
   auto result = homeless.append("spilled");
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().detail.find(folder.string()), std::string::npos);

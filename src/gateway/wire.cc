@@ -1,7 +1,5 @@
 #include "gateway/wire.h"
 
-#include <fmt/format.h>
-
 namespace mgpu::gateway {
 namespace {
 
@@ -10,12 +8,15 @@ Upstream upstream_of(std::shared_ptr<http::Outgoing> outgoing) {
           .end_body = [outgoing] { return outgoing->end_body(); },
           .answer = [outgoing] { return outgoing->answer(); },
           .read = [outgoing] { return outgoing->read(); },
-          .abort = [outgoing] { outgoing->abort(); }};
+          .abort = [outgoing] { outgoing->abort(); },
+          .shutdown_send = [outgoing] { outgoing->shutdown_send(); },
+          .resent = [outgoing] { return outgoing->resent(); }};
 }
 
 Awaitable<Result<Upstream>> open(http::Client& client, engine::Endpoint endpoint, RequestHead head) {
   http::HostPort where{.host = endpoint.host, .port = endpoint.port};
-  head.headers.emplace(head.headers.begin(), "Host", fmt::format("{}:{}", endpoint.host, endpoint.port));
+  head.headers.emplace(head.headers.begin(), "Host", http::host_and_port(endpoint.host, endpoint.port));
+  head.target.insert(0, endpoint.path);
   auto outgoing = co_await client.open(std::move(where), std::move(head));
   if (!outgoing) co_return std::unexpected(outgoing.error());
   co_return upstream_of(std::move(*outgoing));
@@ -31,6 +32,7 @@ Caller caller_of(http::Exchange& exchange) {
           .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
           .finish = [&exchange] { return exchange.finish(); },
           .break_off = [&exchange] { exchange.break_off(); },
+          .shutdown_send = [&exchange] { exchange.shutdown_send(); },
           .gone = [&exchange] { return exchange.gone(); }};
 }
 

@@ -37,13 +37,14 @@ struct Caller {
   RequestHead head{};
   std::string address{};  // "127.0.0.1"
   std::function<Awaitable<Result<std::string>>()>
-      read{};  // errors: cancelled (gone), invalid_request (framing)
+      read{};  // one at a time; errors: cancelled (gone), invalid_request (framing), too_large
   std::function<Awaitable<Result<void>>(AnswerHead)> begin{};
   std::function<Awaitable<Result<void>>(std::string)> write{};
   std::function<Awaitable<void>()> finish{};  // the answer is complete; the connection may live on
   std::function<void()> break_off{};          // the answer is not complete, and the client must see that
-  // Returns when the client closed its end. Not while a read is under way; what arrives meanwhile is kept for
-  // the next read. Can be cancelled.
+  std::function<void()> shutdown_send{};      // after a 101: nothing more will be written
+  // Returns when the client is gone; one that only closed its sending side is not. Takes nothing from read();
+  // may be awaited beside read and write, once at a time. Can be cancelled.
   std::function<Awaitable<void>()> gone{};
 };
 
@@ -53,7 +54,9 @@ struct Upstream {
   std::function<Awaitable<Result<void>>()> end_body{};
   std::function<Awaitable<Result<AnswerHead>>()> answer{};  // service_down: broke off before it
   std::function<Awaitable<Result<std::string>>()> read{};
-  std::function<void()> abort{};  // everything that waits on it fails
+  std::function<void()> abort{};          // everything that waits on it fails
+  std::function<void()> shutdown_send{};  // after a 101: nothing more will be sent
+  std::function<bool()> resent{};  // whether a dead kept connection was replaced (http/client.h, answer())
 };
 
 // Connects (or takes an idle connection) and sends the head, with Host set. Error: service_down.
