@@ -45,6 +45,7 @@ struct World {
   bool hangs = false;
   int out_of_memory = 0;  // so many answers say it, each after the whole body
   bool dies_of_it = false;
+  bool body_ended = false;
   std::vector<std::string> asked_bodies;
   asio::steady_timer body_sent{io, asio::steady_timer::time_point::max()};
   AnswerHead answer{
@@ -154,7 +155,7 @@ struct World {
   }
 
   Awaitable<Result<AnswerHead>> says_out_of_memory() {
-    co_await until(body_sent);
+    if (!std::exchange(body_ended, false)) co_await until(body_sent);
     --out_of_memory;
     asked_bodies.push_back(std::exchange(asked_body, {}));
     if (dies_of_it) {
@@ -171,6 +172,7 @@ struct World {
               co_return Result<void>{};
             },
             .end_body = [this]() -> Awaitable<Result<void>> {
+              body_ended = true;
               body_sent.cancel();
               co_return Result<void>{};
             },

@@ -91,7 +91,7 @@ class Connection final : public Exchange {
   asio::awaitable<Result<std::string>> read() override {
     if (reading_) co_return fail(Code::internal, "two reads of one request at once");
     if (finished_) co_return std::unexpected(gone_away());
-    const Reading one_at_a_time(reading_);
+    const Flag one_at_a_time(reading_);
     if (raw_) {
       auto piece = co_await next_raw();
       co_return piece;
@@ -171,7 +171,10 @@ class Connection final : public Exchange {
     if (reading_by_ >= now && writing_by_ >= now) return;
     if (lingering_) return close();
     if (idle_since_ && received_.empty()) return hang_up();
-    reset();
+    if (!reading_body_ || writing_by_ != kNoDeadline) return reset();
+    too_late_ = true;  // it may still want to hear why
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
   }
 
   // Wakes whatever waits on the connection; serve() then closes it.
@@ -193,12 +196,13 @@ class Connection final : public Exchange {
   }
 
  private:
-  class Reading {
+  // True for as long as it lives.
+  class Flag {
    public:
-    explicit Reading(bool& flag) : flag_(flag) { flag_ = true; }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-    ~Reading() { flag_ = false; }
+    explicit Flag(bool& flag) : flag_(flag) { flag_ = true; }
+    Flag(const Flag&) = delete;
+    Flag& operator=(const Flag&) = delete;
+    ~Flag() { flag_ = false; }
 
    private:
     bool& flag_;
@@ -325,7 +329,7 @@ class Connection final : public Exchange {
     }
   }
 
-  // Not empty before the body's end. Errors: cancelled, invalid_request, too_large.
+  // Not empty before the body's end. Errors: cancelled, invalid_request, too_large, request_timeout.
   asio::awaitable<Result<std::string>> next_of_body() {
     std::string piece;
     while (!body_.done()) {
@@ -336,8 +340,13 @@ class Connection final : public Exchange {
         if (!piece.empty() || body_.done()) break;
       }
       const Deadline client(reading_by_, Clock::now() + microseconds(options_.stall_limit));
-      if (const auto error = co_await receive(socket_, received_); error)
-        co_return std::unexpected(gone_away());
+      const Flag marked(reading_body_);
+      const auto error = co_await receive(socket_, received_);
+      if (too_late_)
+        co_return fail(Code::request_timeout,
+                       fmt::format("the client sent nothing more of its body within limits.stall_limit, {}",
+                                   to_string(options_.stall_limit)));
+      if (error) co_return std::unexpected(gone_away());
     }
     co_return piece;
   }
@@ -378,9 +387,11 @@ class Connection final : public Exchange {
   std::optional<Clock::time_point> idle_since_;
   Clock::time_point reading_by_ = kNoDeadline, writing_by_ = kNoDeadline;  // what the client must do by then
   bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
-  bool unframed_ = false;  // the answer's body ends with the connection
-  bool reading_ = false;   // somebody is in read()
-  bool broken_ = false;    // the connection ends in the middle of an exchange
+  bool unframed_ = false;      // the answer's body ends with the connection
+  bool reading_ = false;       // somebody is in read()
+  bool reading_body_ = false;  // the client is waited for to send more of it
+  bool too_late_ = false;      // it did not
+  bool broken_ = false;        // the connection ends in the middle of an exchange
   bool lingering_ = false;
   bool left_ = false;        // the client
   bool too_long_ = false;    // the body, by what the head declares

@@ -75,7 +75,7 @@ struct ServerOptions {
   Bytes max_body = kGiB * 4;
   Duration idle_limit{75'000'000};  // between two requests of a connection, and for a head to arrive
   // How long the client may take to send the next piece of its body, or to take one of the answer's; after
-  // that it is gone. Waiting for a turn is neither.
+  // that it is given up. Waiting for a turn is neither.
   Duration stall_limit{300'000'000};
   std::function<void(const std::string&)> warn{};  // a limit was reached; at most once a minute for each kind
 };

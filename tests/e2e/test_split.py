@@ -1,7 +1,7 @@
 """A consumer that is split over two devices: a turn and room on both, or it waits with nothing."""
 import pathlib
 
-from house import GiB
+from house import GiB, wait_until
 
 
 def large(house, footprint="8GiB"):
@@ -13,6 +13,12 @@ def large(house, footprint="8GiB"):
 TWO = {"gpu": ["8GiB", "8GiB"], "devices": [{"id": "first", "index": 0}, {"id": "second", "index": 1}]}
 
 
+def measured(house):
+    """Who holds what on each device, as of its last reading."""
+    return [(entry["consumer"], entry["measured_bytes"]) for device in house.status()["devices"]
+            for entry in device["memory"]["by_consumer"]]
+
+
 def test_it_makes_room_on_both_devices_and_each_shows_its_part(house):
     house.open({"large": large(house), "here": house.fake("here", "5GiB", device="first"),
                 "there": house.fake("there", "5GiB", device="second", flags=["--device", "1"])}, **TWO)
@@ -20,9 +26,7 @@ def test_it_makes_room_on_both_devices_and_each_shows_its_part(house):
     assert house.ask("large") == "answer of large"
     assert house.consumer("large")["devices"] == ["first", "second"]
     assert [house.consumer(name)["state"] for name in ("here", "there")] == ["cold", "cold"]
-    for device in house.status()["devices"]:
-        [entry] = device["memory"]["by_consumer"]
-        assert (entry["consumer"], entry["measured_bytes"]) == ("large", 4 * GiB)
+    wait_until(lambda: measured(house) == [("large", 4 * GiB)] * 2, "the next reading of both devices")
     assert [gpu["used"] for gpu in house.gpus()] == [4 * GiB, 4 * GiB]
     assert "first+second" in house.mgpu("status").stdout
     environ = pathlib.Path(f"/proc/{house.consumer('large')['pid']}/environ").read_bytes().decode()

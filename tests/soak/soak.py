@@ -1,4 +1,5 @@
-"""An hour of a busy house in two minutes: `./dev soak [--seconds N] [--seed S]`.
+"""An hour of a busy house in two minutes: `./dev soak [--seconds N] [--seed S]`; with `--clients N` a crowd of raw
+sockets instead (crowd.py).
 
 The real daemon on a simulated GPU with two devices, services whose seconds are milliseconds, and a dozen clients over
 real sockets, while services crash, refuse, hang and keep what they were to free, a foreign program takes memory and
@@ -21,6 +22,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / "tests/e2e"), str(TREE / "tests/soak")]
 
 import audit
+import crowd
 import people
 from house import BIN, House, free_port, in_bytes, wait_until
 from troubles import Troubles, checkpoint_file, fault_file
@@ -37,12 +39,13 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120, help="of traffic, a quarter of it among liars (default 120)")
     parser.add_argument("--seed", type=int, default=None, help="of the run to repeat (default: a new one)")
+    parser.add_argument("--clients", type=int, default=0, help="so many raw sockets that cancel, stall and leave, instead")
     parser.add_argument("--keep", action="store_true", help="print the daemon's log and what went wrong when, also if all went well")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     print(f"soak: seed {seed}", flush=True)
-    complaints = []
-    for play, part in ((Honest, 0.75), (Liars, 0.25)):
+    complaints = crowd.run(options.clients, options.seconds, seed) if options.clients else []
+    for play, part in () if options.clients else ((Honest, 0.75), (Liars, 0.25)):
         with tempfile.TemporaryDirectory(prefix="mgpu-soak-") as folder:
             soak = play(House(pathlib.Path(folder)), random.Random(f"{seed} {play.__name__}"))
             found = soak.run(options.seconds * part)
@@ -128,10 +131,10 @@ class Honest:
         before = audit.descriptors(house.daemon.pid)
         self.troubles = Troubles(self.book, self.dice.random(), self.services, self.external, pause=0.8,
                                  forgets=self.forgets)
-        crowd = [people.Person(self.book, self.dice.random(), way, whom, pause=0.15)
-                 for way, whom, count in self.people() for _ in range(count)]
-        self.live(seconds, [self.troubles, *crowd])
-        complaints = self.settle(consumers, crowd)
+        persons = [people.Person(self.book, self.dice.random(), way, whom, pause=0.15)
+                   for way, whom, count in self.people() for _ in range(count)]
+        self.live(seconds, [self.troubles, *persons])
+        complaints = self.settle(consumers, persons)
         if not complaints:
             complaints = self.audit(before)
         complaints += audit.answered_once(self.book, house.journal(), self.troubles.died_of_memory)
