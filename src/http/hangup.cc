@@ -31,8 +31,11 @@ HangupWatch::HangupWatch(boost::asio::io_context& io)
 HangupWatch::~HangupWatch() = default;
 
 struct HangupWatch::Waiter {
-  Waiter(HangupWatch& w, int descriptor)
-      : watch(w), fd(descriptor), woken(w.io_, boost::asio::steady_timer::time_point::max()) {}
+  Waiter(HangupWatch& w, int descriptor, std::function<bool()> how)
+      : watch(w),
+        fd(descriptor),
+        provoke(std::move(how)),
+        woken(w.io_, boost::asio::steady_timer::time_point::max()) {}
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
   ~Waiter() {
@@ -42,17 +45,18 @@ struct HangupWatch::Waiter {
 
   HangupWatch& watch;
   int fd;
+  std::function<bool()> provoke;
   boost::asio::steady_timer woken;
   bool half_closed = false;
   bool hung_up = false;
 };
 
-boost::asio::awaitable<bool> HangupWatch::wait(int fd) {
+boost::asio::awaitable<bool> HangupWatch::wait(int fd, std::function<bool()> provoke) {
   MGPU_ASSERT(!waiters_.contains(fd), "one waiter a connection");
   epoll_event interest = interest_in(fd, EPOLLRDHUP);
   if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, fd, &interest) != 0)
     co_return true;  // closed already
-  Waiter waiter(*this, fd);
+  Waiter waiter(*this, fd, std::move(provoke));
   waiters_[fd] = &waiter;
   listen();
   constexpr auto quietly = boost::asio::as_tuple(boost::asio::use_awaitable);
@@ -91,14 +95,15 @@ void HangupWatch::look() {
 
 void HangupWatch::look_at(Waiter& waiter, std::uint32_t events) {
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
-  const PeerState peer = broken ? PeerState::gone : peer_state(waiter.fd);
+  PeerState peer = broken ? PeerState::gone : peer_state(waiter.fd);
+  const bool first = !std::exchange(waiter.half_closed, true);
+  if (first && peer == PeerState::unknown && !waiter.provoke()) peer = PeerState::gone;
   if (peer == PeerState::gone) {
     waiter.hung_up = true;
     waiter.woken.cancel();
     return;
   }
-  if (!std::exchange(waiter.half_closed, true)) {
-    if (peer == PeerState::unknown) probe_peer(waiter.fd);
+  if (first) {
     epoll_event errors_only = interest_in(waiter.fd, 0);
     ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, waiter.fd, &errors_only);
   }

@@ -2,10 +2,13 @@
 // own that asks for nothing but EPOLLRDHUP. Reading to find out would swallow the next request; polling would
 // cost.
 //
-// A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone
-// (peer_state.h tells the two apart); it is looked at again now and then.
+// A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone.
+// On this machine the kernel tells the two apart (peer_state.h), and the peer is looked at again now and
+// then. A peer on another machine is only told apart by its reaction to data: a reset, where nobody is left.
+// (A keepalive probe does not do: a kernel acknowledges it for a program that has left, for a minute.)
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include <boost/asio/awaitable.hpp>
@@ -21,7 +24,9 @@ class HangupWatch {
   ~HangupWatch();
 
   // True when the peer of `fd` is gone; false after forget(). Can be cancelled. One waiter an fd.
-  boost::asio::awaitable<bool> wait(int fd);
+  // `provoke` sends a peer that may be half closed something that it can ignore, at most once; false: nothing
+  // can be sent, and the peer counts as gone.
+  boost::asio::awaitable<bool> wait(int fd, std::function<bool()> provoke);
 
   // Ends the wait for `fd`, if there is one. REQUIRES: called before an fd that may be waited for is closed,
   // since the next connection can get the same number before the waiter has woken.

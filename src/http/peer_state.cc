@@ -126,13 +126,6 @@ void set(int fd, int level, int option, int value) {
   static_cast<void>(::setsockopt(fd, level, option, &value, sizeof value));
 }
 
-void probe(int fd, int idle_s, int interval_s, int count) {
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle_s);
-  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s);
-  set(fd, IPPROTO_TCP, TCP_KEEPCNT, count);
-}
-
 }  // namespace
 
 PeerState peer_state(int fd) {
@@ -145,11 +138,12 @@ PeerState peer_state(int fd) {
   return *inode != 0 ? PeerState::listens : PeerState::gone;
 }
 
-void probe_peer(int fd) { probe(fd, 1, 1, 2); }
-
 void keep_alive(int fd) {
-  probe(fd, 20, 10, 3);
-  constexpr int kUnacknowledgedMs = 50'000;
+  constexpr int kIdleS = 20, kIntervalS = 10, kProbes = 3, kUnacknowledgedMs = 50'000;
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleS);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIntervalS);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
   set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs);
 }
 

@@ -15,10 +15,6 @@ enum class PeerState : std::uint8_t {
 // Asks this machine's kernel (sock_diag, inet_diag_req_v2) for the peer's own socket. Does not block.
 PeerState peer_state(int fd);
 
-// The kernel will ask the peer once a second from now on. Somebody who only closed its sending side answers;
-// a socket that nobody has any more stays silent, and the connection then ends with an error.
-void probe_peer(int fd);
-
 // Keepalive for a connection on which nothing may be said for hours: a peer that lost power is noticed within
 // a minute (lease connections are held by programs on other machines, too).
 void keep_alive(int fd);

@@ -163,7 +163,9 @@ class Connection final : public Exchange {
   asio::awaitable<void> gone() override {
     if (!socket_.is_open()) co_return;
     const int fd = socket_.native_handle();
-    left_ |= co_await hangups_.wait(fd);
+    std::function<bool()> provoke = [this] { return provoke_reset(); };
+    auto waiting = hangups_.wait(fd, std::move(provoke));
+    left_ |= co_await std::move(waiting);
   }
 
   // Gives a client up that has kept us waiting for too long.
@@ -270,6 +272,17 @@ class Connection final : public Exchange {
       if (const auto error = co_await receive(socket_, received_); error)
         co_return std::unexpected(gone_away());
     }
+  }
+
+  // Says something that a client which only closed its sending side must ignore (RFC 9110, 15.2: any number
+  // of interim answers), and that the machine of one which left answers with a reset. Once the answer has
+  // begun, its next bytes will do that.
+  bool provoke_reset() {
+    if (begun_) return true;
+    if (http_1_0_) return false;
+    boost::system::error_code error;
+    static constexpr std::string_view kInterim = "HTTP/1.1 100 Continue\r\n\r\n";
+    return socket_.write_some(asio::buffer(kInterim), error) == kInterim.size();
   }
 
   // Whether bytes of the client may still be on their way, which a close would answer with a reset.
