@@ -120,7 +120,7 @@ Result<Fields> read_fields(std::string_view lines) {
 
 // "example.org", "10.0.0.1:80", "[::1]:8090": what may stand in Host (RFC 3986, 3.2.2 and 3.2.3).
 bool is_authority(std::string_view text) {
-  static constexpr std::string_view kInName = "-._~!$&'()*+,;=%";
+  static constexpr std::string_view kInName = "-._~%";  // of what RFC 3986 allows, what hosts are called
   std::string_view port;
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');

@@ -32,10 +32,12 @@ constexpr Clock::time_point kNoDeadline = Clock::time_point::max();
 constexpr std::size_t kSkipped = 256 * 1024;  // of an unread body, before the connection is closed instead
 constexpr std::size_t kMaxEmptyLines = 8;     // before a request line (RFC 9112, 2.2)
 
-// After the last answer of a connection that is closed: how long the client may go on sending, and how long
-// it may be silent meanwhile. A close with unread bytes would reset the answer away.
+// After the last answer of a connection that is closed: how long the client may go on sending, how long it
+// may be silent meanwhile, and how much beyond the body that it announced. A close with unread bytes would
+// reset the answer away.
 constexpr auto kLingerLimit = std::chrono::seconds(30);
 constexpr auto kLingerSilence = std::chrono::seconds(2);
+constexpr std::uint64_t kLingerBytes = 4 * 1024 * 1024;
 
 // A moment by which the client must have done something, for as long as it lives.
 class Deadline {
@@ -318,7 +320,9 @@ class Connection final : public Exchange {
     shutdown_send();
     lingering_ = true;
     const Clock::time_point until = Clock::now() + kLingerLimit;
-    while (Clock::now() < until && socket_.is_open()) {
+    std::uint64_t left = body_.remaining().value_or(0) + kLingerBytes;
+    while (Clock::now() < until && socket_.is_open() && received_.size() <= left) {
+      left -= received_.size();
       received_.consume(received_.size());
       const Deadline client(reading_by_, std::min(until, Clock::now() + kLingerSilence));
       if (const auto error = co_await receive(socket_, received_); error) break;
