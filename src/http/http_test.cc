@@ -1,5 +1,7 @@
 // Both sides over real loopback sockets, and a plain socket where a client misbehaves.
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,6 +12,7 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "http/client.h"
@@ -732,6 +735,35 @@ TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
     while (!gone) co_await asio::post(asio::use_awaitable);
   }(house, arrived, saw));
   EXPECT_TRUE(saw);
+}
+
+// The kernel's own list: a connection whose keepalive timer runs has "02:..." in its sixth column.
+bool has_keepalive_timer(std::uint16_t local_port) {
+  std::ifstream connections("/proc/net/tcp");
+  const std::string ours = fmt::format(":{:04X} ", local_port);
+  for (std::string line; std::getline(connections, line);) {
+    std::istringstream words(line);
+    std::string number, local, remote, state, queues, timer;
+    words >> number >> local >> remote >> state >> queues >> timer;
+    if ((local + " ").ends_with(ours) && state == "01" && timer.starts_with("02:")) return true;
+  }
+  return false;
+}
+
+// A program on another machine that holds a lease and loses power sends no FIN.
+TEST(Http, ASilentPeerIsAskedWhetherItIsStillThere) {
+  House house;
+  bool asked = false;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    asked = has_keepalive_timer(house.server->port());
+    co_await echo(exchange);
+  });
+  house.run([](House& h) -> asio::awaitable<void> {
+    const HostPort where = h.where();
+    const RequestHead head = post("/");
+    co_await fetch(h.client, where, head, "x", 5s, kMiB);
+  }(house));
+  EXPECT_TRUE(asked);
 }
 
 // Idle connections make room; those of this machine are let in even where none is idle.
