@@ -25,10 +25,12 @@ Result<Duration> duration(const Json& value) {
 }
 
 Result<Bytes> bytes(const Json& value) {
-  if (value.is_number_integer() && value.get<double>() >= 0 && value.get<double>() < 9e18)
-    return Bytes{value.get<std::int64_t>()};
   if (value.is_string()) return parse_bytes(value.get<std::string>());
-  return fail(Code::invalid_request, R"(must be an integer that is not negative, or a text like "6GiB")");
+  if (value.is_number_integer())
+    if (const auto count = bytes_from_number(value.get<double>())) return *count;
+  return fail(Code::invalid_request,
+              R"(must be an integer or a text like "6GiB", not negative and at most )" +
+                  to_exact_string(kLargestBytes));
 }
 
 Result<int> pid(const Json& value) {

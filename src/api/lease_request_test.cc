@@ -32,11 +32,27 @@ TEST(LeaseRequest, NamesTheKnownKeysToWhoeverMistypesOne) {
 }
 
 TEST(LeaseRequest, RefusesWhatMakesNoSense) {
-  for (const char* body : {"", "[]", "{", "{}", R"({"bytes":-1})", R"({"bytes":1e300})",
-                           R"({"bytes":"6 apples"})", R"({"consumer":7})", R"({"consumer":"a","ttl":"0"})",
-                           R"({"consumer":"a","pid":-1})", R"({"consumer":"a","priority":"urgent"})",
-                           R"({"consumer":"a","user":7})", R"({"consumer":"a","deadline":10})",
-                           R"({"consumer":"a","bind":"forever"})", R"({"consumer":"a","wait_limit":30})"})
+  for (const char* body : {"",
+                           "[]",
+                           "{",
+                           "{}",
+                           R"({"bytes":-1})",
+                           R"({"bytes":1e300})",
+                           R"({"bytes":9223372036854775807})",
+                           R"({"bytes":1e400})",
+                           R"({"bytes":"99999999TiB"})",
+                           R"({"bytes":1,"ttl":"99999999h"})",
+                           R"({"bytes":1,"wait_limit":"99999999h"})",
+                           R"({"bytes":1,"deadline":"99999999h"})",
+                           R"({"bytes":"6 apples"})",
+                           R"({"consumer":7})",
+                           R"({"consumer":"a","ttl":"0"})",
+                           R"({"consumer":"a","pid":-1})",
+                           R"({"consumer":"a","priority":"urgent"})",
+                           R"({"consumer":"a","user":7})",
+                           R"({"consumer":"a","deadline":10})",
+                           R"({"consumer":"a","bind":"forever"})",
+                           R"({"consumer":"a","wait_limit":30})"})
     EXPECT_FALSE(parse_lease_request(body)) << body;
 }
 

@@ -52,10 +52,17 @@ Result<Bytes> parse_bytes(std::string_view text) {
   for (const Unit& known : kUnits) {
     if (unit != known.name) continue;
     const double bytes = number * known.bytes;
-    if (!(bytes < 9e18)) return refusal();
+    if (!(bytes <= static_cast<double>(kLargestBytes.count)))
+      return fail(Code::invalid_request, "\"" + std::string(text) + "\" is out of range: memory is at most " +
+                                             to_exact_string(kLargestBytes));
     return Bytes{std::llround(bytes)};
   }
   return refusal();
+}
+
+std::optional<Bytes> bytes_from_number(double count) {
+  if (!(count >= 0 && count <= static_cast<double>(kLargestBytes.count))) return std::nullopt;
+  return Bytes{std::llround(count)};
 }
 
 std::string to_string(Bytes bytes) {

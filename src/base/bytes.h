@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,9 +26,16 @@ inline constexpr Bytes kKiB{1024};
 inline constexpr Bytes kMiB{1024 * 1024};
 inline constexpr Bytes kGiB{1024LL * 1024 * 1024};
 
+// The largest amount that anybody may ask for or tell us, at every edge: headers, keys, options, JSON, heads
+// of files, answers of services. A sum of thousands of them still fits.
+inline constexpr Bytes kLargestBytes = kGiB * (1024LL * 1024);
+
 // "14GiB", "512 MiB", "1.5G", "8GB", "4096". KiB/MiB/GiB/TiB and K/M/G/T are powers of 1024, KB/MB/GB/TB
-// powers of 1000; no unit means bytes. Never negative. Error: invalid_request.
+// powers of 1000; no unit means bytes. Never negative, kLargestBytes at most. Error: invalid_request.
 Result<Bytes> parse_bytes(std::string_view text);
+
+// A number of a foreign text (JSON), 0 to kLargestBytes; none outside of that, or for NaN.
+std::optional<Bytes> bytes_from_number(double count);
 
 // For people: "14.0 GiB", "512 MiB", "0 B", "-1.5 GiB".
 std::string to_string(Bytes bytes);

@@ -1,5 +1,7 @@
 #include "base/bytes.h"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 namespace mgpu {
@@ -20,6 +22,22 @@ TEST(ParseBytes, RefusesNonsenseWithTheTextInTheReason) {
     EXPECT_EQ(parsed.error().code, Code::invalid_request);
     EXPECT_NE(parsed.error().detail.find(text), std::string::npos);
   }
+}
+
+TEST(ParseBytes, RefusesWhatWouldOverflowAndSaysTheRange) {
+  EXPECT_EQ(parse_bytes("1024TiB"), kLargestBytes);
+  for (const char* text : {"1025TiB", "99999999TiB", "1125899906842625"}) {
+    const auto parsed = parse_bytes(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_NE(parsed.error().detail.find("at most 1024TiB"), std::string::npos) << parsed.error().detail;
+  }
+}
+
+TEST(BytesFromNumber, TakesNothingOutsideOfTheRange) {
+  EXPECT_EQ(bytes_from_number(4096), kKiB * 4);
+  for (const double count :
+       {-1.0, 1e300, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_FALSE(bytes_from_number(count)) << count;
 }
 
 TEST(BytesToString, IsShortForPeopleAndExactForFiles) {

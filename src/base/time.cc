@@ -47,8 +47,17 @@ Result<Duration> parse_duration(std::string_view text) {
     if (unit == nullptr) return refusal();
     total_us += number * static_cast<double>(unit->us);
   }
-  if (!(total_us < 9e18)) return refusal();
+  if (!(total_us <= static_cast<double>(kLongestDuration.count())))
+    return fail(Code::invalid_request, "\"" + std::string(text) +
+                                           "\" is out of range: a duration is at most " +
+                                           to_string(kLongestDuration));
   return Duration{std::llround(total_us)};
+}
+
+std::optional<Duration> duration_from_ms(double ms) {
+  const double us = ms * 1000;
+  if (!(us >= 0 && us <= static_cast<double>(kLongestDuration.count()))) return std::nullopt;
+  return Duration{std::llround(us)};
 }
 
 std::string to_string(Duration duration) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,10 +27,18 @@ struct Instant {
 
 inline constexpr Instant kNever{INT64_MAX};
 
+// The longest time that anybody may ask for, at every edge: headers, keys, options, JSON, traces. A sum or a
+// product of thousands of them still fits an Instant, and the nanoseconds of the system's clocks.
+inline constexpr Duration kLongestDuration = std::chrono::hours{24 * 366};
+
 constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
-// "250ms", "30s", "15m", "2h", "1h30m", "0". A bare number other than 0 is refused. Error: invalid_request.
+// "250ms", "30s", "15m", "2h", "1h30m", "0"; kLongestDuration at most, never negative. A bare number other
+// than 0 is refused. Error: invalid_request.
 Result<Duration> parse_duration(std::string_view text);
+
+// A number of milliseconds of a foreign text (JSON), 0 to kLongestDuration; none outside of that, or for NaN.
+std::optional<Duration> duration_from_ms(double ms);
 
 // Exact and parseable, units from large to small: "1h30m", "1s500ms", "0s".
 std::string to_string(Duration duration);

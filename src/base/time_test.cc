@@ -1,5 +1,7 @@
 #include "base/time.h"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 namespace mgpu {
@@ -16,6 +18,25 @@ TEST(ParseDuration, ReadsWhatPeopleWrite) {
 
 TEST(ParseDuration, RefusesABareNumberAndUnknownUnits) {
   for (const char* text : {"", "30", "s", "5 parsecs", "-3s"}) EXPECT_FALSE(parse_duration(text)) << text;
+}
+
+TEST(ParseDuration, RefusesWhatWouldOverflowAndSaysTheRange) {
+  EXPECT_EQ(parse_duration("366d"), kLongestDuration);
+  for (const char* text :
+       {"366d1us", "99999999h", "9223372036854775807us", "1000000000000000000000000d", "366d366d"}) {
+    const auto parsed = parse_duration(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().code, Code::invalid_request);
+    EXPECT_NE(parsed.error().detail.find("at most 366d"), std::string::npos) << parsed.error().detail;
+  }
+}
+
+TEST(DurationFromMs, TakesNothingOutsideOfTheRange) {
+  EXPECT_EQ(duration_from_ms(1500), Duration{1500ms});
+  EXPECT_EQ(duration_from_ms(to_ms(kLongestDuration)), kLongestDuration);
+  for (const double ms : {-1.0, 1e300, std::numeric_limits<double>::infinity(),
+                          std::numeric_limits<double>::quiet_NaN(), to_ms(kLongestDuration) + 1})
+    EXPECT_FALSE(duration_from_ms(ms)) << ms;
 }
 
 TEST(DurationToString, CanBeParsedBack) {

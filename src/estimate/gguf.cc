@@ -189,7 +189,7 @@ std::uint64_t full_every(const std::string& architecture) {
 }
 
 Bytes as_bytes(std::uint64_t count) {
-  return {static_cast<std::int64_t>(std::min<std::uint64_t>(count, INT64_MAX))};
+  return {static_cast<std::int64_t>(std::min(count, static_cast<std::uint64_t>(kLargestBytes.count)))};
 }
 
 Bytes host_only(const Tensors& tensors, std::uint64_t weights) {

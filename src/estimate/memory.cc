@@ -8,7 +8,7 @@ namespace {
 constexpr std::uint64_t kCells = 256;  // caches are made in steps of these
 constexpr double kUsualBytes = 2;      // of a number in the cache
 constexpr double kMaskBytes = 2;
-constexpr double kMost = 1e18;  // more than any device has; keeps sums of nonsense in range
+constexpr auto kMost = static_cast<double>(kLargestBytes.count);  // keeps sums of nonsense in range
 
 std::uint64_t whole_cells(std::uint64_t count) { return (count + kCells - 1) / kCells * kCells; }
 

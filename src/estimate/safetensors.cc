@@ -1,5 +1,6 @@
 #include "estimate/safetensors.h"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -42,7 +43,7 @@ Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_s
     sum += to - from;
     if (sum > room) return nonsense("its tensors overlap");
   }
-  return Bytes{static_cast<std::int64_t>(sum)};
+  return Bytes{static_cast<std::int64_t>(std::min(sum, static_cast<std::uint64_t>(kLargestBytes.count)))};
 }
 
 Result<std::vector<std::string>> indexed_files(std::string_view json) {

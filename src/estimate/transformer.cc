@@ -12,7 +12,7 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxLayers = 10'000;
 constexpr std::uint64_t kMaxFigure = 1ULL << 31;
-constexpr double kMost = 1e18;  // more than any device has
+constexpr auto kMost = static_cast<double>(kLargestBytes.count);  // keeps sums of nonsense in range
 
 std::unexpected<Error> nonsense(const char* why) { return fail(Code::invalid_request, why); }
 

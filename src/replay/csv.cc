@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <map>
 #include <utility>
 
@@ -31,8 +30,8 @@ std::vector<Words> cells_of(Words line) {
 std::optional<Duration> seconds_in(Words text) {
   double value = 0;
   const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (got.ec != std::errc{} || got.ptr != text.data() + text.size() || value < 0) return std::nullopt;
-  return Duration{std::llround(value * 1e6)};
+  if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return std::nullopt;
+  return duration_from_ms(value * 1e3);
 }
 
 class Table {
@@ -79,7 +78,9 @@ class Table {
     const std::vector<Words> cells = cells_of(line);
     const auto time = seconds_in(cell(cells, "time"));
     const auto work = seconds_in(cell(cells, "seconds"));
-    if (!time || !work) return fail(Code::invalid_request, "time and seconds are numbers, not negative");
+    if (!time || !work)
+      return fail(Code::invalid_request,
+                  "time and seconds are numbers, not negative, and at most " + to_string(kLongestDuration));
     const auto target = find_target(house_, cell(cells, "consumer"));
     if (!target)
       return fail(Code::invalid_request, "there is no consumer " + std::string(cell(cells, "consumer")));

@@ -153,7 +153,12 @@ TEST(Csv, SaysWhichLineIsWrong) {
   };
   EXPECT_EQ(detail("time,consumer,seconds\n0,a,1\n1,nobody,1\n"), "line 3: there is no consumer nobody");
   EXPECT_EQ(detail("time,consumer\n"), "line 1: the column seconds is missing");
-  EXPECT_EQ(detail("time,consumer,seconds\n-1,a,1\n"), "line 2: time and seconds are numbers, not negative");
+  EXPECT_EQ(detail("time,consumer,seconds\n-1,a,1\n"),
+            "line 2: time and seconds are numbers, not negative, and at most 366d");
+  for (const char* row : {"nan,a,1", "inf,a,1", "0,a,1e300", "99999999999,a,1"})
+    EXPECT_EQ(detail(("time,consumer,seconds\n" + std::string(row) + "\n").c_str()),
+              "line 2: time and seconds are numbers, not negative, and at most 366d")
+        << row;
   EXPECT_EQ(detail("time,consumer,seconds,priority\n1,a,1,soon\n"), "line 2: soon is no class of work");
   EXPECT_EQ(detail("when,consumer,seconds\n"), "line 1: no column is called \"when\"");
   EXPECT_EQ(detail(""), "there is no header (time,consumer,seconds,...)");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/steady_timer.hpp>
@@ -139,7 +141,16 @@ std::string text_at(const json& object, const char* key) {
 
 std::int64_t number_at(const json& object, const char* key) {
   const json& value = member(object, key);
-  return value.is_number() ? value.get<std::int64_t>() : 0;
+  if (!value.is_number()) return 0;
+  const double number = value.get<double>();
+  const auto size = bytes_from_number(std::abs(number));
+  if (!size) return 0;
+  return number < 0 ? -size->count : size->count;
+}
+
+std::uint32_t as_count(double number) {
+  constexpr double kMost = std::numeric_limits<std::uint32_t>::max();
+  return number >= 0 && number <= kMost ? static_cast<std::uint32_t>(number) : 0;
 }
 
 const json& member(const json& object, const char* key) {

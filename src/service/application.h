@@ -74,7 +74,8 @@ class Application : public Service {
 // Those with these names are in device memory; names that are not listed yet are added.
 void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names);
 
-// Lenient reading of foreign JSON: the default where the key is missing or of another type.
+// Lenient reading of foreign JSON: the default where the key is missing or of another type. A number that is
+// larger than any amount may be (kLargestBytes), or no number at all, is 0.
 std::string text_at(const nlohmann::json& object, const char* key);
 std::int64_t number_at(const nlohmann::json& object, const char* key);
 const nlohmann::json& member(const nlohmann::json& object, const char* key);  // null where there is none
@@ -85,6 +86,9 @@ std::string in_query(std::string_view name);
 
 // The sum of all samples of one metric in Prometheus' text format whose labels contain `label`; 0: none.
 double metric(std::string_view text, std::string_view name, std::string_view label = "");
+
+// A count that a service tells of itself; what can't be one (negative, beyond 32 bits, NaN) is 0.
+std::uint32_t as_count(double number);
 
 #define MGPU_SERVICE(id, ...) std::unique_ptr<Service> make_##id(Address, const config::ServiceConfig&);
 #include "config/services.inc"

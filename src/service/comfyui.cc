@@ -12,7 +12,7 @@ using nlohmann::json;
 namespace {
 
 std::uint32_t jobs_in(const json& queue) {
-  return static_cast<std::uint32_t>(number_at(member(queue, "exec_info"), "queue_remaining"));
+  return as_count(static_cast<double>(number_at(member(queue, "exec_info"), "queue_remaining")));
 }
 
 std::vector<AiModel> held_in(const json& system_stats) {

@@ -1,6 +1,7 @@
 #include "service/credential.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string_view>
 
@@ -33,8 +34,11 @@ Result<std::string> read_key(const config::ServiceConfig& config) {
       return fail(Code::invalid_config, "api_key_env: the environment has no " + config.api_key_env);
     key = value;
   } else {
-    std::ifstream file(config.api_key_file);
-    if (!std::getline(file, key))
+    // A pipe that nobody writes to would be waited for.
+    std::error_code error;
+    std::ifstream file;
+    if (std::filesystem::is_regular_file(config.api_key_file, error)) file.open(config.api_key_file);
+    if (!file.is_open() || !std::getline(file, key))
       return fail(Code::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
   }
   // A blank at the end is nobody's key; a line break would end the header.

@@ -9,12 +9,12 @@ using nlohmann::json;
 namespace {
 
 std::uint32_t jobs_in(const json& known) {
-  std::int64_t total = 0;
+  double total = 0;
   for (const json& entry : member(known, "data")) {
     const json& stats = member(entry, "stats");
-    total += number_at(stats, "queue_absolute") + number_at(stats, "results_pending");
+    total += static_cast<double>(number_at(stats, "queue_absolute") + number_at(stats, "results_pending"));
   }
-  return static_cast<std::uint32_t>(total);
+  return as_count(total);
 }
 
 std::vector<AiModel> held_in(const json& known) {

@@ -11,7 +11,7 @@ namespace {
 // Its queue is answered for at once and worked off afterwards.
 std::uint32_t jobs_in(const json& status) {
   const json& queue = member(status, "queue");
-  return static_cast<std::uint32_t>(number_at(queue, "pending") + number_at(queue, "in_progress"));
+  return as_count(static_cast<double>(number_at(queue, "pending") + number_at(queue, "in_progress")));
 }
 
 std::vector<AiModel> held_in(const json& stats) {

@@ -13,7 +13,7 @@ namespace {
 
 std::uint32_t jobs_in(const json& perf) {
   const bool idle = number_at(perf, "idle") != 0;
-  return static_cast<std::uint32_t>((idle ? 0 : 1) + number_at(perf, "queue"));
+  return as_count((idle ? 0 : 1) + static_cast<double>(number_at(perf, "queue")));
 }
 
 std::string name_in(const json& answer) {

@@ -56,7 +56,7 @@ class Ollama final : public Application {
         auto at = std::ranges::find(all, name, &AiModel::name);
         if (at == all.end()) at = all.insert(at, {name});
         at->resident = true;
-        at->bytes = Bytes{entry.value("size_vram", std::int64_t{0})};
+        at->bytes = Bytes{number_at(entry, "size_vram")};
       }
     } catch (const json::exception& rubbish) {
       co_return fail(Code::service_down,

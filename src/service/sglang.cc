@@ -16,10 +16,10 @@ using nlohmann::json;
 namespace {
 
 std::uint32_t jobs_in(const json& loads) {
-  std::int64_t total = 0;
+  double total = 0;
   for (const json& rank : member(loads, "loads"))
-    total += number_at(rank, "num_running_reqs") + number_at(rank, "num_waiting_reqs");
-  return static_cast<std::uint32_t>(total);
+    total += static_cast<double>(number_at(rank, "num_running_reqs") + number_at(rank, "num_waiting_reqs"));
+  return as_count(total);
 }
 
 class Sglang final : public Application {

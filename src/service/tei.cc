@@ -17,7 +17,7 @@ class Tei final : public Application {
     std::string path = "/metrics";
     const auto answer = co_await ask(path);
     if (!answer) co_return std::unexpected(answer.error());
-    co_return static_cast<std::uint32_t>(metric(answer->body, "te_queue_size"));
+    co_return as_count(metric(answer->body, "te_queue_size"));
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/info", held_in); }

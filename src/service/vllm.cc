@@ -35,8 +35,8 @@ class Vllm final : public Application {
     const std::string path = "/metrics";
     const auto answer = co_await ask(path);
     if (!answer) co_return std::unexpected(answer.error());
-    co_return static_cast<std::uint32_t>(metric(answer->body, "vllm:num_requests_running") +
-                                         metric(answer->body, "vllm:num_requests_waiting"));
+    co_return as_count(metric(answer->body, "vllm:num_requests_running") +
+                       metric(answer->body, "vllm:num_requests_waiting"));
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list() override {

@@ -24,7 +24,10 @@ constexpr Instant kFirst{2'000'000};  // when the first comes: the devices have 
 std::optional<Instant> instant_in(const std::string& text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0;
   double second = 0;
-  if (std::sscanf(text.c_str(), "%d-%d-%dT%d:%d:%lfZ", &year, &month, &day, &hour, &minute, &second) != 6)
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%9lfZ", &year, &month, &day, &hour, &minute, &second) !=
+      6)
+    return std::nullopt;
+  if (year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || !(second >= 0 && second < 61))
     return std::nullopt;
   const std::chrono::year_month_day date{std::chrono::year{year},
                                          std::chrono::month(static_cast<unsigned>(month)),
@@ -42,14 +45,34 @@ std::string text_at(const Json& json, const char* name) {
 
 std::int64_t number_at(const Json& json, const char* name) {
   const auto found = json.find(name);
-  return found != json.end() && found->is_number() ? found->get<std::int64_t>() : 0;
+  return found != json.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+Bytes bytes_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_number()) return {};
+  return bytes_from_number(found->get<double>()).value_or(Bytes{});
 }
 
 Duration ms_at(const Json& json, const char* name) {
   const auto found = json.find(name);
-  return found != json.end() && found->is_number()
-             ? Duration{static_cast<std::int64_t>(found->get<double>() * 1000)}
-             : Duration{};
+  if (found == json.end() || !found->is_number()) return {};
+  return duration_from_ms(found->get<double>()).value_or(Duration{});
+}
+
+// The name of the first amount or time, however deep, that is larger than any may be; what a journal says is
+// below zero (headroom, say) may be so.
+std::optional<std::string> out_of_range(const Json& json) {
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_structured())
+      if (auto inside = out_of_range(value)) return inside;
+    if (!value.is_number()) continue;
+    const double size = std::abs(value.get<double>());
+    const bool too_long = name.ends_with("_ms") && !duration_from_ms(size);
+    const bool too_large = name.ends_with("_bytes") && !bytes_from_number(size);
+    if (too_long || too_large) return name;
+  }
+  return std::nullopt;
 }
 
 bool flag_at(const Json& json, const char* name) {
@@ -75,7 +98,7 @@ void add_ai_model(House& house, const Json& what) {
   if (target_in(house, what)) return;
   const auto owner = replay::find_target(house, text_at(what, "consumer"));
   if (!owner || text_at(what, "ai_model").empty()) return;
-  const Bytes told{number_at(what, "footprint_bytes")};
+  const Bytes told = bytes_at(what, "footprint_bytes");
   const Bytes footprint = told > Bytes{} ? told : house.world.registry[owner->consumer].spec.footprint;
   add_resident(house.world.registry, owner->consumer, text_at(what, "ai_model"), footprint);
   house.costs.push_back(replay::estimated_costs(footprint));
@@ -137,7 +160,7 @@ void set_footprint(House& house, ResidentId id, Bytes footprint) {
 
 // The codec's words for what was learned (src/api/codec.cc). Returns whether a load was among it.
 bool take_learned(House& house, ResidentId id, const Json& learned) {
-  set_footprint(house, id, Bytes{number_at(learned, "footprint_bytes")});
+  set_footprint(house, id, bytes_at(learned, "footprint_bytes"));
   const Duration cold = ms_at(learned, "load_cold_ms"), cached = ms_at(learned, "load_cached_ms");
   replay::Costs& costs = house.costs[id.value];
   if (cold > Duration{}) costs = replay::costs_from_cold(cold);
@@ -194,7 +217,7 @@ class Line {
 
   void close(const Waiting& job, Instant at) {
     const auto target = target_in(house_, job.what);
-    if (!job.granted || !target) {
+    if (!job.granted || !target || at < *job.granted || job.arrived < first_) {
       ++recorded_.left_out;
       return;
     }
@@ -245,6 +268,13 @@ Result<std::vector<Entry>> read_journal(std::string_view text) {
     if (told.empty()) told = std::exchange(type, "");
     if (!at || told.empty())
       return fail(Code::invalid_request, "line " + std::to_string(number) + " says no time (at) or no type");
+    if (const auto name = out_of_range(json))
+      return fail(Code::invalid_request,
+                  "line " + std::to_string(number) + ": " + *name + " is out of range");
+    if (const Instant first = entries.empty() ? *at : entries.front().at;
+        *at - first > kLongestDuration || first - *at > kLongestDuration)
+      return fail(Code::invalid_request, "line " + std::to_string(number) + " is more than " +
+                                             to_string(kLongestDuration) + " away from the first");
     entries.push_back({.at = *at, .type = std::move(told), .what = std::move(json)});
   }
   return entries;
@@ -256,7 +286,7 @@ std::size_t learn_from(House& house, const std::vector<Entry>& journal) {
   for (const Entry& entry : journal) {
     if (entry.type == "resident_added" || entry.type == "ticket_arrived") add_ai_model(house, entry.what);
     if (entry.type == "reading_taken")
-      set_total(house, text_at(entry.what, "device"), Bytes{number_at(entry.what, "total_bytes")});
+      set_total(house, text_at(entry.what, "device"), bytes_at(entry.what, "total_bytes"));
     const auto target = target_in(house, entry.what);
     if (!target || !target->resident) continue;
     watch(seen[*target->resident], entry);
@@ -282,15 +312,14 @@ std::size_t learn_from(House& house, const Json& status) {
   if (!status.is_object()) return 0;
   std::size_t known = 0;
   for (const Json& device : status.value("devices", Json::array()))
-    set_total(house, text_at(device, "id"),
-              Bytes{number_at(device.value("memory", Json::object()), "total_bytes")});
+    set_total(house, text_at(device, "id"), bytes_at(device.value("memory", Json::object()), "total_bytes"));
   for (const Json& consumer : status.value("consumers", Json::array())) {
     for (Json resident : consumer.value("residents", Json::array())) {
       resident["consumer"] = text_at(consumer, "name");
       add_ai_model(house, resident);
       const auto target = target_in(house, resident);
       if (!target || !target->resident) continue;
-      set_footprint(house, *target->resident, Bytes{number_at(resident, "footprint_bytes")});
+      set_footprint(house, *target->resident, bytes_at(resident, "footprint_bytes"));
       if (take_learned(house, *target->resident, resident.value("learned", Json::object()))) ++known;
     }
   }

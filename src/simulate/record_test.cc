@@ -71,6 +71,23 @@ TEST(Journal, SaysWhichLineIsWrong) {
   EXPECT_FALSE(is_journal("time,consumer,seconds\n"));
 }
 
+TEST(Journal, IsRefusedWhereAnAmountOrATimeIsOutOfRange) {
+  const auto refusal = [](const std::string& more) {
+    const auto read = read_journal(R"({"at":"2026-11-24T23:59:58.000Z","type":"learned",)" + more + "}\n");
+    return read ? std::string("taken") : read.error().detail;
+  };
+  EXPECT_EQ(refusal(R"("learned":{"load_cold_ms":1e300})"), "line 1: load_cold_ms is out of range");
+  EXPECT_EQ(refusal(R"("footprint_bytes":9223372036854775807)"), "line 1: footprint_bytes is out of range");
+  EXPECT_EQ(refusal(R"("headroom_bytes":-4096)"), "taken") << "headroom may be below zero";
+  const auto far = read_journal(R"({"at":"1971-01-01T00:00:00.000Z","type":"tick"})"
+                                "\n"
+                                R"({"at":"9999-01-01T00:00:00.000Z","type":"tick"})"
+                                "\n");
+  ASSERT_FALSE(far);
+  EXPECT_EQ(far.error().detail, "line 2 is more than 366d away from the first");
+  EXPECT_FALSE(read_journal(R"({"at":"2026-11-24T99:99:1e300Z","type":"tick"})"));
+}
+
 TEST(Status, TellsWhatWasLearned) {
   replay::House house = one_consumer();
   const json status{{"devices", {{{"id", "gpu0"}, {"memory", {{"total_bytes", kGiB.count * 24}}}}}},
