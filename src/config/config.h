@@ -165,13 +165,15 @@ struct LimitsConfig {
   Duration ageing{30'000'000};       // until a waiting ticket stands with the next class' newcomers
   Duration reading_age{1'000'000};   // a load starts only on a reading no older than this
   Bytes park_memory{};               // host memory that parked residents may hold together
-  Duration run_limit{3'600'000'000};    // of one request's work at the service
-  Duration stall_limit{300'000'000};    // of a client that neither sends its body on nor takes its answer
-  Duration lease_ttl{60'000'000};       // of a lease that names none and is not bound to a connection
-  Duration drain_limit{30'000'000};     // running work at shutdown
-  std::uint32_t events = 10'000;        // kept for /v1/events
-  std::uint32_t log_lines = 200;        // kept of each process
-  std::uint32_t history_rows = 50'000;  // finished jobs kept in the store
+  Duration run_limit{3'600'000'000};     // of one request's work at the service
+  Duration stall_limit{300'000'000};     // of a client that neither sends its body on nor takes its answer
+  Duration lease_ttl{60'000'000};        // of a lease that names none and is not bound to a connection
+  Duration drain_limit{30'000'000};      // running work at shutdown
+  std::uint32_t events = 10'000;         // kept for /v1/events,
+  Bytes events_memory = kMiB * 64;       // and what they may take
+  std::uint32_t event_subscribers = 64;  // of /v1/events
+  std::uint32_t log_lines = 200;         // kept of each process
+  std::uint32_t history_rows = 50'000;   // finished jobs kept in the store
 };
 
 // yaml: auto, nvml, drm

@@ -184,7 +184,7 @@ consumers:
                     {":1:9: listen: \"here\" is not an address",
                      ":2:9: policy: \"afinity\" is not one of fifo, affinity, did you mean \"affinity\"?",
 
-                     ":4:14: limits.max_queue: 0 is out of range: 1 to 4294967295",
+                     ":4:14: limits.max_queue: 0 is out of range: 1 to 1000000",
                      ":5:15: limits.wait_limit: \"60\" is not a duration",
                      ":8:11: consumers.chat.kind: \"lmm\" is not one of llm,",
                      ":9:16: consumers.chat.footprint: \"14 apples\" is not an amount of memory",
@@ -298,6 +298,20 @@ consumers:
                      ":5:13: consumers.a.weight: 0 is out of range: 1 to 1000",
                      ":6:19: consumers.a.footprint_is: \"at_lest\" is not one of guess, at_least, at_most, "
                      "did you mean \"at_least\"?"});
+}
+
+TEST(Config, AmountsAndTimesHaveOneRange) {
+  expect_complaints("consumers: {a: {load_limit: 99999999h}}",
+                    {"\"99999999h\" is out of range: a duration is at most 366d"});
+  expect_complaints("consumers: {a: {footprint: 99999999TiB}}",
+                    {"\"99999999TiB\" is out of range: memory is at most 1024TiB"});
+  for (const char* text :
+       {"limits: {wait_limit: 367d}", "limits: {park_memory: 1025TiB}", "gpu: {sample_idle: 99999999h}",
+        "limits: {events: 4294967295}", "limits: {max_queue: 4294967295}",
+        "devices: [{id: a, reserve: 1e30}]",
+        "consumers: {a: {ai_models: {b: 99999999TiB}, service: ollama, url: 'http://localhost:1'}}",
+        "consumers: {a: {concurrency: 99999}}", "consumers: {a: {stop_limit: .inf}}"})
+    EXPECT_EQ(complaints(text).size(), 1U) << text;
 }
 
 TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {

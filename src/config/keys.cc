@@ -11,7 +11,9 @@ namespace {
 constexpr std::int64_t kMillisecond = 1'000;
 constexpr std::int64_t kSecond = 1'000'000;
 constexpr Range kAny{};
-constexpr Range kAtLeastOne{1};
+// Of what is counted: beyond them a limit would be none.
+constexpr Range kCount{1, 1'000'000};
+constexpr Range kRows{1, 100'000'000};
 constexpr Range kAtLeastMillisecond{kMillisecond};
 constexpr Range kSampling{10 * kMillisecond, 3600 * kSecond};
 
@@ -218,18 +220,18 @@ std::vector<Key> gpu_keys() {
 std::vector<Key> limits_keys() {
   return {
       key(
-          "limits.max_queue", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.max_queue; }, "200",
+          "limits.max_queue", kCount, [](Place p) -> auto& { return p.config->limits.max_queue; }, "200",
           "Tickets that may wait for one device; the next is refused with queue_full (429)."),
       key(
-          "limits.max_leases", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.max_leases; },
-          "100", "Leases that programs may ask for or hold over the API at once."),
+          "limits.max_leases", kCount, [](Place p) -> auto& { return p.config->limits.max_leases; }, "100",
+          "Leases that programs may ask for or hold over the API at once."),
       key(
-          "limits.max_connections", kAtLeastOne,
+          "limits.max_connections", kCount,
           [](Place p) -> auto& { return p.config->limits.max_connections; }, "1024",
           "Open connections from callers. One more closes the one that has been idle the longest; where all "
           "work, a few more of this machine are let in for the control plane alone, and others are closed."),
       key(
-          "limits.connections_per_address", kAtLeastOne,
+          "limits.connections_per_address", kCount,
           [](Place p) -> auto& { return p.config->limits.connections_per_address; }, "256",
           "Open connections from one address; one more closes an idle one of the same address, or is "
           "closed."),
@@ -308,13 +310,22 @@ std::vector<Key> limits_keys() {
           "limits.drain_limit", kAny, [](Place p) -> auto& { return p.config->limits.drain_limit; }, "5s",
           "How long running work may go on after SIGTERM."),
       key(
-          "limits.events", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.events; }, "50000",
+          "limits.events", kCount, [](Place p) -> auto& { return p.config->limits.events; }, "50000",
           "Events kept for `/v1/events`."),
       key(
-          "limits.log_lines", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.log_lines; },
-          "1000", "Last lines kept of each process' output."),
+          "limits.events_memory", Range{64 * 1024},
+          [](Place p) -> auto& { return p.config->limits.events_memory; }, "16MiB",
+          "Memory that the kept events may take; the oldest go first."),
       key(
-          "limits.history_rows", kAtLeastOne, [](Place p) -> auto& { return p.config->limits.history_rows; },
+          "limits.event_subscribers", kCount,
+          [](Place p) -> auto& { return p.config->limits.event_subscribers; }, "16",
+          "Who may follow `/v1/events` at once; the next is refused with queue_full (429). Who falls behind "
+          "the kept events is sent away."),
+      key(
+          "limits.log_lines", kCount, [](Place p) -> auto& { return p.config->limits.log_lines; }, "1000",
+          "Last lines kept of each process' output."),
+      key(
+          "limits.history_rows", kRows, [](Place p) -> auto& { return p.config->limits.history_rows; },
           "500000", "Finished jobs kept in the store; the oldest go first."),
   };
 }
@@ -396,7 +407,8 @@ std::vector<Key> consumer_keys() {
           "consumers.*.weight", Range{1, 1000}, [](Place p) -> auto& { return p.consumer->weight; }, "3",
           "A second that its requests wait counts as this many against those of others."),
       key(
-          "consumers.*.max_queue", kAny, [](Place p) -> auto& { return p.consumer->max_queue; }, "20",
+          "consumers.*.max_queue", Range{0, 1'000'000},
+          [](Place p) -> auto& { return p.consumer->max_queue; }, "20",
           "Its requests that may wait at once; the next is refused with queue_full (429). 0 means only "
           "`limits.max_queue`."),
       key(

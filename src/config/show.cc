@@ -141,8 +141,9 @@ std::string reference_page() {
       "`mgpu config show` prints it with every default, `mgpu config schema` prints a JSON schema for "
       "editors.\n\n"
       "Amounts of memory: `14GiB`, `512MiB`, `1.5G` (powers of 1024), `8GB` (powers of 1000). "
-      "Durations: `250ms`, `30s`, `15m`, `1h30m`. No variables are expanded, except `${PORT}` where it says "
-      "so.\n";
+      "Durations: `250ms`, `30s`, `15m`, `1h30m`. No amount is larger than " +
+      to_exact_string(kLargestBytes) + ", no duration longer than " + mgpu::to_string(kLongestDuration) +
+      ". No variables are expanded, except `${PORT}` where it says so.\n";
   for (const Chapter& chapter : kChapters) {
     page += fmt::format("\n## {}\n\n", chapter.title);
     if (!chapter.text.empty()) page += fmt::format("{}\n\n", chapter.text);
