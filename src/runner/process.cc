@@ -30,6 +30,7 @@
 #include "runner/ending.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
+#include "runner/queued_writer.h"
 #include "runner/spawn.h"
 
 namespace mgpu::runner {
@@ -51,10 +52,6 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
         options(std::move(given)) {
     if (spawned.output >= 0) output.assign(spawned.output);
   }
-  ~State() {
-    if (log_file >= 0) close(log_file);
-  }
-
   void read_on();
   void keep(std::size_t bytes);
   void watch();
@@ -67,7 +64,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   pid_t group;
   LogRing log;
   Options options;
-  int log_file = -1;
+  std::unique_ptr<QueuedWriter> log_file{};  // null: only the ring
   int stop_signal = SIGTERM;
   std::optional<std::uint16_t> port{};
   std::optional<ExitStatus> exit{};
@@ -102,13 +99,18 @@ asio::awaitable<Result<void>> kill_group(std::shared_ptr<State> state) {
   co_return Result<void>{};
 }
 
-Result<int> open_log(const std::string& path) {
-  if (path.empty()) return -1;
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0)
+// Null where there is no path.
+Result<std::unique_ptr<QueuedWriter>> open_log(const std::string& path) {
+  if (path.empty()) return nullptr;
+  const auto note = [](std::uint64_t pieces) {
+    return fmt::format("\nmgpu: {} piece{} of output could not be written here in time\n", pieces,
+                       pieces == 1 ? "" : "s");
+  };
+  auto writer = QueuedWriter::open(path, {.note_of_drops = note});
+  if (!writer)
     return fail(Code::load_failed,
-                fmt::format("the log file \"{}\" can't be written: {}", path, std::strerror(errno)));
-  return fd;
+                fmt::format("the log file \"{}\" can't be written: {}", path, writer.error().detail));
+  return writer;
 }
 
 bool has_ended(int pidfd) {
@@ -125,9 +127,8 @@ ExitStatus status_of(int raw) {
 
 void Process::State::keep(std::size_t bytes) {
   log.append({buffer.data(), bytes});
-  // A full disk must not end the application: what can't be written is lost, the ring still has the end.
-  if (log_file >= 0) [[maybe_unused]]
-    auto n = write(log_file, buffer.data(), bytes);
+  // What can't be written is lost, and holds up nobody; the ring still has the end.
+  if (log_file) log_file->write({buffer.data(), bytes});
 }
 
 void Process::State::read_on() {
@@ -199,15 +200,12 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
     port = *free;
     ready = with_port(std::move(ready), *port);
   }
-  const auto log_file = open_log(config.log_file);
+  auto log_file = open_log(config.log_file);
   if (!log_file) return std::unexpected(log_file.error());
   const auto spawned = spawn(ready, options.outlives_us);
-  if (!spawned) {
-    if (*log_file >= 0) close(*log_file);
-    return std::unexpected(spawned.error());
-  }
+  if (!spawned) return std::unexpected(spawned.error());
   auto state = std::make_shared<State>(executor, *spawned, std::move(options));
-  state->log_file = *log_file;
+  state->log_file = std::move(*log_file);
   state->port = port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
   state->read_on();
@@ -223,7 +221,7 @@ Result<std::unique_ptr<Process>> Process::adopt(asio::any_io_executor executor,
   const Spawned found{.pid = known.pid, .pidfd = *pidfd, .output = reopen_output(known.pid)};
   auto state = std::make_shared<State>(executor, found, std::move(options));
   state->adopted = true;
-  state->log_file = open_log(config.log_file).value_or(-1);
+  if (auto log_file = open_log(config.log_file)) state->log_file = std::move(*log_file);
   state->port = known.port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
   if (found.output >= 0) state->read_on();

@@ -11,12 +11,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runner/adopted.h"
+#include "runner/descriptors.h"
 
 extern char** environ;
 
@@ -25,6 +27,7 @@ namespace mgpu::runner {
 namespace {
 
 constexpr int kUnreadOutput = 1 << 20;
+constexpr int kExecPatienceMs = 1000;
 
 // What the child says through the error pipe when it can't become the command.
 struct Trouble {
@@ -94,7 +97,8 @@ struct Pipe {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  restore_descriptor_limit();
   // The daemon's sockets must not live on in its children: a port would stay taken after a crash.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   if (outlives_us) {
@@ -106,6 +110,17 @@ struct Pipe {
   if (*cwd != '\0' && chdir(cwd) != 0) give_up(errors, Trouble::Where::cwd);
   execve(file, argv, env);
   give_up(errors, Trouble::Where::exec);
+}
+
+// What the child says before it becomes the command, or 0 once it is. One that hangs in a folder that does
+// not answer holds us up for a moment only: it counts as started, and has its limits like every other.
+ssize_t hear_trouble(int pipe, Trouble& trouble) {
+  pollfd ready{.fd = pipe, .events = POLLIN, .revents = 0};
+  if (poll(&ready, 1, kExecPatienceMs) == 0) return 0;
+  ssize_t said = 0;
+  do said = read(pipe, &trouble, sizeof trouble);
+  while (said < 0 && errno == EINTR);
+  return said;
 }
 
 Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
@@ -153,8 +168,7 @@ Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
   ssize_t said = pid < 0 ? static_cast<ssize_t>(sizeof trouble) : 0;
   if (pid > 0) {
     setpgid(pid, pid);  // also here: whoever comes first
-    do said = read(errors[0], &trouble, sizeof trouble);
-    while (said < 0 && errno == EINTR);
+    said = hear_trouble(errors[0], trouble);
   }
   close(errors[0]);
   const int pidfd = said == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;

@@ -8,7 +8,9 @@
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -26,6 +28,8 @@ namespace {
 
 // Writes come in bursts: the thread waits this long for more of them before it begins a transaction.
 constexpr std::chrono::milliseconds kLinger{200};
+// A disk that does not answer holds up nobody for longer; what is written down then comes late.
+constexpr std::chrono::milliseconds kDeadDisk{1000};
 // A disk that is slower than this many rows behind loses history, not memory.
 constexpr std::size_t kQueue = 10'000;
 
@@ -112,7 +116,9 @@ struct Store::Keeper {
   }
 
   void post(Worth worth, Task task);
-  void at_once(std::function<Result<void>(Tables&)> act);
+  // Returns once it is done, or after the limit: then `act` must own all that it touches.
+  void at_once(std::function<Result<void>(Tables&)> act,
+               std::optional<std::chrono::milliseconds> limit = std::nullopt);
   void run();
   void carry_out(std::deque<Task> batch);
   void tell(const Result<void>& result);
@@ -142,10 +148,14 @@ void Store::Keeper::post(Worth worth, Task task) {
   if (wake) changed.notify_one();
 }
 
-void Store::Keeper::at_once(std::function<Result<void>(Tables&)> act) {
-  std::promise<void> done;
-  post(Worth::at_once, {.act = std::move(act), .after = [&done] { done.set_value(); }});
-  done.get_future().wait();
+void Store::Keeper::at_once(std::function<Result<void>(Tables&)> act,
+                            std::optional<std::chrono::milliseconds> limit) {
+  const auto done = std::make_shared<std::promise<void>>();  // shared: whoever waits may give up
+  post(Worth::at_once, {.act = std::move(act), .after = [done] { done->set_value(); }});
+  if (limit)
+    done->get_future().wait_for(*limit);
+  else
+    done->get_future().wait();
 }
 
 void Store::Keeper::run() {
@@ -246,7 +256,7 @@ void Store::add(JobRow row) {
 }
 
 void Store::started(const StartedRow& row) {
-  keeper_->at_once([&](Tables& tables) { return tables.started(row); });
+  keeper_->at_once([row](Tables& tables) { return tables.started(row); }, kDeadDisk);
 }
 
 // Not waited for, but not put off either: the next daemon trusts it.

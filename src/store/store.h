@@ -86,7 +86,7 @@ class Store {
   void forget(const std::string& consumer);  // all that was learned of it
   void add(JobRow row);
 
-  void started(const StartedRow& row);  // returns once it is written
+  void started(const StartedRow& row);  // returns once it is written, or after a second
   void holds(const std::string& consumer, bool settled, std::vector<std::string> warm);
   void ended(const std::string& consumer);
 

@@ -1,0 +1,26 @@
+#include "runner/descriptors.h"
+
+#include <sys/resource.h>
+
+namespace mgpu::runner {
+namespace {
+
+// Of the process, as the limit itself is. Written once, before anything is started.
+rlimit before{.rlim_cur = 0, .rlim_max = 0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+}  // namespace
+
+std::uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  if (limit.rlim_cur >= limit.rlim_max || ::setrlimit(RLIMIT_NOFILE, &raised) != 0) return limit.rlim_cur;
+  before = limit;
+  return raised.rlim_cur;
+}
+
+void restore_descriptor_limit() {
+  if (before.rlim_max != 0) ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+}  // namespace mgpu::runner

@@ -1,0 +1,186 @@
+// The thread asks by poll() before each write, and never writes more than a pipe takes whole (PIPE_BUF): so
+// it is stuck in poll() where somebody does not read, from where it can be called off, and not in write().
+#include "runner/queued_writer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace mgpu::runner {
+namespace {
+
+constexpr std::chrono::milliseconds kLookAgain{50};      // whether it is called off, or can be opened now
+constexpr std::chrono::milliseconds kOpenPatience{200};  // of whoever waits for a file's first opening
+// Threads that hang in the kernel for good. With so many of them, further writers drop everything.
+constexpr int kMostLostThreads = 16;
+
+constexpr std::size_t kAside = 64;  // what a queued piece takes beside its text
+
+std::atomic<int> lost_threads{
+    0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): of the process
+
+}  // namespace
+
+struct QueuedWriter::State {
+  State(int descriptor, std::string file, Options given)
+      : options(std::move(given)), path(std::move(file)), fd(descriptor) {}
+  ~State() {
+    if (!path.empty() && fd >= 0) ::close(fd);
+  }
+
+  void run();
+  bool open_file();
+  void put(std::string_view piece);
+  bool put_some(std::string_view& rest);
+  void drop(std::uint64_t pieces);
+  bool called_off() const { return abandoned.load(); }
+
+  const Options options;
+  const std::string path;  // empty: the descriptor is somebody else's
+  int fd;                  // of the thread alone
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::string> queue;
+  std::size_t queued = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t untold = 0;
+  std::optional<int> opened{};  // the first opening's errno; 0: it is open, or will be
+  bool closing = false;
+  bool lost = false;  // the thread hangs, and nobody waits for it any more
+  bool over = false;  // the thread has ended, or never began
+  std::atomic<bool> abandoned{false};
+};
+
+void QueuedWriter::State::drop(std::uint64_t pieces) {
+  const std::lock_guard lock(mutex);
+  dropped += pieces;
+  untold += pieces;
+}
+
+// False: it can't be opened now, or ever.
+bool QueuedWriter::State::open_file() {
+  if (fd >= 0) return true;
+  fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
+  const int why = fd >= 0 || errno == ENXIO ? 0 : errno;  // ENXIO: a FIFO without a reader
+  const std::lock_guard lock(mutex);
+  if (!opened) opened = why;
+  changed.notify_all();
+  return fd >= 0;
+}
+
+// Returns whether to go on with the rest.
+bool QueuedWriter::State::put_some(std::string_view& rest) {
+  pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
+  if (::poll(&ready, 1, static_cast<int>(kLookAgain.count())) <= 0) return true;
+  const ssize_t written = ::write(fd, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
+  if (written >= 0) {
+    rest.remove_prefix(static_cast<std::size_t>(written));
+    return true;
+  }
+  if (errno == EAGAIN || errno == EINTR) return true;
+  if (errno != EPIPE || path.empty()) return false;
+  ::close(std::exchange(fd, -1));  // a FIFO's reader went away; another one may come
+  return true;
+}
+
+void QueuedWriter::State::put(std::string_view piece) {
+  while (!piece.empty() && !called_off()) {
+    if (!path.empty() && !open_file()) {
+      std::unique_lock lock(mutex);
+      changed.wait_for(lock, kLookAgain, [this] { return called_off(); });
+      continue;
+    }
+    if (!put_some(piece)) break;
+  }
+  if (!piece.empty()) drop(1);
+}
+
+void QueuedWriter::State::run() {
+  if (!path.empty()) open_file();
+  std::unique_lock lock(mutex);
+  while (!called_off()) {
+    changed.wait(lock, [this] { return !queue.empty() || closing; });
+    if (queue.empty()) break;
+    std::string piece = std::move(queue.front());
+    queue.pop_front();
+    const std::size_t size = piece.size() + kAside;
+    const std::uint64_t missing = std::exchange(untold, 0);
+    lock.unlock();
+    if (missing > 0 && options.note_of_drops) piece.insert(0, options.note_of_drops(missing));
+    put(piece);
+    lock.lock();
+    queued -= size;
+  }
+  over = true;
+  if (lost) --lost_threads;
+  changed.notify_all();
+}
+
+std::unique_ptr<QueuedWriter> QueuedWriter::to(int descriptor, Options options) {
+  return std::unique_ptr<QueuedWriter>(
+      new QueuedWriter(std::make_shared<State>(descriptor, "", std::move(options))));
+}
+
+Result<std::unique_ptr<QueuedWriter>> QueuedWriter::open(std::string path, Options options) {
+  auto state = std::make_shared<State>(-1, std::move(path), std::move(options));
+  std::unique_ptr<QueuedWriter> writer(new QueuedWriter(state));
+  std::unique_lock lock(state->mutex);
+  state->changed.wait_for(lock, kOpenPatience, [&] { return state->opened || state->over; });
+  if (const int why = state->opened.value_or(0); why != 0) return fail(Code::load_failed, std::strerror(why));
+  return writer;
+}
+
+QueuedWriter::QueuedWriter(std::shared_ptr<State> state) : state_(std::move(state)) {
+  if (lost_threads >= kMostLostThreads)
+    state_->over = true;
+  else
+    std::thread([shared = state_] { shared->run(); }).detach();
+}
+
+QueuedWriter::~QueuedWriter() {
+  const auto ended = [this] { return state_->over; };
+  std::unique_lock lock(state_->mutex);
+  state_->closing = true;
+  state_->changed.notify_all();
+  if (state_->changed.wait_for(lock, state_->options.patience, ended)) return;
+  state_->abandoned = true;
+  state_->changed.notify_all();
+  if (state_->changed.wait_for(lock, 2 * kLookAgain, ended)) return;
+  state_->lost = true;
+  ++lost_threads;
+}
+
+void QueuedWriter::write(std::string piece) {
+  if (piece.empty()) return;
+  const std::lock_guard lock(state_->mutex);
+  if (state_->over || state_->queued + piece.size() + kAside > kOutputQueue) {
+    ++state_->dropped;
+    ++state_->untold;
+    return;
+  }
+  state_->queued += piece.size() + kAside;
+  state_->queue.push_back(std::move(piece));
+  state_->changed.notify_all();
+}
+
+std::uint64_t QueuedWriter::dropped() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->dropped;
+}
+
+}  // namespace mgpu::runner
