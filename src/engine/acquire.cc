@@ -1,6 +1,8 @@
 // Waiting and holding: from an Ask to a Lease that gives itself back. Whoever stops waiting, for whatever
 // reason and at whatever moment, leaves through the same door (Lease::State::leave), so that nothing is lost
 // when a cancellation crosses a grant.
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -8,10 +10,24 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/text.h"
 #include "engine/impl.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
+
+namespace {
+
+// A long one without its middle: who it comes from stands at the end.
+std::string shortened(std::string_view who) {
+  constexpr std::string_view kLeftOut = "...";
+  constexpr std::size_t kEnd = 60;
+  if (who.size() <= kLongestWho) return printable(who, kLongestWho);
+  const std::string end = printable(who.substr(who.size() - kEnd), kEnd);
+  return printable(who, kLongestWho - kEnd - kLeftOut.size()).append(kLeftOut).append(end);
+}
+
+}  // namespace
 
 void Lease::State::leave(Error why) {
   Engine::Impl* const owner = std::exchange(engine, nullptr);
@@ -59,6 +75,7 @@ asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
                                                      std::function<void(TicketId)> on_ticket) {
   const auto self = shared_from_this();
   if (closed) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  holder.who = shortened(holder.who);
   const TicketId ticket{++last_ticket};
   Place place(std::make_shared<Lease::State>(this, ticket, ask, std::move(holder), io.get_executor()));
   if (const auto pid = place.standing->holder.pid) place.standing->slurm_job = job_of(*pid);

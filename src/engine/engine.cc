@@ -11,12 +11,16 @@
 #include "config/services.h"
 #include "engine/estimates.h"
 #include "engine/impl.h"
+#include "engine/timed_calls.h"
 #include "registry/learning.h"
 #include "sched/step.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
+
+// For the heads of one AI model's files.
+constexpr Duration kLookAtStart = std::chrono::seconds(3);
 
 // A wake-up that is due and changes nothing must not keep the strand busy.
 constexpr Duration kShortestSleep{1'000};
@@ -36,12 +40,14 @@ std::vector<std::uint16_t> external_ports(const std::vector<config::ConsumerConf
 
 // Who declared nothing gets what its files look like, as its declaration.
 void estimate_undeclared(Setup& setup) {
+  TimedCalls calls;
+  const Bytes memory = memory_of_all(setup.devices);
   for (std::size_t i = 0; i < setup.consumers.size(); ++i)
     for (const ResidentId id : setup.world.registry[ConsumerId{i}].residents) {
       Resident& resident = setup.world.registry[id];
       if (resident.declared > Bytes{}) continue;
       const auto estimated =
-          estimated_footprint(setup.consumers[i], resident.ai_model, memory_of_all(setup.devices));
+          estimated_in_time(calls, kLookAtStart, setup.consumers[i], resident.ai_model, memory);
       if (!estimated) continue;
       resident.declared = resident.footprint = estimated->bytes;
       setup.estimated_from[id] = estimated->from;
@@ -67,7 +73,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       devices(std::move(setup.devices)),
       consumers(std::move(setup.consumers)),
       estimated_from(std::move(setup.estimated_from)),
-      journal(config.limits.events),
+      journal(config.limits.events, config.limits.events_memory),
       records(store, consumers,
               {.registry = world.registry,
                .wall = [this](Instant at) { return clock.wall(at); },

@@ -30,9 +30,13 @@ namespace mgpu::engine {
 
 class Engine;
 
+inline constexpr std::size_t kLongestWho = 200;      // bytes kept of who stands behind a ticket
+inline constexpr std::size_t kLongestAiModel = 256;  // bytes of an AI model's name
+
 // For people, and for attributing memory: who stands behind a ticket.
 struct Holder {
-  std::string who{};         // "POST /v1/chat/completions from 127.0.0.1:5123", "mgpu run python train.py"
+  std::string who{};         // kept as far as kLongestWho, printable: "POST /v1/chat/completions from
+                             // 127.0.0.1:5123", "mgpu run python train.py"
   std::optional<int> pid{};  // its process tree's device memory belongs to its lease
 };
 

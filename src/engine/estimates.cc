@@ -47,7 +47,8 @@ Bytes cache_beside(const Weights& weights) {
 Bytes size_of(const fs::path& file) {
   std::error_code error;
   const std::uint64_t size = fs::file_size(file, error);
-  return error ? Bytes{} : Bytes{static_cast<std::int64_t>(size)};
+  return error ? Bytes{}
+               : Bytes{static_cast<std::int64_t>(std::min<std::uint64_t>(size, kLargestBytes.count))};
 }
 
 bool is_gguf(const fs::path& file) { return read_head(file, 4) == "GGUF"; }
@@ -85,8 +86,17 @@ std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consum
   }
   if (tensors > Bytes{}) tensors += cache_beside(weights);
   if (gguf) tensors += estimate::memory_of(*gguf, weights.asked).sum() + others;
-  if (tensors == Bytes{}) return std::nullopt;
+  if (tensors == Bytes{} || tensors > kLargestBytes) return std::nullopt;
   return Estimate{.bytes = tensors + estimate::kContext, .from = shown(weights.files)};
+}
+
+std::optional<Estimate> estimated_in_time(TimedCalls& calls, Duration limit,
+                                          const config::ConsumerConfig& consumer, const std::string& ai_model,
+                                          Bytes device_memory) {
+  const std::function<std::optional<Estimate>()> work = [consumer, ai_model, device_memory] {
+    return estimated_footprint(consumer, ai_model, device_memory);
+  };
+  return calls.call("weights of " + consumer.name, limit, work).value_or(std::nullopt);
 }
 
 }  // namespace mgpu::engine

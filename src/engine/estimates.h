@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "config/config.h"
+#include "engine/timed_calls.h"
 
 namespace mgpu::engine {
 
@@ -19,5 +20,10 @@ struct Estimate {
 // busy. `device_memory`: of all devices together.
 std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
                                             const std::string& ai_model, Bytes device_memory);
+
+// The same; none, too, where the folder does not answer within `limit`.
+std::optional<Estimate> estimated_in_time(TimedCalls& calls, Duration limit,
+                                          const config::ConsumerConfig& consumer, const std::string& ai_model,
+                                          Bytes device_memory);
 
 }  // namespace mgpu::engine

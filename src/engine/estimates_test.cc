@@ -7,6 +7,9 @@
 #include <span>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "engine/weights.h"
 
 #include "estimate/gguf.h"
 #include "estimate/gguf_for_tests.h"
@@ -160,6 +163,17 @@ TEST_F(EstimatedFootprint, OfAContainersIsNotOfTheHostsFiles) {
   EXPECT_FALSE(estimated_footprint(consumer, "alone", {}));
   consumer.weights = {folder_};
   EXPECT_TRUE(estimated_footprint(consumer, "alone", {})) << "unless the configuration says where they are";
+}
+
+// Opening a FIFO without a writer waits for one, for ever.
+TEST_F(EstimatedFootprint, OfAPipeIsUnknownAndIsNotWaitedFor) {
+  const std::string pipe = folder_ / "weights.gguf";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(read_head(pipe, 4), "");
+  for (const std::string& weights : {pipe, std::string("/dev/zero"), folder_.string()}) {
+    const ConsumerConfig consumer{.name = "chat", .weights = {weights}};
+    EXPECT_FALSE(estimated_footprint(consumer, "", kGiB * 8)) << weights;
+  }
 }
 
 }  // namespace

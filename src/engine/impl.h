@@ -19,12 +19,17 @@
 #include "engine/setup.h"
 #include "engine/standing.h"
 #include "engine/targets.h"
+#include "engine/timed_calls.h"
 #include "engine/users.h"
 #include "gpu/attribution.h"
 
 #include "pagecache/read_ahead.h"
 
 namespace mgpu::engine {
+
+// How long the strand waits for a look at files: of weights, and of what an application has open.
+inline constexpr Duration kLookAtWeights = std::chrono::milliseconds(250);
+inline constexpr Duration kLookAtOpenFiles = std::chrono::milliseconds(100);
 
 // What an external service does without us.
 struct Visits {
@@ -69,8 +74,9 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void on_end_lease(const EndLease& end);
 
   // --- page_cache.cc ---
-  std::vector<std::string> weights_of(ResidentId resident) const;
-  Source source_of(const Load& load) const;
+  std::function<std::vector<std::string>()> weights_of(
+      ResidentId resident) const;  // to be called off the strand
+  Source source_of(const Load& load);
   void obey_read_ahead(const ReadAhead& wanted);
   boost::asio::awaitable<void> watch_weights(ResidentId resident);
 
@@ -139,6 +145,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   boost::asio::steady_timer next_hour;
   std::map<ResidentId, std::set<std::string>> seen_weights;  // files that were open while it loaded
   pagecache::ReadAhead reading_ahead;
+  TimedCalls timed_calls;
   std::vector<Visits> visits;  // by ConsumerId
   Sampling sampling;           // last: its thread ends first
 };

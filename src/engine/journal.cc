@@ -6,11 +6,55 @@
 
 namespace mgpu::engine {
 
-Journal::Journal(std::size_t kept) : kept_(std::max<std::size_t>(kept, 1)) {}
+namespace {
+
+// What an entry takes beside itself, roughly.
+struct OnTheHeap {
+  static std::size_t of(const std::string& text) { return text.size(); }
+  static std::size_t of(const Error& why) { return why.detail.size(); }
+  static std::size_t of(const Result<void>& result) { return result ? 0 : of(result.error()); }
+  template <class T>
+  static std::size_t of(const std::vector<T>& list) {
+    return list.size() * sizeof(T);
+  }
+
+  std::size_t operator()(const TicketCancelled& e) const { return of(e.why); }
+  std::size_t operator()(const LoadEnded& e) const { return of(e.result); }
+  std::size_t operator()(const RungEnded& e) const { return of(e.result); }
+  std::size_t operator()(const ReadingTaken& e) const { return of(e.reading.consumers); }
+  std::size_t operator()(const ServiceLost& e) const { return of(e.why); }
+  std::size_t operator()(const ResidentAdded& e) const { return of(e.ai_model); }
+  std::size_t operator()(const StrayEnded& e) const { return of(e.consumer) + of(e.why) + of(e.result); }
+  std::size_t operator()(const Refuse& e) const { return of(e.why); }
+  std::size_t operator()(const EndLease& e) const { return of(e.why); }
+  std::size_t operator()(const Planned& e) const { return of(e.victims) + of(e.considered); }
+  std::size_t operator()(const EvictionFailed& e) const { return of(e.why); }
+  std::size_t operator()(const Overtook& e) const { return of(e.passed); }
+  template <class Small>
+  std::size_t operator()(const Small&) const {
+    return 0;
+  }
+};
+
+std::uint32_t size_of(const Entry& entry) {
+  const std::size_t beside =
+      std::visit([](const auto& either) { return std::visit(OnTheHeap{}, either); }, entry.what);
+  return static_cast<std::uint32_t>(sizeof(Entry) + beside);
+}
+
+}  // namespace
+
+Journal::Journal(std::size_t kept, Bytes memory) : kept_(std::max<std::size_t>(kept, 1)), memory_(memory) {}
 
 void Journal::append(Instant at, std::variant<Happening, Effect> what) {
   entries_.push_back({.id = next_id_++, .at = at, .what = std::move(what)});
-  if (entries_.size() > kept_) entries_.pop_front();
+  sizes_.push_back(size_of(entries_.back()));
+  used_ += Bytes{sizes_.back()};
+  while (entries_.size() > 1 && (entries_.size() > kept_ || used_ > memory_)) {
+    used_ -= Bytes{sizes_.front()};
+    sizes_.pop_front();
+    entries_.pop_front();
+  }
   if (listeners_.empty()) return;
   // A listener may unsubscribe itself or others, and may append: it gets a copy, and the list is read anew.
   const Entry entry = entries_.back();

@@ -8,6 +8,7 @@
 #include <map>
 #include <variant>
 
+#include "base/bytes.h"
 #include "domain/entry.h"
 
 namespace mgpu::engine {
@@ -16,7 +17,8 @@ using mgpu::Entry;
 
 class Journal {
  public:
-  explicit Journal(std::size_t kept);
+  // Keeps the last `kept` entries, or fewer where they would take more than `memory`; always the last one.
+  explicit Journal(std::size_t kept, Bytes memory = kMiB * 64);
 
   void append(Instant at, std::variant<Happening, Effect> what);
 
@@ -33,7 +35,10 @@ class Journal {
   std::size_t kept_;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_subscription_ = 1;
+  Bytes memory_;
+  Bytes used_{};
   std::deque<Entry> entries_;
+  std::deque<std::uint32_t> sizes_;  // of the entries
   std::map<std::uint64_t, std::function<void(const Entry&)>> listeners_;
 };
 

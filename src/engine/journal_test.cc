@@ -32,6 +32,24 @@ TEST(Journal, ForgetsTheOldestAndGoesOnFromWhatIsKept) {
   EXPECT_EQ(ids_after(journal, 99), Ids{});
 }
 
+TEST(Journal, IsBoundedInBytesToo) {
+  constexpr std::size_t kDetail = 10'000;
+  const auto refused = [](std::uint64_t ticket) {
+    return Effect{Refuse{.ticket = TicketId{ticket}, .why = {Code::never_fits, std::string(kDetail, 'x')}}};
+  };
+  Journal journal(1000, Bytes{10 * kDetail});
+  for (std::uint64_t i = 1; i <= 100; ++i) journal.append(Instant{}, refused(i));
+  EXPECT_LT(journal.entries().size(), 11U);
+  EXPECT_GT(journal.entries().size(), 5U);
+  EXPECT_EQ(journal.entries().back().id, 100U);
+  // Small ones have room for as many as may be kept, once the large ones are gone.
+  for (std::uint64_t i = 0; i < 50; ++i) journal.append(Instant{}, arrived(i));
+  EXPECT_GE(journal.entries().size(), 50U);
+  Journal tiny(1000, Bytes{1});
+  tiny.append(Instant{}, refused(1));
+  EXPECT_EQ(tiny.entries().size(), 1U) << "the last one is always there";
+}
+
 TEST(Journal, TellsItsListenersUntilTheyLeave) {
   Journal journal(10);
   Ids heard;

@@ -2,6 +2,7 @@
 // way.
 #include <algorithm>
 
+#include "base/text.h"
 #include "config/services.h"
 #include "engine/estimates.h"
 #include "engine/impl.h"
@@ -11,7 +12,8 @@ namespace mgpu::engine {
 namespace {
 
 // Whoever asks for names that nobody has ever heard must not make the world grow for ever.
-constexpr std::size_t kResidentsPerConsumer = 1000;
+// Those that its configuration or its service names don't count.
+constexpr std::ptrdiff_t kUnheardPerConsumer = 256;
 
 }  // namespace
 
@@ -44,7 +46,7 @@ std::uint32_t Engine::user_of(std::string_view name, std::string_view api_key) {
   const config::Users by = impl_->config.users;
   const bool by_header = by == config::Users::header || by == config::Users::header_or_key;
   const bool by_key = by == config::Users::key || by == config::Users::header_or_key;
-  if (by_header && !name.empty()) return impl_->users.named(name);
+  if (by_header && !name.empty()) return impl_->users.named(printable(name, kLongestUser));
   if (by_key && !api_key.empty()) return impl_->users.with_key(api_key);
   return 0;
 }
@@ -62,12 +64,20 @@ Result<Target> Engine::Impl::target(ConsumerId consumer, const std::string& aske
     return fail(Code::not_found, description.name + " serves several AI models: say which, as in \"" +
                                      description.name + "/some-model\"");
   }
+  if (asked.size() > kLongestAiModel)
+    return fail(Code::not_found, description.name + " has no AI model \"" + printable(asked, 40) +
+                                     "...\": no name is longer than " + std::to_string(kLongestAiModel));
   const std::string ai_model = service::canonical_name(description.service.type, asked);
   const bool known = std::ranges::any_of(
       state.residents, [&](ResidentId id) { return world.registry[id].ai_model == ai_model; });
   if (!known && !targets.offers(consumer, ai_model))
-    return fail(Code::not_found, description.name + " has no AI model \"" + ai_model + "\"");
-  if (!known && state.residents.size() >= kResidentsPerConsumer)
+    return fail(Code::not_found,
+                description.name + " has no AI model \"" + printable(ai_model, kLongestAiModel) + "\"");
+  const auto unheard = [&](ResidentId id) {
+    return !targets.is_heard_of(consumer, world.registry[id].ai_model);
+  };
+  if (!known && !targets.is_heard_of(consumer, ai_model) &&
+      std::ranges::count_if(state.residents, unheard) >= kUnheardPerConsumer)
     return fail(Code::not_found, description.name + " is asked for more AI models than can be kept track of");
   return Target{consumer, resident_named(consumer, ai_model, description.footprint)};
 }
@@ -84,8 +94,9 @@ ResidentId Engine::Impl::resident_named(ConsumerId consumer, const std::string& 
     ++next.value;
   }
   if (footprint == Bytes{}) {
-    const auto estimated =
-        estimated_footprint(consumers[consumer.value], ai_model, memory_of_all(devices)).value_or(Estimate{});
+    const auto estimated = estimated_in_time(timed_calls, kLookAtWeights, consumers[consumer.value], ai_model,
+                                             memory_of_all(devices))
+                               .value_or(Estimate{});
     footprint = estimated.bytes;
     if (footprint > Bytes{}) estimated_from[next] = estimated.from;
   }

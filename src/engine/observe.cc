@@ -192,9 +192,13 @@ std::vector<ResidentId> Engine::Impl::warm_in(ConsumerId consumer, const Sightin
   const config::ServiceConfig& service = consumers[consumer.value].service;
   std::vector<ResidentId> warm;
   if (has_several_ai_models(service)) {
-    for (const auto& [name, bytes] : seen.warm)
+    for (const auto& [name, bytes] : seen.warm) {
+      // A service that invents names must not make the world grow for ever.
+      if (warm.size() >= kMostListed || name.size() > kLongestAiModel) continue;
+      if (world.registry[consumer].residents.size() >= 2 * kMostListed) break;
       warm.push_back(resident_named(consumer, service::canonical_name(service.type, name),
                                     bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
+    }
   } else if (seen.tells ? !seen.warm.empty()
                         : seen.by_itself && !service.load) {  // else nothing has to be done to make it ready
     warm.push_back(world.registry[consumer].residents.front());

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+#include "engine/engine.h"
 #include "service/service.h"
 
 namespace mgpu::engine {
@@ -24,8 +26,11 @@ void Targets::list(ConsumerId consumer, std::vector<std::string> ai_models) {
   Entry& entry = entries_[consumer.value];
   entry.listed = true;
   entry.from_service.clear();
-  for (const std::string& name : ai_models)
+  for (const std::string& name : ai_models) {
+    if (entry.from_service.size() >= kMostListed) break;
+    if (name.size() > kLongestAiModel) continue;
     entry.from_service.push_back(service::canonical_name(entry.config->service.type, name));
+  }
 }
 
 std::optional<ConsumerId> Targets::consumer_named(std::string_view name) const {
@@ -46,8 +51,16 @@ std::vector<std::string> Targets::ai_models(ConsumerId consumer) const {
   return names;
 }
 
+bool Targets::is_heard_of(ConsumerId consumer, std::string_view ai_model) const {
+  const Entry& entry = entries_[consumer.value];
+  const auto configured = [&](const auto& one) {
+    return service::canonical_name(entry.config->service.type, one.first) == ai_model;
+  };
+  return contains(entry.from_service, ai_model) || std::ranges::any_of(entry.config->ai_models, configured);
+}
+
 bool Targets::offers(ConsumerId consumer, std::string_view ai_model) const {
-  return contains(ai_models(consumer), ai_model) || !entries_[consumer.value].listed;
+  return !entries_[consumer.value].listed || is_heard_of(consumer, ai_model);
 }
 
 Result<Named> Targets::find(std::string_view name) const {
@@ -59,8 +72,7 @@ Result<Named> Targets::find(std::string_view name) const {
   if (const auto consumer = consumer_named(name)) return Named{.consumer = *consumer};
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const std::string ai_model = service::canonical_name(entries_[i].config->service.type, name);
-    if (contains(ai_models(ConsumerId{i}), ai_model))
-      return Named{.consumer = ConsumerId{i}, .ai_model = ai_model};
+    if (is_heard_of(ConsumerId{i}, ai_model)) return Named{.consumer = ConsumerId{i}, .ai_model = ai_model};
   }
   return std::unexpected(unknown(name));
 }
@@ -73,7 +85,8 @@ Error Targets::unknown(std::string_view name) const {
     const auto names = ai_models(ConsumerId{i});
     known.insert(known.end(), names.begin(), names.end());
   }
-  std::string text = "there is no consumer or AI model \"" + std::string(name) + "\"; known are ";
+  std::string text =
+      "there is no consumer or AI model \"" + printable(name, kLongestAiModel) + "\"; known are ";
   if (known.empty()) text += "none";
   for (std::size_t i = 0; i < known.size() && i < kNamesInAnError; ++i)
     text += (i == 0 ? "" : ", ") + known[i];

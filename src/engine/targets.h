@@ -13,6 +13,8 @@
 
 namespace mgpu::engine {
 
+inline constexpr std::size_t kMostListed = 4096;  // AI models of one service
+
 struct Named {
   ConsumerId consumer{};
   std::string ai_model{};  // empty: the consumer itself was named
@@ -22,7 +24,8 @@ class Targets {
  public:
   explicit Targets(const std::vector<config::ConsumerConfig>& consumers);
 
-  // What a service said it offers; replaces what it said before.
+  // What a service said it offers; replaces what it said before. The first kMostListed of them count, and no
+  // name that is longer than kLongestAiModel.
   void list(ConsumerId consumer, std::vector<std::string> ai_models);
   bool was_listed(ConsumerId consumer) const { return entries_[consumer.value].listed; }
 
@@ -31,6 +34,9 @@ class Targets {
   Result<Named> find(std::string_view name) const;
 
   std::optional<ConsumerId> consumer_named(std::string_view name) const;  // or by alias
+
+  // Whether the configuration or the service names this (canonical) AI model.
+  bool is_heard_of(ConsumerId consumer, std::string_view ai_model) const;
 
   // Whether it may ask this consumer for this (canonical) AI model: known, or the service was never heard.
   bool offers(ConsumerId consumer, std::string_view ai_model) const;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/services.h"
 
@@ -149,14 +151,22 @@ estimate::Asked asked_of(const config::ConsumerConfig& consumer) {
 
 }  // namespace
 
+// A pipe or a device under that name is none of our business: opening it does not wait, and nothing is read.
 std::string read_head(const fs::path& file, std::size_t size) {
-  std::error_code error;
-  const std::uintmax_t there = fs::file_size(file, error);
-  if (error) return "";
-  std::ifstream in(file, std::ios::binary);
-  std::string head(std::min<std::uintmax_t>(size, there), '\0');
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(in.gcount()));
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return "";
+  struct stat facts{};
+  const bool regular = ::fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size > 0;
+  std::string head(regular ? std::min<std::uintmax_t>(size, static_cast<std::uintmax_t>(facts.st_size)) : 0,
+                   '\0');
+  std::size_t there = 0;
+  while (there < head.size()) {
+    const ssize_t count = ::read(fd, head.data() + there, head.size() - there);
+    if (count <= 0) break;
+    there += static_cast<std::size_t>(count);
+  }
+  ::close(fd);
+  head.resize(there);
   return head;
 }
 

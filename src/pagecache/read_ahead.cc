@@ -1,7 +1,9 @@
 #include "pagecache/read_ahead.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -13,6 +15,7 @@ namespace mgpu::pagecache {
 namespace {
 
 constexpr std::int64_t kPiece = 8 << 20;
+constexpr std::chrono::seconds kPatience{1};
 
 // <linux/ioprio.h> is not everywhere.
 constexpr int kIoPriorityOfThread = 1;  // IOPRIO_WHO_PROCESS, with 0: the calling thread
@@ -47,56 +50,56 @@ std::int64_t read_file(const std::string& path, std::int64_t most, const std::st
 }  // namespace
 
 ReadAhead::~ReadAhead() {
-  {
-    const std::lock_guard lock(mutex_);
-    ending_ = true;
-    waiting_.clear();
-    running_.stop.request_stop();
-  }
-  changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  std::unique_lock lock(state_->mutex);
+  state_->ending = true;
+  state_->waiting.clear();
+  state_->running.stop.request_stop();
+  state_->changed.notify_all();
+  if (begun_) state_->changed.wait_for(lock, kPatience, [this] { return state_->over; });
 }
 
 void ReadAhead::read(std::uint64_t job, std::vector<std::string> files, Bytes limit) {
   cancel(job);
   if (files.empty() || limit <= Bytes{}) return;
   {
-    const std::lock_guard lock(mutex_);
-    waiting_.push_back({.name = job, .files = std::move(files), .limit = limit});
+    const std::lock_guard lock(state_->mutex);
+    state_->waiting.push_back({.name = job, .files = std::move(files), .limit = limit});
   }
-  changed_.notify_one();
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  state_->changed.notify_all();
+  if (!std::exchange(begun_, true)) std::thread([state = state_] { state->run(); }).detach();
 }
 
 void ReadAhead::cancel(std::uint64_t job) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(waiting_, [job](const Job& one) { return one.name == job; });
-  if (busy_ && running_.name == job) running_.stop.request_stop();
+  const std::lock_guard lock(state_->mutex);
+  std::erase_if(state_->waiting, [job](const Job& one) { return one.name == job; });
+  if (state_->busy && state_->running.name == job) state_->running.stop.request_stop();
 }
 
 bool ReadAhead::idle() const {
-  const std::lock_guard lock(mutex_);
-  return waiting_.empty() && !busy_;
+  const std::lock_guard lock(state_->mutex);
+  return state_->waiting.empty() && !state_->busy;
 }
 
-void ReadAhead::run() {
+void ReadAhead::State::run() {
   give_way_to_all_others();
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(mutex);
   while (true) {
-    changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
-    if (ending_) return;
-    running_ = std::move(waiting_.front());
-    waiting_.pop_front();
-    busy_ = true;
-    const std::vector<std::string> files = running_.files;
-    const std::stop_token stop = running_.stop.get_token();
-    std::int64_t left = running_.limit.count;
+    changed.wait(lock, [this] { return ending || !waiting.empty(); });
+    if (ending) break;
+    running = std::move(waiting.front());
+    waiting.pop_front();
+    busy = true;
+    const std::vector<std::string> files = running.files;
+    const std::stop_token stop = running.stop.get_token();
+    std::int64_t left = running.limit.count;
     lock.unlock();
     for (const std::string& file : files)
       if (left > 0 && !stop.stop_requested()) left -= read_file(file, left, stop);
     lock.lock();
-    busy_ = false;
+    busy = false;
   }
+  over = true;
+  changed.notify_all();
 }
 
 Bytes quarter_of_available_memory() {

@@ -7,10 +7,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -20,7 +20,7 @@ namespace mgpu::pagecache {
 class ReadAhead {
  public:
   ReadAhead() = default;
-  ~ReadAhead();  // the piece that is being read is read to its end
+  ~ReadAhead();  // waits a second at most for the piece that is being read
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
@@ -38,15 +38,20 @@ class ReadAhead {
     Bytes limit{};
     std::stop_source stop{};
   };
-  void run();
+  // Shared with the thread, which may hang in a dead network folder when we go.
+  struct State {
+    void run();
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Job> waiting_;
-  Job running_;
-  bool busy_ = false;
-  bool ending_ = false;
-  std::thread thread_;
+    std::mutex mutex{};
+    std::condition_variable changed{};
+    std::deque<Job> waiting{};
+    Job running{};
+    bool busy = false;
+    bool ending = false;
+    bool over = false;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  bool begun_ = false;
 };
 
 // A quarter of what the kernel calls available (/proc/meminfo): what may be read ahead where nobody says.
