@@ -28,7 +28,8 @@ asio::awaitable<Answer> openapi(Desk&, Call, Outlet) {
 }
 
 asio::awaitable<Answer> status(Desk& desk, Call, Outlet) {
-  co_return json_reply(status_json(desk.engine, desk.version, desk.started));
+  const std::uint64_t dropped = desk.log_lines_dropped ? desk.log_lines_dropped() : 0;
+  co_return json_reply(status_json(desk.engine, desk.version, desk.started, dropped, desk.starts));
 }
 
 asio::awaitable<Answer> consumers(Desk& desk, Call, Outlet) {
@@ -44,7 +45,7 @@ asio::awaitable<Answer> consumer(Desk& desk, Call call, Outlet) {
 }
 
 asio::awaitable<Answer> line(Desk& desk, Call, Outlet) {
-  co_return json_reply({{"line", line_json(desk.engine)}});
+  co_return json_reply({{"line", line_json(desk.engine, desk.starts)}});
 }
 
 asio::awaitable<Answer> cancel_ticket(Desk& desk, Call call, Outlet) {
@@ -161,13 +162,20 @@ Result<std::uint64_t> number_in(const Call& call, const std::string& argument) {
   return fail(Code::not_found, "\"" + text + "\" is no " + argument + ": a number is");
 }
 
-Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string version)
+Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string version,
+         std::function<std::uint64_t()> log_lines_dropped)
     : leases_(executor, engine.config().limits.max_leases),
+      notifier_(engine.journal()),
+      events_(executor, engine, notifier_, engine.config().limits.event_subscribers),
       desk_{.engine = engine,
             .leases = leases_,
+            .notifier = notifier_,
+            .events = events_,
+            .starts = starts_,
             .executor = executor,
             .version = std::move(version),
-            .started = to_rfc3339(std::chrono::system_clock::now())} {}
+            .started = to_rfc3339(std::chrono::system_clock::now()),
+            .log_lines_dropped = std::move(log_lines_dropped)} {}
 
 asio::awaitable<std::optional<Reply>> Api::answer(Call call, Outlet outlet) {
   const auto handler = find_route(call);

@@ -2,12 +2,17 @@
 // the daemon's to bring (call.h).
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "api/desk.h"
+#include "api/event_feed.h"
 #include "api/lease_book.h"
+#include "api/notifier.h"
+#include "api/status.h"
 
 namespace mgpu::api {
 
@@ -25,7 +30,9 @@ bool takes(std::string_view path);
 
 class Api {
  public:
-  Api(engine::Engine& engine, boost::asio::any_io_executor executor, std::string version);
+  // `log_lines_dropped`: of the daemon's log, for the status; empty: none are.
+  Api(engine::Engine& engine, boost::asio::any_io_executor executor, std::string version,
+      std::function<std::uint64_t()> log_lines_dropped = {});
 
   // Errors of any kind become their reply; none: the answer went to the outlet. Cancelling it is the client's
   // going away. REQUIRES: the api and its engine outlive the coroutine.
@@ -33,6 +40,9 @@ class Api {
 
  private:
   LeaseBook leases_;
+  Notifier notifier_;
+  EventFeed events_;
+  StartEstimates starts_;
   Desk desk_;
 };
 

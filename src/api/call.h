@@ -41,6 +41,7 @@ struct Outlet {
   std::function<boost::asio::awaitable<Result<void>>(Reply)>
       begin{};  // the head; its body is the first piece
   std::function<boost::asio::awaitable<Result<void>>(std::string)> write{};
+  std::function<void()> break_off{};  // ends it at once, in the middle of a write too
 };
 
 // None: the answer went to the outlet, and ends with this.

@@ -1,6 +1,8 @@
 // What every handler of the control plane works with.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,14 +14,21 @@
 
 namespace mgpu::api {
 
+class EventFeed;
 class LeaseBook;
+class Notifier;
+class StartEstimates;
 
 struct Desk {
   engine::Engine& engine;
   LeaseBook& leases;
+  Notifier& notifier;
+  EventFeed& events;
+  StartEstimates& starts;
   boost::asio::any_io_executor executor{};
   std::string version{};
   std::string started{};
+  std::function<std::uint64_t()> log_lines_dropped{};
 };
 
 // A handler is one coroutine; its client going away is its cancellation, and whatever it holds is given back

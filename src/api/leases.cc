@@ -7,10 +7,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
-#include "api/bell.h"
 #include "api/desk.h"
 #include "api/lease_book.h"
 #include "api/lease_request.h"
+#include "api/notifier.h"
 #include "api/status.h"
 #include "sched/estimate.h"
 #include "sched/step.h"
@@ -20,6 +20,8 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
+
+constexpr std::chrono::milliseconds kBetweenLooks{100};  // at somebody's place in the line
 
 Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   Ask ask{.bytes = request.bytes};
@@ -86,11 +88,11 @@ struct Wait {
   bool streaming = false;  // the head of the answer went out
 };
 
-asio::awaitable<void> wait_in_line(Desk& desk, Ask ask, engine::Holder holder, Wait& wait, Bell& bell) {
+asio::awaitable<void> wait_in_line(Desk& desk, Ask ask, engine::Holder holder, Wait& wait, Waiter& waiter) {
   std::function<void(TicketId)> on_ticket = [&wait](TicketId ticket) { wait.ticket = ticket; };
   auto result = co_await desk.engine.acquire(ask, std::move(holder), std::move(on_ticket));
   wait.result.emplace(std::move(result));
-  bell.ring();
+  waiter.wake();
 }
 
 asio::awaitable<void> tell(const Outlet& outlet, Json event) {
@@ -107,19 +109,20 @@ asio::awaitable<void> begin_stream(const Outlet& outlet, Wait& wait) {
   if (!begun) throw boost::system::system_error(asio::error::connection_reset, begun.error().detail);
 }
 
-Json waiting_json(const World& world, TicketId id, std::size_t place, Instant now) {
+Json waiting_json(Desk& desk, TicketId id, std::size_t place) {
+  const World& world = desk.engine.world();
   Json event{{"event", "waiting"}, {"ticket", id.value}, {"place", place}};
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end()) return event;
-  const auto start = estimated_start(world, id);
-  event["estimated_wait_ms"] = start ? Json(to_ms(until(*start, now))) : Json(nullptr);
+  const auto start = desk.starts.of(desk.engine, id);
+  event["estimated_wait_ms"] = start ? Json(to_ms(until(*start, desk.engine.now()))) : Json(nullptr);
   const LineState& line = world.lines[ticket->second.ask.device.value];
   if (!line.turns.empty()) event["behind"] = world.registry[line.turns.front()].spec.name;
   return event;
 }
 
 // Ends by itself once the wait is over, so that no line is cut off in its middle.
-asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, Bell& bell) {
+asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, Waiter& waiter) {
   std::optional<std::size_t> told;
   while (!wait.result) {
     if (wait.ticket) {
@@ -127,22 +130,25 @@ asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, 
       const std::size_t place = place_in_line(desk.engine.world(), *wait.ticket);
       if (!wait.result && told != place) {
         told = place;
-        Json event = waiting_json(desk.engine.world(), *wait.ticket, place, desk.engine.now());
+        Json event = waiting_json(desk, *wait.ticket, place);
         co_await tell(outlet, std::move(event));
         continue;  // it may have changed while the client was slow
       }
     }
     const auto until = std::chrono::steady_clock::now() + std::chrono::hours(1);
-    if (!wait.result) co_await bell.wait(until);
+    if (!wait.result) co_await waiter.wait(until);
+    // A thousand who wait must not each look at the line at every event.
+    const auto look_again = std::chrono::steady_clock::now() + kBetweenLooks;
+    if (!wait.result && wait.streaming) co_await waiter.pause(look_again);
   }
 }
 
 asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, Ask ask, engine::Holder holder) {
   Wait wait;
   {
-    Bell bell(desk.executor, desk.engine.journal());
-    auto waiting = wait_in_line(desk, ask, std::move(holder), wait, bell);
-    auto telling = tell_places(desk, outlet, wait, bell);
+    Waiter waiter(desk.executor, desk.notifier);
+    auto waiting = wait_in_line(desk, ask, std::move(holder), wait, waiter);
+    auto telling = tell_places(desk, outlet, wait, waiter);
     auto both = std::move(waiting) && std::move(telling);
     co_await std::move(both);
   }

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/bell.h"
 #include "api/desk.h"
+#include "api/notifier.h"
 #include "domain/names.h"
 #include "sched/step.h"
 
@@ -48,7 +48,7 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
       if (auto kept = desk.engine.evict(id, park); !kept) co_return std::unexpected(kept.error());
   std::erase_if(*residents, away);
 
-  Bell bell(desk.executor, desk.engine.journal());
+  Waiter waiter(desk.executor, desk.notifier, Waiter::For::routine_too);
   Duration limit = std::chrono::seconds(5);
   for (const ResidentId id : *residents) {
     // Every rung may take its limit twice: to answer, and to show the memory free.
@@ -63,7 +63,7 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
   while (!std::ranges::all_of(*residents, settled)) {
     if (std::chrono::steady_clock::now() >= until || std::ranges::any_of(*residents, came_back))
       co_return fail(Code::eviction_failed, "its memory was not seen to come free; see GET /v1/events");
-    co_await bell.wait(until);
+    co_await waiter.wait(until);
   }
   Json evicted = Json::array();
   for (const ResidentId id : *residents)

@@ -13,6 +13,8 @@
 namespace mgpu::api {
 namespace {
 
+constexpr std::chrono::milliseconds kEstimatesHold{100};
+
 template <class T>
 Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -116,16 +118,6 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
 
 using Starts = std::map<TicketId, Instant>;
 
-Starts all_estimated_starts(const World& world) {
-  Starts starts;
-  for (std::size_t i = 0; i < world.lines.size(); ++i)
-    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) {
-      Instant& start = starts[ticket];  // one that is split starts when all its devices are ready
-      start = std::max(start, at);
-    }
-  return starts;
-}
-
 Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t place,
                  const Starts& starts) {
   const World& world = engine.world();
@@ -152,6 +144,28 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
 }
 
 }  // namespace
+
+const std::map<TicketId, Instant>& StartEstimates::all(const engine::Engine& engine) {
+  const std::uint64_t last = engine.journal().last_id();
+  if (last == as_of_) return starts_;
+  as_of_ = last;
+  starts_.clear();
+  const World& world = engine.world();
+  for (std::size_t i = 0; i < world.lines.size(); ++i)
+    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) {
+      Instant& start = starts_[ticket];  // one that is split starts when all its devices are ready
+      start = std::max(start, at);
+    }
+  made_ = std::chrono::steady_clock::now();
+  return starts_;
+}
+
+std::optional<Instant> StartEstimates::of(const engine::Engine& engine, TicketId ticket) {
+  const bool fresh = std::chrono::steady_clock::now() < made_ + kEstimatesHold;
+  if (!fresh || !starts_.contains(ticket)) all(engine);
+  const auto found = starts_.find(ticket);
+  return found == starts_.end() ? std::nullopt : std::optional(found->second);
+}
 
 Wall wall_of(const engine::Engine& engine) {
   return [&engine](Instant at) { return engine.wall(at); };
@@ -205,7 +219,7 @@ Json consumers_json(const engine::Engine& engine) {
   return consumers;
 }
 
-Json line_json(const engine::Engine& engine) {
+Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
   const World& world = engine.world();
   std::vector<const Ticket*> tickets;
   tickets.reserve(world.tickets.size());
@@ -215,24 +229,26 @@ Json line_json(const engine::Engine& engine) {
     return a->stage != b->stage ? a->stage > b->stage : Place{a->due, a->id} < Place{b->due, b->id};
   });
   tickets.resize(std::min(tickets.size(), kMaxLineShown));
-  const Starts starts = all_estimated_starts(world);
+  const Starts& starts = estimates.all(engine);
   Json line = Json::array();
   for (const Ticket* ticket : tickets)
     line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id), starts));
   return line;
 }
 
-Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started) {
+Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started,
+                 std::uint64_t log_lines_dropped, StartEstimates& estimates) {
   const World& world = engine.world();
   Json json = figures_json(total_statistics(world), wall_of(engine));
   Json devices = Json::array();
   for (std::size_t i = 0; i < world.registry.devices.size(); ++i)
     devices.push_back(device_json(engine, DeviceId{i}));
-  Json line = line_json(engine);
+  Json line = line_json(engine, estimates);
   json.update({{"version", version},
                {"started", started},
                {"draining", world.draining},
                {"oom_retries", engine.oom_retries()},
+               {"log_lines_dropped", log_lines_dropped},
                {"devices", std::move(devices)},
                {"consumers", consumers_json(engine)},
                {"line_left_off", world.tickets.size() - line.size()},

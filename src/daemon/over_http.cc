@@ -67,7 +67,8 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
                            streaming = true;
                            return begin_stream(exchange, std::move(head));
                          },
-                     .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); }};
+                     .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
+                     .break_off = [&exchange] { exchange.break_off(); }};
   auto asked = ask(api, call_of(exchange, std::move(*body)), outlet);
   auto gone = exchange.gone();
   auto first = std::move(asked) || std::move(gone);

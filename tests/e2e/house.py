@@ -210,7 +210,10 @@ class House:
 
     def start_daemon(self, simulated=None):
         self.daemon = self.start("serve", "--config", self.config_file, *(["--simulated", simulated] if simulated else []))
-        self.url = self.daemon.wait_for(r"listening on (http://[^\s,]+)")[1]
+        self.connect(self.daemon.wait_for(r"listening on (http://[^\s,]+)")[1])
+
+    def connect(self, url):
+        self.url = url
         self.env["MGPU_URL"] = self.url
         self.http = httpx.Client(base_url=self.url, timeout=60)
 

@@ -1,0 +1,69 @@
+#include "api/notifier.h"
+
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace mgpu::api {
+namespace asio = boost::asio;
+
+bool is_routine(const engine::Entry& entry) {
+  if (const auto* happening = std::get_if<Happening>(&entry.what))
+    return std::holds_alternative<ReadingTaken>(*happening) || std::holds_alternative<Tick>(*happening);
+  return std::holds_alternative<TakeReading>(std::get<Effect>(entry.what));
+}
+
+Notifier::Notifier(engine::Journal& journal) : journal_(journal) {
+  subscription_ = journal_.subscribe([this](const engine::Entry& entry) { hear(entry); });
+}
+
+Notifier::~Notifier() { journal_.unsubscribe(subscription_); }
+
+void Notifier::hear(const engine::Entry& entry) {
+  const auto wake_all = [&](std::unordered_set<Waiter*>& waiting) {
+    for (Waiter* waiter : std::exchange(waiting, {})) {
+      waiter->woken_by_ = entry.id;
+      waiter->wake();
+    }
+  };
+  wake_all(waiting_for_routine_);
+  if (!is_routine(entry)) wake_all(waiting_);
+}
+
+Waiter::Waiter(const asio::any_io_executor& executor, Notifier& notifier, For what)
+    : notifier_(notifier), what_(what), timer_(executor) {}
+
+Waiter::~Waiter() { those_like_me().erase(this); }
+
+std::unordered_set<Waiter*>& Waiter::those_like_me() {
+  return what_ == For::news ? notifier_.waiting_ : notifier_.waiting_for_routine_;
+}
+
+void Waiter::wake() {
+  woken_ = true;
+  timer_.cancel();
+}
+
+asio::awaitable<void> Waiter::wait(std::chrono::steady_clock::time_point until) {
+  woken_by_ = 0;
+  those_like_me().insert(this);
+  co_await pause(until);  // where this throws, its coroutine ends, and we with it
+  those_like_me().erase(this);
+}
+
+asio::awaitable<void> Waiter::pause(std::chrono::steady_clock::time_point until) {
+  if (!woken_) {
+    timer_.expires_at(until);
+    boost::system::error_code why;
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, why));
+    const auto cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none)
+      throw boost::system::system_error(asio::error::operation_aborted);
+  }
+  woken_ = false;
+}
+
+}  // namespace mgpu::api
