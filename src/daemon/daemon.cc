@@ -1,6 +1,8 @@
 #include "daemon/daemon.h"
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <utility>
 
@@ -9,15 +11,16 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
 #include "daemon/devices.h"
+#include "daemon/log.h"
 #include "daemon/over_http.h"
 #include "daemon/simulated.h"
 #include "daemon/state.h"
 #include "daemon/story.h"
+#include "runner/descriptors.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -27,20 +30,37 @@ namespace asio = boost::asio;
 constexpr int kCouldNotStart = 2;
 constexpr int kToldTwice = 1;
 
-int refuse_to_start(const std::string& why) {
-  fmt::print(stderr, "mgpu: {}\n", why);
+int refuse_to_start(Log& log, const std::string& why) {
+  log.complain("mgpu: " + why);
   return kCouldNotStart;
 }
 
-void log_to_stderr() {
-  auto logger = spdlog::stderr_color_st("mgpu");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
-  spdlog::set_default_logger(std::move(logger));
+// What would end us and is no reason to: a log that nobody reads any more, a closed terminal, a file that may
+// not grow. What we start gets the defaults back (runner/spawn).
+void ignore_signals() {
+  for (const int number : {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ}) std::signal(number, SIG_IGN);
 }
 
-http::ServerOptions server_options(const config::Config& config) {
+// As many as there are descriptors for: of each connection its socket, one to a service, and a file for a
+// body that is too large for memory; of each consumer its output, its log, its pidfd, and what is asked of
+// it.
+std::uint32_t connections_that_fit(const config::Config& config, std::uint64_t descriptors) {
+  constexpr std::uint64_t kOurOwn = 64, kOfAConsumer = 6, kOfAConnection = 3, kAtLeast = 16;
+  const std::uint64_t taken = kOurOwn + kOfAConsumer * config.consumers.size();
+  const std::uint64_t fit = (descriptors > taken ? descriptors - taken : 0) / kOfAConnection;
+  const std::uint64_t wanted = config.limits.max_connections;
+  if (fit >= wanted) return config.limits.max_connections;
+  const std::uint64_t held = std::min(wanted, std::max(fit, kAtLeast));
+  spdlog::warn(
+      "limits.max_connections is {} instead of {}: only {} files may be open at once (LimitNOFILE=, "
+      "ulimit -Hn)",
+      held, wanted, descriptors);
+  return static_cast<std::uint32_t>(held);
+}
+
+http::ServerOptions server_options(const config::Config& config, std::uint64_t descriptors) {
   return {.listen = config.listen,
-          .max_connections = config.limits.max_connections,
+          .max_connections = connections_that_fit(config, descriptors),
           .connections_per_address = config.limits.connections_per_address,
           .max_header = config.limits.max_header,
           .max_body = config.limits.max_body,
@@ -59,12 +79,13 @@ std::string ready_line(const config::Config& config, const http::Server& server,
   return line;
 }
 
-// The first signal drains; the second stops at once.
+// The first signal drains; the second stops at once. A closed terminal (SIGHUP) is no reason to end.
 class Ending {
  public:
   Ending(asio::io_context& io, engine::Engine& engine)
-      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT) {
+      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT), hangups_(io, SIGHUP) {
     listen();
+    ignore_hangups();
   }
   int exit_code() const { return exit_code_; }
 
@@ -83,9 +104,18 @@ class Ending {
     });
   }
 
+  void ignore_hangups() {
+    hangups_.async_wait([this](boost::system::error_code cancelled, int) {
+      if (cancelled) return;
+      spdlog::info("SIGHUP: the configuration is read at start only; restart to reload");
+      ignore_hangups();
+    });
+  }
+
   asio::io_context& io_;
   engine::Engine& engine_;
   asio::signal_set signals_;
+  asio::signal_set hangups_;
   bool draining_ = false;
   int exit_code_ = 0;
 };
@@ -108,10 +138,13 @@ void let_connections_end(asio::io_context& io, http::Server& server) {
 }  // namespace
 
 int serve(const ServeOptions& options) {
+  ignore_signals();
+  Log log;
+  const std::uint64_t descriptors = runner::raise_descriptor_limit();
+
   // The configuration first: nothing is started unless all of it is right.
   config::Parsed parsed = config::parse_file(options.config, config::LookFor::words_and_files);
-  for (const config::Complaint& complaint : parsed.complaints)
-    fmt::print(stderr, "{}\n", config::to_string(complaint));
+  for (const config::Complaint& complaint : parsed.complaints) log.complain(config::to_string(complaint));
   if (!parsed.complaints.empty()) return kCouldNotStart;
   config::Config& config = parsed.config;
   if (!options.listen.empty()) config.listen = options.listen;
@@ -120,26 +153,26 @@ int serve(const ServeOptions& options) {
   std::optional<SimulatedGpu> simulated;
   if (!options.simulated.empty()) {
     auto made = SimulatedGpu::make(options.simulated);
-    if (!made) return refuse_to_start(made.error().detail);
+    if (!made) return refuse_to_start(log, made.error().detail);
     config.gpu.provider = config::GpuProvider::nvml;  // and its library is in the environment
     simulated.emplace(std::move(*made));
   }
   auto provider = open_devices(config.gpu);
   if (!provider)
-    return refuse_to_start(provider.error().detail + "\nTo try without a GPU: mgpu serve --simulated 24GiB");
+    return refuse_to_start(log,
+                           provider.error().detail + "\nTo try without a GPU: mgpu serve --simulated 24GiB");
 
-  log_to_stderr();
   // Processes that our consumers leave behind become our children, so that none of them outlives us unseen.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 
   // What earlier lives left. It outlives the engine, which writes into it to the last.
   const auto store = open_store(config);
-  if (!store) return refuse_to_start(store.error().detail);
+  if (!store) return refuse_to_start(log, store.error().detail);
 
   // The engine, and the two planes over it.
   asio::io_context io(1);
   auto engine = engine::Engine::create(io, config, **provider, store->store.get());
-  if (!engine) return refuse_to_start(engine.error().detail);
+  if (!engine) return refuse_to_start(log, engine.error().detail);
   engine::Engine& running = **engine;
   ByTotals by_totals;
   running.journal().subscribe([&running, &by_totals](const engine::Entry& entry) {
@@ -149,14 +182,14 @@ int serve(const ServeOptions& options) {
   });
   http::Client client(io.get_executor());
   gateway::Gateway gateway(running, client);
-  api::Api api(running, io.get_executor(), MGPU_VERSION);
+  api::Api api(running, io.get_executor(), MGPU_VERSION, [&log] { return log.dropped(); });
 
   // The door is taken before anything is touched, so that a second daemon neither adopts nor ends a process,
   // and opens last.
-  auto server = http::Server::listen(io, server_options(config), [&](http::Exchange& exchange) {
+  auto server = http::Server::listen(io, server_options(config, descriptors), [&](http::Exchange& exchange) {
     return answer_one(api, gateway, exchange);
   });
-  if (!server) return refuse_to_start(server.error().detail);
+  if (!server) return refuse_to_start(log, server.error().detail);
 
   // What an earlier life left running is adopted or ended before anybody can ask for anything.
   if (!store->note.empty()) spdlog::warn("{}", store->note);
@@ -166,9 +199,8 @@ int serve(const ServeOptions& options) {
   (*server)->open();
   running.start();
   Ending ending(io, running);
-  if (simulated) fmt::print("mgpu: the GPU is simulated: no real one is used\n");
-  fmt::print("{}\n", ready_line(config, **server, running));
-  std::fflush(stdout);
+  if (simulated) log.say("mgpu: the GPU is simulated: no real one is used");
+  log.say(ready_line(config, **server, running));
 
   io.run();
   let_connections_end(io, **server);

@@ -1,0 +1,104 @@
+#include "daemon/log.h"
+
+#include <chrono>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/null_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+namespace mgpu::daemon {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(1);
+constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v";
+constexpr std::string_view kPlain = "\033[m";
+
+std::string_view colour_of(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::warn:
+      return "\033[33m\033[1m";
+    case spdlog::level::err:
+    case spdlog::level::critical:
+      return "\033[31m\033[1m";
+    default:
+      return "\033[32m";
+  }
+}
+
+// What strangers say (a dying service's last words) must not steer the terminal: control characters become
+// '?', those above 0x7f as well.
+void calm(std::string& text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool plain = byte == '\n' || byte == '\t' || (byte >= 0x20 && byte != 0x7f && byte != 0xc2);
+    const bool of_two =
+        byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0xa0;
+    if (plain || of_two) continue;
+    text[i] = '?';
+    if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0x80)
+      text[++i] = '?';
+  }
+}
+
+// One line of the log as text. Where it is coloured, the level is.
+class ToWriter final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  ToWriter(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t formatted;
+    formatter_->format(message, formatted);
+    std::string line(formatted.data(), formatted.size());
+    calm(line);
+    if (coloured_ && message.color_range_end > message.color_range_start) {
+      line.insert(message.color_range_end, kPlain);
+      line.insert(message.color_range_start, colour_of(message.level));
+    }
+    writer_.write(std::move(line));
+  }
+  void flush_() override {}
+
+  runner::QueuedWriter& writer_;
+  const bool coloured_;
+};
+
+void keep_standard_descriptors() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor)
+    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // the lowest that is free: this one
+}
+
+std::string note_of_drops(std::uint64_t lines) {
+  return fmt::format("mgpu: {} line{} of the log not read in time, and dropped\n", lines,
+                     lines == 1 ? " was" : "s were");
+}
+
+}  // namespace
+
+Log::Log() {
+  keep_standard_descriptors();
+  out_ = runner::QueuedWriter::to(STDOUT_FILENO, {.patience = kPatience});
+  err_ = runner::QueuedWriter::to(STDERR_FILENO, {.patience = kPatience, .note_of_drops = note_of_drops});
+  auto sink = std::make_shared<ToWriter>(*err_, ::isatty(STDERR_FILENO) == 1);
+  auto logger = std::make_shared<spdlog::logger>("mgpu", std::move(sink));
+  logger->set_pattern(kPattern);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+Log::~Log() {
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("mgpu", std::make_shared<spdlog::sinks::null_sink_mt>()));
+}
+
+void Log::say(std::string line) { out_->write(std::move(line) + "\n"); }
+void Log::complain(std::string line) { err_->write(std::move(line) + "\n"); }
+std::uint64_t Log::dropped() const { return err_->dropped() + out_->dropped(); }
+
+}  // namespace mgpu::daemon
