@@ -80,6 +80,9 @@ struct Told {
   Json operator()(const StrayEnded& e) const {
     return with({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.why}}, e.result);
   }
+  Json operator()(const StrayLeftAlone& e) const {
+    return {{"consumer", e.consumer}, {"pid", e.pid}, {"owner_pid", e.owner}};
+  }
   Json operator()(const LearnedForgotten& e) const { return of(e.resident); }
 
   Json operator()(const Grant& e) const {
@@ -147,7 +150,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenin
     "ticket_arrived",     "ticket_cancelled",   "lease_released",    "load_ended",
     "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
-    "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended"};
+    "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended",
+    "stray_left_alone"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};

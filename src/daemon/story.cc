@@ -61,6 +61,12 @@ struct Teller {
                   true};
     return Line{fmt::format("ended process {} of {}, left by an earlier life: {}", e.pid, e.consumer, e.why)};
   }
+  std::optional<Line> operator()(const StrayLeftAlone& e) const {
+    return Line{
+        fmt::format("left process {} of {} alone: it belongs to another mgpu (process {}), which runs", e.pid,
+                    e.consumer, e.owner),
+        true};
+  }
   std::optional<Line> operator()(const ServiceLost& e) const {
     return Line{fmt::format("{} is gone: {}", registry[e.consumer].spec.name, e.why.detail), true};
   }

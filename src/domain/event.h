@@ -91,6 +91,13 @@ struct StrayEnded {
   Result<void> result{};
 };
 
+// A process that would be taken for a stray was left alone: another daemon, which lives, has it. Only tells.
+struct StrayLeftAlone {
+  std::string consumer{};
+  int pid = 0;
+  int owner = 0;  // the daemon's pid
+};
+
 // An operator does not believe what was learned of the resident: it starts from its declaration again, once
 // it holds nothing.
 struct LearnedForgotten {
@@ -114,7 +121,7 @@ struct Tick {};
 using Happening =
     std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
                  ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
-                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded>;
+                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone>;
 
 struct Event {
   Instant at{};

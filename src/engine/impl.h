@@ -100,6 +100,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   // --- recovery.cc ---
   boost::asio::awaitable<void> recover();
   boost::asio::awaitable<Result<void>> take_over(store::StartedRow row);
+  bool leave_to_its_owner(const store::StartedRow& row);
   void end_strays();
 
   // --- naming.cc ---

@@ -115,7 +115,10 @@ runner::Options Application::run_options(std::uint64_t number) {
       .start_limit = config_.load_limit,
       .on_exit = [this, number](const runner::ExitStatus& status) { run_ended(status, number); },
       .outlives_us = !mark_.empty()};
-  if (!mark_.empty()) options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
+  if (!mark_.empty()) {
+    options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
+    options.env[runner::kStarterVariable] = runner::to_string(runner::this_life());
+  }
   if (!seen_devices_ || config_.process->env.contains(kVisibleDevices)) return options;
   const std::vector<std::string> devices = seen_devices_();
   if (std::ranges::all_of(devices, is_nvidia))

@@ -1,7 +1,6 @@
 #include "engine/records.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <variant>
 
 #include "engine/fingerprint.h"
@@ -88,20 +87,28 @@ void Records::note_state(ResidentId id) {
   store_->holds(sight_.registry[consumer].spec.name, settled, std::move(warm));
 }
 
-std::string Records::mark() const {
-  return store_ == nullptr ? "" : std::filesystem::absolute(store_->path()).string();
-}
+std::string Records::mark() const { return store_ == nullptr ? "" : store_->path(); }
 
 void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device) {
   const auto facts = gpu::read_process(pid);
   if (store_ == nullptr || !facts) return;
+  const runner::Life owner = runner::this_life();
   store_->started({.consumer = sight_.registry[consumer].spec.name,
                    .pid = pid,
                    .start_time = facts->start_time,
                    .boot = runner::boot_id(),
                    .port = port.value_or(0),
                    .settings = process_settings_[consumer.value],
-                   .device = std::move(device)});
+                   .device = std::move(device),
+                   .owner = owner.pid,
+                   .owner_start_time = owner.start_time});
+}
+
+void Records::adopted(store::StartedRow row) {
+  const runner::Life owner = runner::this_life();
+  row.owner = owner.pid;
+  row.owner_start_time = owner.start_time;
+  if (store_ != nullptr) store_->started(row);
 }
 
 std::vector<store::StartedRow> Records::left_running() const {

@@ -39,11 +39,13 @@ class Records {
 
   void forget(ConsumerId consumer);
 
-  // What every process that is started here carries, so that a later life knows it; empty: nothing is kept.
+  // What every process that is started here carries, so that a later life knows it: where the store is.
+  // Empty: nothing is kept.
   std::string mark() const;
   // Returns once it is written.
   void started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device);
   std::vector<store::StartedRow> left_running() const;
+  void adopted(store::StartedRow row);
   void ended(const std::string& consumer);
 
  private:

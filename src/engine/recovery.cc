@@ -1,6 +1,9 @@
 // What an earlier life of the daemon left running, after a kill -9 or a crash: adopted, or ended, before
 // anybody asks for anything. Nothing may be loaded beside a copy that nobody knows of.
 //
+// Nothing is touched that belongs to another daemon which lives: the files of the store may have been
+// deleted, copied or moved under it, so its life itself is looked for.
+//
 // A process is known by pid, start time and boot, as they were recorded; whoever belongs to it besides (a
 // child whose parent died, a process that was never recorded because the daemon died that moment) by a
 // variable that all of them inherit. Adopted is who was settled, runs under the settings of today, and is
@@ -15,6 +18,8 @@
 #include "engine/impl.h"
 #include "runner/adopted.h"
 #include "runner/process.h"
+
+#include "store/claim.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -42,6 +47,21 @@ std::string objection(const store::StartedRow& row, const config::ConsumerConfig
   return "";
 }
 
+// The daemon that has the process, by what it says itself; none: that one is dead.
+std::optional<int> living_owner(const runner::Marked& marked) {
+  if (marked.starter && runner::is_another_living(*marked.starter)) return marked.starter->pid;
+  return store::living_claimant(marked.mark);  // who may have adopted it
+}
+
+// Likewise, by the record where that says who.
+std::optional<int> living_owner(const store::StartedRow& row) {
+  if (const runner::Life owner{row.owner, row.owner_start_time}; owner.pid != 0)
+    return runner::is_another_living(owner) ? std::optional(owner.pid) : std::nullopt;
+  // Looked at before it is known that the number is still its own: who has no mark is looked at further.
+  const auto marked = runner::mark_of(row.pid);
+  return marked ? living_owner(*marked) : std::nullopt;
+}
+
 std::optional<std::uint16_t> port_of(const store::StartedRow& row) {
   return row.port == 0 ? std::nullopt : std::optional(row.port);
 }
@@ -67,11 +87,13 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
   std::string why = objection(row, today, home);
   Result<void> ended{};
   bool there = row.boot == runner::boot_id();
+  if (there && leave_to_its_owner(row)) co_return Result<void>{};
   if (there && why.empty()) {
     const Result<void> adopted = co_await application(id).adopt(known);
     if (adopted) {
       // Nobody has asked for anything yet, so that placing it is still a matter of setting up the world.
       world.registry[id].spec.device = *home;
+      records.adopted(row);
       for (const std::string& ai_model : row.warm)
         feed(FoundWarm{resident_named(id, ai_model, today->footprint)});
       co_return Result<void>{};
@@ -91,12 +113,25 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
   co_return Result<void>{};
 }
 
+bool Engine::Impl::leave_to_its_owner(const store::StartedRow& row) {
+  const auto owner = living_owner(row);
+  if (!owner) return false;
+  records.ended(row.consumer);  // it is not ours to remember
+  feed(StrayLeftAlone{.consumer = row.consumer, .pid = row.pid, .owner = *owner});
+  return true;
+}
+
 void Engine::Impl::end_strays() {
-  for (const auto& [pid, consumer] : runner::marked_processes(records.mark())) {
+  for (const runner::Marked& stray : runner::marked_processes(records.mark())) {
+    const auto& [pid, consumer] = std::pair{stray.pid, stray.consumer};
     const auto place = std::ranges::find(consumers, consumer, &config::ConsumerConfig::name);
     const auto index = static_cast<std::size_t>(place - consumers.begin());
     const bool adopted = place != consumers.end() && place->process && applications[index]->identity().pid;
     if (adopted) continue;  // its process belongs to it
+    if (const auto owner = living_owner(stray)) {
+      feed(StrayLeftAlone{.consumer = consumer, .pid = pid, .owner = *owner});
+      continue;
+    }
     if (runner::end_marked(pid, records.mark()))
       feed(StrayEnded{.consumer = consumer, .pid = pid, .why = "the process that it belonged to is gone"});
   }

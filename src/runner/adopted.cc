@@ -6,7 +6,9 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <sstream>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -39,14 +41,23 @@ std::vector<int> all_pids() {
   return pids;
 }
 
-// Whose it is by its mark; none: it has no such mark, or we may not look, or it has ended.
-std::optional<std::string> marked_consumer(int pid, std::string_view mark) {
-  const std::string all = std::string(1, '\0') + text_of(fmt::format("/proc/{}/environ", pid));
-  const std::string wanted = fmt::format("{}{}={} ", '\0', kMarkVariable, mark);
-  const auto at = all.find(wanted);
+// The value of a variable in the text of /proc/PID/environ.
+std::optional<std::string> variable_in(const std::string& environ, std::string_view name) {
+  const std::string wanted = fmt::format("{}{}=", '\0', name);
+  const auto at = environ.find(wanted);
   if (at == std::string::npos) return std::nullopt;
   const auto from = at + wanted.size();
-  return all.substr(from, all.find('\0', from) - from);
+  return environ.substr(from, environ.find('\0', from) - from);
+}
+
+std::optional<Life> life_in(const std::string& text) {
+  std::istringstream words(text);
+  Life life;
+  return words >> life.pid >> life.start_time ? std::optional(life) : std::nullopt;
+}
+
+bool has_mark(const std::optional<Marked>& marked, std::string_view mark) {
+  return marked && marked->mark == mark;
 }
 
 // The pipe behind a process' fd; 0: none, or another kind of file.
@@ -92,20 +103,44 @@ std::vector<int> living_members(int group) {
   return members;
 }
 
-std::vector<Marked> marked_processes(std::string_view mark) {
-  std::vector<Marked> marked;
-  if (mark.empty()) return marked;
-  for (const int pid : all_pids())
-    if (const auto consumer = marked_consumer(pid, mark); consumer && pid != ::getpid())
-      marked.push_back({.pid = pid, .consumer = *consumer});
+Life this_life() {
+  const auto facts = gpu::read_process(::getpid());
+  return {.pid = ::getpid(), .start_time = facts ? facts->start_time : 0};
+}
+
+std::string to_string(const Life& life) { return fmt::format("{} {}", life.pid, life.start_time); }
+
+bool is_another_living(const Life& life) {
+  if (life.pid <= 0 || life.pid == ::getpid()) return false;
+  const auto facts = gpu::read_process(life.pid);
+  return facts && facts->start_time == life.start_time && facts->state != 'Z' && facts->state != 'X';
+}
+
+std::optional<Marked> mark_of(int pid) {
+  const std::string environ = std::string(1, '\0') + text_of(fmt::format("/proc/{}/environ", pid));
+  const auto value = variable_in(environ, kMarkVariable);
+  if (!value) return std::nullopt;
+  const auto blank = value->rfind(' ');  // a path may hold some, a consumer's name does not
+  if (blank == std::string::npos) return std::nullopt;
+  Marked marked{.pid = pid, .consumer = value->substr(blank + 1), .mark = value->substr(0, blank)};
+  if (const auto starter = variable_in(environ, kStarterVariable)) marked.starter = life_in(*starter);
   return marked;
+}
+
+std::vector<Marked> marked_processes(std::string_view mark) {
+  std::vector<Marked> all;
+  if (mark.empty()) return all;
+  for (const int pid : all_pids())
+    if (auto marked = mark_of(pid); has_mark(marked, mark) && pid != ::getpid())
+      all.push_back(std::move(*marked));
+  return all;
 }
 
 bool end_marked(int pid, std::string_view mark) {
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return false;
   // Asked after the pidfd was opened: what has the mark now is what the pidfd means.
-  const bool ours = marked_consumer(pid, mark).has_value();
+  const bool ours = has_mark(mark_of(pid), mark);
   if (ours) ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
   ::close(fd);
   return ours;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,11 +32,30 @@ std::vector<int> living_members(int group);
 
 // The environment variable that tells whose process it is, and its children's: "MARK CONSUMER".
 inline constexpr const char* kMarkVariable = "MGPU_STARTED_AS";
+// Likewise which life of the daemon started it: "PID START_TIME".
+inline constexpr const char* kStarterVariable = "MGPU_STARTED_BY";
+
+// One life of a daemon.
+struct Life {
+  int pid = 0;
+  std::uint64_t start_time = 0;  // clock ticks since boot
+  friend bool operator==(const Life&, const Life&) = default;
+};
+Life this_life();
+std::string to_string(const Life& life);  // as in kStarterVariable
+
+// Whether it is not over, and not this one.
+bool is_another_living(const Life& life);
 
 struct Marked {
   int pid = 0;
   std::string consumer{};
+  std::string mark{};
+  std::optional<Life> starter{};  // none: an mgpu started it that did not say
 };
+
+// What the process itself says. None: it has no mark, or we may not look, or it has ended.
+std::optional<Marked> mark_of(int pid);
 
 // The living processes that carry the mark, as far as we may look; never ourselves.
 std::vector<Marked> marked_processes(std::string_view mark);

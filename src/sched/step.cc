@@ -127,6 +127,7 @@ struct Apply {
     if (ticket != nullptr && ticket->stage == Stage::running) requeue(world, out, seen.ticket);
   }
   void operator()(const StrayEnded&) {}
+  void operator()(const StrayLeftAlone&) {}
   void operator()(const HourBegan& began) {
     world.hour = began.hour;
     stir_all();

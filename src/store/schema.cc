@@ -35,6 +35,8 @@ constexpr std::array kSteps{
       ) WITHOUT ROWID, STRICT;
     )sql",
     "ALTER TABLE started ADD COLUMN device TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE started ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE started ADD COLUMN owner_start_time INTEGER NOT NULL DEFAULT 0;",
 };
 
 Result<void> refuse_strangers(Database& database, std::int64_t version) {

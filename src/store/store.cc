@@ -14,11 +14,7 @@
 #include <thread>
 #include <utility>
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "store/claim.h"
 #include "store/database.h"
 #include "store/schema.h"
 #include "store/tables.h"
@@ -32,29 +28,6 @@ constexpr std::chrono::milliseconds kLinger{200};
 constexpr std::chrono::milliseconds kDeadDisk{1000};
 // A disk that is slower than this many rows behind loses history, not memory.
 constexpr std::size_t kQueue = 10'000;
-
-// The lock that says whose file it is; given back by closing, also when we are killed.
-class Claim {
- public:
-  static Result<Claim> on(const std::string& path) {
-    const std::string file = path + ".lock";
-    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return fail(Code::unavailable, "can't be written: " + std::string(std::strerror(errno)));
-    Claim claim(fd);
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
-      return fail(Code::busy, "is in use by another mgpu: name another file for this one");
-    return claim;
-  }
-  Claim(Claim&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Claim& operator=(Claim&&) = delete;
-  ~Claim() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
- private:
-  explicit Claim(int fd) : fd_(fd) {}
-  int fd_;
-};
 
 Result<void> make_folder(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
@@ -193,6 +166,7 @@ void Store::Keeper::tell(const Result<void>& result) {
 }
 
 Result<Store::Opened> Store::open(Options options) {
+  options.path = real_path(options.path);
   const std::string& path = options.path;
   const auto named = [&](Error error) { return fail(error.code, "the store " + path + " " + error.detail); };
   if (auto made = make_folder(path); !made) return named(made.error());
@@ -210,6 +184,12 @@ Result<Store::Opened> Store::open(Options options) {
     database = open_whole(path, damaged);
   }
   if (!database) return named(database.error());
+  claim->hold_file(path);
+  if (const auto other = living_claimant(path)) {
+    opened.note += (opened.note.empty() ? "" : "; ") + std::string("another mgpu (process ") +
+                   std::to_string(*other) + ") works with the store " + path +
+                   ", whose files were deleted or moved: what it has started stays its own";
+  }
   auto tables = Tables::prepare(std::move(*database), options.history_rows);
   if (!tables) return named(tables.error());
   auto keeper = std::make_unique<Keeper>(std::move(*claim), std::move(*tables), std::move(options));

@@ -52,6 +52,9 @@ struct StartedRow {
   std::string device{};             // UUID of the one it was placed on; empty: recorded before anybody asked
   bool settled = false;             // nothing of it was being loaded, evicted, or parked
   std::vector<std::string> warm{};  // AI models that were in device memory
+  // The daemon that started or adopted it; 0: recorded by an mgpu that did not say.
+  int owner = 0;
+  std::uint64_t owner_start_time = 0;
 };
 
 class Store {
@@ -67,7 +70,8 @@ class Store {
     std::string note{};  // what people should know: a damaged file was set aside
   };
 
-  // Creates file and folder where they are missing (for us alone to read). A damaged file is renamed to
+  // Creates file and folder where they are missing (for us alone to read). A symbolic link is followed: it is
+  // the same store, with the same lock. A damaged file is renamed to
   // PATH.damaged, and a new one begun. Errors: invalid_config (newer than this mgpu, of another program),
   // busy (another mgpu has it), unavailable (no permission, no space).
   static Result<Opened> open(Options options);
@@ -75,7 +79,7 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  const std::string& path() const;
+  const std::string& path() const;  // without symbolic links
 
   // Errors of reading give what was read so far: a daemon that remembers less is better than none.
   std::vector<LearnedRow> learned();

@@ -172,7 +172,11 @@ TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
 
 TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
   open()->started({.consumer = "chat", .pid = 77, .port = 9001, .device = "GPU-1"});
-  ASSERT_TRUE(Database::open(file())->run("ALTER TABLE started DROP COLUMN device; PRAGMA user_version = 1"));
+  ASSERT_TRUE(
+      Database::open(file())->run("ALTER TABLE started DROP COLUMN device;"
+                                  "ALTER TABLE started DROP COLUMN owner;"
+                                  "ALTER TABLE started DROP COLUMN owner_start_time;"
+                                  "PRAGMA user_version = 1"));
 
   const auto store = open();
 

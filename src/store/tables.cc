@@ -30,10 +30,11 @@ constexpr const char* kAdd =
     "INSERT INTO jobs (ticket, consumer, ai_model, who, arrived_us, waited_us, loading_us, ran_us, outcome) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 constexpr const char* kReadStarted =
-    "SELECT consumer, pid, start_time, boot, port, settings, settled, warm, device FROM started";
+    "SELECT consumer, pid, start_time, boot, port, settings, settled, warm, device, owner, "
+    "owner_start_time FROM started";
 constexpr const char* kStarted =
-    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, settled, warm, device) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT OR REPLACE INTO started (consumer, pid, start_time, boot, port, settings, settled, warm, device, "
+    "owner, owner_start_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 std::int64_t as_number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 std::uint32_t as_count(std::int64_t value) { return static_cast<std::uint32_t>(value); }
@@ -96,7 +97,9 @@ StartedRow started_in(const Statement& row) {
           .settings = row.text(5),
           .device = row.text(8),
           .settled = row.number(6) != 0,
-          .warm = lines_in(row.text(7))};
+          .warm = lines_in(row.text(7)),
+          .owner = static_cast<int>(row.number(9)),
+          .owner_start_time = static_cast<std::uint64_t>(row.number(10))};
 }
 
 JobRow job_in(const Statement& row) {
@@ -216,6 +219,8 @@ Result<void> Tables::started(const StartedRow& row) {
       .bind(std::int64_t{row.settled})
       .bind(as_text(row.warm))
       .bind(row.device)
+      .bind(std::int64_t{row.owner})
+      .bind(as_number(row.owner_start_time))
       .run();
 }
 

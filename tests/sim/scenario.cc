@@ -55,6 +55,7 @@ struct Writer {
   void operator()(const Tick&) const { out << "tick"; }
   void operator()(const OutOfMemorySeen& e) const { out << "out_of_memory_seen " << e.ticket.value; }
   void operator()(const StrayEnded&) const { out << "stray_ended"; }
+  void operator()(const StrayLeftAlone&) const { out << "stray_left_alone"; }
   void operator()(const LearnedForgotten& e) const { out << "learned_forgotten " << e.resident.value; }
   void operator()(const HourBegan& e) const { out << "hour_began " << int{e.hour}; }
 };
@@ -137,6 +138,7 @@ Happening read_happening(std::istream& in) {
     return EvictionRequested{resident, read<bool>(in)};
   }
   if (name == "stray_ended") return StrayEnded{};
+  if (name == "stray_left_alone") return StrayLeftAlone{};
   if (name == "learned_forgotten") return LearnedForgotten{read_resident(in)};
   if (name == "drain") return DrainRequested{};
   if (name == "tick") return Tick{};

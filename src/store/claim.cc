@@ -1,0 +1,117 @@
+#include "store/claim.h"
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace mgpu::store {
+namespace {
+
+constexpr int kMostLinks = 40;  // as the kernel
+
+// FNV-1a: every build of mgpu must come to the same name, however long the path is.
+std::string mark_name(const std::string& claimed) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : claimed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  std::array<char, 16> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16).ptr;
+  return "mgpu-store:" + std::string(digits.data(), end);
+}
+
+std::string of_path(const std::string& path) { return "path " + path; }
+
+// Empty: there is no such file.
+std::string of_file(const std::string& path) {
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0) return "";
+  return "file " + std::to_string(facts.st_dev) + " " + std::to_string(facts.st_ino);
+}
+
+Descriptor make_mark(const std::string& claimed) {
+  return Descriptor(::memfd_create(mark_name(claimed).c_str(), MFD_CLOEXEC));
+}
+
+bool has_open(const std::filesystem::path& process, const std::string& link) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator fd(process / "fd", error), end; !error && fd != end;
+       fd.increment(error)) {
+    std::error_code closed_meanwhile;
+    if (std::filesystem::read_symlink(fd->path(), closed_meanwhile) == link) return true;
+  }
+  return false;
+}
+
+// Of another user than ours and root nobody knows what a name is worth.
+bool is_believed(const std::filesystem::path& process) {
+  struct stat facts{};
+  return ::stat(process.c_str(), &facts) == 0 && (facts.st_uid == ::geteuid() || facts.st_uid == 0);
+}
+
+std::optional<int> holder_of(const std::string& claimed) {
+  const std::string link = "/memfd:" + mark_name(claimed) + " (deleted)";
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    int pid = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad != std::errc{} || end != name.data() + name.size() || pid == ::getpid()) continue;
+    if (is_believed(entry.path()) && has_open(entry.path(), link)) return pid;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = std::exchange(other.fd_, -1);
+  return *this;
+}
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::string real_path(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path real = fs::absolute(path);
+  // One by one, since the last may point to a file that is not there yet.
+  for (int links = 0; links < kMostLinks && fs::is_symlink(real, error); ++links)
+    real = real.parent_path() / fs::read_symlink(real, error);
+  const fs::path folder = fs::weakly_canonical(real.parent_path(), error);
+  return error ? real.string() : (folder / real.filename()).string();
+}
+
+std::optional<int> living_claimant(const std::string& path) { return holder_of(of_path(path)); }
+
+Result<Claim> Claim::on(const std::string& path) {
+  const std::string file = path + ".lock";
+  Claim claim;
+  claim.lock_ = Descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (claim.lock_.get() < 0)
+    return fail(Code::unavailable, "can't be written: " + std::string(std::strerror(errno)));
+  if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Code::busy, "is in use by another mgpu: name another file for this one");
+  if (const std::string same = of_file(path); !same.empty())
+    if (const auto pid = holder_of(same))
+      return fail(Code::busy, "is in use by another mgpu (process " + std::to_string(*pid) +
+                                  ", under another name): name another file for this one");
+  claim.path_mark_ = make_mark(of_path(path));
+  return claim;
+}
+
+void Claim::hold_file(const std::string& path) {
+  if (const std::string file = of_file(path); !file.empty()) file_mark_ = make_mark(file);
+}
+
+}  // namespace mgpu::store
