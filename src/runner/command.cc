@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runner/children.h"
 #include "runner/spawn.h"
 
 namespace mgpu::runner {
@@ -30,18 +31,23 @@ constexpr std::size_t kMostOutput = 16 * 1024;
 // The child, which does not outlive the wait for it.
 struct Child {
   Child(const asio::any_io_executor& executor, const Spawned& spawned)
-      : pid(spawned.pid), output(executor, spawned.output), pidfd(executor, spawned.pidfd) {}
+      : pid(spawned.pid),
+        output(executor, spawned.output),
+        pidfd(executor, spawned.pidfd),
+        children(Children::of(executor)) {
+    children.expect(pid);
+  }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {
-    if (reaped) return;
-    ::kill(-pid, SIGKILL);
-    waitpid(pid, nullptr, WNOHANG);  // one that hangs in the driver is left to whoever ends it
+    if (!reaped) ::kill(-pid, SIGKILL);
+    children.release(pid);  // reaped there when it ends: one that hangs in the driver may take its time
   }
 
   int pid;
   asio::posix::stream_descriptor output;
   asio::posix::stream_descriptor pidfd;
+  Children& children;
   bool reaped = false;
 };
 

@@ -1,6 +1,10 @@
 // Who reaps what: the leader is waited for by its pid, everybody else of its group by waitpid(-group). With
 // become_subreaper() orphans of the group are our children too, so kill(-group, 0) failing proves that the
-// whole group is gone. No call here ever takes a child of other code.
+// whole group is gone. No call here ever takes a child of other code; orphans that left the group are reaped
+// by Children.
+//
+// Its output is read in one way only, read_output(), when it is waited for and when the leader has exited: a
+// read under way beside it would mix up what was said.
 #include "runner/process.h"
 
 #include <algorithm>
@@ -11,7 +15,6 @@
 #include <cstring>
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -27,6 +30,7 @@
 
 #include "config/signals.h"
 #include "runner/adopted.h"
+#include "runner/children.h"
 #include "runner/ending.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
@@ -40,6 +44,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kMaxDrain = 1 << 20;  // of output still in the pipe at exit
+constexpr std::size_t kMaxRead = 1 << 16;   // at once: others want to be served, too
 
 }  // namespace
 
@@ -47,13 +52,19 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   State(asio::any_io_executor executor, const Spawned& spawned, Options given)
       : output(executor),
         pidfd(executor, spawned.pidfd),
+        children(Children::of(executor)),
         group(spawned.pid),
         log(given.log_lines),
         options(std::move(given)) {
     if (spawned.output >= 0) output.assign(spawned.output);
   }
+  ~State() {
+    if (!adopted && !exit) children.release(group);
+  }
+
   void read_on();
-  void keep(std::size_t bytes);
+  bool read_output(std::size_t most);
+  void keep(std::string_view piece);
   void watch();
   void leader_exited();
   void signal_group(int number);
@@ -61,6 +72,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
 
   asio::posix::stream_descriptor output;
   asio::posix::stream_descriptor pidfd;
+  Children& children;
   pid_t group;
   LogRing log;
   Options options;
@@ -71,7 +83,6 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   bool adopted = false;   // no child of ours: it can't be waited for
   bool stopping = false;  // somebody ends the group with care; its leader's exit is no crash
   bool gone = false;      // never signal again: the number may be somebody else's
-  std::array<char, 8192> buffer{};
 };
 
 namespace {
@@ -125,16 +136,29 @@ ExitStatus status_of(int raw) {
 
 }  // namespace
 
-void Process::State::keep(std::size_t bytes) {
-  log.append({buffer.data(), bytes});
+void Process::State::keep(std::string_view piece) {
+  log.append(piece);
   // What can't be written is lost, and holds up nobody; the ring still has the end.
-  if (log_file) log_file->write({buffer.data(), bytes});
+  if (log_file) log_file->write(std::string(piece));
+}
+
+// What is there now. False: no more will come.
+bool Process::State::read_output(std::size_t most) {
+  std::array<char, 8192> buffer;
+  for (std::size_t all = 0; all < most;) {
+    const auto bytes = ::read(output.native_handle(), buffer.data(), buffer.size());
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes <= 0) return bytes < 0 && errno == EAGAIN;
+    keep({buffer.data(), static_cast<std::size_t>(bytes)});
+    all += static_cast<std::size_t>(bytes);
+  }
+  return true;
 }
 
 void Process::State::read_on() {
-  output.async_read_some(asio::buffer(buffer), [self = shared_from_this()](auto error, std::size_t bytes) {
-    self->keep(bytes);
-    if (!error) return self->read_on();
+  output.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
+    if (error) return;
+    if (self->read_output(kMaxRead)) return self->read_on();
     boost::system::error_code ignored;
     self->output.close(ignored);  // nobody holds the other end any more
   });
@@ -151,12 +175,8 @@ void Process::State::leader_exited() {
   int raw = 0;
   if (adopted ? !has_ended(pidfd.native_handle()) : waitpid(group, &raw, WNOHANG) != group) return;
   // Its last words may still be in the pipe; they are the reason that people look for.
-  for (std::size_t drained = 0; drained < kMaxDrain;) {
-    const auto bytes = ::read(output.native_handle(), buffer.data(), buffer.size());
-    if (bytes <= 0) break;
-    keep(static_cast<std::size_t>(bytes));
-    drained += static_cast<std::size_t>(bytes);
-  }
+  read_output(kMaxDrain);
+  if (!adopted) children.release(group);
   exit = adopted ? ExitStatus{} : status_of(raw);
   exit->log = log.tail(kExitLogLines);
   // What is known of it stays for those who ask, maybe for days; the descriptor need not.
@@ -205,6 +225,7 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
   const auto spawned = spawn(ready, options.outlives_us);
   if (!spawned) return std::unexpected(spawned.error());
   auto state = std::make_shared<State>(executor, *spawned, std::move(options));
+  state->children.expect(spawned->pid);
   state->log_file = std::move(*log_file);
   state->port = port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);

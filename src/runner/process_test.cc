@@ -7,12 +7,17 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
+#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gpu/process_table.h"
 #include "runner/adopted.h"
+#include "runner/children.h"
+#include "runner/command.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
 #include "runner/test_loop.h"
@@ -183,15 +188,94 @@ TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {
   EXPECT_TRUE(eventually([&] { return strays() == 0; }));
 }
 
+// Children of ours that have ended and that nobody has asked for.
+std::ptrdiff_t zombies() {
+  return std::ranges::count_if(std::filesystem::directory_iterator("/proc"), [](const auto& entry) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) return false;
+    const auto facts = gpu::read_process(std::stoi(name));
+    return facts && facts->parent == getpid() && facts->state == 'Z';
+  });
+}
+
+TEST_F(ProcessTest, WhatLeftItsSessionIsReapedWhenItEnds) {
+  Children::of(io_.get_executor()).reap_others(io_.get_executor());
+  auto process = shell("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.1; exit 0");
+  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
+  EXPECT_EQ(exited_->code, 0) << "who is waited for is not taken away";
+  const int orphan = std::stoi(exited_->log.back());
+  ASSERT_TRUE(eventually([&] { return gpu::read_process(orphan)->parent == getpid(); }));
+  ::kill(orphan, SIGKILL);
+  EXPECT_TRUE(eventually([&] { return zombies() == 0; }));
+}
+
+TEST_F(ProcessTest, ACommandThatIsTooLateLeavesNoZombie) {
+  Children::of(io_.get_executor()).reap_others(io_.get_executor());
+  EXPECT_FALSE(done(run_command({"sleep", "1000"}, std::chrono::milliseconds(20))));
+  EXPECT_TRUE(eventually([&] { return zombies() == 0; }));
+  EXPECT_EQ(done(run_command({"sh", "-c", "echo fine; exit 3"}, seconds(20)))->code, 3);
+}
+
+// Its exit is seen while what it said before is on its way: at whatever moment, nothing is lost or said
+// twice.
+TEST_F(ProcessTest, ItsLastWordsComeAfterItsFirst) {
+  for (int moment = 0; moment < 12; ++moment) {
+    char folder[] = "/tmp/mgpu-runner-XXXXXX";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    const std::string go = std::string(folder) + "/go";
+    // More than one read takes, so that the next one begins with what is there already.
+    auto process =
+        shell("printf '%08191d\\none\\n' 0; until [ -e " + go + " ]; do :; done; echo two; exit 3");
+    ASSERT_TRUE(process);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that `one` is in the pipe, most likely
+    std::optional<Result<void>> stopped;
+    std::function<void(int)> wait_for_moment = [&](int left) {
+      if (left > 0) return boost::asio::post(io_, [&, left] { wait_for_moment(left - 1); });
+      std::ofstream{go};
+      while (gpu::read_process((*process)->pid())->state != 'Z') std::this_thread::yield();
+      boost::asio::co_spawn(io_, (*process)->stop(seconds(5)),
+                            [&](std::exception_ptr, Result<void> result) { stopped = result; });
+    };
+    wait_for_moment(moment);
+    ASSERT_TRUE(eventually([&] { return stopped && (*process)->exit(); }));
+    const std::vector<std::string>& log = (*process)->exit()->log;
+    ASSERT_EQ(log.size(), 3U) << moment;
+    EXPECT_EQ(log[1] + " " + log[2], "one two") << moment;
+    std::filesystem::remove_all(folder);
+  }
+}
+
+TEST_F(ProcessTest, ALogFileThatNobodyReadsHoldsNobodyUp) {
+  char folder[] = "/tmp/mgpu-runner-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const auto path = std::string(folder) + "/pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  const std::string script = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end";
+  auto process = start({.command = {"/bin/sh", "-c", script}, .log_file = path});
+  ASSERT_TRUE(process) << process.error().detail;
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  process->reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
+  EXPECT_EQ(exited_->log.back(), "end");
+  EXPECT_TRUE(std::ranges::any_of(exited_->log, [](const std::string& line) {
+    return line.find("log file takes no more") != std::string::npos;
+  }));
+  std::filesystem::remove_all(folder);
+}
+
 TEST_F(ProcessTest, WritesTheLogFileToo) {
   char folder[] = "/tmp/mgpu-runner-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   const auto path = std::string(folder) + "/log";
   auto process = start({.command = {"/bin/echo", "kept"}, .log_file = path});
   ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
-  std::string line;
-  std::getline(std::ifstream(path) >> std::ws, line);
-  EXPECT_EQ(line, "kept");
+  const auto line = [&] {
+    std::string text;
+    std::getline(std::ifstream(path) >> std::ws, text);
+    return text;
+  };
+  EXPECT_TRUE(eventually([&] { return line() == "kept"; }));
   std::filesystem::remove_all(folder);
 }
 

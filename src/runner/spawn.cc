@@ -123,6 +123,17 @@ ssize_t hear_trouble(int pipe, Trouble& trouble) {
   return said;
 }
 
+// A reading end that is nobody else's: the child may have the same one (kKeptOutput), and could make it wait.
+int own_end(int output) {
+  const int own = open(fmt::format("/proc/self/fd/{}", output).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (own >= 0) {
+    close(output);
+    return own;
+  }
+  fcntl(output, F_SETFL, O_NONBLOCK);
+  return output;
+}
+
 Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
   const std::string why = std::strerror(trouble.error);
   if (trouble.where == Trouble::Where::cwd) {
@@ -181,8 +192,7 @@ Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
     close(output[0]);
     return std::unexpected(explain(trouble, config));
   }
-  fcntl(output[0], F_SETFL, O_NONBLOCK);
-  return Spawned{pid, pidfd, output[0]};
+  return Spawned{pid, pidfd, own_end(output[0])};
 }
 
 }  // namespace mgpu::runner
