@@ -114,6 +114,7 @@ struct Unit::State : std::enable_shared_from_this<Unit::State> {
   bool watched = false;                       // it was up: from now on leaving that is its end
   bool asked = false;                         // we asked for its end
   bool ours = false;
+  bool calling = false;  // the bus was lost: call_again() runs
   bool closed = false;
   std::optional<ExitStatus> exit{};
   Changes changes;  // of all of these
@@ -215,11 +216,13 @@ asio::awaitable<bool> over(std::shared_ptr<State> state, Duration limit) {
 asio::awaitable<void> call_again(std::shared_ptr<State> state) {
   while (!state->closed && !state->exit) {
     const auto connected = co_await connect(state);
-    if (connected) co_return state->look_at_state();
+    if (connected && !state->bus->lost()) break;
     const std::function<bool()> closed = [&s = *state] { return s.closed; };
     const Duration pause = kCallAgain;
     co_await state->changes.wait(closed, pause);
   }
+  state->calling = false;
+  state->look_at_state();
 }
 
 void watch(const std::shared_ptr<State>& state) {
@@ -285,7 +288,9 @@ void Unit::State::hear_all() {
              [this](sd_bus_message* message) { properties_changed(message); });
   bus->on_lost([this] {
     changes.tell();
-    if (watched) asio::co_spawn(executor, call_again(shared_from_this()), asio::detached);
+    // A bus that is lost while it is called again is the caller's matter: two would take it from each other.
+    if (watched && !std::exchange(calling, true))
+      asio::co_spawn(executor, call_again(shared_from_this()), asio::detached);
   });
 }
 

@@ -35,6 +35,7 @@ struct FakeManager {
   bool obeys_kill = true;
   std::string forbidden{};  // the method that is denied
   bool subscribed = false;
+  int subscriptions = 0;  // ever
   std::vector<std::string> asked{};
 
   sd_bus* bus = nullptr;
@@ -108,6 +109,7 @@ int load_unit(sd_bus_message* call, void*, sd_bus_error*) {
 
 int subscribe(sd_bus_message* call, void* data, sd_bus_error*) {
   manager(data).subscribed = true;
+  ++manager(data).subscriptions;
   return sd_bus_reply_method_return(call, "");
 }
 
@@ -164,13 +166,7 @@ class UnitTest : public LoopTest {
   }
 
   void open_bus() {
-    auto started = Process::start(
-        io_.get_executor(),
-        {.command = {"dbus-daemon", "--nofork", "--print-address", "--config-file=" + folder_ + "/bus.conf"}},
-        {});
-    ASSERT_TRUE(started) << started.error().detail;
-    daemon_ = *std::move(started);
-    ASSERT_TRUE(eventually([&] { return !daemon_->log_tail(1).empty(); }));
+    open_empty_bus();
     auto bus = Bus::open(io_.get_executor(), config::BusType::user);
     ASSERT_TRUE(bus) << bus.error().detail;
     systemd_ = *std::move(bus);
@@ -185,6 +181,16 @@ class UnitTest : public LoopTest {
       add(path, "org.freedesktop.systemd1.Service", kServiceTable);
     }
     ASSERT_GE(sd_bus_request_name(fake_.bus, "org.freedesktop.systemd1", 0), 0);
+  }
+  // One on which no systemd is.
+  void open_empty_bus() {
+    auto started = Process::start(
+        io_.get_executor(),
+        {.command = {"dbus-daemon", "--nofork", "--print-address", "--config-file=" + folder_ + "/bus.conf"}},
+        {});
+    ASSERT_TRUE(started) << started.error().detail;
+    daemon_ = *std::move(started);
+    ASSERT_TRUE(eventually([&] { return !daemon_->log_tail(1).empty(); }));
   }
   void close_bus() {
     systemd_.reset();
@@ -321,6 +327,28 @@ TEST_F(UnitTest, WhatEndsWhileTheBusIsAwayIsHeardOfOnceItIsBack) {
   open_bus();
   ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
   EXPECT_EQ(exited_->code, 4);
+}
+
+TEST_F(UnitTest, ABusThatIsLostAgainAndAgainIsCalledOnlyOnce) {
+  const auto for_a_while = [&](seconds length) {
+    const auto until = std::chrono::steady_clock::now() + length;
+    ASSERT_TRUE(eventually([&] { return std::chrono::steady_clock::now() >= until; }));
+  };
+  auto run = start();
+  ASSERT_TRUE(run);
+  for (int time = 0; time < 2; ++time) {
+    close_bus();
+    open_empty_bus();
+    for_a_while(seconds(2));  // it calls, and finds nobody
+  }
+  close_bus();
+  fake_.subscriptions = 0;
+  open_bus();
+  ASSERT_TRUE(eventually([&] { return fake_.subscriptions > 0; }));
+  for_a_while(seconds(3));
+  EXPECT_EQ(fake_.subscriptions, 1);
+  fake_.crashes(SIGKILL);
+  EXPECT_TRUE(eventually([&] { return exited_.has_value(); }));
 }
 
 }  // namespace
