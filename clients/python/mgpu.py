@@ -40,7 +40,9 @@ class lease:
         asked = {"consumer": consumer, "bytes": bytes, "device": device, "wait_limit": wait_limit,
                  "priority": priority, "user": user, "deadline": deadline}
         self._body = {name: value for name, value in asked.items() if value is not None}
-        self._body.update(bind="connection", pid=os.getpid(), who=os.path.basename(sys.argv[0] or "python"))
+        if os.getpid() != 1:  # the first process of a container is another one elsewhere
+            self._body["pid"] = os.getpid()
+        self._body.update(bind="connection", who=os.path.basename(sys.argv[0] or "python"))
         self._url = urllib.parse.urlsplit(url or os.environ.get("MGPU_URL") or "http://127.0.0.1:8090")
         self._on_waiting = on_waiting or (lambda place: None)
 

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import unittest
+import unittest.mock
 
 import mgpu
 
@@ -54,6 +55,12 @@ class Lease(unittest.TestCase):
         self.assertEqual((daemon.asked["priority"], daemon.asked["user"]), ("batch", "ada"))
         self.assertNotIn("bytes", daemon.asked)
         self.assertNotIn("deadline", daemon.asked)
+
+    def test_the_first_process_of_a_container_names_no_pid(self):
+        daemon = FakeDaemon([GRANTED])
+        with unittest.mock.patch("os.getpid", return_value=1), mgpu.lease("train", url=daemon.url):
+            pass
+        self.assertNotIn("pid", daemon.asked)
 
     def test_is_given_back_when_the_block_raises(self):
         daemon = FakeDaemon([GRANTED])

@@ -34,6 +34,10 @@ Result<Bytes> bytes(const Json& value) {
 }
 
 Result<int> pid(const Json& value) {
+  if (value == 1)
+    return fail(
+        Code::invalid_request,
+        "must not be 1, the first process of a machine or a container, above all others: leave it out");
   if (value.is_number_integer() && value.get<double>() > 0 &&
       value.get<double>() <= std::numeric_limits<int>::max())
     return value.get<int>();

@@ -48,6 +48,8 @@ TEST(LeaseRequest, RefusesWhatMakesNoSense) {
                            R"({"consumer":7})",
                            R"({"consumer":"a","ttl":"0"})",
                            R"({"consumer":"a","pid":-1})",
+                           R"({"consumer":"a","pid":1})",
+                           R"({"consumer":"a","pid":1.0})",
                            R"({"consumer":"a","priority":"urgent"})",
                            R"({"consumer":"a","user":7})",
                            R"({"consumer":"a","deadline":10})",

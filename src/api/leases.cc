@@ -9,6 +9,7 @@
 
 #include "api/desk.h"
 #include "api/lease_book.h"
+#include "api/lease_pid.h"
 #include "api/lease_request.h"
 #include "api/notifier.h"
 #include "api/status.h"
@@ -64,7 +65,13 @@ Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
 }
 
 engine::Holder holder_of(const LeaseRequest& request, const Call& call) {
-  return {.who = request.who.empty() ? "a lease from " + call.peer : request.who, .pid = request.pid};
+  return {.who = request.who.empty() ? "a lease from " + call.peer : request.who,
+          .pid = request.pid ? verified_pid(*request.pid, call.peer) : std::nullopt};
+}
+
+Json pid_json(const engine::Engine& engine, TicketId ticket) {
+  const engine::Holder* holder = engine.holder(ticket);
+  return holder != nullptr && holder->pid ? Json(*holder->pid) : Json(nullptr);
 }
 
 Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const Ask& ask, Json ttl_ms) {
@@ -75,6 +82,7 @@ Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const 
           {"ai_model", ask.resident ? registry[*ask.resident].ai_model : ""},
           {"device", registry.devices[ask.device.value].name},
           {"bytes", ask.bytes.count},
+          {"pid", pid_json(engine, lease.ticket())},
           {"waited_ms", to_ms(lease.waited())},
           {"loading_ms", to_ms(lease.loading())},
           {"ttl_ms", std::move(ttl_ms)},

@@ -18,7 +18,9 @@ using client::Exchange;
 using client::Json;
 
 std::string lease_body(const Request& request) {
-  Json body{{"bind", "connection"}, {"pid", getpid()}};
+  Json body{{"bind", "connection"}};
+  // The first process of a container is another one elsewhere.
+  if (getpid() != 1) body["pid"] = getpid();
   body["who"] = request.who.empty() ? std::string(program_invocation_short_name) : request.who;
   if (!request.consumer.empty()) body["consumer"] = request.consumer;
   if (request.bytes != 0) body["bytes"] = request.bytes;
