@@ -114,7 +114,8 @@ Result<void> Database::check() {
 }
 
 bool Database::is_damaged() const {
-  const int code = sqlite3_errcode(connection_.get());
+  // The last byte says what went wrong, those before it where (SQLITE_CORRUPT_INDEX).
+  const int code = sqlite3_errcode(connection_.get()) & 0xff;
   return broken_ || code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
 }
 

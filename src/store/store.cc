@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,6 +29,8 @@ constexpr std::chrono::milliseconds kLinger{200};
 constexpr std::chrono::milliseconds kDeadDisk{1000};
 // A disk that is slower than this many rows behind loses history, not memory.
 constexpr std::size_t kQueue = 10'000;
+// What the next life needs is written again if it failed (another program holds the file, the disk is full).
+constexpr int kTries = 5;
 
 Result<void> make_folder(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
@@ -71,6 +74,7 @@ struct Store::Keeper {
   struct Task {
     std::function<Result<void>(Tables&)> act{};
     std::function<void()> after{};
+    int tries = 1;
   };
   enum class Worth : std::uint8_t { history, knowledge, at_once };
 
@@ -89,11 +93,12 @@ struct Store::Keeper {
   }
 
   void post(Worth worth, Task task);
-  // Returns once it is done, or after the limit: then `act` must own all that it touches.
-  void at_once(std::function<Result<void>(Tables&)> act,
+  // Returns once it was tried, or after the limit: then `act` must own all that it touches.
+  void at_once(std::function<Result<void>(Tables&)> act, int tries = 1,
                std::optional<std::chrono::milliseconds> limit = std::nullopt);
   void run();
-  void carry_out(std::deque<Task> batch);
+  std::deque<Task> carry_out(std::deque<Task> batch);  // those to be tried again
+  Result<void> together(const std::deque<Task>& batch, bool& begun);
   void tell(const Result<void>& result);
 
   Claim claim;
@@ -121,10 +126,10 @@ void Store::Keeper::post(Worth worth, Task task) {
   if (wake) changed.notify_one();
 }
 
-void Store::Keeper::at_once(std::function<Result<void>(Tables&)> act,
+void Store::Keeper::at_once(std::function<Result<void>(Tables&)> act, int tries,
                             std::optional<std::chrono::milliseconds> limit) {
   const auto done = std::make_shared<std::promise<void>>();  // shared: whoever waits may give up
-  post(Worth::at_once, {.act = std::move(act), .after = [done] { done->set_value(); }});
+  post(Worth::at_once, {.act = std::move(act), .after = [done] { done->set_value(); }, .tries = tries});
   if (limit)
     done->get_future().wait_for(*limit);
   else
@@ -140,22 +145,49 @@ void Store::Keeper::run() {
     hurried = false;
     std::deque<Task> batch = std::exchange(queue, {});
     lock.unlock();
-    carry_out(std::move(batch));
+    std::deque<Task> again = carry_out(std::move(batch));
     lock.lock();
+    if (stopping) continue;
+    queue.insert(queue.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
   }
 }
 
-void Store::Keeper::carry_out(std::deque<Task> batch) {
+Result<void> Store::Keeper::together(const std::deque<Task>& batch, bool& begun) {
   Result<void> result = tables.begin();
+  begun = result.has_value();
   for (const Task& task : batch) {
     if (!result) break;
     result = task.act(tables);
   }
   if (result) result = tables.commit();
   if (!result) tables.roll_back();
+  return result;
+}
+
+// All in one transaction; where one of them fails, each in its own, so that it fails alone.
+std::deque<Store::Keeper::Task> Store::Keeper::carry_out(std::deque<Task> batch) {
+  std::deque<Task> again;
+  bool begun = false;  // else none of them would fare better alone
+  Result<void> result = together(batch, begun);
+  if (result) {
+    for (const Task& task : batch)
+      if (task.after) task.after();
+  } else {
+    Result<void> first_failure{};
+    for (Task& task : batch) {
+      std::deque<Task> alone;
+      const auto after = std::exchange(task.after, nullptr);
+      alone.push_back(std::move(task));
+      const Result<void> done = begun ? together(alone, begun) : result;
+      if (after) after();
+      if (done) continue;
+      if (first_failure) first_failure = done;
+      if (--alone.front().tries > 0) again.push_back(std::move(alone.front()));
+    }
+    result = first_failure;
+  }
   tell(result);
-  for (const Task& task : batch)
-    if (task.after) task.after();
+  return again;
 }
 
 void Store::Keeper::tell(const Result<void>& result) {
@@ -204,30 +236,31 @@ const std::string& Store::path() const { return keeper_->options.path; }
 
 std::vector<LearnedRow> Store::learned() {
   std::vector<LearnedRow> rows;
-  keeper_->at_once([&](Tables& tables) { return tables.read(rows); });
+  keeper_->at_once([&](Tables& tables) { return rows.clear(), tables.read(rows); });
   return rows;
 }
 
 std::vector<StartedRow> Store::started() {
   std::vector<StartedRow> rows;
-  keeper_->at_once([&](Tables& tables) { return tables.read(rows); });
+  keeper_->at_once([&](Tables& tables) { return rows.clear(), tables.read(rows); });
   return rows;
 }
 
 std::vector<JobRow> Store::jobs(std::size_t count) {
   std::vector<JobRow> rows;
-  keeper_->at_once([&](Tables& tables) { return tables.read(rows, count); });
+  keeper_->at_once([&](Tables& tables) { return rows.clear(), tables.read(rows, count); });
   return rows;
 }
 
 void Store::keep(LearnedRow row) {
-  keeper_->post(Keeper::Worth::knowledge,
-                {.act = [row = std::move(row)](Tables& tables) { return tables.keep(row); }});
+  keeper_->post(
+      Keeper::Worth::knowledge,
+      {.act = [row = std::move(row)](Tables& tables) { return tables.keep(row); }, .tries = kTries});
 }
 
 void Store::forget(const std::string& consumer) {
   keeper_->post(Keeper::Worth::knowledge,
-                {.act = [consumer](Tables& tables) { return tables.forget(consumer); }});
+                {.act = [consumer](Tables& tables) { return tables.forget(consumer); }, .tries = kTries});
 }
 
 void Store::add(JobRow row) {
@@ -236,19 +269,20 @@ void Store::add(JobRow row) {
 }
 
 void Store::started(const StartedRow& row) {
-  keeper_->at_once([row](Tables& tables) { return tables.started(row); }, kDeadDisk);
+  keeper_->at_once([row](Tables& tables) { return tables.started(row); }, kTries, kDeadDisk);
 }
 
 // Not waited for, but not put off either: the next daemon trusts it.
 void Store::holds(const std::string& consumer, bool settled, std::vector<std::string> warm) {
-  keeper_->post(Keeper::Worth::at_once, {.act = [consumer, settled, warm = std::move(warm)](Tables& tables) {
-                  return tables.holds(consumer, settled, warm);
-                }});
+  const auto act = [consumer, settled, warm = std::move(warm)](Tables& tables) {
+    return tables.holds(consumer, settled, warm);
+  };
+  keeper_->post(Keeper::Worth::at_once, {.act = act, .tries = kTries});
 }
 
 void Store::ended(const std::string& consumer) {
   keeper_->post(Keeper::Worth::knowledge,
-                {.act = [consumer](Tables& tables) { return tables.ended(consumer); }});
+                {.act = [consumer](Tables& tables) { return tables.ended(consumer); }, .tries = kTries});
 }
 
 void Store::flush() {

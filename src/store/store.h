@@ -3,9 +3,9 @@
 //
 // Thread rule: call it from one thread. A thread of the store's own does all reading and writing of the file,
 // so that a slow disk holds up nobody: writes are queued (bounded) and go out together a moment later, in one
-// transaction. Only the record of a started process is waited for, because it must be there before the daemon
-// can die; that takes a write into the page cache, no flush to the disk (WAL; what a power cut loses of it
-// has no process any more).
+// transaction; one that can't be written is dropped alone. Only the record of a started process is waited
+// for, because it must be there before the daemon can die; that takes a write into the page cache, no flush
+// to the disk (WAL; what a power cut loses of it has no process any more).
 #pragma once
 
 #include <cstddef>
@@ -90,7 +90,8 @@ class Store {
   void forget(const std::string& consumer);  // all that was learned of it
   void add(JobRow row);
 
-  void started(const StartedRow& row);  // returns once it is written, or after a second
+  // Returns once it is written, or after a second, or if it failed: then it is tried again.
+  void started(const StartedRow& row);
   void holds(const std::string& consumer, bool settled, std::vector<std::string> warm);
   void ended(const std::string& consumer);
 

@@ -230,6 +230,55 @@ TEST_F(StoreTest, AFileThatBrokeInTheMiddleIsSetAsideToo) {
   EXPECT_TRUE(store->jobs(10).empty());
 }
 
+TEST_F(StoreTest, OneThatCantBeWrittenTakesNoOtherWithIt) {
+  for (const std::string harm : {"ABORT", "ROLLBACK"}) {
+    const auto store = open();
+    {
+      auto other = Database::open(file());
+      ASSERT_TRUE(
+          other->run("CREATE TRIGGER refuse BEFORE INSERT ON jobs WHEN NEW.who = 'bad' "
+                     "BEGIN SELECT RAISE(" +
+                     harm + ", 'no'); END"));
+    }
+    store->add({.ticket = 1, .who = "good"});
+    store->add({.ticket = 2, .who = "bad"});
+    store->started({.consumer = "chat", .pid = 17});
+    store->add({.ticket = 3, .who = "good"});
+    store->flush();
+
+    EXPECT_EQ(store->started().size(), 1U) << harm;
+    EXPECT_EQ(store->jobs(10).size(), 2U) << harm;
+    std::filesystem::remove(file());
+  }
+}
+
+TEST_F(StoreTest, WhatTheNextLifeNeedsIsTriedAgain) {
+  const auto store = open();
+  auto other = Database::open(file());
+  ASSERT_TRUE(
+      other->run("CREATE TRIGGER refuse BEFORE INSERT ON started BEGIN SELECT RAISE(ABORT, 'full'); END"));
+  store->started({.consumer = "chat", .pid = 17});
+  EXPECT_TRUE(store->started().empty());
+  ASSERT_TRUE(other->run("DROP TRIGGER refuse"));
+  store->flush();
+  EXPECT_EQ(store->started().size(), 1U);
+}
+
+// SQLite says where a file is broken in codes of its own: here, that an index lacks an entry.
+TEST_F(StoreTest, EveryKindOfDamageIsKnownAsDamage) {
+  {
+    auto made = Database::open(file());
+    ASSERT_TRUE(
+        made->run("CREATE TABLE t(a); INSERT INTO t VALUES(1); CREATE INDEX i ON t(a);"
+                  "CREATE TABLE u(a); CREATE INDEX j ON u(a); PRAGMA writable_schema = ON;"
+                  "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema "
+                  "WHERE name = 'j') WHERE name = 'i'"));
+  }
+  auto broken = Database::open(file());
+  EXPECT_FALSE(broken->run("DELETE FROM t WHERE rowid = 1"));
+  EXPECT_TRUE(broken->is_damaged());
+}
+
 TEST_F(StoreTest, SaysWhyItCantBeOpened) {
   std::ofstream(folder_ / "file") << "in the way";
 
