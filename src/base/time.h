@@ -19,7 +19,12 @@ struct Instant {
   std::int64_t us = 0;
 
   friend constexpr auto operator<=>(Instant, Instant) = default;
-  friend constexpr Instant operator+(Instant at, Duration by) { return {at.us + by.count()}; }
+  // Never past kNever: a sum that is out of range is the end of time, and not its beginning.
+  friend constexpr Instant operator+(Instant at, Duration by) {
+    Instant sum;
+    if (__builtin_add_overflow(at.us, by.count(), &sum.us)) sum.us = by.count() > 0 ? INT64_MAX : INT64_MIN;
+    return sum;
+  }
   friend constexpr Duration operator-(Instant later, Instant earlier) {
     return Duration{later.us - earlier.us};
   }
@@ -30,6 +35,13 @@ inline constexpr Instant kNever{INT64_MAX};
 // The longest time that anybody may ask for, at every edge: headers, keys, options, JSON, traces. A sum or a
 // product of thousands of them still fits an Instant, and the nanoseconds of the system's clocks.
 inline constexpr Duration kLongestDuration = std::chrono::hours{24 * 366};
+
+// Likewise within range.
+constexpr Duration times(Duration one, std::int64_t count) {
+  std::int64_t all = 0;
+  const bool too_long = __builtin_mul_overflow(one.count(), count, &all);
+  return too_long ? Duration::max() : Duration{all};
+}
 
 constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 

@@ -52,7 +52,7 @@ struct Consumer {
   bool reserved = false;  // the last to be evicted, and back as soon as there is room
   std::vector<ConsumerId> followed_by{};  // who usually comes next, as the user states it
   bool lease_only = false;  // neither service nor process: a lease reserves footprint + working by itself
-  bool exclusive = false;   // no other lease on its device while it has one
+  bool exclusive = false;   // nobody else has a turn on its devices while it has one
   bool turnless = false;    // needs memory, but no turn
   bool pinned = false;      // never evicted by us
   bool can_park = false;    // rungs that this consumer has

@@ -239,13 +239,34 @@ bool serve(World& world, Effects& out, const Next& next) {
   return true;
 }
 
-// The first of those that want no turn.
+// The first ticket of each consumer that wants no turn, who is due first foremost.
+std::vector<Place> turnless_heads(const LineState& line) {
+  std::vector<Place> heads;
+  for (const auto& [consumer, queue] : line.turnless_queues) heads.push_back(*queue.begin());
+  std::ranges::sort(heads);
+  return heads;
+}
+
+// One that waits for memory is passed by those that fit, under fifo by nobody, else only for so long: small
+// ones that come all the time would keep it waiting for ever.
+bool may_be_passed(const World& world, Ticket& ticket) {
+  if (world.limits.policy == Policy::fifo) return false;
+  if (ticket.overtake_until == kNever) ticket.overtake_until = world.now + overtake_bound(world, ticket);
+  return world.now < ticket.overtake_until;
+}
+
+// The first of those that want no turn. Whoever waits for others of its own consumer holds up nobody else.
 bool serve_turnless(World& world, Effects& out, DeviceId device) {
-  const LineState& line = world.lines[device.value];
-  if (line.turnless.empty()) return false;
-  Ticket& ticket = *find_ticket(world, line.turnless.begin()->ticket);
-  if (turn_for(world, ticket)) return serve(world, out, {ticket.id});
-  ticket.stuck_since.reset();
+  bool barred = false;
+  for (const Place& head : turnless_heads(world.lines[device.value])) {
+    Ticket& ticket = *find_ticket(world, head.ticket);
+    if (barred || !turn_for(world, ticket)) {
+      ticket.stuck_since.reset();
+      continue;
+    }
+    if (serve(world, out, {ticket.id})) return true;
+    barred = !may_be_passed(world, ticket);
+  }
   return false;
 }
 
@@ -399,7 +420,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
   };
   std::ranges::for_each(line.preparing, patience);
   if (!line.waiting.empty()) patience(line.waiting.begin()->ticket);
-  if (!line.turnless.empty()) patience(line.turnless.begin()->ticket);
+  for (const auto& [consumer, queue] : line.turnless_queues) patience(queue.begin()->ticket);
   const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];

@@ -35,6 +35,9 @@ std::string line_is_true(const World& world, DeviceId device) {
   std::size_t queued = 0;
   for (const auto& [consumer, queue] : line.queues) queued += queue.size();
   if (queued != line.waiting.size()) return "5: the queues of " + name;
+  std::size_t queued_turnless = 0;
+  for (const auto& [consumer, queue] : line.turnless_queues) queued_turnless += queue.size();
+  if (queued_turnless != line.turnless.size()) return "5: the turnless queues of " + name;
   if (line.waiting.size() + line.turnless.size() != waiting || line.preparing.size() != preparing)
     return "5: the line of " + name + " holds tickets that are gone";
   if (line.statistics.queue_depth != counted_waiting) return "5: queue_depth of " + name;

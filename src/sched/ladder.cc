@@ -120,7 +120,7 @@ HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
 void finish(World& world, Effects& out, const Eviction& eviction) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  const bool parked = eviction.rung == Rung::park;
+  const bool parked = eviction.rung == Rung::park && !eviction.process_lost;
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
   note_gone(registry, eviction);
@@ -149,6 +149,8 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
     resident.state = Residency::failed;
     resident.last_error = why;
     resident.retry_at = world.now + world.limits.pause_longest;
+  } else if (eviction.process_lost) {
+    resident.state = Residency::cold;
   } else {
     resident.state = resident.in_host ? Residency::parked : Residency::warm;
     resident.stubborn_until = world.now + world.limits.pause_longest;

@@ -241,30 +241,23 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
   return found;
 }
 
+// Who is exclusive shares the turn with nobody. Those that need none have nothing to do with it: they come
+// and go without end, and whoever waited for all of them to be gone would wait for ever.
 bool exclusive_stands_between(const World& world, const LineState& line, const Ticket& ticket) {
   const bool alone = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.exclusive;
-  const auto other = [&](TicketId id) {
-    const Ticket& holder = world.tickets.at(id);
-    if (holder.ask.consumer && holder.ask.consumer == ticket.ask.consumer) return false;
-    return alone || (holder.ask.consumer && world.registry[*holder.ask.consumer].spec.exclusive);
-  };
-  if (std::ranges::any_of(line.preparing, other)) return true;
-  if (alone) {
-    const ConsumerState& own = world.registry[*ticket.ask.consumer];
-    return line.leases > own.running;
-  }
+  if (alone && !line.bare_turns.empty()) return true;
   return std::ranges::any_of(line.turns, [&](ConsumerId holder) {
-    return world.registry[holder].spec.exclusive && ticket.ask.consumer != holder;
+    return ticket.ask.consumer != holder && (alone || world.registry[holder].spec.exclusive);
   });
 }
 
 bool turn_on(const World& world, DeviceId device, const Ticket& ticket) {
   const LineState& line = world.lines[device.value];
-  if (stands_still(world, device) || exclusive_stands_between(world, line, ticket)) return false;
-  if (ticket.ask.consumer) {
-    if (world.registry[*ticket.ask.consumer].spec.turnless) return true;
-    if (std::ranges::find(line.turns, *ticket.ask.consumer) != line.turns.end()) return true;
-  }
+  if (stands_still(world, device)) return false;
+  if (ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless) return true;
+  if (exclusive_stands_between(world, line, ticket)) return false;
+  if (ticket.ask.consumer && std::ranges::find(line.turns, *ticket.ask.consumer) != line.turns.end())
+    return true;
   return line.turns.size() + line.bare_turns.size() < world.registry.devices[device.value].capacity;
 }
 
@@ -275,6 +268,15 @@ bool stands_first(const World& world, const Ticket& ticket) {
   });
 }
 
+// So much later than its arrival it is due.
+Duration class_delay(const World& world, const Ticket& ticket) {
+  return times(world.limits.ageing, static_cast<int>(priority_of(world, ticket.ask)));
+}
+
+UserClass user_class(const World& world, const Ticket& ticket) {
+  return {.user = ticket.ask.user, .priority = priority_of(world, ticket.ask)};
+}
+
 }  // namespace
 
 Priority priority_of(const World& world, const Ask& ask) {
@@ -282,18 +284,21 @@ Priority priority_of(const World& world, const Ask& ask) {
   return ask.consumer ? world.registry[*ask.consumer].spec.priority : Priority::normal;
 }
 
-Instant due_of(World& world, const Ticket& ticket) {
+Instant due_of(const World& world, const Ticket& ticket) {
   if (world.limits.policy == Policy::fifo) return ticket.arrived;
-  const Priority priority = priority_of(world, ticket.ask);
-  const Instant due = ticket.arrived + world.limits.ageing * static_cast<int>(priority);
+  const Instant due = ticket.arrived + class_delay(world, ticket);
   if (ticket.ask.user == 0) return due;
-  auto& users = world.lines[ticket.ask.device.value].users;
-  std::erase_if(users, [&](const auto& user) { return user.second <= ticket.arrived; });
-  Instant& latest = users[{ticket.ask.user, priority}];
+  return world.lines[ticket.ask.device.value].shares.place(user_class(world, ticket), due);
+}
+
+void take_share(World& world, const Ticket& ticket) {
+  if (world.limits.policy == Policy::fifo || ticket.ask.user == 0) return;
   const Resident* resident = resident_of(world, ticket);
   const Duration share = resident == nullptr ? kUnknownRun : run_time(*resident, kUnknownRun);
-  latest = std::max(due, latest + share);
-  return latest;
+  const Instant until = ticket.due + share;
+  // Who comes then is due by itself no earlier.
+  const Instant forgotten = until + -class_delay(world, ticket);
+  world.lines[ticket.ask.device.value].shares.take(user_class(world, ticket), until, forgotten, world.now);
 }
 
 Duration overtake_bound(const World& world, const Ticket& ticket) {
@@ -306,7 +311,7 @@ Duration overtake_bound(const World& world, const Ticket& ticket) {
       const Resident* resident = resident_of(world, world.tickets.at(queue.begin()->ticket));
       if (resident != nullptr) round += load_time(*resident, Source::cached) + unload_time(*resident);
     }
-  return std::max(kLeastBound, round * kChangesBorne);
+  return std::max(kLeastBound, times(round, kChangesBorne));
 }
 
 bool turn_for(const World& world, const Ticket& ticket) {

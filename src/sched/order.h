@@ -21,8 +21,11 @@ namespace mgpu {
 // The ticket's own class, or else its consumer's.
 Priority priority_of(const World& world, const Ask& ask);
 
-// Where a new ticket belongs. Moves its user's share on.
-Instant due_of(World& world, const Ticket& ticket);
+// Where a new ticket belongs.
+Instant due_of(const World& world, const Ticket& ticket);
+
+// It stands there: its user's next one comes after its share.
+void take_share(World& world, const Ticket& ticket);
 
 // How long this ticket may be passed by others, from the first time on.
 Duration overtake_bound(const World& world, const Ticket& ticket);

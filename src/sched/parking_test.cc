@@ -40,6 +40,36 @@ TEST(Parking, ComesBeforeUnloadingWhereComingBackIsQuicker) {
   EXPECT_EQ(parking.home.state(chat), Residency::parked);
 }
 
+TEST(Parking, AProcessThatDiesBeforeItsMemoryIsSeenFreeLeavesNothingParked) {
+  for (const bool after_the_answer : {false, true}) {
+    Parking parking;
+    Home& home = parking.home;
+    const auto chat = parking.parkable("chat", kGiB * 14);
+    const auto image = parking.parkable("image", kGiB * 12);
+    home.warm(chat);
+    const auto evictions = all<Evict>(home.asks(image).second);
+    ASSERT_EQ(evictions.size(), 1U);
+    ASSERT_EQ(evictions[0].rung, Rung::park);
+    if (!after_the_answer) home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
+    home.happens(RungEnded{home.resident(chat), Rung::park, {}});
+    if (after_the_answer) home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
+    home.read();
+    EXPECT_EQ(home.state(chat), Residency::cold);
+    EXPECT_EQ(parked_bytes(home.world.registry), Bytes{});
+  }
+}
+
+TEST(Parking, WhatCantBeUnloadedAnyMoreSinceItsProcessDiedIsNotWarm) {
+  Home home(1, Policy::affinity);
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4, .can_unload = true});
+  home.world.registry[chat].spec.can_stop = false;
+  home.warm(chat);
+  home.happens(EvictionRequested{home.resident(chat)});
+  home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
+  home.happens(RungEnded{home.resident(chat), Rung::service, fail(Code::service_down, "nobody answers")});
+  EXPECT_EQ(home.state(chat), Residency::cold);
+}
+
 TEST(Parking, UnloadsWhatDoesNotFitIntoHostMemory) {
   Parking parking;
   const auto chat = parking.parkable("chat", kGiB * 18);

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "plan/victims.h"
+#include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
@@ -40,12 +41,13 @@ double seconds_lost(const World& world, DeviceId device, Bytes need) {
 
 }  // namespace
 
-DeviceId choose_device(const World& world, ConsumerId id, std::optional<ResidentId> resident) {
-  const ConsumerState& consumer = world.registry[id];
+DeviceId choose_device(const World& world, const Ask& ask) {
+  const ConsumerState& consumer = world.registry[*ask.consumer];
   if (consumer.spec.devices.empty() || !consumer.spec.split.empty() || is_settled(world.registry, consumer))
     return consumer.spec.device;
-  const Bytes need =
-      (resident ? world.registry[*resident].footprint : consumer.spec.footprint) + working_each(consumer);
+  if (ask.device_asked && std::ranges::find(consumer.spec.devices, ask.device) != consumer.spec.devices.end())
+    return ask.device;
+  const Bytes need = whole_need(world.registry, ask);
   const auto cost = [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
     const std::size_t before_it = line.waiting.size() + line.turns.size() + line.bare_turns.size();

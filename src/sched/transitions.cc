@@ -51,6 +51,7 @@ void enqueue(World& world, const Ticket& ticket) {
     LineState& line = world.lines[device.value];
     if (is_turnless(world, ticket)) {
       line.turnless.insert(place);
+      line.turnless_queues[*ticket.ask.consumer].insert(place);
       continue;
     }
     line.waiting.insert(place);
@@ -64,20 +65,27 @@ void enqueue(World& world, const Ticket& ticket) {
   if (ticket.ask.resident) ++world.registry[*ticket.ask.resident].waiting;
 }
 
+// No queue stays that is empty.
+template <class Queues, class Key>
+void take_out(Queues& queues, const Key& whose, Place place) {
+  const auto queue = queues.find(whose);
+  queue->second.erase(place);
+  if (queue->second.empty()) queues.erase(queue);
+}
+
 void dequeue(World& world, const Ticket& ticket) {
   const Place place{ticket.due, ticket.id};
   for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
     LineState& line = world.lines[device.value];
     if (is_turnless(world, ticket)) {
       line.turnless.erase(place);
+      take_out(line.turnless_queues, *ticket.ask.consumer, place);
       continue;
     }
     line.waiting.erase(place);
     line.unpassed.erase(place);
     line.bounds.erase({ticket.overtake_until, place});
-    const auto queue = line.queues.find(ticket.ask.consumer);
-    queue->second.erase(place);
-    if (queue->second.empty()) line.queues.erase(queue);
+    take_out(line.queues, ticket.ask.consumer, place);
   }
   if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting;
   if (ticket.ask.resident) --world.registry[*ticket.ask.resident].waiting;
@@ -131,12 +139,6 @@ void return_promise(World& world, Ticket& ticket) {
   turn_ends(world, ticket);
 }
 
-// Of all its devices together.
-Bytes whole_need(const Registry& registry, const Ask& ask) {
-  if (!ask.resident) return reservation(registry, ask);
-  return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
-}
-
 Bytes need_on(const Registry& registry, const Ask& ask, DeviceId device) {
   const Bytes whole = whole_need(registry, ask);
   return ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
@@ -154,6 +156,14 @@ std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
                                          " missing)"};
   }
   return std::nullopt;
+}
+
+// Why it can't be served on the one device that was asked for.
+std::optional<Error> is_elsewhere(const Registry& registry, const Ask& ask, DeviceId chosen) {
+  if (!ask.device_asked || ask.device == chosen) return std::nullopt;
+  return Error{Code::busy, registry[*ask.consumer].spec.name + " is on device " +
+                               registry.devices[chosen.value].name + " now, not on " +
+                               registry.devices[ask.device.value].name};
 }
 
 // Work that begins soon after another consumer's belongs to one dialogue, more often than not.
@@ -216,6 +226,11 @@ Bytes reservation(const Registry& registry, const Ask& ask) {
   return spec.footprint + working_each(registry[*ask.consumer]);
 }
 
+Bytes whole_need(const Registry& registry, const Ask& ask) {
+  if (!ask.resident) return reservation(registry, ask);
+  return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
+}
+
 namespace {
 
 // What a lease gives back comes free a little later: until a reading has shown it, it is not counted on.
@@ -248,7 +263,7 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   ticket = {.id = id, .ask = ask, .arrived = world.now};
   if (ask.consumer) {
     Consumer& spec = world.registry[*ask.consumer].spec;
-    spec.device = choose_device(world, *ask.consumer, ask.resident);
+    spec.device = choose_device(world, ask);
     ticket.ask.device = spec.device;
   }
   LineState& line = line_of(world, ticket);
@@ -264,8 +279,11 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   if (world.draining) return refuse(world, out, id, {Code::shutting_down, "the daemon is shutting down"});
   if (const auto full = is_full(world, ticket, before))
     return refuse(world, out, id, *full, full->retry_after);
+  if (auto why = is_elsewhere(world.registry, ask, ticket.ask.device))
+    return refuse(world, out, id, std::move(*why));
   if (auto why = never_fits(world.registry, ticket.ask)) return refuse(world, out, id, std::move(*why));
   if (ask.deadline > Duration{0}) refuse_what_comes_too_late(world, out, ticket);
+  if (const Ticket* admitted = find_ticket(world, id)) take_share(world, *admitted);
 }
 
 void promise(World& world, Ticket& ticket) {
@@ -440,7 +458,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
     resident.state = Residency::cold;
     return;
   }
-  const Duration doubled = world.limits.pause_first * (1LL << std::min(resident.failures, 20U));
+  const Duration doubled = times(world.limits.pause_first, 1LL << std::min(resident.failures, 20U));
   const Duration pause = std::min(doubled, world.limits.pause_longest);
   resident.state = Residency::failed;
   resident.last_error = result.error();
@@ -464,7 +482,9 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     release(world, out, ticket);
     out.emplace_back(EndLease{.ticket = ticket, .why = why});
   }
-  // What is loading or unloading hears of it by its own answer, which the shell owes.
+  // What is loading or unloading hears of it by its own answer, which the shell owes or has given already.
+  for (auto& [resident_id, eviction] : world.evictions)
+    if (world.registry[resident_id].consumer == id) eviction.process_lost = true;
   for (const ResidentId resident_id : consumer.residents) {
     Resident& resident = world.registry[resident_id];
     if (why.code == Code::out_of_memory && resident.state == Residency::warm)

@@ -22,6 +22,9 @@ Ticket* find_ticket(World& world, TicketId id);
 // What the ticket's own reservation is, where it is not that of a resident: bare and lease_only.
 Bytes reservation(const Registry& registry, const Ask& ask);
 
+// What it needs in all, on all its devices together, while nothing of its resident is there.
+Bytes whole_need(const Registry& registry, const Ask& ask);
+
 // --- a ticket's life ---
 void admit(World& world, Effects& out, TicketId id, const Ask& ask);
 void promise(World& world, Ticket& ticket);    // waiting -> preparing: takes its turn and reserves its memory

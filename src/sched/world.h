@@ -12,6 +12,7 @@
 #include "domain/effect.h"
 #include "domain/event.h"
 #include "registry/registry.h"
+#include "sched/shares.h"
 #include "sched/statistics.h"
 
 namespace mgpu {
@@ -60,6 +61,7 @@ struct Eviction {
   Rung rung{};
   bool answered = false;
   bool wants_host_memory = false;  // to be parked as soon as others have been dropped from host memory
+  bool process_lost = false;       // its process ended meanwhile: whatever the rung, nothing of it is left
   Instant until{};                 // the rung's limit for answering, then for showing the memory free
   Instant answered_at{};           // readings taken before don't count
   Bytes before{};                  // the consumer's bytes when the rung was taken
@@ -86,6 +88,7 @@ struct LineState {
   Lane waiting{};                                      // those that want a turn
   Lane turnless{};                                     // those that only want memory
   std::map<std::optional<ConsumerId>, Lane> queues{};  // `waiting` by consumer; bare tickets have one as well
+  std::map<ConsumerId, Lane> turnless_queues{};        // `turnless` by consumer
   std::set<std::pair<Instant, Place>> bounds{};        // the others of `waiting`, by overtake_until
   Lane unpassed{};                                     // of `waiting`: those that nothing has overtaken yet
   std::vector<ConsumerId> turns{};                     // consumers that hold a turn
@@ -101,8 +104,7 @@ struct LineState {
   Bytes returned{};                // what leases gave back since the last reading: not seen free yet
   Instant returned_at{};           // and when the last of them did
   std::optional<Streak> latest{};  // who gave a lease back last, and when
-  std::map<std::pair<std::uint32_t, Priority>, Instant>
-      users{};  // where the latest ticket of each user stands
+  UserShares shares{};
   Statistics statistics{};
 };
 
