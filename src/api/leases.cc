@@ -22,7 +22,9 @@ namespace {
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr std::chrono::milliseconds kBetweenLooks{100};  // at somebody's place in the line
+// At somebody's place in the line, where more tickets than these are in it.
+constexpr std::chrono::milliseconds kBetweenLooks{100};
+constexpr std::size_t kCrowd = 64;
 
 Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   Ask ask{.bytes = request.bytes};
@@ -147,7 +149,8 @@ asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, 
     if (!wait.result) co_await waiter.wait(until);
     // A thousand who wait must not each look at the line at every event.
     const auto look_again = std::chrono::steady_clock::now() + kBetweenLooks;
-    if (!wait.result && wait.streaming) co_await waiter.pause(look_again);
+    const bool crowded = desk.engine.world().tickets.size() > kCrowd;
+    if (!wait.result && crowded) co_await waiter.pause(look_again);
   }
 }
 

@@ -24,7 +24,7 @@ PARTS = 20  # of the run; what is measured at the end of each
 LIMITS = {"events": 1000, "history_rows": 1000, "event_subscribers": 4, "max_queue": 200, "log_lines": 100}
 MORE_MEMORY = 6 * MiB
 MORE_FILE = 5 * MiB  # the log of the store is as large as 4 MiB before it begins anew
-SLOWER = 1.35
+SLOWER = 1.5
 TICK = os.sysconf("SC_CLK_TCK")
 
 
