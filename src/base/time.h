@@ -32,6 +32,8 @@ struct Instant {
 
 inline constexpr Instant kNever{INT64_MAX};
 
+constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
+
 // The longest time that anybody may ask for, at every edge: headers, keys, options, JSON, traces. A sum or a
 // product of thousands of them still fits an Instant, and the nanoseconds of the system's clocks.
 inline constexpr Duration kLongestDuration = std::chrono::hours{24 * 366};
@@ -42,8 +44,6 @@ constexpr Duration times(Duration one, std::int64_t count) {
   const bool too_long = __builtin_mul_overflow(one.count(), count, &all);
   return too_long ? Duration::max() : Duration{all};
 }
-
-constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
 // "250ms", "30s", "15m", "2h", "1h30m", "0"; kLongestDuration at most, never negative. A bare number other
 // than 0 is refused. Error: invalid_request.

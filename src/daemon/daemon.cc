@@ -80,13 +80,12 @@ std::string ready_line(const config::Config& config, const http::Server& server,
   return line;
 }
 
-// The first signal drains; the second stops at once. A closed terminal (SIGHUP) is no reason to end.
+// The first signal drains; the second stops at once.
 class Ending {
  public:
   Ending(asio::io_context& io, engine::Engine& engine)
-      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT), hangups_(io, SIGHUP) {
+      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT) {
     listen();
-    ignore_hangups();
   }
   int exit_code() const { return exit_code_; }
 
@@ -105,20 +104,28 @@ class Ending {
     });
   }
 
-  void ignore_hangups() {
-    hangups_.async_wait([this](boost::system::error_code cancelled, int) {
-      if (cancelled) return;
-      spdlog::info("SIGHUP: the configuration is read at start only; restart to reload");
-      ignore_hangups();
-    });
-  }
-
   asio::io_context& io_;
   engine::Engine& engine_;
   asio::signal_set signals_;
-  asio::signal_set hangups_;
   bool draining_ = false;
   int exit_code_ = 0;
+};
+
+// A closed terminal is no reason to end.
+class Hangups {
+ public:
+  explicit Hangups(asio::io_context& io) : signals_(io, SIGHUP) { listen(); }
+
+ private:
+  void listen() {
+    signals_.async_wait([this](boost::system::error_code cancelled, int) {
+      if (cancelled) return;
+      spdlog::info("SIGHUP: the configuration is read at start only; restart to reload");
+      listen();
+    });
+  }
+
+  asio::signal_set signals_;
 };
 
 // Connections end before what their coroutines refer to does. Whoever's work was cut off is told so first:
@@ -201,6 +208,7 @@ int serve(const ServeOptions& options) {
   (*server)->open();
   running.start();
   Ending ending(io, running);
+  const Hangups hangups(io);
   if (simulated) log.say("mgpu: the GPU is simulated: no real one is used");
   log.say(ready_line(config, **server, running));
 

@@ -19,9 +19,6 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// For the heads of one AI model's files.
-constexpr Duration kLookAtStart = std::chrono::seconds(3);
-
 // A wake-up that is due and changes nothing must not keep the strand busy.
 constexpr Duration kShortestSleep{1'000};
 
@@ -37,6 +34,9 @@ std::vector<std::uint16_t> external_ports(const std::vector<config::ConsumerConf
     if (const auto port = external_port(consumer)) ports.push_back(*port);
   return ports;
 }
+
+// For the heads of one AI model's files.
+constexpr Duration kLookAtStart = std::chrono::seconds(3);
 
 // Who declared nothing gets what its files look like, as its declaration.
 void estimate_undeclared(Setup& setup) {
