@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "cli/exit_codes.h"
 #include "cli/text.h"
 #include "client/calls.h"
@@ -27,7 +28,7 @@ namespace {
 
 constexpr std::size_t kLongestWho = 120;  // characters of the command that people see in the line
 
-void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", text); }
+void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", printable_lines(text)); }
 
 // Whether the command can be executed, looked up as a shell would; asked before waiting in the line for
 // nothing.

@@ -14,6 +14,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
+#include "base/printable.h"
 #include "daemon/devices.h"
 #include "daemon/log.h"
 #include "daemon/over_http.h"
@@ -40,6 +41,15 @@ int refuse_to_start(Log& log, const std::string& why) {
 // not grow. What we start gets the defaults back (runner/spawn).
 void ignore_signals() {
   for (const int number : {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ}) std::signal(number, SIG_IGN);
+}
+
+// Text of others is in it. Its lines below the first are seen to be no entries of their own.
+std::string as_logged(std::string_view text) {
+  std::string shown = printable_lines(text);
+  constexpr std::string_view kIndent = "    ";
+  for (auto at = shown.find('\n'); at != std::string::npos; at = shown.find('\n', at + 1))
+    shown.insert(at + 1, kIndent);
+  return shown;
 }
 
 // As many as there are descriptors for: of each connection its socket, one to a service, and a file for a
@@ -187,7 +197,7 @@ int serve(const ServeOptions& options) {
   running.journal().subscribe([&running, &by_totals](const engine::Entry& entry) {
     const Registry& registry = running.world().registry;
     for (const auto& line : {told(entry, registry), by_totals.told(entry, registry)})
-      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
+      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, as_logged(line->text));
   });
   http::Client client(io.get_executor());
   gateway::Gateway gateway(running, client);

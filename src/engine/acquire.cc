@@ -10,7 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "base/text.h"
+#include "base/printable.h"
 #include "engine/impl.h"
 
 namespace mgpu::engine {

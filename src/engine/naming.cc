@@ -2,7 +2,7 @@
 // way.
 #include <algorithm>
 
-#include "base/text.h"
+#include "base/printable.h"
 #include "config/services.h"
 #include "engine/estimates.h"
 #include "engine/impl.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/text.h"
+#include "base/printable.h"
 #include "engine/engine.h"
 #include "service/service.h"
 

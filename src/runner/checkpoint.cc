@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/printable.h"
 #include "runner/command.h"
 #include "runner/remaining.h"
 
@@ -17,7 +18,7 @@ constexpr Duration kGrace{500'000};        // after the utility's own limit for 
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
-  return text;
+  return printable(text);
 }
 
 // The same failure, as the caller's.

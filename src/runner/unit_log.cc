@@ -6,6 +6,8 @@
 
 #include <systemd/sd-journal.h>
 
+#include "base/printable.h"
+
 namespace mgpu::runner {
 
 namespace {
@@ -34,7 +36,8 @@ std::vector<std::string> unit_log(const config::SystemdConfig& unit, std::size_t
   if (sd_journal_add_match(opened, match.data(), match.size()) < 0 || sd_journal_seek_tail(opened) < 0)
     return {};
   std::vector<std::string> lines;
-  while (lines.size() < count && sd_journal_previous(opened) > 0) lines.push_back(message_of(opened));
+  while (lines.size() < count && sd_journal_previous(opened) > 0)
+    lines.push_back(printable(message_of(opened)));
   std::ranges::reverse(lines);
   return lines;
 }

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
+#include "base/printable.h"
 #include "service/out_of_memory.h"
 
 namespace mgpu::service {
@@ -122,8 +123,8 @@ Error Application::refused(const std::string& what, const Answer& answer, Code o
   auto code = answer.status == 404 ? Code::not_found : otherwise;
   if (answer.status == 401 || answer.status == 403) code = Code::unauthorized;
   if (log_says_out_of_memory(config_.type, answer.body)) code = Code::out_of_memory;
-  return {code,
-          fmt::format("{} was answered with {}: {}", what, answer.status, answer.body.substr(0, kQuoted))};
+  return {code, fmt::format("{} was answered with {}: {}", what, answer.status,
+                            printable_lines(answer.body.substr(0, kQuoted)))};
 }
 
 void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names) {

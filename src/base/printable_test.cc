@@ -1,0 +1,42 @@
+#include "base/printable.h"
+
+#include <gtest/gtest.h>
+
+namespace mgpu {
+namespace {
+
+TEST(Printable, TextStaysAsItIs) {
+  EXPECT_EQ(printable("plain\ttext, Grüße, 日本語, 🎉"), "plain\ttext, Grüße, 日本語, 🎉");
+}
+
+TEST(Printable, CommandsToTheTerminalAreSpeltOut) {
+  EXPECT_EQ(printable("\x1b[31mred\x1b]0;title\x07"), "\\x1b[31mred\\x1b]0;title\\x07");
+  EXPECT_EQ(printable("one\r\ntwo\x7f"), "one\\x0d\\x0atwo\\u007f");
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "31m"),
+            "\\u009b31m")
+      << "a CSI of one character";
+  EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
+}
+
+TEST(Printable, WhatTurnsTheWritingIsSpeltOut) { EXPECT_EQ(printable("user\u202Exet"), "user\\u202exet"); }
+
+TEST(Printable, WhatIsNoUtf8IsReplaced) {
+  EXPECT_EQ(printable("a\xFFz"), "a\uFFFDz");
+  EXPECT_EQ(printable("\xC0\x9B"), "\uFFFD\uFFFD") << "overlong";
+  EXPECT_EQ(printable("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD") << "half a pair";
+  EXPECT_EQ(printable("cut \xE6\x97"), "cut \uFFFD\uFFFD");
+}
+
+TEST(Printable, LinesStayWhereTheyAreOurs) { EXPECT_EQ(printable_lines("a\nb\rc\x1b"), "a\nb\\x0dc\\x1b"); }
+
+TEST(Printable, IsCutBetweenCharacters) {
+  EXPECT_EQ(printable("GET /v1/models", 200), "GET /v1/models");
+  EXPECT_EQ(printable("abcdef", 3), "abc");
+  EXPECT_EQ(printable("aä€𝄞", 100), "aä€𝄞");
+  EXPECT_EQ(printable("aä€𝄞", 9), "aä€") << "the last one does not fit whole";
+  EXPECT_EQ(printable("ab\x1b", 4), "ab") << "nor does half of what spells it out";
+}
+
+}  // namespace
+}  // namespace mgpu
