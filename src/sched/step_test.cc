@@ -151,6 +151,35 @@ TEST(Step, ExclusiveNeverSharesTheDevice) {
   EXPECT_FALSE(granted(e3, c));
 }
 
+// The edges refuse such limits; the core survives them all the same.
+TEST(Step, LimitsPastTheEndOfTimeAreNeverDue) {
+  for (const Policy policy : {Policy::fifo, Policy::affinity}) {
+    Home home(1, policy);
+    Limits& limits = home.world.limits;
+    limits.wait_limit = limits.room_limit = limits.pause_first = limits.pause_longest = limits.reading_age =
+        limits.overtake_limit = limits.ageing = Duration::max();
+    const auto chat = home.consumer({.name = "chat",
+                                     .footprint = kGiB * 14,
+                                     .max_turn = Duration::max(),
+                                     .idle_unload = Duration::max(),
+                                     .load_limit = Duration::max(),
+                                     .stop_limit = Duration::max()});
+    const auto image = home.consumer({.name = "image", .footprint = kGiB * 14});
+    home.warm(chat);
+    const TicketId holder = home.asks(chat).first;
+    for (const ConsumerId who : {chat, image, chat})
+      home.asks(who, Ask{.wait_limit = Duration::max(), .user = 1, .deadline = Duration::max()});
+    EXPECT_EQ(home.world.tickets.size(), 4U);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_GT(next_wakeup(home.world), home.world.now + 1h);
+      home.happens(Tick{}, 10min);
+    }
+    EXPECT_EQ(home.world.tickets.size(), 4U);
+    home.happens(LeaseReleased{holder});
+    EXPECT_GT(next_wakeup(home.world), home.world.now);
+  }
+}
+
 TEST(Step, ABareLeaseReservesItsBytes) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});

@@ -18,8 +18,12 @@
 // the device's speed, so that the sum of their work is what they take together. One that is split over two
 // devices and due before may keep its place on one while those under way on the other go on.
 //
-// One thing is left out, because nothing bounds it where memory does not hold all: what turnless consumers
-// and those who take turns do to each other. The former stand in no line.
+// Those that are turnless wait for those of their own consumer that are due before them, and for loads, since
+// a device has one at a time; nobody's turn keeps them waiting, and they keep nobody from a turn. What
+// computes beside a job makes it last longer all the same.
+//
+// One thing is left out, because nothing bounds it: what turnless consumers and those who take turns do to
+// each other where memory does not hold all.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -59,6 +63,7 @@ class Trial {
       : lived_(lived), all_(lived.witness.tickets()), id_(id), own_(all_.at(id)), place_(place_of(id, own_)) {
     hear_what_went_before();
     if (passed_) hear_what_came_after_the_bound();
+    limit_ = limit_ * (1 + turnless_at_once()) + loads_of_turnless();
   }
 
   Duration limit() const { return limit_; }
@@ -83,6 +88,20 @@ class Trial {
     return change(lived_.member_of(seen).load_ms) + lived_.outcome.jobs[id.value - 1].work;
   }
 
+  int turnless_at_once() const {
+    int count = 0;
+    for (const Member& member : lived_.household.members)
+      if (member.turnless) count += member.concurrency;
+    return count;
+  }
+  // Once each, where memory holds all.
+  Duration loads_of_turnless() const {
+    Duration sum{0};
+    for (const Member& member : lived_.household.members)
+      if (member.turnless) sum += member.ai_models * change(member.load_ms);
+    return sum;
+  }
+
   bool taken_up_while_it_waited(const Seen& other) const {
     return other.taken_up && other.taken_up->step >= own_.arrived.step &&
            (!own_.taken_up || other.taken_up->step < own_.taken_up->step);
@@ -92,7 +111,7 @@ class Trial {
     limit_ = change(std::ranges::max_element(lived_.household.members, {}, &Member::load_ms)->load_ms) +
              change(lived_.member_of(own_).load_ms);
     for (const auto& [id, seen] : all_) {
-      if (id == id_) continue;
+      if (id == id_ || lived_.member_of(seen).turnless) continue;
       if (waits_elsewhere(id, seen)) limit_ += at_work_elsewhere();
       const bool due_before = place_of(id, seen) < place_;
       if (under_way(seen, own_.arrived.step) ||
@@ -126,6 +145,7 @@ class Trial {
     std::size_t loaded_ahead = 0;
     for (const auto& [id, seen] : all_) {
       if (id == id_ || !seen.taken_up || place_of(id, seen) < place_) continue;
+      if (lived_.member_of(seen).turnless) continue;
       const bool late =
           taken_up_while_it_waited(seen) && seen.taken_up->at > *until_ && lived_.meet(own_, seen);
       if (late || under_way(seen, *until_)) limit_ += turn(id, seen);
@@ -161,6 +181,70 @@ class Trial {
   std::optional<TicketId> wronged_by_{};
 };
 
+// How long one that is turnless may wait, where memory holds all: for its own consumer's, at the speed that
+// all who compute at once leave to each, and for every load that there can be.
+Duration limit_of_turnless(const Lived& lived, TicketId id) {
+  const Seen& own = lived.witness.tickets().at(id);
+  const auto place = [&](TicketId ticket, const Seen& seen) {
+    const int classes = lived.household.fifo ? 0 : static_cast<int>(lived.class_of(seen));
+    return std::pair(seen.arrived.at + ms(lived.household.ageing_ms) * classes, ticket);
+  };
+  Duration work{0}, loads{0};
+  int at_once = 0;
+  for (const Member& member : lived.household.members) {
+    at_once += member.concurrency;
+    loads += member.ai_models * (ms(member.load_ms) + kSeeing);
+  }
+  for (const auto& [other, seen] : lived.witness.tickets()) {
+    if (other == id || seen.ask.consumer != own.ask.consumer) continue;
+    const bool before =
+        place(other, seen) < place(id, own) && (!seen.taken_up || seen.taken_up->step >= own.arrived.step);
+    if (before || under_way(seen, own.arrived.step))
+      work += lived.outcome.jobs[other.value - 1].work + kSeeing;
+  }
+  return work * at_once + loads + kSeeing;
+}
+
+std::vector<Request> of_nobody_in_particular(std::vector<Request> drawn) {
+  for (Request& request : drawn) request.user = 0;
+  return drawn;
+}
+std::vector<Regulars> of_nobody_in_particular(std::vector<Regulars> drawn) {
+  for (Regulars& each : drawn) each.request.user = 0;
+  return drawn;
+}
+
+// Everybody is there at once. (Who needs no turn can't be exclusive.)
+Household roomy(Household drawn) {
+  for (Member& member : drawn.members) {
+    member.footprint_gib = 1, member.working_gib = 0;
+    member.exclusive = member.exclusive && !member.turnless;
+  }
+  return drawn;
+}
+
+TEST(Starvation, WhereMemoryHoldsAllThoseWithoutTurnsAndThoseWithKeepNobodyWaiting) {
+  std::size_t waited_for_their_own = 0;
+  const bool held = rc::check("turnless ones wait for their own consumer, nobody waits for them", [&] {
+    const auto household = *rc::gen::map(some_household(), roomy);
+    const auto requests = of_nobody_in_particular(*some_requests());
+    const auto regulars = of_nobody_in_particular(*some_regulars());
+    const Lived lived = live(household, requests, regulars, 60s);
+    for (const auto& [id, seen] : lived.witness.tickets()) {
+      const std::string who = "ticket " + std::to_string(id.value);
+      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.refusal);
+      const bool turnless = lived.member_of(seen).turnless;
+      const Duration waited = seen.granted->at - seen.arrived.at;
+      const Duration limit = turnless ? limit_of_turnless(lived, id) : Trial(lived, id).limit();
+      waited_for_their_own += turnless && waited > 1s;
+      if (waited > limit)
+        RC_FAIL(who + " waited " + to_string(waited) + ", and " + to_string(limit) + " explain themselves");
+    }
+  });
+  EXPECT_TRUE(held);
+  EXPECT_GT(waited_for_their_own, 100U) << "hardly anybody waited: these cases prove nothing";
+}
+
 TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
   std::size_t bore_their_bound = 0;
   const bool held = rc::check("everybody's wait is bounded by what stood before them", [&] {
@@ -169,14 +253,8 @@ TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
       return drawn;
     });
     // A user's share moves places: that is another property.
-    const auto requests = *rc::gen::map(some_requests(), [](std::vector<Request> drawn) {
-      for (Request& request : drawn) request.user = 0;
-      return drawn;
-    });
-    const auto regulars = *rc::gen::map(some_regulars(), [](std::vector<Regulars> drawn) {
-      for (Regulars& each : drawn) each.request.user = 0;
-      return drawn;
-    });
+    const auto requests = of_nobody_in_particular(*some_requests());
+    const auto regulars = of_nobody_in_particular(*some_regulars());
     const Lived lived = live(household, requests, regulars, 60s);
     for (const auto& [id, seen] : lived.witness.tickets()) {
       const std::string who = "ticket " + std::to_string(id.value);
