@@ -39,7 +39,7 @@ hold otherwise ends with the code of its command.)";
 struct FaultOptions {
   std::optional<unsigned> device{};  // none: all
   std::string slow_free{}, slow_exit{}, leak{}, misread{}, foreign{};
-  std::optional<bool> lost{}, hide_processes{};
+  std::optional<bool> lost{}, hide_processes{}, hang{};
   std::optional<ListFault> list{};
 };
 
@@ -150,6 +150,7 @@ Result<Faults> changed(Faults faults, const FaultOptions& options) {
     faults.misread = *bytes;
   }
   if (options.lost) faults.lost = *options.lost;
+  if (options.hang) faults.hang = *options.hang;
   if (options.hide_processes) faults.hide_processes = *options.hide_processes;
   if (options.list) faults.list = *options.list;
   return faults;
@@ -223,6 +224,7 @@ int main(int argc, char** argv) {
   fault_command->add_option("--misread", faults.misread, "report `used` off by so much, e.g. 1GiB or -1GiB");
   fault_command->add_option("--foreign", faults.foreign, "so much is held by no process of ours");
   fault_command->add_flag("--lost,!--found", faults.lost, "the driver no longer answers");
+  fault_command->add_flag("--hang,!--no-hang", faults.hang, "calls of the driver don't return");
   fault_command->add_flag("--hide-processes,!--show-processes", faults.hide_processes,
                           "the driver does not tell what each process holds");
   fault_command

@@ -1,8 +1,10 @@
 // What libnvidia-ml.so.1 would answer, told from the simulated GPU's file. A device handle is the index plus
 // one; the file is opened anew in each call, so a handle stays good when the file is replaced.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string_view>
+#include <thread>
 
 #include "gpu/nvml_abi.h"
 
@@ -32,10 +34,24 @@ Return from_state(Answer answer) {
   return state ? answer(*state) : nvml::kDriverNotLoaded;
 }
 
+// As a driver that hangs: the call returns when that is over. The file is not locked meanwhile.
+void while_it_hangs(nvml::Device handle) {
+  bool hung = false;
+  const auto hangs = [&](const simgpu::Locked& state) {
+    simgpu::Device* device = state.device(to_index(handle));
+    const bool now = device && device->faults.hang;
+    if (device && now != hung) device->hanging += now ? 1U : -1U;
+    hung = now;
+    return now ? nvml::kNotFound : nvml::kSuccess;
+  };
+  while (from_state(hangs) == nvml::kNotFound) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
 // Answers about a device that is there and not lost.
 template <class Answer>
 Return from_device(nvml::Device handle, const void* target, Answer answer) {
   if (!handle || !target) return nvml::kInvalidArgument;
+  while_it_hangs(handle);
   return from_state([&](const simgpu::Locked& state) {
     const simgpu::Device* device = state.device(to_index(handle));
     if (!device) return nvml::kInvalidArgument;

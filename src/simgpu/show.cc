@@ -30,6 +30,7 @@ Json to_json(const Faults& faults) {
   if (faults.foreign) json["foreign"] = faults.foreign;
   if (faults.misread) json["misread"] = faults.misread;
   if (faults.lost) json["lost"] = true;
+  if (faults.hang) json["hang"] = true;
   if (faults.hide_processes) json["hide_processes"] = true;
   if (faults.list == ListFault::none) json["list"] = "none";
   if (faults.list == ListFault::empty) json["list"] = "empty";
@@ -56,6 +57,7 @@ Json to_json(const Device& device, unsigned index) {
             {"processes", std::move(processes)},
             {"checkpointed", std::move(checkpointed)},
             {"faults", to_json(device.faults)}};
+  if (device.hanging > 0) json["hanging"] = device.hanging;
   if (device.slice_of > 0) json["slice_of"] = device.slice_of - 1;
   return json;
 }

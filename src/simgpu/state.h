@@ -15,7 +15,7 @@
 namespace mgpu::simgpu {
 
 inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '\0'};
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::uint32_t kMaxDevices = 16;  // slices included
 inline constexpr std::uint32_t kMaxHolders = 256;
 inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
@@ -56,6 +56,8 @@ struct Faults {
   std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
   ListFault list = ListFault::no;
   std::uint32_t slow_exit_ms = 0;  // as slow_free_ms, but only of what an ended process held
+  std::uint32_t hang = 0;          // NVML's calls about it don't return
+  std::uint32_t unused = 0;
 };
 
 struct Device {
@@ -70,7 +72,7 @@ struct Device {
   std::uint32_t slices = 0;     // it is cut into so many: nobody can allocate of it, only of them
   std::uint32_t slice_of = 0;   // it is a slice of this device, counted from 1
   std::uint32_t mig_place = 0;  // and has this place in it: not every place need be taken
-  std::uint32_t unused = 0;
+  std::uint32_t hanging = 0;    // calls that don't return now (fault: hang)
   Faults faults{};
   std::array<Holder, kMaxHolders> holders{};
   std::array<Returning, kMaxReturning> returning{};
@@ -83,8 +85,8 @@ struct State {
   std::array<Device, kMaxDevices> devices{};
 };
 static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
-static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 48);
-static_assert(sizeof(Device) == 304 + 24 * kMaxHolders + 16 * kMaxReturning);
+static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 56);
+static_assert(sizeof(Device) == 312 + 24 * kMaxHolders + 16 * kMaxReturning);
 
 struct Process {
   std::int32_t pid = 0;
