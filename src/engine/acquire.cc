@@ -50,10 +50,22 @@ Lease::~Lease() {
   if (state_) state_->leave({Code::cancelled, "the lease was given back"});
 }
 TicketId Lease::ticket() const { return state_->ticket; }
-Duration Lease::waited() const { return (*state_->outcome)->waited; }
-Duration Lease::loading() const { return (*state_->outcome)->loading; }
+DeviceId Lease::device() const { return state_->ask.device; }
+Duration Lease::waited() const { return state_->granted.waited; }
+Duration Lease::loading() const { return state_->granted.loading; }
 const std::optional<Error>& Lease::ended() const { return state_->ended; }
-void Lease::on_ended(std::function<void(const Error&)> listener) { state_->on_ended = std::move(listener); }
+
+void Lease::on_ended(std::function<void(const Error&)> listener) {
+  state_->on_ended = std::move(listener);
+  if (state_->ended) tell_ended(state_);
+}
+
+// Posted: the listener hears of it once, and only if it is still wanted then.
+void Lease::tell_ended(const std::shared_ptr<State>& state) {
+  asio::post(state->decided.get_executor(), [state] {
+    if (const auto listener = std::exchange(state->on_ended, nullptr)) listener(*state->ended);
+  });
+}
 
 // Leaves when its coroutine ends without having got its lease: refused, cancelled, thrown out, or destroyed.
 struct Engine::Impl::Place {
@@ -82,6 +94,7 @@ asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
   standings.emplace(ticket, place.standing);
   if (on_ticket) on_ticket(ticket);
   feed(TicketArrived{.ticket = ticket, .ask = ask});
+  note_device(ticket);
 
   const Result<Grant> granted = co_await decision_on(place.standing);
   if (!granted) co_return std::unexpected(granted.error());
@@ -120,8 +133,19 @@ void Engine::Impl::on_requeued(const Requeued& requeued) {
   found->second->requeued = true;
 }
 
+void Engine::Impl::note_device(TicketId ticket) {
+  const auto standing = standings.find(ticket);
+  const auto admitted = world.tickets.find(ticket);
+  if (standing != standings.end() && admitted != world.tickets.end())
+    standing->second->ask.device = admitted->second.ask.device;
+}
+
 void Engine::Impl::on_grant(const Grant& grant) {
-  if (const auto found = standings.find(grant.ticket); found != standings.end()) found->second->decide(grant);
+  note_device(grant.ticket);
+  if (const auto found = standings.find(grant.ticket); found != standings.end()) {
+    found->second->granted = grant;
+    found->second->decide(grant);
+  }
 }
 
 void Engine::Impl::on_refuse(const Refuse& refusal) {
@@ -141,9 +165,7 @@ void Engine::Impl::on_end_lease(const EndLease& end) {
   standings.erase(found);
   standing->engine = nullptr;  // it is over: nothing is left to give back
   standing->ended = end.why;
-  asio::post(io, [standing, why = end.why] {
-    if (const auto listener = standing->on_ended) listener(why);
-  });
+  Lease::tell_ended(standing);
 }
 
 }  // namespace mgpu::engine

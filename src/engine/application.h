@@ -57,6 +57,9 @@ class Application {
   // when they are started.
   void see_only(std::function<std::vector<std::string>()> devices);
 
+  // A load that fails leaves the process alone while `in_use` says that somebody works in it.
+  void spare_while(std::function<bool()> in_use) { in_use_ = std::move(in_use); }
+
   bool has_service() const;
   bool external() const { return config::is_external(config_); }
   // Whether it may be up without us: then it is looked for.
@@ -67,8 +70,9 @@ class Application {
   std::vector<std::string> log_tail() const;
 
   // Starts it if it does not run, waits until it is healthy, loads. What failed is stopped again, so
-  // that it holds nothing. Errors: load_failed, out_of_memory, not_found, shutting_down, with the last log
-  // lines.
+  // that it holds nothing, and whatever else was in the process is told lost; a process of several AI models
+  // that is in use, or could not load just this one, goes on. Errors: load_failed, out_of_memory, not_found,
+  // shutting_down, with the last log lines.
   boost::asio::awaitable<Result<void>> load(std::string ai_model, bool from_parked);
 
   // One rung of the ladder, asked and answered. Who has ended has nothing left to take.
@@ -102,6 +106,7 @@ class Application {
   runner::Options run_options(std::uint64_t number);
   Result<void> make_service();
   bool runs() const { return runner_ && runner_->running(); }
+  Ended stop_after_failed_load(Error why);
   Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
   Ended park(std::string ai_model, Duration limit);
   Ended bring_back(Duration limit);
@@ -118,6 +123,7 @@ class Application {
   std::function<std::vector<std::string>()> seen_devices_{};  // empty: they see what the daemon sees
   std::size_t log_lines_;
   std::function<void(Error)> lost_;
+  std::function<bool()> in_use_{};
   // Shared with the coroutines that talk to them while they are replaced.
   std::shared_ptr<service::Service> service_{};
   std::shared_ptr<runner::Runner> runner_{};  // the present run, or the last one

@@ -19,8 +19,10 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// A wake-up that is due and changes nothing must not keep the strand busy.
+// A wake-up that is due and changes nothing must not keep the strand busy: the next one comes after twice as
+// long.
 constexpr Duration kShortestSleep{1'000};
+constexpr Duration kLongestSleep{1'000'000};
 
 std::vector<std::uint32_t> indices_of(const std::vector<gpu::DeviceInfo>& devices) {
   std::vector<std::uint32_t> indices;
@@ -99,6 +101,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
     applications.push_back(
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
+    applications.back()->spare_while([this, i] { return world.registry[ConsumerId{i}].running > 0; });
     // Who is not recorded could not be found again, and must not outlive us.
     if (consumers[i].process && !records.mark().empty())
       applications.back()->keep_beyond_us(
@@ -130,12 +133,13 @@ void Engine::Impl::start() {
 void Engine::Impl::close() {
   closed = true;
   sampling.stop();
+  (void)sampling.ended();  // it refers to the provider, which may be gone soon
   wake_up.cancel();
   changed.cancel();
   next_hour.cancel();
   for (const auto& [ticket, standing] : standings) {
     standing->engine = nullptr;
-    standing->decide(fail(Code::shutting_down, "the daemon is shutting down"));
+    if (!standing->outcome) standing->decide(fail(Code::shutting_down, "the daemon is shutting down"));
   }
   standings.clear();
   for (const auto& application : applications) application->close();
@@ -220,9 +224,14 @@ void Engine::Impl::arm_wake_up() {
   const Instant next = next_wakeup(world);
   wake_up.cancel();
   if (next == kNever) return;
-  wake_up.expires_at(clock.steady(std::max(next, world.now + kShortestSleep)));
+  if (next > world.now) sleep = kShortestSleep;
+  // Counted from the last one, and not from now: events that come all the time don't put it off.
+  wake_up.expires_at(clock.steady(std::max(next, last_tick + sleep)));
   wake_up.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error) self->feed(Tick{});
+    if (error) return;
+    self->last_tick = self->clock.now();
+    self->sleep = std::min(2 * self->sleep, kLongestSleep);
+    self->feed(Tick{});
   });
 }
 
@@ -297,6 +306,11 @@ void Engine::forget(ConsumerId consumer) {
 }
 
 asio::awaitable<void> Engine::drain() { return impl_->drain(); }
+
+bool Engine::stop_sampling() {
+  impl_->sampling.stop();
+  return impl_->sampling.ended();
+}
 
 const config::Config& Engine::config() const { return impl_->config; }
 const config::ConsumerConfig& Engine::config_of(ConsumerId consumer) const {

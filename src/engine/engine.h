@@ -48,19 +48,22 @@ class Lease {
   ~Lease();
 
   TicketId ticket() const;
+  DeviceId device() const;   // where it was placed; of one that is split, the first
   Duration waited() const;   // arrival to grant
   Duration loading() const;  // the part of it in which its own room was made and its resident loaded
 
   // Set once the core ended the lease early (its service died); the work should stop.
   const std::optional<Error>& ended() const;
 
-  // Called (posted on the strand) when that happens; at most one listener; dropped with the lease.
+  // Called (posted on the strand) when that happens, or has happened already; at most one listener, called
+  // once; dropped with the lease.
   void on_ended(std::function<void(const Error&)> listener);
 
  private:
   friend class Engine;
   struct State;
   explicit Lease(std::shared_ptr<State> state);
+  static void tell_ended(const std::shared_ptr<State>& state);
   std::shared_ptr<State> state_;  // shared with the engine, which tells it of an early end
 };
 
@@ -175,6 +178,10 @@ class Engine {
 
   // No new work; running work ends or its limit passes; own processes are stopped. Returns when all is done.
   boost::asio::awaitable<void> drain();
+
+  // The devices are read no more. False: the driver hangs (for kDriverPatience already), so that the provider
+  // must not be destroyed, and the process can end only without it.
+  bool stop_sampling();
 
  private:
   friend class Lease;

@@ -66,6 +66,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
   std::string job_of(int pid) const;
+  void note_device(TicketId ticket);  // that the core has chosen
   void on_grant(const Grant& grant);
   boost::asio::awaitable<Result<void>> hold_again(Standing standing);
   boost::asio::awaitable<Result<Grant>> decision_on(Standing standing);
@@ -138,6 +139,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   bool feeding = false;
   bool closed = false;
   boost::asio::steady_timer wake_up;
+  Instant last_tick{};
+  Duration sleep{};                       // from it to the next one, at least
   boost::asio::steady_timer changed;      // never fires: cancelled after every event, for drain()
   std::vector<Observation> observations;  // by DeviceId
   bool driver_listed_somebody = false;

@@ -35,13 +35,24 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
   if (!result) result = std::unexpected(explained(result.error()));
   // A service of many AI models that merely could not load one of them is as good as before.
   const bool still_of_use = asked && runs() && has_several_ai_models(config_.service);
-  if (!result && !external() && !still_of_use) {
-    const Duration limit = config_.stop_limit;
-    const Result<void> stopped = co_await stop_run(limit);
-    if (!stopped) result = fail(result.error().code, result.error().detail + "; " + stopped.error().detail);
+  const bool in_use = runs() && in_use_ && in_use_();
+  if (!result && !external() && !still_of_use && !in_use) {
+    Error why = result.error();
+    result = co_await stop_after_failed_load(std::move(why));
   }
   ++changes_;
   co_return result;
+}
+
+// Its end is ours, and so it falls to us to say that its other AI models go with it. Before it begins, so
+// that nobody is sent to one of them meanwhile.
+asio::awaitable<Result<void>> Application::stop_after_failed_load(Error why) {
+  if (runs() && !closing_ && has_several_ai_models(config_.service) && lost_)
+    lost_({Code::service_down, config_.name + ": its process is stopped, since a load failed in it"});
+  const Duration limit = config_.stop_limit;
+  const Result<void> stopped = co_await stop_run(limit);
+  if (!stopped) why.detail += "; " + stopped.error().detail;
+  co_return std::unexpected(std::move(why));
 }
 
 asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
@@ -70,6 +81,8 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
   const Duration health_limit = remaining();
   const Result<void> healthy = co_await service::wait_healthy(*service, health_limit, alive);
   if (!healthy) co_return healthy;
+  // It was to be stopped and lives on: from now on its end is a surprise again.
+  if (number == run_number_ && stopping_ == 0) expected_exit_ = std::min(expected_exit_, number - 1);
   asked = true;
   const Duration load_limit = remaining();
   if (was_put_aside) co_return Result<void>{};  // as it was, AI model and all

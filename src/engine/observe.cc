@@ -207,9 +207,15 @@ std::vector<ResidentId> Engine::Impl::warm_in(ConsumerId consumer, const Sightin
 }
 
 asio::awaitable<void> Engine::Impl::reading_from_now(DeviceId device) {
+  const auto self = shared_from_this();
   const Instant asked = clock.now();
   const Instant last_moment = asked + kReadingLimit;
   sampling.read_now(device);
+  // Nothing else need happen meanwhile: a driver that hangs tells nobody.
+  asio::steady_timer tired(io, clock.steady(last_moment));
+  tired.async_wait([self](const boost::system::error_code& error) {
+    if (!error) self->changed.cancel();
+  });
   while (!closed && world.registry.readings[device.value].taken < asked && clock.now() < last_moment)
     co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
 }

@@ -25,13 +25,14 @@ struct Lease::State {
 
   Engine::Impl* engine = nullptr;  // null once the engine is gone
   TicketId ticket{};
-  Ask ask{};
+  Ask ask{};  // with the device that the core has chosen
   Holder holder{};
   // The batch job of the holder, where it is not the daemon's own: the steps of a job are no children of who
   // asks for their turn.
   std::string slurm_job{};
   boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
   std::optional<Result<Grant>> outcome{};
+  Grant granted{};  // the latest
   std::optional<Error> ended{};
   bool requeued = false;  // the core made it wait again, and nobody was told yet
   std::function<void(const Error&)> on_ended{};

@@ -42,7 +42,10 @@ std::uint32_t Users::number_of(std::string mark, std::string_view shown) {
     by_number_.erase(users_.back().number);
     users_.pop_back();
   }
-  users_.push_front({.mark = std::move(mark), .shown = std::string(shown), .number = ++last_});
+  // After four thousand million users the numbers begin again.
+  do ++last_;
+  while (last_ == 0 || by_number_.contains(last_));
+  users_.push_front({.mark = std::move(mark), .shown = std::string(shown), .number = last_});
   by_mark_.emplace(users_.front().mark, users_.begin());
   by_number_.emplace(last_, users_.begin());
   return last_;

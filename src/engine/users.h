@@ -19,7 +19,7 @@ class Users {
  public:
   explicit Users(std::size_t kept = kUsersKept);
 
-  // Numbers from 1, never given twice.
+  // Numbers from 1; who is known has one of their own.
   std::uint32_t named(std::string_view name);
   std::uint32_t with_key(std::string_view api_key);
 

@@ -1,5 +1,7 @@
 #include <csignal>
 
+#include "gpu/process_table.h"
+
 #include "stage.h"
 
 namespace mgpu::engine {
@@ -168,6 +170,139 @@ TEST_F(Stage, WhoIgnoresStopIsKilled) {
   ASSERT_TRUE(until([&] { return voice.holds(); }));
   EXPECT_EQ(told<Evicted>().front().rung, Rung::kill);
   EXPECT_EQ(refused_allocations(), 0U);
+}
+
+// A service of two AI models in one process, of which the first is warm.
+struct TwoAiModels : Stage {
+  void SetUp() override {
+    Stage::SetUp();
+    auto& many = consumer("many", {"--ollama", "first=104857600", "second=104857600"});
+    many.service.type = config::ServiceType::ollama;
+    many.ai_models = {{"first", kMiB * 100}, {"second", kMiB * 100}};
+    many.load_limit = std::chrono::milliseconds(1500);
+    many.concurrency = 2;
+    curtain_up();
+    holder_ = &asks_for("first");
+    ASSERT_TRUE(until([&] { return holder_->holds(); })) << what_happened();
+    pid_ = pid_of("many");
+    ASSERT_GT(pid_, 0);
+  }
+  void the_second_is_asked_for_while_it_hangs() {
+    ::kill(pid_, SIGSTOP);
+    Caller& other = asks_for("second");
+    const auto answered = [&] { return other.answer.has_value(); };
+    ASSERT_TRUE(until(answered) || until(answered));  // one look at its health takes five seconds
+    EXPECT_TRUE(other.refused_with(Code::load_failed));
+    ::kill(pid_, SIGCONT);
+  }
+  Caller* holder_ = nullptr;
+  int pid_ = 0;
+};
+
+TEST_F(TwoAiModels, AFailedLoadOfOneDoesNotStopTheProcessInWhichAnotherWorks) {
+  the_second_is_asked_for_while_it_hangs();
+  EXPECT_EQ(pid_of("many"), pid_);
+  EXPECT_FALSE(holder_->answer->value().ended());
+  holder_->answer.reset();
+  Caller& again = asks_for("first");
+  ASSERT_TRUE(until([&] { return again.holds(); }));
+  EXPECT_EQ(pid_of("many"), pid_);
+}
+
+TEST_F(TwoAiModels, WhereAFailedLoadStopsTheProcessTheOtherIsWarmNoMore) {
+  holder_->answer.reset();
+  the_second_is_asked_for_while_it_hangs();
+  EXPECT_EQ(state_of("many"), Residency::cold);
+  Caller& again = asks_for("first");
+  ASSERT_TRUE(until([&] { return again.holds(); }));
+  EXPECT_NE(pid_of("many"), pid_);
+  EXPECT_GT(pid_of("many"), 0);
+}
+
+TEST_F(Stage, WhoListensAfterTheLeaseHasEndedHearsOfItAllTheSame) {
+  consumer("chat");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  ASSERT_TRUE(engine_->cancel(*chat.ticket, "enough"));
+  io_.restart();
+  io_.poll();  // who listened would have heard by now
+  std::vector<std::string> heard;
+  chat.answer->value().on_ended([&](const Error& why) { heard.push_back(why.detail); });
+  EXPECT_TRUE(heard.empty()) << "it is posted";
+  ASSERT_TRUE(until([&] { return !heard.empty(); }));
+  EXPECT_EQ(heard, std::vector<std::string>{"enough"});
+}
+
+TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
+  ASSERT_TRUE(simgpu::create(folder_ / "gpu", {{.total = 1000ULL << 20}, {.total = 1000ULL << 20}}));
+  provider_ = std::move(*gpu::open_nvml(MGPU_SIMGPU_LIBRARY));
+  config_.devices.push_back({.id = "gpu1", .index = 1, .reserve = Bytes{}});
+  config_.consumers.push_back({.name = "train", .devices = {"gpu0", "gpu1"}, .footprint = kMiB * 300});
+  {
+    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    (*state)->devices[0].faults.foreign = 900ULL << 20;
+  }
+  curtain_up();
+  ASSERT_TRUE(until([&] { return engine_->world().registry.readings[1].taken > Instant{}; }));
+  const auto train = *engine_->consumer_named("train");
+  Caller& caller = asks({.consumer = train}, {.who = "train.py", .pid = ::getpid()});
+  ASSERT_TRUE(until([&] { return caller.holds(); }));
+  EXPECT_EQ(caller.answer->value().device(), DeviceId{1});
+  {
+    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    const simgpu::Process self{.pid = ::getpid(), .start_time = gpu::read_process(::getpid())->start_time};
+    ASSERT_EQ(simgpu::take((*state)->devices[1], self, 200ULL << 20), 0);
+  }
+  const auto& registry = engine_->world().registry;
+  EXPECT_TRUE(until([&] { return registry[train].here.measured == kMiB * 200; }));
+  EXPECT_EQ(registry.readings[1].foreign, Bytes{});
+  const auto state = simgpu::Locked::open(folder_ / "gpu");
+  (*state)->devices[1].holders = {};
+}
+
+TEST_F(Stage, ALimitWithoutEndWakesNobody) {
+  consumer("chat");
+  curtain_up();
+  Caller& holder = asks_for("chat");
+  ASSERT_TRUE(until([&] { return holder.holds(); }));
+  for (const Duration limit :
+       {Duration::max(), Duration::max() / 2, Duration{99'999'999LL * 3'600'000'000}}) {
+    const auto target = engine_->resolve("chat");
+    asks({.consumer = target->consumer, .resident = target->resident, .wait_limit = limit, .deadline = limit},
+         {});
+  }
+  ASSERT_TRUE(until([&] { return figures().queue_depth == 3; }));
+  const auto before = told<Tick>().size();
+  const auto later = engine_->now() + std::chrono::milliseconds(300);
+  ASSERT_TRUE(until([&] { return engine_->now() > later; }));
+  EXPECT_LE(told<Tick>().size(), before + 3);
+  EXPECT_EQ(figures().queue_depth, 3U);
+}
+
+TEST_F(Stage, ADriverThatHangsKeepsNobodyFromTheEnd) {
+  consumer("chat");
+  curtain_up();
+  Caller& chat = asks_for("chat");
+  ASSERT_TRUE(until([&] { return chat.holds(); }));
+  const auto hang = [&](std::uint32_t whether) {
+    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    (*state)->devices[0].faults.hang = whether;
+  };
+  hang(1);
+  ASSERT_TRUE(until([&] {
+    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    return (*state)->devices[0].hanging > 0;
+  }));
+  chat.answer.reset();
+  const int pid = pid_of("chat");
+  bool drained = false;
+  boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
+  ASSERT_TRUE(until([&] { return drained; }));
+  EXPECT_NE(::kill(pid, 0), 0);
+  EXPECT_FALSE(engine_->stop_sampling());
+  hang(0);
+  EXPECT_TRUE(until([&] { return engine_->stop_sampling(); })) << "it is over once the driver answers";
 }
 
 TEST_F(Stage, DrainLetsWorkEndRefusesTheRestAndStopsTheProcesses) {
