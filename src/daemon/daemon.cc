@@ -1,15 +1,22 @@
 #include "daemon/daemon.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
@@ -31,6 +38,7 @@ namespace asio = boost::asio;
 
 constexpr int kCouldNotStart = 2;
 constexpr int kToldTwice = 1;
+constexpr std::chrono::seconds kLastMoment{5};  // from the second signal to the end, at most
 
 int refuse_to_start(Log& log, const std::string& why) {
   log.complain("mgpu: " + why);
@@ -91,34 +99,91 @@ std::string ready_line(const config::Config& config, const http::Server& server,
 }
 
 // The first signal drains; the second stops at once.
+//
+// Signals are heard on a thread of their own, so that a strand that is held up keeps nobody from being heard;
+// and whatever hangs, the process is over kLastMoment after the second.
 class Ending {
  public:
-  Ending(asio::io_context& io, engine::Engine& engine)
-      : io_(io), engine_(engine), signals_(io, SIGTERM, SIGINT) {
-    listen();
+  Ending() = default;
+  Ending(const Ending&) = delete;
+  Ending& operator=(const Ending&) = delete;
+
+  // By now all else is gone. Where the driver hangs, a thread of ours is in its library, and what libraries
+  // do at exit would wait for it.
+  ~Ending() {
+    if (!thread_.joinable()) return;
+    if (driver_hangs_) {
+      spdlog::warn("the driver hangs: ending without it");
+      end_now(exit_code_);
+    }
+    ears_.stop();
+    thread_.join();
   }
+
+  void listen(asio::io_context& io, engine::Engine& engine) {
+    io_ = &io;
+    engine_ = &engine;
+    signals_.add(SIGTERM);
+    signals_.add(SIGINT);
+    hear_next();
+    thread_ = std::thread([this] { ears_.run(); });
+  }
+  // From now on signals reach the strand no more, which is about to go.
+  void forget_strand() {
+    const std::lock_guard lock(mutex_);
+    io_ = nullptr;
+  }
+  void driver_hangs() { driver_hangs_ = true; }
   int exit_code() const { return exit_code_; }
 
  private:
-  void listen() {
+  [[noreturn]] static void end_now(int code) {
+    spdlog::default_logger()->flush();
+    std::fflush(stdout);
+    std::_Exit(code);
+  }
+
+  void hear_next() {
     signals_.async_wait([this](boost::system::error_code cancelled, int) {
       if (cancelled) return;
-      if (std::exchange(draining_, true)) {
-        spdlog::warn("told twice: stopping at once");
-        exit_code_ = kToldTwice;
-        return io_.stop();
-      }
-      spdlog::info("draining: no new work; again to stop at once");
-      asio::co_spawn(io_, engine_.drain(), [this](const std::exception_ptr&) { io_.stop(); });
-      listen();
+      if (std::exchange(draining_, true)) return stop_at_once();
+      on_strand([this](asio::io_context& io) {
+        spdlog::info("draining: no new work; again to stop at once");
+        asio::co_spawn(io, engine_->drain(), [&io](const std::exception_ptr&) { io.stop(); });
+      });
+      hear_next();
     });
   }
 
-  asio::io_context& io_;
-  engine::Engine& engine_;
-  asio::signal_set signals_;
+  void stop_at_once() {
+    exit_code_ = kToldTwice;
+    on_strand([](asio::io_context& io) {
+      spdlog::warn("told twice: stopping at once");
+      io.stop();
+    });
+    last_moment_.expires_after(kLastMoment);
+    last_moment_.async_wait([](boost::system::error_code cancelled) {
+      if (!cancelled) std::_Exit(kToldTwice);
+    });
+  }
+
+  void on_strand(std::function<void(asio::io_context&)> act) {
+    const std::lock_guard lock(mutex_);
+    if (io_ != nullptr) asio::post(*io_, [io = io_, act = std::move(act)] { act(*io); });
+  }
+
+  // Of the thread alone.
+  asio::io_context ears_{1};
+  asio::signal_set signals_{ears_};
+  asio::steady_timer last_moment_{ears_};
   bool draining_ = false;
-  int exit_code_ = 0;
+
+  std::mutex mutex_;  // guards io_
+  asio::io_context* io_ = nullptr;
+  engine::Engine* engine_ = nullptr;
+  std::atomic<int> exit_code_ = 0;
+  bool driver_hangs_ = false;
+  std::thread thread_;
 };
 
 // A closed terminal is no reason to end.
@@ -166,6 +231,8 @@ int serve(const ServeOptions& options) {
   if (!parsed.complaints.empty()) return kCouldNotStart;
   config::Config& config = parsed.config;
   if (!options.listen.empty()) config.listen = options.listen;
+
+  Ending ending;  // the last to go
 
   // The devices, real or simulated.
   std::optional<SimulatedGpu> simulated;
@@ -217,13 +284,18 @@ int serve(const ServeOptions& options) {
   io.restart();
   (*server)->open();
   running.start();
-  Ending ending(io, running);
+  ending.listen(io, running);
   const Hangups hangups(io);
   if (simulated) log.say("mgpu: the GPU is simulated: no real one is used");
   log.say(ready_line(config, **server, running));
 
   io.run();
   let_connections_end(io, **server);
+  ending.forget_strand();
+  if (!running.stop_sampling()) {
+    ending.driver_hangs();
+    (void)provider->release();
+  }
   return ending.exit_code();
 }
 
