@@ -1,5 +1,6 @@
 // Leases: waiting for one, holding it for a time to live or for as long as a connection lives, giving it
 // back.
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -49,11 +50,19 @@ Result<Ask> place_of(const LeaseRequest& request, engine::Engine& engine) {
   if (!target) return std::unexpected(target.error());
   const Registry& registry = engine.world().registry;
   const DeviceId device = registry[target->consumer].spec.device;
-  if (!request.device.empty() && engine.device_named(request.device) != device)
+  Ask ask{
+      .device = device, .consumer = target->consumer, .resident = target->resident, .bytes = request.bytes};
+  if (request.device.empty()) return ask;
+  const auto wanted = engine.device_named(request.device);
+  const Consumer& spec = registry[target->consumer].spec;
+  if (wanted && spec.split.empty() && std::ranges::find(spec.devices, *wanted) != spec.devices.end()) {
+    ask.device = *wanted;
+    ask.device_asked = true;
+  } else if (wanted != device) {
     return fail(Code::invalid_request, "consumer " + request.consumer + " is bound to device " +
                                            registry.devices[device.value].name);
-  return Ask{
-      .device = device, .consumer = target->consumer, .resident = target->resident, .bytes = request.bytes};
+  }
+  return ask;
 }
 
 Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
@@ -82,7 +91,7 @@ Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const 
           {"ticket", lease.ticket().value},
           {"consumer", ask.consumer ? Json(registry[*ask.consumer].spec.name) : Json(nullptr)},
           {"ai_model", ask.resident ? registry[*ask.resident].ai_model : ""},
-          {"device", registry.devices[ask.device.value].name},
+          {"device", registry.devices[lease.device().value].name},
           {"bytes", ask.bytes.count},
           {"pid", pid_json(engine, lease.ticket())},
           {"waited_ms", to_ms(lease.waited())},
