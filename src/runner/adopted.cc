@@ -50,12 +50,6 @@ std::optional<std::string> variable_in(const std::string& environ, std::string_v
   return environ.substr(from, environ.find('\0', from) - from);
 }
 
-std::optional<Life> life_in(const std::string& text) {
-  std::istringstream words(text);
-  Life life;
-  return words >> life.pid >> life.start_time ? std::optional(life) : std::nullopt;
-}
-
 bool has_mark(const std::optional<Marked>& marked, std::string_view mark) {
   return marked && marked->mark == mark;
 }
@@ -109,6 +103,12 @@ Life this_life() {
 }
 
 std::string to_string(const Life& life) { return fmt::format("{} {}", life.pid, life.start_time); }
+
+std::optional<Life> life_in(const std::string& text) {
+  std::istringstream words(text);
+  Life life;
+  return words >> life.pid >> life.start_time ? std::optional(life) : std::nullopt;
+}
 
 bool is_another_living(const Life& life) {
   if (life.pid <= 0 || life.pid == ::getpid()) return false;

@@ -44,6 +44,8 @@ struct Life {
 Life this_life();
 std::string to_string(const Life& life);  // as in kStarterVariable
 
+std::optional<Life> life_in(const std::string& text);  // the reverse; what follows it does not matter
+
 // Whether it is not over, and not this one.
 bool is_another_living(const Life& life);
 

@@ -18,7 +18,7 @@ namespace mgpu::runner {
 class Children : public boost::asio::execution_context::service {
  public:
   static boost::asio::execution_context::id id;
-  using key_type = Children;
+  using key_type = Children;  // NOLINT(readability-identifier-naming): Asio asks for it
 
   explicit Children(boost::asio::execution_context& context) : service(context) {}
   static Children& of(const boost::asio::any_io_executor& executor);

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "runner/adopted.h"
 #include "runner/changes.h"
 #include "runner/container_api.h"
 #include "runner/ending.h"
@@ -224,6 +225,7 @@ asio::awaitable<Result<std::string>> make_anew(ContainerApi& api, std::string co
   }
   std::string name = config::made_container_name(consumer);
   auto body = creation(consumer, config, port);
+  body["Labels"][kStarterLabel] = to_string(this_life()) + " " + boot_id();
   co_return co_await api.create(std::move(name), std::move(body));
 }
 
@@ -238,11 +240,21 @@ std::unique_ptr<Runner> watched(asio::any_io_executor executor, std::unique_ptr<
   return std::make_unique<Container>(std::move(state));
 }
 
+// The daemon that made the container, if that is another one and lives: the container is neither ours to end
+// nor to take over.
+std::optional<Life> living_maker(const ContainerFacts& facts) {
+  const auto label = facts.labels.find(kStarterLabel);
+  if (label == facts.labels.end() || !label->second.ends_with(" " + boot_id())) return std::nullopt;
+  const auto life = life_in(label->second);
+  return life && is_another_living(*life) ? life : std::nullopt;
+}
+
 // The engine, and what it has of this consumer.
 struct Found {
   std::unique_ptr<ContainerApi> api{};
   std::optional<ContainerFacts> facts{};
   bool serves() const { return facts && facts->running && !facts->paused; }
+  std::optional<Life> maker() const { return facts ? living_maker(*facts) : std::nullopt; }
 };
 
 asio::awaitable<Result<Found>> look(asio::any_io_executor executor, std::string consumer,
@@ -260,6 +272,10 @@ asio::awaitable<Started> Container::start(asio::any_io_executor executor, std::s
                                           const config::ContainerConfig& config, Options options) {
   auto found = co_await look(executor, consumer, config);
   if (!found) co_return std::unexpected(found.error());
+  if (const auto maker = found->maker())
+    co_return fail(Code::load_failed, fmt::format("the container of {} belongs to another mgpu (process {}), "
+                                                  "which runs",
+                                                  consumer, maker->pid));
   if (found->serves())
     co_return watched(executor, std::move(found->api), *std::move(found->facts), std::move(options), false);
   if (!found->facts && config.image.empty())
@@ -295,7 +311,7 @@ asio::awaitable<Started> Container::find(asio::any_io_executor executor, std::st
                                          const config::ContainerConfig& config, Options options) {
   auto found = co_await look(executor, std::move(consumer), config);
   if (!found) co_return std::unexpected(found.error());
-  if (!found->serves()) co_return nullptr;
+  if (!found->serves() || found->maker()) co_return nullptr;
   co_return watched(executor, std::move(found->api), *std::move(found->facts), std::move(options), false);
 }
 

@@ -99,5 +99,7 @@ nlohmann::json creation(const std::string& consumer, const config::ContainerConf
 
 inline constexpr const char* kConsumerLabel = "mgpu.consumer";
 inline constexpr const char* kPortLabel = "mgpu.port";
+inline constexpr const char* kStarterLabel =
+    "mgpu.started_by";  // which life of a daemon: "PID START_TIME BOOT"
 
 }  // namespace mgpu::runner

@@ -10,7 +10,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
+#include "gpu/process_table.h"
+#include "runner/adopted.h"
 #include "runner/container_api.h"
 #include "runner/fake_engine.h"
 #include "runner/test_loop.h"
@@ -120,6 +123,25 @@ TEST_F(ContainerTest, IsMadeOfAnImageAndFoundAgainByItsLabel) {
   ASSERT_TRUE(again && *again);
   EXPECT_EQ((*again)->port(), port);
   EXPECT_TRUE((*again)->ours());
+}
+
+TEST_F(ContainerTest, ThatOfAnotherDaemonWhichLivesIsLeftAlone) {
+  const config::ContainerConfig config{.image = "srv:1"};
+  ASSERT_TRUE(start(config));
+  auto& label = engine_.boxes.at("mgpu-chat").made["Labels"]["mgpu.started_by"];
+  EXPECT_EQ(label, to_string(this_life()) + " " + boot_id());
+  const Life other{.pid = getppid(), .start_time = gpu::read_process(getppid())->start_time};
+  label = to_string(other) + " " + boot_id();
+
+  const auto refused = start(config);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().detail.find("belongs to another mgpu"), std::string::npos);
+  const auto found = find(config);
+  EXPECT_TRUE(found && !*found) << "nor is it ours to end";
+
+  label = to_string(other) + " an earlier boot";
+  const auto heir = find(config);
+  EXPECT_TRUE(heir && *heir && (*heir)->ours());
 }
 
 TEST_F(ContainerTest, TheNextStartMakesItAnew) {
