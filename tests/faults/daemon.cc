@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
-// Small limits, so that what stalls ends soon.
+// Small limits, so that what stalls ends soon; many samples, since all wait for one who makes room after an
+// error.
 Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& consumers) {
   Json of = Json::object();
   for (const auto& [name, port] : consumers)
@@ -33,12 +34,12 @@ Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& con
                 {"free_paths", {"/free/*"}}};
   return {{"listen", "127.0.0.1:0"},
           {"store", "none"},
-          {"gpu", {{"sample_busy", "1s"}, {"sample_idle", "2s"}}},
+          {"gpu", {{"sample_busy", "20ms"}, {"sample_idle", "100ms"}}},
           {"devices", {{{"id", "gpu0"}, {"capacity", 64}}}},
           {"limits",
            {{"max_header", "8KiB"},
             {"max_body", "1MiB"},
-            {"body_memory", "4KiB"},
+            {"body_memory", "1KiB"},
             {"wait_limit", "5s"},
             {"run_limit", "3s"},
             {"stall_limit", "1s"},

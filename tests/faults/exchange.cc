@@ -287,29 +287,34 @@ Exchange ollama_stream(const Names& n) {
           .requests = {post(sent, service, a + b)}};
 }
 
+// What the client sends first is more than the daemon reads ahead of the turn (body_memory), so that its
+// service can answer before the rest.
+constexpr std::size_t kUpload = 3'000, kFirst = 1'500;
+
 // As python3 -m http.server does: 501 to a POST, its body left unread, and the connection closed.
 Exchange early_close(const Names& n) {
-  const std::string sent = pattern(n.id, 40, "up"), body = pattern(n.id, 40);
-  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, 10)), pause_ms(8),
-                     send(sent.substr(10))},
+  const std::string sent = pattern(n.id, kUpload, "up"), body = pattern(n.id, 40);
+  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, kFirst)), pause_ms(8),
+                     send(sent.substr(kFirst))},
           .requests = {post(sent, {send(answer(501, body, {kClose})), close_it()}, body, 501)},
           .body_may_be_cut = true};
 }
 
 Exchange early_kept(const Names& n) {
-  const std::string sent = pattern(n.id, 40, "up"), body = pattern(n.id, 40);
-  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, 10)), until_heads(1),
-                     pause_ms(2), send(sent.substr(10))},
-          .requests = {post(sent, {until_body(10), send(answer(200, body))}, body)},
+  const std::string sent = pattern(n.id, kUpload, "up"), body = pattern(n.id, 40);
+  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, kFirst)),
+                     until_heads(1), pause_ms(2), send(sent.substr(kFirst))},
+          .requests = {post(sent, {until_body(kFirst), send(answer(200, body))}, body)},
           .body_may_be_cut = true};
 }
 
 Exchange early_stream(const Names& n) {
-  const std::string sent = pattern(n.id, 40, "up"), a = pattern(n.id, 20, "a"), b = pattern(n.id, 20, "b");
-  return {.client = {send(request(n, "POST", path(n), {kChunked}) + chunk(sent.substr(0, 10))),
-                     until_heads(1), send(chunk(sent.substr(10)) + kLast)},
+  const std::string sent = pattern(n.id, kUpload, "up"), a = pattern(n.id, 20, "a"),
+                    b = pattern(n.id, 20, "b");
+  return {.client = {send(request(n, "POST", path(n), {kChunked}) + chunk(sent.substr(0, kFirst))),
+                     until_heads(1), send(chunk(sent.substr(kFirst)) + kLast)},
           .requests = {post(sent,
-                            {until_body(10), send(head("HTTP/1.1 200 OK", {kChunked}) + chunk(a)),
+                            {until_body(kFirst), send(head("HTTP/1.1 200 OK", {kChunked}) + chunk(a)),
                              until_whole(), send(chunk(b) + kLast)},
                             a + b)},
           .any_status = true};
@@ -317,34 +322,35 @@ Exchange early_stream(const Names& n) {
 
 Exchange early_big(const Names& n) {
   const std::string sent = pattern(n.id, 400'000, "up"), body = pattern(n.id, 40);
-  return {
-      .client = {send(request(n, "POST", path(n), {length(sent)}) + sent)},
-      .requests = {post(sent, {until_body(10), send(answer(413, body, {kClose})), close_it()}, body, 413)},
-      .body_may_be_cut = true};
+  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent)},
+          .requests = {post(sent, {until_body(kFirst), send(answer(413, body, {kClose})), close_it()}, body,
+                            413)},
+          .body_may_be_cut = true};
 }
 
 Exchange early_big_kept(const Names& n) {
   const std::string sent = pattern(n.id, 400'000, "up"), body = pattern(n.id, 40);
   return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, 100'000)),
                      until_heads(1), send(sent.substr(100'000))},
-          .requests = {post(sent, {until_body(10), send(answer(400, body))}, body, 400)},
+          .requests = {post(sent, {until_body(kFirst), send(answer(400, body))}, body, 400)},
           .body_may_be_cut = true};
 }
 
 Exchange early_chat(const Names& n) {
-  const std::string sent = json(n, 90), body = pattern(n.id, 40);
-  return {.client = {send(request(n, "POST", "/v1/chat/completions", {length(sent)}) + sent.substr(0, 30)),
-                     pause_ms(8), send(sent.substr(30))},
-          .requests = {post(sent, {send(answer(501, body, {kClose})), close_it()}, body, 501)},
-          .body_may_be_cut = true};
+  const std::string sent = json(n, kUpload), body = pattern(n.id, 40);
+  return {
+      .client = {send(request(n, "POST", "/v1/chat/completions", {length(sent)}) + sent.substr(0, kFirst)),
+                 pause_ms(8), send(sent.substr(kFirst))},
+      .requests = {post(sent, {send(answer(501, body, {kClose})), close_it()}, body, 501)},
+      .body_may_be_cut = true};
 }
 
 Exchange early_then_next(const Names& n) {
-  const std::string sent = pattern(n.id, 40, "up"), body = pattern(n.id, 40),
+  const std::string sent = pattern(n.id, kUpload, "up"), body = pattern(n.id, 40),
                     next = pattern(n.id, 30, "next");
-  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, 10)), until_answers(1),
-                     send(sent.substr(10) + request(n, "GET", path(n), {}, 1))},
-          .requests = {post(sent, {until_body(10), send(answer(501, body))}, body, 501),
+  return {.client = {send(request(n, "POST", path(n), {length(sent)}) + sent.substr(0, kFirst)),
+                     until_answers(1), send(sent.substr(kFirst) + request(n, "GET", path(n), {}, 1))},
+          .requests = {post(sent, {until_body(kFirst), send(answer(501, body))}, body, 501),
                        get({until_whole(), send(answer(200, next))}, next)},
           .body_may_be_cut = true};
 }

@@ -221,7 +221,7 @@ struct Lane::Impl {
       if (hangs() && !released && now - last_progress > limits.hang) {
         // A connection without a request may stay for long; a turn may not.
         const std::string left = in_flight();
-        if (!left.empty()) return fail("a side that hangs keeps its turn: " + left);
+        if (!left.empty() && !exchange.endless) return fail("a side that hangs keeps its turn: " + left);
         close_faulted("hangs");
         released = true;
         released_at = last_progress = now;
@@ -255,7 +255,7 @@ struct Lane::Impl {
 
   // Such a client still wants its answer.
   bool half_closed_at_end() const {
-    return played.side == Side::client && played.fault == Fault::half &&
+    return played.side == Side::client && played.fault == Fault::half && !exchange.endless &&
            played.at >= length_of(exchange, Side::client);
   }
 
@@ -716,6 +716,7 @@ struct Lane::Impl {
     const std::size_t due = exchange.requests.size();
     const bool last_incomplete = !response.messages.empty() && !response.messages.back().complete;
     const bool told_to_stop = !response.messages.empty() && response.messages.back().closes();
+    if (!all_sent && played.fault == Fault::hang) return;  // the client waited for the side that hung
     if (response.messages.size() < due && !last_incomplete && !told_to_stop)
       return fail(fmt::format("{} of {} answers, and then the {} of the connection", response.messages.size(),
                               due, client.reset ? "reset" : "end"));

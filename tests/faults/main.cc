@@ -26,26 +26,39 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MGPU_SANITIZED
+#endif
+#endif
+// A sanitizer makes the daemon beside us slow and its memory large.
+#ifdef MGPU_SANITIZED
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 struct Options {
   std::size_t sample = 50'000;
   bool all = false, list = false, verbose = false;
   std::uint32_t seed = 1;
-  unsigned lanes = 32;
+  unsigned lanes = 64;
   std::size_t round = 2'000;
   std::size_t max_failures = 100;
-  unsigned settle_ms = 1'000;
+  unsigned settle_ms = kSanitized ? 4'000 : 1'000;
   std::string only, side, fault, order, program;
   int at = -1;
 };
 
-constexpr std::size_t kRssSlackKib = 48 * 1024;
-constexpr std::size_t kEachByte = 700, kLastBytes = 60, kStride = 4'999, kHangStride = 40;
+constexpr std::size_t kRssSlackKib = (kSanitized ? 300 : 48) * 1024;
+constexpr std::size_t kEachByte = 700, kLastBytes = 60, kStride = 61, kBigStride = 4'999, kBig = 20'000,
+                      kHangStride = 40;
 
 // The positions at which a side of so many bytes is broken: all of them, but of a big body only some.
 std::vector<std::uint32_t> positions(std::size_t length) {
   std::vector<std::uint32_t> all;
   for (std::size_t at = 0; at <= length; ++at)
-    if (at <= kEachByte || length - at <= kLastBytes || at % kStride == 0)
+    if (at <= kEachByte || length - at <= kLastBytes || at % (length > kBig ? kBigStride : kStride) == 0)
       all.push_back(static_cast<std::uint32_t>(at));
   return all;
 }

@@ -12,5 +12,7 @@ for name in "$@"; do
   [ -x "$program" ] || { echo "fuzz: there is no fuzzer \"$name\" ($program)" >&2; exit 2; }
   printf '\n== fuzz %s\n' "$name"
   mkdir -p ".cache/fuzz/$name"
-  "$program" -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 ".cache/fuzz/$name"
+  seeds=()
+  if [ -d "fuzz/corpus/$name" ]; then seeds=("fuzz/corpus/$name"); fi
+  "$program" -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 ".cache/fuzz/$name" "${seeds[@]}"
 done

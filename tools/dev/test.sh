@@ -31,6 +31,7 @@ check() {
 check arrows     '^arrows:'                 python3 tools/check_arrows.py
 check ctest      'tests passed|No tests'    ctest --test-dir "$build" --output-on-failure -j2 --no-tests=error
 check simulator  '.'                        "$build/bin/mgpu-sim" --seeds "${MGPU_SEEDS:-10000}"
+check faults     '^faults:'                 "$build/bin/mgpu-faults" --sample "${MGPU_FAULTS:-1500}" --seed "${MGPU_FAULTS_SEED:-1}"
 check end-to-end 'passed|failed|error|no tests' \
   env MGPU_BUILD="$build" .cache/venv/bin/python -m pytest tests/e2e -q --color=no -p no:cacheprovider
 

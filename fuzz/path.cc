@@ -1,0 +1,434 @@
+// libFuzzer: the whole path of a request in one process, a real server, gateway and client over loopback,
+// with an engine that grants as it is told. The input is a list of small commands: what the client and the
+// service send, when either closes, when the turn comes or ends. Whatever it says, afterwards everything is
+// back: no handler runs, no lease is held, nobody waits, no connection and no descriptor is left.
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "gateway/gateway.h"
+#include "http/client.h"
+#include "http/server.h"
+
+namespace mgpu::path {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using gateway::Awaitable;
+
+constexpr std::size_t kMostConnections = 4;  // of clients
+constexpr int kMostPauses = 3;               // each takes real time
+constexpr auto kPause = 8ms;
+
+constexpr std::array<std::string_view, 24> kRequests{
+    "GET /c/chat/x HTTP/1.1\r\nHost: m\r\n\r\n",
+    "GET /c/chat/x HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhello",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 10\r\n\r\n",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 9000\r\n\r\n",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "0\r\nX-A: b\r\n\r\n",
+    "hello",
+    "5;a=\"b\"\r\nhello\r\n",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    "GET /c/chat/x HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\n",
+    "HEAD /c/chat/x HTTP/1.1\r\nHost: m\r\n\r\n",
+    "GET /c/chat/x HTTP/1.0\r\n\r\n",
+    "GET /c/chat/x HTTP/1.1\r\nHost: m\r\n\r\nGET /c/chat/y HTTP/1.1\r\nHost: m\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: m\r\nContent-Length: 31\r\n\r\n{\"model\":\"ch",
+    "at\",\"prompt\":\"abc\"}",
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: m\r\nContent-Length: 16\r\n\r\n{\"model\":\"chat\"}",
+    "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 99999999\r\n\r\n",
+    "POST /c/chat/free/x HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhe",
+    "GET /v1/models HTTP/1.1\r\nHost: m\r\n\r\n",
+    "POST /nothing HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhel"};
+
+constexpr std::array<std::string_view, 20> kAnswers{
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "hello",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "0\r\nX-A: b\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "HTTP/1.1 503 Busy\r\nContent-Length: 18\r\n\r\nCUDA out of memory",
+    "HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.0 200 OK\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"};
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return address;
+}
+
+// One end that we play.
+class End {
+ public:
+  explicit End(int fd) : fd_(fd) {
+    const int one = 1;
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  }
+  End(const End&) = delete;
+  End& operator=(const End&) = delete;
+  ~End() { close(); }
+
+  void say(std::string_view bytes) {
+    if (fd_ >= 0) (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  // Whether there was something to hear.
+  bool hear() {
+    std::array<char, 16'384> room;
+    return fd_ >= 0 && reads && ::recv(fd_, room.data(), room.size(), MSG_DONTWAIT) > 0;
+  }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  void reset() {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+  }
+  void half_close() const {
+    if (fd_ >= 0) ::shutdown(fd_, SHUT_WR);
+  }
+
+  bool reads = true;
+
+ private:
+  int fd_;
+};
+
+struct World {
+  // What the engine would know.
+  struct Lease {
+    std::function<void(const Error&)> listener{};
+  };
+  config::ConsumerConfig consumer{
+      .name = "chat", .service = {.type = config::ServiceType::generic, .free_paths = {"/free/*"}}};
+  config::LimitsConfig limits;
+  bool grants = true;
+  int handlers = 0, leases = 0, waiting = 0;
+  std::list<std::weak_ptr<Lease>> given;
+
+  asio::io_context io{1};
+  asio::steady_timer turn{io, asio::steady_timer::time_point::max()};
+  int listener = -1;
+  std::uint16_t service_port = 0;
+  std::unique_ptr<http::Client> client;
+  std::unique_ptr<gateway::Gateway> gateway;
+  std::unique_ptr<http::Server> server;
+  std::list<End> clients, services;
+
+  World() {
+    limits.max_header = kKiB * 2;
+    limits.max_body = kKiB * 100;
+    limits.body_memory = kKiB * 4;
+    limits.run_limit = limits.stall_limit = Duration{20'000};
+    listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    sockaddr_in address = loopback(0);
+    ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    ::listen(listener, 64);
+    socklen_t size = sizeof address;
+    ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+    service_port = ntohs(address.sin_port);
+
+    client = std::make_unique<http::Client>(io.get_executor());
+    gateway = std::make_unique<gateway::Gateway>(desk(), gateway::connect_through(*client), limits);
+    http::ServerOptions options{.listen = "127.0.0.1:0",
+                                .max_header = limits.max_header,
+                                .max_body = limits.max_body,
+                                .idle_limit = Duration{40'000},
+                                .stall_limit = limits.stall_limit};
+    auto started = http::Server::start(io, std::move(options),
+                                       [this](http::Exchange& exchange) { return handle(exchange); });
+    MGPU_ASSERT(started, "a port is free");
+    server = std::move(*started);
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World() {
+    if (listener >= 0) ::close(listener);
+  }
+
+  Awaitable<void> handle(http::Exchange& exchange) {
+    ++handlers;
+    const std::shared_ptr<void> place(nullptr, [this](void*) { --handlers; });
+    const http::RequestHead& head = exchange.head();
+    if (gateway->takes(head.method, head.target)) {
+      co_await gateway->serve(exchange);
+    } else {
+      http::Headers none;
+      std::string nothing = "nothing here";
+      co_await http::answer(exchange, 404, std::move(none), std::move(nothing));
+    }
+  }
+
+  gateway::Desk desk() {
+    const auto known = [](std::string_view name) -> Result<engine::Target> {
+      if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
+      return fail(Code::not_found, "known is chat");
+    };
+    return {
+        .resolve = known,
+        .resolve_within = [known](ConsumerId, std::string_view name) { return known(name); },
+        .consumer_named = [](std::string_view name) -> std::optional<ConsumerId> {
+          return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+        },
+        .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return consumer; },
+        .ai_model_of = [](engine::Target) { return std::string{}; },
+        .endpoint = [this](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", service_port}); },
+        .acquire = [this](engine::Target, gateway::Asking) { return acquire(); },
+        .still_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
+        .suspect = [](ConsumerId, const std::string&) {},
+        .note_retry = [] {},
+        .everybody = [] { return std::vector<gateway::Listed>{{"chat", "chat", kGiB, true}}; }};
+  }
+
+  Awaitable<Result<gateway::Held>> acquire() {
+    ++waiting;
+    const std::shared_ptr<void> place(nullptr, [this](void*) { --waiting; });
+    constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
+    while (!grants) {
+      co_await turn.async_wait(kQuietly);
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none)
+        co_return fail(Code::cancelled, "the caller went away");
+    }
+    ++leases;
+    std::shared_ptr<Lease> lease(new Lease, [this](Lease* one) {
+      delete one;
+      --leases;
+    });
+    given.push_back(lease);
+    co_return held(std::move(lease));
+  }
+
+  static gateway::Held held(std::shared_ptr<Lease> lease) {
+    return {.ticket = 7,
+            .holding = lease,
+            .on_ended =
+                [weak = std::weak_ptr(lease)](auto listener) {
+                  if (const auto one = weak.lock()) one->listener = std::move(listener);
+                },
+            .again = [lease] { return again(lease); }};
+  }
+  static Awaitable<Result<gateway::Held>> again(std::shared_ptr<Lease> lease) { co_return held(lease); }
+
+  void end_leases(Code code) {
+    for (const auto& weak : std::exchange(given, {}))
+      if (const auto lease = weak.lock(); lease && lease->listener) {
+        const auto tell = std::exchange(lease->listener, nullptr);
+        tell({code, "its process ended"});
+      }
+  }
+  void open_line() {
+    grants = true;
+    turn.cancel();
+  }
+
+  // Until nothing moves any more.
+  void settle() {
+    bool moved = true;
+    while (moved) {
+      moved = io.poll() > 0;
+      for (int fd = 0; listener >= 0 && fd >= 0;) {
+        fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+        if (fd >= 0) services.emplace_back(fd);
+        moved |= fd >= 0;
+      }
+      for (End& end : clients) moved |= end.hear();
+      for (End& end : services) moved |= end.hear();
+    }
+  }
+
+  void pause() {
+    io.run_for(kPause);
+    settle();
+  }
+
+  void connect() {
+    if (clients.size() >= kMostConnections) return;
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = loopback(server->port());
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      ::close(fd);
+      return;
+    }
+    clients.emplace_back(fd);
+  }
+
+  bool everything_is_back() const {
+    return handlers == 0 && leases == 0 && waiting == 0 && server->connections() == 0;
+  }
+
+  void end() {
+    for (End& end : clients) end.close();
+    settle();
+    for (End& end : services) end.close();
+    settle();
+    open_line();
+    settle();
+    end_leases(Code::service_down);
+    settle();
+    const auto until = std::chrono::steady_clock::now() + 5s;
+    while (!everything_is_back() && std::chrono::steady_clock::now() < until) {
+      io.run_one_for(5ms);
+      for (End& end : services) end.close();
+      settle();
+      end_leases(Code::service_down);
+    }
+    MGPU_ASSERT(handlers == 0, "no handler runs once client and service are gone");
+    MGPU_ASSERT(waiting == 0, "nobody waits in the line");
+    MGPU_ASSERT(leases == 0, "no lease is held");
+    MGPU_ASSERT(server->connections() == 0, "no connection is open");
+    server->close();
+    server.reset();
+    settle();
+  }
+};
+
+// The input, taken byte by byte; 0 where it has ended.
+class Input {
+ public:
+  Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
+  bool empty() const { return rest_.empty(); }
+  std::uint8_t next() {
+    if (rest_.empty()) return 0;
+    const auto byte = static_cast<std::uint8_t>(rest_.front());
+    rest_.remove_prefix(1);
+    return byte;
+  }
+  std::string_view bytes(std::size_t count) {
+    const std::string_view taken = rest_.substr(0, count);
+    rest_.remove_prefix(taken.size());
+    return taken;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+void obey(World& world, Input& input, int& pauses) {
+  if (world.clients.empty()) world.connect();
+  End nobody(-1);
+  End& client = world.clients.empty() ? nobody : world.clients.back();
+  End& service = world.services.empty() ? nobody : world.services.back();
+  switch (input.next() % 24) {
+    case 0:
+      return client.say(input.bytes(input.next()));
+    case 1:
+      return service.say(input.bytes(input.next()));
+    case 2:
+    case 3:
+    case 4:
+      return client.say(kRequests[input.next() % kRequests.size()]);
+    case 5:
+    case 6:
+    case 7:
+      return service.say(kAnswers[input.next() % kAnswers.size()]);
+    case 8:
+      return client.close();
+    case 9:
+      return client.reset();
+    case 10:
+      return client.half_close();
+    case 11:
+      return service.close();
+    case 12:
+      return service.reset();
+    case 13:
+      return service.half_close();
+    case 14:
+      return world.connect();
+    case 15:
+      return world.end_leases(input.next() % 2 == 0 ? Code::service_down : Code::out_of_memory);
+    case 16:
+      world.grants = false;
+      return;
+    case 17:
+      return world.open_line();
+    case 18:
+      if (pauses++ < kMostPauses) world.pause();
+      return;
+    case 19:
+      client.reads = !client.reads;
+      return;
+    case 20:
+      service.reads = !service.reads;
+      return;
+    case 21:
+      return client.say(std::string(input.next() * std::size_t{2048}, 'x'));
+    case 22:
+      return service.say(std::string(input.next() * std::size_t{2048}, 'y'));
+    case 23:  // another one speaks
+      if (!world.clients.empty())
+        world.clients.splice(world.clients.end(), world.clients, world.clients.begin());
+      if (!world.services.empty())
+        world.services.splice(world.services.end(), world.services, world.services.begin());
+      return;
+    default:
+      return;
+  }
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+}  // namespace
+}  // namespace mgpu::path
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static int inputs = 0;
+  const bool looks = ++inputs % 64 == 0;
+  const std::size_t before = looks ? mgpu::path::open_descriptors() : 0;
+  {
+    mgpu::path::World world;
+    mgpu::path::Input input(data, size);
+    int pauses = 0;
+    while (!input.empty()) {
+      mgpu::path::obey(world, input, pauses);
+      world.settle();
+    }
+    world.end();
+  }
+  if (looks) MGPU_ASSERT(mgpu::path::open_descriptors() == before, "no descriptor is left open");
+  return 0;
+}

@@ -1,0 +1,10 @@
+# faults.sh [--preset P] [options of mgpu-faults]: 50,000 cases, or as many as --sample says, or --all of them. With the
+# preset asan or tsan the daemon runs under its sanitizers.
+set -euo pipefail
+preset=release
+if [ "${1:-}" = --preset ]; then
+  preset=${2:?--preset wants a name}
+  shift 2
+fi
+bash tools/dev/build.sh --preset "$preset" mgpu-faults
+exec "build/$preset/bin/mgpu-faults" "$@"
