@@ -21,7 +21,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
-#include "base/printable.h"
 #include "daemon/devices.h"
 #include "daemon/log.h"
 #include "daemon/over_http.h"
@@ -49,15 +48,6 @@ int refuse_to_start(Log& log, const std::string& why) {
 // not grow. What we start gets the defaults back (runner/spawn).
 void ignore_signals() {
   for (const int number : {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ}) std::signal(number, SIG_IGN);
-}
-
-// Text of others is in it. Its lines below the first are seen to be no entries of their own.
-std::string as_logged(std::string_view text) {
-  std::string shown = printable_lines(text);
-  constexpr std::string_view kIndent = "    ";
-  for (auto at = shown.find('\n'); at != std::string::npos; at = shown.find('\n', at + 1))
-    shown.insert(at + 1, kIndent);
-  return shown;
 }
 
 // As many as there are descriptors for: of each connection its socket, one to a service, and a file for a
@@ -104,7 +94,7 @@ std::string ready_line(const config::Config& config, const http::Server& server,
 // and whatever hangs, the process is over kLastMoment after the second.
 class Ending {
  public:
-  Ending() = default;
+  explicit Ending(Log& log) : log_(log) {}
   Ending(const Ending&) = delete;
   Ending& operator=(const Ending&) = delete;
 
@@ -137,9 +127,8 @@ class Ending {
   int exit_code() const { return exit_code_; }
 
  private:
-  [[noreturn]] static void end_now(int code) {
-    spdlog::default_logger()->flush();
-    std::fflush(stdout);
+  [[noreturn]] void end_now(int code) {
+    log_.close();
     std::_Exit(code);
   }
 
@@ -171,6 +160,8 @@ class Ending {
     const std::lock_guard lock(mutex_);
     if (io_ != nullptr) asio::post(*io_, [io = io_, act = std::move(act)] { act(*io); });
   }
+
+  Log& log_;
 
   // Of the thread alone.
   asio::io_context ears_{1};
@@ -232,7 +223,7 @@ int serve(const ServeOptions& options) {
   config::Config& config = parsed.config;
   if (!options.listen.empty()) config.listen = options.listen;
 
-  Ending ending;  // the last to go
+  Ending ending(log);  // the last to go, but for the log
 
   // The devices, real or simulated.
   std::optional<SimulatedGpu> simulated;
@@ -264,7 +255,7 @@ int serve(const ServeOptions& options) {
   running.journal().subscribe([&running, &by_totals](const engine::Entry& entry) {
     const Registry& registry = running.world().registry;
     for (const auto& line : {told(entry, registry), by_totals.told(entry, registry)})
-      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, as_logged(line->text));
+      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
   });
   http::Client client(io.get_executor());
   gateway::Gateway gateway(running, client);

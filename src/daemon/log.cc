@@ -13,6 +13,8 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "base/printable.h"
+
 namespace mgpu::daemon {
 namespace {
 
@@ -32,19 +34,15 @@ std::string_view colour_of(spdlog::level::level_enum level) {
   }
 }
 
-// What strangers say (a dying service's last words) must not steer the terminal: control characters become
-// '?', those above 0x7f as well.
-void calm(std::string& text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool plain = byte == '\n' || byte == '\t' || (byte >= 0x20 && byte != 0x7f && byte != 0xc2);
-    const bool of_two =
-        byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0xa0;
-    if (plain || of_two) continue;
-    text[i] = '?';
-    if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0x80)
-      text[++i] = '?';
-  }
+// Text of others is in it, which must not command a terminal. Its lines below the first are indented, so that
+// they pass for no entries of their own.
+std::string as_logged(std::string_view entry) {
+  std::string shown = printable_lines(entry);
+  constexpr std::string_view kIndent = "    ";
+  for (auto at = shown.find('\n'); at + 1 < shown.size() && at != std::string::npos;
+       at = shown.find('\n', at + 1))
+    shown.insert(at + 1, kIndent);
+  return shown;
 }
 
 // One line of the log as text. Where it is coloured, the level is.
@@ -56,8 +54,7 @@ class ToWriter final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t formatted;
     formatter_->format(message, formatted);
-    std::string line(formatted.data(), formatted.size());
-    calm(line);
+    std::string line = as_logged({formatted.data(), formatted.size()});
     if (coloured_ && message.color_range_end > message.color_range_start) {
       line.insert(message.color_range_end, kPlain);
       line.insert(message.color_range_start, colour_of(message.level));
@@ -92,13 +89,21 @@ Log::Log() {
   spdlog::set_default_logger(std::move(logger));
 }
 
-Log::~Log() {
+Log::~Log() { close(); }
+
+void Log::close() {
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("mgpu", std::make_shared<spdlog::sinks::null_sink_mt>()));
+  out_.reset();
+  err_.reset();
 }
 
-void Log::say(std::string line) { out_->write(std::move(line) + "\n"); }
-void Log::complain(std::string line) { err_->write(std::move(line) + "\n"); }
-std::uint64_t Log::dropped() const { return err_->dropped() + out_->dropped(); }
+void Log::say(std::string line) {
+  if (out_) out_->write(std::move(line) + "\n");
+}
+void Log::complain(std::string line) {
+  if (err_) err_->write(std::move(line) + "\n");
+}
+std::uint64_t Log::dropped() const { return (err_ ? err_->dropped() : 0) + (out_ ? out_->dropped() : 0); }
 
 }  // namespace mgpu::daemon

@@ -15,13 +15,16 @@ class Log {
   // From now on spdlog writes here, from any thread. Where 0, 1 or 2 is closed, it becomes /dev/null: no
   // socket may get the number that the log is written to.
   Log();
-  ~Log();  // waits a second at most for what is not written yet
+  ~Log();  // closes
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
   // For people, without time or level.
   void say(std::string line);       // stdout
   void complain(std::string line);  // stderr
+
+  // Waits a second at most for what is not written yet; what is said later goes nowhere.
+  void close();
 
   std::uint64_t dropped() const;  // lines that were not read in time, ever
 

@@ -448,9 +448,11 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   }
 
   auto endpoint = desk_.endpoint(consumer);
-  if (!endpoint)
-    co_return fail(Code::service_down,
-                   desk_.config_of(consumer).name + " is not up: its service has no port yet");
+  if (!endpoint) {
+    std::string why = desk_.config_of(consumer).name + " is not up: its service has no port yet";
+    desk_.suspect(consumer, why);
+    co_return fail(Code::service_down, std::move(why));
+  }
   RequestHead head = passage.outgoing();
   Result<Upstream> upstream = co_await connect_(*endpoint, std::move(head));
   if (!upstream) {

@@ -52,13 +52,20 @@ struct House {
     ASSERT_TRUE(done) << "the story hangs";
   }
 
-  // What a raw client gets back until the server closes.
-  asio::awaitable<std::string> raw(std::string request) {
+  // A raw client that has asked.
+  asio::awaitable<tcp::socket> connect_and_send(std::string request) {
     tcp::socket socket(io);
     const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), server->port());
     co_await socket.async_connect(endpoint, asio::use_awaitable);
     const auto out = asio::buffer(request);
     co_await asio::async_write(socket, out, asio::use_awaitable);
+    co_return socket;
+  }
+
+  // What it gets back until the server closes.
+  asio::awaitable<std::string> raw(std::string request) {
+    auto connected = connect_and_send(std::move(request));
+    tcp::socket socket = co_await std::move(connected);
     std::string answer;
     std::string piece(4096, '\0');
     while (true) {
@@ -191,13 +198,9 @@ TEST(Http, SeesAClientGoWhileNobodyReads) {
     saw = true;
   });
   house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
-    tcp::socket socket(h.io);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    co_await socket.async_connect(endpoint, asio::use_awaitable);
-    const std::string request =
+    std::string request =
         "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n" + std::string(50'000, 'x');
-    const auto out = asio::buffer(request);
-    co_await asio::async_write(socket, out, asio::use_awaitable);
+    tcp::socket socket = co_await h.connect_and_send(std::move(request));
     co_await here.async_wait(kQuietly);
     EXPECT_FALSE(gone);
     socket.close();
@@ -492,12 +495,8 @@ TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
     co_await exchange.gone();
   });
   house.run([](House& h, asio::steady_timer& here) -> asio::awaitable<void> {
-    tcp::socket socket(h.io);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    co_await socket.async_connect(endpoint, asio::use_awaitable);
-    const std::string two = "GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\n\r\n";
-    const auto out = asio::buffer(two);
-    co_await asio::async_write(socket, out, asio::use_awaitable);
+    std::string two = "GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\n\r\n";
+    tcp::socket socket = co_await h.connect_and_send(std::move(two));
     co_await here.async_wait(kQuietly);
     socket.close();
     while (h.server->connections() > 0) co_await asio::post(asio::use_awaitable);
@@ -530,13 +529,9 @@ TEST(Http, AConnectionBrokenOffWhileItIsWatchedLeavesNoWatchBehind) {
     for (int i = 1; i <= 3; ++i) {
       std::string broken = "GET /broken HTTP/1.1\r\nHost: t\r\n\r\n";
       EXPECT_EQ(co_await h.raw(std::move(broken)), "");
-      tcp::socket socket(h.io);
-      const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-      co_await socket.async_connect(endpoint, asio::use_awaitable);
-      const std::string request = "GET /watched HTTP/1.1\r\nHost: t\r\n\r\n";
-      const auto out = asio::buffer(request);
+      std::string request = "GET /watched HTTP/1.1\r\nHost: t\r\n\r\n";
       here.expires_at(asio::steady_timer::time_point::max());
-      co_await asio::async_write(socket, out, asio::use_awaitable);
+      tcp::socket socket = co_await h.connect_and_send(std::move(request));
       co_await here.async_wait(kQuietly);
       socket.close();
       while (gone < i) co_await asio::post(asio::use_awaitable);
@@ -586,12 +581,8 @@ TEST(Http, AClientThatStopsReadingIsGivenUpAndOneThatWaitsIsNot) {
       },
       {.stall_limit = Duration{40'000}});
   house.run([](House& h, bool& over) -> asio::awaitable<void> {
-    tcp::socket socket(h.io);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    co_await socket.async_connect(endpoint, asio::use_awaitable);
-    const std::string request = "GET /all HTTP/1.1\r\nHost: t\r\n\r\n";
-    const auto out = asio::buffer(request);
-    co_await asio::async_write(socket, out, asio::use_awaitable);
+    std::string request = "GET /all HTTP/1.1\r\nHost: t\r\n\r\n";
+    tcp::socket socket = co_await h.connect_and_send(std::move(request));
     const HostPort where = h.where();
     RequestHead head = post("/waits");
     auto waited = co_await fetch(h.client, where, head, "x", 5s, kMiB);
@@ -698,12 +689,8 @@ TEST(Http, AHalfClosedClientIsStillThere) {
     co_await echo(exchange);
   });
   house.run([](House& h) -> asio::awaitable<void> {
-    tcp::socket socket(h.io);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    co_await socket.async_connect(endpoint, asio::use_awaitable);
-    const std::string request = "GET /half HTTP/1.1\r\nHost: t\r\n\r\n";
-    const auto out = asio::buffer(request);
-    co_await asio::async_write(socket, out, asio::use_awaitable);
+    std::string request = "GET /half HTTP/1.1\r\nHost: t\r\n\r\n";
+    tcp::socket socket = co_await h.connect_and_send(std::move(request));
     socket.shutdown(tcp::socket::shutdown_send);
     std::string received;
     auto room = asio::dynamic_buffer(received);
@@ -722,12 +709,8 @@ TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
     saw = true;
   });
   house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
-    tcp::socket socket(h.io);
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    co_await socket.async_connect(endpoint, asio::use_awaitable);
-    const std::string request = "GET /half HTTP/1.1\r\nHost: t\r\n\r\n";
-    const auto out = asio::buffer(request);
-    co_await asio::async_write(socket, out, asio::use_awaitable);
+    std::string request = "GET /half HTTP/1.1\r\nHost: t\r\n\r\n";
+    tcp::socket socket = co_await h.connect_and_send(std::move(request));
     socket.shutdown(tcp::socket::shutdown_send);
     co_await here.async_wait(kQuietly);
     EXPECT_FALSE(gone);
@@ -803,13 +786,9 @@ TEST(Http, WhereAllConnectionsWorkAFewOfThisMachineAreLetInAndMarked) {
       {.max_connections = 2});
   house.run([](House& h, int& busy) -> asio::awaitable<void> {
     std::vector<tcp::socket> working;
-    const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), h.server->port());
-    const std::string stays = "GET /stays HTTP/1.1\r\nHost: t\r\n\r\n";
     for (int i = 0; i < 2; ++i) {
-      working.emplace_back(h.io);
-      co_await working.back().async_connect(endpoint, asio::use_awaitable);
-      const auto out = asio::buffer(stays);
-      co_await asio::async_write(working.back(), out, asio::use_awaitable);
+      std::string stays = "GET /stays HTTP/1.1\r\nHost: t\r\n\r\n";
+      working.push_back(co_await h.connect_and_send(std::move(stays)));
     }
     while (busy < 2) co_await asio::post(asio::use_awaitable);
     std::string request = "GET /in HTTP/1.1\r\nHost: t\r\n\r\n";
