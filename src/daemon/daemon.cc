@@ -285,7 +285,8 @@ int serve(const ServeOptions& options) {
   ending.forget_strand();
   if (!running.stop_sampling()) {
     ending.driver_hangs();
-    (void)provider->release();
+    // A thread of ours is in it, and stays there.
+    [[maybe_unused]] const gpu::Provider* left_behind = provider->release();
   }
   return ending.exit_code();
 }

@@ -44,11 +44,11 @@ SocketAddress address_of(const sockaddr_storage& storage) {
   return address;
 }
 
-template <auto get_name>
-SocketAddress name_of(int fd) {
+// `ask`: getsockname or getpeername.
+SocketAddress name_of(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
-  if (get_name(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
   return address_of(storage);
 }
 
@@ -129,8 +129,8 @@ void set(int fd, int level, int option, int value) {
 }  // namespace
 
 PeerState peer_state(int fd) {
-  const SocketAddress ours = name_of<::getsockname>(fd);
-  const SocketAddress peers = name_of<::getpeername>(fd);
+  const SocketAddress ours = name_of(fd, &::getsockname);
+  const SocketAddress peers = name_of(fd, &::getpeername);
   if (peers.family != AF_INET && peers.family != AF_INET6) return PeerState::gone;  // not connected any more
   if (!on_this_machine(ours, peers)) return PeerState::unknown;
   const auto inode = inode_of(peers, ours);

@@ -77,6 +77,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   LogRing log;
   Options options;
   std::unique_ptr<QueuedWriter> log_file{};  // null: only the ring
+  bool told_of_loss = false;
   int stop_signal = SIGTERM;
   std::optional<std::uint16_t> port{};
   std::optional<ExitStatus> exit{};
@@ -138,8 +139,11 @@ ExitStatus status_of(int raw) {
 
 void Process::State::keep(std::string_view piece) {
   log.append(piece);
+  if (!log_file) return;
   // What can't be written is lost, and holds up nobody; the ring still has the end.
-  if (log_file) log_file->write(std::string(piece));
+  log_file->write(std::string(piece));
+  if (log_file->dropped() > 0 && !std::exchange(told_of_loss, true))
+    log.append("\nmgpu: the log file takes no more: some of this is missing there\n");
 }
 
 // What is there now. False: no more will come.

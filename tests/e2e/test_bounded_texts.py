@@ -38,8 +38,8 @@ def test_who_and_user_steer_no_terminal(busy):
     asked = background(busy.post, "/v1/leases",
                        {"bytes": "1GiB", "who": "a\u001b[31m\u009bred\r\nline ä€", "user": "b\u001b[0m", "wait_limit": "1m"})
     ticket = busy.wait_for_ticket(stage="waiting")
-    assert ticket["who"] == "a[31mredline ä€"
-    assert ticket["user"] == "b[0m"
+    assert ticket["who"] == "a\\x1b[31m\\u009bred\\x0d\\x0aline ä€"
+    assert ticket["user"] == "b\\x1b[0m"
     busy.http.delete(f"/v1/line/{ticket['ticket']}")
     assert asked.result(20).status_code == 499
 
