@@ -7,6 +7,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "base/assert.h"
 #include "http/peer_state.h"
@@ -15,6 +16,12 @@ namespace mgpu::http {
 namespace {
 
 constexpr auto kLookPause = std::chrono::milliseconds(200);
+constexpr int kMuchUnread = 32 * 1024;  // bytes; the smallest receive window that is usual is twice that
+
+bool much_lies_unread(int fd) {
+  int unread = 0;
+  return ::ioctl(fd, FIONREAD, &unread) == 0 && unread >= kMuchUnread;
+}
 
 epoll_event interest_in(int fd, std::uint32_t events) {
   epoll_event interest{};
@@ -59,6 +66,7 @@ boost::asio::awaitable<bool> HangupWatch::wait(int fd, std::function<bool()> pro
   Waiter waiter(*this, fd, std::move(provoke));
   waiters_[fd] = &waiter;
   listen();
+  look_again_later();
   constexpr auto quietly = boost::asio::as_tuple(boost::asio::use_awaitable);
   co_await waiter.woken.async_wait(quietly);
   co_return waiter.hung_up;
@@ -103,11 +111,9 @@ void HangupWatch::look_at(Waiter& waiter, std::uint32_t events) {
     waiter.woken.cancel();
     return;
   }
-  if (first) {
-    epoll_event errors_only = interest_in(waiter.fd, 0);
-    ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, waiter.fd, &errors_only);
-  }
-  look_again_later();
+  if (!first) return;
+  epoll_event errors_only = interest_in(waiter.fd, 0);
+  ::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, waiter.fd, &errors_only);
 }
 
 void HangupWatch::look_again_later() {
@@ -116,8 +122,14 @@ void HangupWatch::look_again_later() {
   next_look_.async_wait([this](boost::system::error_code error) {
     if (error) return;  // closing
     looks_again_ = false;
-    for (const auto& [fd, waiter] : waiters_)
-      if (waiter->half_closed && !waiter->hung_up) look_at(*waiter, 0);
+    for (const auto& [fd, waiter] : waiters_) {
+      if (waiter->hung_up) continue;
+      if (waiter->half_closed)
+        look_at(*waiter, 0);
+      else if (much_lies_unread(fd) && peer_state(fd) == PeerState::gone)
+        look_at(*waiter, EPOLLHUP);
+    }
+    if (!waiters_.empty()) look_again_later();
   });
 }
 

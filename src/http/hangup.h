@@ -2,6 +2,10 @@
 // own that asks for nothing but EPOLLRDHUP. Reading to find out would swallow the next request; polling would
 // cost.
 //
+// Where so much lies unread that the peer's last bytes, and with them its FIN, can't come in, nothing is
+// heard of its leaving: a peer on this machine is then looked at now and then; one on another machine is seen
+// to be gone once somebody reads.
+//
 // A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone.
 // On this machine the kernel tells the two apart (peer_state.h), and the peer is looked at again now and
 // then. A peer on another machine is only told apart by its reaction to data: a reset, where nobody is left.
@@ -41,7 +45,7 @@ class HangupWatch {
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
-  boost::asio::steady_timer next_look_;  // at those that are half closed
+  boost::asio::steady_timer next_look_;  // at those of whom nothing more is heard
   std::map<int, Waiter*> waiters_;       // by fd; each lives in its wait()
   bool listening_ = false;
   bool looks_again_ = false;

@@ -720,6 +720,32 @@ TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
   EXPECT_TRUE(saw);
 }
 
+// Its FIN waits in its own kernel behind a body that nobody reads.
+TEST(Http, SeesAClientGoBehindALargeBodyThatNobodyReads) {
+  House house;
+  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
+  bool saw = false;
+  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
+    arrived.cancel();
+    co_await exchange.gone();
+    saw = true;
+  });
+  house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
+    std::string head = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 50000000\r\n\r\n";
+    tcp::socket socket = co_await h.connect_and_send(std::move(head));
+    co_await here.async_wait(kQuietly);
+    socket.non_blocking(true);
+    const std::string much(1'000'000, 'x');
+    boost::system::error_code full;
+    for (int i = 0; i < 50 && !full; ++i) socket.write_some(asio::buffer(much), full);
+    EXPECT_EQ(full, asio::error::would_block) << "more than both kernels hold";
+    EXPECT_FALSE(gone);
+    socket.close();
+    while (!gone) co_await asio::post(asio::use_awaitable);
+  }(house, arrived, saw));
+  EXPECT_TRUE(saw);
+}
+
 // The kernel's own list: a connection whose keepalive timer runs has "02:..." in its sixth column.
 bool has_keepalive_timer(std::uint16_t local_port) {
   std::ifstream connections("/proc/net/tcp");
