@@ -230,6 +230,80 @@ TEST(LoadAhead, GoesBeforeAMoreUrgentOneOfItsConsumerThatNeedsItsRoom) {
   EXPECT_TRUE(granted(home.happens(LeaseReleased{computes}), ahead));
 }
 
+// A lease of chat runs, the next of chat has its resident loaded ahead, and the first of the line, due before
+// both, has borne its bound: it needs the room that the claim keeps.
+struct ClaimBehindALease {
+  Home home = affine(2);
+  ConsumerId chat =
+      home.consumer({.name = "chat", .footprint = kGiB * 6, .working = kGiB, .can_unload = true});
+  ResidentId other = add_resident(home.world.registry, chat, "other", kGiB * 12);
+  ConsumerId small = home.consumer({.name = "small", .footprint = kGiB});
+  ConsumerId image = home.consumer({.name = "image", .footprint = kGiB * 20});
+  TicketId runs{}, ahead{}, first{};
+
+  ClaimBehindALease() { home.world.limits.overtake_limit = 1s; }
+
+  // `needed`: by the next ticket of chat. It may be what the lease runs on, while room is made for that.
+  void a_lease_of_chat_runs(ResidentId needed) {
+    const auto leaves = home.consumer({.name = "leaves", .footprint = kGiB * 18});
+    home.warm(small), home.warm(leaves);
+    const TicketId computes = home.asks(small).first;
+    runs = home.asks(chat).first;
+    const bool same = needed == home.resident(chat);
+    if (same) ahead_asks(needed);
+    home.happens(RungEnded{home.resident(leaves), Rung::stop, {}});
+    home.read();
+    home.happens(LoadEnded{home.resident(chat)});
+    home.read();
+    if (!same) {
+      ahead_asks(needed);
+      home.happens(LoadEnded{needed});
+      home.read();
+    }
+    first = home.asks(image, Ask{.priority = Priority::realtime}).first;
+    const TicketId passes = home.asks(small).first;
+    ASSERT_TRUE(granted(home.happens(LeaseReleased{computes}), passes));
+    home.happens(LeaseReleased{passes}, 2s);
+    home.read();
+    ASSERT_EQ(home.world.tickets.at(runs).stage, Stage::running);
+    ASSERT_TRUE(home.world.tickets.at(ahead).claims);
+    ASSERT_EQ(place_in_line(home.world, first), 1U);
+  }
+
+ private:
+  void ahead_asks(ResidentId needed) {
+    ahead = {++home.last_ticket};
+    home.happens(TicketArrived{ahead, {.device = home.gpu, .consumer = chat, .resident = needed}});
+  }
+};
+
+// Found by seed 42372 of the simulation.
+TEST(LoadAhead, GoesNotBeforeAFormerOneOfItsConsumerThatRanOutOfMemory) {
+  ClaimBehindALease line;
+  line.a_lease_of_chat_runs(line.home.resident(line.chat));
+  ASSERT_TRUE(the<Requeued>(line.home.happens(OutOfMemorySeen{line.runs})));
+  EXPECT_EQ(line.home.world.tickets.at(line.first).stage, Stage::preparing);
+  EXPECT_EQ(line.home.world.tickets.at(line.runs).stage, Stage::waiting);
+  EXPECT_EQ(line.home.world.tickets.at(line.ahead).stage, Stage::waiting);
+  EXPECT_LT(place_in_line(line.home.world, line.runs), place_in_line(line.home.world, line.ahead));
+}
+
+TEST(LoadAhead, OfAnotherAiModelGoesNotBeforeAFormerOneThatRanOutOfMemory) {
+  ClaimBehindALease line;
+  line.a_lease_of_chat_runs(line.other);
+  ASSERT_TRUE(the<Requeued>(line.home.happens(OutOfMemorySeen{line.runs})));
+  EXPECT_EQ(line.home.world.tickets.at(line.first).stage, Stage::preparing);
+  EXPECT_EQ(line.home.world.tickets.at(line.ahead).stage, Stage::waiting);
+}
+
+TEST(LoadAhead, KeepsItsResidentIfAFormerOneRunsOutOfMemoryForGood) {
+  ClaimBehindALease line;
+  line.a_lease_of_chat_runs(line.other);
+  line.home.world.registry[line.home.resident(line.chat)].footprint = kGiB * 23;  // all there is
+  ASSERT_TRUE(the<Refuse>(line.home.happens(OutOfMemorySeen{line.runs})));
+  EXPECT_NE(line.home.world.tickets.at(line.ahead).stage, Stage::waiting);
+}
+
 TEST(Placement, GoesWhereNobodyHasToLeave) {
   Home home = affine();
   const DeviceId second = add_device(home.world, {.name = "gpu1"});

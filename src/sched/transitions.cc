@@ -359,6 +359,21 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
   out.emplace_back(Refuse{.ticket = id, .why = std::move(why), .retry_after = retry_after});
 }
 
+namespace {
+
+// A ticket that is back in the line was there before others of its consumer, and what was loaded ahead for
+// one of those would let it go first.
+void drop_later_claims(World& world, const Ticket& ticket) {
+  const Place place{ticket.due, ticket.id};
+  const std::set<TicketId> claims = line_of(world, ticket).claims;
+  for (const TicketId id : claims)
+    if (Ticket& other = *find_ticket(world, id);
+        other.ask.consumer == ticket.ask.consumer && place < Place{other.due, id})
+      drop_claim(world, other);
+}
+
+}  // namespace
+
 void requeue(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   MGPU_ASSERT(ticket.stage == Stage::running, "only a lease runs out of memory");
@@ -373,8 +388,9 @@ void requeue(World& world, Effects& out, TicketId id) {
   stir(world, ticket);
   out.emplace_back(Requeued{.ticket = id, .expected = whole_need(world.registry, ticket.ask)});
   if (ticket.ask.resident && !more_expected)
-    refuse(world, out, id,
-           {Code::out_of_memory, "its service ran out of device memory, and there is no more"});
+    return refuse(world, out, id,
+                  {Code::out_of_memory, "its service ran out of device memory, and there is no more"});
+  drop_later_claims(world, ticket);
 }
 
 void release(World& world, Effects& out, TicketId id) {
