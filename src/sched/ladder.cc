@@ -154,6 +154,7 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
   } else {
     resident.state = resident.in_host ? Residency::parked : Residency::warm;
     resident.stubborn_until = world.now + world.limits.pause_longest;
+    resident.clear_view = false;  // it may have given half back: what is measured now is not its footprint
   }
   if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
   fold(home_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});

@@ -331,6 +331,34 @@ TEST(Step, EachDeviceHasALineOfItsOwn) {
   EXPECT_TRUE(granted(effects, TicketId{50}));
 }
 
+// Found by seed 146326 of the simulation.
+TEST(Step, WhatIsLeftByAnEvictionThatWasGivenUpIsNotLearnedAsTheFootprint) {
+  Home home;
+  const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10, .can_unload = true});
+  home.world.registry[chat].spec.can_stop = false;
+  const ResidentId resident = home.resident(chat);
+  const auto reads = [&](Bytes bytes) {
+    return home.happens(ReadingTaken{{.device = home.gpu,
+                                      .taken = home.world.now + 1ms,
+                                      .total = kGiB * 24,
+                                      .consumers = {{chat, bytes}}}});
+  };
+  const TicketId ticket = home.asks(chat).first;
+  home.happens(LoadEnded{resident});
+  home.happens(LeaseReleased{ticket});
+  home.happens(EvictionRequested{resident});
+  home.happens(RungEnded{resident, Rung::service, {}});
+  reads(kGiB * 5);
+  ASSERT_TRUE(the<EvictionFailed>(home.happens(Tick{}, home.world.registry[chat].spec.stop_limit * 2)));
+  ASSERT_EQ(home.state(chat), Residency::warm);
+  reads(kGiB * 5);
+  home.happens(EvictionRequested{resident});
+  home.happens(RungEnded{resident, Rung::service, {}});
+  ASSERT_TRUE(the<Evicted>(reads({})));
+  EXPECT_EQ(home.world.registry[resident].learned.footprint, Bytes{});
+  EXPECT_EQ(home.world.registry[resident].footprint, kGiB * 10);
+}
+
 TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB});
