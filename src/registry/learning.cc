@@ -60,6 +60,20 @@ Bytes room_it_has(const Registry& registry, const ConsumerState& consumer) {
   });
 }
 
+// What a job adds was guessed up to all that the device has, where its service said often enough that memory
+// ran out. The guess gives way to a footprint that was seen: together they must stay possible, or nobody
+// could ever be served again, and nothing would ever teach otherwise.
+void give_way_to_footprint(Registry& registry, ResidentId id) {
+  Resident& resident = registry[id];
+  ConsumerState& consumer = registry[resident.consumer];
+  const Bytes most = most_that_fits(registry, consumer.spec);
+  const Bytes possible = most - resident.footprint;
+  if (most <= Bytes{} || working_each(consumer) <= possible) return;  // without a reading nothing is known
+  const Bytes working = std::max(possible, consumer.spec.working);
+  consumer.learned_working = std::min(consumer.learned_working, working);
+  resident.learned.working = std::min(resident.learned.working, working);
+}
+
 }  // namespace
 
 Bytes footprint_to_expect(const Resident& resident, Declared declared) {
@@ -117,6 +131,7 @@ void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung) {
   if (resident.clear_view && resident.seen_whole) resident.learned.footprint = resident.seen;
   resident.clear_view = false;
   resident.footprint = footprint_to_expect(resident, registry[resident.consumer].spec.declared);
+  give_way_to_footprint(registry, id);
 }
 
 void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour) {
@@ -140,6 +155,7 @@ bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device
       resident.seen_whole = true;
     if (measured <= resident.footprint || capped) return false;
     resident.footprint = measured;
+    give_way_to_footprint(registry, *only);
     return true;
   }
   const Bytes above = measured - resident.footprint;

@@ -134,6 +134,22 @@ TEST(Learning, OutOfMemoryMeansThatMoreIsExpected) {
   EXPECT_EQ(working_each(home.consumer()), kGiB * 2);
 }
 
+// A client that makes its service run out of memory again and again must not make it impossible for all
+// others.
+TEST(Learning, WhatIsGuessedGivesWayToWhatIsSeen) {
+  Home home;
+  home.loads();
+  while (learn_out_of_memory(home.registry, home.model)) {
+  }
+  EXPECT_EQ(home.resident().footprint + working_each(home.consumer()), kGiB * 24)
+      << "all that the device has";
+  ASSERT_TRUE(home.measured(kGiB * 9)) << "a job that was given up still holds some";
+  EXPECT_EQ(working_each(home.consumer()), kGiB * 15);
+  EXPECT_EQ(home.resident().learned.working, kGiB * 15);
+  ASSERT_TRUE(home.measured(kMiB * 1024 * 23 + kMiB * 512));
+  EXPECT_EQ(working_each(home.consumer()), kGiB) << "never less than declared";
+}
+
 TEST(Habits, UsesFade) {
   Home home;
   note_use(home.registry, home.model, {0});

@@ -144,8 +144,10 @@ class Crowd:
         elif body is None and status != 200:
             self.complaints.append(f"an error that was cut: {status}")
         elif status != 200:
-            if not json.loads(body)["error"]["message"]:
+            error = json.loads(body)["error"]
+            if not error["message"]:
                 self.complaints.append(f"an error without words: {status}")
+            status = f"{status} {error['code']}"
         self.outcomes[f"{status} cut" if body is None else status] += 1
         return body is not None
 
