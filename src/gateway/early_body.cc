@@ -43,9 +43,9 @@ int unnamed_file(const std::string& folder) {
 
 }  // namespace
 
-EarlyBody::EarlyBody(Bytes in_memory, BodyBudget& budget, std::string folder)
+EarlyBody::EarlyBody(Bytes in_memory, std::shared_ptr<BodyBudget> budget, std::string folder)
     : in_memory_(static_cast<std::size_t>(in_memory.count)),
-      budget_(&budget),
+      budget_(std::move(budget)),
       folder_(folder.empty() ? default_folder() : std::move(folder)) {}
 
 EarlyBody::EarlyBody(EarlyBody&& other) noexcept

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -17,7 +18,8 @@
 
 namespace mgpu::gateway {
 
-// What all bodies together may take, in memory and in files. One for all; outlives them.
+// What all bodies together may take, in memory and in files. Shared by them: a request that is cut off at the
+// end of the daemon may go after everything else.
 struct BodyBudget {
   std::uint64_t memory_left = 0;
   std::uint64_t disk_left = 0;
@@ -27,7 +29,7 @@ class EarlyBody {
  public:
   // `in_memory`: of this one; where all together have used up theirs, it goes to the file earlier. `folder`:
   // where the file is made, if any. Empty: TMPDIR, or else /tmp.
-  EarlyBody(Bytes in_memory, BodyBudget& budget, std::string folder = {});
+  EarlyBody(Bytes in_memory, std::shared_ptr<BodyBudget> budget, std::string folder = {});
   EarlyBody(EarlyBody&& other) noexcept;
   EarlyBody& operator=(EarlyBody&&) = delete;
   ~EarlyBody();
@@ -57,7 +59,7 @@ class EarlyBody {
   Result<std::string> read(std::uint64_t from, std::size_t count) const;
 
   std::size_t in_memory_;
-  BodyBudget* budget_;
+  std::shared_ptr<BodyBudget> budget_;
   std::string folder_;
   std::string memory_;
   int file_ = -1;  // holds what is behind memory_

@@ -237,8 +237,9 @@ Gateway::Gateway(Desk desk, Connect connect, config::LimitsConfig limits)
     : desk_(std::move(desk)),
       connect_(std::move(connect)),
       limits_(limits),
-      budget_{.memory_left = static_cast<std::uint64_t>(limits.body_memory_total.count),
-              .disk_left = static_cast<std::uint64_t>(limits.spool_total.count)} {}
+      budget_(std::make_shared<BodyBudget>(
+          BodyBudget{.memory_left = static_cast<std::uint64_t>(limits.body_memory_total.count),
+                     .disk_left = static_cast<std::uint64_t>(limits.spool_total.count)})) {}
 
 Gateway::Gateway(engine::Engine& engine, http::Client& client)
     : Gateway(desk_of(engine), connect_through(client), engine.config().limits) {}

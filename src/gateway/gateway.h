@@ -2,6 +2,7 @@
 // streams back byte for byte. Here stands the story; which bytes mean what is in the files beside it.
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include "config/config.h"
@@ -52,7 +53,7 @@ class Gateway {
   Desk desk_;
   Connect connect_;
   config::LimitsConfig limits_;
-  BodyBudget budget_;  // of all requests that wait
+  std::shared_ptr<BodyBudget> budget_;  // of all requests that wait; shared with each
 };
 
 }  // namespace mgpu::gateway

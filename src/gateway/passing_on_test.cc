@@ -11,7 +11,8 @@
 namespace mgpu::gateway {
 namespace {
 
-BodyBudget budget{.memory_left = 1'000'000, .disk_left = 1'000'000};
+const auto budget =
+    std::make_shared<BodyBudget>(BodyBudget{.memory_left = 1'000'000, .disk_left = 1'000'000});
 
 std::string all_of(EarlyBody& body, std::size_t step) {
   std::string all;
@@ -48,26 +49,26 @@ TEST(EarlyBody, ReplacesASpanWhereverItLies) {
 }
 
 TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
-  BodyBudget small{.memory_left = 6, .disk_left = 5};
+  const auto small = std::make_shared<BodyBudget>(BodyBudget{.memory_left = 6, .disk_left = 5});
   {
     EarlyBody first(Bytes{4}, small), second(Bytes{4}, small), third(Bytes{4}, small);
     EXPECT_TRUE(first.append("abcd"));
     EXPECT_TRUE(second.append("efgh")) << "half of it in a file";
-    EXPECT_EQ(small.memory_left, 0U);
-    EXPECT_EQ(small.disk_left, 3U);
+    EXPECT_EQ(small->memory_left, 0U);
+    EXPECT_EQ(small->disk_left, 3U);
     EXPECT_EQ(all_of(second, 10), "efgh");
     const auto refused = third.append("ijkl");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Code::queue_full);
     EXPECT_GT(refused.error().retry_after.count(), 0);
     first.clear();
-    EXPECT_EQ(small.memory_left, 4U);
+    EXPECT_EQ(small->memory_left, 4U);
     EXPECT_TRUE(third.append("ijkl"));
     EarlyBody moved(std::move(third));
     EXPECT_EQ(all_of(moved, 10), "ijkl");
   }
-  EXPECT_EQ(small.memory_left, 6U);
-  EXPECT_EQ(small.disk_left, 5U);
+  EXPECT_EQ(small->memory_left, 6U);
+  EXPECT_EQ(small->disk_left, 5U);
 }
 
 TEST(EarlyBody, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
