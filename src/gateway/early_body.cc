@@ -50,7 +50,7 @@ EarlyBody::EarlyBody(Bytes in_memory, std::shared_ptr<BodyBudget> budget, std::s
 
 EarlyBody::EarlyBody(EarlyBody&& other) noexcept
     : in_memory_(other.in_memory_),
-      budget_(other.budget_),
+      budget_(std::move(other.budget_)),
       folder_(std::move(other.folder_)),
       memory_(std::exchange(other.memory_, {})),
       file_(std::exchange(other.file_, -1)),
@@ -64,6 +64,7 @@ EarlyBody::EarlyBody(EarlyBody&& other) noexcept
 EarlyBody::~EarlyBody() { clear(); }
 
 void EarlyBody::clear() {
+  if (!budget_) return;  // moved from
   if (file_ >= 0) ::close(file_);
   file_ = -1;
   budget_->memory_left += memory_.size();
