@@ -20,8 +20,7 @@ bool may_come(const World& world, const Resident& resident) {
   const bool away =
       resident.state == Residency::cold || resident.state == Residency::parked ||
       (resident.state == Residency::failed && world.now >= resident.retry_at && resident.failures == 0);
-  return away && !resident.unwanted && resident.users == 0 &&
-         !any_in(world.registry, world.registry[resident.consumer], Residency::unloading);
+  return away && !resident.unwanted && resident.users == 0;
 }
 
 bool follows_somebody_at_work(const World& world, const Resident& resident) {
@@ -79,6 +78,8 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
     const auto is_idle = [&](DeviceId one) { return world.lines[one.value].leases == 0; };
     const Expected expected = expectation(world, resident, std::ranges::all_of(devices, is_idle));
     if (expected <= strongest) continue;
+    // Asked last: it looks at all residents of the consumer, which for each of them would be quadratic.
+    if (any_in(world.registry, world.registry[resident.consumer], Residency::unloading)) continue;
     const bool comes = std::ranges::all_of(devices, [&](DeviceId one) {
       return is_calm(world, one) && room_for(world, one, ResidentId{i}, expected);
     });
