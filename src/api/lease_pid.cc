@@ -4,10 +4,8 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,11 +16,13 @@
 #include "gpu/inner_pids.h"
 #include "gpu/process_table.h"
 #include "gpu/small_file.h"
+#include "gpu/tcp_sockets.h"
 
 namespace mgpu::api {
 namespace {
 
 constexpr int kFirstProcess = 1;
+constexpr std::string_view kNobodys = "socket:[0]";
 
 // The ends of a connection in this host's tables: one, but for addresses that stand in both tables.
 struct Sockets {
@@ -64,34 +64,12 @@ std::vector<std::string> in_tables(std::string_view peer) {
 Sockets sockets_of(std::string_view peer) {
   const std::vector<std::string> wanted = in_tables(peer);
   Sockets found;
-  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    std::istringstream lines(gpu::text_of_file(table));
-    for (std::string line; std::getline(lines, line);) {
-      std::istringstream words(line);
-      std::string number, local, remote, state, queues, timer, retransmits, inode;
-      uid_t user = 0;
-      unsigned timeout = 0;
-      words >> number >> local >> remote >> state >> queues >> timer >> retransmits >> user >> timeout >>
-          inode;
-      if (!words || inode == "0" || std::ranges::find(wanted, local) == wanted.end()) continue;
-      found.links.insert("socket:[" + inode + "]");
-      found.user = user;
-    }
-  }
+  gpu::for_each_tcp_socket([&](const gpu::TcpSocket& socket) {
+    if (socket.link == kNobodys || std::ranges::find(wanted, socket.local) == wanted.end()) return;
+    found.links.insert(socket.link);
+    found.user = socket.user;
+  });
   return found;
-}
-
-enum class Has : std::uint8_t { no, yes, unknown };
-
-Has has_open(int pid, const Sockets& sockets) {
-  std::error_code error;
-  std::filesystem::directory_iterator fd(fmt::format("/proc/{}/fd", pid), error);
-  if (error) return error == std::errc::permission_denied ? Has::unknown : Has::no;
-  for (const std::filesystem::directory_iterator end; !error && fd != end; fd.increment(error)) {
-    std::error_code closed_meanwhile;
-    if (sockets.links.contains(std::filesystem::read_symlink(fd->path(), closed_meanwhile))) return Has::yes;
-  }
-  return Has::no;
 }
 
 std::optional<uid_t> user_of(int pid) {
@@ -130,20 +108,21 @@ std::optional<int> verified_pid(int claimed, std::string_view peer) {
   const Sockets sockets = sockets_of(peer);
   if (sockets.links.empty()) return std::nullopt;  // it is on another host, or in a network of its own
   const auto facts = gpu::read_process(claimed);
-  const Has has = facts && !facts->kernel_thread ? has_open(claimed, sockets) : Has::no;
-  if (has == Has::yes) return claimed;
+  const bool is_process = facts && !facts->kernel_thread;
+  const std::optional<bool> has = is_process ? gpu::has_open(claimed, sockets.links) : false;
+  if (has == true) return claimed;
 
   const std::vector<int> pids = gpu::numbers_in("/proc").value_or(std::vector<int>{});
   const std::vector<int> inside = called_so_inside(claimed, pids);
   for (const int pid : inside)
-    if (has_open(pid, sockets) == Has::yes) return pid;
-  if (!facts || facts->kernel_thread || user_of(claimed) != sockets.user) return std::nullopt;
-  if (has == Has::unknown) return inside.empty() ? std::optional(claimed) : std::nullopt;
+    if (gpu::has_open(pid, sockets.links) == true) return pid;
+  if (!is_process || user_of(claimed) != sockets.user) return std::nullopt;
+  if (!has) return inside.empty() ? std::optional(claimed) : std::nullopt;
 
   const gpu::ProcessTable all = gpu::read_process_table(pids);
   for (const auto& [pid, other] : all)
     if (all.contains(claimed) && pid != claimed && are_related(all, claimed, pid) &&
-        has_open(pid, sockets) == Has::yes)
+        gpu::has_open(pid, sockets.links) == true)
       return claimed;
   return std::nullopt;
 }

@@ -12,7 +12,8 @@
 #include <vector>
 
 #include <dirent.h>
-#include <unistd.h>
+
+#include "gpu/tcp_sockets.h"
 
 namespace mgpu::gpu {
 namespace {
@@ -45,41 +46,14 @@ std::string command_of(const std::string& proc, int pid, std::string_view stat) 
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })>;
 
+constexpr std::string_view kListening = "0A";
+
 // /proc/net writes addresses as hexadecimal words in the machine's byte order.
 bool reaches_loopback(std::string_view address) {
   return address == "00000000" || address == "00000000000000000000000000000000" ||  // every address
          (address.size() == 8 && address.ends_with("7F")) ||                        // 127.x.x.x
          address == "00000000000000000000000001000000" ||                           // ::1
          (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"));
-}
-
-// The socket names ("socket:[4711]") that listen on the port.
-void collect_listeners(const char* path, std::uint16_t port, std::set<std::string>& sockets) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);  // the heading
-  while (std::getline(file, line)) {
-    std::istringstream words(line);
-    std::string slot, local, remote, state, queues, timer, retransmits, user, timeout, inode;
-    words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> user >> timeout >> inode;
-    const auto colon = local.find(':');
-    if (state != "0A" || colon == std::string::npos) continue;  // 0A: listening
-    if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) != port) continue;
-    if (reaches_loopback(std::string_view(local).substr(0, colon))) sockets.insert("socket:[" + inode + "]");
-  }
-}
-
-bool has_one_of(int pid, const std::set<std::string>& sockets) {
-  const std::string folder = leaf_of("/proc", pid, "fd");
-  const auto fds = numbers_in(folder);
-  return fds && std::ranges::any_of(*fds, [&](int fd) {
-           std::string target(64, '\0');
-           const auto length =
-               readlink((folder + "/" + std::to_string(fd)).c_str(), target.data(), target.size());
-           if (length <= 0) return false;
-           target.resize(static_cast<std::size_t>(length));
-           return sockets.contains(target);
-         });
 }
 
 }  // namespace
@@ -148,14 +122,18 @@ ProcessTable read_process_table(std::span<const int> pids, const std::string& pr
 
 std::optional<int> listener_pid(std::uint16_t port) {
   std::set<std::string> sockets;
-  collect_listeners("/proc/net/tcp", port, sockets);
-  collect_listeners("/proc/net/tcp6", port, sockets);
+  for_each_tcp_socket([&](const TcpSocket& socket) {
+    const auto colon = socket.local.find(':');
+    if (socket.state != kListening || colon == std::string::npos) return;
+    if (std::strtoul(socket.local.c_str() + colon + 1, nullptr, 16) != port) return;
+    if (reaches_loopback(std::string_view(socket.local).substr(0, colon))) sockets.insert(socket.link);
+  });
   if (sockets.empty()) return std::nullopt;
 
   std::optional<int> oldest;
   std::uint64_t oldest_start = 0;
   for (const int pid : numbers_in("/proc").value_or(std::vector<int>{})) {
-    if (!has_one_of(pid, sockets)) continue;
+    if (!has_open(pid, sockets).value_or(false)) continue;
     const auto facts = read_process(pid);
     if (!facts || (oldest && facts->start_time >= oldest_start)) continue;
     oldest = pid;
