@@ -1,7 +1,6 @@
 #include "gateway/asking.h"
 
-#include <algorithm>
-
+#include "base/ascii.h"
 #include "domain/names.h"
 #include "engine/users.h"
 
@@ -10,13 +9,6 @@ namespace {
 
 constexpr std::string_view kOurs = "x-mgpu-";
 constexpr std::string_view kBearer = "bearer ";
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// `prefix` in small letters.
-bool begins_with(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && std::ranges::equal(text.substr(0, prefix.size()), prefix, {}, lower);
-}
 
 Error wrong(const std::string& name, const std::string& why) {
   return {Code::invalid_request, name + ": " + why};
@@ -53,10 +45,10 @@ Result<Asking> asking_of(const http::Headers& headers) {
   if (!deadline) return std::unexpected(deadline.error());
   asking.deadline = *deadline;
   const std::string_view authorization = http::header(headers, "Authorization");
-  if (begins_with(authorization, kBearer)) asking.api_key = authorization.substr(kBearer.size());
+  if (starts_with_text(authorization, kBearer)) asking.api_key = authorization.substr(kBearer.size());
   return asking;
 }
 
-bool is_for_us(std::string_view name) { return begins_with(name, kOurs); }
+bool is_for_us(std::string_view name) { return starts_with_text(name, kOurs); }
 
 }  // namespace mgpu::gateway

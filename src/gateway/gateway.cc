@@ -14,11 +14,13 @@
 #include <fmt/format.h>
 
 #include "base/answer_headers.h"
+#include "base/ascii.h"
 #include "config/services.h"
 #include "gateway/asking.h"
 #include "gateway/early_body.h"
 #include "gateway/model_finder.h"
 #include "gateway/passing_on.h"
+#include "http/body_decoder.h"
 #include "service/out_of_memory.h"
 
 namespace mgpu::gateway {
@@ -64,14 +66,9 @@ Awaitable<void> answer_with(Caller& caller, int status, std::string body, Header
   co_await caller.finish();
 }
 
-bool same_header(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 // Headers of a request that we answer for ourselves.
 bool is_own_header(std::string_view name) {
-  return same_header(name, "Host") || same_header(name, "X-Forwarded-For") || same_header(name, "Expect") ||
+  return same_text(name, "Host") || same_text(name, "X-Forwarded-For") || same_text(name, "Expect") ||
          is_for_us(name);
 }
 
@@ -80,7 +77,7 @@ Headers passed_on(const Headers& headers, bool upgrade) {
   Headers passed;
   std::string connection = http::joined_header(headers, "Connection");
   for (const auto& line : headers) {
-    bool asks_upgrade = same_header(line.first, "Upgrade");
+    bool asks_upgrade = same_text(line.first, "Upgrade");
     if ((upgrade && asks_upgrade) || !is_hop_by_hop(line.first, connection)) passed.push_back(line);
   }
   if (upgrade) passed.emplace_back("Connection", "Upgrade");
@@ -176,7 +173,7 @@ struct Gateway::Passage {
 
   // A piece of the body that came while the request has its turn; empty at its end.
   Result<std::string> receive(std::string piece, const config::LimitsConfig& limits) {
-    bool keeps_up = count_waiting(piece.size()) || limits.min_upload_rate == Bytes{} || !held;
+    bool keeps_up = count_waiting(piece.size()) || !held;
     reading_since.reset();
     body_over = piece.empty();
     if (body_over) return piece;
@@ -191,7 +188,7 @@ struct Gateway::Passage {
   Result<void> take(std::string_view piece, Bytes limit) {
     body_bytes += piece.size();
     if (body_bytes <= static_cast<std::uint64_t>(limit.count)) return {};
-    return fail(Code::too_large, "the body is larger than limits.max_body, " + to_string(limit));
+    return std::unexpected(http::body_too_large(static_cast<std::uint64_t>(limit.count)));
   }
 
   void hold(Held lease) {
@@ -282,7 +279,7 @@ Awaitable<void> Gateway::serve(Caller& caller) {
               is_free(config.service.free_paths, passage.route.target);
   passage.websocket = config::facts_of(config.service.type).websocket;
   if (!free) {
-    Result<void> read = co_await read_early(passage);
+    Result<void> read = co_await fill_memory(passage);
     if (!read) co_return co_await tell(passage, read.error());
     Result<Held> held = co_await wait_in_line(passage);
     if (!held) co_return co_await tell(passage, held.error());
@@ -347,31 +344,34 @@ Awaitable<Result<void>> Gateway::name_consumer(Passage& passage) {
 Awaitable<Result<void>> Gateway::find_model(Passage& passage, ModelFinder& finder) {
   Search search = Search::still_looking;
   while (search == Search::still_looking) {
-    Result<std::string> piece = co_await passage.caller.read();
+    Result<std::string> piece = co_await read_early(passage);
     if (!piece) co_return std::unexpected(piece.error());
-    passage.body_over = piece->empty();
     search = piece->empty() ? finder.end() : finder.feed(*piece);
-    Result<void> kept = passage.take(*piece, limits_.max_body);
-    if (kept) kept = passage.early.append(*piece);
-    if (!kept) co_return kept;
   }
   if (search == Search::invalid) co_return fail(Code::invalid_request, finder.reason());
   if (search == Search::absent) co_return std::unexpected(no_model_named());
   co_return Result<void>{};
 }
 
+// The next piece of the body, while the request has no turn yet, and keeps it.
+Awaitable<Result<std::string>> Gateway::read_early(Passage& passage) {
+  Result<std::string> piece = co_await passage.caller.read();
+  if (!piece) co_return piece;
+  passage.body_over = piece->empty();
+  Result<void> kept = passage.take(*piece, limits_.max_body);
+  if (kept) kept = passage.early.append(*piece);
+  if (!kept) co_return std::unexpected(kept.error());
+  co_return piece;
+}
+
 // A request asks for its turn once its body is here, or as much of it as memory may hold: a client that sends
 // slowly, or nothing more, keeps nobody waiting but itself.
-Awaitable<Result<void>> Gateway::read_early(Passage& passage) {
+Awaitable<Result<void>> Gateway::fill_memory(Passage& passage) {
   passage.body_over |= passage.caller.head.length == 0;
   const auto limit = static_cast<std::uint64_t>(limits_.body_memory.count);
   while (!passage.body_over && passage.early.original_size() < limit) {
-    Result<std::string> piece = co_await passage.caller.read();
+    Result<std::string> piece = co_await read_early(passage);
     if (!piece) co_return std::unexpected(piece.error());
-    passage.body_over = piece->empty();
-    Result<void> kept = passage.take(*piece, limits_.max_body);
-    if (kept) kept = passage.early.append(*piece);
-    if (!kept) co_return kept;
   }
   co_return Result<void>{};
 }

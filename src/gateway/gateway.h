@@ -34,7 +34,8 @@ class Gateway {
 
   Awaitable<Result<void>> name_consumer(Passage& passage);
   Awaitable<Result<void>> find_model(Passage& passage, ModelFinder& finder);
-  Awaitable<Result<void>> read_early(Passage& passage);
+  Awaitable<Result<std::string>> read_early(Passage& passage);
+  Awaitable<Result<void>> fill_memory(Passage& passage);
   Error unknown_consumer(const std::string& name) const;
   Awaitable<Result<Held>> wait_in_line(Passage& passage);
   Awaitable<Result<void>> forward(Passage& passage);

@@ -94,7 +94,6 @@ struct World {
       co_return;
     };
     caller.break_off = [this] { broken_off = true; };
-    caller.shutdown_send = [] {};
     caller.gone = [this]() -> Awaitable<void> { return until(client_leaves); };
   }
 

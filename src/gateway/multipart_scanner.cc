@@ -5,18 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
+
 namespace mgpu::gateway {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_word(std::string_view a, std::string_view lower_case) {
-  if (a.size() != lower_case.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower_case[i]) return false;
-  return true;
-}
-
+// With the CR of a line's end as well.
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
@@ -51,7 +45,7 @@ std::vector<std::size_t> kmp_fallback(std::string_view pattern) {
 
 std::string form_part_name(std::string_view line) {
   std::size_t colon = line.find(':');
-  if (colon == line.npos || !same_word(trimmed(line.substr(0, colon)), "content-disposition")) return {};
+  if (colon == line.npos || !same_text(trimmed(line.substr(0, colon)), "content-disposition")) return {};
   std::string_view rest = line.substr(colon + 1);
   std::size_t semicolon = rest.find(';');
   while (semicolon != rest.npos) {
@@ -72,7 +66,7 @@ std::string form_part_name(std::string_view line) {
       semicolon = rest.find(';');
       value = trimmed(rest.substr(0, semicolon));
     }
-    if (same_word(key, "name")) return value;
+    if (same_text(key, "name")) return value;
   }
   return {};
 }

@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "gateway/form_scanner.h"
 #include "gateway/route.h"
 
 namespace mgpu::gateway {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_header(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
 
 constexpr std::array<std::string_view, 8> kHopByHop{"connection", "keep-alive",        "proxy-connection",
                                                     "te",         "trailer",           "transfer-encoding",
@@ -40,20 +35,8 @@ bool climbs(std::string_view path) {
 
 }  // namespace
 
-bool lists_word(std::string_view words, std::string_view wanted) {
-  while (!words.empty()) {
-    std::size_t comma = std::min(words.find(','), words.size());
-    std::string_view word = words.substr(0, comma);
-    while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
-    while (!word.empty() && (word.back() == ' ' || word.back() == '\t')) word.remove_suffix(1);
-    if (same_header(word, wanted)) return true;
-    words.remove_prefix(std::min(comma + 1, words.size()));
-  }
-  return false;
-}
-
 bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-  auto same = [name](std::string_view other) { return same_header(name, other); };
+  auto same = [name](std::string_view other) { return same_text(name, other); };
   return std::ranges::any_of(kHopByHop, same) || lists_word(connection, name);
 }
 

@@ -9,9 +9,6 @@
 
 namespace mgpu::gateway {
 
-// Whether `wanted` is one of the words of a comma-separated header, in any case.
-bool lists_word(std::string_view words, std::string_view wanted);
-
 // Whether a header belongs to one connection only and stays behind. `connection`: the value of the message's
 // Connection header, whose words name further ones. Content-Length and Transfer-Encoding are the http room's.
 bool is_hop_by_hop(std::string_view name, std::string_view connection);

@@ -32,7 +32,6 @@ Caller caller_of(http::Exchange& exchange) {
           .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
           .finish = [&exchange] { return exchange.finish(); },
           .break_off = [&exchange] { exchange.break_off(); },
-          .shutdown_send = [&exchange] { exchange.shutdown_send(); },
           .gone = [&exchange] { return exchange.gone(); }};
 }
 

@@ -42,7 +42,6 @@ struct Caller {
   std::function<Awaitable<Result<void>>(std::string)> write{};
   std::function<Awaitable<void>()> finish{};  // the answer is complete; the connection may live on
   std::function<void()> break_off{};          // the answer is not complete, and the client must see that
-  std::function<void()> shutdown_send{};      // after a 101: nothing more will be written
   // Returns when the client is gone; one that only closed its sending side is not. Takes nothing from read();
   // may be awaited beside read and write, once at a time. Can be cancelled.
   std::function<Awaitable<void>()> gone{};

@@ -1,8 +1,8 @@
 #include "gateway/wording.h"
 
-#include <algorithm>
-
 #include <nlohmann/json.hpp>
+
+#include "base/ascii.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -36,13 +36,6 @@ Json error_json(Protocol protocol, const Error& error) {
   return {{"error", {{"code", to_string(error.code)}, {"message", error.detail}}}};
 }
 
-bool is_type(std::string_view content_type, std::string_view lower_case) {
-  if (content_type.size() < lower_case.size()) return false;
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::equal(lower_case.begin(), lower_case.end(), content_type.begin(),
-                    [&](char wanted, char said) { return wanted == lower(said); });
-}
-
 Json model_json(const Listed& listed, std::int64_t created) {
   return {{"id", listed.id}, {"object", "model"}, {"created", created}, {"owned_by", listed.owner}};
 }
@@ -65,9 +58,10 @@ Json ollama_json(const Listed& listed) {
 std::string error_body(Protocol protocol, const Error& error) { return text(error_json(protocol, error)); }
 
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error) {
-  if (is_type(content_type, "text/event-stream"))
+  if (starts_with_text(content_type, "text/event-stream"))
     return "data: " + text(error_json(protocol, error)) + "\n\n";
-  if (is_type(content_type, "application/x-ndjson")) return text(error_json(Protocol::ollama, error)) + "\n";
+  if (starts_with_text(content_type, "application/x-ndjson"))
+    return text(error_json(Protocol::ollama, error)) + "\n";
   return {};
 }
 

@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "base/ascii.h"
+#include "base/bytes.h"
+
 namespace mgpu::http {
 namespace {
 
@@ -11,19 +16,17 @@ std::unexpected<Error> wrong(const char* what) {
   return fail(Code::invalid_request, std::string("the body is framed wrongly: ") + what);
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte < ' ' && byte != '\t') || byte == 0x7f;
 }
 
 }  // namespace
+
+Error body_too_large(std::uint64_t max_data) {
+  const Bytes limit{static_cast<std::int64_t>(max_data)};
+  return {Code::too_large, "the body is larger than limits.max_body, " + to_string(limit)};
+}
 
 BodyDecoder BodyDecoder::of_length(std::uint64_t length) {
   BodyDecoder decoder(length > 0 ? State::data_of_length : State::done);
@@ -73,13 +76,14 @@ Result<std::size_t> BodyDecoder::feed(std::string_view in, std::string& out) {
 
 Result<void> BodyDecoder::count_framing() {
   if (++framing_ > limits_.max_framing)
-    return fail(Code::too_large, "chunk extensions and trailers are longer than " +
-                                     std::to_string(limits_.max_framing) + " bytes");
+    return fail(Code::too_large,
+                fmt::format("the body's chunk extensions and trailers are longer than {} bytes",
+                            limits_.max_framing));
   return {};
 }
 
 Result<void> BodyDecoder::take_size(char c) {
-  if (const int digit = hex_digit(c); digit >= 0) {
+  if (const int digit = hex_value(c); digit >= 0) {
     if (++digits_ > kSizeDigits) return wrong("a chunk's size has too many digits");
     left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
     return {};
@@ -97,7 +101,7 @@ Result<void> BodyDecoder::take_size(char c) {
 Result<void> BodyDecoder::chunk_begins() {
   digits_ = 0;
   data_ += left_;
-  if (data_ > limits_.max_data) return fail(Code::too_large, "the body is larger than its limit");
+  if (data_ > limits_.max_data) return std::unexpected(body_too_large(limits_.max_data));
   state_ = left_ > 0 ? State::chunk_data : State::trailer_begin;
   return {};
 }

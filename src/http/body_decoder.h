@@ -19,6 +19,9 @@ struct BodyLimits {
   std::size_t max_framing = 64 * 1024;
 };
 
+// What is said of a body that is larger than limits.max_body; code too_large.
+Error body_too_large(std::uint64_t max_data);
+
 class BodyDecoder {
  public:
   static BodyDecoder of_length(std::uint64_t length);  // also for no body: 0

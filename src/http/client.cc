@@ -264,24 +264,15 @@ class Request final : public Outgoing {
     }
   }
 
-  // Errors: invalid_request (what came is no head), service_down (nothing more came).
+  // `read`: what earlier heads of the same answer have taken. Errors: those of receive_head and the parser.
   asio::awaitable<Result<ParsedResponse>> next_head(std::size_t& read) {
-    std::size_t scanned = 0;
-    while (true) {
-      answered_ |= !wire_->received.empty();  // also what is no whole head yet
-      const auto end = find_head_end(wire_->received.view(), scanned);
-      if (!end) co_return std::unexpected(end.error());
-      if (read + end->value_or(wire_->received.size()) > kMaxHeads)
-        co_return fail(Code::invalid_request, "its headers are too long");
-      if (*end) {
-        auto parsed = parse_response_head(wire_->received.view().substr(0, **end));
-        wire_->received.consume(**end);
-        read += **end;
-        co_return parsed;
-      }
-      if (const auto error = co_await receive(wire_->socket, wire_->received); error)
-        co_return fail(Code::service_down, error.message());
-    }
+    const auto size = co_await receive_head(wire_->socket, wire_->received, kMaxHeads - read, 0);
+    answered_ |= !wire_->received.empty();  // also what is no whole head
+    if (!size) co_return std::unexpected(size.error());
+    auto parsed = parse_response_head(wire_->received.view().substr(0, *size));
+    wire_->received.consume(*size);
+    read += *size;
+    co_return parsed;
   }
 
   asio::awaitable<Result<void>> write(std::string all) { return write(std::move(all), std::string{}, {}); }

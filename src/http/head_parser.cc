@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
+
 namespace mgpu::http {
 namespace {
 
@@ -21,17 +23,6 @@ bool is_token_char(char c) {
 bool is_text_char(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte == '\t' || (byte >= ' ' && byte != 0x7f);
-}
-
-bool same(std::string_view a, std::string_view lower_case) {
-  return std::ranges::equal(a, lower_case,
-                            [](char x, char y) { return std::tolower(static_cast<unsigned char>(x)) == y; });
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 std::unexpected<Error> invalid(std::string why) { return fail(Code::invalid_request, std::move(why)); }
@@ -63,33 +54,26 @@ Result<std::uint64_t> parse_length(std::string_view text) {
   return value;
 }
 
-void read_connection(std::string_view value, Fields& fields) {
-  while (!value.empty()) {
-    const std::size_t comma = std::min(value.find(','), value.size());
-    const std::string_view word = trimmed(value.substr(0, comma));
-    fields.close |= same(word, "close");
-    fields.keep_alive |= same(word, "keep-alive");
-    value.remove_prefix(std::min(comma + 1, value.size()));
-  }
-}
-
 Result<void> read_field(std::string_view name, std::string_view value, Fields& fields) {
-  if (same(name, "content-length")) {
+  if (same_text(name, "content-length")) {
     if (fields.length) return invalid("Content-Length is there twice");
     const auto length = parse_length(value);
     if (!length) return std::unexpected(length.error());
     fields.length = *length;
     return {};
   }
-  if (same(name, "transfer-encoding")) {
+  if (same_text(name, "transfer-encoding")) {
     if (fields.chunked) return invalid("Transfer-Encoding is there twice");
-    if (!same(value, "chunked"))
+    if (!same_text(value, "chunked"))
       return fail(Code::not_supported, "of all transfer codings only a single \"chunked\" is understood");
     fields.chunked = true;
     return {};
   }
-  if (same(name, "connection")) read_connection(value, fields);
-  if (same(name, "host")) {
+  if (same_text(name, "connection")) {
+    fields.close |= lists_word(value, "close");
+    fields.keep_alive |= lists_word(value, "keep-alive");
+  }
+  if (same_text(name, "host")) {
     if (fields.host) return invalid("Host is there twice");
     fields.host = value;
   }
@@ -157,7 +141,7 @@ Result<std::string> origin_form(std::string_view target, std::string_view method
   if (target.starts_with('/')) return std::string(target);
   if (target == "*" && method == "OPTIONS") return std::string(target);
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (target.size() < scheme.size() || !same(target.substr(0, scheme.size()), scheme)) continue;
+    if (target.size() < scheme.size() || !same_text(target.substr(0, scheme.size()), scheme)) continue;
     const std::string_view rest = target.substr(scheme.size());
     const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
     if (!is_authority(rest.substr(0, end))) return invalid("the target's host is malformed");
@@ -227,7 +211,7 @@ Result<ParsedRequest> parse_request_head(std::string_view head) {
     parsed.head.length = std::nullopt;
   else
     parsed.head.length = fields->length.value_or(0);
-  parsed.expects_continue = !http_1_0 && same(header(parsed.head.headers, "Expect"), "100-continue");
+  parsed.expects_continue = !http_1_0 && same_text(header(parsed.head.headers, "Expect"), "100-continue");
   return parsed;
 }
 

@@ -1,6 +1,7 @@
 // Both sides over real loopback sockets, and a plain socket where a client misbehaves.
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include <boost/asio/co_spawn.hpp>
@@ -74,6 +75,31 @@ struct House {
       if (error) co_return answer;
       answer.append(piece, 0, n);
     }
+  }
+};
+
+// Its handler does nothing but watch whether the client goes away.
+struct WatchingHouse : House {
+  asio::steady_timer arrived{io, asio::steady_timer::time_point::max()};  // cancelled once it watches
+  bool gone = false;
+
+  WatchingHouse() {
+    serve([this](Exchange& exchange) -> asio::awaitable<void> {
+      arrived.cancel();
+      co_await exchange.gone();
+      gone = true;
+    });
+  }
+
+  // The client does as it likes once it is watched, and closes; that must be seen.
+  asio::awaitable<void> sees_it_go(std::string request, std::function<void(tcp::socket&)> before_it_goes) {
+    auto connected = connect_and_send(std::move(request));
+    tcp::socket socket = co_await std::move(connected);
+    co_await arrived.async_wait(kQuietly);
+    before_it_goes(socket);
+    EXPECT_FALSE(gone);
+    socket.close();
+    while (!gone) co_await asio::post(asio::use_awaitable);
   }
 };
 
@@ -189,24 +215,10 @@ TEST(Http, StreamsBothWaysPieceByPiece) {
 // A client that hangs up is seen though its body was never read and though a later request lies in the
 // socket.
 TEST(Http, SeesAClientGoWhileNobodyReads) {
-  House house;
-  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
-  bool saw = false;
-  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
-    arrived.cancel();
-    co_await exchange.gone();
-    saw = true;
-  });
-  house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
-    std::string request =
-        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n" + std::string(50'000, 'x');
-    tcp::socket socket = co_await h.connect_and_send(std::move(request));
-    co_await here.async_wait(kQuietly);
-    EXPECT_FALSE(gone);
-    socket.close();
-    while (!gone) co_await asio::post(asio::use_awaitable);
-  }(house, arrived, saw));
-  EXPECT_TRUE(saw);
+  WatchingHouse house;
+  std::string request =
+      "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n" + std::string(50'000, 'x');
+  house.run(house.sees_it_go(std::move(request), [](tcp::socket&) {}));
 }
 
 TEST(Http, WaitingForAClientToGoCanBeCancelledAndTheConnectionGoesOn) {
@@ -700,50 +712,22 @@ TEST(Http, AHalfClosedClientIsStillThere) {
 }
 
 TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
-  House house;
-  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
-  bool saw = false;
-  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
-    arrived.cancel();
-    co_await exchange.gone();
-    saw = true;
-  });
-  house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
-    std::string request = "GET /half HTTP/1.1\r\nHost: t\r\n\r\n";
-    tcp::socket socket = co_await h.connect_and_send(std::move(request));
-    socket.shutdown(tcp::socket::shutdown_send);
-    co_await here.async_wait(kQuietly);
-    EXPECT_FALSE(gone);
-    socket.close();
-    while (!gone) co_await asio::post(asio::use_awaitable);
-  }(house, arrived, saw));
-  EXPECT_TRUE(saw);
+  WatchingHouse house;
+  house.run(house.sees_it_go("GET /half HTTP/1.1\r\nHost: t\r\n\r\n",
+                             [](tcp::socket& socket) { socket.shutdown(tcp::socket::shutdown_send); }));
 }
 
 // Its FIN waits in its own kernel behind a body that nobody reads.
 TEST(Http, SeesAClientGoBehindALargeBodyThatNobodyReads) {
-  House house;
-  asio::steady_timer arrived(house.io, asio::steady_timer::time_point::max());
-  bool saw = false;
-  house.serve([&](Exchange& exchange) -> asio::awaitable<void> {
-    arrived.cancel();
-    co_await exchange.gone();
-    saw = true;
-  });
-  house.run([](House& h, asio::steady_timer& here, bool& gone) -> asio::awaitable<void> {
-    std::string head = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 50000000\r\n\r\n";
-    tcp::socket socket = co_await h.connect_and_send(std::move(head));
-    co_await here.async_wait(kQuietly);
+  WatchingHouse house;
+  const auto fill = [](tcp::socket& socket) {
     socket.non_blocking(true);
     const std::string much(1'000'000, 'x');
     boost::system::error_code full;
     for (int i = 0; i < 50 && !full; ++i) socket.write_some(asio::buffer(much), full);
     EXPECT_EQ(full, asio::error::would_block) << "more than both kernels hold";
-    EXPECT_FALSE(gone);
-    socket.close();
-    while (!gone) co_await asio::post(asio::use_awaitable);
-  }(house, arrived, saw));
-  EXPECT_TRUE(saw);
+  };
+  house.run(house.sees_it_go("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 50000000\r\n\r\n", fill));
 }
 
 // The kernel's own list: a connection whose keepalive timer runs has "02:..." in its sixth column.

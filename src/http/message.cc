@@ -1,18 +1,13 @@
 #include "http/message.h"
 
-#include <algorithm>
-#include <cctype>
 #include <charconv>
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
+
 namespace mgpu::http {
 namespace {
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(
-      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 void append_headers(std::string& wire, const Headers& headers) {
   for (const auto& [name, value] : headers) wire.append(name).append(": ").append(value).append("\r\n");
@@ -96,14 +91,14 @@ void append_length(std::string& wire, const Length& length) {
 
 std::string_view header(const Headers& headers, std::string_view name) {
   for (const auto& [known, value] : headers)
-    if (same_name(known, name)) return value;
+    if (same_text(known, name)) return value;
   return {};
 }
 
 std::string joined_header(const Headers& headers, std::string_view name) {
   std::string joined;
   for (const auto& [known, value] : headers) {
-    if (!same_name(known, name)) continue;
+    if (!same_text(known, name)) continue;
     if (!joined.empty()) joined += ", ";
     joined += value;
   }

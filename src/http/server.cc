@@ -8,7 +8,6 @@
 #include <optional>
 #include <set>
 #include <utility>
-#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -99,15 +98,13 @@ class Connection final : public Exchange {
       co_return piece;
     }
     if (body_.done()) co_return std::string{};
-    if (too_long_) co_return std::unexpected(too_large());
+    if (head_.length.value_or(0) > max_body()) co_return std::unexpected(body_too_large(max_body()));
     if (std::exchange(expects_continue_, false)) {
       std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       if (auto sent = co_await send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
     }
     auto piece = co_await next_of_body();
     if (!piece) unreadable_ = true;
-    if (!piece && piece.error().code == Code::too_large && body_.remaining() == std::nullopt)
-      piece = std::unexpected(too_large());
     co_return piece;
   }
 
@@ -155,11 +152,6 @@ class Connection final : public Exchange {
     hangups_.forget(socket_.native_handle());
     boost::system::error_code ignored;
     socket_.cancel(ignored);
-  }
-
-  void shutdown_send() override {
-    boost::system::error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
   }
 
   asio::awaitable<void> gone() override {
@@ -212,10 +204,7 @@ class Connection final : public Exchange {
     bool& flag_;
   };
 
-  Error too_large() const {
-    return {Code::too_large,
-            fmt::format("the body is larger than limits.max_body, {}", to_string(options_.max_body))};
-  }
+  std::uint64_t max_body() const { return static_cast<std::uint64_t>(options_.max_body.count); }
 
   void reset() {
     if (!socket_.is_open()) return;
@@ -239,41 +228,28 @@ class Connection final : public Exchange {
         co_await complain(head.error());
       co_return false;
     }
-    const auto max_body = static_cast<std::uint64_t>(options_.max_body.count);
     head_ = std::move(head->head);
     http_1_0_ = head->http_1_0;
     keep_alive_ = head->keep_alive && !reserved_;
     expects_continue_ = head->expects_continue;
-    too_long_ = head_.length && *head_.length > max_body;  // read() tells, in the caller's protocol
     body_ = head_.length
                 ? BodyDecoder::of_length(*head_.length)
-                : BodyDecoder::chunked({.max_data = max_body,
+                : BodyDecoder::chunked({.max_data = max_body(),
                                         .max_framing = static_cast<std::size_t>(options_.max_header.count)});
     co_return true;
   }
 
   // Errors: cancelled (the client left before its head was complete), those of the parser, too_large.
   asio::awaitable<Result<ParsedRequest>> next_head() {
-    std::size_t scanned = 0, empty_lines = 0;
-    while (true) {
-      while (received_.view().starts_with("\r\n") && ++empty_lines <= kMaxEmptyLines) received_.consume(2);
-      const bool half_a_line_end = received_.view() == "\r";
-      const auto end =
-          half_a_line_end ? Result<std::optional<std::size_t>>{} : find_head_end(received_.view(), scanned);
-      if (!end) co_return std::unexpected(end.error());
-      const auto limit = static_cast<std::size_t>(options_.max_header.count);
-      if (end->value_or(received_.size()) > limit)
-        co_return fail(Code::too_large,
-                       fmt::format("the request's header is larger than limits.max_header, {}",
-                                   to_string(options_.max_header)));
-      if (*end) {
-        auto parsed = parse_request_head(received_.view().substr(0, **end));
-        received_.consume(**end);
-        co_return parsed;
-      }
-      if (const auto error = co_await receive(socket_, received_); error)
-        co_return std::unexpected(gone_away());
-    }
+    const auto most = static_cast<std::size_t>(options_.max_header.count);
+    const auto size = co_await receive_head(socket_, received_, most, kMaxEmptyLines);
+    if (!size && size.error().code == Code::too_large)
+      co_return fail(Code::too_large, fmt::format("the request's header is larger than limits.max_header, {}",
+                                                  to_string(options_.max_header)));
+    if (!size) co_return std::unexpected(size.error());
+    auto parsed = parse_request_head(received_.view().substr(0, *size));
+    received_.consume(*size);
+    co_return parsed;
   }
 
   // Says something that a client which only closed its sending side must ignore (RFC 9110, 15.2: any number
@@ -317,7 +293,8 @@ class Connection final : public Exchange {
 
   // Lets the client read our last words before a close with unread bytes would reset them away.
   asio::awaitable<void> linger() {
-    shutdown_send();
+    boost::system::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
     lingering_ = true;
     const Clock::time_point until = Clock::now() + kLingerLimit;
     std::uint64_t left = body_.remaining().value_or(0) + kLingerBytes;
@@ -411,7 +388,6 @@ class Connection final : public Exchange {
   bool broken_ = false;        // the connection ends in the middle of an exchange
   bool lingering_ = false;
   bool left_ = false;        // the client
-  bool too_long_ = false;    // the body, by what the head declares
   bool unreadable_ = false;  // the rest of the body, after an error
 };
 
@@ -544,8 +520,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       round.expires_after(pause);
       co_await round.async_wait(kQuietly);
       const Clock::time_point now = Clock::now();
-      const std::vector<Connection*> all(open.begin(), open.end());
-      for (Connection* connection : all) connection->end_if_late(now);
+      for (Connection* connection : open) connection->end_if_late(now);
     }
   }
 

@@ -50,9 +50,6 @@ class Exchange {
   // framing (HTTP/1.0) it is reset. Whatever waits on the exchange fails.
   virtual void break_off() = 0;
 
-  // Nothing more will be written (after a 101): the client sees the end of the stream and may still send.
-  virtual void shutdown_send() = 0;
-
   // Returns when the client is gone. A client that only closed its sending side is not. Reads nothing, so the
   // body and later requests stay where they are; may be awaited beside read and write, once at a time.
   virtual boost::asio::awaitable<void> gone() = 0;

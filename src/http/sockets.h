@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,9 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+
+#include "base/result.h"
+#include "http/head_parser.h"
 
 namespace mgpu::http {
 
@@ -67,6 +71,26 @@ asio::awaitable<boost::system::error_code> receive(Socket& socket, ReceiveBuffer
     if (error == asio::error::would_block) continue;
     if (!error) into.append(std::string_view(scratch.data(), n));
     co_return error;
+  }
+}
+
+// Waits for the head that the peer sends next: its size, with its empty line; it is still in the buffer. Up
+// to `empty_lines` before it are skipped. Errors: those of find_head_end, too_large (more than `most`),
+// cancelled (the connection ended first; the system's words).
+template <class Socket>
+asio::awaitable<Result<std::size_t>> receive_head(Socket& socket, ReceiveBuffer& received, std::size_t most,
+                                                  std::size_t empty_lines) {
+  std::size_t scanned = 0;
+  while (true) {
+    for (; empty_lines > 0 && received.view().starts_with("\r\n"); --empty_lines) received.consume(2);
+    const bool perhaps_empty = empty_lines > 0 && received.view() == "\r";
+    const auto end =
+        perhaps_empty ? Result<std::optional<std::size_t>>{} : find_head_end(received.view(), scanned);
+    if (!end) co_return std::unexpected(end.error());
+    if (end->value_or(received.size()) > most) co_return fail(Code::too_large, "its headers are too long");
+    if (*end) co_return **end;
+    if (const auto error = co_await receive(socket, received); error)
+      co_return fail(Code::cancelled, error.message());
   }
 }
 

@@ -1,0 +1,46 @@
+// Text of protocols, whose letters are ASCII: compared in any case, words of a header, hexadecimal digits.
+// Not for text of people, and not by the locale.
+#pragma once
+
+#include <algorithm>
+#include <string_view>
+
+namespace mgpu {
+
+constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// In any case.
+constexpr bool same_text(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, {}, to_lower, to_lower);
+}
+constexpr bool starts_with_text(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && same_text(text.substr(0, prefix.size()), prefix);
+}
+
+// Without the blanks and tabs around it.
+constexpr std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  while (!text.empty() && kBlanks.contains(text.front())) text.remove_prefix(1);
+  while (!text.empty() && kBlanks.contains(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// Whether `wanted` is one of the words of a comma-separated list, in any case.
+constexpr bool lists_word(std::string_view list, std::string_view wanted) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    if (same_text(trimmed(list.substr(0, comma)), wanted)) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+// -1: it is no hexadecimal digit.
+constexpr int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace mgpu
