@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -17,6 +18,8 @@
 
 #include "base/printable.h"
 #include "cli/exit_codes.h"
+#include "cli/process_tree.h"
+#include "cli/supervisor.h"
 #include "cli/text.h"
 #include "client/calls.h"
 #include "client/url.h"
@@ -27,6 +30,8 @@ namespace mgpu::cli {
 namespace {
 
 constexpr std::size_t kLongestWho = 120;  // characters of the command that people see in the line
+constexpr int kSignalBase = 128;          // of the exit code of a command that a signal ended
+constexpr const char* kLeft = "some processes of the command can't be ended; they may still hold memory";
 
 void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", printable_lines(text)); }
 
@@ -103,21 +108,21 @@ Request request_of(const Options& options) {
   return request;
 }
 
-// The signals that this process sees through a descriptor while the command runs.
+// The signals that this process sees through a descriptor while the command runs. One that is ignored (nohup)
+// is none of them: the command ignores it as well.
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
-    sigaddset(&set, number);
+  for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
+    struct sigaction before{};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaddset(&set, number);
+  }
   return set;
 }
 
-// In the child: becomes the command, or reports errno through `report` and exits.
-[[noreturn]] void become(const Options& options, const std::string& ticket, pid_t parent,
-                         const sigset_t& mask, int report) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != parent) _exit(kRefused);  // it died before the line above
-  sigprocmask(SIG_SETMASK, &mask, nullptr);
+// In the child: becomes the command, or returns errno.
+int become(const Options& options, const std::string& ticket) {
   setenv("MGPU_TICKET", ticket.c_str(), 1);
   setenv("MGPU_URL", client::url_or_default(options.url).c_str(), 1);
   if (!options.consumer.empty()) setenv("MGPU_CONSUMER", options.consumer.c_str(), 1);
@@ -125,70 +130,63 @@ sigset_t watched_signals() {
   for (const std::string& word : options.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   execvp(arguments[0], arguments.data());
-  const int error = errno;
-  [[maybe_unused]] const auto written = write(report, &error, sizeof error);
-  _exit(error == ENOENT ? kNoSuchCommand : kNotExecutable);
-}
-
-// The errno of a failed exec, read when the pipe closes; 0 if the command runs.
-int exec_error(int report) {
-  int error = 0;
-  while (read(report, &error, sizeof error) < 0 && errno == EINTR) {
-  }
-  close(report);
-  return error;
+  return errno;
 }
 
 // A signal from the terminal has reached the whole process group; one that was sent to us alone is passed on.
-void pass_on(const signalfd_siginfo& signal, pid_t child) {
-  if (signal.ssi_code != SI_KERNEL) kill(child, static_cast<int>(signal.ssi_signo));
+void pass_on(int signals, const Supervisor& supervisor) {
+  signalfd_siginfo signal{};
+  if (read(signals, &signal, sizeof signal) != sizeof signal) return;
+  supervisor.tell(static_cast<int>(signal.ssi_signo), signal.ssi_code != SI_KERNEL);
 }
 
-// Waits for the command's end while passing signals on and watching the lease. The wait status.
-int attend(pid_t child, int signals, Lease& lease) {
+// Waits for the end of the command and its tree while passing signals on and watching the lease. None: the
+// supervisor was killed.
+std::optional<Report> attend(const Supervisor& supervisor, int signals, Lease& lease) {
   bool warned = false;
   for (;;) {
-    std::array<pollfd, 2> watched{{{signals, POLLIN, 0}, {warned ? -1 : lease.native_handle(), POLLIN, 0}}};
+    std::array<pollfd, 3> watched{{{signals, POLLIN, 0},
+                                   {supervisor.descriptor(), POLLIN, 0},
+                                   {warned ? -1 : lease.native_handle(), POLLIN, 0}}};
     if (poll(watched.data(), watched.size(), -1) < 0) continue;
-    if (watched[1].revents != 0) {
-      if (const auto why = lease.ended()) {
-        say("the turn ended early: " + why->detail + "; the command goes on, but others may use the GPU now");
-        warned = true;
-      }
+    if (watched[0].revents != 0) pass_on(signals, supervisor);
+    if (watched[1].revents != 0) return supervisor.hear();
+    if (watched[2].revents == 0) continue;
+    if (const auto why = lease.ended()) {
+      say("the turn ended early: " + why->detail + "; the command goes on, but others may use the GPU now");
+      warned = true;
     }
-    if (watched[0].revents == 0) continue;
-    signalfd_siginfo signal{};
-    if (read(signals, &signal, sizeof signal) != sizeof signal) continue;
-    if (signal.ssi_signo != SIGCHLD) {
-      pass_on(signal, child);
-      continue;
-    }
-    int status = 0;
-    if (waitpid(child, &status, WNOHANG) == child) return status;
   }
 }
 
+int exit_code_of(int status) {
+  return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 int run_in_turn(const Options& options, Lease& lease) {
-  std::array<int, 2> report{};
-  if (pipe2(report.data(), O_CLOEXEC) != 0) return say(std::strerror(errno)), kFailed;
   const sigset_t watched = watched_signals();
   sigset_t before;
   sigprocmask(SIG_BLOCK, &watched, &before);
   const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  // Whoever is left where the supervisor is killed becomes ours.
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const std::string ticket = std::to_string(lease.ticket());
-  const pid_t self = getpid();
-  const pid_t child = fork();
-  if (child < 0) return say(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
-  if (child == 0) become(options, ticket, self, before, report[1]);
-  close(report[1]);
-  const int error = exec_error(report[0]);
-  const int status = attend(child, signals, lease);
+  auto supervisor = Supervisor::fork(before, [&] { return become(options, ticket); });
+  if (!supervisor) return say(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
+  const std::optional<Report> report = attend(*supervisor, signals, lease);
+  const int own_status = supervisor->reap();
   close(signals);
-  if (error != 0) {
-    say(options.command.front() + ": " + std::strerror(error));
-    return error == ENOENT ? kNoSuchCommand : kNotExecutable;
+  if (!report) {
+    const bool all_ended = end_descendants(kTreeEnd, [] { return false; });
+    if (!all_ended) say(kLeft);
+    return exit_code_of(own_status);
   }
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  if (report->what == Report::What::not_started) {
+    say(options.command.front() + ": " + std::strerror(report->value));
+    return report->value == ENOENT ? kNoSuchCommand : kNotExecutable;
+  }
+  if (report->left) say(kLeft);
+  return exit_code_of(report->value);
 }
 
 }  // namespace

@@ -1,0 +1,116 @@
+#include "cli/process_tree.h"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace mgpu::cli {
+namespace {
+
+constexpr int kLookAgainMs = 10;
+
+struct Facts {
+  char state = '?';
+  pid_t parent = 0;
+  std::uint64_t start_time = 0;  // clock ticks since boot
+};
+
+// None: there is no such process.
+std::optional<Facts> facts_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::size_t name_end = text.rfind(')');  // the name may hold anything
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream words(text.substr(name_end + 1));
+  Facts facts;
+  words >> facts.state >> facts.parent;
+  std::string skipped;
+  for (int field = 5; field < 22; ++field) words >> skipped;
+  words >> facts.start_time;
+  return words ? std::optional(facts) : std::nullopt;
+}
+
+std::map<pid_t, Facts> all_processes() {
+  std::map<pid_t, Facts> all;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    pid_t pid = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad != std::errc{} || end != name.data() + name.size()) continue;
+    if (const auto facts = facts_of(pid)) all.emplace(pid, *facts);
+  }
+  return all;
+}
+
+std::map<pid_t, Facts> below(pid_t root) {
+  const std::map<pid_t, Facts> all = all_processes();
+  std::multimap<pid_t, pid_t> children;
+  for (const auto& [pid, facts] : all) children.emplace(facts.parent, pid);
+  std::map<pid_t, Facts> found;
+  std::vector<pid_t> open{root};
+  while (!open.empty()) {
+    const pid_t parent = open.back();
+    open.pop_back();
+    const auto [from, to] = children.equal_range(parent);
+    for (auto child = from; child != to; ++child)
+      if (found.emplace(child->second, all.at(child->second)).second) open.push_back(child->second);
+  }
+  std::erase_if(found, [](const auto& one) { return one.second.state == 'Z' || one.second.state == 'X'; });
+  return found;
+}
+
+// Only if the number still belongs to the process that was seen.
+void signal_process(pid_t pid, const Facts& seen, int number) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return;
+  const auto now = facts_of(pid);
+  if (now && now->start_time == seen.start_time) syscall(SYS_pidfd_send_signal, fd, number, nullptr, 0);
+  close(fd);
+}
+
+}  // namespace
+
+std::vector<pid_t> living_descendants(pid_t root) {
+  std::vector<pid_t> pids;
+  for (const auto& [pid, facts] : below(root)) pids.push_back(pid);
+  return pids;
+}
+
+bool end_descendants(EndLimits limits, const std::function<bool()>& hurry) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::set<std::pair<pid_t, std::uint64_t>> asked;
+  for (;;) {
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    const std::map<pid_t, Facts> left = below(getpid());
+    if (left.empty()) return true;
+    const auto passed = std::chrono::steady_clock::now() - begin;
+    if (passed >= limits.limit) return false;
+    const bool force = passed >= limits.grace || hurry();
+    for (const auto& [pid, facts] : left) {
+      if (force)
+        signal_process(pid, facts, SIGKILL);
+      else if (asked.emplace(pid, facts.start_time).second)
+        signal_process(pid, facts, SIGTERM);
+    }
+    poll(nullptr, 0, kLookAgainMs);
+  }
+}
+
+}  // namespace mgpu::cli
