@@ -226,8 +226,8 @@ std::vector<Key> limits_keys() {
           "limits.max_leases", kCount, [](Place p) -> auto& { return p.config->limits.max_leases; }, "100",
           "Leases that programs may ask for or hold over the API at once."),
       key(
-          "limits.max_connections", kCount,
-          [](Place p) -> auto& { return p.config->limits.max_connections; }, "1024",
+          "limits.max_connections", kCount, [](Place p) -> auto& { return p.config->limits.max_connections; },
+          "1024",
           "Open connections from callers. One more closes the one that has been idle the longest; where all "
           "work, a few more of this machine are let in for the control plane alone, and others are closed."),
       key(
@@ -245,8 +245,7 @@ std::vector<Key> limits_keys() {
           "limits.body_memory", Range{1024}, [](Place p) -> auto& { return p.config->limits.body_memory; },
           "4MiB",
           "How much of a body is read into memory before its request waits for a turn. What is larger goes "
-          "to "
-          "a file while the model's name is looked for in it, and else is read once it has its turn."),
+          "to a file while the model's name is looked for in it, and else is read once it has its turn."),
       key(
           "limits.body_memory_total", kAny,
           [](Place p) -> auto& { return p.config->limits.body_memory_total; }, "1GiB",
@@ -255,8 +254,7 @@ std::vector<Key> limits_keys() {
       key(
           "limits.spool_total", kAny, [](Place p) -> auto& { return p.config->limits.spool_total; }, "10GiB",
           "How much all bodies together may hold in files (in `TMPDIR`, or else /tmp); one more is refused "
-          "with "
-          "queue_full (429)."),
+          "with queue_full (429)."),
       key(
           "limits.min_upload_rate", kAny, [](Place p) -> auto& { return p.config->limits.min_upload_rate; },
           "64KiB",

@@ -106,7 +106,7 @@ class Ending {
       spdlog::warn("the driver hangs: ending without it");
       end_now(exit_code_);
     }
-    ears_.stop();
+    signal_loop_.stop();
     thread_.join();
   }
 
@@ -115,8 +115,8 @@ class Ending {
     engine_ = &engine;
     signals_.add(SIGTERM);
     signals_.add(SIGINT);
-    hear_next();
-    thread_ = std::thread([this] { ears_.run(); });
+    await_signal();
+    thread_ = std::thread([this] { signal_loop_.run(); });
   }
   // From now on signals reach the strand no more, which is about to go.
   void forget_strand() {
@@ -132,7 +132,7 @@ class Ending {
     std::_Exit(code);
   }
 
-  void hear_next() {
+  void await_signal() {
     signals_.async_wait([this](boost::system::error_code cancelled, int) {
       if (cancelled) return;
       if (std::exchange(draining_, true)) return stop_at_once();
@@ -140,7 +140,7 @@ class Ending {
         spdlog::info("draining: no new work; again to stop at once");
         asio::co_spawn(io, engine_->drain(), [&io](const std::exception_ptr&) { io.stop(); });
       });
-      hear_next();
+      await_signal();
     });
   }
 
@@ -164,9 +164,9 @@ class Ending {
   Log& log_;
 
   // Of the thread alone.
-  asio::io_context ears_{1};
-  asio::signal_set signals_{ears_};
-  asio::steady_timer last_moment_{ears_};
+  asio::io_context signal_loop_{1};
+  asio::signal_set signals_{signal_loop_};
+  asio::steady_timer last_moment_{signal_loop_};
   bool draining_ = false;
 
   std::mutex mutex_;  // guards io_
