@@ -201,7 +201,7 @@ struct World {
   gateway::Desk desk() {
     const auto known = [](std::string_view name) -> Result<engine::Target> {
       if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
-      return fail(Code::not_found, "known is chat");
+      return fail(ErrorCode::not_found, "known is chat");
     };
     return {
         .resolve = known,
@@ -227,7 +227,7 @@ struct World {
       co_await turn.async_wait(kQuietly);
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none)
-        co_return fail(Code::cancelled, "the caller went away");
+        co_return fail(ErrorCode::cancelled, "the caller went away");
     }
     ++leases;
     std::shared_ptr<Lease> lease(new Lease, [this](Lease* one) {
@@ -249,7 +249,7 @@ struct World {
   }
   static Awaitable<Result<gateway::Held>> again(std::shared_ptr<Lease> lease) { co_return held(lease); }
 
-  void end_leases(Code code) {
+  void end_leases(ErrorCode code) {
     for (const auto& weak : std::exchange(given, {}))
       if (const auto lease = weak.lock(); lease && lease->listener) {
         const auto tell = std::exchange(lease->listener, nullptr);
@@ -376,7 +376,7 @@ void obey(World& world, Input& input, int& pauses) {
     case 14:
       return world.connect();
     case 15:
-      return world.end_leases(input.next() % 2 == 0 ? Code::service_down : Code::out_of_memory);
+      return world.end_leases(input.next() % 2 == 0 ? ErrorCode::service_down : ErrorCode::out_of_memory);
     case 16:
       world.grants = false;
       return;

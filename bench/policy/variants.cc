@@ -87,7 +87,7 @@ Result<replay::Workload> workload_of(const std::string& trace, std::uint32_t see
   if (is_household(trace)) return household_workload(trace, seed);
   const std::string path = trace.ends_with(".csv") ? trace : std::string(MGPU_TRACES) + "/" + trace + ".csv";
   std::ifstream file(path);
-  if (!file) return fail(Code::invalid_request, path + " can't be read");
+  if (!file) return fail(ErrorCode::invalid_request, path + " can't be read");
   auto workload = replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), household());
   if (!workload) return fail(workload.error().code, path + ": " + workload.error().detail);
   return workload;

@@ -7,7 +7,7 @@
 
 #include "api/openapi.h"
 #include "api/status.h"
-#include "base/answer_headers.h"
+#include "base/response_headers.h"
 
 namespace mgpu::api {
 namespace {
@@ -113,9 +113,9 @@ std::expected<Handler, Reply> find_route(Call& call) {
     }
     allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
   }
-  if (allowed.empty()) return std::unexpected(error_reply({Code::not_found, "nothing at " + call.path}));
+  if (allowed.empty()) return std::unexpected(error_reply({ErrorCode::not_found, "nothing at " + call.path}));
   Reply reply =
-      error_reply({Code::invalid_request, call.path + " wants " + allowed + ", not " + call.method});
+      error_reply({ErrorCode::invalid_request, call.path + " wants " + allowed + ", not " + call.method});
   reply.status = 405;
   reply.headers.emplace_back("Allow", allowed);
   return std::unexpected(reply);
@@ -134,14 +134,14 @@ bool takes(std::string_view path) {
 std::vector<std::pair<std::string, std::string>> timing_headers(TicketId ticket, Duration waited,
                                                                 Duration loading) {
   return {{"X-Mgpu-Ticket", std::to_string(ticket.value)},
-          {"Server-Timing", server_timing(waited, loading, Duration{0})}};
+          {"Server-Timing", server_timing_header(waited, loading, Duration{0})}};
 }
 
 Reply json_reply(const Json& json, int status) { return {.status = status, .body = dump(json) + "\n"}; }
 
 Reply error_reply(const Error& error) {
   Reply reply = json_reply(error_json(error), http_status(error.code));
-  if (auto advice = retry_after(error)) reply.headers.emplace_back("Retry-After", *std::move(advice));
+  if (auto advice = retry_after_header(error)) reply.headers.emplace_back("Retry-After", *std::move(advice));
   return reply;
 }
 
@@ -151,7 +151,8 @@ Result<ConsumerId> consumer_in(const Call& call, const engine::Engine& engine) {
   std::string known;
   for (const ConsumerState& consumer : engine.world().registry.consumers)
     known += (known.empty() ? "" : ", ") + consumer.spec.name;
-  return fail(Code::not_found, "no consumer \"" + name + "\"; known: " + (known.empty() ? "none" : known));
+  return fail(ErrorCode::not_found,
+              "no consumer \"" + name + "\"; known: " + (known.empty() ? "none" : known));
 }
 
 Result<std::uint64_t> number_in(const Call& call, const std::string& argument) {
@@ -159,7 +160,7 @@ Result<std::uint64_t> number_in(const Call& call, const std::string& argument) {
   std::uint64_t number = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
   if (read.ec == std::errc{} && read.ptr == text.data() + text.size()) return number;
-  return fail(Code::not_found, "\"" + text + "\" is no " + argument + ": a number is");
+  return fail(ErrorCode::not_found, "\"" + text + "\" is no " + argument + ": a number is");
 }
 
 Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string version,
@@ -180,7 +181,8 @@ Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string ver
 asio::awaitable<std::optional<Reply>> Api::answer(Call call, Outlet outlet) {
   const auto handler = find_route(call);
   if (!handler) co_return handler.error();
-  if (call.body.size() > kMaxBody) co_return error_reply({Code::too_large, "a body here has at most 64 KiB"});
+  if (call.body.size() > kMaxBody)
+    co_return error_reply({ErrorCode::too_large, "a body here has at most 64 KiB"});
   Answer answer = co_await (*handler)(desk_, std::move(call), std::move(outlet));
   if (!answer) co_return error_reply(answer.error());
   co_return std::move(*answer);

@@ -28,7 +28,7 @@ TEST(Codec, TellsWhyAResidentFailedOnlyWhileItHas) {
   Resident resident{.ai_model = "m",
                     .footprint = kGiB,
                     .state = Residency::failed,
-                    .last_error = {Code::load_failed, "no such file"},
+                    .last_error = {ErrorCode::load_failed, "no such file"},
                     .retry_at = Instant{1'000'000}};
   EXPECT_EQ(resident_json(resident, wall)["error"], "no such file");
   EXPECT_EQ(resident_json(resident, wall)["retry_at"], "1970-01-01T00:00:01.000Z");

@@ -34,7 +34,7 @@ Result<std::unique_ptr<EventFeed::Subscriber>> EventFeed::subscribe(std::uint64_
                                                                     std::function<void()> break_off) {
   drop_who_fell_behind(nullptr);
   if (subscribers_.size() >= max_subscribers_)
-    return std::unexpected(Error{.code = Code::queue_full,
+    return std::unexpected(Error{.code = ErrorCode::queue_full,
                                  .detail = "all " + std::to_string(max_subscribers_) +
                                            " places (limits.event_subscribers) to follow events are taken",
                                  .retry_after = kTryAgainAfter});

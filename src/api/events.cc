@@ -27,7 +27,7 @@ Result<std::uint64_t> start_of(const Call& call) {
   std::uint64_t id = 0;
   if (const auto read = std::from_chars(text.data(), text.data() + text.size(), id);
       read.ec != std::errc{} || read.ptr != text.data() + text.size())
-    return fail(Code::invalid_request, "\"" + text + "\" is no event id");
+    return fail(ErrorCode::invalid_request, "\"" + text + "\" is no event id");
   return id;
 }
 

@@ -27,10 +27,10 @@ std::string query_of(const Call& call, const std::string& key) {
 
 Result<Ask> ask_of(const Call& call, engine::Engine& engine) {
   const std::string name = query_of(call, "consumer");
-  if (name.empty()) return fail(Code::invalid_request, "say who asks: ?consumer=NAME");
+  if (name.empty()) return fail(ErrorCode::invalid_request, "say who asks: ?consumer=NAME");
   const std::string user = query_of(call, "user");
   if (user.size() > engine::kLongestUser)
-    return fail(Code::invalid_request, "user: is longer than " + std::to_string(engine::kLongestUser));
+    return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(engine::kLongestUser));
   const auto target = engine.resolve(name);
   if (!target) return std::unexpected(target.error());
   Ask ask{.device = engine.world().registry[target->consumer].spec.device,
@@ -40,7 +40,7 @@ Result<Ask> ask_of(const Call& call, engine::Engine& engine) {
   if (const std::string priority = query_of(call, "priority"); !priority.empty()) {
     ask.priority = priority_from_name(priority);
     if (!ask.priority)
-      return fail(Code::invalid_request,
+      return fail(ErrorCode::invalid_request,
                   "priority: \"" + priority + "\" is not one of realtime, interactive, normal, batch");
   }
   return ask;
@@ -58,8 +58,8 @@ asio::awaitable<Answer> explain_ticket(Desk& desk, Call call, Outlet) {
       explain::explain(desk.engine.journal().entries(), world.registry, id,
                        there == world.tickets.end() ? nullptr : &there->second, desk.engine.now());
   if (!told)
-    co_return fail(Code::not_found, "nothing is known of ticket " + std::to_string(id.value) +
-                                        ": it never was, or is longer ago than limits.events reaches");
+    co_return fail(ErrorCode::not_found, "nothing is known of ticket " + std::to_string(id.value) +
+                                             ": it never was, or is longer ago than limits.events reaches");
   co_return json_reply(explanation_json(*told, wording_of(desk.engine)));
 }
 

@@ -18,7 +18,7 @@ LeaseBook::LeaseBook(boost::asio::any_io_executor executor, std::uint32_t max_le
 
 Result<LeaseBook::Place> LeaseBook::reserve() {
   if (*taken_ >= max_leases_)
-    return std::unexpected(Error{.code = Code::queue_full,
+    return std::unexpected(Error{.code = ErrorCode::queue_full,
                                  .detail = "all " + std::to_string(max_leases_) +
                                            " leases (limits.max_leases) are taken or waited for",
                                  .retry_after = kTryAgainAfter});

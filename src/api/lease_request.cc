@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxWho = 256;
 
 Result<std::string> text(const Json& value) {
-  if (!value.is_string()) return fail(Code::invalid_request, "must be a string");
+  if (!value.is_string()) return fail(ErrorCode::invalid_request, "must be a string");
   return value.get<std::string>();
 }
 
@@ -28,7 +28,7 @@ Result<Bytes> bytes(const Json& value) {
   if (value.is_string()) return parse_bytes(value.get<std::string>());
   if (value.is_number_integer())
     if (const auto count = bytes_from_number(value.get<double>())) return *count;
-  return fail(Code::invalid_request,
+  return fail(ErrorCode::invalid_request,
               R"(must be an integer or a text like "6GiB", not negative and at most )" +
                   to_exact_string(kLargestBytes));
 }
@@ -36,29 +36,29 @@ Result<Bytes> bytes(const Json& value) {
 Result<int> pid(const Json& value) {
   if (value == 1)
     return fail(
-        Code::invalid_request,
+        ErrorCode::invalid_request,
         "must not be 1, the first process of a machine or a container, above all others: leave it out");
   if (value.is_number_integer() && value.get<double>() > 0 &&
       value.get<double>() <= std::numeric_limits<int>::max())
     return value.get<int>();
-  return fail(Code::invalid_request, "must be a process id");
+  return fail(ErrorCode::invalid_request, "must be a process id");
 }
 
 Result<bool> bind(const Json& value) {
   if (value == "connection") return true;
-  return fail(Code::invalid_request, R"(must be "connection")");
+  return fail(ErrorCode::invalid_request, R"(must be "connection")");
 }
 
 Result<Priority> priority(const Json& value) {
   if (const auto known = value.is_string() ? priority_from_name(value.get<std::string>()) : std::nullopt)
     return *known;
-  return fail(Code::invalid_request, "must be one of realtime, interactive, normal, batch");
+  return fail(ErrorCode::invalid_request, "must be one of realtime, interactive, normal, batch");
 }
 
 Result<std::string> user(const Json& value) {
   Result<std::string> name = text(value);
   if (name && name->size() > engine::kLongestUser)
-    return fail(Code::invalid_request, "is longer than " + std::to_string(engine::kLongestUser));
+    return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(engine::kLongestUser));
   return name;
 }
 
@@ -99,23 +99,23 @@ Result<void> read_key(const std::string& name, const Json& value, LeaseRequest& 
     }
     known += (known.empty() ? "" : ", ") + std::string(key.name);
   }
-  return fail(Code::invalid_request, "unknown key \"" + name + "\"; known: " + known);
+  return fail(ErrorCode::invalid_request, "unknown key \"" + name + "\"; known: " + known);
 }
 
 }  // namespace
 
 Result<LeaseRequest> parse_lease_request(std::string_view body) {
   const Json json = Json::parse(body, nullptr, false);
-  if (!json.is_object()) return fail(Code::invalid_request, "the body must be a JSON object");
+  if (!json.is_object()) return fail(ErrorCode::invalid_request, "the body must be a JSON object");
   LeaseRequest request;
   for (const auto& [name, value] : json.items()) {
     if (value.is_null()) continue;
     if (auto read = read_key(name, value, request); !read) return std::unexpected(read.error());
   }
   if (request.consumer.empty() && request.bytes.count == 0)
-    return fail(Code::invalid_request, R"(say for whom: "consumer", or "bytes" for a bare reservation)");
+    return fail(ErrorCode::invalid_request, R"(say for whom: "consumer", or "bytes" for a bare reservation)");
   if (request.ttl && *request.ttl <= Duration{0})
-    return fail(Code::invalid_request, "ttl: must be longer than 0");
+    return fail(ErrorCode::invalid_request, "ttl: must be longer than 0");
   request.who.resize(std::min(request.who.size(), kMaxWho));
   return request;
 }

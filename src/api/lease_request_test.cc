@@ -26,7 +26,7 @@ TEST(LeaseRequest, TakesBytesAsANumber) { EXPECT_EQ(parse_lease_request(R"({"byt
 TEST(LeaseRequest, NamesTheKnownKeysToWhoeverMistypesOne) {
   const auto request = parse_lease_request(R"({"consumr":"tts"})");
   ASSERT_FALSE(request);
-  EXPECT_EQ(request.error().code, Code::invalid_request);
+  EXPECT_EQ(request.error().code, ErrorCode::invalid_request);
   EXPECT_NE(request.error().detail.find("consumr"), std::string::npos);
   EXPECT_NE(request.error().detail.find("consumer, ai_model, device"), std::string::npos);
 }

@@ -31,7 +31,7 @@ Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) 
   Ask ask{.bytes = request.bytes};
   if (request.device.empty()) return ask;
   const auto device = engine.device_named(request.device);
-  if (!device) return fail(Code::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
+  if (!device) return fail(ErrorCode::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
   ask.device = *device;
   return ask;
 }
@@ -59,8 +59,8 @@ Result<Ask> place_of(const LeaseRequest& request, engine::Engine& engine) {
     ask.device = *wanted;
     ask.device_asked = true;
   } else if (wanted != device) {
-    return fail(Code::invalid_request, "consumer " + request.consumer + " is bound to device " +
-                                           registry.devices[device.value].name);
+    return fail(ErrorCode::invalid_request, "consumer " + request.consumer + " is bound to device " +
+                                                registry.devices[device.value].name);
   }
   return ask;
 }
@@ -199,7 +199,7 @@ asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, Ask ask,
 }
 
 Error unknown_lease(std::uint64_t id) {
-  return {Code::not_found,
+  return {ErrorCode::not_found,
           "no lease " + std::to_string(id) + ": it was given back, has expired, or never was"};
 }
 

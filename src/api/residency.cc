@@ -62,7 +62,7 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
   const auto came_back = [&](ResidentId id) { return world.registry[id].state == Residency::warm; };
   while (!std::ranges::all_of(*residents, settled)) {
     if (std::chrono::steady_clock::now() >= until || std::ranges::any_of(*residents, came_back))
-      co_return fail(Code::eviction_failed, "its memory was not seen to come free; see GET /v1/events");
+      co_return fail(ErrorCode::eviction_failed, "its memory was not seen to come free; see GET /v1/events");
     co_await waiter.wait(until);
   }
   Json evicted = Json::array();
@@ -80,7 +80,7 @@ asio::awaitable<Answer> load_consumer(Desk& desk, Call call, Outlet) {
   const auto target = desk.engine.resolve(*consumer, ai_model_in(call));
   if (!target) co_return std::unexpected(target.error());
   if (!target->resident)
-    co_return fail(Code::not_supported, "it has neither service nor process: there is nothing to load");
+    co_return fail(ErrorCode::not_supported, "it has neither service nor process: there is nothing to load");
   Ask ask{.device = desk.engine.world().registry[*consumer].spec.device,
           .consumer = *consumer,
           .resident = target->resident,

@@ -10,11 +10,11 @@ namespace mgpu {
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // In any case.
-constexpr bool same_text(std::string_view a, std::string_view b) {
+constexpr bool equals_ignore_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, to_lower, to_lower);
 }
-constexpr bool starts_with_text(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && same_text(text.substr(0, prefix.size()), prefix);
+constexpr bool starts_with_ignore_case(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && equals_ignore_case(text.substr(0, prefix.size()), prefix);
 }
 
 // Without the blanks and tabs around it.
@@ -26,10 +26,10 @@ constexpr std::string_view trimmed(std::string_view text) {
 }
 
 // Whether `wanted` is one of the words of a comma-separated list, in any case.
-constexpr bool lists_word(std::string_view list, std::string_view wanted) {
+constexpr bool list_contains(std::string_view list, std::string_view word) {
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    if (same_text(trimmed(list.substr(0, comma)), wanted)) return true;
+    if (equals_ignore_case(trimmed(list.substr(0, comma)), word)) return true;
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;

@@ -6,18 +6,18 @@ namespace mgpu {
 namespace {
 
 TEST(Ascii, ComparesInAnyCase) {
-  EXPECT_TRUE(same_text("Content-LENGTH", "content-length"));
-  EXPECT_FALSE(same_text("Content-Length", "Content-Lengt"));
-  EXPECT_FALSE(same_text("[", "{")) << "only letters have a case";
-  EXPECT_TRUE(starts_with_text("Bearer x", "bearer "));
-  EXPECT_FALSE(starts_with_text("Bear", "bearer"));
+  EXPECT_TRUE(equals_ignore_case("Content-LENGTH", "content-length"));
+  EXPECT_FALSE(equals_ignore_case("Content-Length", "Content-Lengt"));
+  EXPECT_FALSE(equals_ignore_case("[", "{")) << "only letters have a case";
+  EXPECT_TRUE(starts_with_ignore_case("Bearer x", "bearer "));
+  EXPECT_FALSE(starts_with_ignore_case("Bear", "bearer"));
 }
 
 TEST(Ascii, FindsAWordOfAList) {
-  EXPECT_TRUE(lists_word("keep-alive, Upgrade", "upgrade"));
-  EXPECT_TRUE(lists_word(" \tupgrade\t,", "Upgrade"));
-  EXPECT_FALSE(lists_word("upgraded, up grade", "upgrade"));
-  EXPECT_FALSE(lists_word("", "upgrade"));
+  EXPECT_TRUE(list_contains("keep-alive, Upgrade", "upgrade"));
+  EXPECT_TRUE(list_contains(" \tupgrade\t,", "Upgrade"));
+  EXPECT_FALSE(list_contains("upgraded, up grade", "upgrade"));
+  EXPECT_FALSE(list_contains("", "upgrade"));
 }
 
 TEST(Ascii, ReadsHexadecimalDigits) {

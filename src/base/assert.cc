@@ -6,15 +6,15 @@
 namespace mgpu {
 namespace {
 
-void (*taken_over)(const char*) = nullptr;
+void (*assertion_handler)(const char*) = nullptr;
 
 }  // namespace
 
-void on_broken_promise(void (*instead)(const char* promise)) { taken_over = instead; }
+void set_assertion_handler(void (*handler)(const char* promise)) { assertion_handler = handler; }
 
-void assertion_failed(const char* condition, const char* promise, const char* file, int line) {
-  if (taken_over != nullptr) taken_over(promise);
-  std::fprintf(stderr, "%s:%d: broken promise: %s (%s)\n", file, line, promise, condition);
+void assertion_failed(const char* condition, const char* message, const char* file, int line) {
+  if (assertion_handler != nullptr) assertion_handler(message);
+  std::fprintf(stderr, "%s:%d: broken promise: %s (%s)\n", file, line, message, condition);
   std::abort();
 }
 

@@ -5,11 +5,11 @@
 namespace mgpu {
 
 // Prints the broken promise to stderr and aborts, unless a test took over.
-[[noreturn]] void assertion_failed(const char* condition, const char* promise, const char* file, int line);
+[[noreturn]] void assertion_failed(const char* condition, const char* message, const char* file, int line);
 
 // For the simulator: `instead` is called in place of the abort and must not return (it throws). Null: abort
 // again.
-void on_broken_promise(void (*instead)(const char* promise));
+void set_assertion_handler(void (*handler)(const char* promise));
 
 }  // namespace mgpu
 

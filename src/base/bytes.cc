@@ -14,23 +14,23 @@ struct Unit {
   double bytes;
 };
 
-constexpr double kK = 1024.0;
+constexpr double kKibi = 1024.0;
 constexpr std::array<Unit, 14> kUnits{{{"", 1},
                                        {"B", 1},
-                                       {"K", kK},
-                                       {"KiB", kK},
+                                       {"K", kKibi},
+                                       {"KiB", kKibi},
                                        {"KB", 1e3},
-                                       {"M", kK* kK},
-                                       {"MiB", kK* kK},
+                                       {"M", kKibi* kKibi},
+                                       {"MiB", kKibi* kKibi},
                                        {"MB", 1e6},
-                                       {"G", kK* kK* kK},
-                                       {"GiB", kK* kK* kK},
+                                       {"G", kKibi* kKibi* kKibi},
+                                       {"GiB", kKibi* kKibi* kKibi},
                                        {"GB", 1e9},
-                                       {"T", kK* kK* kK* kK},
-                                       {"TiB", kK* kK* kK* kK},
+                                       {"T", kKibi* kKibi* kKibi* kKibi},
+                                       {"TiB", kKibi* kKibi* kKibi* kKibi},
                                        {"TB", 1e12}}};
 
-std::string_view trimmed(std::string_view text) {
+std::string_view trim_spaces(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   return text;
@@ -39,25 +39,26 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 Result<Bytes> parse_bytes(std::string_view text) {
-  const auto refusal = [&] {
-    return fail(Code::invalid_request,
+  const auto parse_error = [&] {
+    return fail(ErrorCode::invalid_request,
                 "\"" + std::string(text) + "\" is not an amount of memory (write 14GiB or 512MiB)");
   };
-  const std::string_view whole = trimmed(text);
+  const std::string_view whole = trim_spaces(text);
   const std::size_t digits = std::min(whole.find_first_not_of("0123456789."), whole.size());
   double number = 0;
   const auto [end, error] = std::from_chars(whole.data(), whole.data() + digits, number);
-  if (error != std::errc{} || end != whole.data() + digits) return refusal();
-  const std::string_view unit = trimmed(whole.substr(digits));
-  for (const Unit& known : kUnits) {
-    if (unit != known.name) continue;
-    const double bytes = number * known.bytes;
+  if (error != std::errc{} || end != whole.data() + digits) return parse_error();
+  const std::string_view unit = trim_spaces(whole.substr(digits));
+  for (const Unit& candidate : kUnits) {
+    if (unit != candidate.name) continue;
+    const double bytes = number * candidate.bytes;
     if (!(bytes <= static_cast<double>(kLargestBytes.count)))
-      return fail(Code::invalid_request, "\"" + std::string(text) + "\" is out of range: memory is at most " +
-                                             to_exact_string(kLargestBytes));
+      return fail(ErrorCode::invalid_request, "\"" + std::string(text) +
+                                                  "\" is out of range: memory is at most " +
+                                                  to_exact_string(kLargestBytes));
     return Bytes{std::llround(bytes)};
   }
-  return refusal();
+  return parse_error();
 }
 
 std::optional<Bytes> bytes_from_number(double count) {
@@ -69,7 +70,7 @@ std::string to_string(Bytes bytes) {
   constexpr std::array<const char*, 5> names{"B", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes.count);
   std::size_t unit = 0;
-  while (std::abs(value) >= kK && unit + 1 < names.size()) value /= kK, ++unit;
+  while (std::abs(value) >= kKibi && unit + 1 < names.size()) value /= kKibi, ++unit;
   std::array<char, 40> text{};
   const char* format = unit >= 3 ? "%.1f %s" : "%.0f %s";
   std::snprintf(text.data(), text.size(), format, value, names[unit]);

@@ -19,7 +19,7 @@ TEST(ParseBytes, RefusesNonsenseWithTheTextInTheReason) {
   for (const char* text : {"", "GiB", "-1GiB", "14 gigs", "1..5G", "99999999999TiB"}) {
     const auto parsed = parse_bytes(text);
     ASSERT_FALSE(parsed) << text;
-    EXPECT_EQ(parsed.error().code, Code::invalid_request);
+    EXPECT_EQ(parsed.error().code, ErrorCode::invalid_request);
     EXPECT_NE(parsed.error().detail.find(text), std::string::npos);
   }
 }

@@ -11,7 +11,7 @@
 namespace mgpu {
 
 // Each code with the HTTP status that it has on the wire (see http_status).
-enum class Code {
+enum class ErrorCode {
   invalid_request,  // 400: what was asked makes no sense
   unauthorized,     // 401: no or wrong credentials
   not_found,        // 404: no such consumer, AI model, ticket, lease
@@ -36,7 +36,7 @@ enum class Code {
 };
 
 struct Error {
-  Code code = Code::internal;
+  ErrorCode code = ErrorCode::internal;
   std::string detail{};                      // a sentence for the person who reads it at night
   std::chrono::microseconds retry_after{0};  // when asking again may help; 0 = no advice
   friend bool operator==(const Error&, const Error&) = default;
@@ -45,17 +45,17 @@ struct Error {
 template <class T>
 using Result = std::expected<T, Error>;
 
-[[nodiscard]] inline std::unexpected<Error> fail(Code code, std::string detail) {
+[[nodiscard]] inline std::unexpected<Error> fail(ErrorCode code, std::string detail) {
   return std::unexpected(Error{code, std::move(detail)});
 }
 
 // The wire name: "queue_full". Every code has one.
-std::string_view to_string(Code code);
+std::string_view to_string(ErrorCode code);
 
 // The code of a wire name; Code::internal for a name we don't know.
-Code code_from_name(std::string_view name);
+ErrorCode error_code_from_name(std::string_view name);
 
 // The HTTP status of a code.
-int http_status(Code code);
+int http_status(ErrorCode code);
 
 }  // namespace mgpu

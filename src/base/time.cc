@@ -25,32 +25,32 @@ constexpr std::array<Unit, 6> kUnits{{{"d", 86'400'000'000},
 }  // namespace
 
 Result<Duration> parse_duration(std::string_view text) {
-  const auto refusal = [&] {
-    return fail(Code::invalid_request,
+  const auto parse_error = [&] {
+    return fail(ErrorCode::invalid_request,
                 "\"" + std::string(text) + "\" is not a duration (write 250ms, 30s, 15m, 2h)");
   };
   if (text == "0") return Duration{0};
-  if (text.empty()) return refusal();
+  if (text.empty()) return parse_error();
   double total_us = 0;
   std::string_view rest = text;
   while (!rest.empty()) {
     const std::size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
     double number = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, number);
-    if (error != std::errc{} || end != rest.data() + digits) return refusal();
+    if (error != std::errc{} || end != rest.data() + digits) return parse_error();
     rest.remove_prefix(digits);
     const std::string_view name = rest.substr(0, std::min(rest.find_first_of("0123456789."), rest.size()));
     rest.remove_prefix(name.size());
     const Unit* unit = nullptr;
-    for (const Unit& known : kUnits)
-      if (known.name == name) unit = &known;
-    if (unit == nullptr) return refusal();
+    for (const Unit& candidate : kUnits)
+      if (candidate.name == name) unit = &candidate;
+    if (unit == nullptr) return parse_error();
     total_us += number * static_cast<double>(unit->us);
   }
   if (!(total_us <= static_cast<double>(kLongestDuration.count())))
-    return fail(Code::invalid_request, "\"" + std::string(text) +
-                                           "\" is out of range: a duration is at most " +
-                                           to_string(kLongestDuration));
+    return fail(ErrorCode::invalid_request, "\"" + std::string(text) +
+                                                "\" is out of range: a duration is at most " +
+                                                to_string(kLongestDuration));
   return Duration{std::llround(total_us)};
 }
 
@@ -72,12 +72,12 @@ std::string to_string(Duration duration) {
   return text;
 }
 
-std::string rounded(Duration duration) {
-  const auto to = [&](std::int64_t unit) {
+std::string to_rounded_string(Duration duration) {
+  const auto round_to = [&](std::int64_t unit) {
     return to_string(Duration{(duration.count() + unit / 2) / unit * unit});
   };
-  if (duration >= std::chrono::seconds{10}) return to(1'000'000);
-  return to(duration >= std::chrono::seconds{1} ? 100'000 : 1'000);
+  if (duration >= std::chrono::seconds{10}) return round_to(1'000'000);
+  return round_to(duration >= std::chrono::seconds{1} ? 100'000 : 1'000);
 }
 
 std::string to_rfc3339(std::chrono::system_clock::time_point at) {

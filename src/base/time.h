@@ -39,9 +39,9 @@ constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 100
 inline constexpr Duration kLongestDuration = std::chrono::hours{24 * 366};
 
 // Likewise within range.
-constexpr Duration times(Duration one, std::int64_t count) {
+constexpr Duration saturating_product(Duration duration, std::int64_t count) {
   std::int64_t all = 0;
-  const bool too_long = __builtin_mul_overflow(one.count(), count, &all);
+  const bool too_long = __builtin_mul_overflow(duration.count(), count, &all);
   return too_long ? Duration::max() : Duration{all};
 }
 
@@ -57,7 +57,7 @@ std::string to_string(Duration duration);
 
 // For people: whole seconds from ten on, tenths below, whole milliseconds below one: "12s", "1s300ms",
 // "250ms".
-std::string rounded(Duration duration);
+std::string to_rounded_string(Duration duration);
 
 // "2026-11-24T13:10:00.123Z", UTC with milliseconds.
 std::string to_rfc3339(std::chrono::system_clock::time_point at);

@@ -26,7 +26,7 @@ TEST(ParseDuration, RefusesWhatWouldOverflowAndSaysTheRange) {
        {"366d1us", "99999999h", "9223372036854775807us", "1000000000000000000000000d", "366d366d"}) {
     const auto parsed = parse_duration(text);
     ASSERT_FALSE(parsed) << text;
-    EXPECT_EQ(parsed.error().code, Code::invalid_request);
+    EXPECT_EQ(parsed.error().code, ErrorCode::invalid_request);
     EXPECT_NE(parsed.error().detail.find("at most 366d"), std::string::npos) << parsed.error().detail;
   }
 }

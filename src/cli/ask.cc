@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "cli/exit_codes.h"
 #include "cli/memory.h"
 #include "cli/show.h"
@@ -20,13 +20,13 @@ namespace {
 using client::Json;
 
 int failed(const Failure& failure) {
-  fmt::print(stderr, "{}\n", printable_lines("mgpu: " + failure.code + ": " + failure.detail));
+  fmt::print(stderr, "{}\n", sanitize_lines("mgpu: " + failure.code + ": " + failure.detail));
   return failure.code == "unavailable" ? kUnreachable : failure.code == "invalid_request" ? kUsage : kFailed;
 }
 
 int print(const Outcome<Json>& answer, const Options& options, std::string (*show)(const Json&)) {
   if (!answer) return failed(answer.failure());
-  fmt::print("{}", printable_lines(options.json ? answer->dump(2) + "\n" : show(*answer)));
+  fmt::print("{}", sanitize_lines(options.json ? answer->dump(2) + "\n" : show(*answer)));
   std::fflush(stdout);
   return kOk;
 }
@@ -68,7 +68,7 @@ int print_consumers(const Options& options) {
   const auto answer = client::get(url_of(options), "/v1/consumers");
   if (!options.names || !answer) return print(answer, options, show_consumers);
   const Json& list = answer->is_array() ? *answer : answer->at("consumers");
-  for (const Json& consumer : list) fmt::print("{}\n", printable(consumer.value("name", "")));
+  for (const Json& consumer : list) fmt::print("{}\n", sanitize_text(consumer.value("name", "")));
   return kOk;
 }
 
@@ -116,7 +116,7 @@ int steer(const Options& options, const std::string& verb) {
 int print_events(const Options& options) {
   const std::string path = options.follow ? "/v1/events" : "/v1/events?follow=false";
   const auto end = client::follow(url_of(options), path, "", [&](const client::ServerEvent& event) {
-    fmt::print("{}\n", printable(options.json ? event_json(event) : show_event(event)));
+    fmt::print("{}\n", sanitize_text(options.json ? event_json(event) : show_event(event)));
     std::fflush(stdout);
     return true;
   });

@@ -41,7 +41,7 @@ Result<std::string> config_path(const std::string& given) {
   std::error_code ignored;
   for (const char* path : {"mgpu.yaml", "/etc/mgpu/mgpu.yaml"})
     if (std::filesystem::exists(path, ignored)) return path;
-  return fail(Code::invalid_config,
+  return fail(ErrorCode::invalid_config,
               "no configuration: looked for ./mgpu.yaml and /etc/mgpu/mgpu.yaml; name yours with --config");
 }
 

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "cli/exit_codes.h"
 #include "cli/process_tree.h"
 #include "cli/supervisor.h"
@@ -33,7 +33,7 @@ constexpr std::size_t kLongestWho = 120;  // characters of the command that peop
 constexpr int kSignalBase = 128;          // of the exit code of a command that a signal ended
 constexpr const char* kLeft = "some processes of the command can't be ended; they may still hold memory";
 
-void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", printable_lines(text)); }
+void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", sanitize_lines(text)); }
 
 // Whether the command can be executed, looked up as a shell would; asked before waiting in the line for
 // nothing.

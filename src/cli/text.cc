@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 
 namespace mgpu::cli {
 namespace {
@@ -40,7 +40,7 @@ std::string duration_text(double ms) {
 std::string table(std::vector<std::vector<std::string>> rows) {
   // What others have named shall not draw lines of its own.
   for (auto& row : rows)
-    for (std::string& cell : row) cell = printable(cell);
+    for (std::string& cell : row) cell = sanitize_text(cell);
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));

@@ -23,7 +23,8 @@ Result<std::vector<std::string>> split_shell_words(std::string_view text) {
     } else if (quote == 0 && (c == '\'' || c == '"')) {
       quote = c;
     } else if (c == '\\' && quote != '\'') {
-      if (++i == text.size()) return fail(Code::invalid_request, "a backslash at the end escapes nothing");
+      if (++i == text.size())
+        return fail(ErrorCode::invalid_request, "a backslash at the end escapes nothing");
       // Between double quotes a backslash escapes only what would mean something there.
       if (quote == '"' && text[i] != '"' && text[i] != '\\' && text[i] != '$' && text[i] != '`') word += '\\';
       word += text[i];
@@ -31,7 +32,8 @@ Result<std::vector<std::string>> split_shell_words(std::string_view text) {
       word += c;
     }
   }
-  if (quote != 0) return fail(Code::invalid_request, std::string("the quote ") + quote + " is never closed");
+  if (quote != 0)
+    return fail(ErrorCode::invalid_request, std::string("the quote ") + quote + " is never closed");
   if (in_word) words.push_back(std::move(word));
   return words;
 }

@@ -41,7 +41,7 @@ Result<std::unique_ptr<gpu::Provider>> open_all(const config::GpuConfig& config)
   auto drm = open_drm();
   if (!has_nvml && !drm) {
     const std::string no_nvml = nvml ? "the NVML library lists no device" : nvml.error().detail;
-    return fail(Code::unavailable, no_nvml + "\n" + drm.error().detail);
+    return fail(ErrorCode::unavailable, no_nvml + "\n" + drm.error().detail);
   }
   std::vector<std::unique_ptr<gpu::Provider>> providers;
   if (has_nvml) providers.push_back(std::move(*nvml));

@@ -13,7 +13,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -37,7 +37,7 @@ std::string_view colour_of(spdlog::level::level_enum level) {
 // Text of others is in it, which must not command a terminal. Its lines below the first are indented, so that
 // they pass for no entries of their own.
 std::string as_logged(std::string_view entry) {
-  std::string shown = printable_lines(entry);
+  std::string shown = sanitize_lines(entry);
   constexpr std::string_view kIndent = "    ";
   for (auto at = shown.find('\n'); at + 1 < shown.size() && at != std::string::npos;
        at = shown.find('\n', at + 1))

@@ -37,7 +37,7 @@ asio::awaitable<std::optional<api::Reply>> ask(api::Api& api, api::Call call, ap
     co_return std::nullopt;  // cancelled: the client is gone
   } catch (const std::exception& surprise) {
     spdlog::error("control plane: {}", surprise.what());
-    co_return api::error_reply({Code::internal, surprise.what()});
+    co_return api::error_reply({ErrorCode::internal, surprise.what()});
   }
 }
 
@@ -56,7 +56,7 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
   const Bytes limit{static_cast<std::int64_t>(api::kMaxBody)};
   auto body = co_await http::read_all(exchange, limit);
   if (!body) {
-    if (body.error().code == Code::cancelled) co_return exchange.break_off();
+    if (body.error().code == ErrorCode::cancelled) co_return exchange.break_off();
     api::Reply refusal = api::error_reply(body.error());
     co_await send(exchange, std::move(refusal));
     co_return;
@@ -84,8 +84,9 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
 }
 
 asio::awaitable<void> nothing_here(http::Exchange& exchange) {
-  api::Reply reply = api::error_reply(
-      {Code::not_found, "nothing at " + exchange.head().target.substr(0, exchange.head().target.find('?')) +
+  api::Reply reply =
+      api::error_reply({ErrorCode::not_found,
+                        "nothing at " + exchange.head().target.substr(0, exchange.head().target.find('?')) +
                             "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
                             "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
                             gateway::routes_that_name_a_model()});
@@ -99,7 +100,7 @@ asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http:
   if (api::takes(gateway::path_of(head.target))) {
     co_await control(api, exchange);
   } else if (exchange.reserved()) {
-    api::Reply reply = api::error_reply({Code::queue_full,
+    api::Reply reply = api::error_reply({ErrorCode::queue_full,
                                          "all limits.max_connections are in use; on the few beyond them "
                                          "only the control plane answers",
                                          std::chrono::seconds(1)});

@@ -21,7 +21,7 @@ Result<std::string> find_library() {
   const fs::path installed = here.parent_path() / "lib" / "libmgpu-simgpu.so";
   for (const fs::path& path : {beside, installed})
     if (fs::exists(path, failed)) return path.string();
-  return fail(Code::unavailable,
+  return fail(ErrorCode::unavailable,
               "the simulated GPU's library is neither " + beside.string() + " nor " + installed.string());
 }
 
@@ -42,7 +42,7 @@ Result<SimulatedGpu> SimulatedGpu::make(const std::vector<Bytes>& devices) {
   if (!library) return std::unexpected(library.error());
   std::string folder = (fs::temp_directory_path() / "mgpu-simulated-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr)
-    return fail(Code::unavailable, folder + ": " + std::strerror(errno));
+    return fail(ErrorCode::unavailable, folder + ": " + std::strerror(errno));
   SimulatedGpu gpu(folder, std::move(*library));
   std::vector<simgpu::DeviceSpec> specs;
   for (const Bytes total : devices) specs.push_back({.total = static_cast<std::uint64_t>(total.count)});

@@ -38,7 +38,7 @@ Result<store::Store::Opened> open_store(const config::Config& config) {
   auto opened = store::Store::open({.path = path,
                                     .history_rows = config.limits.history_rows,
                                     .complain = [](const std::string& what) { spdlog::error("{}", what); }});
-  const bool needed = !config.store.empty() || (!opened && opened.error().code == Code::invalid_config);
+  const bool needed = !config.store.empty() || (!opened && opened.error().code == ErrorCode::invalid_config);
   if (opened || needed) return opened;
   return store::Store::Opened{.note = opened.error().detail + "; what is learned will be forgotten"};
 }

@@ -24,7 +24,7 @@ struct TicketArrived {
 // ignored: a cancellation may cross a grant on its way.
 struct TicketCancelled {
   TicketId ticket{};
-  Error why{Code::cancelled, "the caller went away"};
+  Error why{ErrorCode::cancelled, "the caller went away"};
 };
 
 // The holder is done. Unknown tickets are ignored.
@@ -55,7 +55,7 @@ struct ReadingTaken {
 // The consumer's process died, or its service can't be reached any more. All it held is gone.
 struct ServiceLost {
   ConsumerId consumer{};
-  Error why{Code::service_down, ""};
+  Error why{ErrorCode::service_down, ""};
 };
 
 // A service was found already holding this resident (an external one that is up, at start or later).

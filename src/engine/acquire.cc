@@ -10,7 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "engine/impl.h"
 
 namespace mgpu::engine {
@@ -22,9 +22,9 @@ namespace {
 std::string shortened(std::string_view who) {
   constexpr std::string_view kLeftOut = "...";
   constexpr std::size_t kEnd = 60;
-  if (who.size() <= kLongestWho) return printable(who, kLongestWho);
-  const std::string end = printable(who.substr(who.size() - kEnd), kEnd);
-  return printable(who, kLongestWho - kEnd - kLeftOut.size()).append(kLeftOut).append(end);
+  if (who.size() <= kLongestWho) return sanitize_text(who, kLongestWho);
+  const std::string end = sanitize_text(who.substr(who.size() - kEnd), kEnd);
+  return sanitize_text(who, kLongestWho - kEnd - kLeftOut.size()).append(kLeftOut).append(end);
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
   return *this;
 }
 Lease::~Lease() {
-  if (state_) state_->leave({Code::cancelled, "the lease was given back"});
+  if (state_) state_->leave({ErrorCode::cancelled, "the lease was given back"});
 }
 TicketId Lease::ticket() const { return state_->ticket; }
 DeviceId Lease::device() const { return state_->ask.device; }
@@ -74,7 +74,7 @@ struct Engine::Impl::Place {
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
   ~Place() {
-    if (standing) standing->leave({Code::cancelled, "the caller went away"});
+    if (standing) standing->leave({ErrorCode::cancelled, "the caller went away"});
   }
 };
 
@@ -86,7 +86,7 @@ std::string Engine::Impl::job_of(int pid) const {
 asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
                                                      std::function<void(TicketId)> on_ticket) {
   const auto self = shared_from_this();
-  if (closed) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  if (closed) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   holder.who = shortened(holder.who);
   const TicketId ticket{++last_ticket};
   Place place(std::make_shared<Lease::State>(this, ticket, ask, std::move(holder), io.get_executor()));
@@ -107,7 +107,7 @@ asio::awaitable<Result<Grant>> Engine::Impl::decision_on(Standing standing) {
       (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
   const auto& outcome = standing->outcome;
   if (outcome && !*outcome) co_return std::unexpected(outcome->error());
-  if (gone || !outcome) co_return fail(Code::cancelled, "the caller went away");
+  if (gone || !outcome) co_return fail(ErrorCode::cancelled, "the caller went away");
   if (standing->ended) co_return std::unexpected(*standing->ended);
   co_return *outcome;
 }
@@ -116,10 +116,10 @@ asio::awaitable<Result<void>> Engine::Impl::hold_again(Standing standing) {
   const auto self = shared_from_this();
   if (standing->ended) co_return std::unexpected(*standing->ended);
   if (closed || standing->engine == nullptr)
-    co_return fail(Code::shutting_down, "the daemon is shutting down");
+    co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   feed(OutOfMemorySeen{standing->ticket});
   const bool waits_again = std::exchange(standing->requeued, false);
-  if (!waits_again) co_return fail(Code::out_of_memory, "no more room can be made for it");
+  if (!waits_again) co_return fail(ErrorCode::out_of_memory, "no more room can be made for it");
   const Result<Grant> granted = co_await decision_on(standing);
   if (!granted) co_return std::unexpected(granted.error());
   co_return Result<void>{};

@@ -61,7 +61,7 @@ asio::awaitable<Result<void>> guarded(asio::awaitable<Result<void>> work) {
   try {
     co_return co_await std::move(work);
   } catch (const std::exception& thrown) {
-    co_return fail(Code::internal, thrown.what());
+    co_return fail(ErrorCode::internal, thrown.what());
   }
 }
 
@@ -139,7 +139,7 @@ void Engine::Impl::close() {
   next_hour.cancel();
   for (const auto& [ticket, standing] : standings) {
     standing->engine = nullptr;
-    if (!standing->outcome) standing->decide(fail(Code::shutting_down, "the daemon is shutting down"));
+    if (!standing->outcome) standing->decide(fail(ErrorCode::shutting_down, "the daemon is shutting down"));
   }
   standings.clear();
   for (const auto& application : applications) application->close();
@@ -207,7 +207,7 @@ void Engine::Impl::go(asio::awaitable<Result<void>> work, std::function<void(Res
   asio::co_spawn(io, guarded(std::move(work)),
                  [self = shared_from_this(), answer = std::move(answer)](const std::exception_ptr& thrown,
                                                                          Result<void> result) {
-                   if (thrown) result = fail(Code::internal, "the operation was given up");
+                   if (thrown) result = fail(ErrorCode::internal, "the operation was given up");
                    answer(std::move(result));
                  });
 }
@@ -285,14 +285,14 @@ asio::awaitable<bool> Engine::still_busy(ConsumerId consumer) {
 
 Result<void> Engine::cancel(TicketId ticket, std::string why) {
   if (!impl_->world.tickets.contains(ticket))
-    return fail(Code::not_found, "there is no ticket " + std::to_string(ticket.value));
-  impl_->feed(TicketCancelled{.ticket = ticket, .why = {Code::cancelled, std::move(why)}});
+    return fail(ErrorCode::not_found, "there is no ticket " + std::to_string(ticket.value));
+  impl_->feed(TicketCancelled{.ticket = ticket, .why = {ErrorCode::cancelled, std::move(why)}});
   return {};
 }
 
 Result<void> Engine::evict(ResidentId resident, bool park) {
   if (resident.value >= impl_->world.registry.residents.size())
-    return fail(Code::not_found, "there is no resident " + std::to_string(resident.value));
+    return fail(ErrorCode::not_found, "there is no resident " + std::to_string(resident.value));
   if (!is_away(impl_->world.registry[resident], park))
     if (auto may = may_evict(impl_->world, resident, park); !may) return may;
   impl_->feed(EvictionRequested{.resident = resident, .park = park});

@@ -27,12 +27,12 @@ Result<T> parsed(const fs::path& file, std::size_t most,
                  Result<T> (*parse)(std::span<const std::byte>, std::uint64_t)) {
   std::error_code error;
   const std::uint64_t size = fs::file_size(file, error);
-  if (error) return fail(Code::not_found, error.message());
+  if (error) return fail(ErrorCode::not_found, error.message());
   for (std::size_t wanted = kFirstTry;; wanted *= 8) {
     const std::string head = read_head(file, std::min({wanted, most, static_cast<std::size_t>(size)}));
     Result<T> result = parse(std::as_bytes(std::span(head)), size);
     const bool more =
-        !result && result.error().code == Code::unavailable && wanted < most && head.size() < size;
+        !result && result.error().code == ErrorCode::unavailable && wanted < most && head.size() < size;
     if (!more) return result;
   }
 }

@@ -35,10 +35,10 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
   } else if (rung == Rung::park) {
     result = co_await park(ai_model, limit);
   } else if (!put_aside_.empty()) {  // its service hangs until it is brought back, which takes device memory
-    result =
-        fail(Code::not_supported, config_.name + " is parked by cuda-checkpoint, and can only be stopped");
+    result = fail(ErrorCode::not_supported,
+                  config_.name + " is parked by cuda-checkpoint, and can only be stopped");
   } else if (!service) {
-    result = fail(Code::not_supported, config_.name + " has no service that could be asked");
+    result = fail(ErrorCode::not_supported, config_.name + " has no service that could be asked");
   } else {
     result = co_await service->unload(ai_model, limit);
   }
@@ -73,11 +73,11 @@ asio::awaitable<Result<void>> Application::kill_run() {
 void Application::run_ended(const runner::ExitStatus& status, std::uint64_t number) {
   if (closing_ || number <= expected_exit_ || !lost_) return;
   clean_up_after_crash();
-  Error why{Code::service_down, config_.name + ": its process " + runner::to_string(status)};
+  Error why{ErrorCode::service_down, config_.name + ": its process " + runner::to_string(status)};
   const auto said = std::ranges::find_if(status.log, [this](const std::string& line) {
     return service::log_says_out_of_memory(config_.service.type, line);
   });
-  if (said != status.log.end()) why = {Code::out_of_memory, why.detail + "; it said: " + *said};
+  if (said != status.log.end()) why = {ErrorCode::out_of_memory, why.detail + "; it said: " + *said};
   lost_(std::move(why));
 }
 

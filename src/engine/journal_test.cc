@@ -35,7 +35,8 @@ TEST(Journal, ForgetsTheOldestAndGoesOnFromWhatIsKept) {
 TEST(Journal, IsBoundedInBytesToo) {
   constexpr std::size_t kDetail = 10'000;
   const auto refused = [](std::uint64_t ticket) {
-    return Effect{Refuse{.ticket = TicketId{ticket}, .why = {Code::never_fits, std::string(kDetail, 'x')}}};
+    return Effect{
+        Refuse{.ticket = TicketId{ticket}, .why = {ErrorCode::never_fits, std::string(kDetail, 'x')}}};
   };
   Journal journal(1000, Bytes{10 * kDetail});
   for (std::uint64_t i = 1; i <= 100; ++i) journal.append(Instant{}, refused(i));

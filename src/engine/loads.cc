@@ -48,7 +48,7 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
 // that nobody is sent to one of them meanwhile.
 asio::awaitable<Result<void>> Application::stop_after_failed_load(Error why) {
   if (runs() && !closing_ && has_several_ai_models(config_.service) && lost_)
-    lost_({Code::service_down, config_.name + ": its process is stopped, since a load failed in it"});
+    lost_({ErrorCode::service_down, config_.name + ": its process is stopped, since a load failed in it"});
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);
   if (!stopped) why.detail += "; " + stopped.error().detail;
@@ -58,12 +58,12 @@ asio::awaitable<Result<void>> Application::stop_after_failed_load(Error why) {
 asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
   const runner::Remaining remaining(config_.load_limit);
   while (stopping_ > 0 && !closing_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   const bool fresh = !external() && !runs();
   if (fresh) {
     const Result<void> attached = co_await attach(true);
     if (!attached) co_return attached;
-    if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+    if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   }
   const bool was_put_aside = !put_aside_.empty();
   if (was_put_aside) {
@@ -93,7 +93,7 @@ asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bo
 asio::awaitable<Result<void>> Application::attach(bool start_it) {
   while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (runs()) co_return Result<void>{};
-  if (closing_) co_return fail(Code::shutting_down, "the daemon is shutting down");
+  if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   attaching_ = true;
   const std::optional<runner::Known> nobody;
   const Result<void> begun = co_await begin_run(start_it, nobody);
@@ -112,7 +112,7 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_it, std::optiona
   else
     run = co_await runner::find(executor, config_, std::move(options), known);
   if (!run) co_return std::unexpected(run.error());
-  if (!*run) co_return fail(Code::not_found, "it does not run");
+  if (!*run) co_return fail(ErrorCode::not_found, "it does not run");
   runner_ = std::move(*run);
   by_itself_ = !start_it;
   const std::optional<int> pid = runner_->identity().pid;
@@ -155,18 +155,18 @@ asio::awaitable<Result<void>> Application::adopt(runner::Known known) {
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);
   if (!stopped) co_return fail(stopped.error().code, why + "; " + stopped.error().detail);
-  co_return fail(Code::service_down, why);
+  co_return fail(ErrorCode::service_down, why);
 }
 
 // Why, for the person who reads it at night: with how the process ended and what it said last.
 Error Application::explained(Error error) const {
-  if (error.code == Code::service_down) error.code = Code::load_failed;
+  if (error.code == ErrorCode::service_down) error.code = ErrorCode::load_failed;
   error.detail = config_.name + ": " + error.detail;
   if (!runner_) return error;
   if (const auto& exit = runner_->exit(); exit) {
     error.detail += "; its process " + runner::to_string(*exit);
     for (const std::string& line : runner_->log_tail(log_lines_))
-      if (service::log_says_out_of_memory(config_.service.type, line)) error.code = Code::out_of_memory;
+      if (service::log_says_out_of_memory(config_.service.type, line)) error.code = ErrorCode::out_of_memory;
   }
   const auto lines = runner_->log_tail(kLinesInAnError);
   if (!lines.empty()) error.detail += "; last log lines:";

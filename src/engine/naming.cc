@@ -2,7 +2,7 @@
 // way.
 #include <algorithm>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "config/services.h"
 #include "engine/estimates.h"
 #include "engine/impl.h"
@@ -46,7 +46,7 @@ std::uint32_t Engine::user_of(std::string_view name, std::string_view api_key) {
   const config::Users by = impl_->config.users;
   const bool by_header = by == config::Users::header || by == config::Users::header_or_key;
   const bool by_key = by == config::Users::key || by == config::Users::header_or_key;
-  if (by_header && !name.empty()) return impl_->users.named(printable(name, kLongestUser));
+  if (by_header && !name.empty()) return impl_->users.named(sanitize_text(name, kLongestUser));
   if (by_key && !api_key.empty()) return impl_->users.with_key(api_key);
   return 0;
 }
@@ -61,24 +61,25 @@ Result<Target> Engine::Impl::target(ConsumerId consumer, const std::string& aske
 
   if (asked.empty()) {
     if (state.residents.size() == 1) return Target{consumer, state.residents.front()};
-    return fail(Code::not_found, description.name + " serves several AI models: say which, as in \"" +
-                                     description.name + "/some-model\"");
+    return fail(ErrorCode::not_found, description.name + " serves several AI models: say which, as in \"" +
+                                          description.name + "/some-model\"");
   }
   if (asked.size() > kLongestAiModel)
-    return fail(Code::not_found, description.name + " has no AI model \"" + printable(asked, 40) +
-                                     "...\": no name is longer than " + std::to_string(kLongestAiModel));
+    return fail(ErrorCode::not_found, description.name + " has no AI model \"" + sanitize_text(asked, 40) +
+                                          "...\": no name is longer than " + std::to_string(kLongestAiModel));
   const std::string ai_model = service::canonical_name(description.service.type, asked);
   const bool known = std::ranges::any_of(
       state.residents, [&](ResidentId id) { return world.registry[id].ai_model == ai_model; });
   if (!known && !targets.offers(consumer, ai_model))
-    return fail(Code::not_found,
-                description.name + " has no AI model \"" + printable(ai_model, kLongestAiModel) + "\"");
+    return fail(ErrorCode::not_found,
+                description.name + " has no AI model \"" + sanitize_text(ai_model, kLongestAiModel) + "\"");
   const auto unheard = [&](ResidentId id) {
     return !targets.is_heard_of(consumer, world.registry[id].ai_model);
   };
   if (!known && !targets.is_heard_of(consumer, ai_model) &&
       std::ranges::count_if(state.residents, unheard) >= kUnheardPerConsumer)
-    return fail(Code::not_found, description.name + " is asked for more AI models than can be kept track of");
+    return fail(ErrorCode::not_found,
+                description.name + " is asked for more AI models than can be kept track of");
   return Target{consumer, resident_named(consumer, ai_model, description.footprint)};
 }
 

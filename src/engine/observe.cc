@@ -224,7 +224,7 @@ asio::awaitable<void> Engine::Impl::look_for_loss(ConsumerId consumer, std::stri
   const auto self = shared_from_this();
   Application& suspected = application(consumer);
   const bool gone = co_await suspected.is_gone();
-  if (gone) lost(consumer, {Code::service_down, world.registry[consumer].spec.name + ": " + reason});
+  if (gone) lost(consumer, {ErrorCode::service_down, world.registry[consumer].spec.name + ": " + reason});
 }
 
 }  // namespace mgpu::engine

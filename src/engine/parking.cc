@@ -17,7 +17,8 @@ void Application::park_by(runner::Checkpoint& utility, Holders holders) {
 asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration limit) {
   const auto service = service_;
   if (checkpoint_ == nullptr) {
-    if (!service) co_return fail(Code::not_supported, config_.name + " has no service that could be asked");
+    if (!service)
+      co_return fail(ErrorCode::not_supported, config_.name + " has no service that could be asked");
     co_return co_await service->park(ai_model, limit);
   }
   const std::vector<int> pids = co_await holders_();

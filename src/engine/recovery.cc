@@ -98,9 +98,9 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
         feed(FoundWarm{resident_named(id, ai_model, today->footprint)});
       co_return Result<void>{};
     }
-    there = adopted.error().code != Code::not_found;
+    there = adopted.error().code != ErrorCode::not_found;
     why = adopted.error().detail;
-    if (adopted.error().code == Code::eviction_failed) ended = std::unexpected(adopted.error());
+    if (adopted.error().code == ErrorCode::eviction_failed) ended = std::unexpected(adopted.error());
   } else if (there) {
     const config::ProcessConfig settings = today != nullptr ? *today->process : config::ProcessConfig{};
     auto process = runner::Process::adopt(io.get_executor(), settings, known, {});

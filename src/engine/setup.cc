@@ -22,13 +22,13 @@ Result<gpu::DeviceInfo> find_device(const config::DeviceConfig& wanted, std::siz
   const std::string how = wanted.uuid.empty()
                               ? "index " + std::to_string(wanted.index.value_or(static_cast<unsigned>(place)))
                               : "UUID " + wanted.uuid;
-  return fail(Code::invalid_config, "device " + wanted.id + ": the driver has no device with " + how +
-                                        " (it has " + std::to_string(found.size()) + ")");
+  return fail(ErrorCode::invalid_config, "device " + wanted.id + ": the driver has no device with " + how +
+                                             " (it has " + std::to_string(found.size()) + ")");
 }
 
 Result<void> add_devices(Setup& setup, const config::Config& config,
                          const std::vector<gpu::DeviceInfo>& found) {
-  if (found.empty()) return fail(Code::invalid_config, "the driver has no device");
+  if (found.empty()) return fail(ErrorCode::invalid_config, "the driver has no device");
   std::vector<config::DeviceConfig> wanted = config.devices;
   if (wanted.empty())
     for (const gpu::DeviceInfo& info : found) wanted.push_back({.index = info.index});
@@ -52,7 +52,7 @@ Result<std::vector<DeviceId>> wanted_devices(const World& world, const config::C
   for (const std::string& name : names) {
     const auto found = std::ranges::find(world.registry.devices, name, &Device::name);
     if (found == world.registry.devices.end())
-      return fail(Code::invalid_config, "consumer " + consumer.name + ": there is no device " + name);
+      return fail(ErrorCode::invalid_config, "consumer " + consumer.name + ": there is no device " + name);
     devices.push_back(DeviceId{static_cast<std::uint64_t>(found - world.registry.devices.begin())});
   }
   return devices;
@@ -76,7 +76,7 @@ Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
   const config::ServiceConfig& service = config.service;
   const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
   const auto asked = service::make_service(service, any_port);
-  if (!asked) return fail(Code::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
+  if (!asked) return fail(ErrorCode::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
   return Consumer{
       .name = config.name,
       .kind = config.kind,
@@ -123,11 +123,11 @@ Result<std::string> find_checkpoint(const config::Config& config) {
   for (const config::ConsumerConfig& consumer : config.consumers) {
     if (consumer.park_by != config::ParkBy::cuda_checkpoint) continue;
     if (has_several_ai_models(consumer.service))
-      return fail(Code::invalid_config,
+      return fail(ErrorCode::invalid_config,
                   "consumer " + consumer.name +
                       ": cuda-checkpoint parks whole processes, and can't tell its AI models apart");
     if (const auto utility = runner::command_in_path(config.cuda_checkpoint)) return *utility;
-    return fail(Code::invalid_config,
+    return fail(ErrorCode::invalid_config,
                 "consumer " + consumer.name + " has park: cuda-checkpoint, but there is no " +
                     config.cuda_checkpoint + " (NVIDIA's utility; say where it is with cuda_checkpoint)");
   }

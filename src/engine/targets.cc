@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "engine/engine.h"
 #include "service/service.h"
 
@@ -86,12 +86,12 @@ Error Targets::unknown(std::string_view name) const {
     known.insert(known.end(), names.begin(), names.end());
   }
   std::string text =
-      "there is no consumer or AI model \"" + printable(name, kLongestAiModel) + "\"; known are ";
+      "there is no consumer or AI model \"" + sanitize_text(name, kLongestAiModel) + "\"; known are ";
   if (known.empty()) text += "none";
   for (std::size_t i = 0; i < known.size() && i < kNamesInAnError; ++i)
     text += (i == 0 ? "" : ", ") + known[i];
   if (known.size() > kNamesInAnError) text += ", ...";
-  return {Code::not_found, text};
+  return {ErrorCode::not_found, text};
 }
 
 }  // namespace mgpu::engine

@@ -45,7 +45,7 @@ TEST(ParseGguf, ALieAboutCountsCostsNothing) {
     std::memcpy(lying.data() + at, &huge, sizeof huge);
     const auto refused = parse_gguf(bytes_of(lying), head.size());
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Code::invalid_request);
+    EXPECT_EQ(refused.error().code, ErrorCode::invalid_request);
   }
 }
 
@@ -212,7 +212,7 @@ TEST(TensorBytes, RefusesWhatCanNotBe) {
   const std::string backwards = safetensors(R"({"a":{"data_offsets":[9,0]}})");
   EXPECT_FALSE(tensor_bytes(bytes_of(backwards), backwards.size() + 60));
   const std::string cut = safetensors(R"({"a":{"data_offsets":[0,9]}})").substr(0, 20);
-  EXPECT_EQ(tensor_bytes(bytes_of(cut), 1000).error().code, Code::unavailable);
+  EXPECT_EQ(tensor_bytes(bytes_of(cut), 1000).error().code, ErrorCode::unavailable);
   EXPECT_FALSE(tensor_bytes(bytes_of("short"), 5));
 }
 

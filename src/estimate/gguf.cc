@@ -235,7 +235,7 @@ bool is_sane(const Gguf& gguf) {
 }  // namespace
 
 Result<Gguf> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size) {
-  const auto nonsense = [](const char* why) { return fail(Code::invalid_request, why); };
+  const auto nonsense = [](const char* why) { return fail(ErrorCode::invalid_request, why); };
   Reader in(head);
   if (in.value<std::uint32_t>() != 0x46554747) return nonsense("it is no GGUF file");
   const auto version = in.value<std::uint32_t>();
@@ -246,7 +246,7 @@ Result<Gguf> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size
   const Metadata metadata = read_metadata(in, entries);
   const Tensors tensors = read_tensors(in, tensor_count);
   if (in.is_wrong()) return nonsense("it is broken, or made by a converter that we do not know");
-  if (!in.good()) return fail(Code::unavailable, "its head is longer than what was read of it");
+  if (!in.good()) return fail(ErrorCode::unavailable, "its head is longer than what was read of it");
 
   Gguf gguf = described(metadata);
   // Shards behind the first have little to say about the whole.

@@ -67,7 +67,7 @@ Result<std::string> manifest_of(std::string_view ai_model) {
   parts.push_back(tag);
   constexpr std::size_t kParts = 4;  // registry, whose it is, what it is, tag
   if (parts.size() != kParts || ai_model.size() > kMaxName || !std::ranges::all_of(parts, is_part))
-    return fail(Code::invalid_request,
+    return fail(ErrorCode::invalid_request,
                 "\"" + std::string(ai_model) + "\" is no name of an AI model of Ollama");
   std::string path = "manifests";
   for (const std::string_view part : parts) path.append("/").append(part);
@@ -89,7 +89,7 @@ Result<OllamaParts> parse_manifest(std::string_view json) {
       besides.push_back(path);
     if (type == "application/vnd.ollama.image.params") parts.parameters = path;
   }
-  if (parts.weights.empty()) return fail(Code::invalid_request, "it names no weights");
+  if (parts.weights.empty()) return fail(ErrorCode::invalid_request, "it names no weights");
   parts.weights.insert(parts.weights.end(), besides.begin(), besides.end());
   return parts;
 }

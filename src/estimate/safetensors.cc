@@ -13,7 +13,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kLength = sizeof(std::uint64_t);
 
-std::unexpected<Error> nonsense(const char* why) { return fail(Code::invalid_request, why); }
+std::unexpected<Error> nonsense(const char* why) { return fail(ErrorCode::invalid_request, why); }
 
 }  // namespace
 
@@ -24,7 +24,7 @@ Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_s
   if (length < 2 || length > kMaxSafetensorsHead || length + kLength > file_size)
     return nonsense("it is no safetensors file");
   if (length + kLength > head.size())
-    return fail(Code::unavailable, "its head is longer than what was read of it");
+    return fail(ErrorCode::unavailable, "its head is longer than what was read of it");
   const char* const begin = reinterpret_cast<const char*>(head.data()) + kLength;
   const Json tensors = Json::parse(begin, begin + length, nullptr, false);
   if (!tensors.is_object()) return nonsense("its head is no JSON object");

@@ -14,7 +14,7 @@ constexpr std::uint64_t kMaxLayers = 10'000;
 constexpr std::uint64_t kMaxFigure = 1ULL << 31;
 constexpr auto kMost = static_cast<double>(kLargestBytes.count);  // keeps sums of nonsense in range
 
-std::unexpected<Error> nonsense(const char* why) { return fail(Code::invalid_request, why); }
+std::unexpected<Error> nonsense(const char* why) { return fail(ErrorCode::invalid_request, why); }
 
 // 0: it is not there, or makes no sense.
 std::uint64_t number(const Json& config, const char* name) {

@@ -151,7 +151,7 @@ TEST(Explanation, TellsWhyALoadFailed) {
   const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB}, false);
   const TicketId ticket = story.asks(image);
   story.passes(2s);
-  story.happens(LoadEnded{story.resident(image), fail(Code::load_failed, "no such file")});
+  story.happens(LoadEnded{story.resident(image), fail(ErrorCode::load_failed, "no such file")});
   const auto explanation = explained(story, ticket);
   ASSERT_TRUE(explanation);
   EXPECT_EQ(explanation->stand, Stand::refused);

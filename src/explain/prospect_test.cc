@@ -75,7 +75,7 @@ TEST(Prospect, SaysWhyItWouldBeRefused) {
   const ConsumerId huge = story.consumer({.name = "huge", .footprint = kGiB * 80}, false);
   const Prospect next = prospect(story.world, story.ask(huge));
   ASSERT_TRUE(next.refused);
-  EXPECT_EQ(next.refused->code, Code::never_fits);
+  EXPECT_EQ(next.refused->code, ErrorCode::never_fits);
   EXPECT_NE(told(story, story.ask(huge)).find("would be refused: never_fits, needs 80.0 GiB"),
             std::string::npos);
 }

@@ -11,7 +11,7 @@ constexpr std::string_view kOurs = "x-mgpu-";
 constexpr std::string_view kBearer = "bearer ";
 
 Error wrong(const std::string& name, const std::string& why) {
-  return {Code::invalid_request, name + ": " + why};
+  return {ErrorCode::invalid_request, name + ": " + why};
 }
 
 // Zero where the header is not there.
@@ -45,10 +45,10 @@ Result<Asking> asking_of(const http::Headers& headers) {
   if (!deadline) return std::unexpected(deadline.error());
   asking.deadline = *deadline;
   const std::string_view authorization = http::header(headers, "Authorization");
-  if (starts_with_text(authorization, kBearer)) asking.api_key = authorization.substr(kBearer.size());
+  if (starts_with_ignore_case(authorization, kBearer)) asking.api_key = authorization.substr(kBearer.size());
   return asking;
 }
 
-bool is_for_us(std::string_view name) { return starts_with_text(name, kOurs); }
+bool is_for_us(std::string_view name) { return starts_with_ignore_case(name, kOurs); }
 
 }  // namespace mgpu::gateway

@@ -36,7 +36,7 @@ TEST(Asking, NamesTheHeaderThatIsWrong) {
                                                  {"X-Mgpu-Deadline", "0"}}) {
     const auto asking = asking_of({{name, value}});
     ASSERT_FALSE(asking) << name;
-    EXPECT_EQ(asking.error().code, Code::invalid_request);
+    EXPECT_EQ(asking.error().code, ErrorCode::invalid_request);
     EXPECT_TRUE(asking.error().detail.starts_with(name + ": ")) << asking.error().detail;
   }
 }

@@ -21,13 +21,13 @@ std::string default_folder() {
 }
 
 std::unexpected<Error> failed(const std::string& what) {
-  return fail(Code::internal, "the request's body: " + what + ": " + std::strerror(errno));
+  return fail(ErrorCode::internal, "the request's body: " + what + ": " + std::strerror(errno));
 }
 
 // Others' bodies are in the way, and go: asking again helps.
 std::unexpected<Error> no_room(const std::string& why) {
   constexpr std::chrono::seconds kAgain{5};
-  return std::unexpected(Error{.code = Code::queue_full,
+  return std::unexpected(Error{.code = ErrorCode::queue_full,
                                .detail = "there is no room to keep the request's body until its turn: " + why,
                                .retry_after = kAgain});
 }

@@ -13,8 +13,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
-#include "base/answer_headers.h"
 #include "base/ascii.h"
+#include "base/response_headers.h"
 #include "config/services.h"
 #include "gateway/asking.h"
 #include "gateway/early_body.h"
@@ -44,13 +44,13 @@ std::int64_t unix_seconds() {
 }
 
 Error no_model_named() {
-  return {Code::invalid_request,
+  return {ErrorCode::invalid_request,
           "the request names no AI model: " + routes_that_name_a_model() +
               " want \"model\" in their body, a consumer or AI model of GET /v1/models"};
 }
 
 Error no_service(const config::ConsumerConfig& consumer) {
-  return {Code::not_supported,
+  return {ErrorCode::not_supported,
           fmt::format("{0} answers no requests: it has no service. It takes leases, by POST /v1/leases or "
                       "mgpu run --consumer {0}",
                       consumer.name)};
@@ -68,8 +68,8 @@ Awaitable<void> answer_with(Caller& caller, int status, std::string body, Header
 
 // Headers of a request that we answer for ourselves.
 bool is_own_header(std::string_view name) {
-  return same_text(name, "Host") || same_text(name, "X-Forwarded-For") || same_text(name, "Expect") ||
-         is_for_us(name);
+  return equals_ignore_case(name, "Host") || equals_ignore_case(name, "X-Forwarded-For") ||
+         equals_ignore_case(name, "Expect") || is_for_us(name);
 }
 
 // An upgrade is the one thing of a connection that goes through: both ends become one.
@@ -77,7 +77,7 @@ Headers passed_on(const Headers& headers, bool upgrade) {
   Headers passed;
   std::string connection = http::joined_header(headers, "Connection");
   for (const auto& line : headers) {
-    bool asks_upgrade = same_text(line.first, "Upgrade");
+    bool asks_upgrade = equals_ignore_case(line.first, "Upgrade");
     if ((upgrade && asks_upgrade) || !is_hop_by_hop(line.first, connection)) passed.push_back(line);
   }
   if (upgrade) passed.emplace_back("Connection", "Upgrade");
@@ -85,7 +85,7 @@ Headers passed_on(const Headers& headers, bool upgrade) {
 }
 
 Error too_slow(Bytes rate) {
-  return {Code::request_timeout,
+  return {ErrorCode::request_timeout,
           fmt::format("the body came too slowly while its request had the turn: less than "
                       "limits.min_upload_rate, {}, in a second",
                       to_string(rate))};
@@ -143,8 +143,8 @@ struct Gateway::Passage {
   bool upgrades() const {
     const Headers& headers = caller.head.headers;
     return websocket && caller.head.method == "GET" && caller.head.length == 0 &&
-           lists_word(http::joined_header(headers, "Upgrade"), "websocket") &&
-           lists_word(http::joined_header(headers, "Connection"), "upgrade");
+           list_contains(http::joined_header(headers, "Upgrade"), "websocket") &&
+           list_contains(http::joined_header(headers, "Connection"), "upgrade");
   }
   bool early_complete() const { return body_over; }
 
@@ -156,7 +156,7 @@ struct Gateway::Passage {
 
   // Whether the same request may be sent again: once, and only if the client saw nothing yet.
   bool may_go_again(const Error& why) const {
-    return why.code == Code::out_of_memory && held && !head_sent && !retried && body_over && body_kept &&
+    return why.code == ErrorCode::out_of_memory && held && !head_sent && !retried && body_over && body_kept &&
            !upgrades();
   }
 
@@ -202,7 +202,7 @@ struct Gateway::Passage {
     Headers marks;
     if (ticket != 0) {
       auto run = std::chrono::duration_cast<Duration>(Clock::now() - started);
-      marks = {{"Server-Timing", server_timing(waited, loading, run)},
+      marks = {{"Server-Timing", server_timing_header(waited, loading, run)},
                {"X-Mgpu-Ticket", std::to_string(ticket)}};
     }
     if (retried || resent) marks.emplace_back("X-Mgpu-Retried", "1");
@@ -308,7 +308,7 @@ Error Gateway::unknown_consumer(const std::string& name) const {
     last = one.owner;
     known += (known.empty() ? "" : ", ") + last;
   }
-  return {Code::not_found,
+  return {ErrorCode::not_found,
           fmt::format("there is no consumer \"{}\"; known are {}", name, known.empty() ? "none" : known)};
 }
 
@@ -348,7 +348,7 @@ Awaitable<Result<void>> Gateway::find_model(Passage& passage, ModelFinder& finde
     if (!piece) co_return std::unexpected(piece.error());
     search = piece->empty() ? finder.end() : finder.feed(*piece);
   }
-  if (search == Search::invalid) co_return fail(Code::invalid_request, finder.reason());
+  if (search == Search::invalid) co_return fail(ErrorCode::invalid_request, finder.reason());
   if (search == Search::absent) co_return std::unexpected(no_model_named());
   co_return Result<void>{};
 }
@@ -385,7 +385,7 @@ Awaitable<Result<Held>> Gateway::wait_in_line(Passage& passage) {
   auto gone = caller.gone();
   auto either = std::move(turn) || std::move(gone);
   auto first = co_await std::move(either);
-  if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
+  if (first.index() == 1) co_return fail(ErrorCode::cancelled, "the client went away while it waited");
   Result<Held> held = std::move(std::get<0>(first));
   passage.removed = !held;
   co_return held;
@@ -412,7 +412,7 @@ Awaitable<Result<void>> Gateway::once_more(Passage& passage) {
     auto either = std::move(turn) || std::move(gone);
     auto first = co_await std::move(either);
     passage.removed = first.index() == 0;
-    if (first.index() == 1) co_return fail(Code::cancelled, "the client went away while it waited");
+    if (first.index() == 1) co_return fail(ErrorCode::cancelled, "the client went away while it waited");
     Result<Held> held = std::move(std::get<0>(first));
     if (!held) co_return std::unexpected(held.error());
     passage.hold(std::move(*held));
@@ -444,7 +444,8 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
     run_limit.async_wait([stop_if_alive, limit = limits_.run_limit](boost::system::error_code failed) {
       auto alive = stop_if_alive.lock();
       if (alive && !failed)
-        (*alive)({Code::service_down, "the work took longer than limits.run_limit, " + to_string(limit)});
+        (*alive)(
+            {ErrorCode::service_down, "the work took longer than limits.run_limit, " + to_string(limit)});
     });
   }
 
@@ -452,7 +453,7 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   if (!endpoint) {
     std::string why = desk_.config_of(consumer).name + " is not up: its service has no port yet";
     desk_.suspect(consumer, why);
-    co_return fail(Code::service_down, std::move(why));
+    co_return fail(ErrorCode::service_down, std::move(why));
   }
   RequestHead head = passage.outgoing();
   Result<Upstream> upstream = co_await connect_(*endpoint, std::move(head));
@@ -472,14 +473,14 @@ Awaitable<Result<void>> Gateway::forward(Passage& passage) {
   const bool answered = first.index() == 1;
   if (answered && !passage.failure) co_return Result<void>{};  // its connection may be used again
   passage.upstream->abort();
-  if (!answered) co_return fail(Code::cancelled, "the client went away");
+  if (!answered) co_return fail(ErrorCode::cancelled, "the client went away");
   // The end of a connection is seen before the end of the process behind it, which says why.
-  if (!passage.ended && passage.held && passage.failure->code == Code::service_down) {
+  if (!passage.ended && passage.held && passage.failure->code == ErrorCode::service_down) {
     news.expires_after(kNewsLimit);
     co_await news.async_wait(asio::as_tuple(asio::use_awaitable));
   }
   if (passage.ended) co_return std::unexpected(*passage.ended);
-  if (!passage.head_sent && passage.failure->code == Code::service_down)
+  if (!passage.head_sent && passage.failure->code == ErrorCode::service_down)
     desk_.suspect(consumer, passage.failure->detail);
   co_return std::unexpected(*passage.failure);
 }
@@ -507,7 +508,7 @@ Awaitable<void> Gateway::pump_body(Passage& passage) {
     if (piece && piece->empty() && !passage.body_over) {
       passage.reading_since = Clock::now();
       piece = co_await passage.caller.read();
-      if (!piece && piece.error().code == Code::cancelled) co_return;
+      if (!piece && piece.error().code == ErrorCode::cancelled) co_return;
       if (piece) piece = passage.receive(std::move(*piece), limits_);
     }
     if (!piece) {
@@ -552,7 +553,7 @@ Awaitable<void> Gateway::bring_answer(Passage& passage) {
   bool switches = head->status == 101;
   if (switches && !passage.upgrades())
     co_return passage.fail_with(
-        {Code::service_down, "the service switched protocols, and nobody had asked for it"});
+        {ErrorCode::service_down, "the service switched protocols, and nobody had asked for it"});
   // A head with a length goes out with the first of its body, and not before that is here: a service that
   // breaks off between the two is an error that can still be told.
   const bool body_follows =
@@ -593,7 +594,7 @@ Awaitable<void> Gateway::tunnel(Passage& passage) {
   auto either = std::move(out) || std::move(in);
   auto first = co_await std::move(either);
   if (first.index() == 1)
-    passage.fail_with({Code::service_down, "the tunnel broke"});
+    passage.fail_with({ErrorCode::service_down, "the tunnel broke"});
   else if (!std::get<0>(first))
     passage.fail_with(std::get<0>(first).error());
 }
@@ -612,8 +613,8 @@ Awaitable<Result<std::string>> Gateway::judge(Passage& passage, const AnswerHead
   }
   const config::ConsumerConfig& config = desk_.config_of(passage.target.consumer);
   if (!service::says_out_of_memory(config.service.type, head.status, body)) co_return body;
-  co_return fail(Code::out_of_memory, fmt::format("{} answered {}: {}", config.name, head.status,
-                                                  std::string_view(body).substr(0, kToldOfIt)));
+  co_return fail(ErrorCode::out_of_memory, fmt::format("{} answered {}: {}", config.name, head.status,
+                                                       std::string_view(body).substr(0, kToldOfIt)));
 }
 
 // The answer is complete, but some applications answer first and compute then.
@@ -669,7 +670,7 @@ Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
       headers.emplace_back("Allow", route.argument);
       std::string why =
           fmt::format("{} takes {}, not {}", path_of(route.target), route.argument, caller.head.method);
-      body = error_body(route.protocol, {Code::invalid_request, why});
+      body = error_body(route.protocol, {ErrorCode::invalid_request, why});
       break;
     }
   }
@@ -691,14 +692,14 @@ Awaitable<void> Gateway::show(Passage& passage) {
 
 Awaitable<void> Gateway::tell(Passage& passage, Error error) {
   Caller& caller = passage.caller;
-  if (error.code == Code::cancelled && !passage.removed) co_return caller.break_off();
+  if (error.code == ErrorCode::cancelled && !passage.removed) co_return caller.break_off();
   if (passage.head_sent) {
     std::string last = error_in_stream(passage.content_type, passage.route.protocol, error);
     if (!last.empty()) co_await caller.write(std::move(last));
     co_return caller.break_off();
   }
   Headers headers = passage.marks();
-  if (auto advice = retry_after(error)) headers.emplace_back("Retry-After", *std::move(advice));
+  if (auto advice = retry_after_header(error)) headers.emplace_back("Retry-After", *std::move(advice));
   std::string body = error_body(passage.route.protocol, error);
   co_await answer_with(caller, http_status(error.code), std::move(body), std::move(headers));
 }

@@ -100,7 +100,7 @@ struct World {
   Result<engine::Target> known(std::string_view name) const {
     if (name == "chat" || name == "gemma" || name.empty() || name == "chat/gemma")
       return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
-    return fail(Code::not_found, "known are chat, gemma");
+    return fail(ErrorCode::not_found, "known are chat, gemma");
   }
 
   Desk desk() {
@@ -131,7 +131,7 @@ struct World {
     if (never_granted) {
       asio::steady_timer never(io, asio::steady_timer::time_point::max());
       co_await until(never);
-      co_return fail(Code::cancelled, "the caller went away");
+      co_return fail(ErrorCode::cancelled, "the caller went away");
     }
     if (refusal) co_return std::unexpected(*refusal);
     ++leases_held, ++leases_given;
@@ -158,8 +158,8 @@ struct World {
     --out_of_memory;
     asked_bodies.push_back(std::exchange(asked_body, {}));
     if (dies_of_it) {
-      lease_ends({Code::out_of_memory, "chat: its process was ended; it said: CUDA out of memory"});
-      co_return fail(Code::service_down, "it broke off");
+      lease_ends({ErrorCode::out_of_memory, "chat: its process was ended; it said: CUDA out of memory"});
+      co_return fail(ErrorCode::service_down, "it broke off");
     }
     error_pieces = {R"({"error":"CUDA out)", R"( of memory"})", ""};
     co_return AnswerHead{.status = 500, .headers = {{"Content-Type", "application/json"}}, .length = 30};
@@ -181,7 +181,7 @@ struct World {
                 co_return co_await std::move(said);
               }
               if (hangs && !aborted) co_await until(service_aborted);
-              if (!answers || hangs) co_return fail(Code::service_down, "it hung up");
+              if (!answers || hangs) co_return fail(ErrorCode::service_down, "it hung up");
               co_return answer;
             },
             .read = [this]() -> Awaitable<Result<std::string>> {
@@ -190,7 +190,8 @@ struct World {
                 error_pieces.pop_front();
                 co_return piece;
               }
-              if (answer_pieces.empty() && breaks_in_body) co_return fail(Code::service_down, "it broke off");
+              if (answer_pieces.empty() && breaks_in_body)
+                co_return fail(ErrorCode::service_down, "it broke off");
               if (answer_pieces.empty()) co_return std::string{};
               std::string piece = answer_pieces.front();
               answer_pieces.pop_front();
@@ -203,7 +204,7 @@ struct World {
 
   Connect connect() {
     return [this](engine::Endpoint, RequestHead head) -> Awaitable<Result<Upstream>> {
-      if (!reachable) co_return fail(Code::service_down, "connection refused");
+      if (!reachable) co_return fail(ErrorCode::service_down, "connection refused");
       asked_head = std::move(head);
       co_return service();
     };
@@ -390,7 +391,7 @@ TEST(Gateway, RefusesABodyOverItsLimit) {
 TEST(Gateway, TellsARefusalWithAdvice) {
   World world("POST", kChat, R"({"model":"gemma"})");
   world.refusal =
-      Error{.code = Code::queue_full, .detail = "1000 wait already", .retry_after = Duration{6'500'000}};
+      Error{.code = ErrorCode::queue_full, .detail = "1000 wait already", .retry_after = Duration{6'500'000}};
   world.serve();
   EXPECT_EQ(world.told_head.status, 429);
   EXPECT_EQ(header(world.told_head.headers, "Retry-After"), "7");
@@ -444,7 +445,7 @@ TEST(Gateway, EndsABrokenStreamWithAnError) {
 TEST(Gateway, StopsTheWorkWhenItsLeaseEnds) {
   World world("POST", kChat, R"({"model":"gemma"})");
   world.hangs = true;
-  world.serve([&] { world.lease_ends({Code::service_down, "the process died: exit code 1"}); });
+  world.serve([&] { world.lease_ends({ErrorCode::service_down, "the process died: exit code 1"}); });
   EXPECT_TRUE(world.aborted);
   EXPECT_EQ(world.told_head.status, 502);
   EXPECT_NE(world.told.find("exit code 1"), std::string::npos);

@@ -45,7 +45,8 @@ std::vector<std::size_t> kmp_fallback(std::string_view pattern) {
 
 std::string form_part_name(std::string_view line) {
   std::size_t colon = line.find(':');
-  if (colon == line.npos || !same_text(trimmed(line.substr(0, colon)), "content-disposition")) return {};
+  if (colon == line.npos || !equals_ignore_case(trimmed(line.substr(0, colon)), "content-disposition"))
+    return {};
   std::string_view rest = line.substr(colon + 1);
   std::size_t semicolon = rest.find(';');
   while (semicolon != rest.npos) {
@@ -66,7 +67,7 @@ std::string form_part_name(std::string_view line) {
       semicolon = rest.find(';');
       value = trimmed(rest.substr(0, semicolon));
     }
-    if (same_text(key, "name")) return value;
+    if (equals_ignore_case(key, "name")) return value;
   }
   return {};
 }

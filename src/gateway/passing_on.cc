@@ -36,8 +36,8 @@ bool climbs(std::string_view path) {
 }  // namespace
 
 bool is_hop_by_hop(std::string_view name, std::string_view connection) {
-  auto same = [name](std::string_view other) { return same_text(name, other); };
-  return std::ranges::any_of(kHopByHop, same) || lists_word(connection, name);
+  auto same = [name](std::string_view other) { return equals_ignore_case(name, other); };
+  return std::ranges::any_of(kHopByHop, same) || list_contains(connection, name);
 }
 
 std::string forwarded_for(std::string_view sent, std::string_view client_address) {

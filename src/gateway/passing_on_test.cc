@@ -59,7 +59,7 @@ TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
     EXPECT_EQ(all_of(second, 10), "efgh");
     const auto refused = third.append("ijkl");
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Code::queue_full);
+    EXPECT_EQ(refused.error().code, ErrorCode::queue_full);
     EXPECT_GT(refused.error().retry_after.count(), 0);
     first.clear();
     EXPECT_EQ(small->memory_left, 4U);

@@ -13,7 +13,7 @@ using Json = nlohmann::ordered_json;
 std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // OpenAI's clients tell by `type` whose fault it was; its own names.
-std::string_view openai_type(Code code) {
+std::string_view openai_type(ErrorCode code) {
   int status = http_status(code);
   if (status == 401) return "authentication_error";
   if (status == 429) return "rate_limit_error";
@@ -58,9 +58,9 @@ Json ollama_json(const Listed& listed) {
 std::string error_body(Protocol protocol, const Error& error) { return text(error_json(protocol, error)); }
 
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error) {
-  if (starts_with_text(content_type, "text/event-stream"))
+  if (starts_with_ignore_case(content_type, "text/event-stream"))
     return "data: " + text(error_json(protocol, error)) + "\n\n";
-  if (starts_with_text(content_type, "application/x-ndjson"))
+  if (starts_with_ignore_case(content_type, "application/x-ndjson"))
     return text(error_json(Protocol::ollama, error)) + "\n";
   return {};
 }

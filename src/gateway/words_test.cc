@@ -63,7 +63,7 @@ TEST(Route, MatchesFreePaths) {
 }
 
 TEST(ErrorBody, SpeaksTheCallersProtocol) {
-  Error error{Code::queue_full, "1000 wait already"};
+  Error error{ErrorCode::queue_full, "1000 wait already"};
   EXPECT_EQ(json::parse(error_body(Protocol::openai, error)), (json{{"error",
                                                                      {{"message", "1000 wait already"},
                                                                       {"type", "rate_limit_error"},
@@ -75,11 +75,11 @@ TEST(ErrorBody, SpeaksTheCallersProtocol) {
 }
 
 TEST(ErrorBody, IsJsonWhateverItQuotes) {
-  EXPECT_TRUE(json::accept(error_body(Protocol::openai, {Code::not_found, "no \"\xFF\n\""})));
+  EXPECT_TRUE(json::accept(error_body(Protocol::openai, {ErrorCode::not_found, "no \"\xFF\n\""})));
 }
 
 TEST(ErrorInStream, ComesWhereTheStreamHasAPlaceForIt) {
-  Error error{Code::service_down, "it died"};
+  Error error{ErrorCode::service_down, "it died"};
   EXPECT_EQ(error_in_stream("Text/Event-Stream; charset=utf-8", Protocol::ollama, error),
             "data: {\"error\":\"it died\"}\n\n");
   EXPECT_EQ(error_in_stream("application/x-ndjson", Protocol::openai, error), "{\"error\":\"it died\"}\n");

@@ -148,7 +148,7 @@ Result<void> Drm::discover() {
       others += (others.empty() ? "" : ", ") + name + " (" + (card.driver.empty() ? "?" : card.driver) + ")";
   }
   if (cards_.empty())
-    return fail(Code::unavailable,
+    return fail(ErrorCode::unavailable,
                 "no AMD or Intel device: " + folder + " has " +
                     (others.empty() ? "none" : "none that tells how much memory it has, only " + others));
   if (std::ranges::any_of(cards_, [](const Card& card) { return !card.apu; }))
@@ -195,15 +195,16 @@ std::vector<ProcessUse> Drm::processes_of(const Card& card, const DrmHolders& ho
 }
 
 Result<RawReading> Drm::read(std::uint32_t index) {
-  if (index >= cards_.size()) return fail(Code::device_lost, "there is no device " + std::to_string(index));
+  if (index >= cards_.size())
+    return fail(ErrorCode::device_lost, "there is no device " + std::to_string(index));
   const Card& card = cards_[index];
   if (!fs::exists(card.folder + "/uevent"))
-    return fail(Code::device_lost, "the device at " + card.pdev + " is gone");
+    return fail(ErrorCode::device_lost, "the device at " + card.pdev + " is gone");
   const DrmHolders& now = holders();
   RawReading reading{.total = card.total, .processes = processes_of(card, now), .unseen = now.unseen};
   if (card.tells_used()) {
     if (!bytes_in(card.folder + "/mem_info_vram_used"))
-      return fail(Code::device_lost, "the driver does not answer for the device at " + card.pdev);
+      return fail(ErrorCode::device_lost, "the driver does not answer for the device at " + card.pdev);
     reading.used = amd_sum(card, "used");
   } else {
     for (const ProcessUse& use : reading.processes) reading.used += use.bytes.value_or(Bytes{});

@@ -99,15 +99,15 @@ TEST(Drm, SeesWhoCameAsSoonAsTheTotalHasChanged) {
 TEST(Drm, ADeviceThatWentIsLost) {
   const Machine machine("amdgpu-old-kernel");
   machine.tree.remove("sys/class/drm/card0/device");
-  EXPECT_EQ(machine.provider->read(0).error().code, Code::device_lost);
-  EXPECT_EQ(machine.provider->read(3).error().code, Code::device_lost);
+  EXPECT_EQ(machine.provider->read(0).error().code, ErrorCode::device_lost);
+  EXPECT_EQ(machine.provider->read(3).error().code, ErrorCode::device_lost);
 }
 
 TEST(Drm, SaysWhatItFoundInsteadOfADevice) {
   const FileTree tree(FileTree::text_of("no-device"));
   const auto opened = open_drm({.sys = tree.sys(), .proc = tree.proc()});
   ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code, Code::unavailable);
+  EXPECT_EQ(opened.error().code, ErrorCode::unavailable);
   EXPECT_NE(opened.error().detail.find("card0 (ast), card1 (nvidia)"), std::string::npos)
       << opened.error().detail;
   EXPECT_FALSE(open_drm({.sys = "/nowhere", .proc = "/nowhere"}));

@@ -127,7 +127,7 @@ Result<std::vector<nvml::ProcessInfo>> list_processes(ProcessList* list, nvml::D
     count += kSpare;
     code = list(device, &count, processes.data());
   }
-  if (code != nvml::kSuccess) return fail(Code::not_supported, "no process list");
+  if (code != nvml::kSuccess) return fail(ErrorCode::not_supported, "no process list");
   processes.resize(std::min<std::size_t>(count, processes.size()));
   return processes;
 }
@@ -171,7 +171,7 @@ class Nvml final : public Provider {
 Result<void> Nvml::discover() {
   unsigned count = 0;
   if (const Return code = call_.count(&count); code != nvml::kSuccess) {
-    return fail(Code::unavailable, "the driver does not count its devices: " + call_.describe(code));
+    return fail(ErrorCode::unavailable, "the driver does not count its devices: " + call_.describe(code));
   }
   std::vector<nvml::Device> slices;
   for (unsigned index = 0; index < count; ++index) {
@@ -253,12 +253,12 @@ void Nvml::read_processes(nvml::Device device, RawReading& reading) const {
 Result<RawReading> Nvml::read(std::uint32_t index) {
   const auto found = handles_.find(index);
   if (found == handles_.end()) {
-    return fail(Code::device_lost, "the driver has no device " + std::to_string(index));
+    return fail(ErrorCode::device_lost, "the driver has no device " + std::to_string(index));
   }
   RawReading reading;
   if (const Return code = read_memory(found->second, reading); code != nvml::kSuccess) {
-    return fail(Code::device_lost, "the driver does not answer for device " + std::to_string(index) + ": " +
-                                       call_.describe(code));
+    return fail(ErrorCode::device_lost, "the driver does not answer for device " + std::to_string(index) +
+                                            ": " + call_.describe(code));
   }
   read_processes(found->second, reading);
   return reading;
@@ -287,16 +287,17 @@ Result<std::unique_ptr<Provider>> open_nvml(const std::string& library) {
   Library loaded(library);
   if (!loaded) {
     const char* why = dlerror();
-    return fail(Code::unavailable, "no NVML library: looked for \"" + library +
-                                       "\", but it can't be loaded: " + (why ? why : "no reason given"));
+    return fail(ErrorCode::unavailable, "no NVML library: looked for \"" + library +
+                                            "\", but it can't be loaded: " + (why ? why : "no reason given"));
   }
   const Functions functions(loaded);
   if (const char* symbol = functions.missing()) {
-    return fail(Code::unavailable,
+    return fail(ErrorCode::unavailable,
                 "\"" + library + "\" is no NVML library that we can use: it lacks " + symbol);
   }
   if (const Return code = functions.init(); code != nvml::kSuccess) {
-    return fail(Code::unavailable, "NVML of \"" + library + "\" does not start: " + functions.describe(code));
+    return fail(ErrorCode::unavailable,
+                "NVML of \"" + library + "\" does not start: " + functions.describe(code));
   }
   auto provider = std::make_unique<Nvml>(std::move(loaded), functions);
   if (const auto found = provider->discover(); !found) return std::unexpected(found.error());

@@ -71,9 +71,9 @@ TEST_F(NvmlProvider, AWrongReadingComesThrough) {
 
 TEST_F(NvmlProvider, ALostDeviceIsSaidToBeLostAndTheOtherOneGoesOn) {
   file().device(0)->faults.lost = 1;
-  EXPECT_EQ(provider_->read(0).error().code, Code::device_lost);
+  EXPECT_EQ(provider_->read(0).error().code, ErrorCode::device_lost);
   EXPECT_TRUE(provider_->read(1));
-  EXPECT_EQ(provider_->read(7).error().code, Code::device_lost);
+  EXPECT_EQ(provider_->read(7).error().code, ErrorCode::device_lost);
 }
 
 class NvmlSlices : public NvmlProvider {
@@ -99,7 +99,7 @@ TEST_F(NvmlSlices, AreDevicesInPlaceOfTheWhole) {
   EXPECT_EQ(devices[1].name, "Simulated GPU MIG slice");
   EXPECT_TRUE(devices[1].uuid.starts_with("MIG-")) << devices[1].uuid;
   EXPECT_NE(devices[1].uuid, devices[2].uuid);
-  EXPECT_EQ(provider_->read(1).error().code, Code::device_lost);  // the whole can't be had
+  EXPECT_EQ(provider_->read(1).error().code, ErrorCode::device_lost);  // the whole can't be had
 }
 
 TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
@@ -113,14 +113,14 @@ TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
 
 TEST_F(NvmlSlices, AreLostWithTheirDevice) {
   file().device(1)->faults.lost = 1;
-  EXPECT_EQ(provider_->read(3).error().code, Code::device_lost);
+  EXPECT_EQ(provider_->read(3).error().code, ErrorCode::device_lost);
   EXPECT_TRUE(provider_->read(0));
 }
 
 TEST(OpenNvml, SaysWhatItLookedForAndWhyItFailed) {
   const auto opened = open_nvml("libno-such-driver.so.1");
   ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code, Code::unavailable);
+  EXPECT_EQ(opened.error().code, ErrorCode::unavailable);
   EXPECT_NE(opened.error().detail.find("libno-such-driver.so.1"), std::string::npos);
 }
 

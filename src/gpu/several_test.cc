@@ -20,7 +20,7 @@ TEST(Several, HasTheDevicesOfAllAndReadsEachWhereItIs) {
   EXPECT_EQ(both->devices()[1].index, 1U);
   EXPECT_EQ(both->read(0)->total, both->devices()[0].total);
   EXPECT_EQ(both->read(1)->used, kGiB * 3);
-  EXPECT_EQ(both->read(2).error().code, Code::device_lost);
+  EXPECT_EQ(both->read(2).error().code, ErrorCode::device_lost);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 constexpr int kSizeDigits = 15;  // hexadecimal; less than 2^60, so that sums can't overflow
 
 std::unexpected<Error> wrong(const char* what) {
-  return fail(Code::invalid_request, std::string("the body is framed wrongly: ") + what);
+  return fail(ErrorCode::invalid_request, std::string("the body is framed wrongly: ") + what);
 }
 
 bool is_control(char c) {
@@ -25,7 +25,7 @@ bool is_control(char c) {
 
 Error body_too_large(std::uint64_t max_data) {
   const Bytes limit{static_cast<std::int64_t>(max_data)};
-  return {Code::too_large, "the body is larger than limits.max_body, " + to_string(limit)};
+  return {ErrorCode::too_large, "the body is larger than limits.max_body, " + to_string(limit)};
 }
 
 BodyDecoder BodyDecoder::of_length(std::uint64_t length) {
@@ -76,7 +76,7 @@ Result<std::size_t> BodyDecoder::feed(std::string_view in, std::string& out) {
 
 Result<void> BodyDecoder::count_framing() {
   if (++framing_ > limits_.max_framing)
-    return fail(Code::too_large,
+    return fail(ErrorCode::too_large,
                 fmt::format("the body's chunk extensions and trailers are longer than {} bytes",
                             limits_.max_framing));
   return {};

@@ -48,7 +48,7 @@ TEST(BodyDecoder, CountsEveryByteAgainstALimit) {
     BodyDecoder decoder = BodyDecoder::chunked(limits);
     const auto taken = decoder.feed(wire, out);
     ASSERT_FALSE(taken) << wire;
-    EXPECT_EQ(taken.error().code, Code::too_large) << wire;
+    EXPECT_EQ(taken.error().code, ErrorCode::too_large) << wire;
   }
 }
 

@@ -125,7 +125,8 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
     boost::system::error_code error = asio::error::timed_out;
     if (first.index() == 0) error = std::get<0>(first);
     if (error)
-      co_return fail(Code::service_down, fmt::format("can't reach {}: {}", name_of(where), error.message()));
+      co_return fail(ErrorCode::service_down,
+                     fmt::format("can't reach {}: {}", name_of(where), error.message()));
     wire->socket.set_option(tcp::no_delay(true), error);  // a Unix socket knows nothing of it
     wire->socket.non_blocking(true, error);
     co_return std::move(wire);
@@ -176,7 +177,7 @@ class Request final : public Outgoing {
       const HostPort where = where_;
       auto fresh = co_await pool_->connect(where);
       if (!fresh) co_return std::unexpected(fresh.error());
-      if (aborted_) co_return fail(Code::service_down, "the request was given up");
+      if (aborted_) co_return fail(ErrorCode::service_down, "the request was given up");
       wire_ = std::move(*fresh);
       kept_ = false;
       resent_ = true;
@@ -231,7 +232,7 @@ class Request final : public Outgoing {
   }
 
   std::unexpected<Error> broke_off(const std::string& why) const {
-    return fail(Code::service_down, fmt::format("{} broke off its answer: {}", name_of(where_), why));
+    return fail(ErrorCode::service_down, fmt::format("{} broke off its answer: {}", name_of(where_), why));
   }
 
   // One byte of an answer means that the service did the work; so may silence, unless nothing was taken.
@@ -245,7 +246,7 @@ class Request final : public Outgoing {
     while (true) {
       auto head = co_await next_head(read);
       if (!head)
-        co_return fail(Code::service_down,
+        co_return fail(ErrorCode::service_down,
                        fmt::format("{} gave no answer: {}", name_of(where_), head.error().detail));
       const int status = head->head.status;
       if (status < 200 && status != 101) continue;
@@ -285,7 +286,7 @@ class Request final : public Outgoing {
     sent_bytes_ += n;
     // A dead kept connection is noticed again, and mended, when the answer is read.
     if (error && !(kept_ && !aborted_ && sent_.size() < kReplayed))
-      co_return fail(Code::service_down,
+      co_return fail(ErrorCode::service_down,
                      fmt::format("{} stopped listening: {}", name_of(where_), error.message()));
     co_return Result<void>{};
   }
@@ -342,7 +343,7 @@ asio::awaitable<Result<Answer>> exchange(Client& client, HostPort where, Request
     if (piece->empty()) co_return answer;
     answer.body += *piece;
     if (Bytes{static_cast<std::int64_t>(answer.body.size())} > max_answer)
-      co_return fail(Code::service_down, "its answer is longer than " + to_string(max_answer));
+      co_return fail(ErrorCode::service_down, "its answer is longer than " + to_string(max_answer));
   }
 }
 
@@ -356,7 +357,7 @@ asio::awaitable<Result<Answer>> fetch(Client& client, HostPort where, RequestHea
   auto first = co_await (exchange(client, std::move(where), std::move(head), std::move(body), max_answer) ||
                          timer.async_wait(kQuietly));
   if (first.index() == 0) co_return std::move(std::get<0>(first));
-  co_return fail(Code::service_down, fmt::format("{} did not answer within {}", name, to_string(limit)));
+  co_return fail(ErrorCode::service_down, fmt::format("{} did not answer within {}", name, to_string(limit)));
 }
 
 }  // namespace mgpu::http

@@ -25,7 +25,7 @@ bool is_text_char(char c) {
   return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
-std::unexpected<Error> invalid(std::string why) { return fail(Code::invalid_request, std::move(why)); }
+std::unexpected<Error> invalid(std::string why) { return fail(ErrorCode::invalid_request, std::move(why)); }
 
 // Takes the next line off `rest`, without its end. REQUIRES: there is one (find_head_end saw to that).
 std::string_view next_line(std::string_view& rest) {
@@ -55,25 +55,26 @@ Result<std::uint64_t> parse_length(std::string_view text) {
 }
 
 Result<void> read_field(std::string_view name, std::string_view value, Fields& fields) {
-  if (same_text(name, "content-length")) {
+  if (equals_ignore_case(name, "content-length")) {
     if (fields.length) return invalid("Content-Length is there twice");
     const auto length = parse_length(value);
     if (!length) return std::unexpected(length.error());
     fields.length = *length;
     return {};
   }
-  if (same_text(name, "transfer-encoding")) {
+  if (equals_ignore_case(name, "transfer-encoding")) {
     if (fields.chunked) return invalid("Transfer-Encoding is there twice");
-    if (!same_text(value, "chunked"))
-      return fail(Code::not_supported, "of all transfer codings only a single \"chunked\" is understood");
+    if (!equals_ignore_case(value, "chunked"))
+      return fail(ErrorCode::not_supported,
+                  "of all transfer codings only a single \"chunked\" is understood");
     fields.chunked = true;
     return {};
   }
-  if (same_text(name, "connection")) {
-    fields.close |= lists_word(value, "close");
-    fields.keep_alive |= lists_word(value, "keep-alive");
+  if (equals_ignore_case(name, "connection")) {
+    fields.close |= list_contains(value, "close");
+    fields.keep_alive |= list_contains(value, "keep-alive");
   }
-  if (same_text(name, "host")) {
+  if (equals_ignore_case(name, "host")) {
     if (fields.host) return invalid("Host is there twice");
     fields.host = value;
   }
@@ -88,7 +89,7 @@ Result<Fields> read_fields(std::string_view lines) {
     const std::string_view line = next_line(lines);
     if (line.empty()) break;
     if (++count > kMaxHeaderLines)
-      return fail(Code::too_large, fmt::format("more than {} header lines", kMaxHeaderLines));
+      return fail(ErrorCode::too_large, fmt::format("more than {} header lines", kMaxHeaderLines));
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
       return invalid("a header line that is not \"name: value\"");
@@ -141,7 +142,8 @@ Result<std::string> origin_form(std::string_view target, std::string_view method
   if (target.starts_with('/')) return std::string(target);
   if (target == "*" && method == "OPTIONS") return std::string(target);
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (target.size() < scheme.size() || !same_text(target.substr(0, scheme.size()), scheme)) continue;
+    if (target.size() < scheme.size() || !equals_ignore_case(target.substr(0, scheme.size()), scheme))
+      continue;
     const std::string_view rest = target.substr(scheme.size());
     const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
     if (!is_authority(rest.substr(0, end))) return invalid("the target's host is malformed");
@@ -189,7 +191,7 @@ Result<ParsedRequest> parse_request_head(std::string_view head) {
   if (!is_token(method) || method.size() > kMaxMethod) return invalid("the method is malformed");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") {
     if (version.size() == 8 && version.starts_with("HTTP/"))
-      return fail(Code::not_supported, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+      return fail(ErrorCode::not_supported, "only HTTP/1.1 and HTTP/1.0 are spoken here");
     return invalid("the first line is not \"METHOD target HTTP/1.1\"");
   }
 
@@ -211,7 +213,8 @@ Result<ParsedRequest> parse_request_head(std::string_view head) {
     parsed.head.length = std::nullopt;
   else
     parsed.head.length = fields->length.value_or(0);
-  parsed.expects_continue = !http_1_0 && same_text(header(parsed.head.headers, "Expect"), "100-continue");
+  parsed.expects_continue =
+      !http_1_0 && equals_ignore_case(header(parsed.head.headers, "Expect"), "100-continue");
   return parsed;
 }
 

@@ -107,7 +107,7 @@ TEST(HeadParser, LimitsTheLines) {
   for (int i = 0; i < 300; ++i) many += "X: y\r\n";
   const auto parsed = request(many);
   ASSERT_FALSE(parsed);
-  EXPECT_EQ(parsed.error().code, Code::too_large);
+  EXPECT_EQ(parsed.error().code, ErrorCode::too_large);
 }
 
 Result<ParsedResponse> response(const std::string& lines, const std::string& first = "HTTP/1.1 200 OK") {

@@ -161,7 +161,7 @@ TEST(Http, AUnixSocketIsSpokenToLikeAnyOther) {
     EXPECT_EQ(got.error().detail, "can't reach " + where.host + ": No such file or directory");
     where.host.append(200, 'x');
     got = co_await fetch(h.client, where, head, "", 5s, kMiB);
-    EXPECT_EQ(got.error().code, Code::service_down);
+    EXPECT_EQ(got.error().code, ErrorCode::service_down);
   }(house, path));
   EXPECT_TRUE(heard.starts_with("GET /_ping HTTP/1.1\r\n"));
   std::filesystem::remove_all(folder);
@@ -381,7 +381,7 @@ TEST(Http, NobodyThereIsServiceDown) {
     const RequestHead head = post("/");
     auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
     EXPECT_FALSE(got);
-    if (!got) EXPECT_EQ(got.error().code, Code::service_down);
+    if (!got) EXPECT_EQ(got.error().code, ErrorCode::service_down);
   }(house));
 }
 
@@ -557,7 +557,7 @@ TEST(Http, AClientThatStopsInTheMiddleOfItsBodyIsGivenUp) {
       [](Exchange& exchange) -> asio::awaitable<void> {
         auto body = co_await read_all(exchange, kMiB);
         EXPECT_FALSE(body);
-        if (!body) EXPECT_EQ(body.error().code, Code::request_timeout);
+        if (!body) EXPECT_EQ(body.error().code, ErrorCode::request_timeout);
         Headers none;
         std::string why = "too late";
         co_await answer(exchange, 408, std::move(none), std::move(why));
@@ -588,7 +588,7 @@ TEST(Http, AClientThatStopsReadingIsGivenUpAndOneThatWaitsIsNot) {
           std::string much(64 * 1024, 'x');
           sent = co_await exchange.write(std::move(much));
         }
-        EXPECT_EQ(sent.error().code, Code::cancelled);
+        EXPECT_EQ(sent.error().code, ErrorCode::cancelled);
         given_up = true;
       },
       {.stall_limit = Duration{40'000}});

@@ -91,14 +91,14 @@ void append_length(std::string& wire, const Length& length) {
 
 std::string_view header(const Headers& headers, std::string_view name) {
   for (const auto& [known, value] : headers)
-    if (same_text(known, name)) return value;
+    if (equals_ignore_case(known, name)) return value;
   return {};
 }
 
 std::string joined_header(const Headers& headers, std::string_view name) {
   std::string joined;
   for (const auto& [known, value] : headers) {
-    if (!same_text(known, name)) continue;
+    if (!equals_ignore_case(known, name)) continue;
     if (!joined.empty()) joined += ", ";
     joined += value;
   }
@@ -142,7 +142,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
     parsed.host = host;
     if (!host.empty() && error == std::errc{} && end == digits.data() + digits.size()) return parsed;
   }
-  return fail(Code::invalid_request, fmt::format("\"{}\" is not host:port", text));
+  return fail(ErrorCode::invalid_request, fmt::format("\"{}\" is not host:port", text));
 }
 
 std::string chunk_front(std::size_t size) { return fmt::format("{:x}\r\n", size); }

@@ -50,7 +50,7 @@ class Deadline {
   Clock::time_point& slot_;
 };
 
-Error gone_away() { return {Code::cancelled, "the client closed its connection"}; }
+Error gone_away() { return {ErrorCode::cancelled, "the client closed its connection"}; }
 
 class Connection final : public Exchange {
  public:
@@ -90,7 +90,7 @@ class Connection final : public Exchange {
   bool reserved() const override { return reserved_; }
 
   asio::awaitable<Result<std::string>> read() override {
-    if (reading_) co_return fail(Code::internal, "two reads of one request at once");
+    if (reading_) co_return fail(ErrorCode::internal, "two reads of one request at once");
     if (finished_) co_return std::unexpected(gone_away());
     const Flag one_at_a_time(reading_);
     if (raw_) {
@@ -222,7 +222,7 @@ class Connection final : public Exchange {
     auto head = co_await next_head();
     idle_since_.reset();
     if (!head) {
-      if (head.error().code == Code::cancelled)
+      if (head.error().code == ErrorCode::cancelled)
         left_ = true;  // it said nothing, or not all: nobody waits for an answer
       else
         co_await complain(head.error());
@@ -243,9 +243,10 @@ class Connection final : public Exchange {
   asio::awaitable<Result<ParsedRequest>> next_head() {
     const auto most = static_cast<std::size_t>(options_.max_header.count);
     const auto size = co_await receive_head(socket_, received_, most, kMaxEmptyLines);
-    if (!size && size.error().code == Code::too_large)
-      co_return fail(Code::too_large, fmt::format("the request's header is larger than limits.max_header, {}",
-                                                  to_string(options_.max_header)));
+    if (!size && size.error().code == ErrorCode::too_large)
+      co_return fail(ErrorCode::too_large,
+                     fmt::format("the request's header is larger than limits.max_header, {}",
+                                 to_string(options_.max_header)));
     if (!size) co_return std::unexpected(size.error());
     auto parsed = parse_request_head(received_.view().substr(0, *size));
     received_.consume(*size);
@@ -269,7 +270,7 @@ class Connection final : public Exchange {
   // What a person sees who sent something that is no HTTP. Nothing after it can be understood, so the
   // connection ends.
   asio::awaitable<void> complain(Error error) {
-    if (error.code == Code::invalid_request)
+    if (error.code == ErrorCode::invalid_request)
       error.detail = "this is not a proper HTTP/1.1 request: " + error.detail;
     const std::string body = fmt::format(R"({{"error":{{"code":"{}","message":"{}"}}}})",
                                          to_string(error.code), json_text(error.detail));
@@ -337,7 +338,7 @@ class Connection final : public Exchange {
       const Flag marked(reading_body_);
       const auto error = co_await receive(socket_, received_);
       if (too_late_)
-        co_return fail(Code::request_timeout,
+        co_return fail(ErrorCode::request_timeout,
                        fmt::format("the client sent nothing more of its body within limits.stall_limit, {}",
                                    to_string(options_.stall_limit)));
       if (error) co_return std::unexpected(gone_away());
@@ -409,7 +410,7 @@ asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit) {
     if (piece->empty()) co_return body;
     body += *piece;
     if (Bytes{static_cast<std::int64_t>(body.size())} > limit)
-      co_return fail(Code::too_large, fmt::format("the body is larger than {}", to_string(limit)));
+      co_return fail(ErrorCode::too_large, fmt::format("the body is larger than {}", to_string(limit)));
   }
 }
 
@@ -552,7 +553,7 @@ Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptio
                                                       : where->host;
   const auto address = asio::ip::make_address(host, error);
   if (error)
-    return fail(Code::invalid_request,
+    return fail(ErrorCode::invalid_request,
                 fmt::format("can't listen on {}: {} is not an address", listen, where->host));
   const tcp::endpoint endpoint(address, where->port);
   impl->acceptor.open(endpoint.protocol(), error);
@@ -560,8 +561,9 @@ Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptio
   if (!error) impl->acceptor.bind(endpoint, error);
   if (!error) impl->acceptor.listen(SOMAXCONN, error);
   if (error == asio::error::address_in_use)
-    return fail(Code::unavailable, fmt::format("can't listen on {}: the port is taken", listen));
-  if (error) return fail(Code::unavailable, fmt::format("can't listen on {}: {}", listen, error.message()));
+    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: the port is taken", listen));
+  if (error)
+    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: {}", listen, error.message()));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

@@ -87,10 +87,11 @@ asio::awaitable<Result<std::size_t>> receive_head(Socket& socket, ReceiveBuffer&
     const auto end =
         perhaps_empty ? Result<std::optional<std::size_t>>{} : find_head_end(received.view(), scanned);
     if (!end) co_return std::unexpected(end.error());
-    if (end->value_or(received.size()) > most) co_return fail(Code::too_large, "its headers are too long");
+    if (end->value_or(received.size()) > most)
+      co_return fail(ErrorCode::too_large, "its headers are too long");
     if (*end) co_return **end;
     if (const auto error = co_await receive(socket, received); error)
-      co_return fail(Code::cancelled, error.message());
+      co_return fail(ErrorCode::cancelled, error.message());
   }
 }
 

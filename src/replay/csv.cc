@@ -50,7 +50,7 @@ class Table {
         return fail(taken.error().code, "line " + std::to_string(number) + ": " + taken.error().detail);
     }
     if (columns_.empty())
-      return fail(Code::invalid_request, "there is no header (time,consumer,seconds,...)");
+      return fail(ErrorCode::invalid_request, "there is no header (time,consumer,seconds,...)");
     return std::move(workload_);
   }
 
@@ -60,12 +60,12 @@ class Table {
     const std::vector<Words> names = cells_of(line);
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (std::ranges::find(kKnown, names[i]) == std::end(kKnown))
-        return fail(Code::invalid_request, "no column is called \"" + std::string(names[i]) + "\"");
+        return fail(ErrorCode::invalid_request, "no column is called \"" + std::string(names[i]) + "\"");
       columns_[std::string(names[i])] = i;
     }
     for (const char* wanted : {"time", "consumer", "seconds"})
       if (!columns_.contains(wanted))
-        return fail(Code::invalid_request, std::string("the column ") + wanted + " is missing");
+        return fail(ErrorCode::invalid_request, std::string("the column ") + wanted + " is missing");
     return {};
   }
 
@@ -79,15 +79,15 @@ class Table {
     const auto time = seconds_in(cell(cells, "time"));
     const auto work = seconds_in(cell(cells, "seconds"));
     if (!time || !work)
-      return fail(Code::invalid_request,
+      return fail(ErrorCode::invalid_request,
                   "time and seconds are numbers, not negative, and at most " + to_string(kLongestDuration));
     const auto target = find_target(house_, cell(cells, "consumer"));
     if (!target)
-      return fail(Code::invalid_request, "there is no consumer " + std::string(cell(cells, "consumer")));
+      return fail(ErrorCode::invalid_request, "there is no consumer " + std::string(cell(cells, "consumer")));
     Step step{.consumer = target->consumer, .resident = target->resident, .work = *work};
     if (const Words name = cell(cells, "priority"); !name.empty()) {
       step.priority = priority_from_name(name);
-      if (!step.priority) return fail(Code::invalid_request, std::string(name) + " is no class of work");
+      if (!step.priority) return fail(ErrorCode::invalid_request, std::string(name) + " is no class of work");
     }
     Flow& flow = flow_of(cell(cells, "flow"));
     if (flow.steps.empty()) {

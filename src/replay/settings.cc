@@ -14,7 +14,7 @@ namespace {
 using Words = std::string_view;
 
 std::unexpected<Error> no_value(Words text, Words wanted) {
-  return fail(Code::invalid_request, "\"" + std::string(text) + "\" is no " + std::string(wanted));
+  return fail(ErrorCode::invalid_request, "\"" + std::string(text) + "\" is no " + std::string(wanted));
 }
 
 Result<void> read(Words text, std::uint32_t& value) {
@@ -155,14 +155,14 @@ Result<void> apply_to_consumers(House& house, Words path, Words value) {
   const auto row =
       std::ranges::find(of_consumer(), dot == Words::npos ? "" : path.substr(dot + 1), &OfConsumer::name);
   if (row == of_consumer().end())
-    return fail(Code::invalid_request, "no setting \"" + std::string(path) + "\" of a consumer");
+    return fail(ErrorCode::invalid_request, "no setting \"" + std::string(path) + "\" of a consumer");
   bool found = false;
   for (std::size_t i = 0; i < house.world.registry.consumers.size(); ++i) {
     if (name != "*" && house.world.registry.consumers[i].spec.name != name) continue;
     found = true;
     if (auto done = row->change(house, ConsumerId{i}, value); !done) return done;
   }
-  if (!found) return fail(Code::invalid_request, "there is no consumer " + std::string(name));
+  if (!found) return fail(ErrorCode::invalid_request, "there is no consumer " + std::string(name));
   return {};
 }
 
@@ -171,12 +171,12 @@ Result<void> apply_to_consumers(House& house, Words path, Words value) {
 Result<void> apply_setting(House& house, Words setting) {
   const std::size_t equals = setting.find('=');
   if (equals == Words::npos)
-    return fail(Code::invalid_request, "\"" + std::string(setting) + "\" is no KEY=VALUE");
+    return fail(ErrorCode::invalid_request, "\"" + std::string(setting) + "\" is no KEY=VALUE");
   const Words key = setting.substr(0, equals), value = setting.substr(equals + 1);
   if (key.starts_with(kConsumers)) return apply_to_consumers(house, key.substr(kConsumers.size()), value);
   const auto row = std::ranges::find(of_house(), key, &OfHouse::name);
   if (row == of_house().end())
-    return fail(Code::invalid_request, "there is no setting \"" + std::string(key) + "\"");
+    return fail(ErrorCode::invalid_request, "there is no setting \"" + std::string(key) + "\"");
   return row->change(house, value);
 }
 

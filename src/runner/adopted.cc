@@ -71,7 +71,7 @@ std::string boot_id() {
 }
 
 Result<int> open_known(int pid, std::uint64_t start_time) {
-  const auto gone = [&] { return fail(Code::not_found, fmt::format("process {} is gone", pid)); };
+  const auto gone = [&] { return fail(ErrorCode::not_found, fmt::format("process {} is gone", pid)); };
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return gone();
   // Looked at after the pidfd was opened: if it is the right one now, the pidfd is of the right one.

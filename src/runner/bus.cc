@@ -46,11 +46,11 @@ int on_match(sd_bus_message* message, void* match, sd_bus_error*) {
 
 Error error_of(const Method& method, const sd_bus_error& error) {
   const std::string_view name = error.name == nullptr ? "" : error.name;
-  auto code = Code::load_failed;
-  if (name.ends_with(".NoSuchUnit") || name.ends_with(".UnknownObject")) code = Code::not_found;
+  auto code = ErrorCode::load_failed;
+  if (name.ends_with(".NoSuchUnit") || name.ends_with(".UnknownObject")) code = ErrorCode::not_found;
   if (name.ends_with(".NoReply") || name.ends_with(".ServiceUnknown") || name.ends_with(".NameHasNoOwner") ||
       name.ends_with(".Disconnected"))
-    code = Code::service_down;
+    code = ErrorCode::service_down;
   return {code, fmt::format("{}: {}", method.member, error.message == nullptr ? name : error.message)};
 }
 
@@ -138,14 +138,14 @@ Result<std::unique_ptr<Bus>> Bus::open(asio::any_io_executor executor, config::B
   sd_bus* connected = nullptr;
   const int opened = system ? sd_bus_open_system(&connected) : sd_bus_open_user(&connected);
   if (opened == -ENOMEDIUM)
-    return fail(Code::service_down, "can't tell where the user bus is: XDG_RUNTIME_DIR is not set");
+    return fail(ErrorCode::service_down, "can't tell where the user bus is: XDG_RUNTIME_DIR is not set");
   if (opened < 0)
-    return fail(Code::service_down, fmt::format("can't reach the {} bus: {}", system ? "system" : "user",
-                                                std::strerror(-opened)));
+    return fail(ErrorCode::service_down, fmt::format("can't reach the {} bus: {}", system ? "system" : "user",
+                                                     std::strerror(-opened)));
   auto state = std::make_shared<State>(std::move(executor), connected);
   boost::system::error_code error;
   state->descriptor.assign(dup(sd_bus_get_fd(connected)), error);
-  if (error) return fail(Code::service_down, "can't watch the bus: " + error.message());
+  if (error) return fail(ErrorCode::service_down, "can't watch the bus: " + error.message());
   state->work();
   return std::unique_ptr<Bus>(new Bus(std::move(state)));
 }
@@ -179,7 +179,7 @@ int on_answer(sd_bus_message* reply, void* answer, sd_bus_error*) {
 asio::awaitable<Result<Message>> Bus::call(Method method, Hear fill, Duration limit) {
   const auto state = state_;
   const auto gone = [&] {
-    return fail(Code::service_down, fmt::format("{}: the bus is gone", method.member));
+    return fail(ErrorCode::service_down, fmt::format("{}: the bus is gone", method.member));
   };
   if (state->lost) co_return gone();
   sd_bus_message* made = nullptr;
@@ -203,7 +203,8 @@ asio::awaitable<Result<Message>> Bus::call(Method method, Hear fill, Duration li
   const bool came = co_await state->changes.wait(over, longer);
   if (answer.got) co_return *std::move(answer.got);
   if (came) co_return gone();
-  co_return fail(Code::service_down, fmt::format("{}: no answer within {}", method.member, to_string(limit)));
+  co_return fail(ErrorCode::service_down,
+                 fmt::format("{}: no answer within {}", method.member, to_string(limit)));
 }
 
 void Bus::match(const std::string& rule, Hear hear) {

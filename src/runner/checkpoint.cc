@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "runner/command.h"
 #include "runner/remaining.h"
 
@@ -18,11 +18,11 @@ constexpr Duration kGrace{500'000};        // after the utility's own limit for 
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
-  return printable(text);
+  return sanitize_text(text);
 }
 
 // The same failure, as the caller's.
-std::unexpected<Error> as(Code code, const Error& error) { return fail(code, error.detail); }
+std::unexpected<Error> as(ErrorCode code, const Error& error) { return fail(code, error.detail); }
 
 }  // namespace
 
@@ -37,8 +37,8 @@ Checkpoint::Said Checkpoint::ask(std::vector<std::string> options, int pid, Dura
   if (ran->code != 0) {
     std::string what;
     for (const std::string& option : options) what += option + " ";
-    co_return fail(Code::unavailable, "cuda-checkpoint " + what + "of process " + std::to_string(pid) +
-                                          " failed: " + (said.empty() ? "it says nothing" : said));
+    co_return fail(ErrorCode::unavailable, "cuda-checkpoint " + what + "of process " + std::to_string(pid) +
+                                               " failed: " + (said.empty() ? "it says nothing" : said));
   }
   co_return said;
 }
@@ -99,7 +99,8 @@ Checkpoint::Ended Checkpoint::lock_all(std::vector<int> pids, Duration limit) {
     if (!state) co_return std::unexpected(state.error());
     if (*state == "locked") continue;  // an earlier attempt left it so
     if (*state != "running")
-      co_return fail(Code::unavailable, "process " + std::to_string(pid) + " is " + *state + ", not running");
+      co_return fail(ErrorCode::unavailable,
+                     "process " + std::to_string(pid) + " is " + *state + ", not running");
     const Duration left = remaining();
     const auto locked = co_await act("lock", pid, left);
     if (!locked) co_return locked;
@@ -155,7 +156,7 @@ asio::awaitable<void> Checkpoint::let_run_on(std::vector<int> pids) {
 
 Checkpoint::Ended Checkpoint::put_aside(std::vector<int> pids, Duration limit) {
   if (pids.empty())
-    co_return fail(Code::eviction_failed, "the driver names no process of it that holds device memory");
+    co_return fail(ErrorCode::eviction_failed, "the driver names no process of it that holds device memory");
   const Remaining remaining(limit);
   const bool simple = co_await only_toggles(limit);
   Result<void> done{};
@@ -169,7 +170,7 @@ Checkpoint::Ended Checkpoint::put_aside(std::vector<int> pids, Duration limit) {
     if (done) done = co_await save_all(pids, left);
     if (!done) co_await let_run_on(pids);
   }
-  if (!done) co_return as(Code::eviction_failed, done.error());
+  if (!done) co_return as(ErrorCode::eviction_failed, done.error());
   co_return done;
 }
 
@@ -182,7 +183,7 @@ Checkpoint::Ended Checkpoint::bring_back(std::vector<int> pids, Duration limit) 
     done = co_await toggle_all(pids, left);
   else
     done = co_await restore_all(pids, left);
-  if (!done) co_return as(Code::load_failed, done.error());
+  if (!done) co_return as(ErrorCode::load_failed, done.error());
   co_return done;
 }
 

@@ -82,7 +82,7 @@ asio::awaitable<Result<Ran>> run_command(std::vector<std::string> words, Duratio
   const config::ProcessConfig config{.command = std::move(words)};
   const bool outlives_us = false;
   const auto spawned = spawn(config, outlives_us);
-  if (!spawned) co_return fail(Code::unavailable, spawned.error().detail);
+  if (!spawned) co_return fail(ErrorCode::unavailable, spawned.error().detail);
   const auto executor = co_await asio::this_coro::executor;
   Child child(executor, *spawned);
   asio::steady_timer late(executor, limit);
@@ -90,7 +90,8 @@ asio::awaitable<Result<Ran>> run_command(std::vector<std::string> words, Duratio
   auto too_late = late.async_wait(asio::use_awaitable);
   auto either = std::move(done) || std::move(too_late);
   auto first = co_await std::move(either);
-  if (first.index() == 1) co_return fail(Code::unavailable, name + " did not end within " + to_string(limit));
+  if (first.index() == 1)
+    co_return fail(ErrorCode::unavailable, name + " did not end within " + to_string(limit));
   co_return std::move(std::get<0>(first));
 }
 

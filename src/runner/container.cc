@@ -88,7 +88,7 @@ asio::awaitable<Result<std::optional<int>>> wait_for_end(std::shared_ptr<State> 
   state->waiting.reset();
   if (!answer) co_return std::unexpected(answer.error());
   if (const auto code = code_of(*answer)) co_return code;
-  co_return fail(Code::service_down, "the engine did not wait: " + *answer);
+  co_return fail(ErrorCode::service_down, "the engine did not wait: " + *answer);
 }
 
 asio::awaitable<void> listen(std::shared_ptr<State> state, std::size_t last_lines) {
@@ -174,12 +174,12 @@ asio::awaitable<Result<void>> kill_it(std::shared_ptr<State> state) {
   const bool over = co_await has_ended(state, limit);
   if (over) co_return Result<void>{};
   if (killed) co_return std::unexpected(lives_on(name_of(*state)));
-  co_return fail(Code::eviction_failed, name_of(*state) + ": " + killed.error().detail);
+  co_return fail(ErrorCode::eviction_failed, name_of(*state) + ": " + killed.error().detail);
 }
 
 // --- how one is had ---
 
-Error load_failure(const Error& error) { return {Code::load_failed, error.detail}; }
+Error load_failure(const Error& error) { return {ErrorCode::load_failed, error.detail}; }
 
 std::optional<std::uint16_t> port_in(const ContainerFacts& facts) {
   const auto label = facts.labels.find(kPortLabel);
@@ -273,13 +273,14 @@ asio::awaitable<Started> Container::start(asio::any_io_executor executor, std::s
   auto found = co_await look(executor, consumer, config);
   if (!found) co_return std::unexpected(found.error());
   if (const auto maker = found->maker())
-    co_return fail(Code::load_failed, fmt::format("the container of {} belongs to another mgpu (process {}), "
-                                                  "which runs",
-                                                  consumer, maker->pid));
+    co_return fail(ErrorCode::load_failed,
+                   fmt::format("the container of {} belongs to another mgpu (process {}), "
+                               "which runs",
+                               consumer, maker->pid));
   if (found->serves())
     co_return watched(executor, std::move(found->api), *std::move(found->facts), std::move(options), false);
   if (!found->facts && config.image.empty())
-    co_return fail(Code::load_failed,
+    co_return fail(ErrorCode::load_failed,
                    fmt::format("{} has no container \"{}\"", found->api->socket(), config.name));
 
   ContainerApi& api = *found->api;
@@ -303,7 +304,7 @@ asio::awaitable<Started> Container::start(asio::any_io_executor executor, std::s
   }
   auto now = co_await api.inspect(std::move(id));
   if (!now) co_return std::unexpected(load_failure(now.error()));
-  if (!*now) co_return fail(Code::load_failed, "the container was removed while it started");
+  if (!*now) co_return fail(ErrorCode::load_failed, "the container was removed while it started");
   co_return watched(executor, std::move(found->api), **std::move(now), std::move(options), true);
 }
 

@@ -74,7 +74,8 @@ struct ContainerApi::Reply {
 
   bool good() const { return status < 400; }
   Error refusal() const {
-    return {Code::load_failed, fmt::format("{} was answered with {}: {}", what, status, message_of(body))};
+    return {ErrorCode::load_failed,
+            fmt::format("{} was answered with {}: {}", what, status, message_of(body))};
   }
 };
 
@@ -100,7 +101,7 @@ asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
     if (answer && answer->status == 200) co_return std::move(api);
     tried += "\n" + (answer ? answer->refusal().detail : answer.error().detail);
   }
-  co_return fail(Code::service_down, "no container engine answers:" + tried);
+  co_return fail(ErrorCode::service_down, "no container engine answers:" + tried);
 }
 
 ContainerApi::ContainerApi(asio::any_io_executor executor, std::string socket)
@@ -115,7 +116,7 @@ asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::ask(std::string metho
   if (!body.empty()) head.headers.emplace_back("Content-Type", "application/json");
   auto answer =
       co_await http::fetch(client_, std::move(where), std::move(head), std::move(body), limit, kMaxAnswer);
-  if (!answer) co_return fail(Code::service_down, reply.what + ": " + answer.error().detail);
+  if (!answer) co_return fail(ErrorCode::service_down, reply.what + ": " + answer.error().detail);
   reply.status = answer->head.status;
   reply.body = std::move(answer->body);
   co_return reply;
@@ -128,7 +129,7 @@ asio::awaitable<Result<std::optional<ContainerFacts>>> ContainerApi::inspect(std
   if (reply->status == 404) co_return std::optional<ContainerFacts>{};
   if (!reply->good()) co_return std::unexpected(reply->refusal());
   auto facts = facts_of(json::parse(reply->body, nullptr, false));
-  if (!facts) co_return fail(Code::load_failed, reply->what + ": the answer describes no container");
+  if (!facts) co_return fail(ErrorCode::load_failed, reply->what + ": the answer describes no container");
   co_return facts;
 }
 
@@ -154,7 +155,7 @@ asio::awaitable<Result<std::string>> ContainerApi::create(std::string name, json
   if (!reply->good()) co_return std::unexpected(reply->refusal());
   const json made = json::parse(reply->body, nullptr, false);
   if (!made.is_object() || !made.contains("Id") || !made["Id"].is_string())
-    co_return fail(Code::load_failed, reply->what + ": the answer names no id");
+    co_return fail(ErrorCode::load_failed, reply->what + ": the answer names no id");
   co_return made["Id"].get<std::string>();
 }
 

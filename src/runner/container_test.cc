@@ -70,7 +70,7 @@ TEST_F(ContainerTest, StartsTheOneThatExistsAndStopsIt) {
 TEST_F(ContainerTest, SaysWhatIsNotThere) {
   const auto container = start({.name = "vllm"});
   ASSERT_FALSE(container);
-  EXPECT_EQ(container.error().code, Code::load_failed);
+  EXPECT_EQ(container.error().code, ErrorCode::load_failed);
   EXPECT_EQ(container.error().detail, socket_ + " has no container \"vllm\"");
   const auto image = start({.image = "missing:1"});
   ASSERT_FALSE(image);
@@ -198,7 +198,7 @@ TEST_F(ContainerTest, SaysThatItLivesOnAfterSigkill) {
   engine_.boxes["mgpu-chat"].immortal = true;
   const auto killed = done((*run)->kill());
   ASSERT_FALSE(killed);
-  EXPECT_EQ(killed.error().code, Code::eviction_failed);
+  EXPECT_EQ(killed.error().code, ErrorCode::eviction_failed);
   EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
   EXPECT_TRUE((*run)->running());
 }
@@ -209,7 +209,7 @@ TEST_F(ContainerTest, WithoutItsEngineNobodyCanStopIt) {
   engine_.close();
   const auto stopped = done((*run)->stop(seconds(1)));
   ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().code, Code::eviction_failed);
+  EXPECT_EQ(stopped.error().code, ErrorCode::eviction_failed);
   EXPECT_NE(stopped.error().detail.find("can't reach " + socket_), std::string::npos);
   EXPECT_TRUE((*run)->running());
 }
@@ -228,7 +228,7 @@ TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {
   engine_.close();
   const auto run = start({.name = "vllm"});
   ASSERT_FALSE(run);
-  EXPECT_EQ(run.error().code, Code::load_failed);
+  EXPECT_EQ(run.error().code, ErrorCode::load_failed);
   EXPECT_NE(run.error().detail.find("can't reach " + socket_), std::string::npos);
 }
 

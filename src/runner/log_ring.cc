@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 
 namespace mgpu::runner {
 
@@ -19,13 +19,13 @@ void LogRing::append(std::string_view piece) {
 
 void LogRing::end_line() {
   if (open_line_.empty()) return;
-  lines_.push_back(printable(std::exchange(open_line_, {})));
+  lines_.push_back(sanitize_text(std::exchange(open_line_, {})));
   while (lines_.size() > max_lines_) lines_.pop_front();
 }
 
 std::vector<std::string> LogRing::tail(std::size_t count) const {
   std::vector<std::string> all(lines_.begin(), lines_.end());
-  if (!open_line_.empty()) all.push_back(printable(open_line_));
+  if (!open_line_.empty()) all.push_back(sanitize_text(open_line_));
   if (all.size() > count) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(count));
   return all;
 }

@@ -20,7 +20,7 @@ class LogRing {
   // bars).
   void append(std::string_view piece);
 
-  // The newest `count` lines, oldest first, printable (base/printable.h); an unfinished last line counts.
+  // The newest `count` lines, oldest first, printable (base/sanitize.h); an unfinished last line counts.
   std::vector<std::string> tail(std::size_t count) const;
 
  private:

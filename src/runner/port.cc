@@ -67,7 +67,7 @@ Result<std::uint16_t> free_port() {
   auto* plain = reinterpret_cast<sockaddr*>(&address);
   const bool ok = fd >= 0 && bind(fd, plain, size) == 0 && getsockname(fd, plain, &size) == 0;
   if (fd >= 0) close(fd);
-  if (!ok) return fail(Code::load_failed, "no free port on 127.0.0.1 for the process");
+  if (!ok) return fail(ErrorCode::load_failed, "no free port on 127.0.0.1 for the process");
   return ntohs(address.sin_port);
 }
 

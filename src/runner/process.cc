@@ -120,7 +120,7 @@ Result<std::unique_ptr<QueuedWriter>> open_log(const std::string& path) {
   };
   auto writer = QueuedWriter::open(path, {.note_of_drops = note});
   if (!writer)
-    return fail(Code::load_failed,
+    return fail(ErrorCode::load_failed,
                 fmt::format("the log file \"{}\" can't be written: {}", path, writer.error().detail));
   return writer;
 }

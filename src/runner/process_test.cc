@@ -120,7 +120,7 @@ TEST_F(ProcessTest, DestroyingItKillsIt) {
 TEST_F(ProcessTest, SaysWhyItCannotStart) {
   const auto missing = start({.command = {"no-such-command-mgpu"}});
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().code, Code::load_failed);
+  EXPECT_EQ(missing.error().code, ErrorCode::load_failed);
   EXPECT_EQ(missing.error().detail, "command not found: \"no-such-command-mgpu\"");
   const auto folder = start({.command = {"/bin/true"}, .cwd = "/no/such/folder"});
   ASSERT_FALSE(folder);
@@ -167,7 +167,7 @@ TEST_F(ProcessTest, AnotherProcessWithItsNumberIsNotTakenOver) {
   const auto refused = Process::adopt(io_.get_executor(), {}, {getpid(), facts->start_time + 1, {}}, {});
 
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::not_found);
+  EXPECT_EQ(refused.error().code, ErrorCode::not_found);
 }
 
 TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {

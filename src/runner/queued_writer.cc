@@ -141,7 +141,8 @@ Result<std::unique_ptr<QueuedWriter>> QueuedWriter::open(std::string path, Optio
   std::unique_ptr<QueuedWriter> writer(new QueuedWriter(state));
   std::unique_lock lock(state->mutex);
   state->changed.wait_for(lock, kOpenPatience, [&] { return state->opened || state->over; });
-  if (const int why = state->opened.value_or(0); why != 0) return fail(Code::load_failed, std::strerror(why));
+  if (const int why = state->opened.value_or(0); why != 0)
+    return fail(ErrorCode::load_failed, std::strerror(why));
   return writer;
 }
 

@@ -120,7 +120,7 @@ TEST_F(QueuedWriterTest, WaitsForTheReaderOfAFifo) {
 TEST_F(QueuedWriterTest, SaysWhyAFileCanNotBeWritten) {
   const auto writer = QueuedWriter::open(folder_ / "none" / "log", {});
   ASSERT_FALSE(writer);
-  EXPECT_EQ(writer.error().code, Code::load_failed);
+  EXPECT_EQ(writer.error().code, ErrorCode::load_failed);
   EXPECT_EQ(writer.error().detail, "No such file or directory");
 }
 

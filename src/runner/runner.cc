@@ -23,7 +23,7 @@ std::string to_string(const ExitStatus& status) {
 }
 
 Error lives_on(const std::string& who) {
-  return {Code::eviction_failed,
+  return {ErrorCode::eviction_failed,
           fmt::format("{} lives on {} after SIGKILL: it hangs in the kernel, see dmesg", who,
                       mgpu::to_string(kKillLimit))};
 }

@@ -137,19 +137,19 @@ int own_end(int output) {
 Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
   const std::string why = std::strerror(trouble.error);
   if (trouble.where == Trouble::Where::cwd) {
-    return {Code::load_failed,
+    return {ErrorCode::load_failed,
             fmt::format("the working directory \"{}\" can't be entered: {}", config.cwd, why)};
   }
   if (trouble.where == Trouble::Where::exec && trouble.error == ENOENT) {
-    return {Code::load_failed, fmt::format("command not found: \"{}\"", config.command.front())};
+    return {ErrorCode::load_failed, fmt::format("command not found: \"{}\"", config.command.front())};
   }
-  return {Code::load_failed, fmt::format("\"{}\" can't be started: {}", config.command.front(), why)};
+  return {ErrorCode::load_failed, fmt::format("\"{}\" can't be started: {}", config.command.front(), why)};
 }
 
 }  // namespace
 
 Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
-  if (config.command.empty()) return fail(Code::load_failed, "the process has no command");
+  if (config.command.empty()) return fail(ErrorCode::load_failed, "the process has no command");
   auto arguments = config.command;
   auto variables = environment(config);
   const auto argv = pointers(arguments);
@@ -159,10 +159,10 @@ Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
   int output[2] = {-1, -1};
   int errors[2] = {-1, -1};
   if (pipe2(output, O_CLOEXEC) != 0)
-    return fail(Code::load_failed, "no pipe for the process: too many open files");
+    return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
   if (pipe2(errors, O_CLOEXEC) != 0) {
     close(output[0]), close(output[1]);
-    return fail(Code::load_failed, "no pipe for the process: too many open files");
+    return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
   }
   // What it may write while nobody reads, before it has to wait. May be refused: then it is the usual 64 KiB.
   if (outlives_us) fcntl(output[0], F_SETPIPE_SZ, kUnreadOutput);

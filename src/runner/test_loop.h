@@ -33,7 +33,7 @@ class LoopTest : public testing::Test {
     boost::asio::co_spawn(io_, std::move(work),
                           [&](std::exception_ptr, Result<T> r) { result = std::move(r); });
     EXPECT_TRUE(eventually([&] { return result.has_value(); }));
-    if (!result) return fail(Code::internal, "still waiting");
+    if (!result) return fail(ErrorCode::internal, "still waiting");
     return *std::move(result);
   }
   // Hears of the end as exited_.

@@ -124,7 +124,7 @@ namespace {
 
 using State = Unit::State;
 
-Error unit_error(const State& state, Code code, const std::string& why) {
+Error unit_error(const State& state, ErrorCode code, const std::string& why) {
   return {code, state.config.unit + ": " + why};
 }
 
@@ -135,7 +135,7 @@ asio::awaitable<Result<std::string>> path_from(std::shared_ptr<State> state, Met
   if (!reply) co_return std::unexpected(reply.error());
   const char* path = nullptr;
   if (sd_bus_message_read(reply->get(), "o", &path) < 0)
-    co_return fail(Code::load_failed, "systemd's answer names no object");
+    co_return fail(ErrorCode::load_failed, "systemd's answer names no object");
   co_return std::string(path);
 }
 
@@ -174,7 +174,7 @@ asio::awaitable<Result<void>> connect(std::shared_ptr<State> state) {
   state->path = *std::move(path);
   const auto unit = co_await read_properties(state, kUnit);
   if (!unit) co_return unit;
-  if (state->now.load_state == "not-found") co_return fail(Code::not_found, "there is no such unit");
+  if (state->now.load_state == "not-found") co_return fail(ErrorCode::not_found, "there is no such unit");
   // Units that are no services have no such properties.
   (void)co_await read_properties(state, kUnitService);
   co_return Result<void>{};
@@ -185,8 +185,8 @@ asio::awaitable<Result<std::string>> ended(std::shared_ptr<State> state, std::st
   const std::function<bool()> told = [&s = *state, &job] { return s.jobs.contains(job) || s.bus->lost(); };
   const bool in_time = co_await state->changes.wait(told, limit);
   if (const auto result = state->jobs.find(job); result != state->jobs.end()) co_return result->second;
-  if (in_time) co_return fail(Code::service_down, "the bus went away");
-  co_return fail(Code::load_failed, "its job takes longer than " + mgpu::to_string(limit));
+  if (in_time) co_return fail(ErrorCode::service_down, "the bus went away");
+  co_return fail(ErrorCode::load_failed, "its job takes longer than " + mgpu::to_string(limit));
 }
 
 asio::awaitable<Result<std::string>> job(std::shared_ptr<State> state, const char* member) {
@@ -240,7 +240,7 @@ asio::awaitable<Result<void>> kill_it(std::shared_ptr<State> state) {
   const bool gone = co_await over(state, limit);
   if (gone) co_return Result<void>{};
   if (killed) co_return std::unexpected(lives_on(state->config.unit));
-  co_return std::unexpected(unit_error(*state, Code::eviction_failed, killed.error().detail));
+  co_return std::unexpected(unit_error(*state, ErrorCode::eviction_failed, killed.error().detail));
 }
 
 // --- the beginning ---
@@ -257,7 +257,7 @@ asio::awaitable<Result<void>> start_job(std::shared_ptr<State> state) {
   }
   if (*result != "done") {
     const ExitStatus status = exit_of(state->now);
-    co_return fail(Code::load_failed,
+    co_return fail(ErrorCode::load_failed,
                    fmt::format("its start ended with \"{}\"; its process {}", *result, to_string(status)));
   }
   co_return Result<void>{};
@@ -274,7 +274,7 @@ asio::awaitable<Result<void>> bring_up(std::shared_ptr<State> state) {
   const auto seen = co_await read_properties(state, kUnit);
   if (!seen) co_return seen;
   (void)co_await read_properties(state, kUnitService);
-  if (!is_up(state->now.active_state)) co_return fail(Code::load_failed, "it ended at once");
+  if (!is_up(state->now.active_state)) co_return fail(ErrorCode::load_failed, "it ended at once");
   co_return Result<void>{};
 }
 
@@ -335,7 +335,7 @@ asio::awaitable<Started> Unit::start(asio::any_io_executor executor, const confi
                                      Options options) {
   auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
   const auto up = co_await bring_up(state);
-  if (!up) co_return std::unexpected(unit_error(*state, Code::load_failed, up.error().detail));
+  if (!up) co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, up.error().detail));
   watch(state);
   co_return std::make_unique<Unit>(std::move(state));
 }
@@ -344,7 +344,8 @@ asio::awaitable<Started> Unit::find(asio::any_io_executor executor, const config
                                     Options options) {
   auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
   const auto connected = co_await connect(state);
-  if (!connected) co_return std::unexpected(unit_error(*state, Code::load_failed, connected.error().detail));
+  if (!connected)
+    co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, connected.error().detail));
   if (!is_up(state->now.active_state)) co_return nullptr;
   watch(state);
   co_return std::make_unique<Unit>(std::move(state));
@@ -369,7 +370,8 @@ asio::awaitable<Result<void>> Unit::stop(Duration limit) {
   if (state->exit) co_return Result<void>{};
   state->asked = true;
   const auto queued = co_await job(state, "StopUnit");
-  if (!queued) co_return std::unexpected(unit_error(*state, Code::eviction_failed, queued.error().detail));
+  if (!queued)
+    co_return std::unexpected(unit_error(*state, ErrorCode::eviction_failed, queued.error().detail));
   const bool gone = co_await over(state, limit);
   if (gone) co_return Result<void>{};
   co_return co_await kill_it(state);

@@ -6,7 +6,7 @@
 
 #include <systemd/sd-journal.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 
 namespace mgpu::runner {
 
@@ -37,7 +37,7 @@ std::vector<std::string> unit_log(const config::SystemdConfig& unit, std::size_t
     return {};
   std::vector<std::string> lines;
   while (lines.size() < count && sd_journal_previous(opened) > 0)
-    lines.push_back(printable(message_of(opened)));
+    lines.push_back(sanitize_text(message_of(opened)));
   std::ranges::reverse(lines);
   return lines;
 }

@@ -230,7 +230,7 @@ TEST_F(UnitTest, SaysWhyItDidNotStart) {
   fake_.start_result = "failed";
   const auto failed = start();
   ASSERT_FALSE(failed);
-  EXPECT_EQ(failed.error().code, Code::load_failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::load_failed);
   EXPECT_EQ(failed.error().detail,
             "chat.service: its start ended with \"failed\"; its process exited with code 3");
   const auto missing = start("none.service");
@@ -299,7 +299,7 @@ TEST_F(UnitTest, SaysThatItLivesOnAfterSigkill) {
   fake_.obeys_stop = fake_.obeys_kill = false;
   const auto killed = done((*run)->kill());
   ASSERT_FALSE(killed);
-  EXPECT_EQ(killed.error().code, Code::eviction_failed);
+  EXPECT_EQ(killed.error().code, ErrorCode::eviction_failed);
   EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
   EXPECT_TRUE((*run)->running());
 }
@@ -310,7 +310,7 @@ TEST_F(UnitTest, WithoutABusNobodyCanStopIt) {
   close_bus();
   const auto stopped = done((*run)->stop(seconds(1)));
   ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().code, Code::eviction_failed);
+  EXPECT_EQ(stopped.error().code, ErrorCode::eviction_failed);
   EXPECT_TRUE((*run)->running());
   const auto other = start();
   ASSERT_FALSE(other);

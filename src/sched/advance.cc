@@ -103,14 +103,14 @@ Error why_stuck(const World& world, const Ticket& ticket) {
   for (const DeviceId device : devices_of(registry, ticket.ask)) {
     const std::string& name = registry.devices[device.value].name;
     if (registry.readings[device.value].lost)
-      return {Code::device_lost, "the driver does not answer for " + name};
+      return {ErrorCode::device_lost, "the driver does not answer for " + name};
     names += (names.empty() ? "" : " and ") + name;
     foreign += registry.readings[device.value].foreign;
     taken += committed(registry, device);
   }
-  return {Code::no_room, "no room on " + names + ": foreign programs hold " + to_string(foreign) +
-                             ", pinned or unmovable consumers the rest of " + to_string(taken) +
-                             " committed"};
+  return {ErrorCode::no_room, "no room on " + names + ": foreign programs hold " + to_string(foreign) +
+                                  ", pinned or unmovable consumers the rest of " + to_string(taken) +
+                                  " committed"};
 }
 
 // Refuses a ticket whose way is blocked by what isn't ours to move, once room_limit has passed.

@@ -172,7 +172,7 @@ TEST(QueueFull, AdvisesToComeBackWhenTheFirstOfTheLineStarts) {
            {.device = room.gpu, .consumer = chat, .resident = room.world.registry[chat].residents.front()}}});
   const auto* refused = effects.empty() ? nullptr : std::get_if<Refuse>(&effects.front());
   ASSERT_NE(refused, nullptr);
-  EXPECT_EQ(refused->why.code, Code::queue_full);
+  EXPECT_EQ(refused->why.code, ErrorCode::queue_full);
   EXPECT_EQ(refused->retry_after, 4s);
 }
 

@@ -140,9 +140,9 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
   Registry& registry = world.registry;
   Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
-  const Error why{Code::eviction_failed, consumer.spec.name + ": " + std::string(what) +
-                                             " (last rung tried: " + std::string(to_string(eviction.rung)) +
-                                             ")"};
+  const Error why{ErrorCode::eviction_failed,
+                  consumer.spec.name + ": " + std::string(what) +
+                      " (last rung tried: " + std::string(to_string(eviction.rung)) + ")"};
   if (takes_the_process(eviction.rung)) {
     // Nothing is left that could be asked. What it still holds is measured, so it stays committed.
     siblings_left_too(world, consumer);

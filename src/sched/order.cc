@@ -270,7 +270,7 @@ bool stands_first(const World& world, const Ticket& ticket) {
 
 // So much later than its arrival it is due.
 Duration class_delay(const World& world, const Ticket& ticket) {
-  return times(world.limits.ageing, static_cast<int>(priority_of(world, ticket.ask)));
+  return saturating_product(world.limits.ageing, static_cast<int>(priority_of(world, ticket.ask)));
 }
 
 UserClass user_class(const World& world, const Ticket& ticket) {
@@ -311,7 +311,7 @@ Duration overtake_bound(const World& world, const Ticket& ticket) {
       const Resident* resident = resident_of(world, world.tickets.at(queue.begin()->ticket));
       if (resident != nullptr) round += load_time(*resident, Source::cached) + unload_time(*resident);
     }
-  return std::max(kLeastBound, times(round, kChangesBorne));
+  return std::max(kLeastBound, saturating_product(round, kChangesBorne));
 }
 
 bool turn_for(const World& world, const Ticket& ticket) {

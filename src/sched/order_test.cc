@@ -118,7 +118,7 @@ TEST(Affinity, AConsumersOwnLineHasALimit) {
   home.asks(chat);
   const Effects effects = home.asks(chat).second;
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::queue_full);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::queue_full);
 }
 
 TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {

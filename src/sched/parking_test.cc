@@ -50,9 +50,9 @@ TEST(Parking, AProcessThatDiesBeforeItsMemoryIsSeenFreeLeavesNothingParked) {
     const auto evictions = all<Evict>(home.asks(image).second);
     ASSERT_EQ(evictions.size(), 1U);
     ASSERT_EQ(evictions[0].rung, Rung::park);
-    if (!after_the_answer) home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
+    if (!after_the_answer) home.happens(ServiceLost{chat, {ErrorCode::service_down, "crashed"}});
     home.happens(RungEnded{home.resident(chat), Rung::park, {}});
-    if (after_the_answer) home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
+    if (after_the_answer) home.happens(ServiceLost{chat, {ErrorCode::service_down, "crashed"}});
     home.read();
     EXPECT_EQ(home.state(chat), Residency::cold);
     EXPECT_EQ(parked_bytes(home.world.registry), Bytes{});
@@ -65,8 +65,9 @@ TEST(Parking, WhatCantBeUnloadedAnyMoreSinceItsProcessDiedIsNotWarm) {
   home.world.registry[chat].spec.can_stop = false;
   home.warm(chat);
   home.happens(EvictionRequested{home.resident(chat)});
-  home.happens(ServiceLost{chat, {Code::service_down, "crashed"}});
-  home.happens(RungEnded{home.resident(chat), Rung::service, fail(Code::service_down, "nobody answers")});
+  home.happens(ServiceLost{chat, {ErrorCode::service_down, "crashed"}});
+  home.happens(
+      RungEnded{home.resident(chat), Rung::service, fail(ErrorCode::service_down, "nobody answers")});
   EXPECT_EQ(home.state(chat), Residency::cold);
 }
 
@@ -131,7 +132,7 @@ TEST(Requeue, AServiceThatDiedOfItIsExpectedToNeedMoreAsWell) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10, .working = kGiB});
   home.warm(chat);
-  home.happens(ServiceLost{chat, {Code::out_of_memory, "CUDA out of memory"}});
+  home.happens(ServiceLost{chat, {ErrorCode::out_of_memory, "CUDA out of memory"}});
   EXPECT_GT(working_each(home.world.registry[chat]), kGiB);
 }
 
@@ -160,7 +161,7 @@ TEST(WarmUp, WhatWasPinnedComesBackWhenTheGameIsOver) {
   Home home(1, Policy::affinity);
   const auto pinned = home.consumer({.name = "pinned", .footprint = kGiB * 4, .pinned = true});
   home.warm(pinned);
-  home.happens(ServiceLost{pinned, {Code::service_down, "ended"}});
+  home.happens(ServiceLost{pinned, {ErrorCode::service_down, "ended"}});
   const Effects effects = home.read();
   ASSERT_TRUE(the<Load>(effects));
   EXPECT_FALSE(the<Load>(effects)->ticket);
@@ -193,13 +194,13 @@ TEST(WarmUp, WhatAnOperatorUnloadsWhileItIsColdStaysAwayUntilSomebodyAsks) {
   Home home(1, Policy::affinity);
   const auto usual = home.consumer({.name = "usual", .footprint = kGiB * 4, .reserved = true});
   home.warm(usual);
-  home.happens(ServiceLost{usual, {Code::service_down, "ended"}});
+  home.happens(ServiceLost{usual, {ErrorCode::service_down, "ended"}});
   ASSERT_EQ(home.state(usual), Residency::cold);
   home.happens(EvictionRequested{.resident = home.resident(usual)});
   EXPECT_FALSE(the<Load>(home.read())) << "else it would come back: it is reserved and was used";
 
   home.warm(usual);
-  home.happens(ServiceLost{usual, {Code::service_down, "ended"}});
+  home.happens(ServiceLost{usual, {ErrorCode::service_down, "ended"}});
   EXPECT_TRUE(the<Load>(home.read())) << "wanted again";
 }
 

@@ -105,7 +105,7 @@ TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {
   house.happens(LeaseReleased{house.runs(there)});
   house.read_both();
   const auto [ticket, effects] = house.asks(house.split("large", kGiB * 42));  // 28 + 2 and 14 + 1: too large
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::never_fits);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::never_fits);
 
   const ConsumerId large = house.split("large", kGiB * 33);  // 22 + 2 and 11 + 1
   const auto [waits, begun] = house.asks(large);

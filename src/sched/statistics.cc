@@ -28,7 +28,9 @@ struct Fold {
   void operator()(fact::EndedWaiting ended) {
     MGPU_ASSERT(s.queue_depth > 0, "only a waiting ticket ends without a lease");
     --s.queue_depth;
-    ++(ended.why == Code::cancelled ? s.cancelled : ended.why == Code::wait_limit ? s.expired : s.refused);
+    ++(ended.why == ErrorCode::cancelled    ? s.cancelled
+       : ended.why == ErrorCode::wait_limit ? s.expired
+                                            : s.refused);
   }
   void operator()(fact::Requeued) {
     MGPU_ASSERT(s.in_flight > 0, "only a lease waits again");

@@ -48,7 +48,7 @@ struct Released {
   bool counts = true;
 };
 struct EndedWaiting {
-  Code why{};
+  ErrorCode why{};
 };
 struct Requeued {};
 struct LoadStarted {

@@ -102,7 +102,7 @@ struct Apply {
   }
   void operator()(const DrainRequested&) {
     world.draining = true;
-    const Error why{Code::shutting_down, "the daemon is shutting down"};
+    const Error why{ErrorCode::shutting_down, "the daemon is shutting down"};
     for (LineState& line : world.lines) {
       while (!line.preparing.empty()) refuse(world, out, *line.preparing.begin(), why);
       for (const Lane* lane : {&line.waiting, &line.turnless})
@@ -117,8 +117,8 @@ struct Apply {
       const Duration waited = world.now - ticket.arrived;
       const bool too_late = ticket.ask.deadline > Duration{0} && waited >= ticket.ask.deadline;
       refuse(world, out, id,
-             {Code::wait_limit,
-              "waited " + rounded(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
+             {ErrorCode::wait_limit,
+              "waited " + to_rounded_string(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
     }
     stir_all();
   }
@@ -181,13 +181,14 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
   const Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
   if (park ? !spec.can_park : !(spec.can_unload || spec.can_stop))
-    return fail(Code::not_supported, spec.name + (park ? " can't be parked" : " has no way to unload"));
-  if (spec.pinned) return fail(Code::busy, spec.name + " is pinned");
-  if (resident.users > 0) return fail(Code::busy, spec.name + " has a lease or is being made ready for one");
+    return fail(ErrorCode::not_supported, spec.name + (park ? " can't be parked" : " has no way to unload"));
+  if (spec.pinned) return fail(ErrorCode::busy, spec.name + " is pinned");
+  if (resident.users > 0)
+    return fail(ErrorCode::busy, spec.name + " has a lease or is being made ready for one");
   if (any_in(world.registry, world.registry[resident.consumer], Residency::loading))
-    return fail(Code::busy, spec.name + " is loading another AI model");
+    return fail(ErrorCode::busy, spec.name + " is loading another AI model");
   const bool there = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
-  if (!there) return fail(Code::busy, spec.name + " is not warm");
+  if (!there) return fail(ErrorCode::busy, spec.name + " is not warm");
   return {};
 }
 

@@ -198,7 +198,7 @@ TEST(Step, RefusesAtOnceWhatCanNeverFitAndSaysHowMuchIsMissing) {
   const auto big = home.consumer({.name = "big", .footprint = kGiB * 30});
   const auto [ticket, effects] = home.asks(big);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::never_fits);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::never_fits);
   EXPECT_NE(the<Refuse>(effects)->why.detail.find("6.0 GiB missing"), std::string::npos);
 }
 
@@ -211,7 +211,7 @@ TEST(Step, RefusesWhenTheLineIsFull) {
   home.asks(chat);
   const auto [ticket, effects] = home.asks(chat);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::queue_full);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::queue_full);
   EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{0});
 }
 
@@ -224,7 +224,7 @@ TEST(Step, AWaitLimitEndsAWait) {
   EXPECT_EQ(next_wakeup(home.world), home.world.tickets.at(ticket).expires);
   const auto effects = home.happens(Tick{}, 2s);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::wait_limit);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::wait_limit);
 }
 
 TEST(Step, CancelledWhileItsLoadRunsItLeavesNothingBehind) {
@@ -242,7 +242,8 @@ TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
   home.asks(chat);
-  const auto failed = home.happens(LoadEnded{home.resident(chat), fail(Code::load_failed, "exit code 1")});
+  const auto failed =
+      home.happens(LoadEnded{home.resident(chat), fail(ErrorCode::load_failed, "exit code 1")});
   home.read();
   ASSERT_TRUE(the<Refuse>(failed));
   EXPECT_EQ(the<Refuse>(failed)->why.detail, "exit code 1");
@@ -253,7 +254,8 @@ TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
   home.read();
   const auto [again, retried] = home.asks(chat);
   EXPECT_TRUE(the<Load>(retried));
-  const auto twice = home.happens(LoadEnded{home.resident(chat), fail(Code::load_failed, "exit code 1")});
+  const auto twice =
+      home.happens(LoadEnded{home.resident(chat), fail(ErrorCode::load_failed, "exit code 1")});
   EXPECT_EQ(the<Refuse>(twice)->retry_after, Duration{2s});
 }
 
@@ -263,7 +265,7 @@ TEST(Step, ACrashEndsTheLeaseAndTheNextTicketReloads) {
   home.warm(chat);
   const auto [running, e1] = home.asks(chat);
   const auto [next, e2] = home.asks(chat);
-  const auto lost = home.happens(ServiceLost{chat, {Code::service_down, "killed by signal 9"}});
+  const auto lost = home.happens(ServiceLost{chat, {ErrorCode::service_down, "killed by signal 9"}});
   ASSERT_TRUE(the<EndLease>(lost));
   EXPECT_EQ(the<EndLease>(lost)->ticket, running);
   EXPECT_FALSE(the<Load>(lost)) << "what the crash left behind is not known yet";
@@ -290,7 +292,7 @@ TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
   EXPECT_LE(next_wakeup(home.world), home.world.now + home.world.limits.room_limit);
   const auto refused = home.happens(Tick{}, 30s);
   ASSERT_TRUE(the<Refuse>(refused));
-  EXPECT_EQ(the<Refuse>(refused)->why.code, Code::no_room);
+  EXPECT_EQ(the<Refuse>(refused)->why.code, ErrorCode::no_room);
 }
 
 TEST(Step, APinnedConsumerStays) {
@@ -367,7 +369,7 @@ TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
   home.asks(chat);
   EXPECT_EQ(all<Refuse>(home.happens(DrainRequested{})).size(), 1U);
   const auto [late, effects] = home.asks(chat);
-  EXPECT_EQ(the<Refuse>(effects)->why.code, Code::shutting_down);
+  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::shutting_down);
 }
 
 TEST(Step, TheSixFiguresFollow) {
@@ -394,14 +396,14 @@ TEST(Step, ALoadThatRanOutOfMemoryGetsMoreRoomOnce) {
   home.warm(chat);
   const auto [ticket, effects] = home.asks(liar);
   ASSERT_TRUE(the<Load>(effects)) << "as far as anybody knows, it fits beside";
-  home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")});
+  home.happens(LoadEnded{home.resident(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
   EXPECT_TRUE(the<Evict>(home.read())) << "it takes more than the room that it had";
   home.happens(RungEnded{home.resident(chat), Rung::stop, {}});
   ASSERT_TRUE(the<Load>(home.read()));
   const Effects again =
-      home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")});
+      home.happens(LoadEnded{home.resident(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
   ASSERT_TRUE(the<Refuse>(again)) << "once";
-  EXPECT_EQ(the<Refuse>(again)->why.code, Code::out_of_memory);
+  EXPECT_EQ(the<Refuse>(again)->why.code, ErrorCode::out_of_memory);
 }
 
 TEST(Step, ALoadThatRanOutOfMemoryOnAnEmptyDeviceIsNotTriedAgain) {
@@ -409,7 +411,7 @@ TEST(Step, ALoadThatRanOutOfMemoryOnAnEmptyDeviceIsNotTriedAgain) {
   const ConsumerId liar = home.consumer({.name = "liar", .footprint = kGiB * 24});
   const auto [ticket, effects] = home.asks(liar);
   EXPECT_TRUE(the<Refuse>(
-      home.happens(LoadEnded{home.resident(liar), fail(Code::out_of_memory, "CUDA out of memory")})));
+      home.happens(LoadEnded{home.resident(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")})));
 }
 
 }  // namespace

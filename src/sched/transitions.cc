@@ -151,9 +151,9 @@ std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
     const Bytes total = registry.readings[id.value].total, fits = total - device.reserve;
     const Bytes needed = need_on(registry, ask, id);
     if (total > Bytes{} && needed > fits)
-      return Error{Code::never_fits, "needs " + to_string(needed) + ", but " + device.name + " has at most " +
-                                         to_string(fits) + " to give (" + to_string(needed - fits) +
-                                         " missing)"};
+      return Error{ErrorCode::never_fits, "needs " + to_string(needed) + ", but " + device.name +
+                                              " has at most " + to_string(fits) + " to give (" +
+                                              to_string(needed - fits) + " missing)"};
   }
   return std::nullopt;
 }
@@ -161,9 +161,9 @@ std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
 // Why it can't be served on the one device that was asked for.
 std::optional<Error> is_elsewhere(const Registry& registry, const Ask& ask, DeviceId chosen) {
   if (!ask.device_asked || ask.device == chosen) return std::nullopt;
-  return Error{Code::busy, registry[*ask.consumer].spec.name + " is on device " +
-                               registry.devices[chosen.value].name + " now, not on " +
-                               registry.devices[ask.device.value].name};
+  return Error{ErrorCode::busy, registry[*ask.consumer].spec.name + " is on device " +
+                                    registry.devices[chosen.value].name + " now, not on " +
+                                    registry.devices[ask.device.value].name};
 }
 
 // Work that begins soon after another consumer's belongs to one dialogue, more often than not.
@@ -181,7 +181,7 @@ std::optional<Error> is_full(const World& world, const Ticket& ticket, std::size
     // A place comes free when the first of them starts.
     const Instant free = estimated_start(world, places.begin()->ticket).value_or(world.now);
     const Duration advice = std::max<Duration>(free - world.now, std::chrono::seconds{1});
-    return Error{Code::queue_full, whose + " is full (" + std::to_string(limit) + " waiting)", advice};
+    return Error{ErrorCode::queue_full, whose + " is full (" + std::to_string(limit) + " waiting)", advice};
   };
   if (before >= world.limits.max_queue) return full("the line", world.limits.max_queue, lane);
   if (!ticket.ask.consumer) return std::nullopt;
@@ -252,8 +252,9 @@ void refuse_what_comes_too_late(World& world, Effects& out, const Ticket& ticket
   if (!start || *start <= ticket.arrived + ticket.ask.deadline) return;
   const Duration wait = *start - world.now;
   refuse(world, out, ticket.id,
-         {Code::wait_limit, "it could start in about " + rounded(wait) + ", which is after its deadline of " +
-                                rounded(ticket.ask.deadline)},
+         {ErrorCode::wait_limit, "it could start in about " + to_rounded_string(wait) +
+                                     ", which is after its deadline of " +
+                                     to_rounded_string(ticket.ask.deadline)},
          wait);
 }
 
@@ -276,7 +277,8 @@ void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
   world.expiries.emplace(ticket.expires, id);
   fold(line.statistics, fact::Arrived{});
 
-  if (world.draining) return refuse(world, out, id, {Code::shutting_down, "the daemon is shutting down"});
+  if (world.draining)
+    return refuse(world, out, id, {ErrorCode::shutting_down, "the daemon is shutting down"});
   if (const auto full = is_full(world, ticket, before))
     return refuse(world, out, id, *full, full->retry_after);
   if (auto why = is_elsewhere(world.registry, ask, ticket.ask.device))
@@ -389,7 +391,7 @@ void requeue(World& world, Effects& out, TicketId id) {
   out.emplace_back(Requeued{.ticket = id, .expected = whole_need(world.registry, ticket.ask)});
   if (ticket.ask.resident && !more_expected)
     return refuse(world, out, id,
-                  {Code::out_of_memory, "its service ran out of device memory, and there is no more"});
+                  {ErrorCode::out_of_memory, "its service ran out of device memory, and there is no more"});
   drop_later_claims(world, ticket);
 }
 
@@ -467,14 +469,15 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   doubt(world, out, spec);
   fold(line.statistics, fact::LoadFailed{});
   resident.ahead = false;
-  const bool ran_out = result.error().code == Code::out_of_memory;
+  const bool ran_out = result.error().code == ErrorCode::out_of_memory;
   if (ran_out && learn_load_ran_out(world.registry, id) && resident.failures == 0) {
     // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
     ++resident.failures;
     resident.state = Residency::cold;
     return;
   }
-  const Duration doubled = times(world.limits.pause_first, 1LL << std::min(resident.failures, 20U));
+  const Duration doubled =
+      saturating_product(world.limits.pause_first, 1LL << std::min(resident.failures, 20U));
   const Duration pause = std::min(doubled, world.limits.pause_longest);
   resident.state = Residency::failed;
   resident.last_error = result.error();
@@ -503,7 +506,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     if (world.registry[resident_id].consumer == id) eviction.process_lost = true;
   for (const ResidentId resident_id : consumer.residents) {
     Resident& resident = world.registry[resident_id];
-    if (why.code == Code::out_of_memory && resident.state == Residency::warm)
+    if (why.code == ErrorCode::out_of_memory && resident.state == Residency::warm)
       learn_out_of_memory(world.registry, resident_id);
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;

@@ -29,16 +29,16 @@ class A1111 final : public Application {
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
     std::string what = "loading the checkpoint", path = "/sdapi/v1/reload-checkpoint";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::load_failed, limit);
+    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
     const auto busy = co_await at_work();
     if (!busy) co_return std::unexpected(busy.error());
-    if (*busy > 0) co_return fail(Code::busy, "it is at work; unloading now would break the picture");
+    if (*busy > 0) co_return fail(ErrorCode::busy, "it is at work; unloading now would break the picture");
     std::string what = "unloading the checkpoint", path = "/sdapi/v1/unload-checkpoint";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::service_down, limit);
+    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
   }
 
   asio::awaitable<Result<std::uint32_t>> at_work() override {

@@ -11,7 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
-#include "base/printable.h"
+#include "base/sanitize.h"
 #include "service/out_of_memory.h"
 
 namespace mgpu::service {
@@ -29,15 +29,15 @@ asio::awaitable<Health> Application::healthy() { co_return co_await health_at(co
 asio::awaitable<Result<void>> Application::load(const std::string&, Duration) { co_return Result<void>{}; }
 
 asio::awaitable<Result<void>> Application::unload(const std::string&, Duration) {
-  co_return fail(Code::not_supported, "this service gives its memory back only by ending");
+  co_return fail(ErrorCode::not_supported, "this service gives its memory back only by ending");
 }
 
 asio::awaitable<Result<void>> Application::park(const std::string&, Duration) {
-  co_return fail(Code::not_supported, "this service can't park");
+  co_return fail(ErrorCode::not_supported, "this service can't park");
 }
 
 asio::awaitable<Result<void>> Application::resume(const std::string&, Duration) {
-  co_return fail(Code::not_supported, "this service can't resume what was parked");
+  co_return fail(ErrorCode::not_supported, "this service can't resume what was parked");
 }
 
 asio::awaitable<Result<std::uint32_t>> Application::at_work() { co_return 0U; }
@@ -53,9 +53,9 @@ asio::awaitable<Result<json>> Application::ask_json(std::string path) {
   const std::string what = "GET " + path;
   const auto answer = co_await ask(path);
   if (!answer) co_return std::unexpected(answer.error());
-  if (answer->status != 200) co_return std::unexpected(refused(what, *answer, Code::service_down));
+  if (answer->status != 200) co_return std::unexpected(refused(what, *answer, ErrorCode::service_down));
   auto parsed = json::parse(answer->body, nullptr, false);
-  if (parsed.is_discarded()) co_return fail(Code::service_down, what + ": the answer is not JSON");
+  if (parsed.is_discarded()) co_return fail(ErrorCode::service_down, what + ": the answer is not JSON");
   co_return parsed;
 }
 
@@ -68,14 +68,15 @@ asio::awaitable<Result<Answer>> Application::post(std::string path, json body, D
   co_return co_await fetch(address_, request, limit);
 }
 
-Application::Done Application::demand(std::string what, Request request, Code otherwise, Duration limit) {
+Application::Done Application::demand(std::string what, Request request, ErrorCode otherwise,
+                                      Duration limit) {
   const auto answer = co_await fetch(address_, request, limit);
   if (!answer) co_return std::unexpected(answer.error());
   if (answer->status / 100 != 2) co_return std::unexpected(refused(what, *answer, otherwise));
   co_return Result<void>{};
 }
 
-Application::Done Application::demand(std::string what, std::string path, json body, Code otherwise,
+Application::Done Application::demand(std::string what, std::string path, json body, ErrorCode otherwise,
                                       Duration limit) {
   Request request{"POST", std::move(path), body.dump()};
   co_return co_await demand(std::move(what), std::move(request), otherwise, limit);
@@ -85,7 +86,7 @@ asio::awaitable<Health> Application::health_at(std::string path, int status) {
   const auto answer = co_await ask(path);
   if (!answer) co_return Health{Health::State::down, answer.error().detail};
   if (answer->status == status) co_return Health{Health::State::up, ""};
-  auto why = refused("GET " + path, *answer, Code::service_down).detail;
+  auto why = refused("GET " + path, *answer, ErrorCode::service_down).detail;
   co_return Health{answer->status == 503 ? Health::State::loading : Health::State::down, std::move(why)};
 }
 
@@ -100,7 +101,7 @@ Application::Done Application::wait_until(std::function<asio::awaitable<Result<b
     if (!verdict) co_return std::unexpected(verdict.error());
     if (*verdict) co_return Result<void>{};
     if (std::chrono::steady_clock::now() >= deadline)
-      co_return fail(Code::service_down, fmt::format("waited {} in vain: {}", to_string(limit), what));
+      co_return fail(ErrorCode::service_down, fmt::format("waited {} in vain: {}", to_string(limit), what));
     timer.expires_after(pause);
     co_await timer.async_wait(asio::use_awaitable);
   }
@@ -118,13 +119,13 @@ Application::Done Application::wait_listed(std::string ai_model, Duration limit,
   co_return co_await wait_until(std::move(is_so), std::move(what), limit);
 }
 
-Error Application::refused(const std::string& what, const Answer& answer, Code otherwise) const {
+Error Application::refused(const std::string& what, const Answer& answer, ErrorCode otherwise) const {
   constexpr std::size_t kQuoted = 300;
-  auto code = answer.status == 404 ? Code::not_found : otherwise;
-  if (answer.status == 401 || answer.status == 403) code = Code::unauthorized;
-  if (log_says_out_of_memory(config_.type, answer.body)) code = Code::out_of_memory;
+  auto code = answer.status == 404 ? ErrorCode::not_found : otherwise;
+  if (answer.status == 401 || answer.status == 403) code = ErrorCode::unauthorized;
+  if (log_says_out_of_memory(config_.type, answer.body)) code = ErrorCode::out_of_memory;
   return {code, fmt::format("{} was answered with {}: {}", what, answer.status,
-                            printable_lines(answer.body.substr(0, kQuoted)))};
+                            sanitize_lines(answer.body.substr(0, kQuoted)))};
 }
 
 void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names) {

@@ -48,9 +48,9 @@ class Application : public Service {
   boost::asio::awaitable<Result<Answer>> send(Request request, Duration limit);
   boost::asio::awaitable<Result<Answer>> post(std::string path, nlohmann::json body, Duration limit);
   // The same, where any 2xx will do. `what` is said in errors ("loading small"); its code is `otherwise`.
-  Done demand(std::string what, Request request, Code otherwise, Duration limit);
+  Done demand(std::string what, Request request, ErrorCode otherwise, Duration limit);
   // The same, with a JSON body by POST.
-  Done demand(std::string what, std::string path, nlohmann::json body, Code otherwise, Duration limit);
+  Done demand(std::string what, std::string path, nlohmann::json body, ErrorCode otherwise, Duration limit);
 
   // Up with `status`, loading with 503, else down.
   boost::asio::awaitable<Health> health_at(std::string path, int status);
@@ -61,7 +61,7 @@ class Application : public Service {
   Done wait_listed(std::string ai_model, Duration limit, std::function<Result<bool>(const AiModel*)> done);
 
   // The error of an answer that is not what was hoped for: out_of_memory, not_found, or `otherwise`.
-  Error refused(const std::string& what, const Answer& answer, Code otherwise) const;
+  Error refused(const std::string& what, const Answer& answer, ErrorCode otherwise) const;
 
   const Address& address() const { return address_; }
   const config::ServiceConfig& config() const { return config_; }

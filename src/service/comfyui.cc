@@ -29,7 +29,7 @@ class ComfyUi final : public Application {
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
     std::string what = "freeing ComfyUI's memory", path = "/free";
     json body{{"unload_models", true}, {"free_memory", true}};
-    co_return co_await demand(what, path, body, Code::service_down, limit);
+    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
   }
 
   asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/prompt", jobs_in); }

@@ -31,7 +31,7 @@ Result<std::string> read_key(const config::ServiceConfig& config) {
   if (!config.api_key_env.empty()) {
     const char* value = std::getenv(config.api_key_env.c_str());
     if (value == nullptr)
-      return fail(Code::invalid_config, "api_key_env: the environment has no " + config.api_key_env);
+      return fail(ErrorCode::invalid_config, "api_key_env: the environment has no " + config.api_key_env);
     key = value;
   } else {
     // A pipe that nobody writes to would be waited for.
@@ -39,13 +39,14 @@ Result<std::string> read_key(const config::ServiceConfig& config) {
     std::ifstream file;
     if (std::filesystem::is_regular_file(config.api_key_file, error)) file.open(config.api_key_file);
     if (!file.is_open() || !std::getline(file, key))
-      return fail(Code::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
+      return fail(ErrorCode::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
   }
   // A blank at the end is nobody's key; a line break would end the header.
   const auto last = key.find_last_not_of(kBlank);
   key.resize(last == key.npos ? 0 : last + 1);
   if (key.empty() || key.find_first_of("\r\n") != key.npos)
-    return fail(Code::invalid_config, "the key for its control requests is empty, or more than one line");
+    return fail(ErrorCode::invalid_config,
+                "the key for its control requests is empty, or more than one line");
   return key;
 }
 

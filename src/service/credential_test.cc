@@ -28,7 +28,7 @@ TEST(Credential, WhatIsNotThereIsSaid) {
   const auto missing = read_credential({.api_key_env = "MGPU_TEST_NO_SUCH_KEY"});
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().detail.find("MGPU_TEST_NO_SUCH_KEY"), std::string::npos);
-  EXPECT_EQ(read_credential({.api_key_file = "/nowhere/at/all"}).error().code, Code::invalid_config);
+  EXPECT_EQ(read_credential({.api_key_file = "/nowhere/at/all"}).error().code, ErrorCode::invalid_config);
   EXPECT_FALSE(read_credential({})->has_value()) << "none is asked for";
 }
 

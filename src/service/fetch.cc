@@ -37,7 +37,7 @@ http::RequestHead head_of(const Address& to, const Request& request) {
 
 Result<Address> parse_address(const std::string& url) {
   const auto wrong = [&](std::string_view why) {
-    return fail(Code::invalid_config, fmt::format("\"{}\": {}", url, why));
+    return fail(ErrorCode::invalid_config, fmt::format("\"{}\": {}", url, why));
   };
   const auto scheme = url.find("://");
   if (!url.starts_with("http://") && !url.starts_with("tcp://"))

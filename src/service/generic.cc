@@ -17,16 +17,16 @@ class Generic final : public Application {
   // Without a load request it loads by itself, at start or within the first request.
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
     if (!config().load) co_return Result<void>{};
-    co_return co_await send_configured(config().load, Code::load_failed, limit);
+    co_return co_await send_configured(config().load, ErrorCode::load_failed, limit);
   }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().unload, Code::service_down, limit);
+    co_return co_await send_configured(config().unload, ErrorCode::service_down, limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().park, Code::service_down, limit);
+    co_return co_await send_configured(config().park, ErrorCode::service_down, limit);
   }
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().resume, Code::load_failed, limit);
+    co_return co_await send_configured(config().resume, ErrorCode::load_failed, limit);
   }
   asio::awaitable<Result<std::uint32_t>> at_work() override {
     const auto& busy = config().busy;
@@ -38,16 +38,17 @@ class Generic final : public Application {
       const bool idle = (value.is_string() ? value.get<std::string>() : value.dump()) == busy->idle;
       co_return idle ? 0U : 1U;
     } catch (const nlohmann::json::exception&) {
-      co_return fail(Code::service_down, busy->path + ": nothing at " + busy->pointer);
+      co_return fail(ErrorCode::service_down, busy->path + ": nothing at " + busy->pointer);
     }
   }
   bool can_unload() const override { return config().unload.has_value(); }
   bool can_park() const override { return config().park.has_value() && config().resume.has_value(); }
 
  private:
-  Done send_configured(const std::optional<config::RequestConfig>& configured, Code otherwise,
+  Done send_configured(const std::optional<config::RequestConfig>& configured, ErrorCode otherwise,
                        Duration limit) {
-    if (!configured) co_return fail(Code::not_supported, "no such request is configured for this service");
+    if (!configured)
+      co_return fail(ErrorCode::not_supported, "no such request is configured for this service");
     Request request{configured->method, configured->path, configured->body};
     std::string what = request.method + " " + request.path;
     co_return co_await demand(std::move(what), std::move(request), otherwise, limit);

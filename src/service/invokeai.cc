@@ -25,7 +25,7 @@ class InvokeAi final : public Application {
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
     std::string what = "emptying InvokeAI's cache", path = "/api/v2/models/empty_model_cache";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::service_down, limit);
+    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
   }
 
   asio::awaitable<Result<std::uint32_t>> at_work() override {

@@ -55,7 +55,7 @@ class KoboldCpp final : public OneSlot {
     json body{{"filename", file}};
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
-    const Code otherwise = loaded_then ? Code::load_failed : Code::service_down;
+    const ErrorCode otherwise = loaded_then ? ErrorCode::load_failed : ErrorCode::service_down;
     const auto told = json::parse(answer->body, nullptr, false);
     if (answer->status != 200) co_return std::unexpected(refused("reload_config", *answer, otherwise));
     if (member(told, "success") != true)

@@ -25,13 +25,13 @@ class LlamaServer final : public Application {
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("already") != std::string::npos;
     if (answer->status != 200 && !already) {
-      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
     }
     // 200 only says that a child was started.
     std::function<Result<bool>(const AiModel*)> done = [this, ai_model](const AiModel* now) -> Result<bool> {
-      if (now == nullptr) return fail(Code::not_found, "the router no longer lists " + ai_model);
+      if (now == nullptr) return fail(ErrorCode::not_found, "the router no longer lists " + ai_model);
       if (failed_.contains(ai_model)) {
-        return fail(Code::load_failed, "the router could not load " + ai_model + "; its log says why");
+        return fail(ErrorCode::load_failed, "the router could not load " + ai_model + "; its log says why");
       }
       return now->resident;
     };
@@ -40,14 +40,14 @@ class LlamaServer final : public Application {
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     if (!config().router)
-      co_return fail(Code::not_supported, "a llama-server with one AI model unloads only by ending");
+      co_return fail(ErrorCode::not_supported, "a llama-server with one AI model unloads only by ending");
     const json body{{"model", ai_model}};
     const std::string path = "/models/unload";
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 400 && answer->body.find("not running") != std::string::npos;
     if (answer->status != 200 && !already) {
-      co_return std::unexpected(refused("unloading " + ai_model, *answer, Code::service_down));
+      co_return std::unexpected(refused("unloading " + ai_model, *answer, ErrorCode::service_down));
     }
     std::function<Result<bool>(const AiModel*)> gone = [this, ai_model](const AiModel* now) {
       return now == nullptr || unloaded_.contains(ai_model);
@@ -89,7 +89,7 @@ class LlamaServer final : public Application {
     const auto answer = co_await ask_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     const json& entries = member(*answer, "data");
-    if (!entries.is_array()) co_return fail(Code::service_down, "/models answered rubbish: no data");
+    if (!entries.is_array()) co_return fail(ErrorCode::service_down, "/models answered rubbish: no data");
     failed_.clear();
     unloaded_.clear();
     std::vector<AiModel> all;

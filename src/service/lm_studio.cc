@@ -19,7 +19,7 @@ class LmStudio final : public Application {
     if (!instances->empty()) co_return Result<void>{};
     std::string what = "loading " + ai_model, path = "/api/v1/models/load";
     json body{{"model", ai_model}};
-    co_return co_await demand(what, path, body, Code::load_failed, limit);
+    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
@@ -28,7 +28,7 @@ class LmStudio final : public Application {
     for (const std::string& instance : *instances) {
       std::string what = "unloading " + instance, path = "/api/v1/models/unload";
       json body{{"instance_id", instance}};
-      const auto done = co_await demand(what, path, body, Code::service_down, limit);
+      const auto done = co_await demand(what, path, body, ErrorCode::service_down, limit);
       if (!done) co_return done;
     }
     co_return Result<void>{};
@@ -52,7 +52,8 @@ class LmStudio final : public Application {
     std::string path = "/api/v1/models";
     const auto answer = co_await ask_json(path);
     if (!answer) co_return std::unexpected(answer.error());
-    if (!member(*answer, "models").is_array()) co_return fail(Code::service_down, path + " answered rubbish");
+    if (!member(*answer, "models").is_array())
+      co_return fail(ErrorCode::service_down, path + " answered rubbish");
     co_return member(*answer, "models");
   }
 
@@ -66,7 +67,7 @@ class LmStudio final : public Application {
         instances.push_back(text_at(instance, "id"));
       co_return instances;
     }
-    co_return fail(Code::not_found, "LM Studio has no AI model \"" + ai_model + "\"");
+    co_return fail(ErrorCode::not_found, "LM Studio has no AI model \"" + ai_model + "\"");
   }
 };
 

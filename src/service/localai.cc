@@ -24,8 +24,8 @@ class LocalAi final : public Application {
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
     std::string what = "loading " + ai_model, path = "/backend/load";
     json body{{"model", ai_model}};
-    const auto done = co_await demand(what, path, body, Code::load_failed, limit);
-    if (!done && done.error().code == Code::not_found) co_return Result<void>{};  // an older one
+    const auto done = co_await demand(what, path, body, ErrorCode::load_failed, limit);
+    if (!done && done.error().code == ErrorCode::not_found) co_return Result<void>{};  // an older one
     co_return done;
   }
 
@@ -33,8 +33,8 @@ class LocalAi final : public Application {
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     std::string what = "unloading " + ai_model, path = "/backend/shutdown";
     json body{{"model", ai_model}};
-    const auto done = co_await demand(what, path, body, Code::service_down, limit);
-    if (!done && done.error().code == Code::not_found) co_return Result<void>{};  // not loaded
+    const auto done = co_await demand(what, path, body, ErrorCode::service_down, limit);
+    if (!done && done.error().code == ErrorCode::not_found) co_return Result<void>{};  // not loaded
     co_return done;
   }
 

@@ -24,7 +24,7 @@ class Ollama final : public Application {
     if (embeds_only) answer = co_await post(instead, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status != 200)
-      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
     co_return Result<void>{};
   }
 
@@ -32,7 +32,7 @@ class Ollama final : public Application {
     const json body{{"model", ai_model}, {"keep_alive", 0}, {"stream", false}};
     const std::string what = "unloading " + ai_model;
     const std::string path = "/api/generate";
-    const auto asked = co_await demand(what, path, body, Code::service_down, limit);
+    const auto asked = co_await demand(what, path, body, ErrorCode::service_down, limit);
     if (!asked) co_return asked;
     const auto name = canonical_name(config::ServiceType::ollama, ai_model);
     std::function<Result<bool>(const AiModel*)> gone = [](const AiModel* now) {
@@ -59,7 +59,7 @@ class Ollama final : public Application {
         at->bytes = Bytes{number_at(entry, "size_vram")};
       }
     } catch (const json::exception& rubbish) {
-      co_return fail(Code::service_down,
+      co_return fail(ErrorCode::service_down,
                      std::string("/api/tags or /api/ps answered rubbish: ") + rubbish.what());
     }
     co_return all;

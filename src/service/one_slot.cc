@@ -10,7 +10,7 @@ asio::awaitable<Result<void>> OneSlot::load(const std::string&, Duration limit) 
   std::string wanted = config().ai_model;
   if (!now->empty() && (wanted.empty() || is_called(*now, wanted))) co_return Result<void>{};
   if (wanted.empty())
-    co_return fail(Code::load_failed, "it holds no AI model; the key ai_model says which one to load");
+    co_return fail(ErrorCode::load_failed, "it holds no AI model; the key ai_model says which one to load");
   co_return co_await put(std::move(wanted), limit);
 }
 

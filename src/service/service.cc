@@ -63,10 +63,11 @@ asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
     const auto health = co_await service.healthy();
     if (health.state == Health::State::up) co_return Result<void>{};
     if (still_alive && !still_alive())
-      co_return fail(Code::load_failed, "its process ended before it got ready");
+      co_return fail(ErrorCode::load_failed, "its process ended before it got ready");
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) {
-      co_return fail(Code::load_failed, "not healthy within " + to_string(limit) + "; last: " + health.why);
+      co_return fail(ErrorCode::load_failed,
+                     "not healthy within " + to_string(limit) + "; last: " + health.why);
     }
     timer.expires_at(std::min(now + pause, std::chrono::time_point_cast<std::chrono::nanoseconds>(deadline)));
     co_await timer.async_wait(asio::use_awaitable);

@@ -62,7 +62,7 @@ TEST_F(ServiceTest, GenericSendsWhatIsConfigured) {
   EXPECT_EQ(done(service_->at_work()), Result<std::uint32_t>(0U));
   EXPECT_TRUE(done(service_->unload(none, kLimit)));
   EXPECT_FALSE(service_->can_park());
-  EXPECT_EQ(done(service_->park(none, kLimit)).error().code, Code::not_supported);
+  EXPECT_EQ(done(service_->park(none, kLimit)).error().code, ErrorCode::not_supported);
 }
 
 TEST_F(ServiceTest, GenericNamesAnOutOfMemory) {
@@ -70,7 +70,7 @@ TEST_F(ServiceTest, GenericNamesAnOutOfMemory) {
        {"--lazy", "--fault", "oom"});
   ASSERT_TRUE(ready());
   const std::string none;
-  EXPECT_EQ(done(service_->load(none, kLimit)).error().code, Code::out_of_memory);
+  EXPECT_EQ(done(service_->load(none, kLimit)).error().code, ErrorCode::out_of_memory);
 }
 
 TEST_F(ServiceTest, LlamaServerIsLoadingAndThenUp) {
@@ -81,7 +81,7 @@ TEST_F(ServiceTest, LlamaServerIsLoadingAndThenUp) {
 
 TEST_F(ServiceTest, ACrashEndsTheWaitForHealth) {
   with({.type = config::ServiceType::llama_server}, {"--fault", "crash-at-load"});
-  EXPECT_EQ(ready().error().code, Code::load_failed);
+  EXPECT_EQ(ready().error().code, ErrorCode::load_failed);
 }
 
 TEST_F(ServiceTest, NeverHealthyIsALoadFailureThatSaysWhy) {
@@ -104,7 +104,7 @@ TEST_F(ServiceTest, OllamaLoadsListsAndUnloads) {
   ASSERT_TRUE(done(service_->unload(small, kLimit)));
   for (const auto& entry : *done(service_->list())) EXPECT_FALSE(entry.resident);
   const std::string unknown = "nobody";
-  EXPECT_EQ(done(service_->load(unknown, kLimit)).error().code, Code::not_found);
+  EXPECT_EQ(done(service_->load(unknown, kLimit)).error().code, ErrorCode::not_found);
 }
 
 TEST_F(ServiceTest, RouterLoadsAndUnloadsOneOfSeveral) {
@@ -120,7 +120,7 @@ TEST_F(ServiceTest, RouterLoadsAndUnloadsOneOfSeveral) {
 TEST_F(ServiceTest, RubbishIsServiceDown) {
   with({.type = config::ServiceType::ollama}, {"--ollama", "--fault", "rubbish"});
   EXPECT_TRUE(ready());
-  EXPECT_EQ(done(service_->list()).error().code, Code::service_down);
+  EXPECT_EQ(done(service_->list()).error().code, ErrorCode::service_down);
 }
 
 TEST(Names, OfOllamaHaveATag) {

@@ -67,15 +67,16 @@ class Sglang final : public Application {
     const auto started_with = co_await ask_json(path);
     if (!started_with) co_return std::unexpected(started_with.error());
     if (member(*started_with, "enable_memory_saver") == false)
-      co_return fail(Code::not_supported,
+      co_return fail(ErrorCode::not_supported,
                      "this SGLang can't release its memory: start it with "
                      "--enable-memory-saver");
     const auto busy = co_await at_work();
     if (!busy) co_return std::unexpected(busy.error());
-    if (*busy > 0) co_return fail(Code::busy, "SGLang is at work; releasing its memory now would end it");
+    if (*busy > 0)
+      co_return fail(ErrorCode::busy, "SGLang is at work; releasing its memory now would end it");
     std::string what = "releasing SGLang's memory", to = "/release_memory_occupation";
     json body = tags();
-    auto done = co_await demand(what, to, body, Code::service_down, limit);
+    auto done = co_await demand(what, to, body, ErrorCode::service_down, limit);
     if (done) released_ = true;
     co_return done;
   }
@@ -85,7 +86,7 @@ class Sglang final : public Application {
     if (!released_) co_return Result<void>{};
     std::string what = "taking SGLang's memory again", to = "/resume_memory_occupation";
     json body = tags();
-    auto done = co_await demand(what, to, body, Code::load_failed, limit);
+    auto done = co_await demand(what, to, body, ErrorCode::load_failed, limit);
     if (!done) co_return done;
     released_ = false;
     co_return co_await read_weights_again(limit);
@@ -101,7 +102,7 @@ class Sglang final : public Application {
       co_return Result<void>{};
     std::string what = "reading SGLang's weights again", to = "/update_weights_from_disk";
     json body{{"model_path", text_at(*started_with, "model_path")}};
-    co_return co_await demand(what, to, body, Code::load_failed, limit);
+    co_return co_await demand(what, to, body, ErrorCode::load_failed, limit);
   }
 
   json tags() const {

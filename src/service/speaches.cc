@@ -24,7 +24,7 @@ class Speaches final : public Application {
     if (!answer) co_return std::unexpected(answer.error());
     const bool already = answer->status == 409;
     if (answer->status / 100 != 2 && !already)
-      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
     forgotten_.erase(ai_model);
     co_return Result<void>{};
   }
@@ -36,11 +36,12 @@ class Speaches final : public Application {
     if (answer->status == 409) forgotten_.insert(ai_model);
     const bool lingers = forgotten_.contains(ai_model) && answer->status != 200;
     if (lingers)
-      co_return fail(Code::service_down, ai_model +
-                                             " was in use when it was to be unloaded: Speaches has forgotten "
-                                             "it, but keeps its memory until its time to live ends");
+      co_return fail(ErrorCode::service_down,
+                     ai_model +
+                         " was in use when it was to be unloaded: Speaches has forgotten "
+                         "it, but keeps its memory until its time to live ends");
     if (answer->status / 100 != 2 && answer->status != 404)
-      co_return std::unexpected(refused("unloading " + ai_model, *answer, Code::service_down));
+      co_return std::unexpected(refused("unloading " + ai_model, *answer, ErrorCode::service_down));
     co_return Result<void>{};
   }
 

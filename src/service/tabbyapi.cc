@@ -20,7 +20,8 @@ class TabbyApi final : public OneSlot {
     const auto answer = co_await ask(path);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status == 503) co_return std::string{};  // none is loaded
-    if (answer->status != 200) co_return std::unexpected(refused("GET " + path, *answer, Code::service_down));
+    if (answer->status != 200)
+      co_return std::unexpected(refused("GET " + path, *answer, ErrorCode::service_down));
     co_return text_at(json::parse(answer->body, nullptr, false), "id");
   }
 
@@ -30,14 +31,14 @@ class TabbyApi final : public OneSlot {
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status != 200)
-      co_return std::unexpected(refused("loading " + ai_model, *answer, Code::load_failed));
+      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
     co_return how_it_ended(ai_model, answer->body);
   }
 
   Done clear(Duration limit) override {
     std::string what = "unloading", path = "/v1/model/unload";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::service_down, limit);
+    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
   }
 
  private:
@@ -48,13 +49,13 @@ class TabbyApi final : public OneSlot {
       if (const json& error = member(event, "error"); !error.is_null()) {
         const auto said = error.dump();
         const auto code =
-            log_says_out_of_memory(config().type, said) ? Code::out_of_memory : Code::load_failed;
+            log_says_out_of_memory(config().type, said) ? ErrorCode::out_of_memory : ErrorCode::load_failed;
         return fail(code, std::string("loading ").append(ai_model).append(": ").append(said));
       }
       finished = finished || text_at(event, "status") == "finished";
     }
     if (!finished)
-      return fail(Code::load_failed, "loading " + ai_model + " broke off before it was finished");
+      return fail(ErrorCode::load_failed, "loading " + ai_model + " broke off before it was finished");
     return {};
   }
 };

@@ -23,13 +23,13 @@ class TextGenerationWebui final : public OneSlot {
   Done put(std::string ai_model, Duration limit) override {
     std::string what = "loading " + ai_model, path = "/v1/internal/model/load";
     json body{{"model_name", ai_model}};
-    co_return co_await demand(what, path, body, Code::load_failed, limit);
+    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
   }
 
   Done clear(Duration limit) override {
     std::string what = "unloading", path = "/v1/internal/model/unload";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::service_down, limit);
+    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
   }
 };
 

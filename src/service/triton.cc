@@ -18,14 +18,14 @@ class Triton final : public Application {
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
     std::string what = "loading " + ai_model, path = "/v2/repository/models/" + in_path(ai_model) + "/load";
     json body = json::object();
-    co_return co_await demand(what, path, body, Code::load_failed, limit);
+    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     std::string what = "unloading " + ai_model,
                 path = "/v2/repository/models/" + in_path(ai_model) + "/unload";
     json body{{"parameters", {{"unload_dependents", true}}}};
-    const auto asked = co_await demand(what, path, body, Code::service_down, limit);
+    const auto asked = co_await demand(what, path, body, ErrorCode::service_down, limit);
     if (!asked) co_return asked;
     std::function<Result<bool>(const AiModel*)> gone = [](const AiModel* now) {
       return now == nullptr || !now->resident;
@@ -40,7 +40,7 @@ class Triton final : public Application {
     if (!answer) co_return std::unexpected(answer.error());
     const auto entries = json::parse(answer->body, nullptr, false);
     if (answer->status != 200 || !entries.is_array())
-      co_return std::unexpected(refused("POST " + path, *answer, Code::service_down));
+      co_return std::unexpected(refused("POST " + path, *answer, ErrorCode::service_down));
     std::vector<AiModel> all;
     std::vector<std::string> resident;
     for (const json& entry : entries) {

@@ -63,9 +63,9 @@ class Vllm final : public Application {
   Done sleep(std::uint32_t level, Duration limit) {
     Request request{"POST", "/sleep?mode=wait&level=" + std::to_string(level), ""};
     std::string what = "putting vLLM to sleep";
-    auto asked = co_await demand(what, std::move(request), Code::service_down, limit);
-    if (!asked && asked.error().code == Code::not_found)
-      co_return fail(Code::not_supported,
+    auto asked = co_await demand(what, std::move(request), ErrorCode::service_down, limit);
+    if (!asked && asked.error().code == ErrorCode::not_found)
+      co_return fail(ErrorCode::not_supported,
                      "this vLLM can't sleep: start it with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode");
     co_return asked;
   }
@@ -80,7 +80,7 @@ class Vllm final : public Application {
     if (!weights) co_return weights;
     std::string what = "reading the weights again", path = "/collective_rpc";
     json body{{"method", "reload_weights"}};
-    const auto read = co_await demand(what, path, body, Code::load_failed, limit);
+    const auto read = co_await demand(what, path, body, ErrorCode::load_failed, limit);
     if (!read) co_return read;
     co_return co_await wake(then, limit);
   }
@@ -88,7 +88,7 @@ class Vllm final : public Application {
   Done wake(std::string tags, Duration limit) {
     Request request{"POST", "/wake_up" + tags, ""};
     std::string what = "waking vLLM up";
-    co_return co_await demand(what, std::move(request), Code::load_failed, limit);
+    co_return co_await demand(what, std::move(request), ErrorCode::load_failed, limit);
   }
 
   // Its own word for it, so that it is right after a restart of ours as well. Where it does not say, they are

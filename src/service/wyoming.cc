@@ -41,7 +41,8 @@ asio::awaitable<Result<WyomingFrame>> exchange(const Address& to, WyomingFrame q
     bytes.append(piece.data(), size);
   }
 } catch (const boost::system::system_error& error) {
-  co_return fail(Code::service_down, to.host + ":" + std::to_string(to.port) + ": " + error.code().message());
+  co_return fail(ErrorCode::service_down,
+                 to.host + ":" + std::to_string(to.port) + ": " + error.code().message());
 }
 
 class Wyoming final : public Application {

@@ -29,7 +29,7 @@ std::string to_wire(const WyomingFrame& frame) {
 
 Result<std::optional<ReadFrame>> read_frame(std::string_view bytes) {
   const auto wrong = [](const char* why) {
-    return fail(Code::service_down, std::string("this is not Wyoming: ") + why);
+    return fail(ErrorCode::service_down, std::string("this is not Wyoming: ") + why);
   };
   const auto end = bytes.find('\n');
   if (end == bytes.npos && bytes.size() > kMost) return wrong("no end of the first line");

@@ -45,7 +45,7 @@ struct FaultOptions {
 
 int failed(const Error& error) {
   fmt::print(stderr, "mgpu-simgpu: {}\n", error.detail);
-  return error.code == Code::invalid_request ? kExitUsage : kExitFailed;
+  return error.code == ErrorCode::invalid_request ? kExitUsage : kExitFailed;
 }
 
 Result<std::uint64_t> amount(const std::string& text) {
@@ -60,7 +60,7 @@ Result<void> cut(std::vector<DeviceSpec>& devices, const std::string& said) {
   std::size_t index = 0;
   char equals = 0;
   if (!(text >> index >> equals) || equals != '=' || index >= devices.size())
-    return fail(Code::invalid_request,
+    return fail(ErrorCode::invalid_request,
                 "--mig wants a device and its slices, as 0=10GiB,-,5GiB, not \"" + said + "\"");
   for (std::string size; std::getline(text, size, ',');) {
     const auto bytes = size == "-" ? Result<std::uint64_t>(0) : amount(size);
@@ -73,7 +73,7 @@ Result<void> cut(std::vector<DeviceSpec>& devices, const std::string& said) {
 int run_create(const std::string& path, const std::vector<std::string>& sizes,
                const std::vector<std::string>& mig, const std::string& reserved, bool force) {
   if (!force && std::filesystem::exists(path)) {
-    return failed({Code::invalid_request,
+    return failed({ErrorCode::invalid_request,
                    path + " exists; --force makes it anew, and who holds memory of it loses it"});
   }
   const auto kept = amount(reserved);
@@ -117,7 +117,7 @@ Result<std::uint64_t> permille(const std::string& text) {
   } catch (const std::exception&) {
   }
   if (end != text.size() || !(fraction >= 0 && fraction <= 1)) {
-    return fail(Code::invalid_request, "--leak wants a fraction from 0 to 1, not \"" + text + "\"");
+    return fail(ErrorCode::invalid_request, "--leak wants a fraction from 0 to 1, not \"" + text + "\"");
   }
   return static_cast<std::uint64_t>(std::lround(fraction * 1000));
 }
@@ -160,7 +160,7 @@ int run_fault(const std::string& path, const FaultOptions& options, bool clear) 
   const auto state = Locked::open(path);
   if (!state) return failed(state.error());
   if (options.device && !state->device(*options.device)) {
-    return failed({Code::invalid_request, fmt::format("{} has no device {}", path, *options.device)});
+    return failed({ErrorCode::invalid_request, fmt::format("{} has no device {}", path, *options.device)});
   }
   for (unsigned index = 0; Device* device = state->device(index); ++index) {
     if (options.device && *options.device != index) continue;
@@ -242,7 +242,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  if (path.empty()) return failed({Code::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
+  if (path.empty()) return failed({ErrorCode::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
   if (*create_command) return run_create(path, sizes, mig, reserved, force);
   if (*show_command) return run_show(path, json);
   if (*fault_command) return run_fault(path, faults, clear_command->parsed());

@@ -23,7 +23,7 @@ namespace {
 std::string why() { return std::strerror(errno); }
 
 std::unexpected<Error> broken(const std::string& path, const std::string& what) {
-  return fail(Code::unavailable, "simulated GPU \"" + path + "\": " + what);
+  return fail(ErrorCode::unavailable, "simulated GPU \"" + path + "\": " + what);
 }
 
 bool lock(int fd) {
@@ -63,10 +63,11 @@ Device fresh_device(const DeviceSpec& spec, std::size_t index) {
 
 Result<void> add_device(State& state, const DeviceSpec& spec) {
   if (state.device_count == kMaxDevices) {
-    return fail(Code::invalid_request,
+    return fail(ErrorCode::invalid_request,
                 "at most " + std::to_string(kMaxDevices) + " devices fit into one file");
   }
-  if (spec.total <= spec.reserved) return fail(Code::invalid_request, "a device needs memory of its own");
+  if (spec.total <= spec.reserved)
+    return fail(ErrorCode::invalid_request, "a device needs memory of its own");
   state.devices[state.device_count] = fresh_device(spec, state.device_count);
   ++state.device_count;
   return {};
@@ -87,14 +88,14 @@ Result<void> add_slices(State& state, std::uint32_t whole, const std::vector<std
     ++state.devices[whole].slices;
   }
   if (together > state.devices[whole].total - state.devices[whole].reserved)
-    return fail(Code::invalid_request, "the slices are larger than their device");
+    return fail(ErrorCode::invalid_request, "the slices are larger than their device");
   return {};
 }
 
 }  // namespace
 
 Result<Locked> Locked::open(const std::string& path) {
-  if (path.empty()) return fail(Code::unavailable, "no simulated GPU: MGPU_SIMGPU names no file");
+  if (path.empty()) return fail(ErrorCode::unavailable, "no simulated GPU: MGPU_SIMGPU names no file");
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return broken(path, why());
   Locked locked(fd, nullptr);  // closes it, whatever comes
@@ -131,7 +132,7 @@ Device* Locked::device(unsigned index) const {
 }
 
 Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices) {
-  if (devices.empty()) return fail(Code::invalid_request, "a simulated GPU needs at least one device");
+  if (devices.empty()) return fail(ErrorCode::invalid_request, "a simulated GPU needs at least one device");
   const auto state = std::make_unique<State>();
   for (const DeviceSpec& spec : devices)
     if (const auto added = add_device(*state, spec); !added) return added;

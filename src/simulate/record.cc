@@ -262,19 +262,20 @@ Result<std::vector<Entry>> read_journal(std::string_view text) {
     if (!line.starts_with('{')) continue;
     Json json = Json::parse(line, nullptr, false);
     if (json.is_discarded() || !json.is_object())
-      return fail(Code::invalid_request, "line " + std::to_string(number) + " is no JSON object");
+      return fail(ErrorCode::invalid_request, "line " + std::to_string(number) + " is no JSON object");
     std::string told = text_at(json, "type");
     const auto at = instant_in(text_at(json, "at"));
     if (told.empty()) told = std::exchange(type, "");
     if (!at || told.empty())
-      return fail(Code::invalid_request, "line " + std::to_string(number) + " says no time (at) or no type");
+      return fail(ErrorCode::invalid_request,
+                  "line " + std::to_string(number) + " says no time (at) or no type");
     if (const auto name = out_of_range(json))
-      return fail(Code::invalid_request,
+      return fail(ErrorCode::invalid_request,
                   "line " + std::to_string(number) + ": " + *name + " is out of range");
     if (const Instant first = entries.empty() ? *at : entries.front().at;
         *at - first > kLongestDuration || first - *at > kLongestDuration)
-      return fail(Code::invalid_request, "line " + std::to_string(number) + " is more than " +
-                                             to_string(kLongestDuration) + " away from the first");
+      return fail(ErrorCode::invalid_request, "line " + std::to_string(number) + " is more than " +
+                                                  to_string(kLongestDuration) + " away from the first");
     entries.push_back({.at = *at, .type = std::move(told), .what = std::move(json)});
   }
   return entries;

@@ -24,9 +24,10 @@ namespace {
 
 Result<std::string> read_file(const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return fail(Code::invalid_request, path + " is a folder");
+  if (std::filesystem::is_directory(path, ignored))
+    return fail(ErrorCode::invalid_request, path + " is a folder");
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::invalid_request, path + " can't be read: " + std::strerror(errno));
+  if (!file) return fail(ErrorCode::invalid_request, path + " can't be read: " + std::strerror(errno));
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
@@ -43,7 +44,7 @@ Result<config::Config> read_config(const std::string& path) {
   std::string all;
   for (const config::Complaint& complaint : parsed.complaints)
     all += (all.empty() ? "" : "\n") + to_string(complaint);
-  return fail(Code::invalid_config, all);
+  return fail(ErrorCode::invalid_config, all);
 }
 
 // The driver is not asked: whatever the configuration names is there. Sizes come later.
@@ -78,7 +79,7 @@ void set_device_memory(replay::House& house, const std::vector<Bytes>& sizes) {
 Result<void> all_sizes_known(const replay::House& house) {
   for (std::size_t i = 0; i < house.totals.size(); ++i)
     if (house.totals[i] <= Bytes{})
-      return fail(Code::invalid_request,
+      return fail(ErrorCode::invalid_request,
                   "nothing says how large " + house.world.registry.devices[i].name +
                       " is: give --device-memory, or --footprints with what `mgpu status "
                       "--json` prints");
@@ -177,7 +178,7 @@ Result<void> write_file(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
   file.close();
-  if (!file) return fail(Code::invalid_request, path + " can't be written: " + std::strerror(errno));
+  if (!file) return fail(ErrorCode::invalid_request, path + " can't be written: " + std::strerror(errno));
   return {};
 }
 

@@ -99,13 +99,13 @@ Result<Claim> Claim::on(const std::string& path) {
   Claim claim;
   claim.lock_ = Descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (claim.lock_.get() < 0)
-    return fail(Code::unavailable, "can't be written: " + std::string(std::strerror(errno)));
+    return fail(ErrorCode::unavailable, "can't be written: " + std::string(std::strerror(errno)));
   if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail(Code::busy, "is in use by another mgpu: name another file for this one");
+    return fail(ErrorCode::busy, "is in use by another mgpu: name another file for this one");
   if (const std::string same = of_file(path); !same.empty())
     if (const auto pid = holder_of(same))
-      return fail(Code::busy, "is in use by another mgpu (process " + std::to_string(*pid) +
-                                  ", under another name): name another file for this one");
+      return fail(ErrorCode::busy, "is in use by another mgpu (process " + std::to_string(*pid) +
+                                       ", under another name): name another file for this one");
   claim.path_mark_ = make_mark(of_path(path));
   return claim;
 }

@@ -9,7 +9,7 @@ namespace {
 constexpr int kBusyMs = 2000;
 
 std::unexpected<Error> failed(sqlite3* connection) {
-  return fail(Code::unavailable, sqlite3_errmsg(connection));
+  return fail(ErrorCode::unavailable, sqlite3_errmsg(connection));
 }
 
 }  // namespace
@@ -70,7 +70,8 @@ Result<Database> Database::open(const std::string& path) {
   const int code = sqlite3_open_v2(path.c_str(), &connection, kFlags, nullptr);
   Database database(connection);  // also a connection that failed must be closed
   if (code != SQLITE_OK)
-    return fail(Code::unavailable, connection != nullptr ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
+    return fail(ErrorCode::unavailable,
+                connection != nullptr ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
   sqlite3_busy_timeout(connection, kBusyMs);
   return database;
 }
@@ -109,7 +110,7 @@ Result<void> Database::check() {
   const auto verdict = text("PRAGMA quick_check(1)");
   if (!verdict) return std::unexpected(verdict.error());
   broken_ = *verdict != "ok";
-  if (broken_) return fail(Code::unavailable, *verdict);
+  if (broken_) return fail(ErrorCode::unavailable, *verdict);
   return {};
 }
 

@@ -41,15 +41,16 @@ constexpr std::array kSteps{
 
 Result<void> refuse_strangers(Database& database, std::int64_t version) {
   if (version > static_cast<std::int64_t>(kSteps.size()))
-    return fail(Code::invalid_config, "was written by a newer mgpu (version " + std::to_string(version) +
-                                          " of its shape, this one knows " + std::to_string(kSteps.size()) +
-                                          "): update mgpu, or name another file");
+    return fail(ErrorCode::invalid_config, "was written by a newer mgpu (version " + std::to_string(version) +
+                                               " of its shape, this one knows " +
+                                               std::to_string(kSteps.size()) +
+                                               "): update mgpu, or name another file");
   const auto application = database.number("PRAGMA application_id");
   if (!application) return std::unexpected(application.error());
   const auto tables = database.number("SELECT count(*) FROM sqlite_schema");
   if (!tables) return std::unexpected(tables.error());
   if (*application != kApplication && (*application != 0 || *tables != 0))
-    return fail(Code::invalid_config, "is the database of another program: name another file");
+    return fail(ErrorCode::invalid_config, "is the database of another program: name another file");
   return {};
 }
 

@@ -37,7 +37,7 @@ Result<void> make_folder(const std::string& path) {
   std::error_code error;
   if (folder.empty() || std::filesystem::exists(folder, error)) return {};
   std::filesystem::create_directories(folder, error);
-  if (error) return fail(Code::unavailable, "its folder can't be made: " + error.message());
+  if (error) return fail(ErrorCode::unavailable, "its folder can't be made: " + error.message());
   // Who asked for what is nobody else's business.
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   return {};

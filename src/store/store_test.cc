@@ -155,7 +155,7 @@ TEST_F(StoreTest, ASecondDaemonIsTurnedAway) {
   const auto second = Store::open({.path = file()});
 
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::busy);
+  EXPECT_EQ(second.error().code, ErrorCode::busy);
 }
 
 TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
@@ -165,7 +165,7 @@ TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
   const auto refused = Store::open({.path = file()});
 
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::invalid_config);
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid_config);
   EXPECT_NE(refused.error().detail.find("newer mgpu"), std::string::npos) << refused.error().detail;
   EXPECT_EQ(Database::open(file())->number("PRAGMA user_version"), 999);
 }
@@ -194,7 +194,7 @@ TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
   const auto refused = Store::open({.path = file()});
 
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::invalid_config);
+  EXPECT_EQ(refused.error().code, ErrorCode::invalid_config);
   EXPECT_EQ(Database::open(file())->number("SELECT count(*) FROM sqlite_schema"), 1);
 }
 
@@ -285,7 +285,7 @@ TEST_F(StoreTest, SaysWhyItCantBeOpened) {
   const auto refused = Store::open({.path = folder_ / "file" / "mgpu.db"});
 
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::unavailable);
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
   EXPECT_NE(refused.error().detail.find("mgpu.db"), std::string::npos);
 }
 

@@ -61,7 +61,8 @@ TEST_F(Stage, ALoadThatFailsSaysWhyWithTheLastLines) {
   ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
   ASSERT_FALSE(*chat.answer);
   const Error& why = chat.answer->error();
-  EXPECT_TRUE(why.code == Code::load_failed || why.code == Code::out_of_memory) << to_string(why.code);
+  EXPECT_TRUE(why.code == ErrorCode::load_failed || why.code == ErrorCode::out_of_memory)
+      << to_string(why.code);
   EXPECT_NE(why.detail.find("exited with code 1"), std::string::npos) << why.detail;
   EXPECT_NE(why.detail.find("cudaMalloc failed"), std::string::npos) << why.detail;
   EXPECT_EQ(state_of("chat"), Residency::failed);
@@ -72,7 +73,7 @@ TEST_F(Stage, WhatNeverGetsHealthyFailsAtItsLimitAndIsStopped) {
   curtain_up();
   Caller& chat = asks_for("chat");
   ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
-  EXPECT_TRUE(chat.refused_with(Code::load_failed));
+  EXPECT_TRUE(chat.refused_with(ErrorCode::load_failed));
   EXPECT_EQ(pid_of("chat"), 0);
 }
 
@@ -81,7 +82,7 @@ TEST_F(Stage, ACommandThatIsNotThereIsALoadThatFailed) {
   curtain_up();
   Caller& chat = asks_for("chat");
   ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
-  EXPECT_TRUE(chat.refused_with(Code::load_failed));
+  EXPECT_TRUE(chat.refused_with(ErrorCode::load_failed));
 }
 
 TEST_F(Stage, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
@@ -93,7 +94,7 @@ TEST_F(Stage, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
   chat.answer->value().on_ended([&](const Error& why) { heard = why; });
   ::kill(pid_of("chat"), SIGKILL);
   ASSERT_TRUE(until([&] { return heard.has_value(); }));
-  EXPECT_EQ(heard->code, Code::service_down);
+  EXPECT_EQ(heard->code, ErrorCode::service_down);
   EXPECT_NE(heard->detail.find("signal 9"), std::string::npos) << heard->detail;
   EXPECT_TRUE(chat.answer->value().ended());
   EXPECT_EQ(figures().in_flight, 0U);
@@ -113,7 +114,7 @@ TEST_F(Stage, ACallerWhoLeavesTheLineLeavesNothing) {
   EXPECT_NE(engine_->holder(*waiter.ticket), nullptr);
   waiter.go_away();
   ASSERT_TRUE(until([&] { return waiter.answer.has_value(); }));
-  EXPECT_TRUE(waiter.refused_with(Code::cancelled));
+  EXPECT_TRUE(waiter.refused_with(ErrorCode::cancelled));
   EXPECT_EQ(figures().queue_depth, 0U);
   EXPECT_EQ(engine_->holder(*waiter.ticket), nullptr);
   EXPECT_TRUE(holder.holds());
@@ -126,7 +127,7 @@ TEST_F(Stage, ACallerWhoLeavesWhileItsLoadRunsLeavesTheConsumerWarm) {
   ASSERT_TRUE(until([&] { return state_of("chat") == Residency::loading; }));
   chat.go_away();
   ASSERT_TRUE(until([&] { return chat.answer.has_value(); }));
-  EXPECT_TRUE(chat.refused_with(Code::cancelled));
+  EXPECT_TRUE(chat.refused_with(ErrorCode::cancelled));
   ASSERT_TRUE(until([&] { return state_of("chat") == Residency::warm; }));
   EXPECT_EQ(figures().in_flight, 0U);
   EXPECT_TRUE(engine_->world().tickets.empty());
@@ -155,7 +156,7 @@ TEST_F(Stage, AnOperatorEndsALease) {
   ASSERT_TRUE(until([&] { return chat.holds(); }));
   EXPECT_TRUE(engine_->cancel(*chat.ticket, "enough"));
   EXPECT_EQ(chat.answer->value().ended()->detail, "enough");
-  EXPECT_EQ(engine_->cancel(TicketId{99}, "").error().code, Code::not_found);
+  EXPECT_EQ(engine_->cancel(TicketId{99}, "").error().code, ErrorCode::not_found);
   EXPECT_EQ(figures().in_flight, 0U);
 }
 
@@ -192,7 +193,7 @@ struct TwoAiModels : Stage {
     Caller& other = asks_for("second");
     const auto answered = [&] { return other.answer.has_value(); };
     ASSERT_TRUE(until(answered) || until(answered));  // one look at its health takes five seconds
-    EXPECT_TRUE(other.refused_with(Code::load_failed));
+    EXPECT_TRUE(other.refused_with(ErrorCode::load_failed));
     ::kill(pid_, SIGCONT);
   }
   Caller* holder_ = nullptr;
@@ -316,7 +317,7 @@ TEST_F(Stage, DrainLetsWorkEndRefusesTheRestAndStopsTheProcesses) {
   bool drained = false;
   boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
   ASSERT_TRUE(until([&] { return waiting.answer.has_value(); }));
-  EXPECT_TRUE(waiting.refused_with(Code::shutting_down));
+  EXPECT_TRUE(waiting.refused_with(ErrorCode::shutting_down));
   EXPECT_FALSE(drained);
   EXPECT_EQ(::kill(pid, 0), 0);
   running.answer.reset();
@@ -333,7 +334,7 @@ TEST_F(Stage, DrainEndsWorkThatPassesItsLimit) {
   bool drained = false;
   boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
   ASSERT_TRUE(until([&] { return drained; }));
-  EXPECT_EQ(running.answer->value().ended()->code, Code::shutting_down);
+  EXPECT_EQ(running.answer->value().ended()->code, ErrorCode::shutting_down);
 }
 
 TEST_F(Stage, ABareLeaseHoldsBytesOfItsOwn) {
@@ -347,7 +348,7 @@ TEST_F(Stage, ABareLeaseHoldsBytesOfItsOwn) {
   ASSERT_TRUE(until([&] { return chat.holds(); }));
   Caller& giant = asks({.bytes = kMiB * 2000}, {});
   ASSERT_TRUE(until([&] { return giant.answer.has_value(); }));
-  EXPECT_TRUE(giant.refused_with(Code::never_fits));
+  EXPECT_TRUE(giant.refused_with(ErrorCode::never_fits));
 }
 
 TEST_F(Stage, NamesLeadToConsumers) {
@@ -362,14 +363,14 @@ TEST_F(Stage, NamesLeadToConsumers) {
   EXPECT_FALSE(engine_->resolve("train")->resident);
   const auto unknown = engine_->resolve("chta");
   ASSERT_FALSE(unknown);
-  EXPECT_EQ(unknown.error().code, Code::not_found);
+  EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
   EXPECT_NE(unknown.error().detail.find("chat"), std::string::npos);
   EXPECT_EQ(engine_->device_named("gpu0"), DeviceId{0});
 }
 
 TEST_F(Stage, ADeviceThatIsNotThereIsAnInvalidConfig) {
   config_.devices = {{.id = "gpu7", .index = 7}};
-  EXPECT_EQ(Engine::create(io_, config_, *provider_).error().code, Code::invalid_config);
+  EXPECT_EQ(Engine::create(io_, config_, *provider_).error().code, ErrorCode::invalid_config);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ struct Caller {
   boost::asio::cancellation_signal hang_up{};
 
   bool holds() const { return answer && answer->has_value(); }
-  bool refused_with(Code code) const { return answer && !*answer && answer->error().code == code; }
+  bool refused_with(ErrorCode code) const { return answer && !*answer && answer->error().code == code; }
   void go_away() { hang_up.emit(boost::asio::cancellation_type::terminal); }
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 Lived live(const Household& household, const std::vector<Request>& requests,
            const std::vector<Regulars>& regulars, Duration horizon, const Look& look) {
-  on_broken_promise([](const char* promise) { throw std::runtime_error(promise); });
+  set_assertion_handler([](const char* promise) { throw std::runtime_error(promise); });
   Lived lived{.household = household, .house = built(household)};
   const replay::Workload workload = asked(household, lived.house, requests, regulars, horizon);
   lived.outcome = replay::replay(lived.house, workload, [&](World& world, const Event& event) {

@@ -48,7 +48,7 @@ struct Mixer {
 }  // namespace
 
 std::string Referee::judged_step(World& world, const Event& event) {
-  on_broken_promise([](const char* promise) { throw BrokenPromise(promise); });
+  set_assertion_handler([](const char* promise) { throw BrokenPromise(promise); });
   remember_the_line(world);
   try {
     effects_ = step(world, event);

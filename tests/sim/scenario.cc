@@ -28,7 +28,7 @@ struct Writer {
   void operator()(const TicketCancelled& e) const { out << "cancelled " << e.ticket.value; }
   void operator()(const LeaseReleased& e) const { out << "released " << e.ticket.value; }
   void operator()(const LoadEnded& e) const {
-    const bool out_of_memory = !e.result && e.result.error().code == Code::out_of_memory;
+    const bool out_of_memory = !e.result && e.result.error().code == ErrorCode::out_of_memory;
     out << "load_ended " << e.resident.value << ' ' << e.result.has_value() << ' '
         << static_cast<int>(e.source) << ' ' << out_of_memory;
   }
@@ -74,7 +74,7 @@ ConsumerId read_consumer(std::istream& in) { return {read<std::uint64_t>(in)}; }
 Bytes read_bytes(std::istream& in) { return {read<std::int64_t>(in)}; }
 Duration read_duration(std::istream& in) { return Duration{read<std::int64_t>(in)}; }
 
-Result<void> read_result(std::istream& in, Code code) {
+Result<void> read_result(std::istream& in, ErrorCode code) {
   if (read<bool>(in)) return {};
   return fail(code, "as in the scenario");
 }
@@ -115,15 +115,15 @@ Happening read_happening(std::istream& in) {
   if (name == "released") return LeaseReleased{read_ticket(in)};
   if (name == "load_ended") {
     const ResidentId resident = read_resident(in);
-    Result<void> result = read_result(in, Code::load_failed);
+    Result<void> result = read_result(in, ErrorCode::load_failed);
     const auto source = static_cast<Source>(read<int>(in));
-    if (read<bool>(in)) result = fail(Code::out_of_memory, "as in the scenario");
+    if (read<bool>(in)) result = fail(ErrorCode::out_of_memory, "as in the scenario");
     return LoadEnded{resident, result, source};
   }
   if (name == "rung_ended") {
     const ResidentId resident = read_resident(in);
     const auto rung = static_cast<Rung>(read<int>(in));
-    return RungEnded{resident, rung, read_result(in, Code::eviction_failed)};
+    return RungEnded{resident, rung, read_result(in, ErrorCode::eviction_failed)};
   }
   if (name == "reading") return ReadingTaken{read_reading(in)};
   if (name == "service_lost") return ServiceLost{.consumer = read_consumer(in)};

@@ -278,11 +278,11 @@ class House {
     const Duration limit = world_.registry[consumer].spec.load_limit;
     if (random_.chance(faults_.load_hangs)) {
       after(limit, [this, id = load.resident] {
-        feed(LoadEnded{id, fail(Code::load_failed, "never got healthy")});
+        feed(LoadEnded{id, fail(ErrorCode::load_failed, "never got healthy")});
       });
     } else if (random_.chance(faults_.load_fails)) {
       after(Duration{random_.between(1'000, 5'000'000)},
-            [this, id = load.resident] { feed(LoadEnded{id, fail(Code::load_failed, "exit code 1")}); });
+            [this, id = load.resident] { feed(LoadEnded{id, fail(ErrorCode::load_failed, "exit code 1")}); });
     } else {
       after(Duration{random_.between(1'000, std::min<std::int64_t>(limit.count(), 12'000'000))},
             [this, id = load.resident, began = now_] { finish_load(id, began); });
@@ -294,11 +294,11 @@ class House {
     const bool kill = evict.rung == Rung::kill;
     if (!kill && random_.chance(faults_.rung_ignored)) {
       after(limit * 3, [this, evict] {
-        feed(RungEnded{evict.resident, evict.rung, fail(Code::eviction_failed, "ignored")});
+        feed(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "ignored")});
       });
     } else if (!kill && random_.chance(faults_.rung_fails)) {
       after(10ms, [this, evict] {
-        feed(RungEnded{evict.resident, evict.rung, fail(Code::eviction_failed, "status 500")});
+        feed(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "status 500")});
       });
     } else {
       after(Duration{random_.between(1'000, limit.count() / 2)}, [this, evict] {
@@ -328,7 +328,7 @@ class House {
     body.held[id] = needs;
     if (!all_fits(devices_of(world_.registry[consumer].spec), began)) {
       body.held.erase(id);
-      feed(LoadEnded{id, fail(Code::out_of_memory, "CUDA out of memory")});
+      feed(LoadEnded{id, fail(ErrorCode::out_of_memory, "CUDA out of memory")});
       return;
     }
     body.alive = true;
@@ -397,7 +397,7 @@ class House {
     body.alive = false;
     body.lingering -= std::exchange(stuck_[consumer], Bytes{});
     linger(consumer, gone, 50ms);
-    feed(ServiceLost{consumer, {Code::service_down, "killed by signal 11"}});
+    feed(ServiceLost{consumer, {ErrorCode::service_down, "killed by signal 11"}});
   }
 
   // --- the driver ---

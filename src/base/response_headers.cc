@@ -1,4 +1,4 @@
-#include "base/answer_headers.h"
+#include "base/response_headers.h"
 
 #include <chrono>
 #include <cstdint>
@@ -7,7 +7,7 @@ namespace mgpu {
 namespace {
 
 // Milliseconds with one decimal place.
-std::string in_ms(Duration duration) {
+std::string format_ms(Duration duration) {
   using Tenth = std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>;
   const std::int64_t tenths = std::chrono::round<Tenth>(duration).count();
   return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10);
@@ -15,11 +15,12 @@ std::string in_ms(Duration duration) {
 
 }  // namespace
 
-std::string server_timing(Duration waited, Duration loading, Duration run) {
-  return "queue;dur=" + in_ms(waited - loading) + ", load;dur=" + in_ms(loading) + ", run;dur=" + in_ms(run);
+std::string server_timing_header(Duration waited, Duration loading, Duration run) {
+  return "queue;dur=" + format_ms(waited - loading) + ", load;dur=" + format_ms(loading) +
+         ", run;dur=" + format_ms(run);
 }
 
-std::optional<std::string> retry_after(const Error& error) {
+std::optional<std::string> retry_after_header(const Error& error) {
   if (error.retry_after <= Duration{0}) return {};
   return std::to_string(std::chrono::ceil<std::chrono::seconds>(error.retry_after).count());
 }

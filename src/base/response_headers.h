@@ -11,9 +11,9 @@ namespace mgpu {
 
 // Server-Timing: "queue;dur=1.0, load;dur=0.5, run;dur=45.6", in milliseconds. `waited` is arrival to grant
 // and contains `loading`; the header's queue is what remains of it.
-std::string server_timing(Duration waited, Duration loading, Duration run);
+std::string server_timing_header(Duration waited, Duration loading, Duration run);
 
 // Retry-After: whole seconds, rounded up, at least 1. None where the error has no advice.
-std::optional<std::string> retry_after(const Error& error);
+std::optional<std::string> retry_after_header(const Error& error);
 
 }  // namespace mgpu

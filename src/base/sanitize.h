@@ -10,12 +10,12 @@ namespace mgpu {
 
 // For one line. Control characters, line breaks too, as "\x1b", and those beyond ASCII (C1, the marks that
 // turn the direction of writing) as "\u009b"; what is no UTF-8 becomes U+FFFD. A tab stays.
-std::string printable(std::string_view text);
+std::string sanitize_text(std::string_view text);
 
 // Likewise, with at most `most` bytes: cut between two characters.
-std::string printable(std::string_view text, std::size_t most);
+std::string sanitize_text(std::string_view text, std::size_t max_bytes);
 
 // Likewise, and line breaks stay: for text whose lines are our own. Of JSON it leaves JSON.
-std::string printable_lines(std::string_view text);
+std::string sanitize_lines(std::string_view text);
 
 }  // namespace mgpu
