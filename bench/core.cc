@@ -24,7 +24,7 @@ constexpr std::uint64_t kBetweenReadings =
     1'000;  // jobs; what they gave back wants to be seen free now and then
 
 ReadingTaken reading_at(Instant taken, std::uint64_t consumers) {
-  Reading reading{.taken = taken, .total = kGiB * 80};
+  Reading reading{.taken_at = taken, .total = kGiB * 80};
   for (std::uint64_t i = 0; i < consumers; ++i)
     reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
   return {reading};
@@ -43,7 +43,7 @@ World world_with(std::uint64_t consumers, Policy policy) {
     const ResidentId resident = add_resident(world.registry, id, "", kMiB * 200);
     world.registry[resident].state = Residency::warm;
   }
-  step(world, {.at = {1}, .what = reading_at({1}, consumers)});
+  step(world, {.at = {1}, .payload = reading_at({1}, consumers)});
   return world;
 }
 
@@ -73,8 +73,8 @@ class Life {
   }
 
  private:
-  void hand_over(Happening what) {
-    const Effects effects = step(world_, {.at = {++now_}, .what = std::move(what)});
+  void hand_over(EventPayload what) {
+    const Effects effects = step(world_, {.at = {++now_}, .payload = std::move(what)});
     for (const Effect& effect : effects)
       if (const auto* grant = std::get_if<Grant>(&effect)) running_ = grant->ticket;
   }
@@ -83,7 +83,7 @@ class Life {
     const std::uint64_t who = ticket.value % consumers_;
     hand_over(TicketArrived{
         .ticket = ticket,
-        .ask = {.device = DeviceId{0}, .consumer = ConsumerId{who}, .resident = ResidentId{who}}});
+        .request = {.device = DeviceId{0}, .consumer = ConsumerId{who}, .resident = ResidentId{who}}});
   }
   void release() { hand_over(LeaseReleased{running_}); }
 

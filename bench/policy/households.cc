@@ -15,7 +15,7 @@ constexpr double kTools = 15;  // seconds that an agent is busy with its tools b
 
 struct Resident {
   std::string_view name{};
-  Kind kind{};
+  ConsumerKind kind{};
   double gib = 0;
   double working_gib = 0;
   double load_seconds = 0;
@@ -23,10 +23,10 @@ struct Resident {
 
 // In the order of the ids below.
 constexpr Resident kResidents[] = {
-    {"stt", Kind::stt, 3, 0.3, 4},           {"chat", Kind::llm, 9, 1, 12},
-    {"tts", Kind::tts, 2.5, 0.3, 4},         {"coder", Kind::llm, 17, 1.5, 20},
-    {"embed", Kind::embedding, 1.5, 0.2, 3}, {"vision", Kind::llm, 8, 1, 11},
-    {"image", Kind::image, 12, 2, 15},
+    {"stt", ConsumerKind::stt, 3, 0.3, 4},           {"chat", ConsumerKind::llm, 9, 1, 12},
+    {"tts", ConsumerKind::tts, 2.5, 0.3, 4},         {"coder", ConsumerKind::llm, 17, 1.5, 20},
+    {"embed", ConsumerKind::embedding, 1.5, 0.2, 3}, {"vision", ConsumerKind::llm, 8, 1, 11},
+    {"image", ConsumerKind::image, 12, 2, 15},
 };
 enum Who : std::uint64_t { stt, chat, tts, coder, embed, vision, image };
 

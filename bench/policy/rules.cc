@@ -91,14 +91,14 @@ class Ground {
     const replay::Costs& costs = house_.costs[who];
     agenda_.after(cached ? costs.load_cached : costs.load_cold, [this, who, cached, began = agenda_.now()] {
       cache_.read(ResidentId{who}, house_.world.registry.consumers[who].spec.footprint);
-      moved(who, replay::Doing::load, Seat::warm, began, cached ? Source::cached : Source::cold);
+      moved(who, replay::Doing::load, Seat::warm, began, cached ? LoadSource::cached : LoadSource::cold);
     });
   }
 
   void evict(Who who) {
     seats_[who] = Seat::leaving;
     agenda_.after(house_.costs[who].unload, [this, who, began = agenda_.now()] {
-      moved(who, replay::Doing::evict, Seat::cold, began, Source::cold);
+      moved(who, replay::Doing::evict, Seat::cold, began, LoadSource::cold);
     });
   }
 
@@ -116,12 +116,12 @@ class Ground {
     used_[who(job)] = agenda_.now();
     const replay::Job& ended = crowd_.jobs()[job];
     outcome_.spans.push_back(
-        {replay::Doing::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), Source::cold});
+        {replay::Doing::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), LoadSource::cold});
     crowd_.ended(job);
     rule_(*this);
   }
 
-  void moved(Who who, replay::Doing what, Seat now, Instant began, Source source) {
+  void moved(Who who, replay::Doing what, Seat now, Instant began, LoadSource source) {
     seats_[who] = now;
     used_[who] = agenda_.now();
     outcome_.spans.push_back({what, ConsumerId{who}, DeviceId{0}, began, agenda_.now(), source});

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::api {
 namespace {
@@ -32,17 +32,17 @@ struct Told {
 
   Json operator()(const TicketArrived& e) const {
     Json json{{"ticket", e.ticket.value},
-              {"consumer", e.ask.consumer ? consumer(*e.ask.consumer) : Json(nullptr)},
-              {"ai_model", e.ask.resident ? registry[*e.ask.resident].ai_model : ""},
-              {"device", device(e.ask.device)},
-              {"warm_up", e.ask.warm_up}};
-    if (e.ask.bytes.count != 0) json["bytes"] = e.ask.bytes.count;
-    if (e.ask.priority) json["priority"] = to_string(*e.ask.priority);
-    if (e.ask.user != 0) json["user"] = user_shown(e.ask.user);
-    if (e.ask.deadline > Duration{0}) json["deadline_ms"] = to_ms(e.ask.deadline);
+              {"consumer", e.request.consumer ? consumer(*e.request.consumer) : Json(nullptr)},
+              {"ai_model", e.request.resident ? registry[*e.request.resident].ai_model : ""},
+              {"device", device(e.request.device)},
+              {"warm_up", e.request.is_warm_up}};
+    if (e.request.bytes.count != 0) json["bytes"] = e.request.bytes.count;
+    if (e.request.priority) json["priority"] = to_string(*e.request.priority);
+    if (e.request.user != 0) json["user"] = user_shown(e.request.user);
+    if (e.request.deadline > Duration{0}) json["deadline_ms"] = to_ms(e.request.deadline);
     return json;
   }
-  Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
+  Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.error); }
   Json operator()(const LeaseReleased& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const LoadEnded& e) const {
     Json json = of(e.resident);
@@ -62,7 +62,7 @@ struct Told {
             {"foreign_bytes", e.reading.foreign.count}, {"bare_bytes", e.reading.bare.count},
             {"consumers", std::move(consumers)},        {"lost", e.reading.lost}};
   }
-  Json operator()(const ServiceLost& e) const { return with({{"consumer", consumer(e.consumer)}}, e.why); }
+  Json operator()(const ServiceLost& e) const { return with({{"consumer", consumer(e.consumer)}}, e.error); }
   Json operator()(const FoundWarm& e) const { return of(e.resident); }
   Json operator()(const ResidentAdded& e) const {
     return {
@@ -78,10 +78,10 @@ struct Told {
   Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const HourBegan& e) const { return {{"hour", e.hour}}; }
   Json operator()(const StrayEnded& e) const {
-    return with({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.why}}, e.result);
+    return with({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.reason}}, e.result);
   }
   Json operator()(const StrayLeftAlone& e) const {
-    return {{"consumer", e.consumer}, {"pid", e.pid}, {"owner_pid", e.owner}};
+    return {{"consumer", e.consumer}, {"pid", e.pid}, {"owner_pid", e.owner_pid}};
   }
   Json operator()(const LearnedForgotten& e) const { return of(e.resident); }
 
@@ -89,9 +89,9 @@ struct Told {
     return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
   }
   Json operator()(const Refuse& e) const {
-    return with({{"ticket", e.ticket.value}, {"retry_after_ms", to_ms(e.retry_after)}}, e.why);
+    return with({{"ticket", e.ticket.value}, {"retry_after_ms", to_ms(e.retry_after)}}, e.error);
   }
-  Json operator()(const EndLease& e) const { return with({{"ticket", e.ticket.value}}, e.why); }
+  Json operator()(const EndLease& e) const { return with({{"ticket", e.ticket.value}}, e.error); }
   Json operator()(const Load& e) const {
     Json json = of(e.resident);
     json["ticket"] = e.ticket ? Json(e.ticket->value) : Json(nullptr);
@@ -108,7 +108,8 @@ struct Told {
     Json victims = Json::array();
     for (const ResidentId victim : e.victims) victims.push_back(of(victim));
     Json considered = Json::array();
-    for (const Candidate& candidate : e.considered) considered.push_back(candidate_json(candidate, registry));
+    for (const EvictionCandidate& candidate : e.considered)
+      considered.push_back(candidate_json(candidate, registry));
     return {{"device", device(e.device)},
             {"reason", to_string(e.reason)},
             {"ticket", e.ticket ? Json(e.ticket->value) : Json(nullptr)},
@@ -120,33 +121,33 @@ struct Told {
   Json operator()(const Evicted& e) const {
     Json json = of(e.resident);
     json["rung"] = to_string(e.rung);
-    json["before_bytes"] = e.before.count;
-    json["after_bytes"] = e.after.count;
+    json["before_bytes"] = e.before_bytes.count;
+    json["after_bytes"] = e.after_bytes.count;
     return json;
   }
   Json operator()(const EvictionFailed& e) const {
     Json json = of(e.resident);
-    json["still_held_bytes"] = e.still_held.count;
-    return with(std::move(json), e.why);
+    json["still_held_bytes"] = e.still_held_bytes.count;
+    return with(std::move(json), e.error);
   }
   Json operator()(const ReadAhead& e) const { return of(e.resident); }
-  Json operator()(const LearnedNow& e) const {
+  Json operator()(const CostsLearned& e) const {
     Json json = of(e.resident);
-    json["learned"] = learned_json(e.learned);
+    json["learned"] = learned_json(e.costs);
     return json;
   }
   Json operator()(const Overtook& e) const {
     Json passed = Json::array();
-    for (const TicketId ticket : e.passed) passed.push_back(ticket.value);
-    return {{"ticket", e.ticket.value}, {"passed", std::move(passed)}, {"why", to_string(e.why)}};
+    for (const TicketId ticket : e.overtaken) passed.push_back(ticket.value);
+    return {{"ticket", e.ticket.value}, {"passed", std::move(passed)}, {"why", to_string(e.reason)}};
   }
   Json operator()(const Requeued& e) const {
-    return {{"ticket", e.ticket.value}, {"expected_bytes", e.expected.count}};
+    return {{"ticket", e.ticket.value}, {"expected_bytes", e.expected_bytes.count}};
   }
   Json operator()(const LoadedInVain& e) const { return of(e.resident); }
 };
 
-constexpr std::array<std::string_view, std::variant_size_v<Happening>> kHappenings{
+constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kHappenings{
     "ticket_arrived",     "ticket_cancelled",   "lease_released",    "load_ended",
     "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
@@ -176,7 +177,7 @@ Json figures_json(const Statistics& s, const Wall& wall) {
           {"oldest_queued", s.oldest_queued ? time_json(*s.oldest_queued, wall) : Json(nullptr)}};
 }
 
-Json learned_json(const Learned& learned) {
+Json learned_json(const LearnedCosts& learned) {
   return {{"footprint_bytes", learned.footprint.count},
           {"working_bytes", learned.working.count},
           {"load_cold_ms", to_ms(learned.load_cold)},
@@ -199,13 +200,13 @@ Json resident_json(const Resident& resident, const Wall& wall) {
           {"retry_at", failed ? time_json(resident.retry_at, wall) : Json(nullptr)}};
 }
 
-Json candidate_json(const Candidate& candidate, const Registry& registry) {
+Json candidate_json(const EvictionCandidate& candidate, const Registry& registry) {
   const Resident& resident = registry[candidate.resident];
   return {{"consumer", registry[resident.consumer].spec.name},
           {"ai_model", resident.ai_model},
-          {"yield_bytes", candidate.yield.count},
-          {"reload_ms", to_ms(candidate.reload)},
-          {"value", candidate.value},
+          {"yield_bytes", candidate.yield_bytes.count},
+          {"reload_ms", to_ms(candidate.reload_time)},
+          {"value", candidate.retention_value},
           {"chosen", candidate.chosen}};
 }
 
@@ -232,17 +233,17 @@ Residency state_of(const Registry& registry, const ConsumerState& consumer) {
   return liveliest;
 }
 
-std::string_view name_of(const std::variant<Happening, Effect>& what) {
-  if (const auto* happening = std::get_if<Happening>(&what)) return kHappenings[happening->index()];
+std::string_view name_of(const std::variant<EventPayload, Effect>& what) {
+  if (const auto* happening = std::get_if<EventPayload>(&what)) return kHappenings[happening->index()];
   return kEffects[std::get<Effect>(what).index()];
 }
 
-Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall,
+Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const Wall& wall,
                 const UserShown& user_shown) {
   const Told told{registry, wall, user_shown};
-  Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.what);
+  Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.payload);
   json["at"] = time_json(entry.at, wall);
-  json["type"] = name_of(entry.what);  // a line of a journal must speak for itself
+  json["type"] = name_of(entry.payload);  // a line of a journal must speak for itself
   return json;
 }
 

@@ -30,11 +30,11 @@ Json error_json(const Error& error);
 // The charter's six.
 Json figures_json(const Statistics& statistics, const Wall& wall);
 
-Json learned_json(const Learned& learned);
+Json learned_json(const LearnedCosts& learned);
 
 Json resident_json(const Resident& resident, const Wall& wall);
 
-Json candidate_json(const Candidate& candidate, const Registry& registry);
+Json candidate_json(const EvictionCandidate& candidate, const Registry& registry);
 
 std::string_view stage_name(Stage stage);
 
@@ -42,10 +42,10 @@ std::string_view stage_name(Stage stage);
 Residency state_of(const Registry& registry, const ConsumerState& consumer);
 
 // "ticket_arrived", "granted", ...: the event's name on the wire.
-std::string_view name_of(const std::variant<Happening, Effect>& what);
+std::string_view name_of(const std::variant<EventPayload, Effect>& what);
 
 // What happened, with ids replaced by the names people know, and `at`.
-Json entry_json(const engine::Entry& entry, const Registry& registry, const Wall& wall,
+Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const Wall& wall,
                 const UserShown& user_shown);
 
 // As it goes over the wire; text that is not UTF-8 (a log line, a command) is mended instead of refused.

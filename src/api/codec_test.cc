@@ -42,11 +42,11 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
   registry.devices.push_back({.name = "gpu0"});
   const ConsumerId chat = add_consumer(registry, {.name = "chat"});
   const ResidentId resident = add_resident(registry, chat, "m", kGiB);
-  const engine::Entry entry{
+  const engine::JournalEntry entry{
       .id = 3,
       .at = Instant{1'000'000},
-      .what = Effect{Evicted{.resident = resident, .rung = Rung::stop, .before = kGiB}}};
-  EXPECT_EQ(name_of(entry.what), "evicted");
+      .payload = Effect{Evicted{.resident = resident, .rung = Rung::stop, .before_bytes = kGiB}}};
+  EXPECT_EQ(name_of(entry.payload), "evicted");
   EXPECT_EQ(entry_json(entry, registry, wall, nobody),
             Json::parse(
                 R"({"consumer":"chat","ai_model":"m","rung":"stop","before_bytes":1073741824,"after_bytes":0,
@@ -56,10 +56,10 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
 TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
   Registry registry;
   registry.devices.push_back({.name = "gpu0"});
-  const engine::Entry entry{
+  const engine::JournalEntry entry{
       .id = 1,
       .at = Instant{1'000'000},
-      .what = Happening{TicketArrived{
+      .payload = EventPayload{TicketArrived{
           TicketId{7},
           {.bytes = kGiB, .priority = Priority::batch, .user = 3, .deadline = std::chrono::seconds(10)}}}};
   const Json json =
@@ -70,9 +70,9 @@ TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
 }
 
 TEST(Codec, EveryEventHasItsName) {
-  EXPECT_EQ(name_of(Happening{TicketArrived{}}), "ticket_arrived");
-  EXPECT_EQ(name_of(Happening{ReadingTaken{}}), "reading_taken");
-  EXPECT_EQ(name_of(Happening{Tick{}}), "tick");
+  EXPECT_EQ(name_of(EventPayload{TicketArrived{}}), "ticket_arrived");
+  EXPECT_EQ(name_of(EventPayload{ReadingTaken{}}), "reading_taken");
+  EXPECT_EQ(name_of(EventPayload{Tick{}}), "tick");
   EXPECT_EQ(name_of(Effect{Grant{}}), "granted");
   EXPECT_EQ(name_of(Effect{EndLease{}}), "lease_ended");
   EXPECT_EQ(name_of(Effect{EvictionFailed{}}), "eviction_failed");

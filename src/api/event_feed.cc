@@ -51,12 +51,12 @@ void EventFeed::drop_who_fell_behind(const Subscriber* except) {
   for (const auto& break_off : dropped) break_off();
 }
 
-const std::string& EventFeed::text_of(const engine::Entry& entry) {
+const std::string& EventFeed::text_of(const engine::JournalEntry& entry) {
   const auto [place, fresh] = encoded_.try_emplace(entry.id);
   if (!fresh) return place->second;
   const Wall wall = wall_of(engine_);
   const UserShown user_shown = user_shown_by(engine_);
-  place->second = server_sent_event(std::to_string(entry.id), name_of(entry.what),
+  place->second = server_sent_event(std::to_string(entry.id), name_of(entry.payload),
                                     dump(entry_json(entry, engine_.world().registry, wall, user_shown)));
   encoded_bytes_ += place->second.size();
   order_.push_back(entry.id);

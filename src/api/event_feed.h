@@ -58,7 +58,7 @@ class EventFeed {
                                                 std::function<void()> break_off);
 
  private:
-  const std::string& text_of(const engine::Entry& entry);
+  const std::string& text_of(const engine::JournalEntry& entry);
   void drop_who_fell_behind(const Subscriber* except);
 
   boost::asio::any_io_executor executor_;

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 #include "explain/sentences.h"
 
@@ -19,7 +19,7 @@ struct Shape {
     if (!id) return {{"consumer", nullptr}, {"ai_model", ""}};
     return {{"consumer", registry[registry[*id].consumer].spec.name}, {"ai_model", registry[*id].ai_model}};
   }
-  Json asked(TicketId ticket, const Ask& ask) const {
+  Json asked(TicketId ticket, const TicketRequest& ask) const {
     return {{"ticket", ticket.value},
             {"consumer", ask.consumer ? Json(registry[*ask.consumer].spec.name) : Json(nullptr)},
             {"ai_model", ask.resident ? registry[*ask.resident].ai_model : ""},
@@ -45,7 +45,7 @@ struct Shape {
   }
   Json plan(const explain::Plan& one) const {
     Json considered = Json::array();
-    for (const Candidate& candidate : one.considered)
+    for (const EvictionCandidate& candidate : one.considered)
       considered.push_back(candidate_json(candidate, registry));
     return {{"at", time(one.at)},
             {"reason", to_string(one.reason)},
@@ -82,7 +82,7 @@ struct Shape {
 
   Json of(const explain::Explanation& told) const {
     const auto passings = [this](const auto& one) { return passing(one); };
-    Json json = asked(told.ticket, told.ask.value_or(Ask{}));
+    Json json = asked(told.ticket, told.ask.value_or(TicketRequest{}));
     json.update({{"arrived", time(told.arrived)},
                  {"beginning_gone", told.beginning_gone},
                  {"state", to_string(told.stand)},

@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "api/codec.h"
-#include "domain/entry.h"
+#include "domain/journal_entry.h"
 
 #include "explain/explanation.h"
 #include "explain/prospect.h"
@@ -14,7 +14,7 @@ namespace mgpu::api {
 // How ids, instants and users are called; the journal for tickets that a sentence names.
 struct Wording {
   const Registry& registry;
-  const std::deque<Entry>& journal;
+  const std::deque<JournalEntry>& journal;
   Wall wall{};
   UserShown user_shown{};
 };

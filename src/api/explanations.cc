@@ -5,7 +5,7 @@
 #include "api/desk.h"
 #include "api/explanation_json.h"
 #include "api/status.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "engine/users.h"
 
 namespace mgpu::api {
@@ -25,7 +25,7 @@ std::string query_of(const Call& call, const std::string& key) {
   return found == call.query.end() ? "" : found->second;
 }
 
-Result<Ask> ask_of(const Call& call, engine::Engine& engine) {
+Result<TicketRequest> ask_of(const Call& call, engine::Engine& engine) {
   const std::string name = query_of(call, "consumer");
   if (name.empty()) return fail(ErrorCode::invalid_request, "say who asks: ?consumer=NAME");
   const std::string user = query_of(call, "user");
@@ -33,10 +33,10 @@ Result<Ask> ask_of(const Call& call, engine::Engine& engine) {
     return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(engine::kLongestUser));
   const auto target = engine.resolve(name);
   if (!target) return std::unexpected(target.error());
-  Ask ask{.device = engine.world().registry[target->consumer].spec.device,
-          .consumer = target->consumer,
-          .resident = target->resident,
-          .user = engine.user_of(user, "")};
+  TicketRequest ask{.device = engine.world().registry[target->consumer].spec.device,
+                    .consumer = target->consumer,
+                    .resident = target->resident,
+                    .user = engine.user_of(user, "")};
   if (const std::string priority = query_of(call, "priority"); !priority.empty()) {
     ask.priority = priority_from_name(priority);
     if (!ask.priority)

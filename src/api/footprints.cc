@@ -25,12 +25,12 @@ Bytes declared_in(const config::ConsumerConfig& config, const std::string& ai_mo
 // The name of the source, and a sentence about it.
 std::pair<const char*, std::string> source_of(const engine::Engine& engine, ResidentId id) {
   const Resident& resident = engine.world().registry[id];
-  const Learned& learned = resident.learned;
+  const LearnedCosts& learned = resident.costs;
   if (learned.footprint > Bytes{})
     return {"learned", fmt::format("learned from {} load{}", learned.loads, learned.loads == 1 ? "" : "s")};
   if (const std::string file = engine.estimated_from(id); !file.empty())
     return {"estimated", "estimated from " + file};
-  if (resident.declared == Bytes{}) return {"unknown", "nobody said, and it was not seen yet"};
+  if (resident.declared_footprint == Bytes{}) return {"unknown", "nobody said, and it was not seen yet"};
   if (declared_in(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
     return {"declared", "declared"};
   return {"estimated", "as its service told when it was found loaded"};
@@ -45,9 +45,9 @@ Json footprint_json(const engine::Engine& engine, ResidentId id) {
           {"source", source},
           {"why", why},
           {"expected_bytes", resident.footprint.count},
-          {"declared_bytes", resident.declared.count},
+          {"declared_bytes", resident.declared_footprint.count},
           {"declared_working_bytes", spec.working.count},
-          {"learned", learned_json(resident.learned)}};
+          {"learned", learned_json(resident.costs)}};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "api/codec.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "engine/users.h"
 
 namespace mgpu::api {

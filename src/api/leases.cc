@@ -27,8 +27,8 @@ using namespace asio::experimental::awaitable_operators;
 constexpr std::chrono::milliseconds kBetweenLooks{100};
 constexpr std::size_t kCrowd = 64;
 
-Result<Ask> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
-  Ask ask{.bytes = request.bytes};
+Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
+  TicketRequest ask{.bytes = request.bytes};
   if (request.device.empty()) return ask;
   const auto device = engine.device_named(request.device);
   if (!device) return fail(ErrorCode::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
@@ -44,20 +44,20 @@ Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& en
 }
 
 // Which consumer or how many bytes, and where.
-Result<Ask> place_of(const LeaseRequest& request, engine::Engine& engine) {
+Result<TicketRequest> place_of(const LeaseRequest& request, engine::Engine& engine) {
   if (request.consumer.empty()) return bare_ask(request, engine);
   const auto target = target_of(request, engine);
   if (!target) return std::unexpected(target.error());
   const Registry& registry = engine.world().registry;
   const DeviceId device = registry[target->consumer].spec.device;
-  Ask ask{
+  TicketRequest ask{
       .device = device, .consumer = target->consumer, .resident = target->resident, .bytes = request.bytes};
   if (request.device.empty()) return ask;
   const auto wanted = engine.device_named(request.device);
   const Consumer& spec = registry[target->consumer].spec;
   if (wanted && spec.split.empty() && std::ranges::find(spec.devices, *wanted) != spec.devices.end()) {
     ask.device = *wanted;
-    ask.device_asked = true;
+    ask.device_requested = true;
   } else if (wanted != device) {
     return fail(ErrorCode::invalid_request, "consumer " + request.consumer + " is bound to device " +
                                                 registry.devices[device.value].name);
@@ -65,8 +65,8 @@ Result<Ask> place_of(const LeaseRequest& request, engine::Engine& engine) {
   return ask;
 }
 
-Result<Ask> ask_of(const LeaseRequest& request, engine::Engine& engine) {
-  Result<Ask> ask = place_of(request, engine);
+Result<TicketRequest> ask_of(const LeaseRequest& request, engine::Engine& engine) {
+  Result<TicketRequest> ask = place_of(request, engine);
   if (!ask) return ask;
   ask->wait_limit = request.wait_limit;
   ask->priority = request.priority;
@@ -85,7 +85,8 @@ Json pid_json(const engine::Engine& engine, TicketId ticket) {
   return holder != nullptr && holder->pid ? Json(*holder->pid) : Json(nullptr);
 }
 
-Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const Ask& ask, Json ttl_ms) {
+Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const TicketRequest& ask,
+                Json ttl_ms) {
   const Registry& registry = engine.world().registry;
   return {{"id", lease.ticket().value},
           {"ticket", lease.ticket().value},
@@ -107,7 +108,8 @@ struct Wait {
   bool streaming = false;  // the head of the answer went out
 };
 
-asio::awaitable<void> wait_in_line(Desk& desk, Ask ask, engine::Holder holder, Wait& wait, Waiter& waiter) {
+asio::awaitable<void> wait_in_line(Desk& desk, TicketRequest ask, engine::Holder holder, Wait& wait,
+                                   Waiter& waiter) {
   std::function<void(TicketId)> on_ticket = [&wait](TicketId ticket) { wait.ticket = ticket; };
   auto result = co_await desk.engine.acquire(ask, std::move(holder), std::move(on_ticket));
   wait.result.emplace(std::move(result));
@@ -163,7 +165,8 @@ asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, 
   }
 }
 
-asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, Ask ask, engine::Holder holder) {
+asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, TicketRequest ask,
+                                             engine::Holder holder) {
   Wait wait;
   {
     Waiter waiter(desk.executor, desk.notifier);
@@ -214,10 +217,10 @@ asio::awaitable<Answer> take_lease(Desk& desk, Call call, Outlet outlet) {
   if (!place) co_return std::unexpected(place.error());
   engine::Holder holder = holder_of(*request, call);
   if (request->bound_to_connection) {
-    Ask asked = *ask;
+    TicketRequest asked = *ask;
     co_return co_await hold_while_connected(desk, std::move(outlet), asked, std::move(holder));
   }
-  Ask asked = *ask;
+  TicketRequest asked = *ask;
   auto lease = co_await desk.engine.acquire(asked, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   const Duration ttl = request->ttl.value_or(desk.engine.config().limits.lease_ttl);

@@ -10,19 +10,19 @@
 namespace mgpu::api {
 namespace asio = boost::asio;
 
-bool is_routine(const engine::Entry& entry) {
-  if (const auto* happening = std::get_if<Happening>(&entry.what))
+bool is_routine(const engine::JournalEntry& entry) {
+  if (const auto* happening = std::get_if<EventPayload>(&entry.payload))
     return std::holds_alternative<ReadingTaken>(*happening) || std::holds_alternative<Tick>(*happening);
-  return std::holds_alternative<TakeReading>(std::get<Effect>(entry.what));
+  return std::holds_alternative<TakeReading>(std::get<Effect>(entry.payload));
 }
 
 Notifier::Notifier(engine::Journal& journal) : journal_(journal) {
-  subscription_ = journal_.subscribe([this](const engine::Entry& entry) { hear(entry); });
+  subscription_ = journal_.subscribe([this](const engine::JournalEntry& entry) { hear(entry); });
 }
 
 Notifier::~Notifier() { journal_.unsubscribe(subscription_); }
 
-void Notifier::hear(const engine::Entry& entry) {
+void Notifier::hear(const engine::JournalEntry& entry) {
   const auto wake_all = [&](std::unordered_set<Waiter*>& waiting) {
     for (Waiter* waiter : std::exchange(waiting, {})) {
       waiter->woken_by_ = entry.id;

@@ -15,7 +15,7 @@
 namespace mgpu::api {
 
 // What happens all the time and says little: readings, ticks.
-bool is_routine(const engine::Entry& entry);
+bool is_routine(const engine::JournalEntry& entry);
 
 class Waiter;
 
@@ -29,7 +29,7 @@ class Notifier {
 
  private:
   friend class Waiter;
-  void hear(const engine::Entry& entry);
+  void hear(const engine::JournalEntry& entry);
 
   engine::Journal& journal_;
   std::uint64_t subscription_ = 0;

@@ -4,7 +4,7 @@
 
 #include "api/desk.h"
 #include "api/notifier.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
@@ -81,10 +81,10 @@ asio::awaitable<Answer> load_consumer(Desk& desk, Call call, Outlet) {
   if (!target) co_return std::unexpected(target.error());
   if (!target->resident)
     co_return fail(ErrorCode::not_supported, "it has neither service nor process: there is nothing to load");
-  Ask ask{.device = desk.engine.world().registry[*consumer].spec.device,
-          .consumer = *consumer,
-          .resident = target->resident,
-          .warm_up = true};
+  TicketRequest ask{.device = desk.engine.world().registry[*consumer].spec.device,
+                    .consumer = *consumer,
+                    .resident = target->resident,
+                    .is_warm_up = true};
   engine::Holder holder{.who = "load from " + call.peer};
   const auto lease = co_await desk.engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());

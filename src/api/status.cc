@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config/services.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "sched/estimate.h"
 #include "sched/order.h"
 #include "sched/step.h"
@@ -77,7 +77,7 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
     measured += holding_on(consumer, device).measured;
     aside += part_on(consumer.spec, device, parked(registry, consumer));
   }
-  const bool read = reading.taken > Instant{};
+  const bool read = reading.taken_at > Instant{};
   return {{"total_bytes", reading.total.count},
           {"driver_reserved_bytes", engine.observation(device).driver_reserved.count},
           {"reserve_bytes", registry.devices[device.value].reserve.count},
@@ -89,8 +89,8 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
           {"parked_bytes", aside.count},
           {"bare_committed_bytes", std::max(registry.bare[device.value], reading.bare).count},
           {"bare_measured_bytes", reading.bare.count},
-          {"attribution", reading.by_process ? "by_process" : "by_totals"},
-          {"reading_age_ms", read ? Json(to_ms(engine.now() - reading.taken)) : Json(nullptr)},
+          {"attribution", reading.is_per_process ? "by_process" : "by_totals"},
+          {"reading_age_ms", read ? Json(to_ms(engine.now() - reading.taken_at)) : Json(nullptr)},
           {"by_consumer", by_consumer_json(registry, device)},
           {"foreign_processes", foreign_processes_json(engine, device)}};
 }

@@ -102,7 +102,7 @@ struct ContainerConfig {
 
 struct ConsumerConfig {
   std::string name{};
-  Kind kind = Kind::other;
+  ConsumerKind kind = ConsumerKind::other;
   std::string device{};                // id; empty: the first device
   std::vector<std::string> devices{};  // instead: ids of those that it may be placed on
   std::vector<std::uint32_t> split{};  // on all `devices` at once: the part of its memory that each holds
@@ -118,7 +118,7 @@ struct ConsumerConfig {
   Bytes footprint{};
   Bytes working{};
   Bytes residue{};
-  Declared footprint_is = Declared::guess;
+  FootprintDeclaration footprint_is = FootprintDeclaration::guess;
   Priority priority = Priority::normal;
   std::uint32_t weight = 1;
   std::uint32_t max_queue = 0;  // its own waiting tickets; 0: only limits.max_queue

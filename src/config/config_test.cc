@@ -71,7 +71,7 @@ consumers:
   ASSERT_EQ(config.consumers.size(), 1u);
   const ConsumerConfig& chat = config.consumers[0];
   EXPECT_EQ(chat.name, "chat");
-  EXPECT_EQ(chat.kind, Kind::llm);
+  EXPECT_EQ(chat.kind, ConsumerKind::llm);
   EXPECT_EQ(chat.service.type, ServiceType::llama_server);
   EXPECT_EQ(chat.footprint, kGiB * 14);
   EXPECT_EQ(chat.concurrency, 2u);
@@ -282,7 +282,7 @@ consumers:
   EXPECT_TRUE(stt.reserved);
   EXPECT_EQ(stt.followed_by, (Words{"chat", "tts"}));
   EXPECT_EQ(stt.devices, (Words{"gpu1", "gpu0"}));
-  EXPECT_EQ(stt.footprint_is, Declared::at_most);
+  EXPECT_EQ(stt.footprint_is, FootprintDeclaration::at_most);
 }
 
 TEST(Config, WhatSteersTheOrderIsChecked) {

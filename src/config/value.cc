@@ -7,7 +7,7 @@
 #include "config/services.h"
 #include "config/shell_words.h"
 #include "config/spelling.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::config {
 
@@ -221,10 +221,10 @@ Read read(const YAML::Node& node, const Range&, Path& value) {
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, Kind& value) {
+Read read(const YAML::Node& node, const Range&, ConsumerKind& value) {
   const auto i = one_of(node, kKindNames);
   if (!i) return std::unexpected(i.error());
-  value = kind_from_name(kKindNames[*i]).value();
+  value = consumer_kind_from_name(kKindNames[*i]).value();
   return {};
 }
 
@@ -236,7 +236,7 @@ Read read(const YAML::Node& node, const Range&, ServiceType& value) {
 Read read(const YAML::Node& node, const Range&, Priority& value) {
   return read_enum(node, kPriorityNames, value);
 }
-Read read(const YAML::Node& node, const Range&, Declared& value) {
+Read read(const YAML::Node& node, const Range&, FootprintDeclaration& value) {
   return read_enum(node, kDeclaredNames, value);
 }
 Read read(const YAML::Node& node, const Range&, Users& value) { return read_enum(node, kUsersNames, value); }
@@ -322,10 +322,10 @@ YAML::Node write(Bytes value) { return YAML::Node(to_exact_string(value)); }
 YAML::Node write(Duration value) { return YAML::Node(to_string(value)); }
 YAML::Node write(const std::string& value) { return YAML::Node(value); }
 YAML::Node write(const Path& value) { return YAML::Node(value.text); }
-YAML::Node write(Kind value) { return YAML::Node(std::string(to_string(value))); }
+YAML::Node write(ConsumerKind value) { return YAML::Node(std::string(to_string(value))); }
 YAML::Node write(ServiceType value) { return YAML::Node(std::string(service_name(value))); }
 YAML::Node write(Priority value) { return YAML::Node(std::string(to_string(value))); }
-YAML::Node write(Declared value) { return YAML::Node(std::string(to_string(value))); }
+YAML::Node write(FootprintDeclaration value) { return YAML::Node(std::string(to_string(value))); }
 YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
 YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
@@ -370,12 +370,14 @@ Type type_of(const Range& range, const Duration*) {
 }
 Type type_of(const Range&, const std::string*) { return {"text", {{"type", "string"}}}; }
 Type type_of(const Range&, const Path*) { return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}}; }
-Type type_of(const Range&, const Kind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
+Type type_of(const Range&, const ConsumerKind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
 Type type_of(const Range&, const ServiceType*) {
   return {joined(service_names()), {{"enum", service_names()}}};
 }
 Type type_of(const Range&, const Priority*) { return {joined(kPriorityNames), {{"enum", kPriorityNames}}}; }
-Type type_of(const Range&, const Declared*) { return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}}; }
+Type type_of(const Range&, const FootprintDeclaration*) {
+  return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}};
+}
 Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum", kUsersNames}}}; }
 Type type_of(const Range&, const PolicyName*) { return {joined(kPolicyNames), {{"enum", kPolicyNames}}}; }
 Type type_of(const Range&, const GpuProvider*) {

@@ -252,7 +252,7 @@ int serve(const ServeOptions& options) {
   if (!engine) return refuse_to_start(log, engine.error().detail);
   engine::Engine& running = **engine;
   ByTotals by_totals;
-  running.journal().subscribe([&running, &by_totals](const engine::Entry& entry) {
+  running.journal().subscribe([&running, &by_totals](const engine::JournalEntry& entry) {
     const Registry& registry = running.world().registry;
     for (const auto& line : {told(entry, registry), by_totals.told(entry, registry)})
       if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);

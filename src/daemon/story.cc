@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -23,12 +23,13 @@ struct Teller {
                             to_ms(e.waited), to_ms(e.loading))};
   }
   std::optional<Line> operator()(const Refuse& e) const {
-    return Line{fmt::format("ticket {} refused: {}: {}", e.ticket.value, to_string(e.why.code), e.why.detail),
-                true};
+    return Line{
+        fmt::format("ticket {} refused: {}: {}", e.ticket.value, to_string(e.error.code), e.error.detail),
+        true};
   }
   std::optional<Line> operator()(const EndLease& e) const {
     return Line{
-        fmt::format("ticket {} ended early: {}: {}", e.ticket.value, to_string(e.why.code), e.why.detail),
+        fmt::format("ticket {} ended early: {}: {}", e.ticket.value, to_string(e.error.code), e.error.detail),
         true};
   }
   std::optional<Line> operator()(const Load& e) const {
@@ -43,12 +44,12 @@ struct Teller {
     return Line{fmt::format("evicting {} ({})", name(e.resident), to_string(e.rung))};
   }
   std::optional<Line> operator()(const Evicted& e) const {
-    return Line{
-        fmt::format("{} evicted: {} -> {}", name(e.resident), to_string(e.before), to_string(e.after))};
+    return Line{fmt::format("{} evicted: {} -> {}", name(e.resident), to_string(e.before_bytes),
+                            to_string(e.after_bytes))};
   }
   std::optional<Line> operator()(const EvictionFailed& e) const {
     return Line{fmt::format("{} could not be evicted, it still holds {}: {}", name(e.resident),
-                            to_string(e.still_held), e.why.detail),
+                            to_string(e.still_held_bytes), e.error.detail),
                 true};
   }
   std::optional<Line> operator()(const FoundWarm& e) const {
@@ -59,16 +60,17 @@ struct Teller {
       return Line{fmt::format("process {} of {} was left by an earlier life and can't be ended: {}", e.pid,
                               e.consumer, e.result.error().detail),
                   true};
-    return Line{fmt::format("ended process {} of {}, left by an earlier life: {}", e.pid, e.consumer, e.why)};
+    return Line{
+        fmt::format("ended process {} of {}, left by an earlier life: {}", e.pid, e.consumer, e.reason)};
   }
   std::optional<Line> operator()(const StrayLeftAlone& e) const {
     return Line{
         fmt::format("left process {} of {} alone: it belongs to another mgpu (process {}), which runs", e.pid,
-                    e.consumer, e.owner),
+                    e.consumer, e.owner_pid),
         true};
   }
   std::optional<Line> operator()(const ServiceLost& e) const {
-    return Line{fmt::format("{} is gone: {}", registry[e.consumer].spec.name, e.why.detail), true};
+    return Line{fmt::format("{} is gone: {}", registry[e.consumer].spec.name, e.error.detail), true};
   }
   template <class Routine>
   std::optional<Line> operator()(const Routine&) const {
@@ -78,15 +80,15 @@ struct Teller {
 
 }  // namespace
 
-std::optional<Line> told(const engine::Entry& entry, const Registry& registry) {
+std::optional<Line> told(const engine::JournalEntry& entry, const Registry& registry) {
   const Teller teller{registry};
-  return std::visit([&](const auto& either) { return std::visit(teller, either); }, entry.what);
+  return std::visit([&](const auto& either) { return std::visit(teller, either); }, entry.payload);
 }
 
-std::optional<Line> ByTotals::told(const engine::Entry& entry, const Registry& registry) {
-  const auto* happening = std::get_if<Happening>(&entry.what);
+std::optional<Line> ByTotals::told(const engine::JournalEntry& entry, const Registry& registry) {
+  const auto* happening = std::get_if<EventPayload>(&entry.payload);
   const auto* taken = happening ? std::get_if<ReadingTaken>(happening) : nullptr;
-  if (!taken || taken->reading.lost || taken->reading.by_process) return std::nullopt;
+  if (!taken || taken->reading.lost || taken->reading.is_per_process) return std::nullopt;
   const auto loads = [&](const Resident& resident) { return resident.state == Residency::loading; };
   if (std::ranges::any_of(registry.residents, loads)) return std::nullopt;
   if (!known_.insert(taken->reading.device).second) return std::nullopt;

@@ -16,13 +16,13 @@ struct Line {
 };
 
 // None for what is routine.
-std::optional<Line> told(const engine::Entry& entry, const Registry& registry);
+std::optional<Line> told(const engine::JournalEntry& entry, const Registry& registry);
 
 // Says once for each device that its driver does not tell whose its bytes are. Not while something loads: a
 // driver may list a process only once it computes.
 class ByTotals {
  public:
-  std::optional<Line> told(const engine::Entry& entry, const Registry& registry);
+  std::optional<Line> told(const engine::JournalEntry& entry, const Registry& registry);
 
  private:
   std::set<DeviceId> known_{};

@@ -18,7 +18,7 @@ using DeviceId = Id<struct DeviceTag>;
 using ConsumerId = Id<struct ConsumerTag>;
 using ResidentId = Id<struct ResidentTag>;
 
-enum class Kind : std::uint8_t { llm, stt, tts, embedding, rerank, image, video, batch, other };
+enum class ConsumerKind : std::uint8_t { llm, stt, tts, embedding, rerank, image, video, batch, other };
 
 // The ways to take a resident's memory back, gentlest first. Which of them a consumer has is configured.
 enum class Rung : std::uint8_t {
@@ -32,18 +32,18 @@ enum class Rung : std::uint8_t {
 enum class Priority : std::uint8_t { realtime, interactive, normal, batch };
 
 // What a declared footprint means once the resident was seen: a first guess, a floor, or a ceiling.
-enum class Declared : std::uint8_t { guess, at_least, at_most };
+enum class FootprintDeclaration : std::uint8_t { guess, at_least, at_most };
 
 struct Consumer {
   std::string name{};
-  Kind kind = Kind::other;
+  ConsumerKind kind = ConsumerKind::other;
   DeviceId device{};                   // the device it is on; of several, the first
   std::vector<DeviceId> devices{};     // where it may be placed while it holds nothing; empty: only `device`
   std::vector<std::uint32_t> split{};  // not one of `devices` but all at once: how its memory is shared out
   Bytes footprint{};                   // of a resident, unless the resident says otherwise
   Bytes working{};                     // what one running job adds
   Bytes residue{};  // what a living process keeps after the service unloaded (a CUDA context)
-  Declared declared = Declared::guess;
+  FootprintDeclaration footprint_declaration = FootprintDeclaration::guess;
   std::uint32_t concurrency = 1;         // leases at once within its turn; at least 1
   Priority priority = Priority::normal;  // of a ticket that names none
   std::uint32_t weight = 1;              // a second that its tickets wait counts as this many against others

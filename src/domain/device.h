@@ -18,20 +18,20 @@ struct Device {
 
 // What the provider saw at `taken`, with the bytes attributed. Sums: used = consumers + bare + foreign.
 struct Reading {
-  struct OfConsumer {
+  struct ConsumerBytes {
     ConsumerId consumer{};
     Bytes bytes{};
-    friend bool operator==(const OfConsumer&, const OfConsumer&) = default;
+    friend bool operator==(const ConsumerBytes&, const ConsumerBytes&) = default;
   };
   DeviceId device{};
-  Instant taken{};
+  Instant taken_at{};
   Bytes total{};
-  Bytes foreign{};                      // of processes that belong to no consumer and no lease
-  Bytes bare{};                         // of the holders of bare leases
-  std::vector<OfConsumer> consumers{};  // those that hold anything; ascending by consumer
-  bool yield = false;                   // a foreign program runs that we leave the device to
-  bool by_process = true;               // false: the driver tells only the total, and the rest is reckoned
-  bool lost = false;                    // the driver no longer answers; the other fields mean nothing
+  Bytes foreign{};                         // of processes that belong to no consumer and no lease
+  Bytes bare{};                            // of the holders of bare leases
+  std::vector<ConsumerBytes> consumers{};  // those that hold anything; ascending by consumer
+  bool yielded = false;                    // a foreign program runs that we leave the device to
+  bool is_per_process = true;              // false: the driver tells only the total, and the rest is reckoned
+  bool lost = false;                       // the driver no longer answers; the other fields mean nothing
 };
 
 }  // namespace mgpu

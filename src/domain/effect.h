@@ -25,14 +25,14 @@ struct Grant {
 // The ticket is over without a lease: tell its holder why.
 struct Refuse {
   TicketId ticket{};
-  Error why{};
+  Error error{};
   Duration retry_after{0};  // 0 = no advice
 };
 
 // The lease ended before its holder said so (its service died): stop the work and tell the holder.
 struct EndLease {
   TicketId ticket{};
-  Error why{};
+  Error error{};
 };
 
 // Bring the resident into device memory, until its service is healthy. Answer: LoadEnded.
@@ -61,15 +61,15 @@ struct ReadAhead {
 // --- only tells ---
 
 // Something new is known about what a resident costs: to be stored.
-struct LearnedNow {
+struct CostsLearned {
   ResidentId resident{};
-  Learned learned{};
+  LearnedCosts costs{};
 };
 
 // A ticket went before others that stood before it in the line, and why it may.
 // due_at_last: it had been overtaken itself for as long as its bound allows.
 // other_device: it is split, and its turn had come on another of its devices.
-enum class Overtaking : std::uint8_t {
+enum class OvertakeReason : std::uint8_t {
   same_turn,
   warm,
   cheaper_change,
@@ -79,14 +79,14 @@ enum class Overtaking : std::uint8_t {
 };
 struct Overtook {
   TicketId ticket{};
-  std::vector<TicketId> passed{};  // the first hundred of them, who is due first foremost; never empty
-  Overtaking why{};
+  std::vector<TicketId> overtaken{};  // the first hundred of them, who is due first foremost; never empty
+  OvertakeReason reason{};
 };
 
 // A running lease's service ran out of memory: its ticket waits again, and the resident is expected larger.
 struct Requeued {
   TicketId ticket{};
-  Bytes expected{};  // footprint + working from now on
+  Bytes expected_bytes{};  // footprint + working from now on
 };
 
 // A load that was begun ahead of its turn, or without a ticket, turned out to be for nobody.
@@ -98,42 +98,51 @@ struct LoadedInVain {
 // long, or an operator asked.
 // ahead: for somebody whose turn has not come; host_memory: parked ones make room for a better one; yielded:
 // the device is left to a foreign program.
-enum class Reason : std::uint8_t { ticket, idle, pressure, operator_request, ahead, host_memory, yielded };
+enum class PlanReason : std::uint8_t {
+  ticket,
+  idle,
+  pressure,
+  operator_request,
+  ahead,
+  host_memory,
+  yielded
+};
 
 // One that could have left, and what was thought about it.
-struct Candidate {
+struct EvictionCandidate {
   ResidentId resident{};
-  Bytes yield{};      // what its leaving gives
-  Duration reload{};  // what bringing it back takes
-  double value = 0;   // seconds of reloading to expect for each GiB that it gives; the lowest leave first
+  Bytes yield_bytes{};     // what its leaving gives
+  Duration reload_time{};  // what bringing it back takes
+  double retention_value =
+      0;  // seconds of reloading to expect for each GiB that it gives; the lowest leave first
   bool chosen = false;
 };
 
 struct Planned {
   DeviceId device{};
-  Reason reason{};
+  PlanReason reason{};
   std::optional<TicketId> ticket{};
   std::vector<ResidentId> victims{};
   Bytes needed{};    // what must fit
   Bytes headroom{};  // what fitted before
-  std::vector<Candidate> considered{};
+  std::vector<EvictionCandidate> considered{};
 };
 
 struct Evicted {
   ResidentId resident{};
   Rung rung{};
-  Bytes before{};  // the consumer's bytes as seen when the rung was taken
-  Bytes after{};   // and now
+  Bytes before_bytes{};  // the consumer's bytes as seen when the rung was taken
+  Bytes after_bytes{};   // and now
 };
 
 struct EvictionFailed {
   ResidentId resident{};
-  Error why{};
-  Bytes still_held{};
+  Error error{};
+  Bytes still_held_bytes{};
 };
 
 using Effect = std::variant<Grant, Refuse, EndLease, Load, Evict, TakeReading, Planned, Evicted,
-                            EvictionFailed, ReadAhead, LearnedNow, Overtook, Requeued, LoadedInVain>;
+                            EvictionFailed, ReadAhead, CostsLearned, Overtook, Requeued, LoadedInVain>;
 using Effects = std::vector<Effect>;
 
 }  // namespace mgpu

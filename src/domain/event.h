@@ -17,14 +17,14 @@ namespace mgpu {
 
 struct TicketArrived {
   TicketId ticket{};
-  Ask ask{};
+  TicketRequest request{};
 };
 
 // The waiting (or just granted) ticket's holder went away, or an operator removed it. Unknown tickets are
 // ignored: a cancellation may cross a grant on its way.
 struct TicketCancelled {
   TicketId ticket{};
-  Error why{ErrorCode::cancelled, "the caller went away"};
+  Error error{ErrorCode::cancelled, "the caller went away"};
 };
 
 // The holder is done. Unknown tickets are ignored.
@@ -36,7 +36,7 @@ struct LeaseReleased {
 struct LoadEnded {
   ResidentId resident{};
   Result<void> result{};
-  Source source = Source::cold;  // where the weights came from, as far as the shell can tell
+  LoadSource source = LoadSource::cold;  // where the weights came from, as far as the shell can tell
 };
 
 // Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed
@@ -55,7 +55,7 @@ struct ReadingTaken {
 // The consumer's process died, or its service can't be reached any more. All it held is gone.
 struct ServiceLost {
   ConsumerId consumer{};
-  Error why{ErrorCode::service_down, ""};
+  Error error{ErrorCode::service_down, ""};
 };
 
 // A service was found already holding this resident (an external one that is up, at start or later).
@@ -69,7 +69,7 @@ struct ResidentAdded {
   ConsumerId consumer{};
   std::string ai_model{};
   Bytes footprint{};
-  Learned learned{};  // from an earlier life of the daemon
+  LearnedCosts costs{};  // from an earlier life of the daemon
 };
 
 // The service of a running lease ran out of device memory before a byte of its answer went out. The lease is
@@ -87,7 +87,7 @@ struct HourBegan {
 struct StrayEnded {
   std::string consumer{};  // perhaps in no configuration any more
   int pid = 0;
-  std::string why{};
+  std::string reason{};
   Result<void> result{};
 };
 
@@ -95,7 +95,7 @@ struct StrayEnded {
 struct StrayLeftAlone {
   std::string consumer{};
   int pid = 0;
-  int owner = 0;  // the daemon's pid
+  int owner_pid = 0;  // the daemon's pid
 };
 
 // An operator does not believe what was learned of the resident: it starts from its declaration again, once
@@ -118,14 +118,14 @@ struct DrainRequested {};
 // Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
 struct Tick {};
 
-using Happening =
+using EventPayload =
     std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
                  ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
                  OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone>;
 
 struct Event {
   Instant at{};
-  Happening what{};
+  EventPayload payload{};
 };
 
 }  // namespace mgpu

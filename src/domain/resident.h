@@ -15,10 +15,14 @@ namespace mgpu {
 enum class Residency : std::uint8_t { cold, loading, warm, parked, unloading, failed };
 
 // Where a load took the weights from: what it costs differs by an order of magnitude.
-enum class Source : std::uint8_t { cold, cached, parked };  // disk, page cache, host memory of its process
+enum class LoadSource : std::uint8_t {
+  cold,
+  cached,
+  parked
+};  // disk, page cache, host memory of its process
 
 // What experience says a resident costs. Zero: not known yet.
-struct Learned {
+struct LearnedCosts {
   Bytes footprint{};  // the most that it was seen to hold without work, from load to eviction
   Bytes working{};    // what one running job added at most
   Duration load_cold{}, load_cached{}, load_parked{};  // by Source
@@ -27,34 +31,37 @@ struct Learned {
   Duration run{};           // a typical job
   std::uint32_t loads = 0;  // observations behind the figures
   std::uint32_t runs = 0;
-  std::array<std::uint16_t, 24> hours{};  // jobs begun in each hour of the day; all halved when one is full
-  friend bool operator==(const Learned&, const Learned&) = default;
+  std::array<std::uint16_t, 24>
+      runs_by_hour{};  // jobs begun in each hour of the day; all halved when one is full
+  friend bool operator==(const LearnedCosts&, const LearnedCosts&) = default;
 };
 
 struct Resident {
   ConsumerId consumer{};
   std::string ai_model{};  // empty where the consumer has just one
-  Bytes declared{};        // footprint by the configuration, or estimated from its file; zero: nobody said
-  Bytes footprint{};       // what is expected of it now: declared, until something was learned
-  Learned learned{};
+  Bytes
+      declared_footprint{};  // footprint by the configuration, or estimated from its file; zero: nobody said
+  Bytes footprint{};         // what is expected of it now: declared, until something was learned
+  LearnedCosts costs{};
   Residency state = Residency::cold;
-  Error last_error{};  // says why, while state is failed
-  Instant retry_at{};  // failed: not before
-  Instant moved_at{};  // when its load or eviction began, or its load ended
+  Error last_error{};       // says why, while state is failed
+  Instant retry_at{};       // failed: not before
+  Instant transition_at{};  // when its load or eviction began, or its load ended
   Instant last_used{};
-  std::uint32_t failures = 0;  // loads failed in a row
+  std::uint32_t consecutive_failures = 0;  // loads failed in a row
   // Tickets that run on it, or for which it is being made ready or loaded ahead: no victim while > 0.
-  std::uint32_t users = 0;
-  std::uint32_t waiting = 0;  // tickets in the line that ask for it
-  Instant stubborn_until{};   // an eviction failed and left it warm: no victim before then
-  double uses = 0;            // jobs lately: each counts 1 and fades (registry/habits.h)
-  Bytes seen{};               // the most measured without work since it was loaded
-  bool seen_whole = false;    // and at least one of those readings was taken after it was loaded
-  bool clear_view = false;    // what was measured since can only be its own
-  bool in_host = false;       // unloading: from host memory, where it was parked; the device has none of it
-  bool read_ahead = false;    // its weights were asked into the page cache since its last load
-  bool ahead = false;         // loaded before anybody's turn, and not used yet
-  bool unwanted = false;      // an operator keeps it away, or it left for idleness: not brought in unasked
+  std::uint32_t use_count = 0;
+  std::uint32_t waiting = 0;         // tickets in the line that ask for it
+  Instant eviction_retry_at{};       // an eviction failed and left it warm: no victim before then
+  double decayed_uses = 0;           // jobs lately: each counts 1 and fades (registry/habits.h)
+  Bytes idle_peak{};                 // the most measured without work since it was loaded
+  bool measured_after_load = false;  // and at least one of those readings was taken after it was loaded
+  bool is_attributable = false;      // what was measured since can only be its own
+  bool leaves_host_memory =
+      false;                    // unloading: from host memory, where it was parked; the device has none of it
+  bool was_read_ahead = false;  // its weights were asked into the page cache since its last load
+  bool is_loaded_ahead = false;  // loaded before anybody's turn, and not used yet
+  bool warm_up_blocked = false;  // an operator keeps it away, or it left for idleness: not brought in unasked
 };
 
 }  // namespace mgpu

@@ -35,7 +35,7 @@ void Lease::State::leave(Error why) {
   if (owner == nullptr) return;
   owner->standings.erase(ticket);
   if (!outcome)
-    owner->feed(TicketCancelled{.ticket = ticket, .why = std::move(why)});
+    owner->feed(TicketCancelled{.ticket = ticket, .error = std::move(why)});
   else if (*outcome)
     owner->feed(LeaseReleased{ticket});
 }
@@ -83,7 +83,7 @@ std::string Engine::Impl::job_of(int pid) const {
   return job == own_cgroup.slurm_job ? std::string{} : job;
 }
 
-asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
+asio::awaitable<Result<Lease>> Engine::Impl::acquire(TicketRequest ask, Holder holder,
                                                      std::function<void(TicketId)> on_ticket) {
   const auto self = shared_from_this();
   if (closed) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
@@ -93,7 +93,7 @@ asio::awaitable<Result<Lease>> Engine::Impl::acquire(Ask ask, Holder holder,
   if (const auto pid = place.standing->holder.pid) place.standing->slurm_job = job_of(*pid);
   standings.emplace(ticket, place.standing);
   if (on_ticket) on_ticket(ticket);
-  feed(TicketArrived{.ticket = ticket, .ask = ask});
+  feed(TicketArrived{.ticket = ticket, .request = ask});
   note_device(ticket);
 
   const Result<Grant> granted = co_await decision_on(place.standing);
@@ -153,7 +153,7 @@ void Engine::Impl::on_refuse(const Refuse& refusal) {
   if (found == standings.end()) return;
   const Standing standing = found->second;
   standings.erase(found);
-  Error why = refusal.why;
+  Error why = refusal.error;
   why.retry_after = refusal.retry_after;
   standing->decide(std::unexpected(std::move(why)));
 }
@@ -164,7 +164,7 @@ void Engine::Impl::on_end_lease(const EndLease& end) {
   const Standing standing = found->second;
   standings.erase(found);
   standing->engine = nullptr;  // it is over: nothing is left to give back
-  standing->ended = end.why;
+  standing->ended = end.error;
   Lease::tell_ended(standing);
 }
 

@@ -31,7 +31,7 @@ asio::awaitable<void> Engine::Impl::drain() {
   for (const auto& [id, ticket] : world.tickets) late.push_back(id);
   for (const TicketId id : late)
     feed(TicketCancelled{.ticket = id,
-                         .why = {ErrorCode::shutting_down, "the daemon stopped before the work ended"}});
+                         .error = {ErrorCode::shutting_down, "the daemon stopped before the work ended"}});
 
   std::size_t stopping = applications.size();
   for (const auto& application : applications)

@@ -47,11 +47,11 @@ void estimate_undeclared(Setup& setup) {
   for (std::size_t i = 0; i < setup.consumers.size(); ++i)
     for (const ResidentId id : setup.world.registry[ConsumerId{i}].residents) {
       Resident& resident = setup.world.registry[id];
-      if (resident.declared > Bytes{}) continue;
+      if (resident.declared_footprint > Bytes{}) continue;
       const auto estimated =
           estimated_in_time(calls, kLookAtStart, setup.consumers[i], resident.ai_model, memory);
       if (!estimated) continue;
-      resident.declared = resident.footprint = estimated->bytes;
+      resident.declared_footprint = resident.footprint = estimated->bytes;
       setup.estimated_from[id] = estimated->from;
     }
 }
@@ -92,7 +92,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
       sampling(context.get_executor(), clock, provider, indices_of(devices), external_ports(consumers),
                {.quick = config.gpu.sample_busy, .idle = config.gpu.sample_idle},
                [this](Sample sample) { hear(std::move(sample)); }) {
-  journal.subscribe([this](const Entry& entry) { records.hear(entry); });
+  journal.subscribe([this](const JournalEntry& entry) { records.hear(entry); });
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
     mgpu::recall(world.registry, ResidentId{i}, records.recalled(resident.consumer, resident.ai_model));
@@ -145,13 +145,13 @@ void Engine::Impl::close() {
   for (const auto& application : applications) application->close();
 }
 
-void Engine::Impl::feed(Happening what) {
+void Engine::Impl::feed(EventPayload what) {
   if (closed) return;
   pending.push_back(std::move(what));
   if (feeding) return;
   feeding = true;
   while (!pending.empty()) {
-    Happening next = std::move(pending.front());
+    EventPayload next = std::move(pending.front());
     pending.pop_front();
     tell_core(std::move(next));
   }
@@ -161,10 +161,10 @@ void Engine::Impl::feed(Happening what) {
   changed.cancel();
 }
 
-void Engine::Impl::tell_core(Happening what) {
-  const Event event{.at = std::max(clock.now(), world.now), .what = std::move(what)};
+void Engine::Impl::tell_core(EventPayload what) {
+  const Event event{.at = std::max(clock.now(), world.now), .payload = std::move(what)};
   const Effects effects = step(world, event);
-  journal.append(event.at, event.what);
+  journal.append(event.at, event.payload);
   for (const Effect& effect : effects) {
     journal.append(event.at, effect);
     obey(effect);
@@ -184,7 +184,7 @@ void Engine::Impl::obey(const Effect& effect) {
 
 void Engine::Impl::obey_load(const Load& load) {
   const std::string ai_model = world.registry[load.resident].ai_model;
-  const Source source = source_of(load);
+  const LoadSource source = source_of(load);
   reading_ahead.cancel(load.resident.value);  // from now on the load itself reads
   go(application_of(load.resident).load(ai_model, load.from_parked),
      [this, id = load.resident, source](Result<void> result) {
@@ -259,10 +259,10 @@ Engine::~Engine() { impl_->close(); }
 asio::awaitable<void> Engine::recover() { return impl_->recover(); }
 void Engine::start() { impl_->start(); }
 
-asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder) {
+asio::awaitable<Result<Lease>> Engine::acquire(TicketRequest ask, Holder holder) {
   return acquire(ask, std::move(holder), [](TicketId) {});
 }
-asio::awaitable<Result<Lease>> Engine::acquire(Ask ask, Holder holder,
+asio::awaitable<Result<Lease>> Engine::acquire(TicketRequest ask, Holder holder,
                                                std::function<void(TicketId)> on_ticket) {
   return impl_->acquire(ask, std::move(holder), std::move(on_ticket));
 }
@@ -286,7 +286,7 @@ asio::awaitable<bool> Engine::still_busy(ConsumerId consumer) {
 Result<void> Engine::cancel(TicketId ticket, std::string why) {
   if (!impl_->world.tickets.contains(ticket))
     return fail(ErrorCode::not_found, "there is no ticket " + std::to_string(ticket.value));
-  impl_->feed(TicketCancelled{.ticket = ticket, .why = {ErrorCode::cancelled, std::move(why)}});
+  impl_->feed(TicketCancelled{.ticket = ticket, .error = {ErrorCode::cancelled, std::move(why)}});
   return {};
 }
 

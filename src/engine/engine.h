@@ -110,11 +110,11 @@ class Engine {
   // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses
   // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits, no_room, load_failed,
   // shutting_down, ...).
-  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder);
+  boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder);
 
   // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before
   // waiting.
-  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
+  boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
 
   // The service of a held lease ran out of device memory before a byte of its answer went out: the lease is a

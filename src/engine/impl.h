@@ -51,8 +51,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   // --- engine.cc: the loop ---
   // Tells the core, and does what it says. Called while it runs, it queues: the core hears one thing at a
   // time.
-  void feed(Happening what);
-  void tell_core(Happening what);
+  void feed(EventPayload what);
+  void tell_core(EventPayload what);
   void obey(const Effect& effect);
   void obey_load(const Load& load);
   void obey_evict(const Evict& evict);
@@ -63,7 +63,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   // --- acquire.cc ---
   struct Place;
-  boost::asio::awaitable<Result<Lease>> acquire(Ask ask, Holder holder,
+  boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
   std::string job_of(int pid) const;
   void note_device(TicketId ticket);  // that the core has chosen
@@ -77,7 +77,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   // --- page_cache.cc ---
   std::function<std::vector<std::string>()> weights_of(
       ResidentId resident) const;  // to be called off the strand
-  Source source_of(const Load& load);
+  LoadSource source_of(const Load& load);
   void obey_read_ahead(const ReadAhead& wanted);
   boost::asio::awaitable<void> watch_weights(ResidentId resident);
 
@@ -135,7 +135,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   std::map<TicketId, Standing> standings;  // waiting and holding
   std::uint64_t last_ticket = 0;
   std::uint64_t oom_retries = 0;
-  std::deque<Happening> pending;
+  std::deque<EventPayload> pending;
   bool feeding = false;
   bool closed = false;
   boost::asio::steady_timer wake_up;

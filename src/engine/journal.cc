@@ -18,36 +18,36 @@ struct OnTheHeap {
     return list.size() * sizeof(T);
   }
 
-  std::size_t operator()(const TicketCancelled& e) const { return of(e.why); }
+  std::size_t operator()(const TicketCancelled& e) const { return of(e.error); }
   std::size_t operator()(const LoadEnded& e) const { return of(e.result); }
   std::size_t operator()(const RungEnded& e) const { return of(e.result); }
   std::size_t operator()(const ReadingTaken& e) const { return of(e.reading.consumers); }
-  std::size_t operator()(const ServiceLost& e) const { return of(e.why); }
+  std::size_t operator()(const ServiceLost& e) const { return of(e.error); }
   std::size_t operator()(const ResidentAdded& e) const { return of(e.ai_model); }
-  std::size_t operator()(const StrayEnded& e) const { return of(e.consumer) + of(e.why) + of(e.result); }
-  std::size_t operator()(const Refuse& e) const { return of(e.why); }
-  std::size_t operator()(const EndLease& e) const { return of(e.why); }
+  std::size_t operator()(const StrayEnded& e) const { return of(e.consumer) + of(e.reason) + of(e.result); }
+  std::size_t operator()(const Refuse& e) const { return of(e.error); }
+  std::size_t operator()(const EndLease& e) const { return of(e.error); }
   std::size_t operator()(const Planned& e) const { return of(e.victims) + of(e.considered); }
-  std::size_t operator()(const EvictionFailed& e) const { return of(e.why); }
-  std::size_t operator()(const Overtook& e) const { return of(e.passed); }
+  std::size_t operator()(const EvictionFailed& e) const { return of(e.error); }
+  std::size_t operator()(const Overtook& e) const { return of(e.overtaken); }
   template <class Small>
   std::size_t operator()(const Small&) const {
     return 0;
   }
 };
 
-std::uint32_t size_of(const Entry& entry) {
+std::uint32_t size_of(const JournalEntry& entry) {
   const std::size_t beside =
-      std::visit([](const auto& either) { return std::visit(OnTheHeap{}, either); }, entry.what);
-  return static_cast<std::uint32_t>(sizeof(Entry) + beside);
+      std::visit([](const auto& either) { return std::visit(OnTheHeap{}, either); }, entry.payload);
+  return static_cast<std::uint32_t>(sizeof(JournalEntry) + beside);
 }
 
 }  // namespace
 
 Journal::Journal(std::size_t kept, Bytes memory) : kept_(std::max<std::size_t>(kept, 1)), memory_(memory) {}
 
-void Journal::append(Instant at, std::variant<Happening, Effect> what) {
-  entries_.push_back({.id = next_id_++, .at = at, .what = std::move(what)});
+void Journal::append(Instant at, std::variant<EventPayload, Effect> what) {
+  entries_.push_back({.id = next_id_++, .at = at, .payload = std::move(what)});
   sizes_.push_back(size_of(entries_.back()));
   used_ += Bytes{sizes_.back()};
   while (entries_.size() > 1 && (entries_.size() > kept_ || used_ > memory_)) {
@@ -57,7 +57,7 @@ void Journal::append(Instant at, std::variant<Happening, Effect> what) {
   }
   if (listeners_.empty()) return;
   // A listener may unsubscribe itself or others, and may append: it gets a copy, and the list is read anew.
-  const Entry entry = entries_.back();
+  const JournalEntry entry = entries_.back();
   std::vector<std::uint64_t> subscriptions;
   for (const auto& [subscription, listener] : listeners_) subscriptions.push_back(subscription);
   for (const std::uint64_t subscription : subscriptions) {
@@ -68,13 +68,13 @@ void Journal::append(Instant at, std::variant<Happening, Effect> what) {
   }
 }
 
-std::deque<Entry>::const_iterator Journal::after(std::uint64_t id) const {
+std::deque<JournalEntry>::const_iterator Journal::after(std::uint64_t id) const {
   if (entries_.empty() || id >= last_id()) return entries_.end();
   const std::uint64_t first = entries_.front().id;
   return id < first ? entries_.begin() : entries_.begin() + static_cast<std::ptrdiff_t>(id - first + 1);
 }
 
-std::uint64_t Journal::subscribe(std::function<void(const Entry&)> listener) {
+std::uint64_t Journal::subscribe(std::function<void(const JournalEntry&)> listener) {
   listeners_.emplace(next_subscription_, std::move(listener));
   return next_subscription_++;
 }

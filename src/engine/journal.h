@@ -9,26 +9,26 @@
 #include <variant>
 
 #include "base/bytes.h"
-#include "domain/entry.h"
+#include "domain/journal_entry.h"
 
 namespace mgpu::engine {
 
-using mgpu::Entry;
+using mgpu::JournalEntry;
 
 class Journal {
  public:
   // Keeps the last `kept` entries, or fewer where they would take more than `memory`; always the last one.
   explicit Journal(std::size_t kept, Bytes memory = kMiB * 64);
 
-  void append(Instant at, std::variant<Happening, Effect> what);
+  void append(Instant at, std::variant<EventPayload, Effect> what);
 
   // The entries with id > `after` that are still kept, oldest first.
-  std::deque<Entry>::const_iterator after(std::uint64_t id) const;
-  const std::deque<Entry>& entries() const { return entries_; }
+  std::deque<JournalEntry>::const_iterator after(std::uint64_t id) const;
+  const std::deque<JournalEntry>& entries() const { return entries_; }
   std::uint64_t last_id() const { return next_id_ - 1; }
 
   // `listener` hears each new entry at once, on the strand, until unsubscribed with the returned number.
-  std::uint64_t subscribe(std::function<void(const Entry&)> listener);
+  std::uint64_t subscribe(std::function<void(const JournalEntry&)> listener);
   void unsubscribe(std::uint64_t subscription);
 
  private:
@@ -37,9 +37,9 @@ class Journal {
   std::uint64_t next_subscription_ = 1;
   Bytes memory_;
   Bytes used_{};
-  std::deque<Entry> entries_;
+  std::deque<JournalEntry> entries_;
   std::deque<std::uint32_t> sizes_;  // of the entries
-  std::map<std::uint64_t, std::function<void(const Entry&)>> listeners_;
+  std::map<std::uint64_t, std::function<void(const JournalEntry&)>> listeners_;
 };
 
 }  // namespace mgpu::engine

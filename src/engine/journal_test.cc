@@ -5,7 +5,7 @@
 namespace mgpu::engine {
 namespace {
 
-Happening arrived(std::uint64_t ticket) { return TicketArrived{.ticket = TicketId{ticket}}; }
+EventPayload arrived(std::uint64_t ticket) { return TicketArrived{.ticket = TicketId{ticket}}; }
 
 std::vector<std::uint64_t> ids_after(const Journal& journal, std::uint64_t id) {
   std::vector<std::uint64_t> ids;
@@ -36,7 +36,7 @@ TEST(Journal, IsBoundedInBytesToo) {
   constexpr std::size_t kDetail = 10'000;
   const auto refused = [](std::uint64_t ticket) {
     return Effect{
-        Refuse{.ticket = TicketId{ticket}, .why = {ErrorCode::never_fits, std::string(kDetail, 'x')}}};
+        Refuse{.ticket = TicketId{ticket}, .error = {ErrorCode::never_fits, std::string(kDetail, 'x')}}};
   };
   Journal journal(1000, Bytes{10 * kDetail});
   for (std::uint64_t i = 1; i <= 100; ++i) journal.append(Instant{}, refused(i));
@@ -54,7 +54,7 @@ TEST(Journal, IsBoundedInBytesToo) {
 TEST(Journal, TellsItsListenersUntilTheyLeave) {
   Journal journal(10);
   Ids heard;
-  const auto subscription = journal.subscribe([&](const Entry& entry) { heard.push_back(entry.id); });
+  const auto subscription = journal.subscribe([&](const JournalEntry& entry) { heard.push_back(entry.id); });
   journal.append(Instant{}, arrived(1));
   journal.append(Instant{}, Effect{Grant{.ticket = TicketId{1}}});
   journal.unsubscribe(subscription);
@@ -66,7 +66,7 @@ TEST(Journal, AListenerMayLeaveWhileItIsTold) {
   Journal journal(10);
   int heard = 0;
   std::uint64_t subscription = 0;
-  subscription = journal.subscribe([&](const Entry&) { ++heard, journal.unsubscribe(subscription); });
+  subscription = journal.subscribe([&](const JournalEntry&) { ++heard, journal.unsubscribe(subscription); });
   journal.append(Instant{}, arrived(1));
   journal.append(Instant{}, arrived(2));
   EXPECT_EQ(heard, 1);

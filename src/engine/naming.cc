@@ -88,7 +88,7 @@ ResidentId Engine::Impl::resident_named(ConsumerId consumer, const std::string& 
     if (world.registry[id].ai_model == ai_model) return id;
   // Asked for in the middle of a step, it may be on its way to the core: ids are given out in order.
   ResidentId next{world.registry.residents.size()};
-  for (const Happening& waiting : pending) {
+  for (const EventPayload& waiting : pending) {
     const auto* added = std::get_if<ResidentAdded>(&waiting);
     if (added == nullptr) continue;
     if (added->consumer == consumer && added->ai_model == ai_model) return added->resident;
@@ -105,7 +105,7 @@ ResidentId Engine::Impl::resident_named(ConsumerId consumer, const std::string& 
                      .consumer = consumer,
                      .ai_model = ai_model,
                      .footprint = footprint,
-                     .learned = records.recalled(consumer, ai_model)});
+                     .costs = records.recalled(consumer, ai_model)});
   return next;
 }
 

@@ -28,7 +28,7 @@ bool is_cold(Residency state) { return state == Residency::cold || state == Resi
 void Engine::Impl::hear(Sample sample) {
   const DeviceId device = sample.device;
   if (!sample.raw) {
-    feed(ReadingTaken{{.device = device, .taken = sample.taken, .lost = true}});
+    feed(ReadingTaken{{.device = device, .taken_at = sample.taken, .lost = true}});
     return;
   }
   const gpu::RawReading& raw = *sample.raw;
@@ -42,7 +42,7 @@ void Engine::Impl::hear(Sample sample) {
                                 .driver_reserved = raw.driver_reserved};
   const bool by_process = tells_by_process(world, device, raw, attributed, driver_listed_somebody);
   Reading reading = reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals);
-  reading.yield = observations[device.value].yielding_to.has_value();
+  reading.yielded = observations[device.value].yielding_to.has_value();
   feed(ReadingTaken{std::move(reading)});
 }
 
@@ -99,7 +99,7 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
 }
 
 void Engine::Impl::lost(ConsumerId consumer, Error why) {
-  feed(ServiceLost{.consumer = consumer, .why = std::move(why)});
+  feed(ServiceLost{.consumer = consumer, .error = std::move(why)});
 }
 
 // External services are looked at now and then, and so are units and containers: what they hold without us
@@ -109,7 +109,7 @@ asio::awaitable<void> Engine::Impl::watch(ConsumerId consumer) {
   const auto self = shared_from_this();
   // Before the first reading whatever is found would look as if it did not fit, and be told to leave.
   const DeviceId device = world.registry[consumer].spec.device;
-  while (!closed && world.registry.readings[device.value].taken == Instant{})
+  while (!closed && world.registry.readings[device.value].taken_at == Instant{})
     co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
   while (!closed && !world.draining) {
     co_await look_at(consumer);
@@ -165,7 +165,8 @@ asio::awaitable<void> Engine::Impl::show_out_uninvited(ConsumerId consumer) {
   std::map<ResidentId, Instant>& present = visits[consumer.value].present;
   std::erase_if(present, [&](const auto& visitor) {
     const Resident& resident = world.registry[visitor.first];
-    return resident.state != Residency::warm || resident.users > 0 || resident.last_used != visitor.second;
+    return resident.state != Residency::warm || resident.use_count > 0 ||
+           resident.last_used != visitor.second;
   });
   if (consumers[consumer.value].uninvited != config::Uninvited::leave || present.empty()) co_return;
   const std::uint32_t at_work = co_await application(consumer).at_work();
@@ -216,7 +217,7 @@ asio::awaitable<void> Engine::Impl::reading_from_now(DeviceId device) {
   tired.async_wait([self](const boost::system::error_code& error) {
     if (!error) self->changed.cancel();
   });
-  while (!closed && world.registry.readings[device.value].taken < asked && clock.now() < last_moment)
+  while (!closed && world.registry.readings[device.value].taken_at < asked && clock.now() < last_moment)
     co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 

@@ -44,14 +44,14 @@ std::function<std::vector<std::string>()> Engine::Impl::weights_of(ResidentId re
   };
 }
 
-Source Engine::Impl::source_of(const Load& load) {
-  if (load.from_parked) return Source::parked;
+LoadSource Engine::Impl::source_of(const Load& load) {
+  if (load.from_parked) return LoadSource::parked;
   const std::function<double()> cached = [files = weights_of(load.resident)] {
     return pagecache::cached_part(files()).value_or(0);
   };
   const std::string& consumer = consumers[world.registry[load.resident].consumer.value].name;
   const auto part = timed_calls.call("weights of " + consumer, kLookAtWeights, cached);
-  return part.value_or(0) >= kMostlyCached ? Source::cached : Source::cold;
+  return part.value_or(0) >= kMostlyCached ? LoadSource::cached : LoadSource::cold;
 }
 
 void Engine::Impl::obey_read_ahead(const ReadAhead& wanted) {

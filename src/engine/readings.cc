@@ -26,8 +26,8 @@ std::vector<Share> shares_of(const World& world, DeviceId device, const Arrivals
     if (!is_on(consumer.spec, device)) continue;
     const Bytes measured = holding_on(consumer, device).measured;
     const Arrival came = i < arrivals.size() ? arrivals[i] : Arrival{};
-    const bool arriving = any_in(registry, consumer, Residency::loading) || came.loaded > before.taken;
-    const bool found = came.found_warm > before.taken || measured == Bytes{};
+    const bool arriving = any_in(registry, consumer, Residency::loading) || came.loaded > before.taken_at;
+    const bool found = came.found_warm > before.taken_at || measured == Bytes{};
     shares.push_back({.consumer = ConsumerId{i},
                       .bytes = measured,
                       .expected = part_on(consumer.spec, device, expected(registry, consumer)),
@@ -121,7 +121,7 @@ bool tells_by_process(const World& world, DeviceId device, const gpu::RawReading
   if (!attributed.by_process) return false;
   if (!attributed.consumers.empty() || !attributed.leases.empty()) return true;
   const Ours ours = ours_on(world, device);
-  const bool told_before = world.registry.readings[device.value].by_process;
+  const bool told_before = world.registry.readings[device.value].is_per_process;
   if (!told_before) return expected_on(world, device) == Bytes{} && ours.measured == Bytes{};
   if (listed_somebody) return true;
   if (world.lines[device.value].loading) return false;
@@ -134,10 +134,10 @@ bool tells_by_process(const World& world, DeviceId device, const gpu::RawReading
 Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
                    const gpu::Attribution& attributed, bool by_process, const Arrivals& arrivals) {
   Reading reading{.device = device,
-                  .taken = taken,
+                  .taken_at = taken,
                   .total = raw.total - raw.driver_reserved,
                   .foreign = attributed.foreign,
-                  .by_process = by_process};
+                  .is_per_process = by_process};
   if (!by_process) {
     reckon(reading, world, raw.used, arrivals);
     return reading;

@@ -27,7 +27,7 @@ struct Arrival {
 };
 using Arrivals = std::vector<Arrival>;  // by ConsumerId
 
-// `attributed` is of `raw`; `by_process` is the answer of tells_by_process.
+// `attributed` is of `raw`; `is_per_process` is the answer of tells_by_process.
 Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
                    const gpu::Attribution& attributed, bool by_process, const Arrivals& arrivals);
 

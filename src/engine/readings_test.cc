@@ -181,7 +181,7 @@ TEST(TellsByProcess, AnEmptyListIsTheTruthUntilWhatWeHoldHasComeUnlisted) {
 TEST(TellsByProcess, OnceItDidNotTellItMustNameOneOfOursToBeBelieved) {
   Listing home;
   home.state(home.llm) = Residency::warm;
-  home.world.registry.readings[0].by_process = false;
+  home.world.registry.readings[0].is_per_process = false;
   EXPECT_FALSE(home.tells({.used = kGiB * 8}, true));
   EXPECT_TRUE(home.tells({.used = kGiB * 8}, true, {.consumers = {{home.llm, kGiB * 8}}}));
   home.state(home.llm) = Residency::cold;

@@ -24,25 +24,25 @@ Records::Records(store::Store* store, const std::vector<config::ConsumerConfig>&
   }
 }
 
-Learned Records::recalled(ConsumerId consumer, const std::string& ai_model) const {
+LearnedCosts Records::recalled(ConsumerId consumer, const std::string& ai_model) const {
   const auto found = recalled_.find({consumer, ai_model});
-  return found == recalled_.end() ? Learned{} : found->second;
+  return found == recalled_.end() ? LearnedCosts{} : found->second;
 }
 
-void Records::hear(const Entry& entry) {
+void Records::hear(const JournalEntry& entry) {
   if (store_ == nullptr) return;
   std::visit([&](const auto& either) { std::visit([&](const auto& what) { hear(entry.at, what); }, either); },
-             entry.what);
+             entry.payload);
 }
 
 void Records::hear(Instant at, const TicketArrived& arrived) {
-  if (arrived.ask.warm_up) return;
+  if (arrived.request.is_warm_up) return;
   const auto since_1970 = sight_.wall(at).time_since_epoch();
   store::JobRow row{.ticket = arrived.ticket.value,
                     .who = sight_.who(arrived.ticket),
                     .arrived_us = std::chrono::duration_cast<Duration>(since_1970).count()};
-  if (arrived.ask.consumer) row.consumer = sight_.registry[*arrived.ask.consumer].spec.name;
-  if (arrived.ask.resident) row.ai_model = sight_.registry[*arrived.ask.resident].ai_model;
+  if (arrived.request.consumer) row.consumer = sight_.registry[*arrived.request.consumer].spec.name;
+  if (arrived.request.resident) row.ai_model = sight_.registry[*arrived.request.resident].ai_model;
   jobs_[arrived.ticket] = {.row = std::move(row)};
 }
 
@@ -64,12 +64,12 @@ void Records::over(Instant at, TicketId ticket, std::string_view outcome) {
   store_->add(std::move(job.row));
 }
 
-void Records::hear(Instant, const LearnedNow& learned) {
+void Records::hear(Instant, const CostsLearned& learned) {
   const Resident& resident = sight_.registry[learned.resident];
   store_->keep({.consumer = sight_.registry[resident.consumer].spec.name,
                 .ai_model = resident.ai_model,
                 .settings = settings_[resident.consumer.value],
-                .learned = learned.learned});
+                .learned = learned.costs});
 }
 
 void Records::note_state(ResidentId id) {

@@ -33,9 +33,9 @@ class Records {
   Records(store::Store* store, const std::vector<config::ConsumerConfig>& consumers, Sight sight);
 
   // What earlier lives learned of it, under the settings of today; nothing learned: all zero.
-  Learned recalled(ConsumerId consumer, const std::string& ai_model) const;
+  LearnedCosts recalled(ConsumerId consumer, const std::string& ai_model) const;
 
-  void hear(const Entry& entry);
+  void hear(const JournalEntry& entry);
 
   void forget(ConsumerId consumer);
 
@@ -56,11 +56,11 @@ class Records {
 
   void hear(Instant at, const TicketArrived& arrived);
   void hear(Instant at, const Grant& grant);
-  void hear(Instant at, const LearnedNow& learned);
-  void hear(Instant at, const TicketCancelled& e) { over(at, e.ticket, to_string(e.why.code)); }
+  void hear(Instant at, const CostsLearned& learned);
+  void hear(Instant at, const TicketCancelled& e) { over(at, e.ticket, to_string(e.error.code)); }
   void hear(Instant at, const LeaseReleased& e) { over(at, e.ticket, "done"); }
-  void hear(Instant at, const Refuse& e) { over(at, e.ticket, to_string(e.why.code)); }
-  void hear(Instant at, const EndLease& e) { over(at, e.ticket, to_string(e.why.code)); }
+  void hear(Instant at, const Refuse& e) { over(at, e.ticket, to_string(e.error.code)); }
+  void hear(Instant at, const EndLease& e) { over(at, e.ticket, to_string(e.error.code)); }
   void hear(Instant, const Load& e) { note_state(e.resident); }
   void hear(Instant, const LoadEnded& e) { note_state(e.resident); }
   void hear(Instant, const Evict& e) { note_state(e.resident); }
@@ -76,7 +76,7 @@ class Records {
   Sight sight_;
   std::vector<std::string> settings_;          // by ConsumerId
   std::vector<std::string> process_settings_;  // by ConsumerId; empty: no process of ours
-  std::map<std::pair<ConsumerId, std::string>, Learned> recalled_;
+  std::map<std::pair<ConsumerId, std::string>, LearnedCosts> recalled_;
   std::map<TicketId, Job> jobs_;  // in the line and running: as bounded as they are
 };
 

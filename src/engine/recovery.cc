@@ -109,7 +109,7 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
     if (there) ended = co_await (*process)->stop(limit);
   }
   records.ended(row.consumer);
-  if (there) feed(StrayEnded{.consumer = row.consumer, .pid = row.pid, .why = why, .result = ended});
+  if (there) feed(StrayEnded{.consumer = row.consumer, .pid = row.pid, .reason = why, .result = ended});
   co_return Result<void>{};
 }
 
@@ -117,7 +117,7 @@ bool Engine::Impl::leave_to_its_owner(const store::StartedRow& row) {
   const auto owner = living_owner(row);
   if (!owner) return false;
   records.ended(row.consumer);  // it is not ours to remember
-  feed(StrayLeftAlone{.consumer = row.consumer, .pid = row.pid, .owner = *owner});
+  feed(StrayLeftAlone{.consumer = row.consumer, .pid = row.pid, .owner_pid = *owner});
   return true;
 }
 
@@ -129,11 +129,11 @@ void Engine::Impl::end_strays() {
     const bool adopted = place != consumers.end() && place->process && applications[index]->identity().pid;
     if (adopted) continue;  // its process belongs to it
     if (const auto owner = living_owner(stray)) {
-      feed(StrayLeftAlone{.consumer = consumer, .pid = pid, .owner = *owner});
+      feed(StrayLeftAlone{.consumer = consumer, .pid = pid, .owner_pid = *owner});
       continue;
     }
     if (runner::end_marked(pid, records.mark()))
-      feed(StrayEnded{.consumer = consumer, .pid = pid, .why = "the process that it belonged to is gone"});
+      feed(StrayEnded{.consumer = consumer, .pid = pid, .reason = "the process that it belonged to is gone"});
   }
 }
 

@@ -61,7 +61,7 @@ consumers:
   EXPECT_EQ(tts.max_queue, 20u);
   EXPECT_EQ(tts.max_turn, Duration{120'000'000});
   EXPECT_TRUE(tts.reserved);
-  EXPECT_EQ(tts.declared, Declared::at_least);
+  EXPECT_EQ(tts.footprint_declaration, FootprintDeclaration::at_least);
 }
 
 TEST(FromConfiguration, AConsumerOfSeveralDevicesBeginsOnTheFirst) {

@@ -15,7 +15,7 @@
 namespace mgpu::engine {
 
 struct Lease::State {
-  State(Engine::Impl* owner, TicketId number, const Ask& what, Holder who,
+  State(Engine::Impl* owner, TicketId number, const TicketRequest& what, Holder who,
         const boost::asio::any_io_executor& strand)
       : engine(owner),
         ticket(number),
@@ -25,7 +25,7 @@ struct Lease::State {
 
   Engine::Impl* engine = nullptr;  // null once the engine is gone
   TicketId ticket{};
-  Ask ask{};  // with the device that the core has chosen
+  TicketRequest ask{};  // with the device that the core has chosen
   Holder holder{};
   // The batch job of the holder, where it is not the daemon's own: the steps of a job are no children of who
   // asks for their turn.

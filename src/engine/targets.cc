@@ -23,7 +23,7 @@ Targets::Targets(const std::vector<config::ConsumerConfig>& consumers) {
 }
 
 void Targets::list(ConsumerId consumer, std::vector<std::string> ai_models) {
-  Entry& entry = entries_[consumer.value];
+  JournalEntry& entry = entries_[consumer.value];
   entry.listed = true;
   entry.from_service.clear();
   for (const std::string& name : ai_models) {
@@ -42,7 +42,7 @@ std::optional<ConsumerId> Targets::consumer_named(std::string_view name) const {
 }
 
 std::vector<std::string> Targets::ai_models(ConsumerId consumer) const {
-  const Entry& entry = entries_[consumer.value];
+  const JournalEntry& entry = entries_[consumer.value];
   std::vector<std::string> names;
   for (const auto& [name, footprint] : entry.config->ai_models)
     names.push_back(service::canonical_name(entry.config->service.type, name));
@@ -52,7 +52,7 @@ std::vector<std::string> Targets::ai_models(ConsumerId consumer) const {
 }
 
 bool Targets::is_heard_of(ConsumerId consumer, std::string_view ai_model) const {
-  const Entry& entry = entries_[consumer.value];
+  const JournalEntry& entry = entries_[consumer.value];
   const auto configured = [&](const auto& one) {
     return service::canonical_name(entry.config->service.type, one.first) == ai_model;
   };

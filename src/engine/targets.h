@@ -45,13 +45,13 @@ class Targets {
   std::vector<std::string> ai_models(ConsumerId consumer) const;
 
  private:
-  struct Entry {
+  struct JournalEntry {
     const config::ConsumerConfig* config = nullptr;
     bool listed = false;
     std::vector<std::string> from_service{};
   };
   Error unknown(std::string_view name) const;
-  std::vector<Entry> entries_;  // by ConsumerId
+  std::vector<JournalEntry> entries_;  // by ConsumerId
 };
 
 }  // namespace mgpu::engine

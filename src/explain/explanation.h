@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "domain/entry.h"
+#include "domain/journal_entry.h"
 #include "sched/world.h"
 
 namespace mgpu::explain {
@@ -42,15 +42,15 @@ struct Passing {
   Instant at{};
   TicketId other{};  // who passed it, or the first of those whom it passed
   std::uint32_t passed = 0;
-  Overtaking why{};
+  OvertakeReason why{};
 };
 
 struct Plan {
   Instant at{};
-  Reason reason{};
+  PlanReason reason{};
   Bytes needed{};
   Bytes headroom{};
-  std::vector<Candidate> considered{};
+  std::vector<EvictionCandidate> considered{};
 };
 
 Plan plan_of(const Planned& planned, Instant at = {});
@@ -71,9 +71,9 @@ std::string_view to_string(Stand stand);
 
 struct Explanation {
   TicketId ticket{};
-  std::optional<Ask> ask{};          // none: it is over, and its arrival not kept any more
-  std::optional<Instant> arrived{};  // none: longer ago than the journal remembers
-  bool beginning_gone = false;       // what happened to it before is not kept any more
+  std::optional<TicketRequest> ask{};  // none: it is over, and its arrival not kept any more
+  std::optional<Instant> arrived{};    // none: longer ago than the journal remembers
+  bool beginning_gone = false;         // what happened to it before is not kept any more
   Stand stand = Stand::waiting;
   std::deque<Segment> segments{};
   std::size_t segments_left_off = 0;
@@ -90,10 +90,10 @@ struct Explanation {
 
 // `there`: the ticket itself, while it waits or runs. `now`: until when those who still wait have waited.
 // Nullopt: neither is it there, nor does the journal know of it (any more).
-std::optional<Explanation> explain(const std::deque<Entry>& journal, const Registry& registry,
+std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
                                    TicketId ticket, const Ticket* there, Instant now);
 
 // What another ticket that an explanation names asked for, where the journal still has it.
-std::optional<Ask> ask_in(const std::deque<Entry>& journal, TicketId ticket);
+std::optional<TicketRequest> ask_in(const std::deque<JournalEntry>& journal, TicketId ticket);
 
 }  // namespace mgpu::explain

@@ -126,7 +126,7 @@ TEST(Explanation, TellsWhoWentBeforeAndWhyTheyMight) {
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->passed_by.size(), 1u);
   EXPECT_EQ(explanation->passed_by[0].other, quick);
-  EXPECT_EQ(explanation->passed_by[0].why, Overtaking::same_turn);
+  EXPECT_EQ(explanation->passed_by[0].why, OvertakeReason::same_turn);
   EXPECT_TRUE(
       says(told(story, patient), "Ticket 3 (chat) went before it at 5 s: its consumer had the turn."));
   EXPECT_TRUE(says(told(story, quick), "It went before one ticket, ticket 2 (image) the first"));
@@ -238,7 +238,7 @@ TEST(Explanation, OneThatCameEarlierMayHavePassedItToo) {
   const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB * 14}, true);
   const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB * 14}, false);
   const TicketId runs = story.asks(chat);
-  Ask batch = story.ask(chat);
+  TicketRequest batch = story.ask(chat);
   batch.priority = Priority::batch;
   const TicketId earlier = story.asks(batch);
   const TicketId waits = story.asks(image);  // due before the batch, and cold
@@ -259,7 +259,7 @@ struct WaitsForTheOtherDevice : Story {
   WaitsForTheOtherDevice() {
     world.limits.policy = Policy::affinity;
     world.limits.load_ahead = false;
-    happens(ReadingTaken{{.device = second, .taken = world.now + Duration{1}, .total = kGiB * 24}});
+    happens(ReadingTaken{{.device = second, .taken_at = world.now + Duration{1}, .total = kGiB * 24}});
     there = consumer({.name = "there", .device = second, .footprint = kGiB * 10}, true);
     large = consumer(
         {.name = "large", .device = gpu, .devices = {gpu, second}, .split = {1, 1}, .footprint = kGiB * 8},

@@ -12,13 +12,13 @@ namespace mgpu::explain {
 namespace {
 
 template <class T>
-const T* happening(const Entry& entry) {
-  const auto* happened = std::get_if<Happening>(&entry.what);
+const T* happening(const JournalEntry& entry) {
+  const auto* happened = std::get_if<EventPayload>(&entry.payload);
   return happened == nullptr ? nullptr : std::get_if<T>(happened);
 }
 template <class T>
-const T* effect(const Entry& entry) {
-  const auto* followed = std::get_if<Effect>(&entry.what);
+const T* effect(const JournalEntry& entry) {
+  const auto* followed = std::get_if<Effect>(&entry.payload);
   return followed == nullptr ? nullptr : std::get_if<T>(followed);
 }
 
@@ -29,7 +29,8 @@ bool goes_on(const Segment& last, const Segment& next) {
 
 class Fold {
  public:
-  Fold(const std::deque<Entry>& journal, const Registry& registry, TicketId ticket, const Ticket* there)
+  Fold(const std::deque<JournalEntry>& journal, const Registry& registry, TicketId ticket,
+       const Ticket* there)
       : journal_(journal), registry_(registry), known_(there != nullptr) {
     told_.ticket = ticket;
     const bool came_before = !look_ahead();
@@ -42,12 +43,12 @@ class Fold {
 
   std::optional<Explanation> told(Instant now) {
     if (!known_) return std::nullopt;
-    for (const Entry& entry : journal_) {
+    for (const JournalEntry& entry : journal_) {
       pass_time(entry.at);
-      if (const auto* what = std::get_if<Happening>(&entry.what))
+      if (const auto* what = std::get_if<EventPayload>(&entry.payload))
         std::visit([&](const auto& one) { note(entry.at, one); }, *what);
       else
-        std::visit([&](const auto& one) { note(entry.at, one); }, std::get<Effect>(entry.what));
+        std::visit([&](const auto& one) { note(entry.at, one); }, std::get<Effect>(entry.payload));
     }
     pass_time(now);
     return std::move(told_);
@@ -58,10 +59,10 @@ class Fold {
   // tells. Whether its arrival is there.
   bool look_ahead() {
     bool arrival_is_there = false;
-    for (const Entry& entry : journal_) {
+    for (const JournalEntry& entry : journal_) {
       if (const auto* arrived = happening<TicketArrived>(entry); arrived && arrived->ticket == told_.ticket) {
         arrival_is_there = known_ = true;
-        told_.ask = arrived->ask;
+        told_.ask = arrived->request;
       }
       if (const auto* refused = effect<Refuse>(entry); refused && refused->ticket == told_.ticket)
         waits_at_first(arrival_is_there);
@@ -90,7 +91,7 @@ class Fold {
   }
 
   // Where it was placed in the end, which its arrival does not say.
-  std::span<const DeviceId> devices_of(const Ask& ask) const {
+  std::span<const DeviceId> devices_of(const TicketRequest& ask) const {
     return ask.consumer ? mgpu::devices_of(registry_[*ask.consumer].spec) : mgpu::devices_of(registry_, ask);
   }
   std::span<const DeviceId> own_devices() const { return devices_of(*told_.ask); }
@@ -207,7 +208,7 @@ class Fold {
 
   // --- what was told to the core ---
   void note(Instant at, const TicketArrived& arrived) {
-    asks_.emplace(arrived.ticket, arrived.ask);
+    asks_.emplace(arrived.ticket, arrived.request);
     if (!is_own(arrived.ticket)) return;
     told_.arrived = at;
     waiting_ = true;
@@ -247,13 +248,13 @@ class Fold {
     if (!is_own(refused.ticket)) return;
     waiting_ = planned_for_ = false;
     told_.stand = Stand::refused;
-    told_.why = refused.why;
+    told_.why = refused.error;
   }
   void note(Instant, const EndLease& ended) {
     leaves(ended.ticket);
     if (!is_own(ended.ticket)) return;
     told_.stand = Stand::done;
-    told_.why = ended.why;
+    told_.why = ended.error;
   }
   void note(Instant at, const Requeued& requeued) {
     leaves(requeued.ticket);
@@ -274,7 +275,7 @@ class Fold {
     if (!is_own(planned.device)) return;
     for (const ResidentId victim : planned.victims) leaving_[victim] = planned.ticket;
     if (planned.ticket != told_.ticket) return;
-    if (planned.reason == Reason::ticket) planned_for_ = true;
+    if (planned.reason == PlanReason::ticket) planned_for_ = true;
     told_.plans.push_back(plan_of(planned, at));
     for (const ResidentId victim : planned.victims)
       told_.evictions.push_back({.resident = victim, .from = at});
@@ -287,23 +288,24 @@ class Fold {
     if (Move* eviction = own_eviction(evicted.resident)) {
       eviction->until = at;
       eviction->rung = evicted.rung;
-      eviction->freed = evicted.before - evicted.after;
+      eviction->freed = evicted.before_bytes - evicted.after_bytes;
     }
   }
   void note(Instant at, const EvictionFailed& failed) {
     leaving_.erase(failed.resident);
-    if (Move* eviction = own_eviction(failed.resident)) eviction->until = at, eviction->failed = failed.why;
+    if (Move* eviction = own_eviction(failed.resident)) eviction->until = at, eviction->failed = failed.error;
   }
   void note(Instant, const TakeReading& wanted) {
     if (is_own(wanted.device)) reading_asked_ = true;
   }
   void note(Instant at, const Overtook& overtook) {
-    const auto number = static_cast<std::uint32_t>(overtook.passed.size());
+    const auto number = static_cast<std::uint32_t>(overtook.overtaken.size());
     if (is_own(overtook.ticket))
       told_.passed_others.push_back(
-          {.at = at, .other = overtook.passed.front(), .passed = number, .why = overtook.why});
-    else if (waiting_ && std::ranges::find(overtook.passed, told_.ticket) != overtook.passed.end())
-      told_.passed_by.push_back({.at = at, .other = overtook.ticket, .passed = number, .why = overtook.why});
+          {.at = at, .other = overtook.overtaken.front(), .passed = number, .why = overtook.reason});
+    else if (waiting_ && std::ranges::find(overtook.overtaken, told_.ticket) != overtook.overtaken.end())
+      told_.passed_by.push_back(
+          {.at = at, .other = overtook.ticket, .passed = number, .why = overtook.reason});
   }
 
   Move* own_eviction(ResidentId resident) {
@@ -312,12 +314,12 @@ class Fold {
     return found == told_.evictions.end() ? nullptr : &*found;
   }
 
-  const std::deque<Entry>& journal_;
+  const std::deque<JournalEntry>& journal_;
   const Registry& registry_;
   Explanation told_{};
   bool known_ = false;
   std::vector<std::pair<Instant, Instant>> made_ready_{};  // from its promise to its grant
-  std::map<TicketId, Ask> asks_{};
+  std::map<TicketId, TicketRequest> asks_{};
   std::vector<TicketId> running_{};  // on its devices, in order of their grants
   std::map<ResidentId, std::optional<TicketId>> loading_{};
   std::map<ResidentId, std::optional<TicketId>> leaving_{};
@@ -349,15 +351,15 @@ Plan plan_of(const Planned& planned, Instant at) {
           .considered = planned.considered};
 }
 
-std::optional<Explanation> explain(const std::deque<Entry>& journal, const Registry& registry,
+std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
                                    TicketId ticket, const Ticket* there, Instant now) {
   return Fold(journal, registry, ticket, there).told(now);
 }
 
-std::optional<Ask> ask_in(const std::deque<Entry>& journal, TicketId ticket) {
-  for (const Entry& entry : journal)
+std::optional<TicketRequest> ask_in(const std::deque<JournalEntry>& journal, TicketId ticket) {
+  for (const JournalEntry& entry : journal)
     if (const auto* arrived = happening<TicketArrived>(entry); arrived && arrived->ticket == ticket)
-      return arrived->ask;
+      return arrived->request;
   return std::nullopt;
 }
 

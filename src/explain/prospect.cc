@@ -17,8 +17,8 @@ TicketId unused_number(const World& world) {
   return {last.value + 1};
 }
 
-void hear(World& world, Effects& effects, Happening what) {
-  for (Effect& effect : step(world, {.at = world.now, .what = std::move(what)}))
+void hear(World& world, Effects& effects, EventPayload what) {
+  for (Effect& effect : step(world, {.at = world.now, .payload = std::move(what)}))
     effects.push_back(std::move(effect));
 }
 
@@ -30,7 +30,7 @@ void answer_readings(World& world, Effects& effects) {
   for (const DeviceId device : wanted) {
     Reading again = world.registry.readings[device.value];
     if (again.lost) continue;
-    again.taken = world.now;
+    again.taken_at = world.now;
     hear(world, effects, ReadingTaken{std::move(again)});
   }
 }
@@ -68,7 +68,7 @@ std::vector<TicketId> before(const World& world, const Ticket& ticket) {
 
 }  // namespace
 
-Prospect prospect(World world, const Ask& ask) {
+Prospect prospect(World world, const TicketRequest& ask) {
   Prospect told{.ticket = unused_number(world), .ask = ask};
   if (ask.resident) {
     const Residency state = world.registry[*ask.resident].state;
@@ -80,7 +80,7 @@ Prospect prospect(World world, const Ask& ask) {
   if (ticket == world.tickets.end()) {
     for (const Effect& effect : told.effects)
       if (const auto* refused = std::get_if<Refuse>(&effect); refused && refused->ticket == told.ticket)
-        told.refused = refused->why;
+        told.refused = refused->error;
     return told;
   }
   told.stage = ticket->second.stage;

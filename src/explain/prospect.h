@@ -15,7 +15,7 @@ inline constexpr std::size_t kBeforeShown = 10;
 
 struct Prospect {
   TicketId ticket{};  // the number that it has in the copy
-  Ask ask{};
+  TicketRequest ask{};
   Stage stage = Stage::waiting;    // where it would stand at once
   std::optional<Error> refused{};  // and why, if it would be
   std::optional<Instant> estimated_start{};
@@ -28,6 +28,6 @@ struct Prospect {
 };
 
 // `world` is a copy. The last readings are taken as if they were of now: they would be asked for first.
-Prospect prospect(World world, const Ask& ask);
+Prospect prospect(World world, const TicketRequest& ask);
 
 }  // namespace mgpu::explain

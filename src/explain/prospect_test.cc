@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string told(const Story& story, const Ask& ask) {
+std::string told(const Story& story, const TicketRequest& ask) {
   std::string text;
   for (const std::string& sentence :
        sentences(prospect(story.world, ask), {story.world.registry, story.journal, {}}))
@@ -84,7 +84,8 @@ TEST(Prospect, OfASplitConsumerKnowsWhoComputesOnEachOfItsDevices) {
   Story story(Policy::affinity);
   story.world.limits.load_ahead = false;
   const DeviceId second = add_device(story.world, {.name = "gpu1"});
-  story.happens(ReadingTaken{{.device = second, .taken = story.world.now + Duration{1}, .total = kGiB * 24}});
+  story.happens(
+      ReadingTaken{{.device = second, .taken_at = story.world.now + Duration{1}, .total = kGiB * 24}});
   const ConsumerId there = story.consumer({.name = "there", .device = second, .footprint = kGiB}, true);
   const TicketId computes =
       story.asks({.device = second, .consumer = there, .resident = story.resident(there)});

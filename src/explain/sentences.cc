@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::explain {
 namespace {
@@ -24,7 +24,7 @@ class Telling {
     const std::string& consumer = naming_.registry[resident.consumer].spec.name;
     return resident.ai_model.empty() ? consumer : consumer + "/" + resident.ai_model;
   }
-  std::string name(const Ask& ask) const {
+  std::string name(const TicketRequest& ask) const {
     if (ask.resident) return name(*ask.resident);
     if (ask.consumer) return naming_.registry[*ask.consumer].spec.name;
     return to_string(ask.bytes) + " of its own";
@@ -63,19 +63,19 @@ class Telling {
   const Naming& naming_;
 };
 
-std::string why_it_may(Overtaking why) {
+std::string why_it_may(OvertakeReason why) {
   switch (why) {
-    case Overtaking::same_turn:
+    case OvertakeReason::same_turn:
       return "its consumer had the turn";
-    case Overtaking::warm:
+    case OvertakeReason::warm:
       return "what it needs was loaded";
-    case Overtaking::cheaper_change:
+    case OvertakeReason::cheaper_change:
       return "its change of residents served more work for its seconds";
-    case Overtaking::loaded_ahead:
+    case OvertakeReason::loaded_ahead:
       return "it was loaded ahead, and serves before it may leave";
-    case Overtaking::due_at_last:
+    case OvertakeReason::due_at_last:
       return "it had been overtaken itself for as long as may be";
-    case Overtaking::other_device:
+    case OvertakeReason::other_device:
       return "it needs several devices at once, and its turn had come on another of them";
   }
   return "";
@@ -119,19 +119,19 @@ std::string times(std::uint32_t count) {
 }
 
 std::string plan(const Plan& plan, const Telling& telling) {
-  const auto price = [](const Candidate& one) {
+  const auto price = [](const EvictionCandidate& one) {
     char value[32];
-    std::snprintf(value, sizeof value, "%.2f", one.value);
-    return to_string(one.yield) + ", " + readable(one.reload) + " to bring back, " + value +
+    std::snprintf(value, sizeof value, "%.2f", one.retention_value);
+    return to_string(one.yield_bytes) + ", " + readable(one.reload_time) + " to bring back, " + value +
            " s expected for each GiB";
   };
   std::string left, stayed;
-  for (const Candidate& one : plan.considered) {
+  for (const EvictionCandidate& one : plan.considered) {
     std::string& list = one.chosen ? left : stayed;
     list += (list.empty() ? "" : "; ") + telling.name(one.resident) + " (" + price(one) + ")";
   }
   std::string text = std::string("To make room") +
-                     (plan.reason == Reason::ahead ? " ahead of its turn" : "") + " (" +
+                     (plan.reason == PlanReason::ahead ? " ahead of its turn" : "") + " (" +
                      to_string(plan.needed) + " were missing)";
   if (plan.considered.empty()) return text + " others had to leave.";
   text += ", " + (left.empty() ? "nobody" : left) + " had to leave";

@@ -14,7 +14,7 @@ namespace mgpu::explain {
 // How ids and instants are called.
 struct Naming {
   const Registry& registry;
-  const std::deque<Entry>& journal;
+  const std::deque<JournalEntry>& journal;
   std::function<std::string(Instant)> time{};  // of day
 };
 

@@ -6,14 +6,14 @@
 #include <string>
 
 #include "base/assert.h"
-#include "domain/entry.h"
+#include "domain/journal_entry.h"
 #include "sched/step.h"
 
 namespace mgpu::explain {
 
 struct Story {
   World world;
-  std::deque<Entry> journal;
+  std::deque<JournalEntry> journal;
   DeviceId gpu;
   std::uint64_t last_ticket = 0;
 
@@ -25,11 +25,11 @@ struct Story {
 
   void passes(Duration time) { world.now = world.now + time; }
 
-  Effects happens(Happening what) {
-    const Event event{.at = world.now, .what = std::move(what)};
+  Effects happens(EventPayload what) {
+    const Event event{.at = world.now, .payload = std::move(what)};
     Effects effects = step(world, event);
     MGPU_ASSERT(broken_invariant(world).empty(), "what a story makes happen breaks no promise");
-    write(event.what);
+    write(event.payload);
     for (const Effect& effect : effects) write(effect);
     return effects;
   }
@@ -37,7 +37,7 @@ struct Story {
   // What every warm resident holds.
   Effects read() {
     // Later than all that was answered.
-    Reading reading{.device = gpu, .taken = world.now + Duration{1}, .total = kGiB * 24};
+    Reading reading{.device = gpu, .taken_at = world.now + Duration{1}, .total = kGiB * 24};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       Bytes bytes{};
       for (const ResidentId id : world.registry.consumers[i].residents)
@@ -60,8 +60,8 @@ struct Story {
   }
   ResidentId resident(ConsumerId id) const { return world.registry[id].residents.front(); }
 
-  Ask ask(ConsumerId id) const { return {.device = gpu, .consumer = id, .resident = resident(id)}; }
-  TicketId asks(const Ask& what) {
+  TicketRequest ask(ConsumerId id) const { return {.device = gpu, .consumer = id, .resident = resident(id)}; }
+  TicketId asks(const TicketRequest& what) {
     const TicketId ticket{++last_ticket};
     happens(TicketArrived{ticket, what});
     return ticket;
@@ -74,8 +74,8 @@ struct Story {
   }
 
  private:
-  void write(std::variant<Happening, Effect> what) {
-    journal.push_back({.id = ++last_entry_, .at = world.now, .what = std::move(what)});
+  void write(std::variant<EventPayload, Effect> what) {
+    journal.push_back({.id = ++last_entry_, .at = world.now, .payload = std::move(what)});
   }
   std::uint64_t last_entry_ = 0;
 };

@@ -1,7 +1,7 @@
 #include "gateway/asking.h"
 
 #include "base/ascii.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "engine/users.h"
 
 namespace mgpu::gateway {

@@ -6,7 +6,7 @@
 namespace mgpu::gateway {
 namespace {
 
-Ask ask_for(engine::Engine& engine, engine::Target target, const Asking& asking) {
+TicketRequest ask_for(engine::Engine& engine, engine::Target target, const Asking& asking) {
   return {.device = engine.world().registry[target.consumer].spec.device,
           .consumer = target.consumer,
           .resident = target.resident,
@@ -34,7 +34,7 @@ Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
 }
 
 Awaitable<Result<Held>> acquire(engine::Engine& engine, engine::Target target, Asking asking) {
-  Ask ask = ask_for(engine, target, asking);
+  TicketRequest ask = ask_for(engine, target, asking);
   engine::Holder holder{.who = std::move(asking.who)};
   Result<engine::Lease> lease = co_await engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());

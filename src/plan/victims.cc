@@ -21,8 +21,8 @@ double in_seconds(Duration duration) { return static_cast<double>(duration.count
 double in_gib(Bytes bytes) { return static_cast<double>(bytes.count) / static_cast<double>(kGiB.count); }
 
 Duration reload_time(const Registry& registry, const Resident& resident) {
-  if (resident.state == Residency::parked) return load_time(resident, Source::cached);
-  return load_time(resident, parks(registry, resident) ? Source::parked : Source::cached);
+  if (resident.state == Residency::parked) return load_time(resident, LoadSource::cached);
+  return load_time(resident, parks(registry, resident) ? LoadSource::parked : LoadSource::cached);
 }
 
 double value_of(const Registry& registry, const Resident& resident, Bytes yield, Duration reload,
@@ -33,9 +33,9 @@ double value_of(const Registry& registry, const Resident& resident, Bytes yield,
 }
 
 // The least valuable first; equally valuable ones by last use.
-void sort_by_value(const Registry& registry, std::vector<Candidate>& candidates) {
-  std::ranges::sort(candidates, {}, [&](const Candidate& candidate) {
-    return std::tuple(candidate.value, registry[candidate.resident].last_used, candidate.resident);
+void sort_by_value(const Registry& registry, std::vector<EvictionCandidate>& candidates) {
+  std::ranges::sort(candidates, {}, [&](const EvictionCandidate& candidate) {
+    return std::tuple(candidate.retention_value, registry[candidate.resident].last_used, candidate.resident);
   });
 }
 
@@ -46,7 +46,8 @@ bool fits_host_at_all(const Registry& registry, const Resident& resident) {
 }  // namespace
 
 bool may_leave(const Registry& registry, const Resident& resident, Instant now) {
-  if (resident.state != Residency::warm || resident.users > 0 || resident.stubborn_until > now) return false;
+  if (resident.state != Residency::warm || resident.use_count > 0 || resident.eviction_retry_at > now)
+    return false;
   const ConsumerState& consumer = registry[resident.consumer];
   const Consumer& spec = consumer.spec;
   return (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
@@ -59,7 +60,7 @@ bool is_candidate(const Registry& registry, const Resident& resident, Instant no
 
 bool parks(const Registry& registry, const Resident& resident) {
   return registry[resident.consumer].spec.can_park && fits_host_at_all(registry, resident) &&
-         load_time(resident, Source::parked) < load_time(resident, Source::cached);
+         load_time(resident, LoadSource::parked) < load_time(resident, LoadSource::cached);
 }
 
 Bytes yield_of(const Registry& registry, const Resident& resident, DeviceId device) {
@@ -87,8 +88,8 @@ double value_of(const Registry& registry, const Resident& resident, Instant now)
   return value_of(registry, resident, resident.footprint, reload_time(registry, resident), now);
 }
 
-std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
-  std::vector<Candidate> candidates;
+std::vector<EvictionCandidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
+  std::vector<EvictionCandidate> candidates;
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on(consumer.spec, device)) continue;
     for (const ResidentId id : consumer.residents) {
@@ -97,50 +98,51 @@ std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, 
       const Bytes yield = yield_of(registry, resident, device);
       const Duration reload = reload_time(registry, resident);
       candidates.push_back({.resident = id,
-                            .yield = yield,
-                            .reload = reload,
-                            .value = value_of(registry, resident, yield, reload, now)});
+                            .yield_bytes = yield,
+                            .reload_time = reload,
+                            .retention_value = value_of(registry, resident, yield, reload, now)});
     }
   }
   sort_by_value(registry, candidates);
   return candidates;
 }
 
-bool choose_victims(std::span<Candidate> candidates, Bytes deficit) {
+bool choose_victims(std::span<EvictionCandidate> candidates, Bytes deficit) {
   Bytes gained{};
-  for (Candidate& candidate : candidates) {
+  for (EvictionCandidate& candidate : candidates) {
     candidate.chosen = gained < deficit;
-    if (candidate.chosen) gained += candidate.yield;
+    if (candidate.chosen) gained += candidate.yield_bytes;
   }
   if (gained < deficit) {
-    for (Candidate& candidate : candidates) candidate.chosen = false;
+    for (EvictionCandidate& candidate : candidates) candidate.chosen = false;
     return false;
   }
-  for (Candidate& spared : candidates | std::views::reverse) {
-    if (!spared.chosen || gained - spared.yield < deficit) continue;
-    gained -= spared.yield;
+  for (EvictionCandidate& spared : candidates | std::views::reverse) {
+    if (!spared.chosen || gained - spared.yield_bytes < deficit) continue;
+    gained -= spared.yield_bytes;
     spared.chosen = false;
   }
   return true;
 }
 
-std::vector<ResidentId> chosen(std::span<const Candidate> candidates) {
+std::vector<ResidentId> chosen(std::span<const EvictionCandidate> candidates) {
   std::vector<ResidentId> victims;
-  for (const Candidate& candidate : candidates)
+  for (const EvictionCandidate& candidate : candidates)
     if (candidate.chosen) victims.push_back(candidate.resident);
   return victims;
 }
 
 std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes deficit, Instant now) {
-  std::vector<Candidate> parked;
+  std::vector<EvictionCandidate> parked;
   for (std::size_t i = 0; i < registry.residents.size(); ++i) {
     const Resident& resident = registry.residents[i];
     const Consumer& spec = registry[resident.consumer].spec;
-    if (resident.state != Residency::parked || resident.users > 0 || spec.pinned ||
+    if (resident.state != Residency::parked || resident.use_count > 0 || spec.pinned ||
         !(spec.can_unload || spec.can_stop))
       continue;
-    parked.push_back(
-        {.resident = ResidentId{i}, .yield = resident.footprint, .value = value_of(registry, resident, now)});
+    parked.push_back({.resident = ResidentId{i},
+                      .yield_bytes = resident.footprint,
+                      .retention_value = value_of(registry, resident, now)});
   }
   sort_by_value(registry, parked);
   if (!choose_victims(parked, deficit)) return std::nullopt;

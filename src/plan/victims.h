@@ -35,13 +35,13 @@ double value_of(const Registry& registry, const Resident& resident, Instant now)
 bool parks(const Registry& registry, const Resident& resident);
 
 // All candidates of a device, the least valuable first; equally valuable ones by last use.
-std::vector<Candidate> candidates_on(const Registry& registry, DeviceId device, Instant now);
+std::vector<EvictionCandidate> candidates_on(const Registry& registry, DeviceId device, Instant now);
 
 // Marks those that leave so that at least `deficit` comes free. False: all together are not enough, and
 // nobody is marked (nobody should leave in vain). REQUIRES: sorted as candidates_on does.
-bool choose_victims(std::span<Candidate> candidates, Bytes deficit);
+bool choose_victims(std::span<EvictionCandidate> candidates, Bytes deficit);
 
-std::vector<ResidentId> chosen(std::span<const Candidate> candidates);
+std::vector<ResidentId> chosen(std::span<const EvictionCandidate> candidates);
 
 // The parked residents that are dropped so that at least `deficit` of host memory comes free; the least
 // valuable first. Nullopt: even all of them are not enough.

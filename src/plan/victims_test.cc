@@ -7,7 +7,7 @@ namespace {
 
 struct Home {
   Registry registry{
-      .devices = {{.name = "gpu0"}}, .readings = {{.taken = {1}, .total = kGiB * 24}}, .bare = {{}}};
+      .devices = {{.name = "gpu0"}}, .readings = {{.taken_at = {1}, .total = kGiB * 24}}, .bare = {{}}};
 
   ResidentId warm(std::string name, Bytes footprint, Instant last_used) {
     const ConsumerId consumer =
@@ -19,7 +19,7 @@ struct Home {
   }
   Consumer& spec(ResidentId id) { return registry[registry[id].consumer].spec; }
   std::optional<std::vector<ResidentId>> choose(Bytes deficit, Instant now = {1000}) {
-    std::vector<Candidate> candidates = candidates_on(registry, {}, now);
+    std::vector<EvictionCandidate> candidates = candidates_on(registry, {}, now);
     return choose_victims(candidates, deficit) ? std::optional(chosen(candidates)) : std::nullopt;
   }
 };
@@ -43,8 +43,8 @@ TEST(ChooseVictims, SparesWhoIsNotNeededAfterAll) {
 TEST(ChooseVictims, LeavesAloneWhoIsPinnedInUseStubbornOrCannotLeave) {
   Home home;
   home.spec(home.warm("pinned", kGiB * 8, {1})).pinned = true;
-  home.registry[home.warm("in use", kGiB * 8, {2})].users = 1;
-  home.registry[home.warm("stubborn", kGiB * 8, {3})].stubborn_until = {2000};
+  home.registry[home.warm("in use", kGiB * 8, {2})].use_count = 1;
+  home.registry[home.warm("stubborn", kGiB * 8, {3})].eviction_retry_at = {2000};
   home.spec(home.warm("no way out", kGiB * 8, {4})).can_stop = false;
   home.registry[home.warm("leaving already", kGiB * 8, {5})].state = Residency::unloading;
   EXPECT_EQ(home.choose(kGiB), std::nullopt);

@@ -18,17 +18,17 @@ bool known(Duration learned) { return learned > Duration{0}; }
 
 }  // namespace
 
-Duration load_time(const Resident& resident, Source source) {
-  const Learned& learned = resident.learned;
+Duration load_time(const Resident& resident, LoadSource source) {
+  const LearnedCosts& learned = resident.costs;
   switch (source) {
-    case Source::parked:
+    case LoadSource::parked:
       return known(learned.load_parked) ? learned.load_parked
                                         : kWake + transfer(resident.footprint, kHostMemory);
-    case Source::cached:
+    case LoadSource::cached:
       if (known(learned.load_cached)) return learned.load_cached;
       if (known(learned.load_cold)) return learned.load_cold;
       return kStart + transfer(resident.footprint, kPageCache);
-    case Source::cold:
+    case LoadSource::cold:
       break;
   }
   if (known(learned.load_cold)) return learned.load_cold;
@@ -36,15 +36,15 @@ Duration load_time(const Resident& resident, Source source) {
 }
 
 Duration load_time(const Resident& resident) {
-  return load_time(resident, resident.state == Residency::parked ? Source::parked : Source::cached);
+  return load_time(resident, resident.state == Residency::parked ? LoadSource::parked : LoadSource::cached);
 }
 
 Duration unload_time(const Resident& resident) {
-  return known(resident.learned.unload) ? resident.learned.unload : kUnload;
+  return known(resident.costs.unload) ? resident.costs.unload : kUnload;
 }
 
 Duration run_time(const Resident& resident, Duration fallback) {
-  return known(resident.learned.run) ? resident.learned.run : fallback;
+  return known(resident.costs.run) ? resident.costs.run : fallback;
 }
 
 }  // namespace mgpu

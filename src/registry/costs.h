@@ -6,7 +6,7 @@
 
 namespace mgpu {
 
-Duration load_time(const Resident& resident, Source source);
+Duration load_time(const Resident& resident, LoadSource source);
 
 // A load from where it is now: parked, or, where its weights may still be in the page cache, cached.
 Duration load_time(const Resident& resident);

@@ -24,10 +24,10 @@ double successions(const ConsumerState& consumer) {
 
 void note_use(Registry& registry, ResidentId id, Instant now) {
   Resident& resident = registry[id];
-  resident.uses = faded(resident.uses, now - resident.last_used) + 1;
+  resident.decayed_uses = faded(resident.decayed_uses, now - resident.last_used) + 1;
   resident.last_used = now;
-  resident.ahead = false;
-  resident.unwanted = false;
+  resident.is_loaded_ahead = false;
+  resident.warm_up_blocked = false;
 }
 
 void note_followed(Registry& registry, ConsumerId first, ConsumerId next) {
@@ -38,7 +38,7 @@ void note_followed(Registry& registry, ConsumerId first, ConsumerId next) {
 }
 
 double chance_of_use(const Resident& resident, Instant now, Duration horizon) {
-  const double uses = faded(resident.uses, now - resident.last_used);
+  const double uses = faded(resident.decayed_uses, now - resident.last_used);
   const double in_horizon = uses * std::numbers::ln2 * static_cast<double>(horizon.count()) /
                             static_cast<double>(kHalfLife.count());
   return 1 - std::exp(-in_horizon);

@@ -71,88 +71,88 @@ void give_way_to_footprint(Registry& registry, ResidentId id) {
   if (most <= Bytes{} || working_each(consumer) <= possible) return;  // without a reading nothing is known
   const Bytes working = std::max(possible, consumer.spec.working);
   consumer.learned_working = std::min(consumer.learned_working, working);
-  resident.learned.working = std::min(resident.learned.working, working);
+  resident.costs.working = std::min(resident.costs.working, working);
 }
 
 }  // namespace
 
-Bytes footprint_to_expect(const Resident& resident, Declared declared) {
-  const Bytes learned = resident.learned.footprint;
-  if (learned == Bytes{}) return resident.declared;
+Bytes footprint_to_expect(const Resident& resident, FootprintDeclaration declared) {
+  const Bytes learned = resident.costs.footprint;
+  if (learned == Bytes{}) return resident.declared_footprint;
   switch (declared) {
-    case Declared::at_least:
-      return std::max(resident.declared, learned);
-    case Declared::at_most:
-      return resident.declared > Bytes{} ? std::min(resident.declared, learned) : learned;
-    case Declared::guess:
+    case FootprintDeclaration::at_least:
+      return std::max(resident.declared_footprint, learned);
+    case FootprintDeclaration::at_most:
+      return resident.declared_footprint > Bytes{} ? std::min(resident.declared_footprint, learned) : learned;
+    case FootprintDeclaration::guess:
       break;
   }
   return learned;
 }
 
-void recall(Registry& registry, ResidentId id, const Learned& learned) {
+void recall(Registry& registry, ResidentId id, const LearnedCosts& learned) {
   Resident& resident = registry[id];
   ConsumerState& consumer = registry[resident.consumer];
-  resident.learned = learned;
-  resident.footprint = footprint_to_expect(resident, consumer.spec.declared);
+  resident.costs = learned;
+  resident.footprint = footprint_to_expect(resident, consumer.spec.footprint_declaration);
   consumer.learned_working = std::max(consumer.learned_working, learned.working);
 }
 
 void forget_learned(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
-  resident.learned = {};
+  resident.costs = {};
   registry[resident.consumer].learned_working = Bytes{};
-  if (!holds_memory(resident)) resident.footprint = resident.declared;
+  if (!holds_memory(resident)) resident.footprint = resident.declared_footprint;
 }
 
 void learn_load_began(Registry& registry, ResidentId id, Instant now) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
-  resident.moved_at = now;
-  resident.seen = Bytes{};
-  resident.seen_whole = false;
-  resident.clear_view = unexplained(consumer) == Bytes{} && only_one_there(registry, consumer) == id;
+  resident.transition_at = now;
+  resident.idle_peak = Bytes{};
+  resident.measured_after_load = false;
+  resident.is_attributable = unexplained(consumer) == Bytes{} && only_one_there(registry, consumer) == id;
 }
 
-void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source source) {
+void learn_load_ended(Registry& registry, ResidentId id, Instant now, LoadSource source) {
   Resident& resident = registry[id];
-  Learned& learned = resident.learned;
-  Duration& figure = source == Source::parked   ? learned.load_parked
-                     : source == Source::cached ? learned.load_cached
-                                                : learned.load_cold;
-  follow(figure, now - resident.moved_at);
-  resident.moved_at = now;
+  LearnedCosts& learned = resident.costs;
+  Duration& figure = source == LoadSource::parked   ? learned.load_parked
+                     : source == LoadSource::cached ? learned.load_cached
+                                                    : learned.load_cold;
+  follow(figure, now - resident.transition_at);
+  resident.transition_at = now;
   ++learned.loads;
 }
 
 void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung) {
   Resident& resident = registry[id];
-  follow(rung == Rung::park ? resident.learned.park : resident.learned.unload, now - resident.moved_at);
-  if (resident.clear_view && resident.seen_whole) resident.learned.footprint = resident.seen;
-  resident.clear_view = false;
-  resident.footprint = footprint_to_expect(resident, registry[resident.consumer].spec.declared);
+  follow(rung == Rung::park ? resident.costs.park : resident.costs.unload, now - resident.transition_at);
+  if (resident.is_attributable && resident.measured_after_load) resident.costs.footprint = resident.idle_peak;
+  resident.is_attributable = false;
+  resident.footprint = footprint_to_expect(resident, registry[resident.consumer].spec.footprint_declaration);
   give_way_to_footprint(registry, id);
 }
 
 void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour) {
-  Learned& learned = registry[id].learned;
+  LearnedCosts& learned = registry[id].costs;
   blend(learned.run, ran);
   ++learned.runs;
-  if (++learned.hours[hour % 24] < kHourFull) return;
-  for (std::uint16_t& count : learned.hours) count = static_cast<std::uint16_t>(count / 2);
+  if (++learned.runs_by_hour[hour % 24] < kHourFull) return;
+  for (std::uint16_t& count : learned.runs_by_hour) count = static_cast<std::uint16_t>(count / 2);
 }
 
 bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken) {
   const auto only = only_one_there(registry, consumer);
   if (!only) return false;
   Resident& resident = registry[*only];
-  if (resident.state == Residency::unloading || !resident.clear_view) return false;
+  if (resident.state == Residency::unloading || !resident.is_attributable) return false;
   const Bytes measured = whole_as_measured(consumer, device);
-  const bool capped = consumer.spec.declared == Declared::at_most;
+  const bool capped = consumer.spec.footprint_declaration == FootprintDeclaration::at_most;
   if (consumer.running == 0) {
-    resident.seen = std::max(resident.seen, measured);
-    if (resident.state == Residency::warm && taken > resident.moved_at && measured > Bytes{})
-      resident.seen_whole = true;
+    resident.idle_peak = std::max(resident.idle_peak, measured);
+    if (resident.state == Residency::warm && taken > resident.transition_at && measured > Bytes{})
+      resident.measured_after_load = true;
     if (measured <= resident.footprint || capped) return false;
     resident.footprint = measured;
     give_way_to_footprint(registry, *only);
@@ -161,7 +161,7 @@ bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device
   const Bytes above = measured - resident.footprint;
   const Bytes each{above.count / consumer.running};
   if (resident.state != Residency::warm || capped || each <= working_each(consumer)) return false;
-  resident.learned.working = consumer.learned_working = each;
+  resident.costs.working = consumer.learned_working = each;
   return true;
 }
 
@@ -172,7 +172,7 @@ bool learn_out_of_memory(Registry& registry, ResidentId id) {
   const Bytes more = std::max(kStep, Bytes{resident.footprint.count / 8});
   const Bytes working = std::min(before + more, most_that_fits(registry, consumer.spec) - resident.footprint);
   if (working <= before) return false;
-  resident.learned.working = consumer.learned_working = working;
+  resident.costs.working = consumer.learned_working = working;
   return true;
 }
 

@@ -13,7 +13,7 @@
 namespace mgpu {
 
 void learn_load_began(Registry& registry, ResidentId id, Instant now);
-void learn_load_ended(Registry& registry, ResidentId id, Instant now, Source source);
+void learn_load_ended(Registry& registry, ResidentId id, Instant now, LoadSource source);
 void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung);
 void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour);
 
@@ -30,12 +30,12 @@ bool learn_out_of_memory(Registry& registry, ResidentId id);
 bool learn_load_ran_out(Registry& registry, ResidentId id);
 
 // What earlier lives of the daemon learned of a resident that is not loaded.
-void recall(Registry& registry, ResidentId id, const Learned& learned);
+void recall(Registry& registry, ResidentId id, const LearnedCosts& learned);
 
 // It starts from its declaration again, once it holds nothing.
 void forget_learned(Registry& registry, ResidentId id);
 
 // The footprint to expect of a resident that is not loaded.
-Bytes footprint_to_expect(const Resident& resident, Declared declared);
+Bytes footprint_to_expect(const Resident& resident, FootprintDeclaration declared);
 
 }  // namespace mgpu

@@ -16,14 +16,15 @@ struct Home {
   ConsumerId chat{};
   ResidentId model{};
 
-  explicit Home(Declared declared = Declared::guess)
-      : chat(add_consumer(registry,
-                          {.name = "chat", .footprint = kGiB * 8, .working = kGiB, .declared = declared})),
+  explicit Home(FootprintDeclaration declared = FootprintDeclaration::guess)
+      : chat(add_consumer(
+            registry,
+            {.name = "chat", .footprint = kGiB * 8, .working = kGiB, .footprint_declaration = declared})),
         model(add_resident(registry, chat, "", kGiB * 8)) {}
 
   ConsumerState& consumer() { return registry[chat]; }
   Resident& resident() { return registry[model]; }
-  void loads(Instant from = {0}, Instant to = {5'000'000}, Source source = Source::cold) {
+  void loads(Instant from = {0}, Instant to = {5'000'000}, LoadSource source = LoadSource::cold) {
     resident().state = Residency::loading;
     learn_load_began(registry, model, from);
     resident().state = Residency::warm;
@@ -34,7 +35,7 @@ struct Home {
     return learn_measured(registry, consumer(), {0}, taken);
   }
   void leaves(Rung rung = Rung::stop) {
-    resident().moved_at = {0};
+    resident().transition_at = {0};
     resident().state = Residency::cold;
     learn_left(registry, model, {1'000'000}, rung);
   }
@@ -69,7 +70,7 @@ TEST(Learning, OfASplitConsumerEachDeviceSpeaksForItself) {
   registry[id].state = Residency::loading;
   learn_load_began(registry, id, {0});
   registry[id].state = Residency::warm;
-  learn_load_ended(registry, id, {5'000'000}, Source::cold);
+  learn_load_ended(registry, id, {5'000'000}, LoadSource::cold);
   const auto seen = [&](DeviceId device, Bytes bytes) {
     holding_on(registry[large], device).measured = bytes;
     learn_measured(registry, registry[large], device, {6'000'000});
@@ -91,7 +92,7 @@ TEST(Learning, ALargerFootprintIsBelievedAtOnce) {
 }
 
 TEST(Learning, WhatWasDeclaredMayBeAFloorOrACeiling) {
-  Home floor(Declared::at_least), ceiling(Declared::at_most);
+  Home floor(FootprintDeclaration::at_least), ceiling(FootprintDeclaration::at_most);
   floor.loads(), floor.measured(kGiB * 6), floor.leaves();
   EXPECT_EQ(floor.resident().footprint, kGiB * 8);
   ceiling.loads(), ceiling.measured(kGiB * 9);
@@ -120,12 +121,12 @@ TEST(Learning, BytesThatNobodyCouldExplainTeachNothing) {
 
 TEST(Learning, SecondsAreKeptByWhereTheWeightsCameFrom) {
   Home home;
-  home.loads({0}, {20'000'000}, Source::cold);
-  home.loads({0}, {6'000'000}, Source::cached);
-  EXPECT_EQ(load_time(home.resident(), Source::cold), Duration{20s});
-  EXPECT_EQ(load_time(home.resident(), Source::cached), Duration{6s});
-  home.loads({0}, {10'000'000}, Source::cold);
-  EXPECT_EQ(load_time(home.resident(), Source::cold), Duration{15s}) << "the latest counts half";
+  home.loads({0}, {20'000'000}, LoadSource::cold);
+  home.loads({0}, {6'000'000}, LoadSource::cached);
+  EXPECT_EQ(load_time(home.resident(), LoadSource::cold), Duration{20s});
+  EXPECT_EQ(load_time(home.resident(), LoadSource::cached), Duration{6s});
+  home.loads({0}, {10'000'000}, LoadSource::cold);
+  EXPECT_EQ(load_time(home.resident(), LoadSource::cold), Duration{15s}) << "the latest counts half";
 }
 
 TEST(Learning, OutOfMemoryMeansThatMoreIsExpected) {
@@ -145,7 +146,7 @@ TEST(Learning, WhatIsGuessedGivesWayToWhatIsSeen) {
       << "all that the device has";
   ASSERT_TRUE(home.measured(kGiB * 9)) << "a job that was given up still holds some";
   EXPECT_EQ(working_each(home.consumer()), kGiB * 15);
-  EXPECT_EQ(home.resident().learned.working, kGiB * 15);
+  EXPECT_EQ(home.resident().costs.working, kGiB * 15);
   ASSERT_TRUE(home.measured(kMiB * 1024 * 23 + kMiB * 512));
   EXPECT_EQ(working_each(home.consumer()), kGiB) << "never less than declared";
 }

@@ -17,8 +17,10 @@ ConsumerId add_consumer(Registry& registry, Consumer spec) {
 
 ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_model, Bytes footprint) {
   const ResidentId id{registry.residents.size()};
-  registry.residents.push_back(
-      {.consumer = consumer, .ai_model = std::move(ai_model), .declared = footprint, .footprint = footprint});
+  registry.residents.push_back({.consumer = consumer,
+                                .ai_model = std::move(ai_model),
+                                .declared_footprint = footprint,
+                                .footprint = footprint});
   registry[consumer].residents.push_back(id);
   return id;
 }
@@ -54,14 +56,14 @@ std::span<const DeviceId> devices_of(const Consumer& consumer) {
   return consumer.devices;
 }
 
-std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask) {
+std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& ask) {
   if (!ask.consumer || registry[*ask.consumer].spec.split.empty()) return {&ask.device, 1};
   return devices_of(registry[*ask.consumer].spec);
 }
 
 bool is_on(const Consumer& consumer, DeviceId device) { return is_among(devices_of(consumer), device); }
 
-bool is_on(const Registry& registry, const Ask& ask, DeviceId device) {
+bool is_on(const Registry& registry, const TicketRequest& ask, DeviceId device) {
   return is_among(devices_of(registry, ask), device);
 }
 
@@ -111,7 +113,7 @@ Bytes held(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes = working_each(consumer) * consumer.running;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    const bool leaves = resident.state == Residency::unloading && !resident.in_host;
+    const bool leaves = resident.state == Residency::unloading && !resident.leaves_host_memory;
     if (resident.state == Residency::warm || leaves) bytes += resident.footprint;
   }
   return bytes;
@@ -122,7 +124,7 @@ Bytes to_come(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes = working_each(consumer) * consumer.promised;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    const bool comes = resident.users > 0 && resident.state != Residency::warm;
+    const bool comes = resident.use_count > 0 && resident.state != Residency::warm;
     if (comes || resident.state == Residency::loading) bytes += resident.footprint;
   }
   return bytes;
@@ -186,7 +188,8 @@ Bytes growth(const Registry& registry, const ConsumerState& consumer, DeviceId d
 Bytes parked_bytes(const Registry& registry) {
   Bytes bytes{};
   for (const Resident& resident : registry.residents)
-    if (resident.state == Residency::parked || (resident.state == Residency::unloading && resident.in_host))
+    if (resident.state == Residency::parked ||
+        (resident.state == Residency::unloading && resident.leaves_host_memory))
       bytes += resident.footprint;
   return bytes;
 }

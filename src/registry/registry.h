@@ -63,9 +63,9 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
 std::span<const DeviceId> devices_of(const Consumer& consumer);
 
 // The same for whoever asks: the device asked for, or all that the consumer is split over.
-std::span<const DeviceId> devices_of(const Registry& registry, const Ask& ask);
+std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& ask);
 bool is_on(const Consumer& consumer, DeviceId device);
-bool is_on(const Registry& registry, const Ask& ask, DeviceId device);
+bool is_on(const Registry& registry, const TicketRequest& ask, DeviceId device);
 
 // What `whole` of its memory takes on the device, rounded up; nothing where it is not.
 Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole);

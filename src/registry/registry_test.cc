@@ -8,7 +8,7 @@ namespace {
 // One 24 GiB device with a chat consumer of 14 GiB + 1 GiB working.
 struct World {
   Registry registry{.devices = {{.name = "gpu0", .reserve = kGiB}},
-                    .readings = {{.taken = {1}, .total = kGiB * 24}},
+                    .readings = {{.taken_at = {1}, .total = kGiB * 24}},
                     .bare = {{}}};
   ConsumerId chat = add_consumer(registry, {.name = "chat", .footprint = kGiB * 14, .working = kGiB});
   ResidentId weights = add_resident(registry, chat, "", kGiB * 14);
@@ -57,7 +57,7 @@ TEST(Committed, TheResidueOfALivingProcessIsPartOfItsFootprint) {
 
 TEST(Committed, APromiseReservesFootprintAndWorkingBeforeTheLoadStarts) {
   World w;
-  w.registry[w.weights].users = 1;
+  w.registry[w.weights].use_count = 1;
   w.registry[w.chat].promised = 1;
   EXPECT_EQ(committed(w.registry, DeviceId{}), kGiB * 15);
 }

@@ -5,7 +5,7 @@
 #include <map>
 #include <utility>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::replay {
 namespace {

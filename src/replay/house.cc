@@ -35,7 +35,7 @@ ConsumerId add_consumer(House& house, Consumer spec, const Costs& costs) {
 
 void make_costs_known(House& house) {
   for (std::size_t i = 0; i < house.costs.size(); ++i) {
-    Learned& learned = house.world.registry.residents[i].learned;
+    LearnedCosts& learned = house.world.registry.residents[i].costs;
     const Costs& costs = house.costs[i];
     learned.load_cold = costs.load_cold, learned.load_cached = costs.load_cached;
     learned.load_parked = costs.load_parked, learned.unload = costs.unload, learned.park = costs.park;

@@ -32,7 +32,7 @@ struct Span {
   DeviceId device{};
   Instant from{};
   Instant to{};
-  Source source = Source::cold;  // of a load
+  LoadSource source = LoadSource::cold;  // of a load
 };
 
 struct Outcome {

@@ -52,7 +52,7 @@ class Life {
  private:
   // --- the core ---
 
-  void feed(Happening what) {
+  void feed(EventPayload what) {
     ++outcome_.events;
     const Effects effects = decide_(world_, {agenda_.now(), std::move(what)});
     for (const Effect& effect : effects) std::visit([this](const auto& e) { obey(e); }, effect);
@@ -125,11 +125,11 @@ class Life {
     processors_[world_.registry[consumer].spec.device.value]->start(job, crowd_.jobs()[job].work);
   }
   void obey(const Refuse& refuse) {
-    if (outcome_.refusal.empty()) outcome_.refusal = refuse.why.detail;
+    if (outcome_.refusal.empty()) outcome_.refusal = refuse.error.detail;
     agenda_.after(0ms, [this, job = job_of(refuse.ticket)] { crowd_.refused(job); });
   }
   void obey(const Load& load) {
-    const Source source = source_of(load);
+    const LoadSource source = source_of(load);
     agenda_.after(load_seconds(load.resident, source),
                   [this, load, source, began = agenda_.now()] { load_done(load.resident, source, began); });
   }
@@ -155,7 +155,7 @@ class Life {
       if (place.due >= served.due) break;
       const Ticket& passed = world_.tickets.at(place.ticket);
       outcome_.longest_bound = std::max(outcome_.longest_bound, passed.overtake_until - agenda_.now());
-      if (overtook.why != Overtaking::loaded_ahead)
+      if (overtook.reason != OvertakeReason::loaded_ahead)
         outcome_.beyond_bound = std::max(outcome_.beyond_bound, agenda_.now() - passed.overtake_until);
     }
   }
@@ -167,24 +167,24 @@ class Life {
 
   Bytes footprint(ResidentId id) const { return house_.world.registry[id].footprint; }
 
-  Source source_of(const Load& load) const {
-    if (load.from_parked) return Source::parked;
-    return cache_.holds(load.resident) ? Source::cached : Source::cold;
+  LoadSource source_of(const Load& load) const {
+    if (load.from_parked) return LoadSource::parked;
+    return cache_.holds(load.resident) ? LoadSource::cached : LoadSource::cold;
   }
 
-  Duration load_seconds(ResidentId id, Source source) const {
+  Duration load_seconds(ResidentId id, LoadSource source) const {
     const Costs& costs = house_.costs[id.value];
-    return source == Source::parked   ? costs.load_parked
-           : source == Source::cached ? costs.load_cached
-                                      : costs.load_cold;
+    return source == LoadSource::parked   ? costs.load_parked
+           : source == LoadSource::cached ? costs.load_cached
+                                          : costs.load_cold;
   }
 
-  void load_done(ResidentId id, Source source, Instant began) {
+  void load_done(ResidentId id, LoadSource source, Instant began) {
     const ConsumerId consumer = world_.registry[id].consumer;
     Body& body = bodies_[consumer.value];
     body.held[id] = footprint(id);
     body.process = true;
-    if (source != Source::parked) cache_.read(id, footprint(id));
+    if (source != LoadSource::parked) cache_.read(id, footprint(id));
     outcome_.spans.push_back({.what = Doing::load,
                               .consumer = consumer,
                               .device = world_.registry[consumer].spec.device,
@@ -219,7 +219,7 @@ class Life {
   }
 
   void read(DeviceId device) {
-    Reading reading{.device = device, .taken = agenda_.now(), .total = house_.totals[device.value]};
+    Reading reading{.device = device, .taken_at = agenda_.now(), .total = house_.totals[device.value]};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
       if (const Bytes bytes = part_on(world_.registry.consumers[i].spec, device, held(i)); bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});

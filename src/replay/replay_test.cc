@@ -83,7 +83,7 @@ TEST(Replay, WeightsThatThePageCacheHoldsComeBackFaster) {
   const Workload workload = people(house, "0,a,1,,,\n10,b,1,,,\n20,a,1,,,\n");
   const Outcome outcome = replay(house, workload);
   EXPECT_ABOUT(wait(outcome.jobs[2]), 1s + 1s);
-  EXPECT_EQ(figures_of(outcome).loads_from[static_cast<std::size_t>(Source::cached)], 1U);
+  EXPECT_EQ(figures_of(outcome).loads_from[static_cast<std::size_t>(LoadSource::cached)], 1U);
 
   ASSERT_TRUE(apply_setting(house, "page_cache=15GiB"));  // b's weights push a's out
   EXPECT_ABOUT(wait(replay(house, workload).jobs[2]), 1s + 4s);

@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::replay {
 namespace {
@@ -87,7 +87,7 @@ Result<void> set_footprint(House& house, ConsumerId consumer, Words text) {
   ConsumerState& state = house.world.registry[consumer];
   if (auto done = read(text, state.spec.footprint); !done) return done;
   for (const ResidentId id : state.residents) {
-    house.world.registry[id].declared = state.spec.footprint;
+    house.world.registry[id].declared_footprint = state.spec.footprint;
     house.world.registry[id].footprint = state.spec.footprint;
   }
   return {};

@@ -30,7 +30,7 @@ constexpr std::size_t kPassedTold = 100;  // more are not told one by one
 
 bool fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
-  const bool fresh = reading.taken > Instant{} && reading.taken + world.limits.reading_age >= world.now;
+  const bool fresh = reading.taken_at > Instant{} && reading.taken_at + world.limits.reading_age >= world.now;
   if (!fresh && !world.lines[device.value].reading_asked) take_reading(world, out, device);
   return fresh && !reading.lost;
 }
@@ -47,7 +47,7 @@ bool seen_returned(World& world, Effects& out, DeviceId device) {
 // A victim that is split may have been chosen on another of its devices already.
 void carry_out(World& world, Effects& out, Planned plan) {
   const std::vector<ResidentId> victims = plan.victims;
-  const Reason reason = plan.reason;
+  const PlanReason reason = plan.reason;
   out.emplace_back(std::move(plan));
   for (const ResidentId victim : victims)
     if (world.registry[victim].state == Residency::warm) begin_eviction(world, out, victim, reason);
@@ -61,7 +61,7 @@ bool on_all(std::span<const DeviceId> devices, Condition condition) {
 
 // Makes room for all promises of the devices, or says that it can't be made now: on all of them, or nobody
 // leaves. Ahead of somebody's turn nobody leaves for whom others wait.
-Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Reason reason,
+Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, PlanReason reason,
                std::optional<TicketId> ticket) {
   Room room = Room::there;
   std::vector<Planned> plans;
@@ -71,9 +71,10 @@ Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Re
     room = Room::coming;
     const Bytes deficit = Bytes{} - space - incoming(world, device);
     if (deficit <= Bytes{}) continue;
-    std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
-    if (reason == Reason::ahead)
-      std::erase_if(candidates, [&](const Candidate& c) { return world.registry[c.resident].waiting > 0; });
+    std::vector<EvictionCandidate> candidates = candidates_on(world.registry, device, world.now);
+    if (reason == PlanReason::ahead)
+      std::erase_if(candidates,
+                    [&](const EvictionCandidate& c) { return world.registry[c.resident].waiting > 0; });
     if (!choose_victims(candidates, deficit)) return Room::blocked;
     plans.push_back({.device = device,
                      .reason = reason,
@@ -157,7 +158,7 @@ void pursue(World& world, Effects& out, TicketId id) {
   const bool to_load = resident && resident->state != Residency::warm;
   if (to_load && must_wait_to_load(world, *resident)) return;
 
-  const Room room = make_room(world, out, devices, Reason::ticket, id);
+  const Room room = make_room(world, out, devices, PlanReason::ticket, id);
   if (room == Room::blocked) {
     lost_patience(world, out, ticket);
     return;
@@ -188,7 +189,7 @@ void pursue_claim(World& world, Effects& out, TicketId id) {
   if (refused_for_failure(world, out, ticket)) return;
   if (must_wait_to_load(world, resident)) return;
   const auto devices = devices_of(world.registry, ticket.ask);
-  const Room room = make_room(world, out, devices, Reason::ahead, id);
+  const Room room = make_room(world, out, devices, PlanReason::ahead, id);
   if (room == Room::blocked) return drop_claim(world, ticket);
   const auto is_known = [&](DeviceId device) {
     return seen_returned(world, out, device) && fresh_reading(world, out, device);
@@ -197,12 +198,12 @@ void pursue_claim(World& world, Effects& out, TicketId id) {
 }
 
 // Everybody due before `served` was passed by it: from now on each bears that only so long.
-void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, Overtaking why) {
+void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, OvertakeReason why) {
   const Place place{served.due, served.id};
   if (line.waiting.empty() || place < *line.waiting.begin()) return;
-  Overtook overtook{.ticket = served.id, .why = why};
+  Overtook overtook{.ticket = served.id, .reason = why};
   for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
-    if (overtook.passed.emplace_back(passed->ticket), overtook.passed.size() == kPassedTold) break;
+    if (overtook.overtaken.emplace_back(passed->ticket), overtook.overtaken.size() == kPassedTold) break;
   while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
     Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
     passed.overtake_until = world.now + overtake_bound(world, passed);
@@ -223,7 +224,7 @@ bool serve(World& world, Effects& out, const Next& next) {
   if (refused_for_failure(world, out, ticket)) return true;
   promise(world, ticket);
   const auto devices = devices_of(world.registry, ticket.ask);
-  if (make_room(world, out, devices, Reason::ticket, next.ticket) == Room::blocked) {
+  if (make_room(world, out, devices, PlanReason::ticket, next.ticket) == Room::blocked) {
     unpromise(world, ticket);
     return lost_patience(world, out, ticket);
   }
@@ -231,7 +232,7 @@ bool serve(World& world, Effects& out, const Next& next) {
   for (const DeviceId device : devices) {
     LineState& line = world.lines[device.value];
     if (next.why || devices.size() > 1)
-      note_passed(world, out, line, ticket, next.why.value_or(Overtaking::other_device));
+      note_passed(world, out, line, ticket, next.why.value_or(OvertakeReason::other_device));
     // What begins here may end in room for whoever is first: what nobody can move is waited for anew.
     if (!line.waiting.empty()) find_ticket(world, line.waiting.begin()->ticket)->stuck_since.reset();
   }
@@ -294,7 +295,7 @@ void load_ahead(World& world, Effects& out, DeviceId device) {
     pursue_claim(world, out, *next);
   }
   if (const auto next = next_to_read_ahead(world, device)) {
-    world.registry[*next].read_ahead = true;
+    world.registry[*next].was_read_ahead = true;
     out.emplace_back(ReadAhead{*next});
   }
 }
@@ -312,10 +313,10 @@ void warm_up(World& world, Effects& out, DeviceId device) {
   for (const DeviceId one : devices_of(spec)) {
     const Bytes deficit = part_on(spec, one, resident.footprint) - headroom(world.registry, one);
     if (deficit <= Bytes{}) continue;
-    std::vector<Candidate> candidates = worth_less_than(world, one, *next);
+    std::vector<EvictionCandidate> candidates = worth_less_than(world, one, *next);
     if (!choose_victims(candidates, deficit)) return;
     plans.push_back({.device = one,
-                     .reason = Reason::ahead,
+                     .reason = PlanReason::ahead,
                      .victims = chosen(candidates),
                      .needed = deficit,
                      .headroom = headroom(world.registry, one),
@@ -326,8 +327,8 @@ void warm_up(World& world, Effects& out, DeviceId device) {
 }
 
 // With nobody waiting for it: all of them, without a choice.
-void send_away(World& world, Effects& out, DeviceId device, Reason reason, std::vector<ResidentId> victims,
-               Bytes needed = {}) {
+void send_away(World& world, Effects& out, DeviceId device, PlanReason reason,
+               std::vector<ResidentId> victims, Bytes needed = {}) {
   if (victims.empty()) return;
   carry_out(world, out,
             {.device = device,
@@ -347,7 +348,7 @@ void let_the_idle_go(World& world, Effects& out, DeviceId device) {
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
     if (idle_for_too_long(world, resident) && world.registry[resident.consumer].spec.device == device)
-      send_away(world, out, device, Reason::idle, {ResidentId{i}});
+      send_away(world, out, device, PlanReason::idle, {ResidentId{i}});
   }
 }
 
@@ -366,18 +367,18 @@ std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
 // A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
 // the user said so (yield_to).
 void leave_it_to_others(World& world, Effects& out, DeviceId device) {
-  send_away(world, out, device, Reason::yielded, those_on(world, device, may_leave));
+  send_away(world, out, device, PlanReason::yielded, those_on(world, device, may_leave));
 }
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
-  if (world.registry.readings[device.value].taken == Instant{}) return;  // nothing is known yet
+  if (world.registry.readings[device.value].taken_at == Instant{}) return;  // nothing is known yet
   const Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
   if (deficit <= Bytes{} ||
-      make_room(world, out, {&device, 1}, Reason::pressure, std::nullopt) != Room::blocked)
+      make_room(world, out, {&device, 1}, PlanReason::pressure, std::nullopt) != Room::blocked)
     return;
   // Not enough to reach the reserve again, but each that leaves brings it nearer.
-  send_away(world, out, device, Reason::pressure, those_on(world, device, is_candidate), deficit);
+  send_away(world, out, device, PlanReason::pressure, those_on(world, device, is_candidate), deficit);
 }
 
 }  // namespace
@@ -386,7 +387,7 @@ void advance(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   climb(world, out, device);
   if (line.doubtful_since) return;  // nobody takes memory before the driver has said what a crash left behind
-  if (world.registry.readings[device.value].yield) return leave_it_to_others(world, out, device);
+  if (world.registry.readings[device.value].yielded) return leave_it_to_others(world, out, device);
   const std::vector<TicketId> promised(line.preparing.begin(), line.preparing.end());
   for (const TicketId id : promised)
     if (find_ticket(world, id)) pursue(world, out, id);
@@ -409,9 +410,9 @@ Instant next_wakeup(const World& world, DeviceId device) {
     if (is_on(world.registry[world.registry[id].consumer].spec, device))
       next = std::min(next, eviction.until);
   if (line.doubtful_since) return next;
-  if (world.registry.readings[device.value].yield) {
+  if (world.registry.readings[device.value].yielded) {
     for (const Resident& resident : world.registry.residents)
-      if (resident.stubborn_until > world.now) next = std::min(next, resident.stubborn_until);
+      if (resident.eviction_retry_at > world.now) next = std::min(next, resident.eviction_retry_at);
     return next;
   }
   const auto patience = [&](TicketId id) {
@@ -427,10 +428,10 @@ Instant next_wakeup(const World& world, DeviceId device) {
     const bool at_home =
         consumer.spec.device == device;  // its home line is the one that lets it go when idle
     const Duration allowed = at_home ? consumer.spec.idle_unload : Duration{0};
-    const bool stubborn = resident.stubborn_until > world.now;
+    const bool stubborn = resident.eviction_retry_at > world.now;
     if ((allowed == Duration{0} && !stubborn) || !is_on(consumer.spec, device)) continue;
     const Instant willing =
-        std::max(world.now, resident.stubborn_until);  // when it is a candidate, all else equal
+        std::max(world.now, resident.eviction_retry_at);  // when it is a candidate, all else equal
     if (!is_candidate(world.registry, resident, willing)) continue;
     if (stubborn && someone_waits) next = std::min(next, willing);
     if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, willing));

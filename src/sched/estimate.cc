@@ -75,7 +75,7 @@ class Play {
   bool is_here(const Ticket& ticket) const { return is_on(world_.registry, ticket.ask, device_); }
 
   // Of what a ticket's consumer needs in all, what it needs here.
-  Bytes part(const Ask& ask, Bytes whole) const {
+  Bytes part(const TicketRequest& ask, Bytes whole) const {
     return part_on(world_.registry[*ask.consumer].spec, device_, whole);
   }
 
@@ -93,7 +93,7 @@ class Play {
   Instant loaded(const Resident& resident, Instant from) const {
     if (resident.state == Residency::warm) return from;
     if (resident.state == Residency::loading)
-      return std::max(from, resident.moved_at + load_time(resident, Source::cached));
+      return std::max(from, resident.transition_at + load_time(resident, LoadSource::cached));
     return std::max(from, resident.retry_at) + load_time(resident);
   }
 
@@ -103,7 +103,7 @@ class Play {
     for (const auto& [id, eviction] : world_.evictions) {
       const Resident& leaving = world_.registry[id];
       if (!is_on(world_.registry[leaving.consumer].spec, device_)) continue;
-      at = std::max(at, leaving.moved_at + unload_time(leaving));
+      at = std::max(at, leaving.transition_at + unload_time(leaving));
     }
     return ticket.ask.resident ? loaded(world_.registry[*ticket.ask.resident], at) : at;
   }
@@ -136,7 +136,7 @@ class Play {
       const Resident& resident = world_.registry.residents[i];
       const Consumer& spec = world_.registry[resident.consumer].spec;
       const bool there = resident.state == Residency::warm || resident.state == Residency::loading ||
-                         resident.users > 0;  // promised
+                         resident.use_count > 0;  // promised
       if (!is_on(spec, device_) || !there) continue;
       held_.push_back({.resident = {i},
                        .consumer = resident.consumer,
@@ -162,7 +162,7 @@ class Play {
   // Makes room by sending away whoever was used longest ago; when the ticket's memory is there.
   Instant with_room(const Ticket& ticket, Instant from) {
     const Registry& registry = world_.registry;
-    const Ask& ask = ticket.ask;
+    const TicketRequest& ask = ticket.ask;
     Bytes needed = ask.consumer ? part(ask, working_each(registry[*ask.consumer])) : ask.bytes;
     if (ask.resident && held(ticket) == nullptr) needed += part(ask, registry[*ask.resident].footprint);
     Instant at = from;
@@ -198,7 +198,7 @@ class Play {
     // One that leaves in the play and comes back has its state of now no more.
     const bool was_there = resident.state == Residency::warm || resident.state == Residency::loading;
     const Instant loaded_at =
-        was_there ? begins + load_time(resident, Source::cached) : loaded(resident, begins);
+        was_there ? begins + load_time(resident, LoadSource::cached) : loaded(resident, begins);
     const Instant ready = std::max(from, loaded_at);
     room_ -= footprint;
     held_.push_back({.resident = *ticket.ask.resident,

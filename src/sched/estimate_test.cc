@@ -19,11 +19,11 @@ struct Room {
   explicit Room(Policy policy = Policy::fifo) : gpu(add_device(world, {.name = "gpu0"})) {
     world.limits.policy = policy;
     world.now = {1'000'000};
-    happens(ReadingTaken{{.device = gpu, .taken = world.now, .total = kGiB * 24}});
+    happens(ReadingTaken{{.device = gpu, .taken_at = world.now, .total = kGiB * 24}});
   }
 
-  void happens(Happening what) {
-    step(world, {.at = world.now, .what = std::move(what)});
+  void happens(EventPayload what) {
+    step(world, {.at = world.now, .payload = std::move(what)});
     ASSERT_EQ(broken_invariant(world), "");
   }
 
@@ -31,7 +31,7 @@ struct Room {
     const ConsumerId id =
         add_consumer(world.registry, {.name = std::move(name), .footprint = footprint, .can_stop = true});
     const ResidentId resident = add_resident(world.registry, id, "", footprint);
-    world.registry[resident].learned = {
+    world.registry[resident].costs = {
         .load_cold = 10s, .load_cached = 10s, .unload = 2s, .run = 4s, .loads = 1, .runs = 1};
     if (warm) happens(FoundWarm{resident});
     return id;
@@ -167,12 +167,12 @@ TEST(QueueFull, AdvisesToComeBackWhenTheFirstOfTheLineStarts) {
   const Effects effects = step(
       room.world,
       {.at = room.world.now,
-       .what = TicketArrived{
+       .payload = TicketArrived{
            TicketId{9},
            {.device = room.gpu, .consumer = chat, .resident = room.world.registry[chat].residents.front()}}});
   const auto* refused = effects.empty() ? nullptr : std::get_if<Refuse>(&effects.front());
   ASSERT_NE(refused, nullptr);
-  EXPECT_EQ(refused->why.code, ErrorCode::queue_full);
+  EXPECT_EQ(refused->error.code, ErrorCode::queue_full);
   EXPECT_EQ(refused->retry_after, 4s);
 }
 

@@ -37,14 +37,14 @@ struct Home {
   ResidentId resident(ConsumerId id) { return world.registry[id].residents.at(0); }
   Residency state(ConsumerId id) { return world.registry[resident(id)].state; }
 
-  Effects happens(Happening what, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .what = std::move(what)});
+  Effects happens(EventPayload what, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .payload = std::move(what)});
     EXPECT_EQ(broken_invariant(world), "");
     return effects;
   }
   // A reading that shows every resident that is in memory at its footprint.
   Effects read() {
-    Reading reading{.device = gpu, .taken = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
+    Reading reading{.device = gpu, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       Bytes bytes{};
       for (const ResidentId id : world.registry.consumers[i].residents)
@@ -55,9 +55,9 @@ struct Home {
     return happens(ReadingTaken{reading});
   }
   std::pair<TicketId, Effects> asks(ConsumerId id, Duration wait_limit = 0ms) {
-    return asks(id, Ask{.wait_limit = wait_limit});
+    return asks(id, TicketRequest{.wait_limit = wait_limit});
   }
-  std::pair<TicketId, Effects> asks(ConsumerId id, Ask ask) {
+  std::pair<TicketId, Effects> asks(ConsumerId id, TicketRequest ask) {
     const TicketId ticket{++last_ticket};
     ask.device = gpu, ask.consumer = id;
     if (!world.registry[id].residents.empty()) ask.resident = resident(id);

@@ -70,7 +70,7 @@ std::string resident_is_true(const World& world, ResidentId id, std::uint32_t us
   const ConsumerState& consumer = world.registry[resident.consumer];
   const bool evicted = world.evictions.contains(id);
   const std::string name = consumer.spec.name + "/" + resident.ai_model;
-  if (resident.users != users) return "5: users of " + name;
+  if (resident.use_count != users) return "5: users of " + name;
   if (running && resident.state != Residency::warm) return "3: a lease on " + name + ", which is not warm";
   if (evicted && resident.state != Residency::unloading)
     return "4: an eviction of " + name + ", which is not unloading";

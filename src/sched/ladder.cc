@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "plan/victims.h"
 #include "registry/learning.h"
 #include "sched/transitions.h"
@@ -21,7 +21,7 @@ bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::k
 
 bool siblings_idle(const Registry& registry, const ConsumerState& consumer) {
   return std::ranges::none_of(consumer.residents, [&](ResidentId id) {
-    return registry[id].users > 0 || registry[id].state == Residency::loading;
+    return registry[id].use_count > 0 || registry[id].state == Residency::loading;
   });
 }
 
@@ -42,7 +42,7 @@ void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
       const bool parked = goes_along.state == Residency::parked;
       if (parked || goes_along.state == Residency::warm) {
         goes_along.state = Residency::unloading;
-        goes_along.in_host = parked;
+        goes_along.leaves_host_memory = parked;
       }
       if (sibling != eviction.resident) world.evictions.erase(sibling);
     }
@@ -62,7 +62,7 @@ Bytes may_stay(const Registry& registry, const Eviction& eviction) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (takes_the_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
-  const Bytes leaves = resident.in_host ? Bytes{} : resident.footprint;
+  const Bytes leaves = resident.leaves_host_memory ? Bytes{} : resident.footprint;
   return held(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
 }
 
@@ -71,7 +71,7 @@ bool seen_free(const World& world, const Eviction& eviction) {
   const Bytes stays = may_stay(world.registry, eviction);
   return eviction.answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
            const Reading& reading = world.registry.readings[device.value];
-           return !reading.lost && reading.taken > eviction.answered_at &&
+           return !reading.lost && reading.taken_at > eviction.answered_at &&
                   holding_on(consumer, device).measured <= part_on(consumer.spec, device, stays);
          });
 }
@@ -87,7 +87,7 @@ void note_gone(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const Resident& resident = registry[eviction.resident];
   if (takes_the_process(eviction.rung)) return note_left(registry, consumer, std::nullopt);
-  note_left(registry, consumer, resident.in_host ? Bytes{} : resident.footprint);
+  note_left(registry, consumer, resident.leaves_host_memory ? Bytes{} : resident.footprint);
 }
 
 enum class HostRoom : std::uint8_t { there, coming, none };
@@ -100,7 +100,7 @@ HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
   Bytes taken = parked_bytes(registry);
   Bytes leaving{};
   for (const auto& [id, eviction] : world.evictions) {
-    if (registry[id].in_host) leaving += registry[id].footprint;
+    if (registry[id].leaves_host_memory) leaving += registry[id].footprint;
     if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
   }
   if (taken + needed <= registry.park_memory) return HostRoom::there;
@@ -111,8 +111,8 @@ HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
   for (const ResidentId id : *dropped) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
     out.emplace_back(
-        Planned{.device = device, .reason = Reason::host_memory, .victims = {id}, .needed = needed});
-    begin_eviction(world, out, id, Reason::host_memory);
+        Planned{.device = device, .reason = PlanReason::host_memory, .victims = {id}, .needed = needed});
+    begin_eviction(world, out, id, PlanReason::host_memory);
   }
   return HostRoom::coming;
 }
@@ -124,15 +124,15 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
   note_gone(registry, eviction);
-  if (!registry[eviction.resident].in_host) {
+  if (!registry[eviction.resident].leaves_host_memory) {
     learn_left(registry, eviction.resident, world.now, eviction.rung);
-    out.emplace_back(LearnedNow{eviction.resident, registry[eviction.resident].learned});
+    out.emplace_back(CostsLearned{eviction.resident, registry[eviction.resident].costs});
   }
   fold(home_line(world, consumer.spec).statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
-                           .before = eviction.before,
-                           .after = measured(consumer)});
+                           .before_bytes = eviction.before,
+                           .after_bytes = measured(consumer)});
   stir(world, consumer.spec);
 }
 
@@ -152,14 +152,15 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
   } else if (eviction.process_lost) {
     resident.state = Residency::cold;
   } else {
-    resident.state = resident.in_host ? Residency::parked : Residency::warm;
-    resident.stubborn_until = world.now + world.limits.pause_longest;
-    resident.clear_view = false;  // it may have given half back: what is measured now is not its footprint
+    resident.state = resident.leaves_host_memory ? Residency::parked : Residency::warm;
+    resident.eviction_retry_at = world.now + world.limits.pause_longest;
+    resident.is_attributable =
+        false;  // it may have given half back: what is measured now is not its footprint
   }
   if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
   fold(home_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
   out.emplace_back(
-      EvictionFailed{.resident = eviction.resident, .why = why, .still_held = measured(consumer)});
+      EvictionFailed{.resident = eviction.resident, .error = why, .still_held_bytes = measured(consumer)});
   stir(world, consumer.spec);
 }
 
@@ -176,23 +177,23 @@ bool next_rung(World& world, Effects& out, Eviction& eviction, std::string_view 
 
 }  // namespace
 
-void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bool park) {
+void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason, bool park) {
   Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  MGPU_ASSERT(resident.users == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
-  MGPU_ASSERT(!spec.pinned || reason == Reason::operator_request || reason == Reason::yielded,
+  MGPU_ASSERT(resident.use_count == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
+  MGPU_ASSERT(!spec.pinned || reason == PlanReason::operator_request || reason == PlanReason::yielded,
               "nothing pinned is evicted");
   MGPU_ASSERT(!world.evictions.contains(id), "nothing is evicted twice at once");
   const bool from_host = resident.state == Residency::parked;
-  park = !from_host && (park || (reason != Reason::operator_request && parks(world.registry, resident)));
-  resident.unwanted = reason == Reason::idle || reason == Reason::operator_request;
-  if (std::exchange(resident.ahead, false)) {
+  park = !from_host && (park || (reason != PlanReason::operator_request && parks(world.registry, resident)));
+  resident.warm_up_blocked = reason == PlanReason::idle || reason == PlanReason::operator_request;
+  if (std::exchange(resident.is_loaded_ahead, false)) {
     fold(home_line(world, spec).statistics, fact::LoadWasInVain{});
     out.emplace_back(LoadedInVain{id});
   }
-  resident.moved_at = world.now;
+  resident.transition_at = world.now;
   resident.state = Residency::unloading;
-  resident.in_host = from_host;
+  resident.leaves_host_memory = from_host;
   const HostRoom room = park ? room_in_host_memory(world, out, resident.footprint) : HostRoom::none;
   Eviction& eviction = world.evictions[id] = {.resident = id, .reason = reason};
   if (room == HostRoom::coming) {
@@ -257,7 +258,7 @@ bool anything_leaves(const World& world, DeviceId device) {
 Bytes incoming(const World& world, DeviceId device) {
   Bytes bytes{};
   for (const auto& [id, eviction] : world.evictions)
-    if (!world.registry[id].in_host && leaves_from(world, id, device))
+    if (!world.registry[id].leaves_host_memory && leaves_from(world, id, device))
       bytes += yield_of(world.registry, world.registry[id], device);
   return bytes;
 }

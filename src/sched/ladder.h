@@ -8,7 +8,7 @@
 namespace mgpu {
 
 // Begins with the gentlest rung (or by parking). REQUIRES: the resident is warm (or parked) with no users.
-void begin_eviction(World& world, Effects& out, ResidentId id, Reason reason, bool park = false);
+void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason, bool park = false);
 
 // The shell's answer to a rung. Answers to rungs that are already over are ignored.
 void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result);

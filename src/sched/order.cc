@@ -25,7 +25,7 @@ bool is_warm(const World& world, const Ticket& ticket) {
 
 // What the ticket's promise would add to what is committed on the device.
 Bytes need(const World& world, const Ticket& ticket, DeviceId device, bool with_work) {
-  const Ask& ask = ticket.ask;
+  const TicketRequest& ask = ticket.ask;
   const Registry& registry = world.registry;
   if (!ask.consumer) {  // what its process holds already may cover some of it
     const Bytes promised = registry.bare[device.value], seen = registry.readings[device.value].bare;
@@ -36,7 +36,7 @@ Bytes need(const World& world, const Ticket& ticket, DeviceId device, bool with_
   const Resident& resident = registry[*ask.resident];
   Bytes more = with_work ? working_each(consumer) : Bytes{};
   const bool counted =
-      resident.state == Residency::warm || resident.state == Residency::loading || resident.users > 0;
+      resident.state == Residency::warm || resident.state == Residency::loading || resident.use_count > 0;
   if (!counted) more += resident.footprint;
   return growth(registry, consumer, device, more);
 }
@@ -74,19 +74,19 @@ class Outlook {
     double change = 0;
     if (deficit <= Bytes{}) return change;
     Bytes gained{};
-    for (const Candidate& candidate : candidates()) {
+    for (const EvictionCandidate& candidate : candidates()) {
       if (gained >= deficit) break;
       const Resident& resident = world_.registry[candidate.resident];
       if (ticket.ask.resident == candidate.resident) continue;
       if (spare_the_wanted && resident.waiting > 0) continue;
-      gained += candidate.yield;
+      gained += candidate.yield_bytes;
       change += seconds(unload_time(resident)) +
-                seconds(candidate.reload) * chance_of_need(world_.registry, resident, world_.now);
+                seconds(candidate.reload_time) * chance_of_need(world_.registry, resident, world_.now);
     }
     return gained < deficit ? std::nullopt : std::optional(change);
   }
 
-  const std::vector<Candidate>& candidates() {
+  const std::vector<EvictionCandidate>& candidates() {
     if (!candidates_) candidates_ = candidates_on(world_.registry, device_, world_.now);
     return *candidates_;
   }
@@ -94,7 +94,7 @@ class Outlook {
   const World& world_;
   DeviceId device_;
   Bytes space_;
-  std::optional<std::vector<Candidate>> candidates_{};
+  std::optional<std::vector<EvictionCandidate>> candidates_{};
 };
 
 // What a change of residents for this ticket serves, a second of it: the waiting work of its consumer,
@@ -168,7 +168,7 @@ const Ticket* claimed_and_ready(const World& world, const LineState& line, Outlo
 
 struct Found {
   const Ticket* ticket = nullptr;
-  Overtaking why{};
+  OvertakeReason why{};
 };
 
 // The first of those that have borne their bound: nothing that is due later may pass it.
@@ -201,18 +201,18 @@ const Ticket& head_of_queue(const World& world, const LineState& line, const Tic
 template <class Barred>
 Found by_preference(const World& world, const LineState& line, Outlook& outlook, Barred barred) {
   if (const Ticket* next = next_of_the_turn(world, line, outlook); next != nullptr && !barred(*next))
-    return {next, Overtaking::same_turn};
+    return {next, OvertakeReason::same_turn};
   const Ticket* warm = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
     if (barred(head) || !is_warm(world, head) || !outlook.may_run(head)) return std::nullopt;
     return weighted_wait(world, head);
   });
-  if (warm != nullptr) return {warm, Overtaking::warm};
+  if (warm != nullptr) return {warm, OvertakeReason::warm};
   const Ticket* cold = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
     if (barred(head) || is_warm(world, head) || !turn_for(world, head)) return std::nullopt;
     const auto change = outlook.seconds_of_change(head, true, false);
     return change ? std::optional(merit(world, head, *change)) : std::nullopt;
   });
-  return {cold, Overtaking::cheaper_change};
+  return {cold, OvertakeReason::cheaper_change};
 }
 
 Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
@@ -220,9 +220,9 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
   if (barrier) {
     const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
     if (outlook.may_run(head) && !(is_split(world, head) && passes_a_barrier(world, head)))
-      return {&head, Overtaking::due_at_last};
+      return {&head, OvertakeReason::due_at_last};
     if (const Ticket* ready = claimed_and_ready(world, line, outlook))
-      return {ready, Overtaking::loaded_ahead};
+      return {ready, OvertakeReason::loaded_ahead};
   }
   const auto barred = [&](const Ticket& head) {
     if (barrier && *barrier < Place{head.due, head.id}) return true;
@@ -237,7 +237,8 @@ Found by_affinity(const World& world, const LineState& line, Outlook& outlook) {
   // Whoever has had its turn goes on rather than that the device stands idle: the first may wait for another.
   if (found.ticket == nullptr && polite && idle) found = by_preference(world, line, outlook, barred);
   // And the first may wait for the very memory that a claim keeps, which has to serve before it leaves.
-  if (found.ticket == nullptr) found = {claimed_and_ready(world, line, outlook), Overtaking::loaded_ahead};
+  if (found.ticket == nullptr)
+    found = {claimed_and_ready(world, line, outlook), OvertakeReason::loaded_ahead};
   return found;
 }
 
@@ -279,7 +280,7 @@ UserClass user_class(const World& world, const Ticket& ticket) {
 
 }  // namespace
 
-Priority priority_of(const World& world, const Ask& ask) {
+Priority priority_of(const World& world, const TicketRequest& ask) {
   if (ask.priority) return *ask.priority;
   return ask.consumer ? world.registry[*ask.consumer].spec.priority : Priority::normal;
 }
@@ -309,7 +310,7 @@ Duration overtake_bound(const World& world, const Ticket& ticket) {
   for (const DeviceId device : devices_of(world.registry, ticket.ask))
     for (const auto& [consumer, queue] : world.lines[device.value].queues) {
       const Resident* resident = resident_of(world, world.tickets.at(queue.begin()->ticket));
-      if (resident != nullptr) round += load_time(*resident, Source::cached) + unload_time(*resident);
+      if (resident != nullptr) round += load_time(*resident, LoadSource::cached) + unload_time(*resident);
     }
   return std::max(kLeastBound, saturating_product(round, kChangesBorne));
 }
@@ -324,7 +325,7 @@ bool turn_for(const World& world, const Ticket& ticket) {
 }
 
 bool stands_still(const World& world, DeviceId device) {
-  return world.lines[device.value].doubtful_since || world.registry.readings[device.value].yield;
+  return world.lines[device.value].doubtful_since || world.registry.readings[device.value].yielded;
 }
 
 std::optional<Next> next_for_turn(const World& world, DeviceId device) {
@@ -369,7 +370,7 @@ std::optional<ResidentId> next_to_read_ahead(const World& world, DeviceId device
   if (world.limits.policy == Policy::fifo || line.waiting.empty()) return std::nullopt;
   const Ticket* best = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
     const Resident* resident = resident_of(world, head);
-    if (resident == nullptr || resident->read_ahead) return std::nullopt;
+    if (resident == nullptr || resident->was_read_ahead) return std::nullopt;
     if (resident->state != Residency::cold && resident->state != Residency::failed) return std::nullopt;
     return merit(world, head, Outlook::seconds(load_time(*resident)));
   });

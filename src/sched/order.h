@@ -19,7 +19,7 @@
 namespace mgpu {
 
 // The ticket's own class, or else its consumer's.
-Priority priority_of(const World& world, const Ask& ask);
+Priority priority_of(const World& world, const TicketRequest& ask);
 
 // Where a new ticket belongs.
 Instant due_of(const World& world, const Ticket& ticket);
@@ -39,7 +39,7 @@ bool stands_still(const World& world, DeviceId device);
 
 struct Next {
   TicketId ticket{};
-  std::optional<Overtaking> why{};  // set where others are due before it
+  std::optional<OvertakeReason> why{};  // set where others are due before it
 };
 
 // The ticket that gets the next turn of the device; none: nobody can have one now.

@@ -30,8 +30,8 @@ TEST(Affinity, TheNextOfTheConsumerThatHasTheTurnGoesBeforeAnEarlierColdOne) {
   EXPECT_TRUE(granted(effects, warm));
   EXPECT_FALSE(granted(effects, cold));
   ASSERT_TRUE(the<Overtook>(effects));
-  EXPECT_EQ(the<Overtook>(effects)->passed, std::vector{cold});
-  EXPECT_EQ(the<Overtook>(effects)->why, Overtaking::same_turn);
+  EXPECT_EQ(the<Overtook>(effects)->overtaken, std::vector{cold});
+  EXPECT_EQ(the<Overtook>(effects)->reason, OvertakeReason::same_turn);
 }
 
 TEST(Affinity, NobodyPassesTheFirstOnceItHasBorneItsBound) {
@@ -49,10 +49,10 @@ TEST(Affinity, NobodyPassesTheFirstOnceItHasBorneItsBound) {
 TEST(Affinity, TheBoundFollowsWhatTheChangesOfAllWhoWaitCost) {
   Pair pair;
   Resident& image = pair.home.world.registry[pair.home.resident(pair.image)];
-  image.learned.load_cold = 20s, image.learned.unload = 1s;
+  image.costs.load_cold = 20s, image.costs.unload = 1s;
   const TicketId cold = pair.home.asks(pair.image).first;
   EXPECT_EQ(overtake_bound(pair.home.world, pair.home.world.tickets.at(cold)), Duration{63s});
-  image.learned.load_cold = 1s;
+  image.costs.load_cold = 1s;
   EXPECT_EQ(overtake_bound(pair.home.world, pair.home.world.tickets.at(cold)), Duration{10s})
       << "but is never less than ten seconds";
 }
@@ -62,8 +62,8 @@ TEST(Affinity, TheChangeThatServesMostForItsSecondsWins) {
   const auto now = home.consumer({.name = "now", .footprint = kGiB * 20});
   const auto slow = home.consumer({.name = "slow", .footprint = kGiB * 20});
   const auto quick = home.consumer({.name = "quick", .footprint = kGiB * 20});
-  home.world.registry[home.resident(slow)].learned.load_cold = 60s;
-  home.world.registry[home.resident(quick)].learned.load_cold = 2s;
+  home.world.registry[home.resident(slow)].costs.load_cold = 60s;
+  home.world.registry[home.resident(quick)].costs.load_cold = 2s;
   home.warm(now);
   const TicketId computes = home.asks(now).first;
   home.asks(slow);
@@ -77,11 +77,11 @@ TEST(Affinity, ClassesOrderBeforeArrivalAndAgeUpward) {
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
   home.warm(chat);
   const TicketId computes = home.asks(chat).first;
-  const TicketId batch = home.asks(chat, Ask{.priority = Priority::batch}).first;
-  const TicketId urgent = home.asks(chat, Ask{.priority = Priority::realtime}).first;
+  const TicketId batch = home.asks(chat, TicketRequest{.priority = Priority::batch}).first;
+  const TicketId urgent = home.asks(chat, TicketRequest{.priority = Priority::realtime}).first;
   EXPECT_EQ(place_in_line(home.world, urgent), 1U);
   home.happens(Tick{}, home.world.limits.ageing * 3);
-  const TicketId too_late = home.asks(chat, Ask{.priority = Priority::realtime}).first;
+  const TicketId too_late = home.asks(chat, TicketRequest{.priority = Priority::realtime}).first;
   EXPECT_LT(place_in_line(home.world, batch), place_in_line(home.world, too_late)) << "it has aged";
   EXPECT_TRUE(granted(home.happens(LeaseReleased{computes}), urgent));
 }
@@ -89,11 +89,11 @@ TEST(Affinity, ClassesOrderBeforeArrivalAndAgeUpward) {
 TEST(Affinity, OneUsersManyRequestsDoNotHoldUpAnothersSingleOne) {
   Home home = affine();
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
-  home.world.registry[home.resident(chat)].learned.run = 5s;
+  home.world.registry[home.resident(chat)].costs.run = 5s;
   home.warm(chat);
   home.asks(chat);
-  for (int i = 0; i < 50; ++i) home.asks(chat, Ask{.user = 1});
-  const TicketId single = home.asks(chat, Ask{.user = 2}).first;
+  for (int i = 0; i < 50; ++i) home.asks(chat, TicketRequest{.user = 1});
+  const TicketId single = home.asks(chat, TicketRequest{.user = 2}).first;
   EXPECT_LE(place_in_line(home.world, single), 3U);
 }
 
@@ -118,17 +118,17 @@ TEST(Affinity, AConsumersOwnLineHasALimit) {
   home.asks(chat);
   const Effects effects = home.asks(chat).second;
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::queue_full);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::queue_full);
 }
 
 TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {
   Home home = affine();
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
-  home.world.registry[home.resident(chat)].learned.run = 30s;
+  home.world.registry[home.resident(chat)].costs.run = 30s;
   home.warm(chat);
   home.asks(chat);
   home.asks(chat);
-  const Effects effects = home.asks(chat, Ask{.deadline = 5s}).second;
+  const Effects effects = home.asks(chat, TicketRequest{.deadline = 5s}).second;
   ASSERT_TRUE(the<Refuse>(effects));
   EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{5s});
 }
@@ -139,7 +139,7 @@ TEST(Affinity, WhoIsFirstNowAndThenIsNotRefusedForWantOfRoomThatOthersUse) {
   Home home = affine();
   const auto batch =
       home.consumer({.name = "batch", .footprint = kGiB * 13, .concurrency = 2, .lease_only = true});
-  const Ask urgent{.priority = Priority::realtime}, patient{.priority = Priority::batch};
+  const TicketRequest urgent{.priority = Priority::realtime}, patient{.priority = Priority::batch};
   const TicketId runs = home.asks(batch, urgent).first, next = home.asks(batch, urgent).first;
   const TicketId waits = home.asks(batch, patient).first;
   home.happens(LeaseReleased{runs});  // `next` waits for a reading, `waits` is first
@@ -202,7 +202,7 @@ TEST(LoadAhead, GoesEvenWhenItsConsumerHasHadItsTurnIfTheFirstNeedsItsRoom) {
   const TicketId runs = home.asks(chat).first;  // image leaves for it
   const TicketId ahead = home.asks(chat).first;
   ASSERT_TRUE(home.world.tickets.at(ahead).claims);
-  const TicketId first = home.asks(image, Ask{.priority = Priority::realtime}).first;
+  const TicketId first = home.asks(image, TicketRequest{.priority = Priority::realtime}).first;
   home.happens(RungEnded{home.resident(image), Rung::stop, {}});
   home.read();
   ASSERT_TRUE(granted(home.happens(LoadEnded{home.resident(chat)}), runs));
@@ -260,7 +260,7 @@ struct ClaimBehindALease {
       home.happens(LoadEnded{needed});
       home.read();
     }
-    first = home.asks(image, Ask{.priority = Priority::realtime}).first;
+    first = home.asks(image, TicketRequest{.priority = Priority::realtime}).first;
     const TicketId passes = home.asks(small).first;
     ASSERT_TRUE(granted(home.happens(LeaseReleased{computes}), passes));
     home.happens(LeaseReleased{passes}, 2s);
@@ -309,7 +309,7 @@ TEST(Placement, GoesWhereNobodyHasToLeave) {
   const DeviceId second = add_device(home.world, {.name = "gpu1"});
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 20});
   home.warm(chat);
-  home.happens(ReadingTaken{{.device = second, .taken = home.world.now + 1ms, .total = kGiB * 24}});
+  home.happens(ReadingTaken{{.device = second, .taken_at = home.world.now + 1ms, .total = kGiB * 24}});
   const auto image = home.consumer({.name = "image", .devices = {home.gpu, second}, .footprint = kGiB * 12});
   const Effects effects = home.asks(image).second;
   EXPECT_EQ(home.world.registry[image].spec.device, second);

@@ -12,8 +12,7 @@ struct Parking {
 
   ConsumerId parkable(std::string name, Bytes footprint) {
     const auto id = home.consumer({.name = std::move(name), .footprint = footprint, .can_park = true});
-    home.world.registry[home.resident(id)].learned = {
-        .load_cold = 20s, .load_cached = 10s, .load_parked = 1s};
+    home.world.registry[home.resident(id)].costs = {.load_cold = 20s, .load_cached = 10s, .load_parked = 1s};
     return id;
   }
   // Asks for `id`, sees who leaves for it, and lets all of it happen.
@@ -22,7 +21,8 @@ struct Parking {
     const auto evictions = all<Evict>(effects);
     for (const Evict& evict : evictions) home.happens(RungEnded{evict.resident, evict.rung, {}});
     home.read();
-    if (home.state(id) == Residency::loading) home.happens(LoadEnded{home.resident(id), {}, Source::cached});
+    if (home.state(id) == Residency::loading)
+      home.happens(LoadEnded{home.resident(id), {}, LoadSource::cached});
     home.happens(LeaseReleased{ticket});
     home.read();
     return evictions;
@@ -122,7 +122,7 @@ TEST(Requeue, ALeaseWhoseServiceRanOutOfMemoryWaitsAgainWithMoreExpected) {
   const TicketId ticket = home.asks(chat).first;
   const Effects effects = home.happens(OutOfMemorySeen{ticket});
   ASSERT_TRUE(the<Requeued>(effects));
-  EXPECT_GT(the<Requeued>(effects)->expected, kGiB * 11);
+  EXPECT_GT(the<Requeued>(effects)->expected_bytes, kGiB * 11);
   ASSERT_TRUE(the<Evict>(effects)) << "more room is made";
   EXPECT_EQ(home.world.tickets.at(ticket).stage, Stage::preparing);
   EXPECT_EQ(total_statistics(home.world).memory_retries, 1U);
@@ -141,12 +141,13 @@ TEST(Yield, TheIdleLeaveAndNobodyComesWhileAGameRuns) {
   const auto pinned = home.consumer({.name = "pinned", .footprint = kGiB * 4, .pinned = true});
   home.warm(pinned);
   const auto game = [&](bool runs) {
-    return home.happens(ReadingTaken{{.device = home.gpu,
-                                      .taken = home.world.now + 1ms,
-                                      .total = kGiB * 24,
-                                      .consumers = runs ? std::vector<Reading::OfConsumer>{{pinned, kGiB * 4}}
-                                                        : std::vector<Reading::OfConsumer>{},
-                                      .yield = runs}});
+    return home.happens(
+        ReadingTaken{{.device = home.gpu,
+                      .taken_at = home.world.now + 1ms,
+                      .total = kGiB * 24,
+                      .consumers = runs ? std::vector<Reading::ConsumerBytes>{{pinned, kGiB * 4}}
+                                        : std::vector<Reading::ConsumerBytes>{},
+                      .yielded = runs}});
   };
   const Effects begins = game(true);
   ASSERT_TRUE(the<Evict>(begins)) << "pinned or not: the user said so";

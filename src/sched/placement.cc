@@ -17,7 +17,7 @@ bool is_settled(const Registry& registry, const ConsumerState& consumer) {
       consumer.running + consumer.promised + consumer.waiting > 0 || measured(consumer) > Bytes{};
   return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
            const Resident& resident = registry[id];
-           return resident.users > 0 ||
+           return resident.use_count > 0 ||
                   (resident.state != Residency::cold && resident.state != Residency::failed);
          });
 }
@@ -29,23 +29,24 @@ double seconds_lost(const World& world, DeviceId device, Bytes need) {
   if (reading.lost || need > reading.total - registry.devices[device.value].reserve) return kImpossible;
   const Bytes deficit = need - headroom(registry, device);
   if (deficit <= Bytes{}) return 0;
-  std::vector<Candidate> candidates = candidates_on(registry, device, world.now);
+  std::vector<EvictionCandidate> candidates = candidates_on(registry, device, world.now);
   if (!choose_victims(candidates, deficit)) return std::numeric_limits<double>::max();
   double lost = 0;
-  for (const Candidate& candidate : candidates)
+  for (const EvictionCandidate& candidate : candidates)
     if (candidate.chosen)
-      lost += static_cast<double>(candidate.reload.count()) *
+      lost += static_cast<double>(candidate.reload_time.count()) *
               chance_of_need(registry, registry[candidate.resident], world.now);
   return lost / 1e6;
 }
 
 }  // namespace
 
-DeviceId choose_device(const World& world, const Ask& ask) {
+DeviceId choose_device(const World& world, const TicketRequest& ask) {
   const ConsumerState& consumer = world.registry[*ask.consumer];
   if (consumer.spec.devices.empty() || !consumer.spec.split.empty() || is_settled(world.registry, consumer))
     return consumer.spec.device;
-  if (ask.device_asked && std::ranges::find(consumer.spec.devices, ask.device) != consumer.spec.devices.end())
+  if (ask.device_requested &&
+      std::ranges::find(consumer.spec.devices, ask.device) != consumer.spec.devices.end())
     return ask.device;
   const Bytes need = whole_need(world.registry, ask);
   const auto cost = [&](DeviceId device) {

@@ -17,14 +17,14 @@ struct Render {
     world.now = {1'000'000};
     read(first, kGiB * 20), read(second, kGiB * 4);
   }
-  Effects happens(Happening what) {
-    Effects effects = step(world, {.at = world.now + 1ms, .what = std::move(what)});
+  Effects happens(EventPayload what) {
+    Effects effects = step(world, {.at = world.now + 1ms, .payload = std::move(what)});
     EXPECT_EQ(broken_invariant(world), "");
     return effects;
   }
   void read(DeviceId device, Bytes foreign) {
-    happens(
-        ReadingTaken{{.device = device, .taken = world.now + 1ms, .total = kGiB * 24, .foreign = foreign}});
+    happens(ReadingTaken{
+        {.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign}});
   }
 };
 
@@ -40,8 +40,8 @@ TEST(Placement, LooksAtTheBytesThatAreAskedFor) {
 
 TEST(Placement, GoesWhereItWasAskedToBe) {
   Render story;
-  const Effects effects = story.happens(
-      TicketArrived{TicketId{1}, {.device = story.second, .consumer = story.render, .device_asked = true}});
+  const Effects effects = story.happens(TicketArrived{
+      TicketId{1}, {.device = story.second, .consumer = story.render, .device_requested = true}});
   EXPECT_TRUE(granted(effects, TicketId{1}));
   EXPECT_EQ(story.world.tickets.at(TicketId{1}).ask.device, story.second);
 }

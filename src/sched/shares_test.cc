@@ -31,11 +31,11 @@ TEST(UserShares, WhoHasHadTheirShareIsForgotten) {
   for (const Priority priority : {Priority::realtime, Priority::batch}) {
     Home home(1, Policy::affinity);
     const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 4});
-    home.world.registry[home.resident(chat)].learned.run = 10ms;
+    home.world.registry[home.resident(chat)].costs.run = 10ms;
     home.warm(chat);
     std::size_t most = 0;
     for (std::uint32_t user = 1; user <= 3'000; ++user) {
-      const TicketId ticket = home.asks(chat, Ask{.priority = priority, .user = user}).first;
+      const TicketId ticket = home.asks(chat, TicketRequest{.priority = priority, .user = user}).first;
       home.happens(LeaseReleased{ticket}, 10ms);
       most = std::max(most, home.world.lines[0].shares.size());
     }
@@ -49,7 +49,7 @@ TEST(UserShares, WhoIsRefusedHasHadNothing) {
   home.warm(chat);
   home.world.limits.max_queue = 2;
   home.asks(chat);
-  const auto ask = [&] { return home.asks(chat, Ask{.user = 1}).first; };
+  const auto ask = [&] { return home.asks(chat, TicketRequest{.user = 1}).first; };
   ask();
   const Instant second = home.world.tickets.at(ask()).due;
   for (int i = 0; i < 500; ++i) EXPECT_FALSE(home.world.tickets.contains(ask()));

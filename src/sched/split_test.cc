@@ -37,13 +37,13 @@ struct TwoDevices {
     return consumer({.name = name, .device = device, .footprint = kGiB * 10});
   }
 
-  Effects happens(Happening what, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .what = std::move(what)});
+  Effects happens(EventPayload what, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .payload = std::move(what)});
     EXPECT_EQ(broken_invariant(world), "");
     return effects;
   }
   Effects read(DeviceId device, Bytes foreign = {}) {
-    Reading reading{.device = device, .taken = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
+    Reading reading{.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       const ConsumerState& consumer = world.registry.consumers[i];
       const Resident& resident = world.registry[consumer.residents[0]];
@@ -105,7 +105,7 @@ TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {
   house.happens(LeaseReleased{house.runs(there)});
   house.read_both();
   const auto [ticket, effects] = house.asks(house.split("large", kGiB * 42));  // 28 + 2 and 14 + 1: too large
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::never_fits);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::never_fits);
 
   const ConsumerId large = house.split("large", kGiB * 33);  // 22 + 2 and 11 + 1
   const auto [waits, begun] = house.asks(large);
@@ -214,7 +214,7 @@ TEST(Split, LearnsSoMuchThatEachPartCoversWhatIsMeasured) {
   house.happens(LoadEnded{house.resident(large)});
   const auto reads = [&](DeviceId device, Bytes bytes) {
     house.happens(ReadingTaken{{.device = device,
-                                .taken = house.world.now + 1ms,
+                                .taken_at = house.world.now + 1ms,
                                 .total = kGiB * 24,
                                 .consumers = {{large, bytes}}}});
   };

@@ -24,7 +24,7 @@ struct Apply {
   }
 
   void operator()(const TicketArrived& arrived) {
-    admit(world, out, arrived.ticket, arrived.ask);
+    admit(world, out, arrived.ticket, arrived.request);
     if (const Ticket* ticket = find_ticket(world, arrived.ticket)) stir(world, *ticket);
   }
   void operator()(const TicketCancelled& cancelled) {
@@ -32,9 +32,9 @@ struct Apply {
     if (ticket == nullptr) return;
     if (ticket->stage == Stage::running) {
       release(world, out, cancelled.ticket);
-      out.emplace_back(EndLease{.ticket = cancelled.ticket, .why = cancelled.why});
+      out.emplace_back(EndLease{.ticket = cancelled.ticket, .error = cancelled.error});
     } else {
-      refuse(world, out, cancelled.ticket, cancelled.why);
+      refuse(world, out, cancelled.ticket, cancelled.error);
     }
   }
   void operator()(const LeaseReleased& released) {
@@ -59,12 +59,12 @@ struct Apply {
       return;
     }
     last = reading;
-    if (line.doubtful_since && reading.taken > *line.doubtful_since) line.doubtful_since.reset();
-    if (reading.taken > line.returned_at) line.returned = Bytes{};
+    if (line.doubtful_since && reading.taken_at > *line.doubtful_since) line.doubtful_since.reset();
+    if (reading.taken_at > line.returned_at) line.returned = Bytes{};
     note_holdings(reading);
     ask_again(reading.device);
   }
-  void operator()(const ServiceLost& lost) { lose_service(world, out, lost.consumer, lost.why); }
+  void operator()(const ServiceLost& lost) { lose_service(world, out, lost.consumer, lost.error); }
   void operator()(const FoundWarm& found) {
     Resident& resident = world.registry[found.resident];
     ConsumerState& consumer = world.registry[resident.consumer];
@@ -72,14 +72,14 @@ struct Apply {
     if (resident.state != Residency::cold && resident.state != Residency::failed) return;
     resident.state = Residency::warm;
     resident.last_used = world.now;
-    resident.clear_view = false;
+    resident.is_attributable = false;
     // Readings may have shown its bytes before anybody knew whose they are.
     for (const DeviceId device : devices_of(consumer.spec)) note_measured(world.registry, consumer, device);
   }
   void operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
-    recall(world.registry, id, added.learned);
+    recall(world.registry, id, added.costs);
     stir(world, spec_of(id));
   }
   void operator()(const LearnedForgotten& forgotten) {
@@ -90,14 +90,14 @@ struct Apply {
     Resident& resident = world.registry[requested.resident];
     stir(world, spec_of(requested.resident));
     if (is_away(resident, requested.park)) {
-      resident.unwanted = true;
+      resident.warm_up_blocked = true;
     } else if (may_evict(world, requested.resident, requested.park)) {
       const DeviceId device = spec_of(requested.resident).device;
       out.emplace_back(Planned{.device = device,
-                               .reason = Reason::operator_request,
+                               .reason = PlanReason::operator_request,
                                .victims = {requested.resident},
                                .headroom = headroom(world.registry, device)});
-      begin_eviction(world, out, requested.resident, Reason::operator_request, requested.park);
+      begin_eviction(world, out, requested.resident, PlanReason::operator_request, requested.park);
     }
   }
   void operator()(const DrainRequested&) {
@@ -142,8 +142,8 @@ struct Apply {
         holding_on(consumer, reading.device).measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers) {
       if (!is_on(consumer.spec, reading.device)) continue;
-      if (reading.by_process)  // reckoned bytes teach nothing
-        learn_measured(world.registry, consumer, reading.device, reading.taken);
+      if (reading.is_per_process)  // reckoned bytes teach nothing
+        learn_measured(world.registry, consumer, reading.device, reading.taken_at);
       note_measured(world.registry, consumer, reading.device);
     }
   }
@@ -162,7 +162,7 @@ Effects step(World& world, const Event& event) {
   MGPU_ASSERT(event.at >= world.now, "time does not go back");
   world.now = event.at;
   Effects out;
-  std::visit(Apply{world, out}, event.what);
+  std::visit(Apply{world, out}, event.payload);
   while (!world.stirred.empty()) {
     const DeviceId device = world.stirred.front();
     world.stirred.erase(world.stirred.begin());
@@ -183,7 +183,7 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
   if (park ? !spec.can_park : !(spec.can_unload || spec.can_stop))
     return fail(ErrorCode::not_supported, spec.name + (park ? " can't be parked" : " has no way to unload"));
   if (spec.pinned) return fail(ErrorCode::busy, spec.name + " is pinned");
-  if (resident.users > 0)
+  if (resident.use_count > 0)
     return fail(ErrorCode::busy, spec.name + " has a lease or is being made ready for one");
   if (any_in(world.registry, world.registry[resident.consumer], Residency::loading))
     return fail(ErrorCode::busy, spec.name + " is loading another AI model");

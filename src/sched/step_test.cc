@@ -14,7 +14,7 @@ TEST(Step, LetsWhatIsFoundWarmExplainTheBytesThatWereMeasuredBefore) {
   Home home;
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 14});
   home.happens(ReadingTaken{{.device = home.gpu,
-                             .taken = home.world.now + 1ms,
+                             .taken_at = home.world.now + 1ms,
                              .total = kGiB * 24,
                              .consumers = {{chat, kGiB * 14}}}});
   const Effects effects = home.happens(FoundWarm{home.resident(chat)});
@@ -27,7 +27,7 @@ TEST(Step, NobodyLeavesBeforeTheDriverHasSaidAnything) {
   const DeviceId gpu = add_device(world, {.name = "gpu0", .reserve = kGiB});
   const auto chat = add_consumer(world.registry, {.name = "chat", .device = gpu, .can_stop = true});
   const ResidentId adopted = add_resident(world.registry, chat, "", kGiB * 4);
-  EXPECT_FALSE(the<Evict>(step(world, {.at = {1}, .what = FoundWarm{adopted}})));
+  EXPECT_FALSE(the<Evict>(step(world, {.at = {1}, .payload = FoundWarm{adopted}})));
 }
 
 TEST(Step, CountsOnWhatAJobGaveBackOnlyWhenItIsSeenFree) {
@@ -168,7 +168,7 @@ TEST(Step, LimitsPastTheEndOfTimeAreNeverDue) {
     home.warm(chat);
     const TicketId holder = home.asks(chat).first;
     for (const ConsumerId who : {chat, image, chat})
-      home.asks(who, Ask{.wait_limit = Duration::max(), .user = 1, .deadline = Duration::max()});
+      home.asks(who, TicketRequest{.wait_limit = Duration::max(), .user = 1, .deadline = Duration::max()});
     EXPECT_EQ(home.world.tickets.size(), 4U);
     for (int i = 0; i < 3; ++i) {
       EXPECT_GT(next_wakeup(home.world), home.world.now + 1h);
@@ -198,8 +198,8 @@ TEST(Step, RefusesAtOnceWhatCanNeverFitAndSaysHowMuchIsMissing) {
   const auto big = home.consumer({.name = "big", .footprint = kGiB * 30});
   const auto [ticket, effects] = home.asks(big);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::never_fits);
-  EXPECT_NE(the<Refuse>(effects)->why.detail.find("6.0 GiB missing"), std::string::npos);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::never_fits);
+  EXPECT_NE(the<Refuse>(effects)->error.detail.find("6.0 GiB missing"), std::string::npos);
 }
 
 TEST(Step, RefusesWhenTheLineIsFull) {
@@ -211,7 +211,7 @@ TEST(Step, RefusesWhenTheLineIsFull) {
   home.asks(chat);
   const auto [ticket, effects] = home.asks(chat);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::queue_full);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::queue_full);
   EXPECT_GT(the<Refuse>(effects)->retry_after, Duration{0});
 }
 
@@ -224,7 +224,7 @@ TEST(Step, AWaitLimitEndsAWait) {
   EXPECT_EQ(next_wakeup(home.world), home.world.tickets.at(ticket).expires);
   const auto effects = home.happens(Tick{}, 2s);
   ASSERT_TRUE(the<Refuse>(effects));
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::wait_limit);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::wait_limit);
 }
 
 TEST(Step, CancelledWhileItsLoadRunsItLeavesNothingBehind) {
@@ -246,7 +246,7 @@ TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
       home.happens(LoadEnded{home.resident(chat), fail(ErrorCode::load_failed, "exit code 1")});
   home.read();
   ASSERT_TRUE(the<Refuse>(failed));
-  EXPECT_EQ(the<Refuse>(failed)->why.detail, "exit code 1");
+  EXPECT_EQ(the<Refuse>(failed)->error.detail, "exit code 1");
   EXPECT_EQ(the<Refuse>(failed)->retry_after, Duration{1s});
   const auto [early, told] = home.asks(chat);
   EXPECT_TRUE(the<Refuse>(told)) << "not before the pause is over";
@@ -279,7 +279,7 @@ TEST(Step, IdleResidentsMakeRoomWhenForeignMemoryGrows) {
   home.foreign = kGiB * 12;
   const auto effects = home.read();
   ASSERT_TRUE(the<Planned>(effects));
-  EXPECT_EQ(the<Planned>(effects)->reason, Reason::pressure);
+  EXPECT_EQ(the<Planned>(effects)->reason, PlanReason::pressure);
 }
 
 TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
@@ -292,7 +292,7 @@ TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
   EXPECT_LE(next_wakeup(home.world), home.world.now + home.world.limits.room_limit);
   const auto refused = home.happens(Tick{}, 30s);
   ASSERT_TRUE(the<Refuse>(refused));
-  EXPECT_EQ(the<Refuse>(refused)->why.code, ErrorCode::no_room);
+  EXPECT_EQ(the<Refuse>(refused)->error.code, ErrorCode::no_room);
 }
 
 TEST(Step, APinnedConsumerStays) {
@@ -325,7 +325,7 @@ TEST(Step, ALoadStartsOnlyOnAFreshReading) {
 TEST(Step, EachDeviceHasALineOfItsOwn) {
   Home home;
   const auto second = add_device(home.world, {.name = "gpu1"});
-  home.happens(ReadingTaken{{.device = second, .taken = home.world.now, .total = kGiB * 24}});
+  home.happens(ReadingTaken{{.device = second, .taken_at = home.world.now, .total = kGiB * 24}});
   const auto a = home.consumer({.name = "a", .footprint = kGiB});
   home.warm(a);
   home.asks(a);
@@ -341,7 +341,7 @@ TEST(Step, WhatIsLeftByAnEvictionThatWasGivenUpIsNotLearnedAsTheFootprint) {
   const ResidentId resident = home.resident(chat);
   const auto reads = [&](Bytes bytes) {
     return home.happens(ReadingTaken{{.device = home.gpu,
-                                      .taken = home.world.now + 1ms,
+                                      .taken_at = home.world.now + 1ms,
                                       .total = kGiB * 24,
                                       .consumers = {{chat, bytes}}}});
   };
@@ -357,7 +357,7 @@ TEST(Step, WhatIsLeftByAnEvictionThatWasGivenUpIsNotLearnedAsTheFootprint) {
   home.happens(EvictionRequested{resident});
   home.happens(RungEnded{resident, Rung::service, {}});
   ASSERT_TRUE(the<Evicted>(reads({})));
-  EXPECT_EQ(home.world.registry[resident].learned.footprint, Bytes{});
+  EXPECT_EQ(home.world.registry[resident].costs.footprint, Bytes{});
   EXPECT_EQ(home.world.registry[resident].footprint, kGiB * 10);
 }
 
@@ -369,7 +369,7 @@ TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
   home.asks(chat);
   EXPECT_EQ(all<Refuse>(home.happens(DrainRequested{})).size(), 1U);
   const auto [late, effects] = home.asks(chat);
-  EXPECT_EQ(the<Refuse>(effects)->why.code, ErrorCode::shutting_down);
+  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::shutting_down);
 }
 
 TEST(Step, TheSixFiguresFollow) {
@@ -403,7 +403,7 @@ TEST(Step, ALoadThatRanOutOfMemoryGetsMoreRoomOnce) {
   const Effects again =
       home.happens(LoadEnded{home.resident(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
   ASSERT_TRUE(the<Refuse>(again)) << "once";
-  EXPECT_EQ(the<Refuse>(again)->why.code, ErrorCode::out_of_memory);
+  EXPECT_EQ(the<Refuse>(again)->error.code, ErrorCode::out_of_memory);
 }
 
 TEST(Step, ALoadThatRanOutOfMemoryOnAnEmptyDeviceIsNotTriedAgain) {

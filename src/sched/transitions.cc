@@ -37,7 +37,7 @@ void doubt(World& world, Effects& out, const Consumer& consumer) {
   }
 }
 
-Duration wait_limit_of(const World& world, const Ask& ask) {
+Duration wait_limit_of(const World& world, const TicketRequest& ask) {
   return ask.wait_limit > Duration{0} ? ask.wait_limit : world.limits.wait_limit;
 }
 
@@ -132,20 +132,20 @@ void return_promise(World& world, Ticket& ticket) {
     MGPU_ASSERT(count > 0, "what is taken back was given");
     --count;
     if (consumer.spec.lease_only) consumer.leased -= reservation(registry, ticket.ask);
-    if (ticket.ask.resident) --registry[*ticket.ask.resident].users;
+    if (ticket.ask.resident) --registry[*ticket.ask.resident].use_count;
   }
   if (ticket.stage == Stage::running)
     for (const DeviceId device : devices_of(registry, ticket.ask)) --world.lines[device.value].leases;
   turn_ends(world, ticket);
 }
 
-Bytes need_on(const Registry& registry, const Ask& ask, DeviceId device) {
+Bytes need_on(const Registry& registry, const TicketRequest& ask, DeviceId device) {
   const Bytes whole = whole_need(registry, ask);
   return ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
 }
 
 // Why one of its devices could not hold it, even if nobody else were there.
-std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
+std::optional<Error> never_fits(const Registry& registry, const TicketRequest& ask) {
   for (const DeviceId id : devices_of(registry, ask)) {
     const Device& device = registry.devices[id.value];
     const Bytes total = registry.readings[id.value].total, fits = total - device.reserve;
@@ -159,16 +159,16 @@ std::optional<Error> never_fits(const Registry& registry, const Ask& ask) {
 }
 
 // Why it can't be served on the one device that was asked for.
-std::optional<Error> is_elsewhere(const Registry& registry, const Ask& ask, DeviceId chosen) {
-  if (!ask.device_asked || ask.device == chosen) return std::nullopt;
+std::optional<Error> is_elsewhere(const Registry& registry, const TicketRequest& ask, DeviceId chosen) {
+  if (!ask.device_requested || ask.device == chosen) return std::nullopt;
   return Error{ErrorCode::busy, registry[*ask.consumer].spec.name + " is on device " +
                                     registry.devices[chosen.value].name + " now, not on " +
                                     registry.devices[ask.device.value].name};
 }
 
 // Work that begins soon after another consumer's belongs to one dialogue, more often than not.
-void note_succession(World& world, const LineState& line, const Ask& ask) {
-  if (!line.latest || !ask.consumer || line.latest->consumer == *ask.consumer || ask.warm_up) return;
+void note_succession(World& world, const LineState& line, const TicketRequest& ask) {
+  if (!line.latest || !ask.consumer || line.latest->consumer == *ask.consumer || ask.is_warm_up) return;
   if (world.now - line.latest->since <= kDialoguePause)
     note_followed(world.registry, line.latest->consumer, *ask.consumer);
 }
@@ -220,13 +220,13 @@ Ticket* find_ticket(World& world, TicketId id) {
   return found == world.tickets.end() ? nullptr : &found->second;
 }
 
-Bytes reservation(const Registry& registry, const Ask& ask) {
+Bytes reservation(const Registry& registry, const TicketRequest& ask) {
   if (!ask.consumer || ask.bytes > Bytes{}) return ask.bytes;
   const Consumer& spec = registry[*ask.consumer].spec;
   return spec.footprint + working_each(registry[*ask.consumer]);
 }
 
-Bytes whole_need(const Registry& registry, const Ask& ask) {
+Bytes whole_need(const Registry& registry, const TicketRequest& ask) {
   if (!ask.resident) return reservation(registry, ask);
   return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
 }
@@ -234,7 +234,7 @@ Bytes whole_need(const Registry& registry, const Ask& ask) {
 namespace {
 
 // What a lease gives back comes free a little later: until a reading has shown it, it is not counted on.
-void note_returned(World& world, const Ask& ask) {
+void note_returned(World& world, const TicketRequest& ask) {
   const Registry& registry = world.registry;
   const Bytes whole = ask.resident ? working_each(registry[*ask.consumer]) : reservation(registry, ask);
   for (const DeviceId device : devices_of(registry, ask)) {
@@ -258,7 +258,7 @@ void refuse_what_comes_too_late(World& world, Effects& out, const Ticket& ticket
          wait);
 }
 
-void admit(World& world, Effects& out, TicketId id, const Ask& ask) {
+void admit(World& world, Effects& out, TicketId id, const TicketRequest& ask) {
   Ticket& ticket = world.tickets[id];
   MGPU_ASSERT(ticket.id == TicketId{}, "a ticket's number is used once");
   ticket = {.id = id, .ask = ask, .arrived = world.now};
@@ -305,7 +305,7 @@ void promise(World& world, Ticket& ticket) {
                 "concurrency bounds a consumer's tickets");
     ++consumer.promised;
     if (consumer.spec.lease_only) consumer.leased += reservation(registry, ticket.ask);
-    if (ticket.ask.resident) ++registry[*ticket.ask.resident].users;
+    if (ticket.ask.resident) ++registry[*ticket.ask.resident].use_count;
   }
   turn_begins(world, ticket);
 }
@@ -358,7 +358,7 @@ void refuse(World& world, Effects& out, TicketId id, Error why, Duration retry_a
   world.expiries.erase({ticket.expires, id});
   fold(line.statistics, fact::EndedWaiting{why.code});
   world.tickets.erase(id);
-  out.emplace_back(Refuse{.ticket = id, .why = std::move(why), .retry_after = retry_after});
+  out.emplace_back(Refuse{.ticket = id, .error = std::move(why), .retry_after = retry_after});
 }
 
 namespace {
@@ -388,7 +388,7 @@ void requeue(World& world, Effects& out, TicketId id) {
   world.expiries.emplace(ticket.expires, id);
   enqueue(world, ticket);
   stir(world, ticket);
-  out.emplace_back(Requeued{.ticket = id, .expected = whole_need(world.registry, ticket.ask)});
+  out.emplace_back(Requeued{.ticket = id, .expected_bytes = whole_need(world.registry, ticket.ask)});
   if (ticket.ask.resident && !more_expected)
     return refuse(world, out, id,
                   {ErrorCode::out_of_memory, "its service ran out of device memory, and there is no more"});
@@ -403,15 +403,15 @@ void release(World& world, Effects& out, TicketId id) {
   stir(world, ticket);
   note_returned(world, ticket.ask);
   const Duration ran = world.now - ticket.granted;
-  if (ticket.ask.resident && !ticket.ask.warm_up) {
+  if (ticket.ask.resident && !ticket.ask.is_warm_up) {
     learn_run(world.registry, *ticket.ask.resident, ran, world.hour);
     Resident& resident = world.registry[*ticket.ask.resident];
-    if (resident.learned.runs % kRunsToTell == 0)
-      out.emplace_back(LearnedNow{*ticket.ask.resident, resident.learned});
+    if (resident.costs.runs % kRunsToTell == 0)
+      out.emplace_back(CostsLearned{*ticket.ask.resident, resident.costs});
   }
   if (ticket.ask.resident) note_use(world.registry, *ticket.ask.resident, world.now);
-  if (ticket.ask.consumer && !ticket.ask.warm_up) line.latest = Streak{*ticket.ask.consumer, world.now};
-  fold(line.statistics, fact::Released{.at = world.now, .ran = ran, .counts = !ticket.ask.warm_up});
+  if (ticket.ask.consumer && !ticket.ask.is_warm_up) line.latest = Streak{*ticket.ask.consumer, world.now};
+  fold(line.statistics, fact::Released{.at = world.now, .ran = ran, .counts = !ticket.ask.is_warm_up});
   world.tickets.erase(id);
 }
 
@@ -420,14 +420,14 @@ void claim(World& world, Ticket& ticket) {
               "only a waiting ticket has its load begun ahead");
   ticket.claims = true;
   line_of(world, ticket).claims.insert(ticket.id);
-  ++world.registry[*ticket.ask.resident].users;
+  ++world.registry[*ticket.ask.resident].use_count;
 }
 
 void drop_claim(World& world, Ticket& ticket) {
   if (!ticket.claims) return;
   ticket.claims = false;
   line_of(world, ticket).claims.erase(ticket.id);
-  --world.registry[*ticket.ask.resident].users;
+  --world.registry[*ticket.ask.resident].use_count;
 }
 
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket) {
@@ -442,14 +442,14 @@ void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketI
     MGPU_ASSERT(headroom(world.registry, device) >= Bytes{}, "a load never overcommits a device");
     loading = id;
   }
-  resident.ahead = !ticket || find_ticket(world, *ticket)->stage == Stage::waiting;
-  resident.read_ahead = false;
+  resident.is_loaded_ahead = !ticket || find_ticket(world, *ticket)->stage == Stage::waiting;
+  resident.was_read_ahead = false;
   learn_load_began(world.registry, id, world.now);
-  fold(home_line(world, spec).statistics, fact::LoadStarted{.ahead = resident.ahead});
+  fold(home_line(world, spec).statistics, fact::LoadStarted{.ahead = resident.is_loaded_ahead});
   out.emplace_back(Load{.resident = id, .ticket = ticket, .from_parked = parked});
 }
 
-void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, Source source) {
+void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, LoadSource source) {
   Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
   for (const DeviceId device : devices_of(spec)) {
@@ -461,28 +461,28 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   LineState& line = home_line(world, spec);
   if (result) {
     resident.state = Residency::warm;
-    resident.failures = 0;
+    resident.consecutive_failures = 0;
     learn_load_ended(world.registry, id, world.now, source);
-    out.emplace_back(LearnedNow{id, resident.learned});
+    out.emplace_back(CostsLearned{id, resident.costs});
     return;
   }
   doubt(world, out, spec);
   fold(line.statistics, fact::LoadFailed{});
-  resident.ahead = false;
+  resident.is_loaded_ahead = false;
   const bool ran_out = result.error().code == ErrorCode::out_of_memory;
-  if (ran_out && learn_load_ran_out(world.registry, id) && resident.failures == 0) {
+  if (ran_out && learn_load_ran_out(world.registry, id) && resident.consecutive_failures == 0) {
     // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
-    ++resident.failures;
+    ++resident.consecutive_failures;
     resident.state = Residency::cold;
     return;
   }
   const Duration doubled =
-      saturating_product(world.limits.pause_first, 1LL << std::min(resident.failures, 20U));
+      saturating_product(world.limits.pause_first, 1LL << std::min(resident.consecutive_failures, 20U));
   const Duration pause = std::min(doubled, world.limits.pause_longest);
   resident.state = Residency::failed;
   resident.last_error = result.error();
   resident.retry_at = world.now + pause;
-  ++resident.failures;
+  ++resident.consecutive_failures;
   std::set<TicketId> disappointed = line.preparing;
   disappointed.insert(line.claims.begin(), line.claims.end());
   for (const TicketId ticket : disappointed)
@@ -499,7 +499,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
   std::ranges::sort(ended);  // equal events give equal effects, whatever the hash order
   for (const TicketId ticket : ended) {
     release(world, out, ticket);
-    out.emplace_back(EndLease{.ticket = ticket, .why = why});
+    out.emplace_back(EndLease{.ticket = ticket, .error = why});
   }
   // What is loading or unloading hears of it by its own answer, which the shell owes or has given already.
   for (auto& [resident_id, eviction] : world.evictions)

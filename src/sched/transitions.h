@@ -20,13 +20,13 @@ void take_reading(World& world, Effects& out, DeviceId device);
 Ticket* find_ticket(World& world, TicketId id);
 
 // What the ticket's own reservation is, where it is not that of a resident: bare and lease_only.
-Bytes reservation(const Registry& registry, const Ask& ask);
+Bytes reservation(const Registry& registry, const TicketRequest& ask);
 
 // What it needs in all, on all its devices together, while nothing of its resident is there.
-Bytes whole_need(const Registry& registry, const Ask& ask);
+Bytes whole_need(const Registry& registry, const TicketRequest& ask);
 
 // --- a ticket's life ---
-void admit(World& world, Effects& out, TicketId id, const Ask& ask);
+void admit(World& world, Effects& out, TicketId id, const TicketRequest& ask);
 void promise(World& world, Ticket& ticket);    // waiting -> preparing: takes its turn and reserves its memory
 void unpromise(World& world, Ticket& ticket);  // back again, when the plan turns out impossible
 void grant(World& world, Effects& out, Ticket& ticket);  // preparing -> running
@@ -40,7 +40,7 @@ void drop_claim(World& world, Ticket& ticket);  // not after all; nothing where 
 // --- a resident's life ---
 // `ticket`: for whom, none: for whoever comes.
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket);
-void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, Source source);
+void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, LoadSource source);
 void lose_service(World& world, Effects& out, ConsumerId consumer, const Error& why);
 
 }  // namespace mgpu

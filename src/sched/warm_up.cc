@@ -17,10 +17,10 @@ constexpr std::uint16_t kUsual = 3;  // jobs in an hour of the day, on the days 
 enum class Expected : std::uint8_t { not_at_all, usual_now, belongs_here, follows };
 
 bool may_come(const World& world, const Resident& resident) {
-  const bool away =
-      resident.state == Residency::cold || resident.state == Residency::parked ||
-      (resident.state == Residency::failed && world.now >= resident.retry_at && resident.failures == 0);
-  return away && !resident.unwanted && resident.users == 0;
+  const bool away = resident.state == Residency::cold || resident.state == Residency::parked ||
+                    (resident.state == Residency::failed && world.now >= resident.retry_at &&
+                     resident.consecutive_failures == 0);
+  return away && !resident.warm_up_blocked && resident.use_count == 0;
 }
 
 bool follows_somebody_at_work(const World& world, const Resident& resident) {
@@ -34,7 +34,7 @@ bool follows_somebody_at_work(const World& world, const Resident& resident) {
 }
 
 bool usual_at(const Resident& resident, std::uint8_t hour) {
-  const auto& hours = resident.learned.hours;
+  const auto& hours = resident.costs.runs_by_hour;
   std::uint32_t all = 0;
   for (const std::uint16_t count : hours) all += count;
   return hours[hour % hours.size()] >= kUsual && hours[hour % hours.size()] * hours.size() >= all;
@@ -43,7 +43,7 @@ bool usual_at(const Resident& resident, std::uint8_t hour) {
 Expected expectation(const World& world, const Resident& resident, bool idle) {
   const Consumer& spec = world.registry[resident.consumer].spec;
   if (!idle) return follows_somebody_at_work(world, resident) ? Expected::follows : Expected::not_at_all;
-  const bool used_before = resident.learned.runs > 0;
+  const bool used_before = resident.costs.runs > 0;
   if ((spec.pinned || spec.reserved) && used_before) return Expected::belongs_here;
   return usual_at(resident, world.hour) ? Expected::usual_now : Expected::not_at_all;
 }
@@ -54,7 +54,7 @@ bool room_for(const World& world, DeviceId device, ResidentId id, Expected expec
   const Bytes deficit = needed - headroom(world.registry, device);
   if (deficit <= Bytes{}) return true;
   if (expected != Expected::belongs_here) return false;  // only who was promised a place sends others away
-  std::vector<Candidate> candidates = worth_less_than(world, device, id);
+  std::vector<EvictionCandidate> candidates = worth_less_than(world, device, id);
   return choose_victims(candidates, deficit);
 }
 
@@ -90,11 +90,11 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
   return best;
 }
 
-std::vector<Candidate> worth_less_than(const World& world, DeviceId device, ResidentId id) {
+std::vector<EvictionCandidate> worth_less_than(const World& world, DeviceId device, ResidentId id) {
   const double worth = value_of(world.registry, world.registry[id], world.now);
-  std::vector<Candidate> candidates = candidates_on(world.registry, device, world.now);
-  std::erase_if(candidates, [&](const Candidate& candidate) {
-    return world.registry[candidate.resident].waiting > 0 || candidate.value * kClearly >= worth;
+  std::vector<EvictionCandidate> candidates = candidates_on(world.registry, device, world.now);
+  std::erase_if(candidates, [&](const EvictionCandidate& candidate) {
+    return world.registry[candidate.resident].waiting > 0 || candidate.retention_value * kClearly >= worth;
   });
   return candidates;
 }

@@ -41,7 +41,7 @@ enum class Stage : std::uint8_t { waiting, preparing, running };
 
 struct Ticket {
   TicketId id{};
-  Ask ask{};
+  TicketRequest ask{};
   Stage stage = Stage::waiting;
   // Loaded ahead: its resident is being brought in, or was, though its turn has not come. Still waiting.
   bool claims = false;
@@ -65,7 +65,7 @@ struct Eviction {
   Instant until{};                 // the rung's limit for answering, then for showing the memory free
   Instant answered_at{};           // readings taken before don't count
   Bytes before{};                  // the consumer's bytes when the rung was taken
-  Reason reason{};
+  PlanReason reason{};
 };
 
 // Where a ticket stands. The line is ordered by it.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 #include "replay/csv.h"
 

@@ -25,7 +25,7 @@ struct LearnedRow {
   std::string consumer{};
   std::string ai_model{};
   std::string settings{};  // fingerprint of what changes its memory
-  Learned learned{};
+  LearnedCosts learned{};
 };
 
 // One job, from its arrival to its end.

@@ -36,7 +36,7 @@ class StoreTest : public testing::Test {
   std::string note_;
 };
 
-Learned some_figures() {
+LearnedCosts some_figures() {
   return {.footprint = kGiB * 5,
           .working = kMiB * 300,
           .load_cold = Duration{9'000'000},
@@ -47,7 +47,7 @@ Learned some_figures() {
           .run = Duration{1'500'000},
           .loads = 12,
           .runs = 340,
-          .hours = {1, 0, 999, 4}};
+          .runs_by_hour = {1, 0, 999, 4}};
 }
 
 TEST_F(StoreTest, WhatWasLearnedIsThereInTheNextLife) {

@@ -71,7 +71,7 @@ LearnedRow learned_in(const Statement& row) {
                       .run = Duration{row.number(10)},
                       .loads = as_count(row.number(11)),
                       .runs = as_count(row.number(12)),
-                      .hours = hours_in(row.text(13))}};
+                      .runs_by_hour = hours_in(row.text(13))}};
 }
 
 // Names, each with a line break behind it; an empty one is a name, too (a consumer with just one AI model).
@@ -171,7 +171,7 @@ Result<void> Tables::read(std::vector<JobRow>& rows, std::size_t count) {
 }
 
 Result<void> Tables::keep(const LearnedRow& row) {
-  const Learned& learned = row.learned;
+  const LearnedCosts& learned = row.learned;
   auto kept = keep_.begin()
                   .bind(row.consumer)
                   .bind(row.ai_model)
@@ -186,7 +186,7 @@ Result<void> Tables::keep(const LearnedRow& row) {
                   .bind(learned.run.count())
                   .bind(std::int64_t{learned.loads})
                   .bind(std::int64_t{learned.runs})
-                  .bind(as_text(learned.hours))
+                  .bind(as_text(learned.runs_by_hour))
                   .run();
   return kept ? prune_learned_.begin().bind(kLearnedRows).run() : kept;
 }

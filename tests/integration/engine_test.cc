@@ -245,7 +245,7 @@ TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
     (*state)->devices[0].faults.foreign = 900ULL << 20;
   }
   curtain_up();
-  ASSERT_TRUE(until([&] { return engine_->world().registry.readings[1].taken > Instant{}; }));
+  ASSERT_TRUE(until([&] { return engine_->world().registry.readings[1].taken_at > Instant{}; }));
   const auto train = *engine_->consumer_named("train");
   Caller& caller = asks({.consumer = train}, {.who = "train.py", .pid = ::getpid()});
   ASSERT_TRUE(until([&] { return caller.holds(); }));

@@ -69,12 +69,12 @@ class Stage : public testing::Test {
   // For the person who reads a failed story.
   std::string what_happened() const {
     std::string text;
-    for (const Entry& entry : engine_->journal().entries()) {
+    for (const JournalEntry& entry : engine_->journal().entries()) {
       text += std::to_string(entry.at.us / 1000) + " ms ";
-      if (const auto* effect = std::get_if<Effect>(&entry.what)) {
+      if (const auto* effect = std::get_if<Effect>(&entry.payload)) {
         text += "  effect " + std::to_string(effect->index());
       } else {
-        const Happening& event = std::get<Happening>(entry.what);
+        const EventPayload& event = std::get<EventPayload>(entry.payload);
         text += "event " + std::to_string(event.index());
         if (const auto* taken = std::get_if<ReadingTaken>(&event))
           text += " foreign " + to_string(taken->reading.foreign) + " of " + to_string(taken->reading.total) +
@@ -115,7 +115,7 @@ class Stage : public testing::Test {
     return asks({.consumer = target->consumer, .resident = target->resident}, {.who = name});
   }
 
-  Caller& asks(Ask ask, Holder holder) {
+  Caller& asks(TicketRequest ask, Holder holder) {
     Caller& caller = *callers_.emplace_back(std::make_unique<Caller>());
     boost::asio::co_spawn(
         io_, wait(caller, ask, holder),
@@ -123,7 +123,7 @@ class Stage : public testing::Test {
     return caller;
   }
 
-  boost::asio::awaitable<void> wait(Caller& caller, Ask ask, Holder holder) {
+  boost::asio::awaitable<void> wait(Caller& caller, TicketRequest ask, Holder holder) {
     const std::function<void(TicketId)> on_ticket = [&caller](TicketId ticket) { caller.ticket = ticket; };
     auto answer = co_await engine_->acquire(ask, holder, on_ticket);
     caller.answer.emplace(std::move(answer));
@@ -143,12 +143,13 @@ class Stage : public testing::Test {
   template <class What>
   std::vector<What> told() const {
     std::vector<What> found;
-    for (const Entry& entry : engine_->journal().entries()) {
-      if (const auto* effect = std::get_if<Effect>(&entry.what)) {
+    for (const JournalEntry& entry : engine_->journal().entries()) {
+      if (const auto* effect = std::get_if<Effect>(&entry.payload)) {
         if constexpr (std::is_constructible_v<Effect, What>)
           if (const auto* what = std::get_if<What>(effect)) found.push_back(*what);
-      } else if constexpr (std::is_constructible_v<Happening, What>) {
-        if (const auto* what = std::get_if<What>(&std::get<Happening>(entry.what))) found.push_back(*what);
+      } else if constexpr (std::is_constructible_v<EventPayload, What>) {
+        if (const auto* what = std::get_if<What>(&std::get<EventPayload>(entry.payload)))
+          found.push_back(*what);
       }
     }
     return found;

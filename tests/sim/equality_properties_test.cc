@@ -34,11 +34,11 @@ std::string user_shown(std::uint32_t user) { return "user " + std::to_string(use
 // A life as it was written down.
 struct Written {
   World world{};
-  std::deque<Entry> journal{};
+  std::deque<JournalEntry> journal{};
   std::vector<TicketId> tickets{};  // all that ever came
 
-  void write(Instant at, std::variant<Happening, Effect> what) {
-    journal.push_back({.id = journal.size() + 1, .at = at, .what = std::move(what)});
+  void write(Instant at, std::variant<EventPayload, Effect> what) {
+    journal.push_back({.id = journal.size() + 1, .at = at, .payload = std::move(what)});
   }
   std::optional<explain::Explanation> explanation(TicketId id) const {
     const auto there = world.tickets.find(id);
@@ -51,9 +51,9 @@ Written written(const History& history, std::size_t buckets) {
   Written written{.world = history.world};
   written.world.tickets.rehash(buckets);
   for (const Event& event : history.events) {
-    written.write(event.at, event.what);
+    written.write(event.at, event.payload);
     for (Effect& effect : step(written.world, event)) written.write(event.at, std::move(effect));
-    if (const auto* arrival = std::get_if<TicketArrived>(&event.what))
+    if (const auto* arrival = std::get_if<TicketArrived>(&event.payload))
       written.tickets.push_back(arrival->ticket);
   }
   return written;
@@ -64,7 +64,7 @@ std::vector<std::string> read(const Written& life) {
   std::vector<std::string> lines;
   const api::Wording wording{
       .registry = life.world.registry, .journal = life.journal, .wall = wall, .user_shown = user_shown};
-  for (const Entry& entry : life.journal)
+  for (const JournalEntry& entry : life.journal)
     lines.push_back(api::dump(api::entry_json(entry, life.world.registry, wall, user_shown)));
   for (const TicketId id : life.tickets)
     if (const auto told = life.explanation(id))

@@ -4,7 +4,7 @@
 #include <ostream>
 #include <string>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 
 namespace mgpu::sim {
 namespace {
@@ -161,7 +161,7 @@ replay::House built(const Household& household) {
   }
   make_costs_known(house);
   for (Resident& resident : house.world.registry.residents)
-    resident.learned.run = ms(household.members[resident.consumer.value].run_ms);
+    resident.costs.run = ms(household.members[resident.consumer.value].run_ms);
   return house;
 }
 

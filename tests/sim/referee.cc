@@ -21,7 +21,7 @@ struct Mixer {
     mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.waited.count()));
   }
   void operator()(const Refuse& e) const {
-    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.why.code));
+    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.error.code));
   }
   void operator()(const EndLease& e) const { mix(hash, e.ticket.value); }
   void operator()(const Load& e) const { mix(hash, e.resident.value); }
@@ -32,15 +32,15 @@ struct Mixer {
   void operator()(const Planned& e) const {
     for (const ResidentId victim : e.victims) mix(hash, victim.value);
   }
-  void operator()(const Evicted& e) const { mix(hash, static_cast<std::uint64_t>(e.after.count)); }
+  void operator()(const Evicted& e) const { mix(hash, static_cast<std::uint64_t>(e.after_bytes.count)); }
   void operator()(const EvictionFailed& e) const {
-    mix(hash, static_cast<std::uint64_t>(e.still_held.count));
+    mix(hash, static_cast<std::uint64_t>(e.still_held_bytes.count));
   }
   void operator()(const ReadAhead& e) const { mix(hash, e.resident.value); }
-  void operator()(const LearnedNow& e) const {
-    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.learned.footprint.count));
+  void operator()(const CostsLearned& e) const {
+    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.costs.footprint.count));
   }
-  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.passed.size()); }
+  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.overtaken.size()); }
   void operator()(const Requeued& e) const { mix(hash, e.ticket.value); }
   void operator()(const LoadedInVain& e) const { mix(hash, e.resident.value); }
 };
@@ -59,14 +59,14 @@ std::string Referee::judged_step(World& world, const Event& event) {
     mix(fingerprint_, effect.index());
     std::visit(Mixer{fingerprint_}, effect);
   }
-  if (const auto* arrival = std::get_if<TicketArrived>(&event.what)) arrived_.insert(arrival->ticket);
-  if (const auto* release = std::get_if<LeaseReleased>(&event.what);
+  if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) arrived_.insert(arrival->ticket);
+  if (const auto* release = std::get_if<LeaseReleased>(&event.payload);
       release && !world.tickets.contains(release->ticket))
     if (arrived_.erase(release->ticket)) ended_.insert(release->ticket);
   for (const std::string& check :
        {memory_is_respected(world), ends_once(world), in_order(world), broken_invariant(world)})
     if (!check.empty()) return check;
-  if (std::holds_alternative<Tick>(event.what) && next_wakeup(world) <= world.now)
+  if (std::holds_alternative<Tick>(event.payload) && next_wakeup(world) <= world.now)
     return "8: time has come for something, and nothing comes of it";
   return {};
 }
@@ -103,7 +103,7 @@ std::string Referee::memory_is_respected(const World& world) const {
                       : consumer.spec.lease_only ? (consumer.spec.footprint + working_each(consumer)).count
                                                  : working_each(consumer).count;
       for (const ResidentId id : consumer.residents)
-        if (holds_memory(world.registry[id]) && !world.registry[id].in_host)
+        if (holds_memory(world.registry[id]) && !world.registry[id].leaves_host_memory)
           expected += world.registry[id].footprint.count;
       sum +=
           std::max(part_on(consumer.spec, device, {expected}), holding_on(consumer, device).measured).count;

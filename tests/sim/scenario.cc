@@ -6,7 +6,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "domain/names.h"
+#include "domain/enum_names.h"
 #include "sched/step.h"
 
 #include "referee.h"
@@ -18,12 +18,12 @@ struct Writer {
   std::ostream& out;
 
   void operator()(const TicketArrived& e) const {
-    out << "arrived " << e.ticket.value << ' ' << e.ask.device.value << ' '
-        << (e.ask.consumer ? static_cast<std::int64_t>(e.ask.consumer->value) : -1) << ' '
-        << (e.ask.resident ? static_cast<std::int64_t>(e.ask.resident->value) : -1) << ' '
-        << e.ask.bytes.count << ' ' << e.ask.wait_limit.count() << ' '
-        << (e.ask.priority ? static_cast<int>(*e.ask.priority) + 1 : 0) << ' ' << e.ask.user << ' '
-        << e.ask.deadline.count();
+    out << "arrived " << e.ticket.value << ' ' << e.request.device.value << ' '
+        << (e.request.consumer ? static_cast<std::int64_t>(e.request.consumer->value) : -1) << ' '
+        << (e.request.resident ? static_cast<std::int64_t>(e.request.resident->value) : -1) << ' '
+        << e.request.bytes.count << ' ' << e.request.wait_limit.count() << ' '
+        << (e.request.priority ? static_cast<int>(*e.request.priority) + 1 : 0) << ' ' << e.request.user
+        << ' ' << e.request.deadline.count();
   }
   void operator()(const TicketCancelled& e) const { out << "cancelled " << e.ticket.value; }
   void operator()(const LeaseReleased& e) const { out << "released " << e.ticket.value; }
@@ -38,10 +38,10 @@ struct Writer {
   }
   void operator()(const ReadingTaken& e) const {
     const Reading& r = e.reading;
-    out << "reading " << r.device.value << ' ' << r.taken.us << ' ' << r.total.count << ' ' << r.foreign.count
-        << ' ' << r.bare.count << ' ' << r.lost << ' ' << r.consumers.size();
+    out << "reading " << r.device.value << ' ' << r.taken_at.us << ' ' << r.total.count << ' '
+        << r.foreign.count << ' ' << r.bare.count << ' ' << r.lost << ' ' << r.consumers.size();
     for (const auto& [consumer, bytes] : r.consumers) out << ' ' << consumer.value << ' ' << bytes.count;
-    out << ' ' << r.yield;
+    out << ' ' << r.yielded;
   }
   void operator()(const ServiceLost& e) const { out << "service_lost " << e.consumer.value; }
   void operator()(const FoundWarm& e) const { out << "found_warm " << e.resident.value; }
@@ -79,8 +79,8 @@ Result<void> read_result(std::istream& in, ErrorCode code) {
   return fail(code, "as in the scenario");
 }
 
-Ask read_ask(std::istream& in) {
-  Ask ask{.device = read_device(in)};
+TicketRequest read_ask(std::istream& in) {
+  TicketRequest ask{.device = read_device(in)};
   if (const auto consumer = read<std::int64_t>(in); consumer >= 0)
     ask.consumer = {static_cast<std::uint64_t>(consumer)};
   if (const auto resident = read<std::int64_t>(in); resident >= 0)
@@ -94,18 +94,18 @@ Ask read_ask(std::istream& in) {
 }
 
 Reading read_reading(std::istream& in) {
-  Reading reading{.device = read_device(in), .taken = {read<std::int64_t>(in)}};
+  Reading reading{.device = read_device(in), .taken_at = {read<std::int64_t>(in)}};
   reading.total = read_bytes(in), reading.foreign = read_bytes(in), reading.bare = read_bytes(in);
   reading.lost = read<bool>(in);
   for (auto n = read<std::size_t>(in); n > 0; --n) {
     const ConsumerId consumer = read_consumer(in);
     reading.consumers.push_back({consumer, read_bytes(in)});
   }
-  reading.yield = read<bool>(in);
+  reading.yielded = read<bool>(in);
   return reading;
 }
 
-Happening read_happening(std::istream& in) {
+EventPayload read_happening(std::istream& in) {
   const auto name = read<std::string>(in);
   if (name == "arrived") {
     const TicketId ticket = read_ticket(in);
@@ -116,7 +116,7 @@ Happening read_happening(std::istream& in) {
   if (name == "load_ended") {
     const ResidentId resident = read_resident(in);
     Result<void> result = read_result(in, ErrorCode::load_failed);
-    const auto source = static_cast<Source>(read<int>(in));
+    const auto source = static_cast<LoadSource>(read<int>(in));
     if (read<bool>(in)) result = fail(ErrorCode::out_of_memory, "as in the scenario");
     return LoadEnded{resident, result, source};
   }
@@ -159,7 +159,7 @@ void write_consumer(std::ostream& out, const Consumer& c) {
 // have none.
 void write_order(std::ostream& out, std::size_t id, const Consumer& c) {
   out << "order " << id << ' ' << static_cast<int>(c.priority) << ' ' << c.weight << ' ' << c.max_queue << ' '
-      << c.max_turn.count() << ' ' << c.reserved << ' ' << static_cast<int>(c.declared) << ' '
+      << c.max_turn.count() << ' ' << c.reserved << ' ' << static_cast<int>(c.footprint_declaration) << ' '
       << c.followed_by.size();
   for (const ConsumerId next : c.followed_by) out << ' ' << next.value;
   out << ' ' << c.devices.size();
@@ -188,7 +188,7 @@ void read_order(std::istream& in, Registry& registry) {
   c.max_queue = read<std::uint32_t>(in);
   c.max_turn = read_duration(in);
   c.reserved = read<bool>(in);
-  c.declared = static_cast<Declared>(read<int>(in));
+  c.footprint_declaration = static_cast<FootprintDeclaration>(read<int>(in));
   for (auto n = read<std::size_t>(in); n > 0; --n) c.followed_by.push_back(read_consumer(in));
   for (auto n = read<std::size_t>(in); n > 0; --n) c.devices.push_back(read_device(in));
 }
@@ -208,9 +208,9 @@ Consumer read_spec(std::istream& in) {
 // Whether the shell could send this now: answers only to questions, ids only in order.
 bool possible(const World& world, const Event& event) {
   if (event.at < world.now) return false;
-  if (const auto* arrived = std::get_if<TicketArrived>(&event.what))
+  if (const auto* arrived = std::get_if<TicketArrived>(&event.payload))
     return !world.tickets.contains(arrived->ticket);
-  if (const auto* ended = std::get_if<LoadEnded>(&event.what))
+  if (const auto* ended = std::get_if<LoadEnded>(&event.payload))
     return ended->resident.value < world.registry.residents.size() &&
            world.registry[ended->resident].state == Residency::loading;
   return true;
@@ -235,7 +235,7 @@ std::string to_text(const Scenario& scenario) {
     out << "resident " << r.consumer.value << ' ' << r.footprint.count << '\n';
   for (const Event& event : scenario.events) {
     out << '@' << event.at.us << ' ';
-    std::visit(Writer{out}, event.what);
+    std::visit(Writer{out}, event.payload);
     out << '\n';
   }
   return out.str();

@@ -141,7 +141,7 @@ class House {
     spec.max_queue = static_cast<std::uint32_t>(random_.chance(0.8) ? 0 : random_.between(1, 10));
     spec.max_turn = random_.chance(0.2) ? Duration{random_.between(0, 10'000'000)} : 0s;
     spec.reserved = random_.chance(0.1);
-    spec.declared = static_cast<Declared>(random_.between(0, 2));
+    spec.footprint_declaration = static_cast<FootprintDeclaration>(random_.between(0, 2));
     if (random_.chance(0.2) && number > 0)
       spec.followed_by.push_back({static_cast<std::uint64_t>(random_.between(0, number - 1))});
     if (random_.chance(0.3))
@@ -176,7 +176,7 @@ class House {
   }
   static Instant last_moment() { return Instant{1'000'000} + kArrivals + kPatience; }
 
-  void feed(Happening what) {
+  void feed(EventPayload what) {
     if (life_.failure) return;
     const Event event{now_, std::move(what)};
     life_.scenario.events.push_back(event);
@@ -209,7 +209,7 @@ class House {
 
   void arrive() {
     const TicketId ticket{++last_ticket_};
-    Ask ask;
+    TicketRequest ask;
     if (random_.chance(0.1)) {
       ask.device = {
           static_cast<std::uint64_t>(random_.between(0, static_cast<std::int64_t>(grounds_.size()) - 1))};
@@ -265,7 +265,7 @@ class House {
       stop_working(ticket);
       feed(LeaseReleased{ticket});
     });
-    if (const Ask& ask = asks_[grant.ticket]; ask.resident && random_.chance(faults_.crashes)) {
+    if (const TicketRequest& ask = asks_[grant.ticket]; ask.resident && random_.chance(faults_.crashes)) {
       const ConsumerId consumer = *ask.consumer;
       after(Duration{random_.between(0, 3'000'000)}, [this, consumer] { crash(consumer); });
     }
@@ -314,7 +314,7 @@ class House {
   void obey(const Evicted&) { ++life_.evictions; }
   void obey(const EvictionFailed&) {}
   void obey(const ReadAhead&) {}
-  void obey(const LearnedNow&) {}
+  void obey(const CostsLearned&) {}
   void obey(const Overtook&) {}
   void obey(const Requeued& again) { stop_working(again.ticket); }
   void obey(const LoadedInVain&) {}
@@ -324,7 +324,7 @@ class House {
   void finish_load(ResidentId id, Instant began) {
     const ConsumerId consumer = world_.registry[id].consumer;
     Body& body = bodies_[consumer.value];
-    const Bytes needs = truly(consumer, world_.registry[id].declared);
+    const Bytes needs = truly(consumer, world_.registry[id].declared_footprint);
     body.held[id] = needs;
     if (!all_fits(devices_of(world_.registry[consumer].spec), began)) {
       body.held.erase(id);
@@ -332,7 +332,7 @@ class House {
       return;
     }
     body.alive = true;
-    feed(LoadEnded{id, {}, static_cast<Source>(random_.between(0, 2))});
+    feed(LoadEnded{id, {}, static_cast<LoadSource>(random_.between(0, 2))});
   }
 
   Bytes truly(ConsumerId consumer, Bytes declared) const {
@@ -340,7 +340,7 @@ class House {
   }
 
   void start_working(TicketId ticket) {
-    const Ask& ask = asks_[ticket];
+    const TicketRequest& ask = asks_[ticket];
     Bytes bytes = ask.bytes;
     if (ask.consumer) {
       const Consumer& spec = world_.registry[*ask.consumer].spec;
@@ -354,7 +354,7 @@ class House {
   void stop_working(TicketId ticket) {
     const auto work = at_work_.find(ticket);
     if (work == at_work_.end()) return;
-    const Ask& ask = asks_[ticket];
+    const TicketRequest& ask = asks_[ticket];
     (ask.consumer ? bodies_[ask.consumer->value].working : grounds_[ask.device.value].bare) -= work->second;
     at_work_.erase(work);
   }
@@ -455,14 +455,14 @@ class House {
   void read(DeviceId device) {
     Ground& ground = grounds_[device.value];
     if (random_.chance(faults_.device_lost))
-      return feed(ReadingTaken{{.device = device, .taken = now_, .lost = true}});
+      return feed(ReadingTaken{{.device = device, .taken_at = now_, .lost = true}});
     ground.known.emplace_back(now_, ground.foreign);
     Reading reading{.device = device,
-                    .taken = now_,
+                    .taken_at = now_,
                     .total = ground.total,
                     .foreign = ground.foreign,
                     .bare = ground.bare,
-                    .yield = ground.game && now_ < Instant{1'000'000} + kArrivals};
+                    .yielded = ground.game && now_ < Instant{1'000'000} + kArrivals};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
       if (const Bytes bytes = body_on(i, device); bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
@@ -481,7 +481,7 @@ class House {
   std::uint64_t last_ticket_ = 0;
   std::vector<Ground> grounds_;
   std::vector<Body> bodies_;
-  std::map<TicketId, Ask> asks_;
+  std::map<TicketId, TicketRequest> asks_;
   std::map<TicketId, Bytes> at_work_;
   std::map<TicketId, std::uint64_t> runs_;  // how often each was granted
   std::map<ConsumerId, Bytes> stuck_;

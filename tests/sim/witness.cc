@@ -6,11 +6,12 @@ namespace mgpu::sim {
 
 Effects Witness::operator()(World& world, const Event& event) {
   const Moment now{.step = ++steps_, .at = event.at};
-  if (const auto* arrival = std::get_if<TicketArrived>(&event.what)) {
-    tickets_[arrival->ticket] = {.ask = arrival->ask, .arrived = now};
+  if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) {
+    tickets_[arrival->ticket] = {.ask = arrival->request, .arrived = now};
     waiting_.insert(arrival->ticket);
   }
-  if (const auto* release = std::get_if<LeaseReleased>(&event.what)) tickets_[release->ticket].released = now;
+  if (const auto* release = std::get_if<LeaseReleased>(&event.payload))
+    tickets_[release->ticket].released = now;
   Effects effects = step(world, event);
   for (const Effect& effect : effects) {
     if (const auto* grant = std::get_if<Grant>(&effect)) {

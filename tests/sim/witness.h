@@ -19,7 +19,7 @@ struct Moment {
 };
 
 struct Seen {
-  Ask ask{};
+  TicketRequest ask{};
   Moment arrived{};
   std::optional<Moment> claimed{};   // its resident was to be loaded ahead of its turn
   std::optional<Moment> taken_up{};  // it waited no longer for its turn, but for its room at most

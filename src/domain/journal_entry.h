@@ -10,10 +10,10 @@
 
 namespace mgpu {
 
-struct Entry {
+struct JournalEntry {
   std::uint64_t id = 0;  // from 1, without gaps
   Instant at{};
-  std::variant<Happening, Effect> what{};
+  std::variant<EventPayload, Effect> payload{};
 };
 
 }  // namespace mgpu

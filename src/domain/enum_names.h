@@ -8,18 +8,18 @@
 
 namespace mgpu {
 
-std::string_view to_string(Kind kind);
+std::string_view to_string(ConsumerKind kind);
 std::string_view to_string(Rung rung);
 std::string_view to_string(Residency state);
-std::string_view to_string(Reason reason);
+std::string_view to_string(PlanReason reason);
 std::string_view to_string(Priority priority);
-std::string_view to_string(Declared declared);
-std::string_view to_string(Source source);
-std::string_view to_string(Overtaking why);
+std::string_view to_string(FootprintDeclaration declared);
+std::string_view to_string(LoadSource source);
+std::string_view to_string(OvertakeReason reason);
 
 // None for a name that is none of them.
-std::optional<Kind> kind_from_name(std::string_view name);
+std::optional<ConsumerKind> consumer_kind_from_name(std::string_view name);
 std::optional<Priority> priority_from_name(std::string_view name);
-std::optional<Declared> declared_from_name(std::string_view name);
+std::optional<FootprintDeclaration> footprint_declaration_from_name(std::string_view name);
 
 }  // namespace mgpu
