@@ -52,14 +52,14 @@ Json yielding_json(const engine::Engine& engine, DeviceId device) {
 Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
-    if (!is_on(consumer.spec, device)) continue;
-    const Bytes taken = committed(registry, consumer, device);  // never less than measured, or expected
-    const Bytes aside = part_on(consumer.spec, device, parked(registry, consumer));
-    const Bytes awaited = part_on(consumer.spec, device, expected(registry, consumer));
+    if (!is_on_device(consumer.spec, device)) continue;
+    const Bytes taken = committed_bytes(registry, consumer, device);  // never less than measured, or expected
+    const Bytes aside = device_part(consumer.spec, device, parked(registry, consumer));
+    const Bytes awaited = device_part(consumer.spec, device, expected_bytes(registry, consumer));
     if (taken + aside == Bytes{}) continue;
     by_consumer.push_back({{"consumer", consumer.spec.name},
                            {"committed_bytes", taken.count},
-                           {"measured_bytes", holding_on(consumer, device).measured.count},
+                           {"measured_bytes", device_usage(consumer, device).measured.count},
                            {"expected_bytes", awaited.count},
                            {"parked_bytes", aside.count}});
   }
@@ -73,21 +73,21 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
   Bytes measured = reading.bare;
   Bytes aside;
   for (const ConsumerState& consumer : registry.consumers) {
-    if (!is_on(consumer.spec, device)) continue;
-    measured += holding_on(consumer, device).measured;
-    aside += part_on(consumer.spec, device, parked(registry, consumer));
+    if (!is_on_device(consumer.spec, device)) continue;
+    measured += device_usage(consumer, device).measured;
+    aside += device_part(consumer.spec, device, parked(registry, consumer));
   }
   const bool read = reading.taken_at > Instant{};
   return {{"total_bytes", reading.total.count},
           {"driver_reserved_bytes", engine.observation(device).driver_reserved.count},
           {"reserve_bytes", registry.devices[device.value].reserve.count},
           {"foreign_bytes", reading.foreign.count},
-          {"committed_bytes", committed(registry, device).count},
+          {"committed_bytes", committed_bytes(registry, device).count},
           {"measured_bytes", measured.count},
           {"headroom_bytes", headroom(registry, device).count},
           {"free_bytes", (reading.total - measured - reading.foreign).count},
           {"parked_bytes", aside.count},
-          {"bare_committed_bytes", std::max(registry.bare[device.value], reading.bare).count},
+          {"bare_committed_bytes", std::max(registry.bare_reserved[device.value], reading.bare).count},
           {"bare_measured_bytes", reading.bare.count},
           {"attribution", reading.is_per_process ? "by_process" : "by_totals"},
           {"reading_age_ms", read ? Json(to_ms(engine.now() - reading.taken_at)) : Json(nullptr)},
@@ -200,8 +200,8 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
           {"state", to_string(state_of(registry, consumer))},
           {"footprint_bytes", consumer.spec.footprint.count},
           {"residents", std::move(residents)},
-          {"running", consumer.running},
-          {"waiting", consumer.waiting},
+          {"running", consumer.running_leases},
+          {"waiting", consumer.waiting_tickets},
           {"loaded_uninvited", engine.loaded_uninvited(id)},
           {"concurrency", consumer.spec.concurrency},
           {"pinned", consumer.spec.pinned},

@@ -53,7 +53,7 @@ struct Resident {
   std::uint32_t use_count = 0;
   std::uint32_t waiting = 0;         // tickets in the line that ask for it
   Instant eviction_retry_at{};       // an eviction failed and left it warm: no victim before then
-  double decayed_uses = 0;           // jobs lately: each counts 1 and fades (registry/habits.h)
+  double decayed_uses = 0;           // jobs lately: each counts 1 and fades (registry/usage_history.h)
   Bytes idle_peak{};                 // the most measured without work since it was loaded
   bool measured_after_load = false;  // and at least one of those readings was taken after it was loaded
   bool is_attributable = false;      // what was measured since can only be its own

@@ -12,7 +12,7 @@
 #include "engine/estimates.h"
 #include "engine/impl.h"
 #include "engine/timed_calls.h"
-#include "registry/learning.h"
+#include "registry/cost_learning.h"
 #include "sched/step.h"
 
 namespace mgpu::engine {
@@ -95,13 +95,14 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
   journal.subscribe([this](const JournalEntry& entry) { records.hear(entry); });
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    mgpu::recall(world.registry, ResidentId{i}, records.recalled(resident.consumer, resident.ai_model));
+    mgpu::restore_learned_costs(world.registry, ResidentId{i},
+                                records.recalled(resident.consumer, resident.ai_model));
   }
   for (std::size_t i = 0; i < consumers.size(); ++i) {
     applications.push_back(
         std::make_unique<Application>(io, consumers[i], config.limits.log_lines,
                                       [this, i](Error why) { lost(ConsumerId{i}, std::move(why)); }));
-    applications.back()->spare_while([this, i] { return world.registry[ConsumerId{i}].running > 0; });
+    applications.back()->spare_while([this, i] { return world.registry[ConsumerId{i}].running_leases > 0; });
     // Who is not recorded could not be found again, and must not outlive us.
     if (consumers[i].process && !records.mark().empty())
       applications.back()->keep_beyond_us(
@@ -279,7 +280,7 @@ asio::awaitable<bool> Engine::still_busy(ConsumerId consumer) {
   const auto self = impl_;
   const std::uint32_t at_work = co_await self->application(consumer).at_work();
   // Each of its other leases accounts for one request: whoever has answered must not wait for theirs.
-  const std::uint32_t leases = self->world.registry[consumer].running;
+  const std::uint32_t leases = self->world.registry[consumer].running_leases;
   co_return at_work > (leases > 0 ? leases - 1 : 0);
 }
 

@@ -77,7 +77,7 @@ gpu::Owner Engine::Impl::owner_by_listener(ConsumerId consumer, int pid, const S
 std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& sample) const {
   std::vector<gpu::Owner> owners;
   for (std::size_t i = 0; i < applications.size(); ++i) {
-    if (!is_on(world.registry[ConsumerId{i}].spec, device)) continue;
+    if (!is_on_device(world.registry[ConsumerId{i}].spec, device)) continue;
     const runner::Identity run = applications[i]->identity();
     if (run.pid || !run.unit.empty() || !run.container_id.empty())
       owners.push_back({.who = ConsumerId{i},
@@ -90,7 +90,7 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
       owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
   }
   for (const auto& [ticket, standing] : standings) {
-    if (!standing->holder.pid || !is_on(world.registry, standing->ask, device)) continue;
+    if (!standing->holder.pid || !is_on_device(world.registry, standing->ask, device)) continue;
     gpu::Owner owner{.who = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
     if (standing->ask.consumer) owner.who = *standing->ask.consumer;
     owners.push_back(std::move(owner));

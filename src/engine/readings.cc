@@ -23,20 +23,21 @@ std::vector<Share> shares_of(const World& world, DeviceId device, const Arrivals
   std::vector<Share> shares;
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& consumer = registry.consumers[i];
-    if (!is_on(consumer.spec, device)) continue;
-    const Bytes measured = holding_on(consumer, device).measured;
+    if (!is_on_device(consumer.spec, device)) continue;
+    const Bytes measured = device_usage(consumer, device).measured;
     const Arrival came = i < arrivals.size() ? arrivals[i] : Arrival{};
-    const bool arriving = any_in(registry, consumer, Residency::loading) || came.loaded > before.taken_at;
+    const bool arriving =
+        has_resident_in(registry, consumer, Residency::loading) || came.loaded > before.taken_at;
     const bool found = came.found_warm > before.taken_at || measured == Bytes{};
     shares.push_back({.consumer = ConsumerId{i},
                       .bytes = measured,
-                      .expected = part_on(consumer.spec, device, expected(registry, consumer)),
+                      .expected = device_part(consumer.spec, device, expected_bytes(registry, consumer)),
                       .arriving = arriving,
-                      .leaving = any_in(registry, consumer, Residency::unloading),
-                      .running = consumer.running > 0,
-                      .unseen = !arriving && found && any_in(registry, consumer, Residency::warm)});
+                      .leaving = has_resident_in(registry, consumer, Residency::unloading),
+                      .running = consumer.running_leases > 0,
+                      .unseen = !arriving && found && has_resident_in(registry, consumer, Residency::warm)});
   }
-  const Bytes reserved = registry.bare[device.value];
+  const Bytes reserved = registry.bare_reserved[device.value];
   shares.push_back({.bytes = before.bare, .expected = reserved, .running = reserved > Bytes{}});
   return shares;
 }
@@ -105,11 +106,11 @@ struct Ours {
 
 Ours ours_on(const World& world, DeviceId device) {
   const Registry& registry = world.registry;
-  Ours ours{.held = registry.bare[device.value], .measured = registry.readings[device.value].bare};
+  Ours ours{.held = registry.bare_reserved[device.value], .measured = registry.readings[device.value].bare};
   for (const ConsumerState& consumer : registry.consumers) {
-    if (!is_on(consumer.spec, device)) continue;
-    ours.held += part_on(consumer.spec, device, held(registry, consumer));
-    ours.measured += holding_on(consumer, device).measured;
+    if (!is_on_device(consumer.spec, device)) continue;
+    ours.held += device_part(consumer.spec, device, held_bytes(registry, consumer));
+    ours.measured += device_usage(consumer, device).measured;
   }
   return ours;
 }
@@ -148,9 +149,9 @@ Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu
 }
 
 Bytes expected_on(const World& world, DeviceId device) {
-  Bytes sum = world.registry.bare[device.value];
+  Bytes sum = world.registry.bare_reserved[device.value];
   for (const ConsumerState& consumer : world.registry.consumers)
-    sum += part_on(consumer.spec, device, expected(world.registry, consumer));
+    sum += device_part(consumer.spec, device, expected_bytes(world.registry, consumer));
   return sum;
 }
 

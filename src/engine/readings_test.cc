@@ -33,16 +33,16 @@ struct Home {
     EXPECT_FALSE(tells);
     Reading reading = reading_of(world, gpu, now, raw, attributed, tells, arrivals);
     Bytes sum = reading.foreign + reading.bare;
-    for (ConsumerState& known : world.registry.consumers) known.here.measured = {};
+    for (ConsumerState& known : world.registry.consumers) known.primary_usage.measured = {};
     for (const auto& [id, bytes] : reading.consumers) {
       sum += bytes;
-      world.registry[id].here.measured = bytes;
+      world.registry[id].primary_usage.measured = bytes;
     }
     EXPECT_EQ(sum, used) << "nothing in use may be called free";
     return world.registry.readings[gpu.value] = reading;
   }
   Bytes foreign() const { return world.registry.readings[gpu.value].foreign; }
-  Bytes measured(ConsumerId id) const { return world.registry[id].here.measured; }
+  Bytes measured(ConsumerId id) const { return world.registry[id].primary_usage.measured; }
 
   void loads(ConsumerId id, Bytes until_used) {
     state(id) = Residency::loading;
@@ -112,11 +112,11 @@ TEST(ReckonedByTotals, ARunningJobMayTakeItsWorkingMemoryAndTheRestIsForeign) {
   Home home;
   const auto llm = home.consumer(kGiB * 8, true, kGiB * 2);
   home.loads(llm, kGiB * 8);
-  home.world.registry[llm].running = 1;
+  home.world.registry[llm].running_leases = 1;
   home.shows(kGiB * 13);
   EXPECT_EQ(home.measured(llm), kGiB * 10);
   EXPECT_EQ(home.foreign(), kGiB * 3);
-  home.world.registry[llm].running = 0;
+  home.world.registry[llm].running_leases = 0;
   home.shows(kGiB * 11);
   EXPECT_EQ(home.measured(llm), kGiB * 8);
   EXPECT_EQ(home.foreign(), kGiB * 3);
@@ -151,10 +151,10 @@ TEST(ReckonedByTotals, AServiceThatDeclaredTooMuchIsGivenNothingOfTheForeign) {
 TEST(ReckonedByTotals, ABareLeaseHasWhatItReserved) {
   Home home;
   home.shows(kGiB * 3);
-  home.world.registry.bare[0] = kGiB * 4;
+  home.world.registry.bare_reserved[0] = kGiB * 4;
   EXPECT_EQ(home.shows(kGiB * 8).bare, kGiB * 4);
   EXPECT_EQ(home.foreign(), kGiB * 4);
-  home.world.registry.bare[0] = {};
+  home.world.registry.bare_reserved[0] = {};
   EXPECT_EQ(home.shows(kGiB * 4).bare, Bytes{0});
   EXPECT_EQ(home.foreign(), kGiB * 4);
 }

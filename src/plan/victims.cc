@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "registry/costs.h"
-#include "registry/habits.h"
+#include "registry/usage_history.h"
 
 namespace mgpu {
 namespace {
@@ -51,7 +51,7 @@ bool may_leave(const Registry& registry, const Resident& resident, Instant now) 
   const ConsumerState& consumer = registry[resident.consumer];
   const Consumer& spec = consumer.spec;
   return (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
-         !any_in(registry, consumer, Residency::loading);
+         !has_resident_in(registry, consumer, Residency::loading);
 }
 
 bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
@@ -65,21 +65,21 @@ bool parks(const Registry& registry, const Resident& resident) {
 
 Bytes yield_of(const Registry& registry, const Resident& resident, DeviceId device) {
   const ConsumerState& consumer = registry[resident.consumer];
-  if (consumer.residents.size() > 1) return part_on(consumer.spec, device, resident.footprint);
+  if (consumer.residents.size() > 1) return device_part(consumer.spec, device, resident.footprint);
   const bool lives_on = consumer.spec.can_unload || parks(registry, resident);
   const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
   // What comes for those who were promised it meanwhile does not leave with it.
-  return committed(registry, consumer, device) -
-         part_on(consumer.spec, device, to_come(registry, consumer) + stays);
+  return committed_bytes(registry, consumer, device) -
+         device_part(consumer.spec, device, promised_bytes(registry, consumer) + stays);
 }
 
 double chance_of_need(const Registry& registry, const Resident& resident, Instant now) {
   if (resident.waiting > 0) return 1;
-  double chance = chance_of_use(resident, now, kHorizon);
+  double chance = use_probability(resident, now, kHorizon);
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& other = registry.consumers[i];
-    if (other.running == 0 || other.spec.device != registry[resident.consumer].spec.device) continue;
-    chance = std::max(chance, chance_of_following(registry, ConsumerId{i}, resident.consumer));
+    if (other.running_leases == 0 || other.spec.device != registry[resident.consumer].spec.device) continue;
+    chance = std::max(chance, succession_probability(registry, ConsumerId{i}, resident.consumer));
   }
   return chance;
 }
@@ -91,7 +91,7 @@ double value_of(const Registry& registry, const Resident& resident, Instant now)
 std::vector<EvictionCandidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
   std::vector<EvictionCandidate> candidates;
   for (const ConsumerState& consumer : registry.consumers) {
-    if (!is_on(consumer.spec, device)) continue;
+    if (!is_on_device(consumer.spec, device)) continue;
     for (const ResidentId id : consumer.residents) {
       const Resident& resident = registry[id];
       if (!is_candidate(registry, resident, now)) continue;

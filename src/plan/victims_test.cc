@@ -6,8 +6,9 @@ namespace mgpu {
 namespace {
 
 struct Home {
-  Registry registry{
-      .devices = {{.name = "gpu0"}}, .readings = {{.taken_at = {1}, .total = kGiB * 24}}, .bare = {{}}};
+  Registry registry{.devices = {{.name = "gpu0"}},
+                    .readings = {{.taken_at = {1}, .total = kGiB * 24}},
+                    .bare_reserved = {{}}};
 
   ResidentId warm(std::string name, Bytes footprint, Instant last_used) {
     const ConsumerId consumer =
@@ -68,7 +69,7 @@ TEST(YieldOf, LeavesTheResidueOfAServiceThatLivesOn) {
 TEST(YieldOf, CountsWhatIsMeasuredAboveTheFootprint) {
   Home home;
   const auto id = home.warm("liar", kGiB * 2, {1});
-  home.registry[home.registry[id].consumer].here.measured = kGiB * 5;
+  home.registry[home.registry[id].consumer].primary_usage.measured = kGiB * 5;
   EXPECT_EQ(yield_of(home.registry, home.registry[id], DeviceId{}), kGiB * 5);
 }
 

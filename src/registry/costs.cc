@@ -4,17 +4,18 @@ namespace mgpu {
 namespace {
 
 // Bytes a second, and what a process takes to start whatever it weighs.
-constexpr std::int64_t kDisk = 1 * kGiB.count, kPageCache = 4 * kGiB.count, kHostMemory = 10 * kGiB.count;
-constexpr Duration kStart{1'000'000};
-constexpr Duration kWake{100'000};
-constexpr Duration kUnload{500'000};
+constexpr std::int64_t kDiskRate = 1 * kGiB.count, kPageCacheRate = 4 * kGiB.count,
+                       kHostMemoryRate = 10 * kGiB.count;
+constexpr Duration kProcessStartTime{1'000'000};
+constexpr Duration kUnparkTime{100'000};
+constexpr Duration kDefaultUnloadTime{500'000};
 
-Duration transfer(Bytes bytes, std::int64_t bytes_a_second) {
+Duration transfer_time(Bytes bytes, std::int64_t bytes_a_second) {
   return Duration{static_cast<std::int64_t>(static_cast<double>(bytes.count) * 1e6 /
                                             static_cast<double>(bytes_a_second))};
 }
 
-bool known(Duration learned) { return learned > Duration{0}; }
+bool is_known(Duration learned) { return learned > Duration{0}; }
 
 }  // namespace
 
@@ -22,17 +23,18 @@ Duration load_time(const Resident& resident, LoadSource source) {
   const LearnedCosts& learned = resident.costs;
   switch (source) {
     case LoadSource::parked:
-      return known(learned.load_parked) ? learned.load_parked
-                                        : kWake + transfer(resident.footprint, kHostMemory);
+      return is_known(learned.load_parked) ? learned.load_parked
+                                           : kUnparkTime + transfer_time(resident.footprint, kHostMemoryRate);
     case LoadSource::cached:
-      if (known(learned.load_cached)) return learned.load_cached;
-      if (known(learned.load_cold)) return learned.load_cold;
-      return kStart + transfer(resident.footprint, kPageCache);
+      if (is_known(learned.load_cached)) return learned.load_cached;
+      if (is_known(learned.load_cold)) return learned.load_cold;
+      return kProcessStartTime + transfer_time(resident.footprint, kPageCacheRate);
     case LoadSource::cold:
       break;
   }
-  if (known(learned.load_cold)) return learned.load_cold;
-  return known(learned.load_cached) ? learned.load_cached : kStart + transfer(resident.footprint, kDisk);
+  if (is_known(learned.load_cold)) return learned.load_cold;
+  return is_known(learned.load_cached) ? learned.load_cached
+                                       : kProcessStartTime + transfer_time(resident.footprint, kDiskRate);
 }
 
 Duration load_time(const Resident& resident) {
@@ -40,11 +42,11 @@ Duration load_time(const Resident& resident) {
 }
 
 Duration unload_time(const Resident& resident) {
-  return known(resident.costs.unload) ? resident.costs.unload : kUnload;
+  return is_known(resident.costs.unload) ? resident.costs.unload : kDefaultUnloadTime;
 }
 
 Duration run_time(const Resident& resident, Duration fallback) {
-  return known(resident.costs.run) ? resident.costs.run : fallback;
+  return is_known(resident.costs.run) ? resident.costs.run : fallback;
 }
 
 }  // namespace mgpu

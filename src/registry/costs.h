@@ -15,7 +15,7 @@ Duration load_time(const Resident& resident);
 Duration unload_time(const Resident& resident);
 
 // Of a job about which nothing is known.
-inline constexpr Duration kUnknownRun{1'000'000};
+inline constexpr Duration kDefaultRunTime{1'000'000};
 
 // Of one job; `fallback` where none was seen.
 Duration run_time(const Resident& resident, Duration fallback);

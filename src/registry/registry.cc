@@ -11,7 +11,7 @@ namespace mgpu {
 ConsumerId add_consumer(Registry& registry, Consumer spec) {
   const ConsumerId id{registry.consumers.size()};
   const std::size_t others = devices_of(spec).size() - 1;
-  registry.consumers.push_back({.spec = std::move(spec), .elsewhere = std::vector<Holding>(others)});
+  registry.consumers.push_back({.spec = std::move(spec), .other_usages = std::vector<DeviceUsage>(others)});
   return id;
 }
 
@@ -27,24 +27,25 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
 
 namespace {
 
-bool is_among(std::span<const DeviceId> devices, DeviceId device) {
+bool contains_device(std::span<const DeviceId> devices, DeviceId device) {
   return std::ranges::find(devices, device) != devices.end();
 }
 
-std::size_t place_of(const Consumer& consumer, DeviceId device) {
+std::size_t device_index(const Consumer& consumer, DeviceId device) {
   const auto devices = devices_of(consumer);
   const auto found = std::ranges::find(devices, device);
   MGPU_ASSERT(found != devices.end(), "a consumer holds memory where it is");
   return static_cast<std::size_t>(found - devices.begin());
 }
 
-std::int64_t all_parts(const Consumer& consumer) {
+std::int64_t sum_of_parts(const Consumer& consumer) {
   return std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
 }
 
 // bytes * by / over, rounded up, without going through a product that is too large.
-Bytes scaled(Bytes bytes, std::int64_t by, std::int64_t over) {
-  return {bytes.count / over * by + (bytes.count % over * by + over - 1) / over};
+Bytes scale_rounding_up(Bytes bytes, std::int64_t numerator, std::int64_t denominator) {
+  return {bytes.count / denominator * numerator +
+          (bytes.count % denominator * numerator + denominator - 1) / denominator};
 }
 
 }  // namespace
@@ -56,50 +57,52 @@ std::span<const DeviceId> devices_of(const Consumer& consumer) {
   return consumer.devices;
 }
 
-std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& ask) {
-  if (!ask.consumer || registry[*ask.consumer].spec.split.empty()) return {&ask.device, 1};
-  return devices_of(registry[*ask.consumer].spec);
+std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& request) {
+  if (!request.consumer || registry[*request.consumer].spec.split.empty()) return {&request.device, 1};
+  return devices_of(registry[*request.consumer].spec);
 }
 
-bool is_on(const Consumer& consumer, DeviceId device) { return is_among(devices_of(consumer), device); }
-
-bool is_on(const Registry& registry, const TicketRequest& ask, DeviceId device) {
-  return is_among(devices_of(registry, ask), device);
+bool is_on_device(const Consumer& consumer, DeviceId device) {
+  return contains_device(devices_of(consumer), device);
 }
 
-Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole) {
-  if (!is_on(consumer, device)) return Bytes{};
-  if (consumer.split.empty()) return whole;
-  return scaled(whole, consumer.split[place_of(consumer, device)], all_parts(consumer));
+bool is_on_device(const Registry& registry, const TicketRequest& request, DeviceId device) {
+  return contains_device(devices_of(registry, request), device);
 }
 
-Bytes whole_of(const Consumer& consumer, DeviceId device, Bytes part) {
+Bytes device_part(const Consumer& consumer, DeviceId device, Bytes total) {
+  if (!is_on_device(consumer, device)) return Bytes{};
+  if (consumer.split.empty()) return total;
+  return scale_rounding_up(total, consumer.split[device_index(consumer, device)], sum_of_parts(consumer));
+}
+
+Bytes total_from_part(const Consumer& consumer, DeviceId device, Bytes part) {
   if (consumer.split.empty()) return part;
-  return scaled(part, all_parts(consumer), consumer.split[place_of(consumer, device)]);
+  return scale_rounding_up(part, sum_of_parts(consumer), consumer.split[device_index(consumer, device)]);
 }
 
-const Holding& holding_on(const ConsumerState& consumer, DeviceId device) {
-  if (consumer.spec.device == device) return consumer.here;
-  return consumer.elsewhere[place_of(consumer.spec, device) - 1];
+const DeviceUsage& device_usage(const ConsumerState& consumer, DeviceId device) {
+  if (consumer.spec.device == device) return consumer.primary_usage;
+  return consumer.other_usages[device_index(consumer.spec, device) - 1];
 }
 
-Holding& holding_on(ConsumerState& consumer, DeviceId device) {
-  return const_cast<Holding&>(holding_on(std::as_const(consumer), device));
+DeviceUsage& device_usage(ConsumerState& consumer, DeviceId device) {
+  return const_cast<DeviceUsage&>(device_usage(std::as_const(consumer), device));
 }
 
-Bytes measured(const ConsumerState& consumer) {
-  Bytes bytes = consumer.here.measured;
-  for (const Holding& holding : consumer.elsewhere) bytes += holding.measured;
+Bytes measured_bytes(const ConsumerState& consumer) {
+  Bytes bytes = consumer.primary_usage.measured;
+  for (const DeviceUsage& usage : consumer.other_usages) bytes += usage.measured;
   return bytes;
 }
 
-Bytes unexplained(const ConsumerState& consumer) {
-  Bytes bytes = consumer.here.unexplained;
-  for (const Holding& holding : consumer.elsewhere) bytes += holding.unexplained;
+Bytes unattributed_bytes(const ConsumerState& consumer) {
+  Bytes bytes = consumer.primary_usage.unattributed;
+  for (const DeviceUsage& usage : consumer.other_usages) bytes += usage.unattributed;
   return bytes;
 }
 
-Bytes working_each(const ConsumerState& consumer) {
+Bytes working_per_job(const ConsumerState& consumer) {
   return std::max(consumer.spec.working, consumer.learned_working);
 }
 
@@ -108,81 +111,84 @@ bool holds_memory(const Resident& resident) {
          resident.state == Residency::unloading;
 }
 
-Bytes held(const Registry& registry, const ConsumerState& consumer) {
-  if (consumer.spec.lease_only) return consumer.leased;
-  Bytes bytes = working_each(consumer) * consumer.running;
+Bytes held_bytes(const Registry& registry, const ConsumerState& consumer) {
+  if (consumer.spec.lease_only) return consumer.leased_bytes;
+  Bytes bytes = working_per_job(consumer) * consumer.running_leases;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    const bool leaves = resident.state == Residency::unloading && !resident.leaves_host_memory;
-    if (resident.state == Residency::warm || leaves) bytes += resident.footprint;
+    const bool is_leaving = resident.state == Residency::unloading && !resident.leaves_host_memory;
+    if (resident.state == Residency::warm || is_leaving) bytes += resident.footprint;
   }
   return bytes;
 }
 
-Bytes to_come(const Registry& registry, const ConsumerState& consumer) {
+Bytes promised_bytes(const Registry& registry, const ConsumerState& consumer) {
   if (consumer.spec.lease_only) return {};
-  Bytes bytes = working_each(consumer) * consumer.promised;
+  Bytes bytes = working_per_job(consumer) * consumer.promised_tickets;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
-    const bool comes = resident.use_count > 0 && resident.state != Residency::warm;
-    if (comes || resident.state == Residency::loading) bytes += resident.footprint;
+    const bool is_coming = resident.use_count > 0 && resident.state != Residency::warm;
+    if (is_coming || resident.state == Residency::loading) bytes += resident.footprint;
   }
   return bytes;
 }
 
-Bytes expected(const Registry& registry, const ConsumerState& consumer) {
-  return held(registry, consumer) + to_come(registry, consumer);
+Bytes expected_bytes(const Registry& registry, const ConsumerState& consumer) {
+  return held_bytes(registry, consumer) + promised_bytes(registry, consumer);
 }
 
 namespace {
 
 // A footprint includes what its living process keeps, so an idle process' residue is no surprise to the next
 // load.
-void compare(const ConsumerState& consumer, DeviceId device, Holding& holding) {
-  const Bytes residue = part_on(consumer.spec, device, consumer.spec.residue);
-  holding.unexplained = std::max(holding.measured - std::max(holding.explained, residue), Bytes{});
+void update_unattributed(const ConsumerState& consumer, DeviceId device, DeviceUsage& usage) {
+  const Bytes residue = device_part(consumer.spec, device, consumer.spec.residue);
+  usage.unattributed = std::max(usage.measured - std::max(usage.attributed, residue), Bytes{});
 }
 
 }  // namespace
 
-void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId device) {
-  if (any_in(registry, consumer, Residency::loading)) return;
-  Holding& holding = holding_on(consumer, device);
-  holding.explained = part_on(consumer.spec, device, held(registry, consumer));
-  compare(consumer, device, holding);
+void attribute_measurement(const Registry& registry, ConsumerState& consumer, DeviceId device) {
+  if (has_resident_in(registry, consumer, Residency::loading)) return;
+  DeviceUsage& usage = device_usage(consumer, device);
+  usage.attributed = device_part(consumer.spec, device, held_bytes(registry, consumer));
+  update_unattributed(consumer, device, usage);
 }
 
-void note_left(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint) {
-  if (any_in(registry, consumer, Residency::loading)) return;
+void release_attribution(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint) {
+  if (has_resident_in(registry, consumer, Residency::loading)) return;
   for (const DeviceId device : devices_of(consumer.spec)) {
-    Holding& holding = holding_on(consumer, device);
-    const Bytes left = footprint ? part_on(consumer.spec, device, *footprint) : holding.explained;
-    holding.explained = std::max(holding.explained - left, Bytes{});
-    compare(consumer, device, holding);
+    DeviceUsage& usage = device_usage(consumer, device);
+    const Bytes left = footprint ? device_part(consumer.spec, device, *footprint) : usage.attributed;
+    usage.attributed = std::max(usage.attributed - left, Bytes{});
+    update_unattributed(consumer, device, usage);
   }
 }
 
-bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state) {
+bool has_resident_in(const Registry& registry, const ConsumerState& consumer, Residency state) {
   return std::ranges::any_of(consumer.residents, [&](ResidentId id) { return registry[id].state == state; });
 }
 
 namespace {
 
 // What it is committed to on the device once it has grown by `more`.
-Bytes grown_by(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more) {
-  const Holding& holding = holding_on(consumer, device);
-  const Bytes part = part_on(consumer.spec, device, expected(registry, consumer) + more);
-  return std::max(holding.measured, part + holding.unexplained);
+Bytes committed_after_growth(const Registry& registry, const ConsumerState& consumer, DeviceId device,
+                             Bytes more) {
+  const DeviceUsage& usage = device_usage(consumer, device);
+  const Bytes part = device_part(consumer.spec, device, expected_bytes(registry, consumer) + more);
+  return std::max(usage.measured, part + usage.unattributed);
 }
 
 }  // namespace
 
-Bytes committed(const Registry& registry, const ConsumerState& consumer, DeviceId device) {
-  return grown_by(registry, consumer, device, Bytes{});
+Bytes committed_bytes(const Registry& registry, const ConsumerState& consumer, DeviceId device) {
+  return committed_after_growth(registry, consumer, device, Bytes{});
 }
 
-Bytes growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more) {
-  return grown_by(registry, consumer, device, more) - grown_by(registry, consumer, device, Bytes{});
+Bytes commitment_growth(const Registry& registry, const ConsumerState& consumer, DeviceId device,
+                        Bytes more) {
+  return committed_after_growth(registry, consumer, device, more) -
+         committed_after_growth(registry, consumer, device, Bytes{});
 }
 
 Bytes parked_bytes(const Registry& registry) {
@@ -194,17 +200,17 @@ Bytes parked_bytes(const Registry& registry) {
   return bytes;
 }
 
-Bytes committed(const Registry& registry, DeviceId device) {
-  Bytes bytes = std::max(registry.bare[device.value], registry.readings[device.value].bare);
+Bytes committed_bytes(const Registry& registry, DeviceId device) {
+  Bytes bytes = std::max(registry.bare_reserved[device.value], registry.readings[device.value].bare);
   for (const ConsumerState& consumer : registry.consumers)
-    if (is_on(consumer.spec, device)) bytes += committed(registry, consumer, device);
+    if (is_on_device(consumer.spec, device)) bytes += committed_bytes(registry, consumer, device);
   return bytes;
 }
 
 Bytes headroom(const Registry& registry, DeviceId device) {
   const Reading& reading = registry.readings[device.value];
   return reading.total - registry.devices[device.value].reserve - reading.foreign -
-         committed(registry, device);
+         committed_bytes(registry, device);
 }
 
 }  // namespace mgpu

@@ -20,25 +20,25 @@
 namespace mgpu {
 
 // What a consumer has on one of its devices.
-struct Holding {
-  Bytes measured{};   // by the last reading
-  Bytes explained{};  // its part of held(), as of the last measurement, without what was seen to leave since
-  Bytes unexplained{};  // measured beyond that
+struct DeviceUsage {
+  Bytes measured{};    // by the last reading
+  Bytes attributed{};  // its part of held(), as of the last measurement, without what was seen to leave since
+  Bytes unattributed{};  // measured beyond that
 };
 
 struct ConsumerState {
   Consumer spec{};
   std::vector<ResidentId> residents{};
-  Holding here{};                    // on spec.device
-  std::vector<Holding> elsewhere{};  // split over several: on each of the others, in their order
-  std::uint32_t running = 0;         // leases
-  std::uint32_t promised =
+  DeviceUsage primary_usage{};              // on spec.device
+  std::vector<DeviceUsage> other_usages{};  // split over several: on each of the others, in their order
+  std::uint32_t running_leases = 0;         // leases
+  std::uint32_t promised_tickets =
       0;  // tickets that room is being made or a resident loaded for; their working is reserved
-  std::uint32_t waiting = 0;  // tickets in the line
-  Bytes leased{};             // lease_only: sum of its leases' and promises' reservations
-  Bytes learned_working{};    // of one running job, where it was seen to be more than declared
+  std::uint32_t waiting_tickets = 0;  // tickets in the line
+  Bytes leased_bytes{};               // lease_only: sum of its leases' and promises' reservations
+  Bytes learned_working{};            // of one running job, where it was seen to be more than declared
   // Who came next on the device after this one had worked: how often, lately.
-  std::map<ConsumerId, double> followers{};
+  std::map<ConsumerId, double> successors{};
 };
 
 struct Registry {
@@ -46,7 +46,7 @@ struct Registry {
   std::vector<Reading> readings{};         // by DeviceId, the last one; taken = 0: none yet
   std::vector<ConsumerState> consumers{};  // by ConsumerId
   std::vector<Resident> residents{};       // by ResidentId
-  std::vector<Bytes> bare{};               // by DeviceId: reserved by bare leases and promises
+  std::vector<Bytes> bare_reserved{};      // by DeviceId: reserved by bare leases and promises
   Bytes park_memory{};  // host memory that parked residents may hold together; 0: none park
 
   const Resident& operator[](ResidentId id) const { return residents[id.value]; }
@@ -63,67 +63,67 @@ ResidentId add_resident(Registry& registry, ConsumerId consumer, std::string ai_
 std::span<const DeviceId> devices_of(const Consumer& consumer);
 
 // The same for whoever asks: the device asked for, or all that the consumer is split over.
-std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& ask);
-bool is_on(const Consumer& consumer, DeviceId device);
-bool is_on(const Registry& registry, const TicketRequest& ask, DeviceId device);
+std::span<const DeviceId> devices_of(const Registry& registry, const TicketRequest& request);
+bool is_on_device(const Consumer& consumer, DeviceId device);
+bool is_on_device(const Registry& registry, const TicketRequest& request, DeviceId device);
 
 // What `whole` of its memory takes on the device, rounded up; nothing where it is not.
-Bytes part_on(const Consumer& consumer, DeviceId device, Bytes whole);
+Bytes device_part(const Consumer& consumer, DeviceId device, Bytes total);
 
 // How much the whole is, if its part on the device is so much; rounded up. REQUIRES: it is on the device.
-Bytes whole_of(const Consumer& consumer, DeviceId device, Bytes part);
+Bytes total_from_part(const Consumer& consumer, DeviceId device, Bytes part);
 
 // REQUIRES: it is on the device.
-Holding& holding_on(ConsumerState& consumer, DeviceId device);
-const Holding& holding_on(const ConsumerState& consumer, DeviceId device);
+DeviceUsage& device_usage(ConsumerState& consumer, DeviceId device);
+const DeviceUsage& device_usage(const ConsumerState& consumer, DeviceId device);
 
 // By the last readings of all its devices.
-Bytes measured(const ConsumerState& consumer);
-Bytes unexplained(const ConsumerState& consumer);
+Bytes measured_bytes(const ConsumerState& consumer);
+Bytes unattributed_bytes(const ConsumerState& consumer);
 
 // What one running job is expected to add.
-Bytes working_each(const ConsumerState& consumer);
+Bytes working_per_job(const ConsumerState& consumer);
 
 // What it should hold now, on all its devices: footprints of its residents in device memory, working memory
 // of its leases.
-Bytes held(const Registry& registry, const ConsumerState& consumer);
+Bytes held_bytes(const Registry& registry, const ConsumerState& consumer);
 
 // What was promised and is not there yet: footprints of residents that tickets are made ready for (one that
 // is still leaving will be needed again once it has left), and the tickets' working memory. A promise
 // reserves all that its ticket will need at once, so that room that is being made can't be taken by another.
-Bytes to_come(const Registry& registry, const ConsumerState& consumer);
+Bytes promised_bytes(const Registry& registry, const ConsumerState& consumer);
 
-// held + to_come.
-Bytes expected(const Registry& registry, const ConsumerState& consumer);
+// held + promised_bytes.
+Bytes expected_bytes(const Registry& registry, const ConsumerState& consumer);
 
 // Takes note of what the last measurement shows beyond explanation: memory of a dead process that lingers, a
 // service that outgrew its footprint. It comes on top of whatever is loaded next. To be called after each
 // reading of the device; while something loads the note stands, since nobody can tell old bytes from new
 // ones.
-void note_measured(const Registry& registry, ConsumerState& consumer, DeviceId device);
+void attribute_measurement(const Registry& registry, ConsumerState& consumer, DeviceId device);
 
 // The same when the consumer's residents have left (one's footprint, or none: all with its process): what is
 // still measured of them is explained no more. What was granted since the measurement explains nothing in it,
 // so held() is no substitute.
-void note_left(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint);
+void release_attribution(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint);
 
 // Whether a resident of the consumer is in this state. One process' bytes can't be told apart, so nothing of
 // a consumer is evicted while another of its residents loads, nor the other way round.
-bool any_in(const Registry& registry, const ConsumerState& consumer, Residency state);
+bool has_resident_in(const Registry& registry, const ConsumerState& consumer, Residency state);
 
 // What must be counted as taken on a device: all that is measured, and all that is expected on top of what
 // nothing explains.
-Bytes committed(const Registry& registry, const ConsumerState& consumer, DeviceId device);
+Bytes committed_bytes(const Registry& registry, const ConsumerState& consumer, DeviceId device);
 
 // Of all consumers and bare leases of a device.
-Bytes committed(const Registry& registry, DeviceId device);
+Bytes committed_bytes(const Registry& registry, DeviceId device);
 
 // What fits without evicting: total - reserve - foreign - committed. Negative where too much is taken.
 Bytes headroom(const Registry& registry, DeviceId device);
 
 // What growing by `more` (promised or loaded on top of what is expected now, on all its devices) adds to its
 // commitment on this one. Measured memory beyond the expectation covers some of it.
-Bytes growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more);
+Bytes commitment_growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more);
 
 // Host memory that parked residents hold.
 Bytes parked_bytes(const Registry& registry);

@@ -221,7 +221,8 @@ class Life {
   void read(DeviceId device) {
     Reading reading{.device = device, .taken_at = agenda_.now(), .total = house_.totals[device.value]};
     for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (const Bytes bytes = part_on(world_.registry.consumers[i].spec, device, held(i)); bytes > Bytes{})
+      if (const Bytes bytes = device_part(world_.registry.consumers[i].spec, device, held(i));
+          bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     feed(ReadingTaken{std::move(reading)});
     if (world_.lines[device.value].reading_asked) look_again(device);

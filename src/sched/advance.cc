@@ -107,7 +107,7 @@ Error why_stuck(const World& world, const Ticket& ticket) {
       return {ErrorCode::device_lost, "the driver does not answer for " + name};
     names += (names.empty() ? "" : " and ") + name;
     foreign += registry.readings[device.value].foreign;
-    taken += committed(registry, device);
+    taken += committed_bytes(registry, device);
   }
   return {ErrorCode::no_room, "no room on " + names + ": foreign programs hold " + to_string(foreign) +
                                   ", pinned or unmovable consumers the rest of " + to_string(taken) +
@@ -138,7 +138,7 @@ bool refused_for_failure(World& world, Effects& out, const Ticket& ticket) {
 
 bool must_wait_to_load(const World& world, const Resident& resident) {
   const ConsumerState& consumer = world.registry[resident.consumer];
-  return any_in(world.registry, consumer, Residency::unloading) ||
+  return has_resident_in(world.registry, consumer, Residency::unloading) ||
          std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
            return world.lines[device.value].loading || stands_still(world, device);
          });
@@ -311,7 +311,7 @@ void warm_up(World& world, Effects& out, DeviceId device) {
   if (!on_all(devices_of(spec), [&](DeviceId one) { return fresh_reading(world, out, one); })) return;
   std::vector<Planned> plans;
   for (const DeviceId one : devices_of(spec)) {
-    const Bytes deficit = part_on(spec, one, resident.footprint) - headroom(world.registry, one);
+    const Bytes deficit = device_part(spec, one, resident.footprint) - headroom(world.registry, one);
     if (deficit <= Bytes{}) continue;
     std::vector<EvictionCandidate> candidates = worth_less_than(world, one, *next);
     if (!choose_victims(candidates, deficit)) return;
@@ -358,7 +358,8 @@ std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
   std::vector<ResidentId> found;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    if (is_on(world.registry[resident.consumer].spec, device) && may(world.registry, resident, world.now))
+    if (is_on_device(world.registry[resident.consumer].spec, device) &&
+        may(world.registry, resident, world.now))
       found.push_back(ResidentId{i});
   }
   return found;
@@ -407,7 +408,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Instant next = kNever;
   for (const auto& [id, eviction] : world.evictions)
-    if (is_on(world.registry[world.registry[id].consumer].spec, device))
+    if (is_on_device(world.registry[world.registry[id].consumer].spec, device))
       next = std::min(next, eviction.until);
   if (line.doubtful_since) return next;
   if (world.registry.readings[device.value].yielded) {
@@ -429,7 +430,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
         consumer.spec.device == device;  // its home line is the one that lets it go when idle
     const Duration allowed = at_home ? consumer.spec.idle_unload : Duration{0};
     const bool stubborn = resident.eviction_retry_at > world.now;
-    if ((allowed == Duration{0} && !stubborn) || !is_on(consumer.spec, device)) continue;
+    if ((allowed == Duration{0} && !stubborn) || !is_on_device(consumer.spec, device)) continue;
     const Instant willing =
         std::max(world.now, resident.eviction_retry_at);  // when it is a candidate, all else equal
     if (!is_candidate(world.registry, resident, willing)) continue;

@@ -72,16 +72,16 @@ class Play {
     return ticket.ask.consumer ? &world_.registry[*ticket.ask.consumer].spec : nullptr;
   }
 
-  bool is_here(const Ticket& ticket) const { return is_on(world_.registry, ticket.ask, device_); }
+  bool is_here(const Ticket& ticket) const { return is_on_device(world_.registry, ticket.ask, device_); }
 
   // Of what a ticket's consumer needs in all, what it needs here.
   Bytes part(const TicketRequest& ask, Bytes whole) const {
-    return part_on(world_.registry[*ask.consumer].spec, device_, whole);
+    return device_part(world_.registry[*ask.consumer].spec, device_, whole);
   }
 
   Duration run_of(const Ticket& ticket) const {
     const Duration last = line_.statistics.last_run;
-    const Duration usual = last > Duration{0} ? last : kUnknownRun;
+    const Duration usual = last > Duration{0} ? last : kDefaultRunTime;
     return ticket.ask.resident ? run_time(world_.registry[*ticket.ask.resident], usual) : usual;
   }
 
@@ -102,7 +102,7 @@ class Play {
     Instant at = world_.now;
     for (const auto& [id, eviction] : world_.evictions) {
       const Resident& leaving = world_.registry[id];
-      if (!is_on(world_.registry[leaving.consumer].spec, device_)) continue;
+      if (!is_on_device(world_.registry[leaving.consumer].spec, device_)) continue;
       at = std::max(at, leaving.transition_at + unload_time(leaving));
     }
     return ticket.ask.resident ? loaded(world_.registry[*ticket.ask.resident], at) : at;
@@ -137,7 +137,7 @@ class Play {
       const Consumer& spec = world_.registry[resident.consumer].spec;
       const bool there = resident.state == Residency::warm || resident.state == Residency::loading ||
                          resident.use_count > 0;  // promised
-      if (!is_on(spec, device_) || !there) continue;
+      if (!is_on_device(spec, device_) || !there) continue;
       held_.push_back({.resident = {i},
                        .consumer = resident.consumer,
                        .bytes = yield_of(world_.registry, resident, device_),
@@ -163,7 +163,7 @@ class Play {
   Instant with_room(const Ticket& ticket, Instant from) {
     const Registry& registry = world_.registry;
     const TicketRequest& ask = ticket.ask;
-    Bytes needed = ask.consumer ? part(ask, working_each(registry[*ask.consumer])) : ask.bytes;
+    Bytes needed = ask.consumer ? part(ask, working_per_job(registry[*ask.consumer])) : ask.bytes;
     if (ask.resident && held(ticket) == nullptr) needed += part(ask, registry[*ask.resident].footprint);
     Instant at = from;
     while (room_ < needed) {
@@ -192,7 +192,7 @@ class Play {
     }
     const Bytes footprint = part(ticket.ask, resident.footprint);
     const bool fits_beside =
-        room_ >= footprint + part(ticket.ask, working_each(world_.registry[*ticket.ask.consumer]));
+        room_ >= footprint + part(ticket.ask, working_per_job(world_.registry[*ticket.ask.consumer]));
     const bool loads_ahead = affinity_ && world_.limits.load_ahead && fits_beside;
     const Instant begins = loads_ahead ? std::min(from, clock_) : with_room(ticket, from);
     // One that leaves in the play and comes back has its state of now no more.
@@ -288,7 +288,7 @@ class Play {
 
 // What comes after the played ones goes on at their pace.
 Duration pace_of(const std::vector<Start>& played, Instant now) {
-  if (played.empty()) return kUnknownRun;
+  if (played.empty()) return kDefaultRunTime;
   return (std::ranges::max_element(played, {}, &Start::second)->second - now) /
          static_cast<std::int64_t>(played.size());
 }

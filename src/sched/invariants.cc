@@ -19,7 +19,7 @@ std::string line_is_true(const World& world, DeviceId device) {
   std::size_t waiting = 0, preparing = 0, running = 0;
   std::size_t counted_waiting = 0, counted_running = 0;  // the figures of one that is split are kept once
   for (const auto& [id, ticket] : world.tickets) {
-    if (!is_on(world.registry, ticket.ask, device)) continue;
+    if (!is_on_device(world.registry, ticket.ask, device)) continue;
     waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
     running += ticket.stage == Stage::running;
     if (ticket.ask.device == device) ++(ticket.stage == Stage::running ? counted_running : counted_waiting);
@@ -52,10 +52,10 @@ std::string consumer_is_true(const World& world, ConsumerId id, const Count& cou
   const ConsumerState& consumer = world.registry[id];
   const std::string& name = consumer.spec.name;
   if (count.running + count.promised > consumer.spec.concurrency) return "2: concurrency of " + name;
-  if (count.running != consumer.running || count.promised != consumer.promised ||
-      count.waiting != consumer.waiting)
+  if (count.running != consumer.running_leases || count.promised != consumer.promised_tickets ||
+      count.waiting != consumer.waiting_tickets)
     return "5: counts of " + name;
-  if (consumer.spec.lease_only && count.leased != consumer.leased) return "5: leased bytes of " + name;
+  if (consumer.spec.lease_only && count.leased != consumer.leased_bytes) return "5: leased bytes of " + name;
   const bool needs_turn = !consumer.spec.turnless && count.running + count.promised > 0;
   for (const DeviceId device : devices_of(consumer.spec)) {
     const auto& turns = world.lines[device.value].turns;
@@ -111,13 +111,13 @@ std::string broken_invariant(const World& world) {
     if (promised && spec.lease_only)
       count.leased += ticket.ask.bytes > Bytes{}
                           ? ticket.ask.bytes
-                          : spec.footprint + working_each(world.registry[*ticket.ask.consumer]);
+                          : spec.footprint + working_per_job(world.registry[*ticket.ask.consumer]);
     if ((promised || ticket.claims) && ticket.ask.resident) {
       ++users[*ticket.ask.resident];
       running[*ticket.ask.resident] |= ticket.stage == Stage::running;
     }
   }
-  if (bare != world.registry.bare) return "5: bytes of bare leases";
+  if (bare != world.registry.bare_reserved) return "5: bytes of bare leases";
   for (std::size_t i = 0; i < world.lines.size(); ++i)
     if (auto broken = line_is_true(world, DeviceId{i}); !broken.empty()) return broken;
   for (std::size_t i = 0; i < world.registry.consumers.size(); ++i)

@@ -7,14 +7,14 @@
 #include "base/assert.h"
 #include "domain/enum_names.h"
 #include "plan/victims.h"
-#include "registry/learning.h"
+#include "registry/cost_learning.h"
 #include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
 
 bool leaves_from(const World& world, ResidentId id, DeviceId device) {
-  return is_on(world.registry[world.registry[id].consumer].spec, device);
+  return is_on_device(world.registry[world.registry[id].consumer].spec, device);
 }
 
 bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
@@ -50,7 +50,7 @@ void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
   eviction.rung = rung;
   eviction.answered = false;
   eviction.until = world.now + consumer.spec.stop_limit;
-  eviction.before = measured(consumer);
+  eviction.before = measured_bytes(consumer);
   out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
 }
 
@@ -63,7 +63,7 @@ Bytes may_stay(const Registry& registry, const Eviction& eviction) {
   if (takes_the_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
   const Bytes leaves = resident.leaves_host_memory ? Bytes{} : resident.footprint;
-  return held(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
+  return held_bytes(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
 }
 
 bool seen_free(const World& world, const Eviction& eviction) {
@@ -72,7 +72,7 @@ bool seen_free(const World& world, const Eviction& eviction) {
   return eviction.answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
            const Reading& reading = world.registry.readings[device.value];
            return !reading.lost && reading.taken_at > eviction.answered_at &&
-                  holding_on(consumer, device).measured <= part_on(consumer.spec, device, stays);
+                  device_usage(consumer, device).measured <= device_part(consumer.spec, device, stays);
          });
 }
 
@@ -86,8 +86,8 @@ void siblings_left_too(World& world, const ConsumerState& consumer) {
 void note_gone(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const Resident& resident = registry[eviction.resident];
-  if (takes_the_process(eviction.rung)) return note_left(registry, consumer, std::nullopt);
-  note_left(registry, consumer, resident.leaves_host_memory ? Bytes{} : resident.footprint);
+  if (takes_the_process(eviction.rung)) return release_attribution(registry, consumer, std::nullopt);
+  release_attribution(registry, consumer, resident.leaves_host_memory ? Bytes{} : resident.footprint);
 }
 
 enum class HostRoom : std::uint8_t { there, coming, none };
@@ -125,14 +125,14 @@ void finish(World& world, Effects& out, const Eviction& eviction) {
   if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
   note_gone(registry, eviction);
   if (!registry[eviction.resident].leaves_host_memory) {
-    learn_left(registry, eviction.resident, world.now, eviction.rung);
+    learn_eviction(registry, eviction.resident, world.now, eviction.rung);
     out.emplace_back(CostsLearned{eviction.resident, registry[eviction.resident].costs});
   }
   fold(home_line(world, consumer.spec).statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
                            .before_bytes = eviction.before,
-                           .after_bytes = measured(consumer)});
+                           .after_bytes = measured_bytes(consumer)});
   stir(world, consumer.spec);
 }
 
@@ -159,8 +159,8 @@ void give_up(World& world, Effects& out, const Eviction& eviction, std::string_v
   }
   if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
   fold(home_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
-  out.emplace_back(
-      EvictionFailed{.resident = eviction.resident, .error = why, .still_held_bytes = measured(consumer)});
+  out.emplace_back(EvictionFailed{
+      .resident = eviction.resident, .error = why, .still_held_bytes = measured_bytes(consumer)});
   stir(world, consumer.spec);
 }
 

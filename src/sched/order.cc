@@ -28,17 +28,18 @@ Bytes need(const World& world, const Ticket& ticket, DeviceId device, bool with_
   const TicketRequest& ask = ticket.ask;
   const Registry& registry = world.registry;
   if (!ask.consumer) {  // what its process holds already may cover some of it
-    const Bytes promised = registry.bare[device.value], seen = registry.readings[device.value].bare;
+    const Bytes promised = registry.bare_reserved[device.value], seen = registry.readings[device.value].bare;
     return std::max(promised + ask.bytes, seen) - std::max(promised, seen);
   }
   const ConsumerState& consumer = registry[*ask.consumer];
-  if (consumer.spec.lease_only) return growth(registry, consumer, device, reservation(registry, ask));
+  if (consumer.spec.lease_only)
+    return commitment_growth(registry, consumer, device, reservation(registry, ask));
   const Resident& resident = registry[*ask.resident];
-  Bytes more = with_work ? working_each(consumer) : Bytes{};
+  Bytes more = with_work ? working_per_job(consumer) : Bytes{};
   const bool counted =
       resident.state == Residency::warm || resident.state == Residency::loading || resident.use_count > 0;
   if (!counted) more += resident.footprint;
-  return growth(registry, consumer, device, more);
+  return commitment_growth(registry, consumer, device, more);
 }
 
 // A decision's view of a device: what could leave is looked up once, and only if somebody's room needs it.
@@ -101,9 +102,9 @@ class Outlook {
 // weighted, over the time that the change and that work take. The largest first gives the shortest mean wait.
 double merit(const World& world, const Ticket& ticket, double change) {
   const Resident* resident = resident_of(world, ticket);
-  if (resident == nullptr) return 1 / (change + Outlook::seconds(kUnknownRun));
+  if (resident == nullptr) return 1 / (change + Outlook::seconds(kDefaultRunTime));
   const double waiting = std::max<double>(1, resident->waiting);
-  const double run = Outlook::seconds(run_time(*resident, kUnknownRun));
+  const double run = Outlook::seconds(run_time(*resident, kDefaultRunTime));
   return waiting * world.registry[*ticket.ask.consumer].spec.weight / (change + waiting * run);
 }
 
@@ -295,7 +296,7 @@ Instant due_of(const World& world, const Ticket& ticket) {
 void take_share(World& world, const Ticket& ticket) {
   if (world.limits.policy == Policy::fifo || ticket.ask.user == 0) return;
   const Resident* resident = resident_of(world, ticket);
-  const Duration share = resident == nullptr ? kUnknownRun : run_time(*resident, kUnknownRun);
+  const Duration share = resident == nullptr ? kDefaultRunTime : run_time(*resident, kDefaultRunTime);
   const Instant until = ticket.due + share;
   // Who comes then is due by itself no earlier.
   const Instant forgotten = until + -class_delay(world, ticket);
@@ -318,7 +319,7 @@ Duration overtake_bound(const World& world, const Ticket& ticket) {
 bool turn_for(const World& world, const Ticket& ticket) {
   if (ticket.ask.consumer) {
     const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
-    if (consumer.running + consumer.promised >= consumer.spec.concurrency) return false;
+    if (consumer.running_leases + consumer.promised_tickets >= consumer.spec.concurrency) return false;
   }
   return std::ranges::all_of(devices_of(world.registry, ticket.ask),
                              [&](DeviceId device) { return turn_on(world, device, ticket); });

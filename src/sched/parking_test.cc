@@ -133,7 +133,7 @@ TEST(Requeue, AServiceThatDiedOfItIsExpectedToNeedMoreAsWell) {
   const auto chat = home.consumer({.name = "chat", .footprint = kGiB * 10, .working = kGiB});
   home.warm(chat);
   home.happens(ServiceLost{chat, {ErrorCode::out_of_memory, "CUDA out of memory"}});
-  EXPECT_GT(working_each(home.world.registry[chat]), kGiB);
+  EXPECT_GT(working_per_job(home.world.registry[chat]), kGiB);
 }
 
 TEST(Yield, TheIdleLeaveAndNobodyComesWhileAGameRuns) {

@@ -13,8 +13,8 @@ namespace {
 constexpr double kImpossible = std::numeric_limits<double>::infinity();
 
 bool is_settled(const Registry& registry, const ConsumerState& consumer) {
-  const bool used =
-      consumer.running + consumer.promised + consumer.waiting > 0 || measured(consumer) > Bytes{};
+  const bool used = consumer.running_leases + consumer.promised_tickets + consumer.waiting_tickets > 0 ||
+                    measured_bytes(consumer) > Bytes{};
   return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
            const Resident& resident = registry[id];
            return resident.use_count > 0 ||

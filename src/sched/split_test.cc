@@ -47,7 +47,7 @@ struct TwoDevices {
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       const ConsumerState& consumer = world.registry.consumers[i];
       const Resident& resident = world.registry[consumer.residents[0]];
-      const Bytes bytes = part_on(consumer.spec, device, resident.footprint);
+      const Bytes bytes = device_part(consumer.spec, device, resident.footprint);
       if (resident.state == Residency::warm && bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     }
@@ -79,8 +79,8 @@ struct TwoDevices {
 TEST(Split, HoldsItsPartOnEachDevice) {
   TwoDevices house;
   house.runs(house.split());
-  EXPECT_EQ(committed(house.world.registry, house.first), kGiB * 22);
-  EXPECT_EQ(committed(house.world.registry, house.second), kGiB * 11);
+  EXPECT_EQ(committed_bytes(house.world.registry, house.first), kGiB * 22);
+  EXPECT_EQ(committed_bytes(house.world.registry, house.second), kGiB * 11);
 }
 
 TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
@@ -89,7 +89,7 @@ TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
   const TicketId there = house.runs(house.small("there", house.second));
   const auto [waits, effects] = house.asks(large);
   EXPECT_EQ(house.stage(waits), Stage::waiting);
-  EXPECT_EQ(committed(house.world.registry, house.first), Bytes{});
+  EXPECT_EQ(committed_bytes(house.world.registry, house.first), Bytes{});
 
   const TicketId other = house.runs(here);  // the first device is free for others meanwhile
   house.happens(LeaseReleased{there});

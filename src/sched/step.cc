@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "plan/victims.h"
-#include "registry/learning.h"
+#include "registry/cost_learning.h"
 #include "sched/advance.h"
 #include "sched/ladder.h"
 #include "sched/transitions.h"
@@ -74,16 +74,17 @@ struct Apply {
     resident.last_used = world.now;
     resident.is_attributable = false;
     // Readings may have shown its bytes before anybody knew whose they are.
-    for (const DeviceId device : devices_of(consumer.spec)) note_measured(world.registry, consumer, device);
+    for (const DeviceId device : devices_of(consumer.spec))
+      attribute_measurement(world.registry, consumer, device);
   }
   void operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
-    recall(world.registry, id, added.costs);
+    restore_learned_costs(world.registry, id, added.costs);
     stir(world, spec_of(id));
   }
   void operator()(const LearnedForgotten& forgotten) {
-    forget_learned(world.registry, forgotten.resident);
+    reset_learned_costs(world.registry, forgotten.resident);
     stir(world, spec_of(forgotten.resident));
   }
   void operator()(const EvictionRequested& requested) {
@@ -136,22 +137,23 @@ struct Apply {
   // What each consumer of the device has there now.
   void note_holdings(const Reading& reading) {
     for (ConsumerState& consumer : world.registry.consumers)
-      if (is_on(consumer.spec, reading.device)) holding_on(consumer, reading.device).measured = Bytes{};
+      if (is_on_device(consumer.spec, reading.device))
+        device_usage(consumer, reading.device).measured = Bytes{};
     for (const auto& [id, bytes] : reading.consumers)
-      if (ConsumerState& consumer = world.registry[id]; is_on(consumer.spec, reading.device))
-        holding_on(consumer, reading.device).measured = bytes;
+      if (ConsumerState& consumer = world.registry[id]; is_on_device(consumer.spec, reading.device))
+        device_usage(consumer, reading.device).measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers) {
-      if (!is_on(consumer.spec, reading.device)) continue;
+      if (!is_on_device(consumer.spec, reading.device)) continue;
       if (reading.is_per_process)  // reckoned bytes teach nothing
-        learn_measured(world.registry, consumer, reading.device, reading.taken_at);
-      note_measured(world.registry, consumer, reading.device);
+        learn_measurement(world.registry, consumer, reading.device, reading.taken_at);
+      attribute_measurement(world.registry, consumer, reading.device);
     }
   }
 
   // An eviction that still waits to see its memory free wants the next reading, too.
   void ask_again(DeviceId device) {
     world.lines[device.value].reading_asked = std::ranges::any_of(world.evictions, [&](const auto& one) {
-      return one.second.answered && is_on(spec_of(one.first), device);
+      return one.second.answered && is_on_device(spec_of(one.first), device);
     });
   }
 };
@@ -185,7 +187,7 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
   if (spec.pinned) return fail(ErrorCode::busy, spec.name + " is pinned");
   if (resident.use_count > 0)
     return fail(ErrorCode::busy, spec.name + " has a lease or is being made ready for one");
-  if (any_in(world.registry, world.registry[resident.consumer], Residency::loading))
+  if (has_resident_in(world.registry, world.registry[resident.consumer], Residency::loading))
     return fail(ErrorCode::busy, spec.name + " is loading another AI model");
   const bool there = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
   if (!there) return fail(ErrorCode::busy, spec.name + " is not warm");

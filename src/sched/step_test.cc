@@ -77,7 +77,7 @@ TEST(Step, ClimbsTheLadderWhenTheMemoryDoesNotComeFree) {
   ASSERT_TRUE(the<Evict>(next));
   EXPECT_EQ(the<Evict>(next)->rung, Rung::kill);
   home.happens(RungEnded{home.resident(chat), Rung::kill, {}});
-  home.world.registry[chat].here.measured = kGiB * 14;  // a dead process whose memory lingers
+  home.world.registry[chat].primary_usage.measured = kGiB * 14;  // a dead process whose memory lingers
   const auto given_up = home.happens(Tick{}, 6s);
   EXPECT_TRUE(the<EvictionFailed>(given_up));
   EXPECT_FALSE(the<Load>(given_up)) << "what was not seen free is not free";

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "registry/habits.h"
-#include "registry/learning.h"
+#include "registry/cost_learning.h"
+#include "registry/usage_history.h"
 #include "sched/estimate.h"
 #include "sched/order.h"
 #include "sched/placement.h"
@@ -23,7 +23,7 @@ void turn_ends(World& world, const Ticket& ticket) {
     return;
   }
   const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
-  if (consumer.running + consumer.promised > 0) return;
+  if (consumer.running_leases + consumer.promised_tickets > 0) return;
   for (const DeviceId device : devices_of(world.registry, ticket.ask))
     std::erase(world.lines[device.value].turns, *ticket.ask.consumer);
 }
@@ -61,7 +61,7 @@ void enqueue(World& world, const Ticket& ticket) {
     else
       line.bounds.emplace(ticket.overtake_until, place);
   }
-  if (ticket.ask.consumer) ++world.registry[*ticket.ask.consumer].waiting;
+  if (ticket.ask.consumer) ++world.registry[*ticket.ask.consumer].waiting_tickets;
   if (ticket.ask.resident) ++world.registry[*ticket.ask.resident].waiting;
 }
 
@@ -87,7 +87,7 @@ void dequeue(World& world, const Ticket& ticket) {
     line.bounds.erase({ticket.overtake_until, place});
     take_out(line.queues, ticket.ask.consumer, place);
   }
-  if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting;
+  if (ticket.ask.consumer) --world.registry[*ticket.ask.consumer].waiting_tickets;
   if (ticket.ask.resident) --world.registry[*ticket.ask.resident].waiting;
 }
 
@@ -125,13 +125,14 @@ void no_longer_prepared(World& world, const Ticket& ticket) {
 void return_promise(World& world, Ticket& ticket) {
   Registry& registry = world.registry;
   if (!ticket.ask.consumer) {
-    registry.bare[ticket.ask.device.value] -= reservation(registry, ticket.ask);
+    registry.bare_reserved[ticket.ask.device.value] -= reservation(registry, ticket.ask);
   } else {
     ConsumerState& consumer = registry[*ticket.ask.consumer];
-    std::uint32_t& count = ticket.stage == Stage::running ? consumer.running : consumer.promised;
+    std::uint32_t& count =
+        ticket.stage == Stage::running ? consumer.running_leases : consumer.promised_tickets;
     MGPU_ASSERT(count > 0, "what is taken back was given");
     --count;
-    if (consumer.spec.lease_only) consumer.leased -= reservation(registry, ticket.ask);
+    if (consumer.spec.lease_only) consumer.leased_bytes -= reservation(registry, ticket.ask);
     if (ticket.ask.resident) --registry[*ticket.ask.resident].use_count;
   }
   if (ticket.stage == Stage::running)
@@ -141,7 +142,7 @@ void return_promise(World& world, Ticket& ticket) {
 
 Bytes need_on(const Registry& registry, const TicketRequest& ask, DeviceId device) {
   const Bytes whole = whole_need(registry, ask);
-  return ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
+  return ask.consumer ? device_part(registry[*ask.consumer].spec, device, whole) : whole;
 }
 
 // Why one of its devices could not hold it, even if nobody else were there.
@@ -170,7 +171,7 @@ std::optional<Error> is_elsewhere(const Registry& registry, const TicketRequest&
 void note_succession(World& world, const LineState& line, const TicketRequest& ask) {
   if (!line.latest || !ask.consumer || line.latest->consumer == *ask.consumer || ask.is_warm_up) return;
   if (world.now - line.latest->since <= kDialoguePause)
-    note_followed(world.registry, line.latest->consumer, *ask.consumer);
+    record_succession(world.registry, line.latest->consumer, *ask.consumer);
 }
 
 // Why the line takes no more tickets of this kind; `before`: how many there are already.
@@ -186,7 +187,8 @@ std::optional<Error> is_full(const World& world, const Ticket& ticket, std::size
   if (before >= world.limits.max_queue) return full("the line", world.limits.max_queue, lane);
   if (!ticket.ask.consumer) return std::nullopt;
   const ConsumerState& consumer = world.registry[*ticket.ask.consumer];
-  if (consumer.spec.max_queue == 0 || consumer.waiting <= consumer.spec.max_queue) return std::nullopt;
+  if (consumer.spec.max_queue == 0 || consumer.waiting_tickets <= consumer.spec.max_queue)
+    return std::nullopt;
   const auto own = line.queues.find(ticket.ask.consumer);
   return full("the line of " + consumer.spec.name, consumer.spec.max_queue,
               own == line.queues.end() ? lane : own->second);
@@ -223,12 +225,12 @@ Ticket* find_ticket(World& world, TicketId id) {
 Bytes reservation(const Registry& registry, const TicketRequest& ask) {
   if (!ask.consumer || ask.bytes > Bytes{}) return ask.bytes;
   const Consumer& spec = registry[*ask.consumer].spec;
-  return spec.footprint + working_each(registry[*ask.consumer]);
+  return spec.footprint + working_per_job(registry[*ask.consumer]);
 }
 
 Bytes whole_need(const Registry& registry, const TicketRequest& ask) {
   if (!ask.resident) return reservation(registry, ask);
-  return registry[*ask.resident].footprint + working_each(registry[*ask.consumer]);
+  return registry[*ask.resident].footprint + working_per_job(registry[*ask.consumer]);
 }
 
 namespace {
@@ -236,10 +238,10 @@ namespace {
 // What a lease gives back comes free a little later: until a reading has shown it, it is not counted on.
 void note_returned(World& world, const TicketRequest& ask) {
   const Registry& registry = world.registry;
-  const Bytes whole = ask.resident ? working_each(registry[*ask.consumer]) : reservation(registry, ask);
+  const Bytes whole = ask.resident ? working_per_job(registry[*ask.consumer]) : reservation(registry, ask);
   for (const DeviceId device : devices_of(registry, ask)) {
     LineState& line = world.lines[device.value];
-    line.returned += ask.consumer ? part_on(registry[*ask.consumer].spec, device, whole) : whole;
+    line.returned += ask.consumer ? device_part(registry[*ask.consumer].spec, device, whole) : whole;
     line.returned_at = world.now;
   }
 }
@@ -298,13 +300,13 @@ void promise(World& world, Ticket& ticket) {
   ticket.stage = Stage::preparing;
   ticket.preparing_since = world.now;
   if (!ticket.ask.consumer) {
-    registry.bare[ticket.ask.device.value] += reservation(registry, ticket.ask);
+    registry.bare_reserved[ticket.ask.device.value] += reservation(registry, ticket.ask);
   } else {
     ConsumerState& consumer = registry[*ticket.ask.consumer];
-    MGPU_ASSERT(consumer.running + consumer.promised < consumer.spec.concurrency,
+    MGPU_ASSERT(consumer.running_leases + consumer.promised_tickets < consumer.spec.concurrency,
                 "concurrency bounds a consumer's tickets");
-    ++consumer.promised;
-    if (consumer.spec.lease_only) consumer.leased += reservation(registry, ticket.ask);
+    ++consumer.promised_tickets;
+    if (consumer.spec.lease_only) consumer.leased_bytes += reservation(registry, ticket.ask);
     if (ticket.ask.resident) ++registry[*ticket.ask.resident].use_count;
   }
   turn_begins(world, ticket);
@@ -332,7 +334,7 @@ void grant(World& world, Effects& out, Ticket& ticket) {
   world.expiries.erase({ticket.expires, ticket.id});
   if (ticket.ask.consumer) {
     ConsumerState& consumer = registry[*ticket.ask.consumer];
-    --consumer.promised, ++consumer.running;
+    --consumer.promised_tickets, ++consumer.running_leases;
   }
   ticket.stage = Stage::running;
   ticket.granted = world.now;
@@ -409,7 +411,7 @@ void release(World& world, Effects& out, TicketId id) {
     if (resident.costs.runs % kRunsToTell == 0)
       out.emplace_back(CostsLearned{*ticket.ask.resident, resident.costs});
   }
-  if (ticket.ask.resident) note_use(world.registry, *ticket.ask.resident, world.now);
+  if (ticket.ask.resident) record_use(world.registry, *ticket.ask.resident, world.now);
   if (ticket.ask.consumer && !ticket.ask.is_warm_up) line.latest = Streak{*ticket.ask.consumer, world.now};
   fold(line.statistics, fact::Released{.at = world.now, .ran = ran, .counts = !ticket.ask.is_warm_up});
   world.tickets.erase(id);
@@ -444,7 +446,7 @@ void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketI
   }
   resident.is_loaded_ahead = !ticket || find_ticket(world, *ticket)->stage == Stage::waiting;
   resident.was_read_ahead = false;
-  learn_load_began(world.registry, id, world.now);
+  learn_load_start(world.registry, id, world.now);
   fold(home_line(world, spec).statistics, fact::LoadStarted{.ahead = resident.is_loaded_ahead});
   out.emplace_back(Load{.resident = id, .ticket = ticket, .from_parked = parked});
 }
@@ -462,7 +464,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   if (result) {
     resident.state = Residency::warm;
     resident.consecutive_failures = 0;
-    learn_load_ended(world.registry, id, world.now, source);
+    learn_load_end(world.registry, id, world.now, source);
     out.emplace_back(CostsLearned{id, resident.costs});
     return;
   }
@@ -470,7 +472,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   fold(line.statistics, fact::LoadFailed{});
   resident.is_loaded_ahead = false;
   const bool ran_out = result.error().code == ErrorCode::out_of_memory;
-  if (ran_out && learn_load_ran_out(world.registry, id) && resident.consecutive_failures == 0) {
+  if (ran_out && learn_load_out_of_memory(world.registry, id) && resident.consecutive_failures == 0) {
     // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
     ++resident.consecutive_failures;
     resident.state = Residency::cold;
@@ -492,7 +494,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
 void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
   ConsumerState& consumer = world.registry[id];
   std::vector<TicketId> ended;
-  if (consumer.running > 0)
+  if (consumer.running_leases > 0)
     for (const auto& [ticket_id, ticket] : world.tickets)
       if (ticket.stage == Stage::running && ticket.ask.consumer == id && ticket.ask.resident)
         ended.push_back(ticket_id);
@@ -511,7 +513,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& why) {
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
   }
-  note_left(world.registry, consumer, std::nullopt);
+  release_attribution(world.registry, consumer, std::nullopt);
   stir(world, consumer.spec);
   doubt(world, out, consumer.spec);
 }

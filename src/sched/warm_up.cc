@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "plan/victims.h"
-#include "registry/habits.h"
+#include "registry/usage_history.h"
 #include "sched/ladder.h"
 #include "sched/order.h"
 
@@ -26,9 +26,9 @@ bool may_come(const World& world, const Resident& resident) {
 bool follows_somebody_at_work(const World& world, const Resident& resident) {
   const auto& consumers = world.registry.consumers;
   for (std::size_t i = 0; i < consumers.size(); ++i)
-    if (consumers[i].running > 0 &&
+    if (consumers[i].running_leases > 0 &&
         consumers[i].spec.device == world.registry[resident.consumer].spec.device &&
-        chance_of_following(world.registry, ConsumerId{i}, resident.consumer) >= kLikely)
+        succession_probability(world.registry, ConsumerId{i}, resident.consumer) >= kLikely)
       return true;
   return false;
 }
@@ -50,7 +50,7 @@ Expected expectation(const World& world, const Resident& resident, bool idle) {
 
 bool room_for(const World& world, DeviceId device, ResidentId id, Expected expected) {
   const Resident& resident = world.registry[id];
-  const Bytes needed = part_on(world.registry[resident.consumer].spec, device, resident.footprint);
+  const Bytes needed = device_part(world.registry[resident.consumer].spec, device, resident.footprint);
   const Bytes deficit = needed - headroom(world.registry, device);
   if (deficit <= Bytes{}) return true;
   if (expected != Expected::belongs_here) return false;  // only who was promised a place sends others away
@@ -79,7 +79,7 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
     const Expected expected = expectation(world, resident, std::ranges::all_of(devices, is_idle));
     if (expected <= strongest) continue;
     // Asked last: it looks at all residents of the consumer, which for each of them would be quadratic.
-    if (any_in(world.registry, world.registry[resident.consumer], Residency::unloading)) continue;
+    if (has_resident_in(world.registry, world.registry[resident.consumer], Residency::unloading)) continue;
     const bool comes = std::ranges::all_of(devices, [&](DeviceId one) {
       return is_calm(world, one) && room_for(world, one, ResidentId{i}, expected);
     });

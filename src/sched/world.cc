@@ -8,7 +8,7 @@ DeviceId add_device(World& world, Device device) {
   const DeviceId id{world.registry.devices.size()};
   world.registry.devices.push_back(std::move(device));
   world.registry.readings.push_back({.device = id});
-  world.registry.bare.emplace_back();
+  world.registry.bare_reserved.emplace_back();
   world.lines.emplace_back();
   return id;
 }

@@ -256,7 +256,7 @@ TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
     ASSERT_EQ(simgpu::take((*state)->devices[1], self, 200ULL << 20), 0);
   }
   const auto& registry = engine_->world().registry;
-  EXPECT_TRUE(until([&] { return registry[train].here.measured == kMiB * 200; }));
+  EXPECT_TRUE(until([&] { return registry[train].primary_usage.measured == kMiB * 200; }));
   EXPECT_EQ(registry.readings[1].foreign, Bytes{});
   const auto state = simgpu::Locked::open(folder_ / "gpu");
   (*state)->devices[1].holders = {};

@@ -25,7 +25,7 @@ struct Lived {
   std::span<const DeviceId> devices_of(const Seen& seen) const { return mgpu::devices_of(spec_of(seen)); }
   bool meet(const Seen& one, const Seen& other) const {  // on some device
     return std::ranges::any_of(devices_of(one),
-                               [&](DeviceId device) { return is_on(spec_of(other), device); });
+                               [&](DeviceId device) { return is_on_device(spec_of(other), device); });
   }
   Priority class_of(const Seen& seen) const { return seen.ask.priority.value_or(spec_of(seen).priority); }
 

@@ -22,7 +22,7 @@ template <class KindOf>
 void taken_up_by_arrival(const Lived& lived, KindOf kind_of, std::optional<DeviceId> on = std::nullopt) {
   std::map<decltype(kind_of(Seen{})), std::pair<TicketId, Moment>> latest;
   for (const auto& [id, seen] : lived.witness.tickets()) {
-    if (!seen.taken_up || (on && !is_on(lived.spec_of(seen), *on))) continue;
+    if (!seen.taken_up || (on && !is_on_device(lived.spec_of(seen), *on))) continue;
     const auto [before, first] = latest.try_emplace(kind_of(seen), id, *seen.taken_up);
     if (!first && seen.taken_up->step < before->second.second.step)
       RC_FAIL(name(id) + " was taken up before " + name(before->second.first));

@@ -94,19 +94,19 @@ std::string Referee::memory_is_respected(const World& world) const {
         bare += ticket.ask.bytes.count;
     sum += std::max(bare, reading.bare.count);
     for (const ConsumerState& consumer : world.registry.consumers) {
-      if (!is_on(consumer.spec, device)) continue;
+      if (!is_on_device(consumer.spec, device)) continue;
       std::int64_t expected = 0;
       for (const auto& [id, ticket] : world.tickets)
         if (ticket.ask.consumer && &world.registry[*ticket.ask.consumer] == &consumer &&
             ticket.stage == Stage::running)
           expected += consumer.spec.lease_only && ticket.ask.bytes > Bytes{} ? ticket.ask.bytes.count
-                      : consumer.spec.lease_only ? (consumer.spec.footprint + working_each(consumer)).count
-                                                 : working_each(consumer).count;
+                      : consumer.spec.lease_only ? (consumer.spec.footprint + working_per_job(consumer)).count
+                                                 : working_per_job(consumer).count;
       for (const ResidentId id : consumer.residents)
         if (holds_memory(world.registry[id]) && !world.registry[id].leaves_host_memory)
           expected += world.registry[id].footprint.count;
-      sum +=
-          std::max(part_on(consumer.spec, device, {expected}), holding_on(consumer, device).measured).count;
+      sum += std::max(device_part(consumer.spec, device, {expected}), device_usage(consumer, device).measured)
+                 .count;
     }
     if (sum > reading.total.count) return "1: a load or grant started on an overcommitted device";
   }

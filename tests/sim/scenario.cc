@@ -177,7 +177,7 @@ void write_split(std::ostream& out, std::size_t id, const Consumer& c) {
 void read_split(std::istream& in, Registry& registry) {
   ConsumerState& consumer = registry[read_consumer(in)];
   for (std::uint32_t part = 0; in >> part;) consumer.spec.split.push_back(part);
-  consumer.elsewhere.resize(consumer.spec.split.size() - 1);
+  consumer.other_usages.resize(consumer.spec.split.size() - 1);
 }
 
 void read_order(std::istream& in, Registry& registry) {

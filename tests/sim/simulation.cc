@@ -403,7 +403,7 @@ class House {
   // --- the driver ---
 
   Bytes body_on(std::size_t consumer, DeviceId device) const {
-    return part_on(world_.registry.consumers[consumer].spec, device, bodies_[consumer].sum());
+    return device_part(world_.registry.consumers[consumer].spec, device, bodies_[consumer].sum());
   }
 
   // Whether the devices have what was just taken. `since`: when the core let this happen.
@@ -433,7 +433,7 @@ class House {
   // Whether one of the device's consumers takes more than it ever said: the first time it can't be foreseen.
   bool somebody_lied(DeviceId device) const {
     for (std::size_t i = 0; i < bodies_.size(); ++i)
-      if (is_on(world_.registry.consumers[i].spec, device) && bodies_[i].truth > 100) return true;
+      if (is_on_device(world_.registry.consumers[i].spec, device) && bodies_[i].truth > 100) return true;
     return false;
   }
 

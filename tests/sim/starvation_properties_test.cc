@@ -161,7 +161,7 @@ class Trial {
     for (const auto& [id, seen] : all_)
       if (seen.arrived.step <= when.step && (!seen.taken_up || seen.taken_up->step >= when.step))
         for (const DeviceId device : lived_.devices_of(own_))
-          if (is_on(lived_.spec_of(seen), device)) waiting.emplace(device, *seen.ask.consumer);
+          if (is_on_device(lived_.spec_of(seen), device)) waiting.emplace(device, *seen.ask.consumer);
     Duration round{0};
     for (const auto& [device, id] : waiting) {
       const Member& member = lived_.household.members[id.value];

@@ -12,14 +12,14 @@
 
 namespace mgpu {
 
-void learn_load_began(Registry& registry, ResidentId id, Instant now);
-void learn_load_ended(Registry& registry, ResidentId id, Instant now, LoadSource source);
-void learn_left(Registry& registry, ResidentId id, Instant now, Rung rung);
-void learn_run(Registry& registry, ResidentId id, Duration ran, std::uint8_t hour);
+void learn_load_start(Registry& registry, ResidentId id, Instant now);
+void learn_load_end(Registry& registry, ResidentId id, Instant now, LoadSource source);
+void learn_eviction(Registry& registry, ResidentId id, Instant now, Rung rung);
+void learn_run(Registry& registry, ResidentId id, Duration run, std::uint8_t hour);
 
 // After a reading of the device that was taken then. One taken while it was loading still may have seen a
 // part, and teaches no footprint. Returns whether an expectation grew.
-bool learn_measured(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken);
+bool learn_measurement(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken_at);
 
 // The service ran out of memory although everything expected was there: more is expected from now on. False:
 // as much as its devices have was expected already.
@@ -27,15 +27,15 @@ bool learn_out_of_memory(Registry& registry, ResidentId id);
 
 // The same of a load that is not over yet: it needs more than the room it had. Expected until it has been
 // loaded and left again, when what was measured is known.
-bool learn_load_ran_out(Registry& registry, ResidentId id);
+bool learn_load_out_of_memory(Registry& registry, ResidentId id);
 
 // What earlier lives of the daemon learned of a resident that is not loaded.
-void recall(Registry& registry, ResidentId id, const LearnedCosts& learned);
+void restore_learned_costs(Registry& registry, ResidentId id, const LearnedCosts& costs);
 
 // It starts from its declaration again, once it holds nothing.
-void forget_learned(Registry& registry, ResidentId id);
+void reset_learned_costs(Registry& registry, ResidentId id);
 
 // The footprint to expect of a resident that is not loaded.
-Bytes footprint_to_expect(const Resident& resident, FootprintDeclaration declared);
+Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration);
 
 }  // namespace mgpu

@@ -7,17 +7,17 @@
 namespace mgpu {
 
 // A use counts half after this long.
-inline constexpr Duration kHalfLife{600'000'000};
+inline constexpr Duration kUseHalfLife{600'000'000};
 
-void note_use(Registry& registry, ResidentId id, Instant now);
+void record_use(Registry& registry, ResidentId id, Instant now);
 
 // Work of `next` began soon after that of `first`, on the same device.
-void note_followed(Registry& registry, ConsumerId first, ConsumerId next);
+void record_succession(Registry& registry, ConsumerId first, ConsumerId next);
 
 // How likely somebody asks for it within `horizon`, from 0 to 1, if uses go on as lately.
-double chance_of_use(const Resident& resident, Instant now, Duration horizon);
+double use_probability(const Resident& resident, Instant now, Duration horizon);
 
 // How likely `next` follows `first`: 1 where the user says so, else as noticed; 0 until seen a few times.
-double chance_of_following(const Registry& registry, ConsumerId first, ConsumerId next);
+double succession_probability(const Registry& registry, ConsumerId first, ConsumerId next);
 
 }  // namespace mgpu
