@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "sched/ladder.h"
 #include "sched/order.h"
 #include "sched/transitions.h"
@@ -71,7 +71,7 @@ Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Pl
     room = Room::coming;
     const Bytes deficit = Bytes{} - space - incoming(world, device);
     if (deficit <= Bytes{}) continue;
-    std::vector<EvictionCandidate> candidates = candidates_on(world.registry, device, world.now);
+    std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
     if (reason == PlanReason::ahead)
       std::erase_if(candidates,
                     [&](const EvictionCandidate& c) { return world.registry[c.resident].waiting > 0; });
@@ -79,7 +79,7 @@ Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Pl
     plans.push_back({.device = device,
                      .reason = reason,
                      .ticket = ticket,
-                     .victims = chosen(candidates),
+                     .victims = chosen_victims(candidates),
                      .needed = Bytes{} - space,
                      .headroom = space,
                      .considered = std::move(candidates)});
@@ -317,7 +317,7 @@ void warm_up(World& world, Effects& out, DeviceId device) {
     if (!choose_victims(candidates, deficit)) return;
     plans.push_back({.device = one,
                      .reason = PlanReason::ahead,
-                     .victims = chosen(candidates),
+                     .victims = chosen_victims(candidates),
                      .needed = deficit,
                      .headroom = headroom(world.registry, one),
                      .considered = std::move(candidates)});
@@ -341,7 +341,7 @@ void send_away(World& world, Effects& out, DeviceId device, PlanReason reason,
 bool idle_for_too_long(const World& world, const Resident& resident) {
   const Duration allowed = world.registry[resident.consumer].spec.idle_unload;
   return allowed > Duration{0} && world.now >= resident.last_used + allowed &&
-         is_candidate(world.registry, resident, world.now);
+         is_eviction_candidate(world.registry, resident, world.now);
 }
 
 void let_the_idle_go(World& world, Effects& out, DeviceId device) {
@@ -352,7 +352,7 @@ void let_the_idle_go(World& world, Effects& out, DeviceId device) {
   }
 }
 
-// Those on the device of whom `may` (may_leave or is_candidate) says so.
+// Those on the device of whom `may` (can_be_evicted or is_eviction_candidate) says so.
 template <class May>
 std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
   std::vector<ResidentId> found;
@@ -368,7 +368,7 @@ std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
 // A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
 // the user said so (yield_to).
 void leave_it_to_others(World& world, Effects& out, DeviceId device) {
-  send_away(world, out, device, PlanReason::yielded, those_on(world, device, may_leave));
+  send_away(world, out, device, PlanReason::yielded, those_on(world, device, can_be_evicted));
 }
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
@@ -379,7 +379,8 @@ void relieve_pressure(World& world, Effects& out, DeviceId device) {
       make_room(world, out, {&device, 1}, PlanReason::pressure, std::nullopt) != Room::blocked)
     return;
   // Not enough to reach the reserve again, but each that leaves brings it nearer.
-  send_away(world, out, device, PlanReason::pressure, those_on(world, device, is_candidate), deficit);
+  send_away(world, out, device, PlanReason::pressure, those_on(world, device, is_eviction_candidate),
+            deficit);
 }
 
 }  // namespace
@@ -433,7 +434,7 @@ Instant next_wakeup(const World& world, DeviceId device) {
     if ((allowed == Duration{0} && !stubborn) || !is_on_device(consumer.spec, device)) continue;
     const Instant willing =
         std::max(world.now, resident.eviction_retry_at);  // when it is a candidate, all else equal
-    if (!is_candidate(world.registry, resident, willing)) continue;
+    if (!is_eviction_candidate(world.registry, resident, willing)) continue;
     if (stubborn && someone_waits) next = std::min(next, willing);
     if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, willing));
   }

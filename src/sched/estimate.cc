@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "registry/costs.h"
 #include "sched/order.h"
 
@@ -140,7 +140,7 @@ class Play {
       if (!is_on_device(spec, device_) || !there) continue;
       held_.push_back({.resident = {i},
                        .consumer = resident.consumer,
-                       .bytes = yield_of(world_.registry, resident, device_),
+                       .bytes = eviction_yield(world_.registry, resident, device_),
                        .last_used = resident.last_used,
                        .ready = loaded(resident, world_.now),
                        .stays = spec.pinned || !(spec.can_park || spec.can_unload || spec.can_stop)});

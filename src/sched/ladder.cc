@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 #include "domain/enum_names.h"
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "registry/cost_learning.h"
 #include "sched/transitions.h"
 
@@ -106,7 +106,7 @@ HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
   if (taken + needed <= registry.park_memory) return HostRoom::there;
   const Bytes deficit = taken + needed - leaving - registry.park_memory;
   if (deficit <= Bytes{}) return HostRoom::coming;
-  const auto dropped = choose_dropped(registry, deficit, world.now);
+  const auto dropped = choose_parked_victims(registry, deficit, world.now);
   if (!dropped) return HostRoom::none;
   for (const ResidentId id : *dropped) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
@@ -185,7 +185,8 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
               "nothing pinned is evicted");
   MGPU_ASSERT(!world.evictions.contains(id), "nothing is evicted twice at once");
   const bool from_host = resident.state == Residency::parked;
-  park = !from_host && (park || (reason != PlanReason::operator_request && parks(world.registry, resident)));
+  park = !from_host &&
+         (park || (reason != PlanReason::operator_request && prefers_parking(world.registry, resident)));
   resident.warm_up_blocked = reason == PlanReason::idle || reason == PlanReason::operator_request;
   if (std::exchange(resident.is_loaded_ahead, false)) {
     fold(home_line(world, spec).statistics, fact::LoadWasInVain{});
@@ -259,7 +260,7 @@ Bytes incoming(const World& world, DeviceId device) {
   Bytes bytes{};
   for (const auto& [id, eviction] : world.evictions)
     if (!world.registry[id].leaves_host_memory && leaves_from(world, id, device))
-      bytes += yield_of(world.registry, world.registry[id], device);
+      bytes += eviction_yield(world.registry, world.registry[id], device);
   return bytes;
 }
 

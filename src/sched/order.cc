@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "registry/costs.h"
 #include "sched/ladder.h"
 #include "sched/transitions.h"
@@ -82,13 +82,13 @@ class Outlook {
       if (spare_the_wanted && resident.waiting > 0) continue;
       gained += candidate.yield_bytes;
       change += seconds(unload_time(resident)) +
-                seconds(candidate.reload_time) * chance_of_need(world_.registry, resident, world_.now);
+                seconds(candidate.reload_time) * need_probability(world_.registry, resident, world_.now);
     }
     return gained < deficit ? std::nullopt : std::optional(change);
   }
 
   const std::vector<EvictionCandidate>& candidates() {
-    if (!candidates_) candidates_ = candidates_on(world_.registry, device_, world_.now);
+    if (!candidates_) candidates_ = eviction_candidates(world_.registry, device_, world_.now);
     return *candidates_;
   }
 

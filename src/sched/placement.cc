@@ -4,7 +4,7 @@
 #include <limits>
 #include <tuple>
 
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "sched/transitions.h"
 
 namespace mgpu {
@@ -29,13 +29,13 @@ double seconds_lost(const World& world, DeviceId device, Bytes need) {
   if (reading.lost || need > reading.total - registry.devices[device.value].reserve) return kImpossible;
   const Bytes deficit = need - headroom(registry, device);
   if (deficit <= Bytes{}) return 0;
-  std::vector<EvictionCandidate> candidates = candidates_on(registry, device, world.now);
+  std::vector<EvictionCandidate> candidates = eviction_candidates(registry, device, world.now);
   if (!choose_victims(candidates, deficit)) return std::numeric_limits<double>::max();
   double lost = 0;
   for (const EvictionCandidate& candidate : candidates)
     if (candidate.chosen)
       lost += static_cast<double>(candidate.reload_time.count()) *
-              chance_of_need(registry, registry[candidate.resident], world.now);
+              need_probability(registry, registry[candidate.resident], world.now);
   return lost / 1e6;
 }
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "registry/cost_learning.h"
 #include "sched/advance.h"
 #include "sched/ladder.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 #include "registry/usage_history.h"
 #include "sched/ladder.h"
 #include "sched/order.h"
@@ -91,8 +91,8 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
 }
 
 std::vector<EvictionCandidate> worth_less_than(const World& world, DeviceId device, ResidentId id) {
-  const double worth = value_of(world.registry, world.registry[id], world.now);
-  std::vector<EvictionCandidate> candidates = candidates_on(world.registry, device, world.now);
+  const double worth = retention_value(world.registry, world.registry[id], world.now);
+  std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
   std::erase_if(candidates, [&](const EvictionCandidate& candidate) {
     return world.registry[candidate.resident].waiting > 0 || candidate.retention_value * kClearly >= worth;
   });

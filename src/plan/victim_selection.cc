@@ -1,4 +1,4 @@
-#include "plan/victims.h"
+#include "plan/victim_selection.h"
 
 #include <algorithm>
 #include <ranges>
@@ -11,25 +11,25 @@ namespace mgpu {
 namespace {
 
 // How far ahead a use counts: about as long as a change of residents takes.
-constexpr Duration kHorizon{30'000'000};
+constexpr Duration kUseHorizon{30'000'000};
 
 // What keeps a reserved one from leaving before anybody else, in seconds a GiB.
-constexpr double kReserved = 1e6;
+constexpr double kReservedValue = 1e6;
 
-double in_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+double to_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
-double in_gib(Bytes bytes) { return static_cast<double>(bytes.count) / static_cast<double>(kGiB.count); }
+double to_gib(Bytes bytes) { return static_cast<double>(bytes.count) / static_cast<double>(kGiB.count); }
 
 Duration reload_time(const Registry& registry, const Resident& resident) {
   if (resident.state == Residency::parked) return load_time(resident, LoadSource::cached);
-  return load_time(resident, parks(registry, resident) ? LoadSource::parked : LoadSource::cached);
+  return load_time(resident, prefers_parking(registry, resident) ? LoadSource::parked : LoadSource::cached);
 }
 
-double value_of(const Registry& registry, const Resident& resident, Bytes yield, Duration reload,
-                Instant now) {
-  const double expected = in_seconds(reload) * chance_of_need(registry, resident, now);
-  const double value = expected / std::max(in_gib(yield), 1e-3);
-  return registry[resident.consumer].spec.reserved ? value + kReserved : value;
+double retention_value(const Registry& registry, const Resident& resident, Bytes yield, Duration reload,
+                       Instant now) {
+  const double expected = to_seconds(reload) * need_probability(registry, resident, now);
+  const double value = expected / std::max(to_gib(yield), 1e-3);
+  return registry[resident.consumer].spec.reserved ? value + kReservedValue : value;
 }
 
 // The least valuable first; equally valuable ones by last use.
@@ -39,43 +39,43 @@ void sort_by_value(const Registry& registry, std::vector<EvictionCandidate>& can
   });
 }
 
-bool fits_host_at_all(const Registry& registry, const Resident& resident) {
+bool fits_host_memory(const Registry& registry, const Resident& resident) {
   return registry.park_memory >= resident.footprint && registry.park_memory > Bytes{};
 }
 
 }  // namespace
 
-bool may_leave(const Registry& registry, const Resident& resident, Instant now) {
+bool can_be_evicted(const Registry& registry, const Resident& resident, Instant now) {
   if (resident.state != Residency::warm || resident.use_count > 0 || resident.eviction_retry_at > now)
     return false;
   const ConsumerState& consumer = registry[resident.consumer];
   const Consumer& spec = consumer.spec;
-  return (spec.can_unload || spec.can_stop || parks(registry, resident)) &&
+  return (spec.can_unload || spec.can_stop || prefers_parking(registry, resident)) &&
          !has_resident_in(registry, consumer, Residency::loading);
 }
 
-bool is_candidate(const Registry& registry, const Resident& resident, Instant now) {
-  return !registry[resident.consumer].spec.pinned && may_leave(registry, resident, now);
+bool is_eviction_candidate(const Registry& registry, const Resident& resident, Instant now) {
+  return !registry[resident.consumer].spec.pinned && can_be_evicted(registry, resident, now);
 }
 
-bool parks(const Registry& registry, const Resident& resident) {
-  return registry[resident.consumer].spec.can_park && fits_host_at_all(registry, resident) &&
+bool prefers_parking(const Registry& registry, const Resident& resident) {
+  return registry[resident.consumer].spec.can_park && fits_host_memory(registry, resident) &&
          load_time(resident, LoadSource::parked) < load_time(resident, LoadSource::cached);
 }
 
-Bytes yield_of(const Registry& registry, const Resident& resident, DeviceId device) {
+Bytes eviction_yield(const Registry& registry, const Resident& resident, DeviceId device) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (consumer.residents.size() > 1) return device_part(consumer.spec, device, resident.footprint);
-  const bool lives_on = consumer.spec.can_unload || parks(registry, resident);
+  const bool lives_on = consumer.spec.can_unload || prefers_parking(registry, resident);
   const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
   // What comes for those who were promised it meanwhile does not leave with it.
   return committed_bytes(registry, consumer, device) -
          device_part(consumer.spec, device, promised_bytes(registry, consumer) + stays);
 }
 
-double chance_of_need(const Registry& registry, const Resident& resident, Instant now) {
+double need_probability(const Registry& registry, const Resident& resident, Instant now) {
   if (resident.waiting > 0) return 1;
-  double chance = use_probability(resident, now, kHorizon);
+  double chance = use_probability(resident, now, kUseHorizon);
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& other = registry.consumers[i];
     if (other.running_leases == 0 || other.spec.device != registry[resident.consumer].spec.device) continue;
@@ -84,23 +84,23 @@ double chance_of_need(const Registry& registry, const Resident& resident, Instan
   return chance;
 }
 
-double value_of(const Registry& registry, const Resident& resident, Instant now) {
-  return value_of(registry, resident, resident.footprint, reload_time(registry, resident), now);
+double retention_value(const Registry& registry, const Resident& resident, Instant now) {
+  return retention_value(registry, resident, resident.footprint, reload_time(registry, resident), now);
 }
 
-std::vector<EvictionCandidate> candidates_on(const Registry& registry, DeviceId device, Instant now) {
+std::vector<EvictionCandidate> eviction_candidates(const Registry& registry, DeviceId device, Instant now) {
   std::vector<EvictionCandidate> candidates;
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on_device(consumer.spec, device)) continue;
     for (const ResidentId id : consumer.residents) {
       const Resident& resident = registry[id];
-      if (!is_candidate(registry, resident, now)) continue;
-      const Bytes yield = yield_of(registry, resident, device);
+      if (!is_eviction_candidate(registry, resident, now)) continue;
+      const Bytes yield = eviction_yield(registry, resident, device);
       const Duration reload = reload_time(registry, resident);
       candidates.push_back({.resident = id,
                             .yield_bytes = yield,
                             .reload_time = reload,
-                            .retention_value = value_of(registry, resident, yield, reload, now)});
+                            .retention_value = retention_value(registry, resident, yield, reload, now)});
     }
   }
   sort_by_value(registry, candidates);
@@ -108,31 +108,32 @@ std::vector<EvictionCandidate> candidates_on(const Registry& registry, DeviceId 
 }
 
 bool choose_victims(std::span<EvictionCandidate> candidates, Bytes deficit) {
-  Bytes gained{};
+  Bytes freed{};
   for (EvictionCandidate& candidate : candidates) {
-    candidate.chosen = gained < deficit;
-    if (candidate.chosen) gained += candidate.yield_bytes;
+    candidate.chosen = freed < deficit;
+    if (candidate.chosen) freed += candidate.yield_bytes;
   }
-  if (gained < deficit) {
+  if (freed < deficit) {
     for (EvictionCandidate& candidate : candidates) candidate.chosen = false;
     return false;
   }
   for (EvictionCandidate& spared : candidates | std::views::reverse) {
-    if (!spared.chosen || gained - spared.yield_bytes < deficit) continue;
-    gained -= spared.yield_bytes;
+    if (!spared.chosen || freed - spared.yield_bytes < deficit) continue;
+    freed -= spared.yield_bytes;
     spared.chosen = false;
   }
   return true;
 }
 
-std::vector<ResidentId> chosen(std::span<const EvictionCandidate> candidates) {
+std::vector<ResidentId> chosen_victims(std::span<const EvictionCandidate> candidates) {
   std::vector<ResidentId> victims;
   for (const EvictionCandidate& candidate : candidates)
     if (candidate.chosen) victims.push_back(candidate.resident);
   return victims;
 }
 
-std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, Bytes deficit, Instant now) {
+std::optional<std::vector<ResidentId>> choose_parked_victims(const Registry& registry, Bytes deficit,
+                                                             Instant now) {
   std::vector<EvictionCandidate> parked;
   for (std::size_t i = 0; i < registry.residents.size(); ++i) {
     const Resident& resident = registry.residents[i];
@@ -142,11 +143,11 @@ std::optional<std::vector<ResidentId>> choose_dropped(const Registry& registry, 
       continue;
     parked.push_back({.resident = ResidentId{i},
                       .yield_bytes = resident.footprint,
-                      .retention_value = value_of(registry, resident, now)});
+                      .retention_value = retention_value(registry, resident, now)});
   }
   sort_by_value(registry, parked);
   if (!choose_victims(parked, deficit)) return std::nullopt;
-  return chosen(parked);
+  return chosen_victims(parked);
 }
 
 }  // namespace mgpu
