@@ -1,8 +1,8 @@
 // Variants and traces by name.
 //
-// A variant is a rule with settings changed, "affinity+capacity=2+load_ahead=false". Beside the settings of
-// replay/settings.h there are short words: cap2; noahead; cache, host memory for all weights; park, services
-// that can park there; known, the costs are known from the start, as after a restart.
+// A variant is a rule with settings changed, "affinity+capacity=2+start_loads_ahead=false". Beside the
+// settings of replay/settings.h there are short words: cap2; noahead; cache, host memory for all weights;
+// park, services that can park there; known, the costs are known from the start, as after a restart.
 //
 // A trace is one of the households, a file of bench/traces, or any other FILE.csv (replay/csv.h).
 #pragma once

@@ -210,13 +210,13 @@ Json candidate_json(const EvictionCandidate& candidate, const Registry& registry
           {"chosen", candidate.chosen}};
 }
 
-std::string_view stage_name(Stage stage) {
+std::string_view stage_name(TicketStage stage) {
   switch (stage) {
-    case Stage::waiting:
+    case TicketStage::waiting:
       return "waiting";
-    case Stage::preparing:
+    case TicketStage::preparing:
       return "preparing";
-    case Stage::running:
+    case TicketStage::running:
       return "running";
   }
   return "";

@@ -36,7 +36,7 @@ Json resident_json(const Resident& resident, const Wall& wall);
 
 Json candidate_json(const EvictionCandidate& candidate, const Registry& registry);
 
-std::string_view stage_name(Stage stage);
+std::string_view stage_name(TicketStage stage);
 
 // The liveliest state among a consumer's residents; cold without any.
 Residency state_of(const Registry& registry, const ConsumerState& consumer);

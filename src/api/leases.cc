@@ -14,7 +14,7 @@
 #include "api/lease_request.h"
 #include "api/notifier.h"
 #include "api/status.h"
-#include "sched/estimate.h"
+#include "sched/start_estimate.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
@@ -136,8 +136,8 @@ Json waiting_json(Desk& desk, TicketId id, std::size_t place) {
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end()) return event;
   const auto start = desk.starts.of(desk.engine, id);
-  event["estimated_wait_ms"] = start ? Json(to_ms(until(*start, desk.engine.now()))) : Json(nullptr);
-  const LineState& line = world.lines[ticket->second.ask.device.value];
+  event["estimated_wait_ms"] = start ? Json(to_ms(time_remaining(*start, desk.engine.now()))) : Json(nullptr);
+  const LineState& line = world.lines[ticket->second.request.device.value];
   if (!line.turns.empty()) event["behind"] = world.registry[line.turns.front()].spec.name;
   return event;
 }

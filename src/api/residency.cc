@@ -39,9 +39,9 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
   auto residents = residents_meant(desk, call);
   if (!residents) co_return std::unexpected(residents.error());
   const World& world = desk.engine.world();
-  const auto away = [&](ResidentId id) { return is_away(world.registry[id], park); };
+  const auto away = [&](ResidentId id) { return is_already_evicted(world.registry[id], park); };
   for (const ResidentId id : *residents)
-    if (auto may = may_evict(world, id, park); !may && !away(id)) co_return std::unexpected(may.error());
+    if (auto may = check_eviction(world, id, park); !may && !away(id)) co_return std::unexpected(may.error());
   // Who holds nothing is told all the same: it shall not come back by habit.
   for (const ResidentId id : *residents)
     if (away(id))
@@ -54,7 +54,7 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
     // Every rung may take its limit twice: to answer, and to show the memory free.
     limit += world.registry[world.registry[id].consumer].spec.stop_limit * 2 * 4;
     // Stopping the process for the first takes the others along: what is on its way needs no second request.
-    if (may_evict(world, id, park))
+    if (check_eviction(world, id, park))
       if (auto begun = desk.engine.evict(id, park); !begun) co_return std::unexpected(begun.error());
   }
   const auto until = std::chrono::steady_clock::now() + limit;

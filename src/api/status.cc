@@ -6,8 +6,8 @@
 
 #include "config/services.h"
 #include "domain/enum_names.h"
-#include "sched/estimate.h"
-#include "sched/order.h"
+#include "sched/line_order.h"
+#include "sched/start_estimate.h"
 #include "sched/step.h"
 
 namespace mgpu::api {
@@ -122,23 +122,23 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
                  const Starts& starts) {
   const World& world = engine.world();
   const engine::Holder* holder = engine.holder(ticket.id);
-  const bool runs = ticket.stage == Stage::running;
+  const bool runs = ticket.stage == TicketStage::running;
   const Instant now = engine.now();
   const auto start = starts.find(ticket.id);
   const bool estimated = start != starts.end();
   return {{"ticket", ticket.id.value},
-          {"consumer",
-           ticket.ask.consumer ? Json(world.registry[*ticket.ask.consumer].spec.name) : Json(nullptr)},
-          {"ai_model", ticket.ask.resident ? world.registry[*ticket.ask.resident].ai_model : ""},
-          {"device", world.registry.devices[ticket.ask.device.value].name},
+          {"consumer", ticket.request.consumer ? Json(world.registry[*ticket.request.consumer].spec.name)
+                                               : Json(nullptr)},
+          {"ai_model", ticket.request.resident ? world.registry[*ticket.request.resident].ai_model : ""},
+          {"device", world.registry.devices[ticket.request.device.value].name},
           {"stage", stage_name(ticket.stage)},
           {"place", place},
-          {"waiting_ms", to_ms((runs ? ticket.granted : now) - ticket.arrived)},
-          {"running_ms", runs ? to_ms(now - ticket.granted) : 0.0},
-          {"priority", to_string(priority_of(world, ticket.ask))},
-          {"user", ticket.ask.user == 0 ? Json(nullptr) : Json(engine.user_shown(ticket.ask.user))},
+          {"waiting_ms", to_ms((runs ? ticket.granted_at : now) - ticket.arrived_at)},
+          {"running_ms", runs ? to_ms(now - ticket.granted_at) : 0.0},
+          {"priority", to_string(priority_of(world, ticket.request))},
+          {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_shown(ticket.request.user))},
           {"estimated_start", estimated ? time_json(start->second, wall_of(engine)) : Json(nullptr)},
-          {"estimated_wait_ms", estimated ? Json(to_ms(until(start->second, now))) : Json(nullptr)},
+          {"estimated_wait_ms", estimated ? Json(to_ms(time_remaining(start->second, now))) : Json(nullptr)},
           {"overtaken", ticket.overtake_until != kNever},
           {"who", holder != nullptr ? holder->who : ""}};
 }
@@ -226,7 +226,7 @@ Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
   for (const auto& [id, ticket] : world.tickets) tickets.push_back(&ticket);
   // Running, preparing, waiting; within each in the order of the line.
   std::ranges::sort(tickets, [](const Ticket* a, const Ticket* b) {
-    return a->stage != b->stage ? a->stage > b->stage : Place{a->due, a->id} < Place{b->due, b->id};
+    return a->stage != b->stage ? a->stage > b->stage : LinePlace{a->due, a->id} < LinePlace{b->due, b->id};
   });
   tickets.resize(std::min(tickets.size(), kMaxLineShown));
   const Starts& starts = estimates.all(engine);

@@ -105,8 +105,8 @@ struct LearnedForgotten {
 };
 
 // An operator asks for a resident's memory back: into host memory (park), or all of it. Who holds none is
-// kept from coming back unasked; who is in use, pinned or moving ignores it, and the API asks `may_evict`
-// first to tell the person.
+// kept from coming back unasked; who is in use, pinned or moving ignores it, and the API asks
+// `check_eviction` first to tell the person.
 struct EvictionRequested {
   ResidentId resident{};
   bool park = false;

@@ -137,7 +137,7 @@ void Engine::Impl::note_device(TicketId ticket) {
   const auto standing = standings.find(ticket);
   const auto admitted = world.tickets.find(ticket);
   if (standing != standings.end() && admitted != world.tickets.end())
-    standing->second->ask.device = admitted->second.ask.device;
+    standing->second->ask.device = admitted->second.request.device;
 }
 
 void Engine::Impl::on_grant(const Grant& grant) {

@@ -294,8 +294,8 @@ Result<void> Engine::cancel(TicketId ticket, std::string why) {
 Result<void> Engine::evict(ResidentId resident, bool park) {
   if (resident.value >= impl_->world.registry.residents.size())
     return fail(ErrorCode::not_found, "there is no resident " + std::to_string(resident.value));
-  if (!is_away(impl_->world.registry[resident], park))
-    if (auto may = may_evict(impl_->world, resident, park); !may) return may;
+  if (!is_already_evicted(impl_->world.registry[resident], park))
+    if (auto may = check_eviction(impl_->world, resident, park); !may) return may;
   impl_->feed(EvictionRequested{.resident = resident, .park = park});
   return {};
 }

@@ -108,7 +108,7 @@ class Engine {
   void start();
 
   // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses
-  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits, no_room, load_failed,
+  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits_error, no_room, load_failed,
   // shutting_down, ...).
   boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder);
 

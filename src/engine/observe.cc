@@ -173,7 +173,7 @@ asio::awaitable<void> Engine::Impl::show_out_uninvited(ConsumerId consumer) {
   if (at_work > 0 || closed) co_return;
   const std::map<ResidentId, Instant> leaving = std::exchange(present, {});
   for (const auto& [id, since] : leaving)
-    if (may_evict(world, id, false)) feed(EvictionRequested{.resident = id});
+    if (check_eviction(world, id, false)) feed(EvictionRequested{.resident = id});
 }
 
 // A clock that is set, or a machine that slept, is noticed within the longest nap.

@@ -134,7 +134,7 @@ Result<std::string> find_checkpoint(const config::Config& config) {
   return std::string{};
 }
 
-Limits limits_of(const config::Config& config) {
+SchedulingLimits limits_of(const config::Config& config) {
   return {.max_queue = config.limits.max_queue,
           .wait_limit = config.limits.wait_limit,
           .room_limit = config.limits.room_limit,

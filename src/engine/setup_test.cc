@@ -23,7 +23,7 @@ load_ahead: false
 limits: {overtake_limit: 20s, ageing: 1m, reading_age: 2s, park_memory: 16GiB}
 )")
                           .world;
-  const Limits& limits = world.limits;
+  const SchedulingLimits& limits = world.limits;
   EXPECT_EQ(limits.policy, Policy::affinity);
   EXPECT_FALSE(limits.load_ahead);
   EXPECT_EQ(limits.overtake_limit, Duration{20'000'000});
@@ -34,8 +34,8 @@ limits: {overtake_limit: 20s, ageing: 1m, reading_age: 2s, park_memory: 16GiB}
 
 TEST(FromConfiguration, TheDefaultsOfTheFileAreThoseOfTheCore) {
   const World world = setup_of("").world;
-  const Limits& limits = world.limits;
-  const Limits core{};
+  const SchedulingLimits& limits = world.limits;
+  const SchedulingLimits core{};
   EXPECT_EQ(limits.policy, core.policy);
   EXPECT_EQ(limits.load_ahead, core.load_ahead);
   EXPECT_EQ(limits.overtake_limit, core.overtake_limit);

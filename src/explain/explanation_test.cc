@@ -202,7 +202,7 @@ struct Household : Story {
     } else {
       for (std::uint64_t i = 1; i <= last_ticket; ++i)
         if (const auto ticket = world.tickets.find({i});
-            ticket != world.tickets.end() && ticket->second.stage == Stage::running) {
+            ticket != world.tickets.end() && ticket->second.stage == TicketStage::running) {
           happens(LeaseReleased{{i}});
           break;
         }

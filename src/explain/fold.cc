@@ -82,12 +82,12 @@ class Fold {
   }
 
   void begin_with(const Ticket& there) {
-    told_.ask = there.ask;
-    told_.arrived = there.arrived;
-    if (made_ready_.empty()) waiting_ = there.stage != Stage::running;
-    if (there.stage != Stage::running) return;
-    told_.granted = there.granted;
-    if (made_ready_.empty()) told_.stand = Stand::running, told_.waited = there.granted - there.arrived;
+    told_.ask = there.request;
+    told_.arrived = there.arrived_at;
+    if (made_ready_.empty()) waiting_ = there.stage != TicketStage::running;
+    if (there.stage != TicketStage::running) return;
+    told_.granted = there.granted_at;
+    if (made_ready_.empty()) told_.stand = Stand::running, told_.waited = there.granted_at - there.arrived_at;
   }
 
   // Where it was placed in the end, which its arrival does not say.

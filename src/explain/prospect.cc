@@ -5,7 +5,7 @@
 #include <set>
 #include <span>
 
-#include "sched/estimate.h"
+#include "sched/start_estimate.h"
 #include "sched/step.h"
 
 namespace mgpu::explain {
@@ -41,12 +41,12 @@ bool meet(std::span<const DeviceId> some, std::span<const DeviceId> others) {
 
 // Who holds or is about to hold a turn where the ticket wants one.
 std::vector<TicketId> holders_near(const World& world, const Ticket& own) {
-  const auto devices = devices_of(world.registry, own.ask);
+  const auto devices = devices_of(world.registry, own.request);
   std::vector<TicketId> holders;
   for (const auto& [id, ticket] : world.tickets) {
-    const bool turnless = ticket.ask.consumer && world.registry[*ticket.ask.consumer].spec.turnless;
-    if (ticket.stage != Stage::waiting && id != own.id && !turnless &&
-        meet(devices_of(world.registry, ticket.ask), devices))
+    const bool turnless = ticket.request.consumer && world.registry[*ticket.request.consumer].spec.turnless;
+    if (ticket.stage != TicketStage::waiting && id != own.id && !turnless &&
+        meet(devices_of(world.registry, ticket.request), devices))
       holders.push_back(id);
   }
   std::ranges::sort(holders);
@@ -54,15 +54,15 @@ std::vector<TicketId> holders_near(const World& world, const Ticket& own) {
 }
 
 std::vector<TicketId> before(const World& world, const Ticket& ticket) {
-  const Place own{ticket.due, ticket.id};
-  Lane places;
-  for (const DeviceId device : devices_of(world.registry, ticket.ask)) {
+  const LinePlace own{ticket.due, ticket.id};
+  TicketQueue places;
+  for (const DeviceId device : devices_of(world.registry, ticket.request)) {
     const LineState& line = world.lines[device.value];
-    const Lane& lane = line.waiting.contains(own) ? line.waiting : line.turnless;
+    const TicketQueue& lane = line.waiting.contains(own) ? line.waiting : line.turnless;
     places.insert(lane.begin(), lane.find(own));
   }
   std::vector<TicketId> found;
-  for (const Place& place : places | std::views::take(kBeforeShown)) found.push_back(place.ticket);
+  for (const LinePlace& place : places | std::views::take(kBeforeShown)) found.push_back(place.ticket);
   return found;
 }
 
@@ -85,13 +85,13 @@ Prospect prospect(World world, const TicketRequest& ask) {
   }
   told.stage = ticket->second.stage;
   told.holders = holders_near(world, ticket->second);
-  if (told.stage == Stage::waiting) {
+  if (told.stage == TicketStage::waiting) {
     told.place = place_in_line(world, told.ticket);
     told.before = before(world, ticket->second);
   }
   told.estimated_start =
-      told.stage == Stage::running ? std::optional(world.now) : estimated_start(world, told.ticket);
-  if (told.estimated_start) told.estimated_wait = until(*told.estimated_start, world.now);
+      told.stage == TicketStage::running ? std::optional(world.now) : estimated_start(world, told.ticket);
+  if (told.estimated_start) told.estimated_wait = time_remaining(*told.estimated_start, world.now);
   return told;
 }
 

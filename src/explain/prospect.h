@@ -16,8 +16,8 @@ inline constexpr std::size_t kBeforeShown = 10;
 struct Prospect {
   TicketId ticket{};  // the number that it has in the copy
   TicketRequest ask{};
-  Stage stage = Stage::waiting;    // where it would stand at once
-  std::optional<Error> refused{};  // and why, if it would be
+  TicketStage stage = TicketStage::waiting;  // where it would stand at once
+  std::optional<Error> refused{};            // and why, if it would be
   std::optional<Instant> estimated_start{};
   Duration estimated_wait{};
   std::vector<TicketId> holders{};  // those that hold a turn now, or are made ready for it

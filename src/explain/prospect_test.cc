@@ -21,7 +21,7 @@ std::string told(const Story& story, const TicketRequest& ask) {
 TEST(Prospect, IsGrantedAtOnceWhereItsResidentIsWarmAndTheTurnFree) {
   Story story;
   const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
-  EXPECT_EQ(prospect(story.world, story.ask(chat)).stage, Stage::running);
+  EXPECT_EQ(prospect(story.world, story.ask(chat)).stage, TicketStage::running);
   EXPECT_EQ(told(story, story.ask(chat)), "A ticket for chat would be granted at once.\n");
 }
 
@@ -40,7 +40,7 @@ TEST(Prospect, SaysBehindWhomItWouldWait) {
   story.asks(chat);
   story.asks(chat);
   const Prospect next = prospect(story.world, story.ask(tts));
-  EXPECT_EQ(next.stage, Stage::waiting);
+  EXPECT_EQ(next.stage, TicketStage::waiting);
   EXPECT_EQ(next.place, 2u);
   EXPECT_EQ(next.holders, std::vector{TicketId{1}});
   EXPECT_EQ(next.before, std::vector{TicketId{2}});
@@ -66,7 +66,7 @@ TEST(Prospect, TakesAnOldReadingAsItIs) {
   const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB}, false);
   story.passes(1h);
   const Prospect next = prospect(story.world, story.ask(image));
-  EXPECT_EQ(next.stage, Stage::preparing);
+  EXPECT_EQ(next.stage, TicketStage::preparing);
   EXPECT_TRUE(std::holds_alternative<Load>(next.effects.back()));
 }
 
@@ -96,7 +96,7 @@ TEST(Prospect, OfASplitConsumerKnowsWhoComputesOnEachOfItsDevices) {
                                            .footprint = kGiB * 8},
                                           false);
   const Prospect next = prospect(story.world, story.ask(large));
-  EXPECT_EQ(next.stage, Stage::waiting);
+  EXPECT_EQ(next.stage, TicketStage::waiting);
   EXPECT_EQ(next.holders, std::vector{computes});
 }
 

@@ -217,9 +217,9 @@ std::vector<std::string> sentences(const Prospect& told, const Naming& naming) {
   if (told.refused)
     return {it + " would be refused: " + std::string(to_string(told.refused->code)) + ", " +
             told.refused->detail + "."};
-  if (told.stage == Stage::running) return {it + " would be granted at once."};
+  if (told.stage == TicketStage::running) return {it + " would be granted at once."};
   std::vector<std::string> text;
-  if (told.stage == Stage::waiting) {
+  if (told.stage == TicketStage::waiting) {
     text.push_back(it + " would wait" +
                    (told.place > 0 ? ", " + std::to_string(told.place) + ". in the line." : "."));
     if (!told.holders.empty()) text.push_back("The turn is with " + list_of(told.holders, telling) + ".");

@@ -151,7 +151,7 @@ class Life {
     const auto found = world_.tickets.find(overtook.ticket);
     if (found == world_.tickets.end()) return;
     const Ticket& served = found->second;
-    for (const Place& place : world_.lines[served.ask.device.value].waiting) {
+    for (const LinePlace& place : world_.lines[served.request.device.value].waiting) {
       if (place.due >= served.due) break;
       const Ticket& passed = world_.tickets.at(place.ticket);
       outcome_.longest_bound = std::max(outcome_.longest_bound, passed.overtake_until - agenda_.now());
@@ -225,14 +225,14 @@ class Life {
           bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     feed(ReadingTaken{std::move(reading)});
-    if (world_.lines[device.value].reading_asked) look_again(device);
+    if (world_.lines[device.value].is_reading_pending) look_again(device);
   }
 
   void look_again(DeviceId device) {
     if (!looking_again_.insert(device).second) return;
     agenda_.after(kLookAgain, [this, device] {
       looking_again_.erase(device);
-      if (world_.lines[device.value].reading_asked || somebody_waits(device)) read(device);
+      if (world_.lines[device.value].is_reading_pending || somebody_waits(device)) read(device);
     });
   }
 

@@ -63,7 +63,7 @@ struct OfConsumer {
 };
 
 template <class T>
-OfHouse limit(Words name, T Limits::* field) {
+OfHouse limit(Words name, T SchedulingLimits::* field) {
   return {name, [field](House& house, Words text) { return read(text, house.world.limits.*field); }};
 }
 
@@ -103,15 +103,15 @@ Result<void> set_load(House& house, ConsumerId consumer, Words text) {
 
 const std::vector<OfHouse>& of_house() {
   static const std::vector<OfHouse> all{
-      limit("policy", &Limits::policy),
-      limit("overtake_limit", &Limits::overtake_limit),
-      limit("ageing", &Limits::ageing),
-      limit("load_ahead", &Limits::load_ahead),
+      limit("policy", &SchedulingLimits::policy),
+      limit("overtake_limit", &SchedulingLimits::overtake_limit),
+      limit("ageing", &SchedulingLimits::ageing),
+      limit("load_ahead", &SchedulingLimits::load_ahead),
       {"park_memory", [](House& house, Words text) { return read(text, house.world.registry.park_memory); }},
-      limit("max_queue", &Limits::max_queue),
-      limit("wait_limit", &Limits::wait_limit),
-      limit("room_limit", &Limits::room_limit),
-      limit("reading_age", &Limits::reading_age),
+      limit("max_queue", &SchedulingLimits::max_queue),
+      limit("wait_limit", &SchedulingLimits::wait_limit),
+      limit("room_limit", &SchedulingLimits::room_limit),
+      limit("reading_age", &SchedulingLimits::reading_age),
       of_devices("capacity", &Device::capacity),
       of_devices("reserve", &Device::reserve),
       {"page_cache", [](House& house, Words text) { return read(text, house.page_cache); }},

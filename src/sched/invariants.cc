@@ -8,28 +8,30 @@ namespace mgpu {
 namespace {
 
 // What the tickets say about a consumer or a line, counted from scratch.
-struct Count {
+struct TicketCounts {
   std::uint32_t waiting = 0, promised = 0, running = 0;
   Bytes leased{};
 };
 
-std::string line_is_true(const World& world, DeviceId device) {
+std::string check_line(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   const auto& name = world.registry.devices[device.value].name;
   std::size_t waiting = 0, preparing = 0, running = 0;
   std::size_t counted_waiting = 0, counted_running = 0;  // the figures of one that is split are kept once
   for (const auto& [id, ticket] : world.tickets) {
-    if (!is_on_device(world.registry, ticket.ask, device)) continue;
-    waiting += ticket.stage == Stage::waiting, preparing += ticket.stage == Stage::preparing;
-    running += ticket.stage == Stage::running;
-    if (ticket.ask.device == device) ++(ticket.stage == Stage::running ? counted_running : counted_waiting);
-    const Place place{ticket.due, id};
+    if (!is_on_device(world.registry, ticket.request, device)) continue;
+    waiting += ticket.stage == TicketStage::waiting, preparing += ticket.stage == TicketStage::preparing;
+    running += ticket.stage == TicketStage::running;
+    if (ticket.request.device == device)
+      ++(ticket.stage == TicketStage::running ? counted_running : counted_waiting);
+    const LinePlace place{ticket.due, id};
     const bool in_lane = line.waiting.contains(place) || line.turnless.contains(place);
-    if (line.claims.contains(id) != ticket.claims || (ticket.claims && ticket.stage != Stage::waiting))
+    if (line.claims.contains(id) != ticket.has_claim ||
+        (ticket.has_claim && ticket.stage != TicketStage::waiting))
       return "5: claims of " + name;
-    if (in_lane != (ticket.stage == Stage::waiting))
+    if (in_lane != (ticket.stage == TicketStage::waiting))
       return "5: a waiting ticket stands in one lane of " + name;
-    if (line.preparing.contains(id) != (ticket.stage == Stage::preparing))
+    if (line.preparing.contains(id) != (ticket.stage == TicketStage::preparing))
       return "5: preparing tickets of " + name;
   }
   std::size_t queued = 0;
@@ -41,14 +43,14 @@ std::string line_is_true(const World& world, DeviceId device) {
   if (line.waiting.size() + line.turnless.size() != waiting || line.preparing.size() != preparing)
     return "5: the line of " + name + " holds tickets that are gone";
   if (line.statistics.queue_depth != counted_waiting) return "5: queue_depth of " + name;
-  if (line.statistics.in_flight != counted_running || line.leases != running)
+  if (line.statistics.in_flight != counted_running || line.running_leases != running)
     return "5: in_flight of " + name;
   if (line.turns.size() + line.bare_turns.size() > world.registry.devices[device.value].capacity)
     return "2: more turns than capacity on " + name;
   return {};
 }
 
-std::string consumer_is_true(const World& world, ConsumerId id, const Count& count) {
+std::string check_consumer(const World& world, ConsumerId id, const TicketCounts& count) {
   const ConsumerState& consumer = world.registry[id];
   const std::string& name = consumer.spec.name;
   if (count.running + count.promised > consumer.spec.concurrency) return "2: concurrency of " + name;
@@ -65,12 +67,12 @@ std::string consumer_is_true(const World& world, ConsumerId id, const Count& cou
   return {};
 }
 
-std::string resident_is_true(const World& world, ResidentId id, std::uint32_t users, bool running) {
+std::string check_resident(const World& world, ResidentId id, std::uint32_t use_count, bool running) {
   const Resident& resident = world.registry[id];
   const ConsumerState& consumer = world.registry[resident.consumer];
   const bool evicted = world.evictions.contains(id);
   const std::string name = consumer.spec.name + "/" + resident.ai_model;
-  if (resident.use_count != users) return "5: users of " + name;
+  if (resident.use_count != use_count) return "5: users of " + name;
   if (running && resident.state != Residency::warm) return "3: a lease on " + name + ", which is not warm";
   if (evicted && resident.state != Residency::unloading)
     return "4: an eviction of " + name + ", which is not unloading";
@@ -82,10 +84,10 @@ std::string resident_is_true(const World& world, ResidentId id, std::uint32_t us
 }
 
 // Something will happen while anybody waits: every waiting ticket has its wait limit set as a timer at least.
-std::string no_wedge(const World& world) {
+std::string check_timers(const World& world) {
   for (const auto& [id, ticket] : world.tickets) {
-    if (ticket.stage == Stage::running) continue;
-    if (!world.expiries.contains({ticket.expires, id})) return "8: a ticket waits without a timer";
+    if (ticket.stage == TicketStage::running) continue;
+    if (!world.expiries.contains({ticket.expires_at, id})) return "8: a ticket waits without a timer";
   }
   return {};
 }
@@ -93,41 +95,41 @@ std::string no_wedge(const World& world) {
 }  // namespace
 
 std::string broken_invariant(const World& world) {
-  std::map<ConsumerId, Count> consumers;
-  std::map<ResidentId, std::uint32_t> users;
+  std::map<ConsumerId, TicketCounts> consumers;
+  std::map<ResidentId, std::uint32_t> use_counts;
   std::map<ResidentId, bool> running;
   std::vector<Bytes> bare(world.lines.size());
   for (const auto& [id, ticket] : world.tickets) {
-    const bool promised = ticket.stage != Stage::waiting;
-    if (!ticket.ask.consumer) {
-      if (promised) bare[ticket.ask.device.value] += ticket.ask.bytes;
+    const bool promised = ticket.stage != TicketStage::waiting;
+    if (!ticket.request.consumer) {
+      if (promised) bare[ticket.request.device.value] += ticket.request.bytes;
       continue;
     }
-    Count& count = consumers[*ticket.ask.consumer];
-    ++(ticket.stage == Stage::waiting                 ? count.waiting
-       : promised && ticket.stage == Stage::preparing ? count.promised
-                                                      : count.running);
-    const Consumer& spec = world.registry[*ticket.ask.consumer].spec;
+    TicketCounts& count = consumers[*ticket.request.consumer];
+    ++(ticket.stage == TicketStage::waiting                 ? count.waiting
+       : promised && ticket.stage == TicketStage::preparing ? count.promised
+                                                            : count.running);
+    const Consumer& spec = world.registry[*ticket.request.consumer].spec;
     if (promised && spec.lease_only)
-      count.leased += ticket.ask.bytes > Bytes{}
-                          ? ticket.ask.bytes
-                          : spec.footprint + working_per_job(world.registry[*ticket.ask.consumer]);
-    if ((promised || ticket.claims) && ticket.ask.resident) {
-      ++users[*ticket.ask.resident];
-      running[*ticket.ask.resident] |= ticket.stage == Stage::running;
+      count.leased += ticket.request.bytes > Bytes{}
+                          ? ticket.request.bytes
+                          : spec.footprint + working_per_job(world.registry[*ticket.request.consumer]);
+    if ((promised || ticket.has_claim) && ticket.request.resident) {
+      ++use_counts[*ticket.request.resident];
+      running[*ticket.request.resident] |= ticket.stage == TicketStage::running;
     }
   }
   if (bare != world.registry.bare_reserved) return "5: bytes of bare leases";
   for (std::size_t i = 0; i < world.lines.size(); ++i)
-    if (auto broken = line_is_true(world, DeviceId{i}); !broken.empty()) return broken;
+    if (auto broken = check_line(world, DeviceId{i}); !broken.empty()) return broken;
   for (std::size_t i = 0; i < world.registry.consumers.size(); ++i)
-    if (auto broken = consumer_is_true(world, ConsumerId{i}, consumers[ConsumerId{i}]); !broken.empty())
+    if (auto broken = check_consumer(world, ConsumerId{i}, consumers[ConsumerId{i}]); !broken.empty())
       return broken;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i)
-    if (auto broken = resident_is_true(world, ResidentId{i}, users[ResidentId{i}], running[ResidentId{i}]);
+    if (auto broken = check_resident(world, ResidentId{i}, use_counts[ResidentId{i}], running[ResidentId{i}]);
         !broken.empty())
       return broken;
-  return no_wedge(world);
+  return check_timers(world);
 }
 
 }  // namespace mgpu

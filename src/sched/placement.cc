@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kImpossible = std::numeric_limits<double>::infinity();
 
-bool is_settled(const Registry& registry, const ConsumerState& consumer) {
+bool is_in_use(const Registry& registry, const ConsumerState& consumer) {
   const bool used = consumer.running_leases + consumer.promised_tickets + consumer.waiting_tickets > 0 ||
                     measured_bytes(consumer) > Bytes{};
   return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
@@ -23,7 +23,7 @@ bool is_settled(const Registry& registry, const ConsumerState& consumer) {
 }
 
 // Seconds of reloading that its coming must be expected to cost others.
-double seconds_lost(const World& world, DeviceId device, Bytes need) {
+double displacement_seconds(const World& world, DeviceId device, Bytes need) {
   const Registry& registry = world.registry;
   const Reading& reading = registry.readings[device.value];
   if (reading.lost || need > reading.total - registry.devices[device.value].reserve) return kImpossible;
@@ -41,18 +41,18 @@ double seconds_lost(const World& world, DeviceId device, Bytes need) {
 
 }  // namespace
 
-DeviceId choose_device(const World& world, const TicketRequest& ask) {
-  const ConsumerState& consumer = world.registry[*ask.consumer];
-  if (consumer.spec.devices.empty() || !consumer.spec.split.empty() || is_settled(world.registry, consumer))
+DeviceId choose_device(const World& world, const TicketRequest& request) {
+  const ConsumerState& consumer = world.registry[*request.consumer];
+  if (consumer.spec.devices.empty() || !consumer.spec.split.empty() || is_in_use(world.registry, consumer))
     return consumer.spec.device;
-  if (ask.device_requested &&
-      std::ranges::find(consumer.spec.devices, ask.device) != consumer.spec.devices.end())
-    return ask.device;
-  const Bytes need = whole_need(world.registry, ask);
+  if (request.device_requested &&
+      std::ranges::find(consumer.spec.devices, request.device) != consumer.spec.devices.end())
+    return request.device;
+  const Bytes need = total_need(world.registry, request);
   const auto cost = [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
-    const std::size_t before_it = line.waiting.size() + line.turns.size() + line.bare_turns.size();
-    return std::tuple(seconds_lost(world, device, need), before_it);
+    const std::size_t line_length = line.waiting.size() + line.turns.size() + line.bare_turns.size();
+    return std::tuple(displacement_seconds(world, device, need), line_length);
   };
   return *std::ranges::min_element(consumer.spec.devices, {}, cost);
 }

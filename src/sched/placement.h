@@ -10,6 +10,6 @@ namespace mgpu {
 // equals the first that the configuration names. Who asks for one device gets that one, unless the consumer
 // has something elsewhere.
 // REQUIRES: the ask names a consumer.
-DeviceId choose_device(const World& world, const TicketRequest& ask);
+DeviceId choose_device(const World& world, const TicketRequest& request);
 
 }  // namespace mgpu

@@ -1,23 +1,23 @@
 // A consumer that needs several devices at once: it gets a turn and room on all of them, or nothing.
-#include "sched/home_for_tests.h"
-#include "sched/order.h"
+#include "sched/core_harness.h"
+#include "sched/line_order.h"
 
 namespace mgpu {
 namespace {
 
 // Two devices of 24 GiB. Readings show what is warm.
-struct TwoDevices {
+struct SplitFixture {
   World world;
   DeviceId first = add_device(world, {.name = "gpu0"}), second = add_device(world, {.name = "gpu1"});
   std::uint64_t last_ticket = 0;
 
-  explicit TwoDevices(Policy policy = Policy::affinity) {
+  explicit SplitFixture(Policy policy = Policy::affinity) {
     world.limits.policy = policy;
     world.now = {1'000'000};
-    read(first), read(second);
+    report_reading(first), report_reading(second);
   }
 
-  ConsumerId consumer(Consumer spec) {
+  ConsumerId create_consumer(Consumer spec) {
     spec.can_stop = true;
     const Bytes footprint = spec.footprint;
     const ConsumerId id = add_consumer(world.registry, std::move(spec));
@@ -25,24 +25,24 @@ struct TwoDevices {
     return id;
   }
   // Two thirds of it on the first device.
-  ConsumerId split(const char* name = "large", Bytes footprint = kGiB * 30) {
-    return consumer({.name = name,
-                     .device = first,
-                     .devices = {first, second},
-                     .split = {2, 1},
-                     .footprint = footprint,
-                     .working = kGiB * 3});
+  ConsumerId create_split(const char* name = "large", Bytes footprint = kGiB * 30) {
+    return create_consumer({.name = name,
+                            .device = first,
+                            .devices = {first, second},
+                            .split = {2, 1},
+                            .footprint = footprint,
+                            .working = kGiB * 3});
   }
-  ConsumerId small(const char* name, DeviceId device) {
-    return consumer({.name = name, .device = device, .footprint = kGiB * 10});
+  ConsumerId create_small(const char* name, DeviceId device) {
+    return create_consumer({.name = name, .device = device, .footprint = kGiB * 10});
   }
 
-  Effects happens(EventPayload what, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .payload = std::move(what)});
+  Effects apply_event(EventPayload payload, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .payload = std::move(payload)});
     EXPECT_EQ(broken_invariant(world), "");
     return effects;
   }
-  Effects read(DeviceId device, Bytes foreign = {}) {
+  Effects report_reading(DeviceId device, Bytes foreign = {}) {
     Reading reading{.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       const ConsumerState& consumer = world.registry.consumers[i];
@@ -51,176 +51,181 @@ struct TwoDevices {
       if (resident.state == Residency::warm && bytes > Bytes{})
         reading.consumers.push_back({ConsumerId{i}, bytes});
     }
-    return happens(ReadingTaken{reading});
+    return apply_event(ReadingTaken{reading});
   }
-  Effects read_both() {
-    Effects effects = read(first);
-    for (Effect& effect : read(second)) effects.push_back(std::move(effect));
+  Effects report_both_readings() {
+    Effects effects = report_reading(first);
+    for (Effect& effect : report_reading(second)) effects.push_back(std::move(effect));
     return effects;
   }
-  ResidentId resident(ConsumerId id) { return world.registry[id].residents[0]; }
-  std::pair<TicketId, Effects> asks(ConsumerId id) {
+  ResidentId resident_of(ConsumerId id) { return world.registry[id].residents[0]; }
+  std::pair<TicketId, Effects> submit_ticket(ConsumerId id) {
     const TicketId ticket{++last_ticket};
-    return {
-        ticket,
-        happens(TicketArrived{
-            ticket, {.device = world.registry[id].spec.device, .consumer = id, .resident = resident(id)}})};
+    return {ticket,
+            apply_event(TicketArrived{
+                ticket,
+                {.device = world.registry[id].spec.device, .consumer = id, .resident = resident_of(id)}})};
   }
-  TicketId runs(ConsumerId id) {
-    const auto [ticket, effects] = asks(id);
-    happens(LoadEnded{resident(id)});
-    read_both();
-    EXPECT_EQ(world.tickets.at(ticket).stage, Stage::running);
+  TicketId run_ticket(ConsumerId id) {
+    const auto [ticket, effects] = submit_ticket(id);
+    apply_event(LoadEnded{resident_of(id)});
+    report_both_readings();
+    EXPECT_EQ(world.tickets.at(ticket).stage, TicketStage::running);
     return ticket;
   }
-  Stage stage(TicketId ticket) { return world.tickets.at(ticket).stage; }
+  TicketStage stage_of(TicketId ticket) { return world.tickets.at(ticket).stage; }
 };
 
 TEST(Split, HoldsItsPartOnEachDevice) {
-  TwoDevices house;
-  house.runs(house.split());
-  EXPECT_EQ(committed_bytes(house.world.registry, house.first), kGiB * 22);
-  EXPECT_EQ(committed_bytes(house.world.registry, house.second), kGiB * 11);
+  SplitFixture fixture;
+  fixture.run_ticket(fixture.create_split());
+  EXPECT_EQ(committed_bytes(fixture.world.registry, fixture.first), kGiB * 22);
+  EXPECT_EQ(committed_bytes(fixture.world.registry, fixture.second), kGiB * 11);
 }
 
 TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
-  TwoDevices house;
-  const ConsumerId large = house.split(), here = house.small("here", house.first);
-  const TicketId there = house.runs(house.small("there", house.second));
-  const auto [waits, effects] = house.asks(large);
-  EXPECT_EQ(house.stage(waits), Stage::waiting);
-  EXPECT_EQ(committed_bytes(house.world.registry, house.first), Bytes{});
+  SplitFixture fixture;
+  const ConsumerId large = fixture.create_split(), here = fixture.create_small("here", fixture.first);
+  const TicketId there = fixture.run_ticket(fixture.create_small("there", fixture.second));
+  const auto [waits, effects] = fixture.submit_ticket(large);
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
+  EXPECT_EQ(committed_bytes(fixture.world.registry, fixture.first), Bytes{});
 
-  const TicketId other = house.runs(here);  // the first device is free for others meanwhile
-  house.happens(LeaseReleased{there});
-  EXPECT_EQ(house.stage(waits), Stage::waiting);
-  house.happens(LeaseReleased{other});
-  EXPECT_EQ(house.stage(waits), Stage::preparing);
+  const TicketId other = fixture.run_ticket(here);  // the first device is free for others meanwhile
+  fixture.apply_event(LeaseReleased{there});
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
+  fixture.apply_event(LeaseReleased{other});
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::preparing);
 }
 
 TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {
-  TwoDevices house;
-  const ConsumerId here = house.small("here", house.first), there = house.small("there", house.second);
-  house.happens(LeaseReleased{house.runs(here)});
-  house.happens(LeaseReleased{house.runs(there)});
-  house.read_both();
-  const auto [ticket, effects] = house.asks(house.split("large", kGiB * 42));  // 28 + 2 and 14 + 1: too large
-  EXPECT_EQ(the<Refuse>(effects)->error.code, ErrorCode::never_fits);
+  SplitFixture fixture;
+  const ConsumerId here = fixture.create_small("here", fixture.first),
+                   there = fixture.create_small("there", fixture.second);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(there)});
+  fixture.report_both_readings();
+  const auto [ticket, effects] =
+      fixture.submit_ticket(fixture.create_split("large", kGiB * 42));  // 28 + 2 and 14 + 1: too large
+  EXPECT_EQ(find_effect<Refuse>(effects)->error.code, ErrorCode::never_fits);
 
-  const ConsumerId large = house.split("large", kGiB * 33);  // 22 + 2 and 11 + 1
-  const auto [waits, begun] = house.asks(large);
-  ASSERT_EQ(all<Evict>(begun).size(), 1U) << "on the second there is room beside";
-  EXPECT_EQ(all<Evict>(begun)[0].resident, house.resident(here));
-  house.happens(RungEnded{house.resident(here), Rung::stop, {}});
-  EXPECT_FALSE(the<Load>(house.read(house.second)));
-  EXPECT_TRUE(the<Load>(house.read(house.first)));
+  const ConsumerId large = fixture.create_split("large", kGiB * 33);  // 22 + 2 and 11 + 1
+  const auto [waits, begun] = fixture.submit_ticket(large);
+  ASSERT_EQ(effects_of<Evict>(begun).size(), 1U) << "on the second there is room beside";
+  EXPECT_EQ(effects_of<Evict>(begun)[0].resident, fixture.resident_of(here));
+  fixture.apply_event(RungEnded{fixture.resident_of(here), Rung::stop, {}});
+  EXPECT_FALSE(find_effect<Load>(fixture.report_reading(fixture.second)));
+  EXPECT_TRUE(find_effect<Load>(fixture.report_reading(fixture.first)));
 }
 
 TEST(Split, NobodyLeavesIfOneDeviceCannotMakeRoom) {
-  TwoDevices house;
-  const ConsumerId here = house.small("here", house.first);
-  house.happens(LeaseReleased{house.runs(here)});
-  house.read(house.second, kGiB * 20);
-  const auto [waits, effects] = house.asks(house.split());
-  EXPECT_FALSE(the<Evict>(effects)) << "the second device is full of what is not ours";
-  EXPECT_EQ(house.stage(waits), Stage::waiting);
+  SplitFixture fixture;
+  const ConsumerId here = fixture.create_small("here", fixture.first);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
+  fixture.report_reading(fixture.second, kGiB * 20);
+  const auto [waits, effects] = fixture.submit_ticket(fixture.create_split());
+  EXPECT_FALSE(find_effect<Evict>(effects)) << "the second device is full of what is not ours";
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
 }
 
 TEST(Split, IsEvictedForSomebodyOnOneDeviceAndSeenFreeOnBoth) {
-  TwoDevices house;
-  const ConsumerId large = house.split(), there = house.small("there", house.second);
-  house.happens(LeaseReleased{house.runs(large)});
-  house.read_both();
-  house.world.registry.readings[1].foreign = kGiB * 8;
-  const auto [ticket, effects] = house.asks(there);
-  ASSERT_TRUE(the<Evict>(effects));
-  house.happens(RungEnded{house.resident(large), Rung::stop, {}});
-  EXPECT_FALSE(the<Evicted>(house.read(house.second)));
-  EXPECT_TRUE(the<Evicted>(house.read(house.first)));
+  SplitFixture fixture;
+  const ConsumerId large = fixture.create_split(), there = fixture.create_small("there", fixture.second);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(large)});
+  fixture.report_both_readings();
+  fixture.world.registry.readings[1].foreign = kGiB * 8;
+  const auto [ticket, effects] = fixture.submit_ticket(there);
+  ASSERT_TRUE(find_effect<Evict>(effects));
+  fixture.apply_event(RungEnded{fixture.resident_of(large), Rung::stop, {}});
+  EXPECT_FALSE(find_effect<Evicted>(fixture.report_reading(fixture.second)));
+  EXPECT_TRUE(find_effect<Evicted>(fixture.report_reading(fixture.first)));
 }
 
 TEST(Split, IsNotStarvedByTwoDevicesThatAreNeverFreeAtOnce) {
-  TwoDevices house;
-  house.world.limits.overtake_limit = 2s;
-  const ConsumerId here = house.small("here", house.first), there = house.small("there", house.second);
-  house.happens(LeaseReleased{house.runs(here)});
-  house.happens(LeaseReleased{house.runs(there)});
-  house.read_both();
-  TicketId holds_first = house.asks(here).first, holds_second = house.asks(there).first;
-  const auto [waits, effects] = house.asks(house.split("large", kGiB * 6));
+  SplitFixture fixture;
+  fixture.world.limits.overtake_limit = 2s;
+  const ConsumerId here = fixture.create_small("here", fixture.first),
+                   there = fixture.create_small("there", fixture.second);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(there)});
+  fixture.report_both_readings();
+  TicketId holds_first = fixture.submit_ticket(here).first, holds_second = fixture.submit_ticket(there).first;
+  const auto [waits, effects] = fixture.submit_ticket(fixture.create_split("large", kGiB * 6));
   // Whoever ends is followed by the next of the same consumer, in turn on the one device and the other.
-  for (int i = 0; i < 100 && house.stage(waits) == Stage::waiting; ++i) {
-    const TicketId next_here = house.asks(here).first, next_there = house.asks(there).first;
-    house.happens(LeaseReleased{holds_first}, 100ms);
-    if (house.stage(next_here) == Stage::running) holds_first = next_here;
-    if (house.stage(waits) != Stage::waiting) break;
-    house.happens(LeaseReleased{holds_second}, 100ms);
-    if (house.stage(next_there) == Stage::running) holds_second = next_there;
+  for (int i = 0; i < 100 && fixture.stage_of(waits) == TicketStage::waiting; ++i) {
+    const TicketId next_here = fixture.submit_ticket(here).first,
+                   next_there = fixture.submit_ticket(there).first;
+    fixture.apply_event(LeaseReleased{holds_first}, 100ms);
+    if (fixture.stage_of(next_here) == TicketStage::running) holds_first = next_here;
+    if (fixture.stage_of(waits) != TicketStage::waiting) break;
+    fixture.apply_event(LeaseReleased{holds_second}, 100ms);
+    if (fixture.stage_of(next_there) == TicketStage::running) holds_second = next_there;
   }
-  EXPECT_EQ(house.stage(waits), Stage::preparing);
-  EXPECT_LE(house.world.now - house.world.tickets.at(waits).arrived, 3s);
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::preparing);
+  EXPECT_LE(fixture.world.now - fixture.world.tickets.at(waits).arrived_at, 3s);
 }
 
 TEST(Split, UnderFifoItPassesNobodyOnAnyDevice) {
-  TwoDevices house(Policy::fifo);
-  const TicketId holds = house.runs(house.small("holds", house.second));
-  const auto [before, none] = house.asks(house.small("before", house.second));
-  const auto [waits, no_more] = house.asks(house.split());
-  const auto [after, nothing] = house.asks(house.small("after", house.first));
-  EXPECT_EQ(house.stage(after), Stage::waiting) << "it came after one that waits for this device, too";
-  house.happens(LeaseReleased{holds});
-  EXPECT_EQ(house.stage(before), Stage::preparing);
-  EXPECT_EQ(house.stage(waits), Stage::waiting);
+  SplitFixture fixture(Policy::fifo);
+  const TicketId holds = fixture.run_ticket(fixture.create_small("holds", fixture.second));
+  const auto [before, none] = fixture.submit_ticket(fixture.create_small("before", fixture.second));
+  const auto [waits, no_more] = fixture.submit_ticket(fixture.create_split());
+  const auto [after, nothing] = fixture.submit_ticket(fixture.create_small("after", fixture.first));
+  EXPECT_EQ(fixture.stage_of(after), TicketStage::waiting)
+      << "it came after one that waits for this device, too";
+  fixture.apply_event(LeaseReleased{holds});
+  EXPECT_EQ(fixture.stage_of(before), TicketStage::preparing);
+  EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
 }
 
 TEST(Split, TwoOfThemInOppositeOrderDoNotWaitForEachOther) {
-  TwoDevices house;
-  const ConsumerId one = house.split("one", kGiB * 6);
-  const ConsumerId other = house.consumer({.name = "other",
-                                           .device = house.second,
-                                           .devices = {house.second, house.first},
-                                           .split = {1, 1},
-                                           .footprint = kGiB * 6});
-  const auto [first, effects] = house.asks(one);
-  const auto [second, none] = house.asks(other);
-  house.happens(LoadEnded{house.resident(one)});
-  house.read_both();
-  ASSERT_EQ(house.stage(first), Stage::running);
-  house.happens(LeaseReleased{first});
-  house.read_both();
-  EXPECT_EQ(house.stage(second), Stage::preparing);
+  SplitFixture fixture;
+  const ConsumerId one = fixture.create_split("one", kGiB * 6);
+  const ConsumerId other = fixture.create_consumer({.name = "other",
+                                                    .device = fixture.second,
+                                                    .devices = {fixture.second, fixture.first},
+                                                    .split = {1, 1},
+                                                    .footprint = kGiB * 6});
+  const auto [first, effects] = fixture.submit_ticket(one);
+  const auto [second, none] = fixture.submit_ticket(other);
+  fixture.apply_event(LoadEnded{fixture.resident_of(one)});
+  fixture.report_both_readings();
+  ASSERT_EQ(fixture.stage_of(first), TicketStage::running);
+  fixture.apply_event(LeaseReleased{first});
+  fixture.report_both_readings();
+  EXPECT_EQ(fixture.stage_of(second), TicketStage::preparing);
 }
 
 // Found by the property that nobody starves: the first device stood idle until the split one had borne its
 // bound.
 TEST(Split, KeepsNobodyWaitingWhoHasHadItsTurnWhileItWaitsForTheOtherDevice) {
-  TwoDevices house;
-  const TicketId there = house.runs(house.small("there", house.second));
+  SplitFixture fixture;
+  const TicketId there = fixture.run_ticket(fixture.create_small("there", fixture.second));
   const ConsumerId here =
-      house.consumer({.name = "here", .device = house.first, .footprint = kGiB, .max_turn = 1ms});
-  const TicketId before = house.runs(here);
-  const auto [waits, nothing] = house.asks(house.split("large", kGiB * 12));
-  const auto [next, effects] = house.asks(here);
-  house.happens(LeaseReleased{before});
-  EXPECT_EQ(house.stage(next), Stage::running);
-  house.happens(LeaseReleased{next}), house.happens(LeaseReleased{there});
-  EXPECT_NE(house.stage(waits), Stage::waiting);
+      fixture.create_consumer({.name = "here", .device = fixture.first, .footprint = kGiB, .max_turn = 1ms});
+  const TicketId before = fixture.run_ticket(here);
+  const auto [waits, nothing] = fixture.submit_ticket(fixture.create_split("large", kGiB * 12));
+  const auto [next, effects] = fixture.submit_ticket(here);
+  fixture.apply_event(LeaseReleased{before});
+  EXPECT_EQ(fixture.stage_of(next), TicketStage::running);
+  fixture.apply_event(LeaseReleased{next}), fixture.apply_event(LeaseReleased{there});
+  EXPECT_NE(fixture.stage_of(waits), TicketStage::waiting);
 }
 
 TEST(Split, LearnsSoMuchThatEachPartCoversWhatIsMeasured) {
-  TwoDevices house;
-  const ConsumerId large = house.split("large", kGiB * 12);  // 8 + 4
-  house.asks(large);
-  house.happens(LoadEnded{house.resident(large)});
-  const auto reads = [&](DeviceId device, Bytes bytes) {
-    house.happens(ReadingTaken{{.device = device,
-                                .taken_at = house.world.now + 1ms,
-                                .total = kGiB * 24,
-                                .consumers = {{large, bytes}}}});
+  SplitFixture fixture;
+  const ConsumerId large = fixture.create_split("large", kGiB * 12);  // 8 + 4
+  fixture.submit_ticket(large);
+  fixture.apply_event(LoadEnded{fixture.resident_of(large)});
+  const auto report_measured = [&](DeviceId device, Bytes bytes) {
+    fixture.apply_event(ReadingTaken{{.device = device,
+                                      .taken_at = fixture.world.now + 1ms,
+                                      .total = kGiB * 24,
+                                      .consumers = {{large, bytes}}}});
   };
-  house.happens(LeaseReleased{TicketId{house.last_ticket}});
-  reads(house.first, kGiB * 7), reads(house.second, kGiB * 5);
-  EXPECT_EQ(house.world.registry[house.resident(large)].footprint, kGiB * 15);
+  fixture.apply_event(LeaseReleased{TicketId{fixture.last_ticket}});
+  report_measured(fixture.first, kGiB * 7), report_measured(fixture.second, kGiB * 5);
+  EXPECT_EQ(fixture.world.registry[fixture.resident_of(large)].footprint, kGiB * 15);
 }
 
 }  // namespace

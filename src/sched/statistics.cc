@@ -7,48 +7,52 @@
 namespace mgpu {
 namespace {
 
-struct Fold {
-  Statistics& s;
+struct StatisticsUpdater {
+  Statistics& statistics;
 
-  void operator()(fact::Arrived) { ++s.queue_depth; }
+  void operator()(fact::Arrived) { ++statistics.queue_depth; }
   void operator()(fact::Granted granted) {
-    MGPU_ASSERT(s.queue_depth > 0, "only a waiting ticket is granted");
-    --s.queue_depth, ++s.in_flight;
-    s.last_wait = granted.waited;
-    s.granted_at = granted.at;
+    MGPU_ASSERT(statistics.queue_depth > 0, "only a waiting ticket is granted");
+    --statistics.queue_depth, ++statistics.in_flight;
+    statistics.last_wait = granted.waited;
+    statistics.granted_at = granted.at;
   }
   void operator()(fact::Released released) {
-    MGPU_ASSERT(s.in_flight > 0, "a lease is released once");
-    --s.in_flight;
-    if (!released.counts) return;
-    ++s.total_jobs;
-    s.last_run = released.ran;
-    s.released_at = released.at;
+    MGPU_ASSERT(statistics.in_flight > 0, "a lease is released once");
+    --statistics.in_flight;
+    if (!released.counts_as_job) return;
+    ++statistics.total_jobs;
+    statistics.last_run = released.run;
+    statistics.released_at = released.at;
   }
   void operator()(fact::EndedWaiting ended) {
-    MGPU_ASSERT(s.queue_depth > 0, "only a waiting ticket ends without a lease");
-    --s.queue_depth;
-    ++(ended.why == ErrorCode::cancelled    ? s.cancelled
-       : ended.why == ErrorCode::wait_limit ? s.expired
-                                            : s.refused);
+    MGPU_ASSERT(statistics.queue_depth > 0, "only a waiting ticket ends without a lease");
+    --statistics.queue_depth;
+    ++(ended.code == ErrorCode::cancelled    ? statistics.cancelled
+       : ended.code == ErrorCode::wait_limit ? statistics.expired
+                                             : statistics.refused);
   }
   void operator()(fact::Requeued) {
-    MGPU_ASSERT(s.in_flight > 0, "only a lease waits again");
-    --s.in_flight, ++s.queue_depth, ++s.memory_retries;
+    MGPU_ASSERT(statistics.in_flight > 0, "only a lease waits again");
+    --statistics.in_flight, ++statistics.queue_depth, ++statistics.memory_retries;
   }
-  void operator()(fact::LoadStarted started) { ++s.loads, s.loads_ahead += started.ahead ? 1 : 0; }
-  void operator()(fact::LoadWasInVain) { ++s.loads_in_vain; }
-  void operator()(fact::Overtaken) { ++s.overtakes; }
-  void operator()(fact::LoadFailed) { ++s.load_failures; }
-  void operator()(fact::EvictionDone) { ++s.evictions; }
-  void operator()(fact::EvictionGivenUp) { ++s.eviction_failures; }
+  void operator()(fact::LoadStarted started) {
+    ++statistics.loads, statistics.loads_ahead += started.ahead ? 1 : 0;
+  }
+  void operator()(fact::LoadedInVain) { ++statistics.loads_in_vain; }
+  void operator()(fact::Overtaken) { ++statistics.overtakes; }
+  void operator()(fact::LoadFailed) { ++statistics.load_failures; }
+  void operator()(fact::EvictionDone) { ++statistics.evictions; }
+  void operator()(fact::EvictionGivenUp) { ++statistics.eviction_failures; }
 };
 
 }  // namespace
 
-void fold(Statistics& statistics, const Fact& fact) { std::visit(Fold{statistics}, fact); }
+void update_statistics(Statistics& statistics, const StatisticsEvent& event) {
+  std::visit(StatisticsUpdater{statistics}, event);
+}
 
-Statistics sum_of(const Statistics& a, const Statistics& b) {
+Statistics sum_statistics(const Statistics& a, const Statistics& b) {
   Statistics sum = a;
   sum.queue_depth += b.queue_depth;
   sum.in_flight += b.in_flight;

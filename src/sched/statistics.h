@@ -44,31 +44,31 @@ struct Granted {
 };
 struct Released {
   Instant at{};
-  Duration ran{};
-  bool counts = true;
+  Duration run{};
+  bool counts_as_job = true;
 };
 struct EndedWaiting {
-  ErrorCode why{};
+  ErrorCode code{};
 };
 struct Requeued {};
 struct LoadStarted {
   bool ahead = false;
 };
-struct LoadWasInVain {};
+struct LoadedInVain {};
 struct Overtaken {};
 struct LoadFailed {};
 struct EvictionDone {};
 struct EvictionGivenUp {};
 }  // namespace fact
 
-using Fact = std::variant<fact::Arrived, fact::Granted, fact::Released, fact::EndedWaiting, fact::Requeued,
-                          fact::LoadStarted, fact::LoadWasInVain, fact::Overtaken, fact::LoadFailed,
-                          fact::EvictionDone, fact::EvictionGivenUp>;
+using StatisticsEvent = std::variant<fact::Arrived, fact::Granted, fact::Released, fact::EndedWaiting,
+                                     fact::Requeued, fact::LoadStarted, fact::LoadedInVain, fact::Overtaken,
+                                     fact::LoadFailed, fact::EvictionDone, fact::EvictionGivenUp>;
 
-void fold(Statistics& statistics, const Fact& fact);
+void update_statistics(Statistics& statistics, const StatisticsEvent& event);
 
 // Both devices' figures as one: counts add up, the latest wait and run are those of whichever happened later,
 // the oldest is the older.
-Statistics sum_of(const Statistics& a, const Statistics& b);
+Statistics sum_statistics(const Statistics& a, const Statistics& b);
 
 }  // namespace mgpu

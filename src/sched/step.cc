@@ -6,69 +6,69 @@
 #include "base/assert.h"
 #include "plan/victim_selection.h"
 #include "registry/cost_learning.h"
-#include "sched/advance.h"
-#include "sched/ladder.h"
+#include "sched/advance_line.h"
+#include "sched/eviction_ladder.h"
 #include "sched/transitions.h"
 
 namespace mgpu {
 namespace {
 
 // Applies an event, and stirs the lines of the devices that it concerns.
-struct Apply {
+struct EventApplier {
   World& world;
   Effects& out;
 
   Consumer& spec_of(ResidentId id) const { return world.registry[world.registry[id].consumer].spec; }
-  void stir_all() const {
-    for (std::size_t i = 0; i < world.lines.size(); ++i) stir(world, DeviceId{i});
+  void mark_all_lines_dirty() const {
+    for (std::size_t i = 0; i < world.lines.size(); ++i) mark_line_dirty(world, DeviceId{i});
   }
 
   void operator()(const TicketArrived& arrived) {
-    admit(world, out, arrived.ticket, arrived.request);
-    if (const Ticket* ticket = find_ticket(world, arrived.ticket)) stir(world, *ticket);
+    admit_ticket(world, out, arrived.ticket, arrived.request);
+    if (const Ticket* ticket = find_ticket(world, arrived.ticket)) mark_line_dirty(world, *ticket);
   }
   void operator()(const TicketCancelled& cancelled) {
     const Ticket* ticket = find_ticket(world, cancelled.ticket);
     if (ticket == nullptr) return;
-    if (ticket->stage == Stage::running) {
-      release(world, out, cancelled.ticket);
+    if (ticket->stage == TicketStage::running) {
+      end_lease(world, out, cancelled.ticket);
       out.emplace_back(EndLease{.ticket = cancelled.ticket, .error = cancelled.error});
     } else {
-      refuse(world, out, cancelled.ticket, cancelled.error);
+      refuse_ticket(world, out, cancelled.ticket, cancelled.error);
     }
   }
   void operator()(const LeaseReleased& released) {
     const Ticket* ticket = find_ticket(world, released.ticket);
-    if (ticket != nullptr && ticket->stage == Stage::running) release(world, out, released.ticket);
+    if (ticket != nullptr && ticket->stage == TicketStage::running) end_lease(world, out, released.ticket);
   }
   void operator()(const LoadEnded& ended) {
     end_load(world, out, ended.resident, ended.result, ended.source);
   }
   void operator()(const RungEnded& ended) {
-    rung_ended(world, out, ended.resident, ended.rung, ended.result);
-    stir(world, spec_of(ended.resident));
+    handle_rung_result(world, out, ended.resident, ended.rung, ended.result);
+    mark_line_dirty(world, spec_of(ended.resident));
   }
   void operator()(const ReadingTaken& taken) {
     const Reading& reading = taken.reading;
     Reading& last = world.registry.readings[reading.device.value];
     LineState& line = world.lines[reading.device.value];
-    stir(world, reading.device);
-    line.reading_asked = false;
+    mark_line_dirty(world, reading.device);
+    line.is_reading_pending = false;
     if (reading.lost) {  // its numbers mean nothing: keep the old ones, but their age too
       last.lost = true;
       return;
     }
     last = reading;
-    if (line.doubtful_since && reading.taken_at > *line.doubtful_since) line.doubtful_since.reset();
-    if (reading.taken_at > line.returned_at) line.returned = Bytes{};
-    note_holdings(reading);
-    ask_again(reading.device);
+    if (line.unverified_since && reading.taken_at > *line.unverified_since) line.unverified_since.reset();
+    if (reading.taken_at > line.returned_at) line.returned_bytes = Bytes{};
+    record_usage(reading);
+    keep_reading_pending(reading.device);
   }
   void operator()(const ServiceLost& lost) { lose_service(world, out, lost.consumer, lost.error); }
   void operator()(const FoundWarm& found) {
     Resident& resident = world.registry[found.resident];
     ConsumerState& consumer = world.registry[resident.consumer];
-    stir(world, consumer.spec);
+    mark_line_dirty(world, consumer.spec);
     if (resident.state != Residency::cold && resident.state != Residency::failed) return;
     resident.state = Residency::warm;
     resident.last_used = world.now;
@@ -81,18 +81,18 @@ struct Apply {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
     restore_learned_costs(world.registry, id, added.costs);
-    stir(world, spec_of(id));
+    mark_line_dirty(world, spec_of(id));
   }
   void operator()(const LearnedForgotten& forgotten) {
     reset_learned_costs(world.registry, forgotten.resident);
-    stir(world, spec_of(forgotten.resident));
+    mark_line_dirty(world, spec_of(forgotten.resident));
   }
   void operator()(const EvictionRequested& requested) {
     Resident& resident = world.registry[requested.resident];
-    stir(world, spec_of(requested.resident));
-    if (is_away(resident, requested.park)) {
+    mark_line_dirty(world, spec_of(requested.resident));
+    if (is_already_evicted(resident, requested.park)) {
       resident.warm_up_blocked = true;
-    } else if (may_evict(world, requested.resident, requested.park)) {
+    } else if (check_eviction(world, requested.resident, requested.park)) {
       const DeviceId device = spec_of(requested.resident).device;
       out.emplace_back(Planned{.device = device,
                                .reason = PlanReason::operator_request,
@@ -103,39 +103,39 @@ struct Apply {
   }
   void operator()(const DrainRequested&) {
     world.draining = true;
-    const Error why{ErrorCode::shutting_down, "the daemon is shutting down"};
+    const Error error{ErrorCode::shutting_down, "the daemon is shutting down"};
     for (LineState& line : world.lines) {
-      while (!line.preparing.empty()) refuse(world, out, *line.preparing.begin(), why);
-      for (const Lane* lane : {&line.waiting, &line.turnless})
-        while (!lane->empty()) refuse(world, out, lane->begin()->ticket, why);
+      while (!line.preparing.empty()) refuse_ticket(world, out, *line.preparing.begin(), error);
+      for (const TicketQueue* queue : {&line.waiting, &line.turnless})
+        while (!queue->empty()) refuse_ticket(world, out, queue->begin()->ticket, error);
     }
-    stir_all();
+    mark_all_lines_dirty();
   }
   void operator()(const Tick&) {
     while (!world.expiries.empty() && world.expiries.begin()->first <= world.now) {
       const TicketId id = world.expiries.begin()->second;
       const Ticket& ticket = *find_ticket(world, id);
-      const Duration waited = world.now - ticket.arrived;
-      const bool too_late = ticket.ask.deadline > Duration{0} && waited >= ticket.ask.deadline;
-      refuse(world, out, id,
-             {ErrorCode::wait_limit,
-              "waited " + to_rounded_string(waited) + ", which is its " + (too_late ? "deadline" : "limit")});
+      const Duration waited = world.now - ticket.arrived_at;
+      const bool too_late = ticket.request.deadline > Duration{0} && waited >= ticket.request.deadline;
+      refuse_ticket(world, out, id,
+                    {ErrorCode::wait_limit, "waited " + to_rounded_string(waited) + ", which is its " +
+                                                (too_late ? "deadline" : "limit")});
     }
-    stir_all();
+    mark_all_lines_dirty();
   }
   void operator()(const OutOfMemorySeen& seen) {
     const Ticket* ticket = find_ticket(world, seen.ticket);
-    if (ticket != nullptr && ticket->stage == Stage::running) requeue(world, out, seen.ticket);
+    if (ticket != nullptr && ticket->stage == TicketStage::running) requeue_ticket(world, out, seen.ticket);
   }
   void operator()(const StrayEnded&) {}
   void operator()(const StrayLeftAlone&) {}
   void operator()(const HourBegan& began) {
     world.hour = began.hour;
-    stir_all();
+    mark_all_lines_dirty();
   }
 
   // What each consumer of the device has there now.
-  void note_holdings(const Reading& reading) {
+  void record_usage(const Reading& reading) {
     for (ConsumerState& consumer : world.registry.consumers)
       if (is_on_device(consumer.spec, reading.device))
         device_usage(consumer, reading.device).measured = Bytes{};
@@ -151,9 +151,9 @@ struct Apply {
   }
 
   // An eviction that still waits to see its memory free wants the next reading, too.
-  void ask_again(DeviceId device) {
-    world.lines[device.value].reading_asked = std::ranges::any_of(world.evictions, [&](const auto& one) {
-      return one.second.answered && is_on_device(spec_of(one.first), device);
+  void keep_reading_pending(DeviceId device) {
+    world.lines[device.value].is_reading_pending = std::ranges::any_of(world.evictions, [&](const auto& one) {
+      return one.second.is_answered && is_on_device(spec_of(one.first), device);
     });
   }
 };
@@ -164,11 +164,11 @@ Effects step(World& world, const Event& event) {
   MGPU_ASSERT(event.at >= world.now, "time does not go back");
   world.now = event.at;
   Effects out;
-  std::visit(Apply{world, out}, event.payload);
-  while (!world.stirred.empty()) {
-    const DeviceId device = world.stirred.front();
-    world.stirred.erase(world.stirred.begin());
-    advance(world, out, device);
+  std::visit(EventApplier{world, out}, event.payload);
+  while (!world.dirty_lines.empty()) {
+    const DeviceId device = world.dirty_lines.front();
+    world.dirty_lines.erase(world.dirty_lines.begin());
+    advance_line(world, out, device);
   }
   return out;
 }
@@ -179,7 +179,7 @@ Instant next_wakeup(const World& world) {
   return next;
 }
 
-Result<void> may_evict(const World& world, ResidentId id, bool park) {
+Result<void> check_eviction(const World& world, ResidentId id, bool park) {
   const Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
   if (park ? !spec.can_park : !(spec.can_unload || spec.can_stop))
@@ -194,36 +194,37 @@ Result<void> may_evict(const World& world, ResidentId id, bool park) {
   return {};
 }
 
-bool is_away(const Resident& resident, bool park) {
+bool is_already_evicted(const Resident& resident, bool park) {
   return resident.state == Residency::cold || resident.state == Residency::failed ||
          (park && resident.state == Residency::parked);
 }
 
 std::size_t place_in_line(const World& world, TicketId id) {
   const auto found = world.tickets.find(id);
-  if (found == world.tickets.end() || found->second.stage != Stage::waiting) return 0;
-  const LineState& line = world.lines[found->second.ask.device.value];
-  const Place place{found->second.due, id};
-  const Lane& lane = line.waiting.contains(place) ? line.waiting : line.turnless;
-  return static_cast<std::size_t>(std::distance(lane.begin(), lane.find(place))) + 1;
+  if (found == world.tickets.end() || found->second.stage != TicketStage::waiting) return 0;
+  const LineState& line = world.lines[found->second.request.device.value];
+  const LinePlace place{found->second.due, id};
+  const TicketQueue& queue = line.waiting.contains(place) ? line.waiting : line.turnless;
+  return static_cast<std::size_t>(std::distance(queue.begin(), queue.find(place))) + 1;
 }
 
 Statistics statistics_of(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Statistics statistics = line.statistics;
   const auto consider = [&](TicketId id) {
-    const Instant arrived = world.tickets.at(id).arrived;
+    const Instant arrived = world.tickets.at(id).arrived_at;
     statistics.oldest_queued = std::min(statistics.oldest_queued.value_or(arrived), arrived);
   };
-  for (const Lane* lane : {&line.waiting, &line.turnless})
-    for (const Place& place : *lane) consider(place.ticket);
+  for (const TicketQueue* queue : {&line.waiting, &line.turnless})
+    for (const LinePlace& place : *queue) consider(place.ticket);
   for (const TicketId id : line.preparing) consider(id);
   return statistics;
 }
 
 Statistics total_statistics(const World& world) {
   Statistics sum;
-  for (std::size_t i = 0; i < world.lines.size(); ++i) sum = sum_of(sum, statistics_of(world, DeviceId{i}));
+  for (std::size_t i = 0; i < world.lines.size(); ++i)
+    sum = sum_statistics(sum, statistics_of(world, DeviceId{i}));
   return sum;
 }
 

@@ -17,11 +17,11 @@ Instant next_wakeup(const World& world);
 
 // Whether EvictionRequested would start an eviction now. Errors: busy (it has a lease, is pinned or is
 // moving), not_supported (no rung for it).
-Result<void> may_evict(const World& world, ResidentId resident, bool park);
+Result<void> check_eviction(const World& world, ResidentId resident, bool park);
 
 // Whether the resident is already where EvictionRequested would bring it. The event then only keeps it from
 // being brought back unasked.
-bool is_away(const Resident& resident, bool park);
+bool is_already_evicted(const Resident& resident, bool park);
 
 // Where a waiting ticket stands: 1 = next. 0 if it does not wait.
 std::size_t place_in_line(const World& world, TicketId ticket);

@@ -16,6 +16,6 @@ namespace mgpu {
 std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device);
 
 // Those that may leave for it: nobody waits for them, and they are worth clearly less. Sorted by value.
-std::vector<EvictionCandidate> worth_less_than(const World& world, DeviceId device, ResidentId id);
+std::vector<EvictionCandidate> less_valuable_candidates(const World& world, DeviceId device, ResidentId id);
 
 }  // namespace mgpu

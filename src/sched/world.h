@@ -12,21 +12,21 @@
 #include "domain/effect.h"
 #include "domain/event.h"
 #include "registry/registry.h"
-#include "sched/shares.h"
 #include "sched/statistics.h"
+#include "sched/user_shares.h"
 
 namespace mgpu {
 
 // fifo: strictly by arrival, nothing loads ahead. affinity: warm ones first, within a bound.
 enum class Policy : std::uint8_t { fifo, affinity };
 
-struct Limits {
+struct SchedulingLimits {
   std::uint32_t max_queue = 1000;    // waiting tickets of a device
   Duration wait_limit{600'000'000};  // of a ticket that names none
   Duration room_limit{
       30'000'000};  // how long the head of a line waits for memory that nobody of ours can free
-  Duration pause_first{1'000'000};  // after the first failed load; doubles up to
-  Duration pause_longest{60'000'000};
+  Duration retry_backoff_first{1'000'000};  // after the first failed load; doubles up to
+  Duration retry_backoff_max{60'000'000};
   Duration reading_age{1'000'000};  // a load starts only on a reading no older than this
   Policy policy = Policy::affinity;
   // How long the first of a line may be overtaken; 0: the larger of 10 s and three times the change's cost.
@@ -37,20 +37,20 @@ struct Limits {
 
 // waiting: in the line. preparing: it has its turn (unless turnless), room is being made or its resident
 // loaded. running: it is a lease.
-enum class Stage : std::uint8_t { waiting, preparing, running };
+enum class TicketStage : std::uint8_t { waiting, preparing, running };
 
 struct Ticket {
   TicketId id{};
-  TicketRequest ask{};
-  Stage stage = Stage::waiting;
+  TicketRequest request{};
+  TicketStage stage = TicketStage::waiting;
   // Loaded ahead: its resident is being brought in, or was, though its turn has not come. Still waiting.
-  bool claims = false;
-  Instant arrived{};
-  Instant due{};                    // what the line is ordered by (sched/order.h)
+  bool has_claim = false;
+  Instant arrived_at{};
+  Instant due{};                    // what the line is ordered by (sched/line_order.h)
   Instant overtake_until = kNever;  // nothing passes it any more after this; set when it was first passed
-  Instant expires{};                // wait limit; kNever once it runs
+  Instant expires_at{};             // wait limit; kNever once it runs
   Instant preparing_since{};
-  Instant granted{};
+  Instant granted_at{};
   std::optional<Instant> stuck_since{};  // as head: nothing of ours can make its room
 };
 
@@ -59,25 +59,25 @@ struct Ticket {
 struct Eviction {
   ResidentId resident{};
   Rung rung{};
-  bool answered = false;
-  bool wants_host_memory = false;  // to be parked as soon as others have been dropped from host memory
-  bool process_lost = false;       // its process ended meanwhile: whatever the rung, nothing of it is left
-  Instant until{};                 // the rung's limit for answering, then for showing the memory free
-  Instant answered_at{};           // readings taken before don't count
-  Bytes before{};                  // the consumer's bytes when the rung was taken
+  bool is_answered = false;
+  bool awaits_host_memory = false;  // to be parked as soon as others have been dropped from host memory
+  bool process_lost = false;        // its process ended meanwhile: whatever the rung, nothing of it is left
+  Instant rung_deadline{};          // the rung's limit for answering, then for showing the memory free
+  Instant answered_at{};            // readings taken before don't count
+  Bytes before_bytes{};             // the consumer's bytes when the rung was taken
   PlanReason reason{};
 };
 
 // Where a ticket stands. The line is ordered by it.
-struct Place {
+struct LinePlace {
   Instant due{};
   TicketId ticket{};
-  friend constexpr auto operator<=>(Place, Place) = default;
+  friend constexpr auto operator<=>(LinePlace, LinePlace) = default;
 };
-using Lane = std::set<Place>;
+using TicketQueue = std::set<LinePlace>;
 
 // A consumer's turns in a row, with nobody's in between.
-struct Streak {
+struct TurnStreak {
   ConsumerId consumer{};
   Instant since{};
 };
@@ -85,31 +85,32 @@ struct Streak {
 // What a device's line is doing. The tickets themselves stand in World::tickets; one of a consumer that is
 // split over several devices stands, prepares and holds its turn in all their lines at once.
 struct LineState {
-  Lane waiting{};                                      // those that want a turn
-  Lane turnless{};                                     // those that only want memory
-  std::map<std::optional<ConsumerId>, Lane> queues{};  // `waiting` by consumer; bare tickets have one as well
-  std::map<ConsumerId, Lane> turnless_queues{};        // `turnless` by consumer
-  std::set<std::pair<Instant, Place>> bounds{};        // the others of `waiting`, by overtake_until
-  Lane unpassed{};                                     // of `waiting`: those that nothing has overtaken yet
-  std::vector<ConsumerId> turns{};                     // consumers that hold a turn
-  std::vector<TicketId> bare_turns{};                  // bare tickets that hold one
-  std::vector<Streak> streaks{};                       // of those who hold a turn, or were the last to
+  TicketQueue waiting{};   // those that want a turn
+  TicketQueue turnless{};  // those that only want memory
+  std::map<std::optional<ConsumerId>, TicketQueue>
+      queues{};  // `waiting` by consumer; bare tickets have one as well
+  std::map<ConsumerId, TicketQueue> turnless_queues{};           // `turnless` by consumer
+  std::set<std::pair<Instant, LinePlace>> overtake_deadlines{};  // the others of `waiting`, by overtake_until
+  TicketQueue never_overtaken{};       // of `waiting`: those that nothing has overtaken yet
+  std::vector<ConsumerId> turns{};     // consumers that hold a turn
+  std::vector<TicketId> bare_turns{};  // bare tickets that hold one
+  std::vector<TurnStreak> streaks{};   // of those who hold a turn, or were the last to
   std::set<TicketId> preparing{};
   std::set<TicketId> claims{};          // waiting tickets with Ticket::claims
   std::optional<ResidentId> loading{};  // one load at a time
-  std::uint32_t leases = 0;             // that run on the device
-  bool reading_asked = false;
+  std::uint32_t running_leases = 0;     // that run on the device
+  bool is_reading_pending = false;
   std::optional<Instant>
-      doubtful_since{};            // a crash or failed load: what it left is unknown until a later reading
-  Bytes returned{};                // what leases gave back since the last reading: not seen free yet
-  Instant returned_at{};           // and when the last of them did
-  std::optional<Streak> latest{};  // who gave a lease back last, and when
+      unverified_since{};  // a crash or failed load: what it left is unknown until a later reading
+  Bytes returned_bytes{};  // what leases gave back since the last reading: not seen free yet
+  Instant returned_at{};   // and when the last of them did
+  std::optional<TurnStreak> latest_release{};  // who gave a lease back last, and when
   UserShares shares{};
   Statistics statistics{};
 };
 
 struct World {
-  Limits limits{};
+  SchedulingLimits limits{};
   Registry registry{};
   std::vector<LineState> lines{};                  // by DeviceId
   std::map<ResidentId, Eviction> evictions{};      // under way
@@ -118,7 +119,7 @@ struct World {
   Instant now{};
   std::uint8_t hour = 0;  // of the day, by the wall clock
   bool draining = false;
-  std::vector<DeviceId> stirred{};  // whose lines have to be looked at before the step is over
+  std::vector<DeviceId> dirty_lines{};  // whose lines have to be looked at before the step is over
 };
 
 // Adds a device with an empty line. Consumers and residents are added through the registry.

@@ -14,7 +14,7 @@
 
 #include "api/codec.h"
 #include "api/explanation_json.h"
-#include "sched/estimate.h"
+#include "sched/start_estimate.h"
 #include "sched/step.h"
 
 #include "explain/explanation.h"

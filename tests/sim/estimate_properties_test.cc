@@ -3,7 +3,8 @@
 // Never a moment that is past, whatever goes wrong. And under fifo with one turn, where the order is no
 // guess: if jobs take what such jobs took and nobody comes any more, an estimate is wrong by no more than
 //
-//   a quarter of a job       a running one that is about to end is given so much more (sched/estimate.cc)
+//   a quarter of a job       a running one that is about to end is given so much more
+//   (sched/start_estimate.cc)
 // + the changes of residents that it and those before it may need: who leaves for whom is guessed
 //
 // and where all fit together, so that nobody has to leave, by no more than that quarter.
@@ -14,7 +15,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "sched/estimate.h"
+#include "sched/start_estimate.h"
 #include "sched/step.h"
 
 #include "history.h"

@@ -122,7 +122,7 @@ std::ostream& operator<<(std::ostream& out, const Regulars& regulars) {
 
 replay::House built(const Household& household) {
   replay::House house;
-  Limits& limits = house.world.limits;
+  SchedulingLimits& limits = house.world.limits;
   limits.policy = household.fifo ? Policy::fifo : Policy::affinity;
   limits.load_ahead = household.load_ahead;
   limits.overtake_limit = ms(household.overtake_ms);

@@ -83,23 +83,23 @@ std::string Referee::memory_is_respected(const World& world) const {
       begins_on(devices_of(world.registry[world.registry[load->resident].consumer].spec));
     if (const auto* grant = std::get_if<Grant>(&effect))
       if (const auto ticket = world.tickets.find(grant->ticket); ticket != world.tickets.end())
-        begins_on(devices_of(world.registry, ticket->second.ask));
+        begins_on(devices_of(world.registry, ticket->second.request));
   }
   for (const DeviceId device : started) {
     const Reading& reading = world.registry.readings[device.value];
     std::int64_t sum = reading.foreign.count + world.registry.devices[device.value].reserve.count;
     std::int64_t bare = 0;
     for (const auto& [id, ticket] : world.tickets)
-      if (!ticket.ask.consumer && ticket.ask.device == device && ticket.stage == Stage::running)
-        bare += ticket.ask.bytes.count;
+      if (!ticket.request.consumer && ticket.request.device == device && ticket.stage == TicketStage::running)
+        bare += ticket.request.bytes.count;
     sum += std::max(bare, reading.bare.count);
     for (const ConsumerState& consumer : world.registry.consumers) {
       if (!is_on_device(consumer.spec, device)) continue;
       std::int64_t expected = 0;
       for (const auto& [id, ticket] : world.tickets)
-        if (ticket.ask.consumer && &world.registry[*ticket.ask.consumer] == &consumer &&
-            ticket.stage == Stage::running)
-          expected += consumer.spec.lease_only && ticket.ask.bytes > Bytes{} ? ticket.ask.bytes.count
+        if (ticket.request.consumer && &world.registry[*ticket.request.consumer] == &consumer &&
+            ticket.stage == TicketStage::running)
+          expected += consumer.spec.lease_only && ticket.request.bytes > Bytes{} ? ticket.request.bytes.count
                       : consumer.spec.lease_only ? (consumer.spec.footprint + working_per_job(consumer)).count
                                                  : working_per_job(consumer).count;
       for (const ResidentId id : consumer.residents)
@@ -135,10 +135,10 @@ std::string Referee::ends_once(const World& world) {
 std::string Referee::in_order(const World& world) const {
   for (const auto& [id, before] : waited_) {
     const auto now = world.tickets.find(id);
-    if (now == world.tickets.end() || now->second.stage == Stage::waiting) continue;
-    for (const DeviceId device : devices_of(world.registry, now->second.ask))
-      for (const Place& earlier : world.lines[device.value].waiting) {
-        if (!(earlier < Place{now->second.due, id})) break;
+    if (now == world.tickets.end() || now->second.stage == TicketStage::waiting) continue;
+    for (const DeviceId device : devices_of(world.registry, now->second.request))
+      for (const LinePlace& earlier : world.lines[device.value].waiting) {
+        if (!(earlier < LinePlace{now->second.due, id})) break;
         if (world.limits.policy == Policy::fifo)
           return "6: a later ticket overtook one that was due before it";
         const auto bound = waited_.find(earlier.ticket);
@@ -146,9 +146,9 @@ std::string Referee::in_order(const World& world) const {
           return "6: a ticket was overtaken after its bound";
       }
     for (const auto& [other, former] : waited_)
-      if (other < id && former.consumer == now->second.ask.consumer && former.kind == before.kind &&
-          now->second.ask.consumer && world.tickets.contains(other) &&
-          world.tickets.at(other).stage == Stage::waiting)
+      if (other < id && former.consumer == now->second.request.consumer && former.kind == before.kind &&
+          now->second.request.consumer && world.tickets.contains(other) &&
+          world.tickets.at(other).stage == TicketStage::waiting)
         return "6: a ticket overtook one of its own consumer and class";
   }
   return {};
@@ -157,15 +157,15 @@ std::string Referee::in_order(const World& world) const {
 void Referee::remember_the_line(const World& world) {
   waited_.clear();
   for (const LineState& line : world.lines)
-    for (const Place& place : line.waiting) {
+    for (const LinePlace& place : line.waiting) {
       const Ticket& ticket = world.tickets.at(place.ticket);
       const Priority usual =
-          ticket.ask.consumer ? world.registry[*ticket.ask.consumer].spec.priority : Priority::normal;
-      const auto priority = static_cast<std::uint64_t>(ticket.ask.priority.value_or(usual));
+          ticket.request.consumer ? world.registry[*ticket.request.consumer].spec.priority : Priority::normal;
+      const auto priority = static_cast<std::uint64_t>(ticket.request.priority.value_or(usual));
       waited_[place.ticket] = {.until = ticket.overtake_until,
-                               .claims = ticket.claims,
-                               .consumer = ticket.ask.consumer,
-                               .kind = priority << 32U | ticket.ask.user};
+                               .claims = ticket.has_claim,
+                               .consumer = ticket.request.consumer,
+                               .kind = priority << 32U | ticket.request.user};
     }
 }
 

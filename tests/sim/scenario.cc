@@ -221,7 +221,7 @@ bool possible(const World& world, const Event& event) {
 std::string to_text(const Scenario& scenario) {
   std::ostringstream out;
   const Registry& registry = scenario.world.registry;
-  const Limits& limits = scenario.world.limits;
+  const SchedulingLimits& limits = scenario.world.limits;
   out << "limits " << limits.max_queue << ' ' << limits.wait_limit.count() << ' ' << limits.room_limit.count()
       << '\n';
   for (const Device& d : registry.devices)

@@ -250,7 +250,7 @@ class House {
   void obey(const Grant& grant) {
     ++life_.grants;
     if (const auto placed = world_.tickets.find(grant.ticket); placed != world_.tickets.end())
-      asks_[grant.ticket].device = placed->second.ask.device;
+      asks_[grant.ticket].device = placed->second.request.device;
     start_working(grant.ticket);
     const std::uint64_t run = ++runs_[grant.ticket];
     const auto still_that_run = [this, ticket = grant.ticket, run] { return runs_[ticket] == run; };
@@ -260,7 +260,8 @@ class House {
       });
     after(Duration{random_.between(10'000, 8'000'000)}, [this, ticket = grant.ticket, still_that_run] {
       const auto standing = world_.tickets.find(ticket);
-      if (!still_that_run() || (standing != world_.tickets.end() && standing->second.stage != Stage::running))
+      if (!still_that_run() ||
+          (standing != world_.tickets.end() && standing->second.stage != TicketStage::running))
         return;
       stop_working(ticket);
       feed(LeaseReleased{ticket});

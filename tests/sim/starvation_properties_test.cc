@@ -12,11 +12,11 @@
 //         + its own change of residents
 //
 // `bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all consumers that
-// wait on its devices when it is first passed (sched/order.h). Under fifo nobody is passed. A ticket is due
-// when it arrives, or later by its class times limits.ageing: how many more urgent ones are due before it is
-// in the hands of those who come, but each that comes later than that is not. Jobs that compute at once share
-// the device's speed, so that the sum of their work is what they take together. One that is split over two
-// devices and due before may keep its place on one while those under way on the other go on.
+// wait on its devices when it is first passed (sched/line_order.h). Under fifo nobody is passed. A ticket is
+// due when it arrives, or later by its class times limits.ageing: how many more urgent ones are due before it
+// is in the hands of those who come, but each that comes later than that is not. Jobs that compute at once
+// share the device's speed, so that the sum of their work is what they take together. One that is split over
+// two devices and due before may keep its place on one while those under way on the other go on.
 //
 // Those that are turnless wait for those of their own consumer that are due before them, and for loads, since
 // a device has one at a time; nobody's turn keeps them waiting, and they keep nobody from a turn. What

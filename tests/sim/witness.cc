@@ -29,11 +29,11 @@ void Witness::look_at_tickets(const World& world, Moment now) {
     const auto there = world.tickets.find(id);
     if (there == world.tickets.end()) return true;
     Seen& seen = tickets_[id];
-    if (there->second.stage != Stage::waiting) {
+    if (there->second.stage != TicketStage::waiting) {
       seen.taken_up = now;
       return true;
     }
-    if (!there->second.claims)
+    if (!there->second.has_claim)
       seen.claimed.reset();
     else if (!seen.claimed)
       seen.claimed = now;

@@ -1,4 +1,4 @@
-#include "sched/ladder.h"
+#include "sched/eviction_ladder.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,63 +13,63 @@
 namespace mgpu {
 namespace {
 
-bool leaves_from(const World& world, ResidentId id, DeviceId device) {
+bool is_leaving_device(const World& world, ResidentId id, DeviceId device) {
   return is_on_device(world.registry[world.registry[id].consumer].spec, device);
 }
 
-bool takes_the_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
+bool ends_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
 
-bool siblings_idle(const Registry& registry, const ConsumerState& consumer) {
+bool are_siblings_idle(const Registry& registry, const ConsumerState& consumer) {
   return std::ranges::none_of(consumer.residents, [&](ResidentId id) {
     return registry[id].use_count > 0 || registry[id].state == Residency::loading;
   });
 }
 
-std::optional<Rung> rung_after(const Registry& registry, const ConsumerState& consumer, Rung rung) {
+std::optional<Rung> following_rung(const Registry& registry, const ConsumerState& consumer, Rung rung) {
   if (rung == Rung::kill) return std::nullopt;
   if (rung == Rung::stop) return Rung::kill;
   if (rung == Rung::park && consumer.spec.can_unload) return Rung::service;
-  if (consumer.spec.can_stop && siblings_idle(registry, consumer)) return Rung::stop;
+  if (consumer.spec.can_stop && are_siblings_idle(registry, consumer)) return Rung::stop;
   return std::nullopt;
 }
 
-void take(World& world, Effects& out, Eviction& eviction, Rung rung) {
+void take_rung(World& world, Effects& out, Eviction& eviction, Rung rung) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  if (takes_the_process(rung)) {  // everything that the process holds goes with it, on this one ladder
+  if (ends_process(rung)) {  // everything that the process holds goes with it, on this one ladder
     for (const ResidentId sibling : consumer.residents) {
-      Resident& goes_along = registry[sibling];
-      const bool parked = goes_along.state == Residency::parked;
-      if (parked || goes_along.state == Residency::warm) {
-        goes_along.state = Residency::unloading;
-        goes_along.leaves_host_memory = parked;
+      Resident& sibling_resident = registry[sibling];
+      const bool parked = sibling_resident.state == Residency::parked;
+      if (parked || sibling_resident.state == Residency::warm) {
+        sibling_resident.state = Residency::unloading;
+        sibling_resident.leaves_host_memory = parked;
       }
       if (sibling != eviction.resident) world.evictions.erase(sibling);
     }
   }
   eviction.rung = rung;
-  eviction.answered = false;
-  eviction.until = world.now + consumer.spec.stop_limit;
-  eviction.before = measured_bytes(consumer);
+  eviction.is_answered = false;
+  eviction.rung_deadline = world.now + consumer.spec.stop_limit;
+  eviction.before_bytes = measured_bytes(consumer);
   out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
 }
 
 // What the consumer may still hold once this resident has left: the expectations of the others, and what a
 // living process keeps. A quarter of the footprint passes as rounding, since applications never give back to
 // the byte; it stays committed all the same, because it is measured.
-Bytes may_stay(const Registry& registry, const Eviction& eviction) {
+Bytes allowed_remainder(const Registry& registry, const Eviction& eviction) {
   const Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
-  if (takes_the_process(eviction.rung)) return Bytes{};
+  if (ends_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
   const Bytes leaves = resident.leaves_host_memory ? Bytes{} : resident.footprint;
   return held_bytes(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
 }
 
-bool seen_free(const World& world, const Eviction& eviction) {
+bool is_memory_free(const World& world, const Eviction& eviction) {
   const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
-  const Bytes stays = may_stay(world.registry, eviction);
-  return eviction.answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
+  const Bytes stays = allowed_remainder(world.registry, eviction);
+  return eviction.is_answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
            const Reading& reading = world.registry.readings[device.value];
            return !reading.lost && reading.taken_at > eviction.answered_at &&
                   device_usage(consumer, device).measured <= device_part(consumer.spec, device, stays);
@@ -77,101 +77,101 @@ bool seen_free(const World& world, const Eviction& eviction) {
 }
 
 // The process is gone, and with it what the consumer's other residents held.
-void siblings_left_too(World& world, const ConsumerState& consumer) {
+void mark_siblings_cold(World& world, const ConsumerState& consumer) {
   for (const ResidentId sibling : consumer.residents)
     if (world.registry[sibling].state == Residency::unloading)
       world.registry[sibling].state = Residency::cold;
 }
 
-void note_gone(Registry& registry, const Eviction& eviction) {
+void release_evicted_bytes(Registry& registry, const Eviction& eviction) {
   ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const Resident& resident = registry[eviction.resident];
-  if (takes_the_process(eviction.rung)) return release_attribution(registry, consumer, std::nullopt);
+  if (ends_process(eviction.rung)) return release_attribution(registry, consumer, std::nullopt);
   release_attribution(registry, consumer, resident.leaves_host_memory ? Bytes{} : resident.footprint);
 }
 
-enum class HostRoom : std::uint8_t { there, coming, none };
+enum class HostMemoryRoom : std::uint8_t { available, pending, none };
 
 // Drops the least valuable parked residents until so much more of host memory may be taken. An operator's
 // word counts where no host memory was set apart at all.
-HostRoom room_in_host_memory(World& world, Effects& out, Bytes needed) {
+HostMemoryRoom make_host_memory_room(World& world, Effects& out, Bytes needed) {
   Registry& registry = world.registry;
-  if (registry.park_memory == Bytes{}) return HostRoom::there;
+  if (registry.park_memory == Bytes{}) return HostMemoryRoom::available;
   Bytes taken = parked_bytes(registry);
   Bytes leaving{};
   for (const auto& [id, eviction] : world.evictions) {
     if (registry[id].leaves_host_memory) leaving += registry[id].footprint;
-    if (eviction.rung == Rung::park && !eviction.wants_host_memory) taken += registry[id].footprint;
+    if (eviction.rung == Rung::park && !eviction.awaits_host_memory) taken += registry[id].footprint;
   }
-  if (taken + needed <= registry.park_memory) return HostRoom::there;
+  if (taken + needed <= registry.park_memory) return HostMemoryRoom::available;
   const Bytes deficit = taken + needed - leaving - registry.park_memory;
-  if (deficit <= Bytes{}) return HostRoom::coming;
+  if (deficit <= Bytes{}) return HostMemoryRoom::pending;
   const auto dropped = choose_parked_victims(registry, deficit, world.now);
-  if (!dropped) return HostRoom::none;
+  if (!dropped) return HostMemoryRoom::none;
   for (const ResidentId id : *dropped) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
     out.emplace_back(
         Planned{.device = device, .reason = PlanReason::host_memory, .victims = {id}, .needed = needed});
     begin_eviction(world, out, id, PlanReason::host_memory);
   }
-  return HostRoom::coming;
+  return HostMemoryRoom::pending;
 }
 
-void finish(World& world, Effects& out, const Eviction& eviction) {
+void finish_eviction(World& world, Effects& out, const Eviction& eviction) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const bool parked = eviction.rung == Rung::park && !eviction.process_lost;
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
-  if (takes_the_process(eviction.rung)) siblings_left_too(world, consumer);
-  note_gone(registry, eviction);
+  if (ends_process(eviction.rung)) mark_siblings_cold(world, consumer);
+  release_evicted_bytes(registry, eviction);
   if (!registry[eviction.resident].leaves_host_memory) {
     learn_eviction(registry, eviction.resident, world.now, eviction.rung);
     out.emplace_back(CostsLearned{eviction.resident, registry[eviction.resident].costs});
   }
-  fold(home_line(world, consumer.spec).statistics, fact::EvictionDone{});
+  update_statistics(primary_line(world, consumer.spec).statistics, fact::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
-                           .before_bytes = eviction.before,
+                           .before_bytes = eviction.before_bytes,
                            .after_bytes = measured_bytes(consumer)});
-  stir(world, consumer.spec);
+  mark_line_dirty(world, consumer.spec);
 }
 
-void give_up(World& world, Effects& out, const Eviction& eviction, std::string_view what) {
+void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std::string_view failure) {
   Registry& registry = world.registry;
   Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
-  const Error why{ErrorCode::eviction_failed,
-                  consumer.spec.name + ": " + std::string(what) +
-                      " (last rung tried: " + std::string(to_string(eviction.rung)) + ")"};
-  if (takes_the_process(eviction.rung)) {
+  const Error error{ErrorCode::eviction_failed,
+                    consumer.spec.name + ": " + std::string(failure) +
+                        " (last rung tried: " + std::string(to_string(eviction.rung)) + ")"};
+  if (ends_process(eviction.rung)) {
     // Nothing is left that could be asked. What it still holds is measured, so it stays committed.
-    siblings_left_too(world, consumer);
+    mark_siblings_cold(world, consumer);
     resident.state = Residency::failed;
-    resident.last_error = why;
-    resident.retry_at = world.now + world.limits.pause_longest;
+    resident.last_error = error;
+    resident.retry_at = world.now + world.limits.retry_backoff_max;
   } else if (eviction.process_lost) {
     resident.state = Residency::cold;
   } else {
     resident.state = resident.leaves_host_memory ? Residency::parked : Residency::warm;
-    resident.eviction_retry_at = world.now + world.limits.pause_longest;
+    resident.eviction_retry_at = world.now + world.limits.retry_backoff_max;
     resident.is_attributable =
         false;  // it may have given half back: what is measured now is not its footprint
   }
-  if (takes_the_process(eviction.rung)) note_gone(registry, eviction);
-  fold(home_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
+  if (ends_process(eviction.rung)) release_evicted_bytes(registry, eviction);
+  update_statistics(primary_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
   out.emplace_back(EvictionFailed{
-      .resident = eviction.resident, .error = why, .still_held_bytes = measured_bytes(consumer)});
-  stir(world, consumer.spec);
+      .resident = eviction.resident, .error = error, .still_held_bytes = measured_bytes(consumer)});
+  mark_line_dirty(world, consumer.spec);
 }
 
 // Returns whether the eviction is over.
-bool next_rung(World& world, Effects& out, Eviction& eviction, std::string_view what) {
+bool take_next_rung(World& world, Effects& out, Eviction& eviction, std::string_view failure) {
   const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
-  if (const auto rung = rung_after(world.registry, consumer, eviction.rung)) {
-    take(world, out, eviction, *rung);
+  if (const auto rung = following_rung(world.registry, consumer, eviction.rung)) {
+    take_rung(world, out, eviction, *rung);
     return false;
   }
-  give_up(world, out, eviction, what);
+  give_up_eviction(world, out, eviction, failure);
   return true;
 }
 
@@ -189,77 +189,78 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
          (park || (reason != PlanReason::operator_request && prefers_parking(world.registry, resident)));
   resident.warm_up_blocked = reason == PlanReason::idle || reason == PlanReason::operator_request;
   if (std::exchange(resident.is_loaded_ahead, false)) {
-    fold(home_line(world, spec).statistics, fact::LoadWasInVain{});
+    update_statistics(primary_line(world, spec).statistics, fact::LoadedInVain{});
     out.emplace_back(LoadedInVain{id});
   }
   resident.transition_at = world.now;
   resident.state = Residency::unloading;
   resident.leaves_host_memory = from_host;
-  const HostRoom room = park ? room_in_host_memory(world, out, resident.footprint) : HostRoom::none;
+  const HostMemoryRoom room =
+      park ? make_host_memory_room(world, out, resident.footprint) : HostMemoryRoom::none;
   Eviction& eviction = world.evictions[id] = {.resident = id, .reason = reason};
-  if (room == HostRoom::coming) {
+  if (room == HostMemoryRoom::pending) {
     eviction.rung = Rung::park;
-    eviction.wants_host_memory = true;
-    eviction.until = world.now + spec.stop_limit;
+    eviction.awaits_host_memory = true;
+    eviction.rung_deadline = world.now + spec.stop_limit;
     return;
   }
-  const bool leaves = room == HostRoom::none && (spec.can_unload || spec.can_stop);
-  take(world, out, eviction, !leaves ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
+  const bool leaves = room == HostMemoryRoom::none && (spec.can_unload || spec.can_stop);
+  take_rung(world, out, eviction, !leaves ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
 }
 
-void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
+void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
   const Consumer& spec = world.registry[world.registry[id].consumer].spec;
   const auto found = world.evictions.find(id);
-  if (found == world.evictions.end() || found->second.rung != rung || found->second.answered) return;
+  if (found == world.evictions.end() || found->second.rung != rung || found->second.is_answered) return;
   Eviction& eviction = found->second;
   if (!result) {
-    if (next_rung(world, out, eviction, result.error().detail)) world.evictions.erase(id);
+    if (take_next_rung(world, out, eviction, result.error().detail)) world.evictions.erase(id);
     return;
   }
-  eviction.answered = true;
+  eviction.is_answered = true;
   eviction.answered_at = world.now;
-  eviction.until = world.now + spec.stop_limit;
-  for (const DeviceId device : devices_of(spec)) take_reading(world, out, device);
+  eviction.rung_deadline = world.now + spec.stop_limit;
+  for (const DeviceId device : devices_of(spec)) request_reading(world, out, device);
 }
 
-void climb(World& world, Effects& out, DeviceId device) {
+void advance_evictions(World& world, Effects& out, DeviceId device) {
   auto& evictions = world.evictions;
-  std::vector<ResidentId> under_way;
+  std::vector<ResidentId> leaving;
   for (const auto& [id, eviction] : evictions)
-    if (leaves_from(world, id, device)) under_way.push_back(id);
-  for (const ResidentId id : under_way) {
+    if (is_leaving_device(world, id, device)) leaving.push_back(id);
+  for (const ResidentId id : leaving) {
     const auto found = evictions.find(id);
     if (found == evictions.end()) continue;  // went along with a sibling's process
     Eviction& eviction = found->second;
-    if (eviction.wants_host_memory) {
-      const HostRoom room = room_in_host_memory(world, out, world.registry[id].footprint);
-      if (room == HostRoom::coming && world.now < eviction.until) continue;
-      eviction.wants_host_memory = false;
-      if (room == HostRoom::there) {
-        take(world, out, eviction, Rung::park);
-      } else if (next_rung(world, out, eviction, "no host memory to park it in")) {
+    if (eviction.awaits_host_memory) {
+      const HostMemoryRoom room = make_host_memory_room(world, out, world.registry[id].footprint);
+      if (room == HostMemoryRoom::pending && world.now < eviction.rung_deadline) continue;
+      eviction.awaits_host_memory = false;
+      if (room == HostMemoryRoom::available) {
+        take_rung(world, out, eviction, Rung::park);
+      } else if (take_next_rung(world, out, eviction, "no host memory to park it in")) {
         evictions.erase(id);
       }
-    } else if (seen_free(world, eviction)) {
-      finish(world, out, eviction);
+    } else if (is_memory_free(world, eviction)) {
+      finish_eviction(world, out, eviction);
       evictions.erase(id);
-    } else if (world.now >= eviction.until) {
-      const auto* what =
-          eviction.answered ? "the memory was not seen to come free" : "no answer within its limit";
-      if (next_rung(world, out, eviction, what)) evictions.erase(id);
+    } else if (world.now >= eviction.rung_deadline) {
+      const auto* failure =
+          eviction.is_answered ? "the memory was not seen to come free" : "no answer within its limit";
+      if (take_next_rung(world, out, eviction, failure)) evictions.erase(id);
     }
   }
 }
 
-bool anything_leaves(const World& world, DeviceId device) {
+bool has_evictions(const World& world, DeviceId device) {
   return std::ranges::any_of(world.evictions,
-                             [&](const auto& one) { return leaves_from(world, one.first, device); });
+                             [&](const auto& one) { return is_leaving_device(world, one.first, device); });
 }
 
-Bytes incoming(const World& world, DeviceId device) {
+Bytes pending_yield(const World& world, DeviceId device) {
   Bytes bytes{};
   for (const auto& [id, eviction] : world.evictions)
-    if (!world.registry[id].leaves_host_memory && leaves_from(world, id, device))
+    if (!world.registry[id].leaves_host_memory && is_leaving_device(world, id, device))
       bytes += eviction_yield(world.registry, world.registry[id], device);
   return bytes;
 }

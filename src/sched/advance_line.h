@@ -6,7 +6,7 @@
 namespace mgpu {
 
 // Carries the line of `device` as far as it goes without another event.
-void advance(World& world, Effects& out, DeviceId device);
+void advance_line(World& world, Effects& out, DeviceId device);
 
 // When `device` wants to be looked at again at the latest.
 Instant next_wakeup(const World& world, DeviceId device);

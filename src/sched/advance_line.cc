@@ -1,12 +1,12 @@
 // The story of a line:
 //
 // Evictions climb their ladders. Whoever was promised its room goes on: evict, see the memory free, load,
-// grant. Then whoever is next (sched/order.h) is promised its room, if there is a turn for it and a plan that
-// can succeed. Turnless tickets form a lane of their own: they wait for memory, never for turns. While the
-// others compute, the next one's resident is loaded ahead, if it fits beside them. When foreign memory
+// grant. Then whoever is next (sched/line_order.h) is promised its room, if there is a turn for it and a plan
+// that can succeed. Turnless tickets form a lane of their own: they wait for memory, never for turns. While
+// the others compute, the next one's resident is loaded ahead, if it fits beside them. When foreign memory
 // presses, or a resident was idle for as long as it may be, residents leave with nobody waiting for it; and
 // where somebody is expected soon, a resident comes with nobody waiting for it.
-#include "sched/advance.h"
+#include "sched/advance_line.h"
 
 #include <algorithm>
 #include <iterator>
@@ -16,36 +16,36 @@
 
 #include "base/assert.h"
 #include "plan/victim_selection.h"
-#include "sched/ladder.h"
-#include "sched/order.h"
+#include "sched/eviction_ladder.h"
+#include "sched/line_order.h"
 #include "sched/transitions.h"
 #include "sched/warm_up.h"
 
 namespace mgpu {
 namespace {
 
-enum class Room { there, coming, blocked };
+enum class RoomState { available, pending, blocked };
 
-constexpr std::size_t kPassedTold = 100;  // more are not told one by one
+constexpr std::size_t kMaxOvertakenReported = 100;  // more are not told one by one
 
-bool fresh_reading(World& world, Effects& out, DeviceId device) {
+bool ensure_fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
   const bool fresh = reading.taken_at > Instant{} && reading.taken_at + world.limits.reading_age >= world.now;
-  if (!fresh && !world.lines[device.value].reading_asked) take_reading(world, out, device);
+  if (!fresh && !world.lines[device.value].is_reading_pending) request_reading(world, out, device);
   return fresh && !reading.lost;
 }
 
 // Where room is so short that it counts on what a job has just given back, the driver must have shown that
 // free.
-bool seen_returned(World& world, Effects& out, DeviceId device) {
+bool ensure_returned_seen(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
-  if (line.returned == Bytes{} || headroom(world.registry, device) >= line.returned) return true;
-  if (!line.reading_asked) take_reading(world, out, device);
+  if (line.returned_bytes == Bytes{} || headroom(world.registry, device) >= line.returned_bytes) return true;
+  if (!line.is_reading_pending) request_reading(world, out, device);
   return false;
 }
 
 // A victim that is split may have been chosen on another of its devices already.
-void carry_out(World& world, Effects& out, Planned plan) {
+void execute_plan(World& world, Effects& out, Planned plan) {
   const std::vector<ResidentId> victims = plan.victims;
   const PlanReason reason = plan.reason;
   out.emplace_back(std::move(plan));
@@ -55,27 +55,27 @@ void carry_out(World& world, Effects& out, Planned plan) {
 
 // All of them are asked for at once what they lack.
 template <class Condition>
-bool on_all(std::span<const DeviceId> devices, Condition condition) {
+bool check_all_devices(std::span<const DeviceId> devices, Condition condition) {
   return std::ranges::count_if(devices, condition) == std::ssize(devices);
 }
 
 // Makes room for all promises of the devices, or says that it can't be made now: on all of them, or nobody
 // leaves. Ahead of somebody's turn nobody leaves for whom others wait.
-Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, PlanReason reason,
-               std::optional<TicketId> ticket) {
-  Room room = Room::there;
+RoomState make_room(World& world, Effects& out, std::span<const DeviceId> devices, PlanReason reason,
+                    std::optional<TicketId> ticket) {
+  RoomState room = RoomState::available;
   std::vector<Planned> plans;
   for (const DeviceId device : devices) {
     const Bytes space = headroom(world.registry, device);
     if (space >= Bytes{}) continue;
-    room = Room::coming;
-    const Bytes deficit = Bytes{} - space - incoming(world, device);
+    room = RoomState::pending;
+    const Bytes deficit = Bytes{} - space - pending_yield(world, device);
     if (deficit <= Bytes{}) continue;
     std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
     if (reason == PlanReason::ahead)
       std::erase_if(candidates,
                     [&](const EvictionCandidate& c) { return world.registry[c.resident].waiting > 0; });
-    if (!choose_victims(candidates, deficit)) return Room::blocked;
+    if (!choose_victims(candidates, deficit)) return RoomState::blocked;
     plans.push_back({.device = device,
                      .reason = reason,
                      .ticket = ticket,
@@ -84,24 +84,25 @@ Room make_room(World& world, Effects& out, std::span<const DeviceId> devices, Pl
                      .headroom = space,
                      .considered = std::move(candidates)});
   }
-  for (Planned& plan : plans) carry_out(world, out, std::move(plan));
+  for (Planned& plan : plans) execute_plan(world, out, std::move(plan));
   return room;
 }
 
 // Whether something is under way or held that can change the room without us.
-bool in_motion(const World& world, const Ticket& ticket) {
-  return std::ranges::any_of(devices_of(world.registry, ticket.ask), [&](DeviceId device) {
+bool can_room_change(const World& world, const Ticket& ticket) {
+  return std::ranges::any_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
-    return line.loading || line.leases > 0 || anything_leaves(world, device) || stands_still(world, device);
+    return line.loading || line.running_leases > 0 || has_evictions(world, device) ||
+           is_device_paused(world, device);
   });
 }
 
 // What stands in the way of a ticket that nothing of ours can help.
-Error why_stuck(const World& world, const Ticket& ticket) {
+Error no_room_error(const World& world, const Ticket& ticket) {
   const Registry& registry = world.registry;
   std::string names;
   Bytes foreign, taken;
-  for (const DeviceId device : devices_of(registry, ticket.ask)) {
+  for (const DeviceId device : devices_of(registry, ticket.request)) {
     const std::string& name = registry.devices[device.value].name;
     if (registry.readings[device.value].lost)
       return {ErrorCode::device_lost, "the driver does not answer for " + name};
@@ -115,24 +116,24 @@ Error why_stuck(const World& world, const Ticket& ticket) {
 }
 
 // Refuses a ticket whose way is blocked by what isn't ours to move, once room_limit has passed.
-bool lost_patience(World& world, Effects& out, Ticket& ticket) {
-  if (in_motion(world, ticket)) {
+bool refuse_if_stuck(World& world, Effects& out, Ticket& ticket) {
+  if (can_room_change(world, ticket)) {
     ticket.stuck_since.reset();
     return false;
   }
   if (!ticket.stuck_since) ticket.stuck_since = world.now;
   if (world.now < *ticket.stuck_since + world.limits.room_limit) return false;
-  refuse(world, out, ticket.id, why_stuck(world, ticket));
+  refuse_ticket(world, out, ticket.id, no_room_error(world, ticket));
   return true;
 }
 
 // A resident whose last load failed is not tried again before its pause is over; those who ask meanwhile are
 // told.
-bool refused_for_failure(World& world, Effects& out, const Ticket& ticket) {
-  if (!ticket.ask.resident) return false;
-  const Resident& resident = world.registry[*ticket.ask.resident];
+bool refuse_if_load_failed(World& world, Effects& out, const Ticket& ticket) {
+  if (!ticket.request.resident) return false;
+  const Resident& resident = world.registry[*ticket.request.resident];
   if (resident.state != Residency::failed || world.now >= resident.retry_at) return false;
-  refuse(world, out, ticket.id, resident.last_error, resident.retry_at - world.now);
+  refuse_ticket(world, out, ticket.id, resident.last_error, resident.retry_at - world.now);
   return true;
 }
 
@@ -140,109 +141,113 @@ bool must_wait_to_load(const World& world, const Resident& resident) {
   const ConsumerState& consumer = world.registry[resident.consumer];
   return has_resident_in(world.registry, consumer, Residency::unloading) ||
          std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
-           return world.lines[device.value].loading || stands_still(world, device);
+           return world.lines[device.value].loading || is_device_paused(world, device);
          });
 }
 
-bool moves(const Resident& resident) {
+bool is_moving(const Resident& resident) {
   return resident.state == Residency::loading || resident.state == Residency::unloading;
 }
 
 // One preparing ticket: as far as it goes now.
-void pursue(World& world, Effects& out, TicketId id) {
+void advance_ticket(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
-  const auto devices = devices_of(world.registry, ticket.ask);
-  if (refused_for_failure(world, out, ticket)) return;
-  Resident* resident = ticket.ask.resident ? &world.registry[*ticket.ask.resident] : nullptr;
-  if (resident && moves(*resident)) return;
+  const auto devices = devices_of(world.registry, ticket.request);
+  if (refuse_if_load_failed(world, out, ticket)) return;
+  Resident* resident = ticket.request.resident ? &world.registry[*ticket.request.resident] : nullptr;
+  if (resident && is_moving(*resident)) return;
   const bool to_load = resident && resident->state != Residency::warm;
   if (to_load && must_wait_to_load(world, *resident)) return;
 
-  const Room room = make_room(world, out, devices, PlanReason::ticket, id);
-  if (room == Room::blocked) {
-    lost_patience(world, out, ticket);
+  const RoomState room = make_room(world, out, devices, PlanReason::ticket, id);
+  if (room == RoomState::blocked) {
+    refuse_if_stuck(world, out, ticket);
     return;
   }
-  if (room == Room::coming) return;
+  if (room == RoomState::pending) return;
   // A warm resident has its memory already; whoever is about to take memory needs numbers of now.
   const bool takes_memory = to_load || !resident;
   const auto is_known = [&](DeviceId device) {
-    return seen_returned(world, out, device) && (!takes_memory || fresh_reading(world, out, device));
+    return ensure_returned_seen(world, out, device) &&
+           (!takes_memory || ensure_fresh_reading(world, out, device));
   };
-  if (!on_all(devices, is_known)) {
-    lost_patience(world, out, ticket);
+  if (!check_all_devices(devices, is_known)) {
+    refuse_if_stuck(world, out, ticket);
     return;
   }
   ticket.stuck_since.reset();
   if (to_load) {
-    start_load(world, out, *ticket.ask.resident, id);
+    start_load(world, out, *ticket.request.resident, id);
   } else {
-    grant(world, out, ticket);
+    grant_ticket(world, out, ticket);
   }
 }
 
 // One whose resident is loaded ahead of its turn: likewise, but nobody waits for room on its account.
-void pursue_claim(World& world, Effects& out, TicketId id) {
+void advance_claim(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
-  const Resident& resident = world.registry[*ticket.ask.resident];
-  if (resident.state == Residency::warm || moves(resident)) return;
-  if (refused_for_failure(world, out, ticket)) return;
+  const Resident& resident = world.registry[*ticket.request.resident];
+  if (resident.state == Residency::warm || is_moving(resident)) return;
+  if (refuse_if_load_failed(world, out, ticket)) return;
   if (must_wait_to_load(world, resident)) return;
-  const auto devices = devices_of(world.registry, ticket.ask);
-  const Room room = make_room(world, out, devices, PlanReason::ahead, id);
-  if (room == Room::blocked) return drop_claim(world, ticket);
+  const auto devices = devices_of(world.registry, ticket.request);
+  const RoomState room = make_room(world, out, devices, PlanReason::ahead, id);
+  if (room == RoomState::blocked) return drop_claim(world, ticket);
   const auto is_known = [&](DeviceId device) {
-    return seen_returned(world, out, device) && fresh_reading(world, out, device);
+    return ensure_returned_seen(world, out, device) && ensure_fresh_reading(world, out, device);
   };
-  if (room == Room::there && on_all(devices, is_known)) start_load(world, out, *ticket.ask.resident, id);
+  if (room == RoomState::available && check_all_devices(devices, is_known))
+    start_load(world, out, *ticket.request.resident, id);
 }
 
 // Everybody due before `served` was passed by it: from now on each bears that only so long.
-void note_passed(World& world, Effects& out, LineState& line, const Ticket& served, OvertakeReason why) {
-  const Place place{served.due, served.id};
+void record_overtaking(World& world, Effects& out, LineState& line, const Ticket& served,
+                       OvertakeReason reason) {
+  const LinePlace place{served.due, served.id};
   if (line.waiting.empty() || place < *line.waiting.begin()) return;
-  Overtook overtook{.ticket = served.id, .reason = why};
+  Overtook overtook{.ticket = served.id, .reason = reason};
   for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
-    if (overtook.overtaken.emplace_back(passed->ticket), overtook.overtaken.size() == kPassedTold) break;
-  while (!line.unpassed.empty() && *line.unpassed.begin() < place) {
-    Ticket& passed = *find_ticket(world, line.unpassed.begin()->ticket);
+    if (overtook.overtaken.emplace_back(passed->ticket), overtook.overtaken.size() == kMaxOvertakenReported)
+      break;
+  while (!line.never_overtaken.empty() && *line.never_overtaken.begin() < place) {
+    Ticket& passed = *find_ticket(world, line.never_overtaken.begin()->ticket);
     passed.overtake_until = world.now + overtake_bound(world, passed);
-    for (const DeviceId device : devices_of(world.registry, passed.ask)) {
-      LineState& its_line = world.lines[device.value];
-      its_line.unpassed.erase({passed.due, passed.id});
-      its_line.bounds.emplace(passed.overtake_until, Place{passed.due, passed.id});
+    for (const DeviceId device : devices_of(world.registry, passed.request)) {
+      LineState& overtaken_line = world.lines[device.value];
+      overtaken_line.never_overtaken.erase({passed.due, passed.id});
+      overtaken_line.overtake_deadlines.emplace(passed.overtake_until, LinePlace{passed.due, passed.id});
     }
   }
-  fold(line.statistics, fact::Overtaken{});
+  update_statistics(line.statistics, fact::Overtaken{});
   out.emplace_back(overtook);
 }
 
 // Promises the ticket its room, if a plan can succeed. Returns whether the line moved, so that the next may
 // be looked at.
-bool serve(World& world, Effects& out, const Next& next) {
+bool serve_ticket(World& world, Effects& out, const NextTurn& next) {
   Ticket& ticket = *find_ticket(world, next.ticket);
-  if (refused_for_failure(world, out, ticket)) return true;
-  promise(world, ticket);
-  const auto devices = devices_of(world.registry, ticket.ask);
-  if (make_room(world, out, devices, PlanReason::ticket, next.ticket) == Room::blocked) {
-    unpromise(world, ticket);
-    return lost_patience(world, out, ticket);
+  if (refuse_if_load_failed(world, out, ticket)) return true;
+  make_promise(world, ticket);
+  const auto devices = devices_of(world.registry, ticket.request);
+  if (make_room(world, out, devices, PlanReason::ticket, next.ticket) == RoomState::blocked) {
+    withdraw_promise(world, ticket);
+    return refuse_if_stuck(world, out, ticket);
   }
   ticket.stuck_since.reset();
   for (const DeviceId device : devices) {
     LineState& line = world.lines[device.value];
-    if (next.why || devices.size() > 1)
-      note_passed(world, out, line, ticket, next.why.value_or(OvertakeReason::other_device));
+    if (next.reason || devices.size() > 1)
+      record_overtaking(world, out, line, ticket, next.reason.value_or(OvertakeReason::other_device));
     // What begins here may end in room for whoever is first: what nobody can move is waited for anew.
     if (!line.waiting.empty()) find_ticket(world, line.waiting.begin()->ticket)->stuck_since.reset();
   }
-  pursue(world, out, next.ticket);
+  advance_ticket(world, out, next.ticket);
   return true;
 }
 
 // The first ticket of each consumer that wants no turn, who is due first foremost.
-std::vector<Place> turnless_heads(const LineState& line) {
-  std::vector<Place> heads;
+std::vector<LinePlace> turnless_heads(const LineState& line) {
+  std::vector<LinePlace> heads;
   for (const auto& [consumer, queue] : line.turnless_queues) heads.push_back(*queue.begin());
   std::ranges::sort(heads);
   return heads;
@@ -250,7 +255,7 @@ std::vector<Place> turnless_heads(const LineState& line) {
 
 // One that waits for memory is passed by those that fit, under fifo by nobody, else only for so long: small
 // ones that come all the time would keep it waiting for ever.
-bool may_be_passed(const World& world, Ticket& ticket) {
+bool can_be_overtaken(const World& world, Ticket& ticket) {
   if (world.limits.policy == Policy::fifo) return false;
   if (ticket.overtake_until == kNever) ticket.overtake_until = world.now + overtake_bound(world, ticket);
   return world.now < ticket.overtake_until;
@@ -259,40 +264,40 @@ bool may_be_passed(const World& world, Ticket& ticket) {
 // The first of those that want no turn. Whoever waits for others of its own consumer holds up nobody else.
 bool serve_turnless(World& world, Effects& out, DeviceId device) {
   bool barred = false;
-  for (const Place& head : turnless_heads(world.lines[device.value])) {
+  for (const LinePlace& head : turnless_heads(world.lines[device.value])) {
     Ticket& ticket = *find_ticket(world, head.ticket);
-    if (barred || !turn_for(world, ticket)) {
+    if (barred || !can_take_turn(world, ticket)) {
       ticket.stuck_since.reset();
       continue;
     }
-    if (serve(world, out, {ticket.id})) return true;
-    barred = !may_be_passed(world, ticket);
+    if (serve_ticket(world, out, {ticket.id})) return true;
+    barred = !can_be_overtaken(world, ticket);
   }
   return false;
 }
 
 // Who stands first and could have a turn waits for memory alone. If nothing of ours can change that, not for
 // ever. (A fifo line has tried to serve it, and counts there.)
-bool first_lost_patience(World& world, Effects& out, DeviceId device) {
+bool refuse_first_if_stuck(World& world, Effects& out, DeviceId device) {
   const LineState& line = world.lines[device.value];
   if (line.waiting.empty()) return false;
   Ticket& first = *find_ticket(world, line.waiting.begin()->ticket);
-  if (turn_for(world, first)) {
-    if (world.limits.policy != Policy::fifo) return lost_patience(world, out, first);
+  if (can_take_turn(world, first)) {
+    if (world.limits.policy != Policy::fifo) return refuse_if_stuck(world, out, first);
   } else {
     first.stuck_since.reset();
   }
   return false;
 }
 
-void load_ahead(World& world, Effects& out, DeviceId device) {
+void start_loads_ahead(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   const std::vector<TicketId> claims(line.claims.begin(), line.claims.end());
   for (const TicketId id : claims)
-    if (find_ticket(world, id)) pursue_claim(world, out, id);
+    if (find_ticket(world, id)) advance_claim(world, out, id);
   if (const auto next = next_to_load_ahead(world, device)) {
-    claim(world, *find_ticket(world, *next));
-    pursue_claim(world, out, *next);
+    claim_resident(world, *find_ticket(world, *next));
+    advance_claim(world, out, *next);
   }
   if (const auto next = next_to_read_ahead(world, device)) {
     world.registry[*next].was_read_ahead = true;
@@ -303,17 +308,19 @@ void load_ahead(World& world, Effects& out, DeviceId device) {
 // Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour. They
 // come in beside what is there; reserved and pinned ones also for what is worth less. Their room is made
 // first, their load begins when the room is seen, if it is still wanted then.
-void warm_up(World& world, Effects& out, DeviceId device) {
+void start_warm_up(World& world, Effects& out, DeviceId device) {
   const auto next = next_to_warm_up(world, device);
   if (!next) return;
   const Resident& resident = world.registry[*next];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  if (!on_all(devices_of(spec), [&](DeviceId one) { return fresh_reading(world, out, one); })) return;
+  if (!check_all_devices(devices_of(spec),
+                         [&](DeviceId one) { return ensure_fresh_reading(world, out, one); }))
+    return;
   std::vector<Planned> plans;
   for (const DeviceId one : devices_of(spec)) {
     const Bytes deficit = device_part(spec, one, resident.footprint) - headroom(world.registry, one);
     if (deficit <= Bytes{}) continue;
-    std::vector<EvictionCandidate> candidates = worth_less_than(world, one, *next);
+    std::vector<EvictionCandidate> candidates = less_valuable_candidates(world, one, *next);
     if (!choose_victims(candidates, deficit)) return;
     plans.push_back({.device = one,
                      .reason = PlanReason::ahead,
@@ -323,43 +330,43 @@ void warm_up(World& world, Effects& out, DeviceId device) {
                      .considered = std::move(candidates)});
   }
   if (plans.empty()) return start_load(world, out, *next, std::nullopt);
-  for (Planned& plan : plans) carry_out(world, out, std::move(plan));
+  for (Planned& plan : plans) execute_plan(world, out, std::move(plan));
 }
 
 // With nobody waiting for it: all of them, without a choice.
-void send_away(World& world, Effects& out, DeviceId device, PlanReason reason,
-               std::vector<ResidentId> victims, Bytes needed = {}) {
+void evict_victims(World& world, Effects& out, DeviceId device, PlanReason reason,
+                   std::vector<ResidentId> victims, Bytes needed = {}) {
   if (victims.empty()) return;
-  carry_out(world, out,
-            {.device = device,
-             .reason = reason,
-             .victims = std::move(victims),
-             .needed = needed,
-             .headroom = headroom(world.registry, device)});
+  execute_plan(world, out,
+               {.device = device,
+                .reason = reason,
+                .victims = std::move(victims),
+                .needed = needed,
+                .headroom = headroom(world.registry, device)});
 }
 
-bool idle_for_too_long(const World& world, const Resident& resident) {
+bool is_idle_too_long(const World& world, const Resident& resident) {
   const Duration allowed = world.registry[resident.consumer].spec.idle_unload;
   return allowed > Duration{0} && world.now >= resident.last_used + allowed &&
          is_eviction_candidate(world.registry, resident, world.now);
 }
 
-void let_the_idle_go(World& world, Effects& out, DeviceId device) {
+void evict_idle_residents(World& world, Effects& out, DeviceId device) {
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
-    if (idle_for_too_long(world, resident) && world.registry[resident.consumer].spec.device == device)
-      send_away(world, out, device, PlanReason::idle, {ResidentId{i}});
+    if (is_idle_too_long(world, resident) && world.registry[resident.consumer].spec.device == device)
+      evict_victims(world, out, device, PlanReason::idle, {ResidentId{i}});
   }
 }
 
-// Those on the device of whom `may` (can_be_evicted or is_eviction_candidate) says so.
-template <class May>
-std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
+// Those on the device of whom `is_eligible` (can_be_evicted or is_eviction_candidate) says so.
+template <class Predicate>
+std::vector<ResidentId> residents_on(const World& world, DeviceId device, Predicate is_eligible) {
   std::vector<ResidentId> found;
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
     if (is_on_device(world.registry[resident.consumer].spec, device) &&
-        may(world.registry, resident, world.now))
+        is_eligible(world.registry, resident, world.now))
       found.push_back(ResidentId{i});
   }
   return found;
@@ -367,42 +374,43 @@ std::vector<ResidentId> those_on(const World& world, DeviceId device, May may) {
 
 // A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
 // the user said so (yield_to).
-void leave_it_to_others(World& world, Effects& out, DeviceId device) {
-  send_away(world, out, device, PlanReason::yielded, those_on(world, device, can_be_evicted));
+void yield_device(World& world, Effects& out, DeviceId device) {
+  evict_victims(world, out, device, PlanReason::yielded, residents_on(world, device, can_be_evicted));
 }
 
 // Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
   if (world.registry.readings[device.value].taken_at == Instant{}) return;  // nothing is known yet
-  const Bytes deficit = Bytes{} - headroom(world.registry, device) - incoming(world, device);
+  const Bytes deficit = Bytes{} - headroom(world.registry, device) - pending_yield(world, device);
   if (deficit <= Bytes{} ||
-      make_room(world, out, {&device, 1}, PlanReason::pressure, std::nullopt) != Room::blocked)
+      make_room(world, out, {&device, 1}, PlanReason::pressure, std::nullopt) != RoomState::blocked)
     return;
   // Not enough to reach the reserve again, but each that leaves brings it nearer.
-  send_away(world, out, device, PlanReason::pressure, those_on(world, device, is_eviction_candidate),
-            deficit);
+  evict_victims(world, out, device, PlanReason::pressure, residents_on(world, device, is_eviction_candidate),
+                deficit);
 }
 
 }  // namespace
 
-void advance(World& world, Effects& out, DeviceId device) {
+void advance_line(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
-  climb(world, out, device);
-  if (line.doubtful_since) return;  // nobody takes memory before the driver has said what a crash left behind
-  if (world.registry.readings[device.value].yielded) return leave_it_to_others(world, out, device);
+  advance_evictions(world, out, device);
+  if (line.unverified_since)
+    return;  // nobody takes memory before the driver has said what a crash left behind
+  if (world.registry.readings[device.value].yielded) return yield_device(world, out, device);
   const std::vector<TicketId> promised(line.preparing.begin(), line.preparing.end());
   for (const TicketId id : promised)
-    if (find_ticket(world, id)) pursue(world, out, id);
+    if (find_ticket(world, id)) advance_ticket(world, out, id);
   do {
-    for (auto next = next_for_turn(world, device); next && serve(world, out, *next);)
+    for (auto next = next_for_turn(world, device); next && serve_ticket(world, out, *next);)
       next = next_for_turn(world, device);
-  } while (first_lost_patience(world, out, device));
+  } while (refuse_first_if_stuck(world, out, device));
   while (serve_turnless(world, out, device)) {
   }
-  load_ahead(world, out, device);
+  start_loads_ahead(world, out, device);
   if (line.preparing.empty()) relieve_pressure(world, out, device);
-  let_the_idle_go(world, out, device);
-  warm_up(world, out, device);
+  evict_idle_residents(world, out, device);
+  start_warm_up(world, out, device);
 }
 
 Instant next_wakeup(const World& world, DeviceId device) {
@@ -410,33 +418,33 @@ Instant next_wakeup(const World& world, DeviceId device) {
   Instant next = kNever;
   for (const auto& [id, eviction] : world.evictions)
     if (is_on_device(world.registry[world.registry[id].consumer].spec, device))
-      next = std::min(next, eviction.until);
-  if (line.doubtful_since) return next;
+      next = std::min(next, eviction.rung_deadline);
+  if (line.unverified_since) return next;
   if (world.registry.readings[device.value].yielded) {
     for (const Resident& resident : world.registry.residents)
       if (resident.eviction_retry_at > world.now) next = std::min(next, resident.eviction_retry_at);
     return next;
   }
-  const auto patience = [&](TicketId id) {
-    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !in_motion(world, ticket))
+  const auto wake_if_stuck = [&](TicketId id) {
+    if (const Ticket& ticket = world.tickets.at(id); ticket.stuck_since && !can_room_change(world, ticket))
       next = std::min(next, *ticket.stuck_since + world.limits.room_limit);
   };
-  std::ranges::for_each(line.preparing, patience);
-  if (!line.waiting.empty()) patience(line.waiting.begin()->ticket);
-  for (const auto& [consumer, queue] : line.turnless_queues) patience(queue.begin()->ticket);
+  std::ranges::for_each(line.preparing, wake_if_stuck);
+  if (!line.waiting.empty()) wake_if_stuck(line.waiting.begin()->ticket);
+  for (const auto& [consumer, queue] : line.turnless_queues) wake_if_stuck(queue.begin()->ticket);
   const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];
-    const bool at_home =
+    const bool on_primary_device =
         consumer.spec.device == device;  // its home line is the one that lets it go when idle
-    const Duration allowed = at_home ? consumer.spec.idle_unload : Duration{0};
-    const bool stubborn = resident.eviction_retry_at > world.now;
-    if ((allowed == Duration{0} && !stubborn) || !is_on_device(consumer.spec, device)) continue;
-    const Instant willing =
+    const Duration allowed = on_primary_device ? consumer.spec.idle_unload : Duration{0};
+    const bool eviction_failed = resident.eviction_retry_at > world.now;
+    if ((allowed == Duration{0} && !eviction_failed) || !is_on_device(consumer.spec, device)) continue;
+    const Instant evictable_at =
         std::max(world.now, resident.eviction_retry_at);  // when it is a candidate, all else equal
-    if (!is_eviction_candidate(world.registry, resident, willing)) continue;
-    if (stubborn && someone_waits) next = std::min(next, willing);
-    if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, willing));
+    if (!is_eviction_candidate(world.registry, resident, evictable_at)) continue;
+    if (eviction_failed && someone_waits) next = std::min(next, evictable_at);
+    if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, evictable_at));
   }
   return next;
 }

@@ -11,15 +11,15 @@ namespace mgpu {
 void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason, bool park = false);
 
 // The shell's answer to a rung. Answers to rungs that are already over are ignored.
-void rung_ended(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result);
+void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result);
 
 // Looks at every eviction of the device: seen free -> done; limit passed -> next rung, or given up.
-void climb(World& world, Effects& out, DeviceId device);
+void advance_evictions(World& world, Effects& out, DeviceId device);
 
 // Whether anything is leaving the device.
-bool anything_leaves(const World& world, DeviceId device);
+bool has_evictions(const World& world, DeviceId device);
 
 // What the evictions under way on a device will bring when they succeed.
-Bytes incoming(const World& world, DeviceId device);
+Bytes pending_yield(const World& world, DeviceId device);
 
 }  // namespace mgpu

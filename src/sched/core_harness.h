@@ -15,35 +15,35 @@ using namespace std::chrono_literals;
 
 // A 24 GiB device whose services do as they are told: loads and evictions are answered, and readings show it,
 // when the story says so.
-struct Home {
+struct CoreHarness {
   World world;
   DeviceId gpu;
   Bytes foreign{};
   std::uint64_t last_ticket = 0;
 
-  explicit Home(std::uint32_t capacity = 1, Policy policy = Policy::fifo)
+  explicit CoreHarness(std::uint32_t capacity = 1, Policy policy = Policy::fifo)
       : gpu(add_device(world, {.name = "gpu0", .capacity = capacity})) {
     world.limits.policy = policy;
     world.now = {1'000'000};
-    read();
+    report_reading();
   }
 
-  ConsumerId consumer(Consumer spec) {
+  ConsumerId create_consumer(Consumer spec) {
     spec.can_stop = true;
     const ConsumerId id = add_consumer(world.registry, spec);
     if (!spec.lease_only) add_resident(world.registry, id, "", spec.footprint);
     return id;
   }
-  ResidentId resident(ConsumerId id) { return world.registry[id].residents.at(0); }
-  Residency state(ConsumerId id) { return world.registry[resident(id)].state; }
+  ResidentId resident_of(ConsumerId id) { return world.registry[id].residents.at(0); }
+  Residency state_of(ConsumerId id) { return world.registry[resident_of(id)].state; }
 
-  Effects happens(EventPayload what, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .payload = std::move(what)});
+  Effects apply_event(EventPayload payload, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .payload = std::move(payload)});
     EXPECT_EQ(broken_invariant(world), "");
     return effects;
   }
   // A reading that shows every resident that is in memory at its footprint.
-  Effects read() {
+  Effects report_reading() {
     Reading reading{.device = gpu, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       Bytes bytes{};
@@ -52,28 +52,28 @@ struct Home {
           bytes += world.registry[id].footprint;
       if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
     }
-    return happens(ReadingTaken{reading});
+    return apply_event(ReadingTaken{reading});
   }
-  std::pair<TicketId, Effects> asks(ConsumerId id, Duration wait_limit = 0ms) {
-    return asks(id, TicketRequest{.wait_limit = wait_limit});
+  std::pair<TicketId, Effects> submit_ticket(ConsumerId id, Duration wait_limit = 0ms) {
+    return submit_ticket(id, TicketRequest{.wait_limit = wait_limit});
   }
-  std::pair<TicketId, Effects> asks(ConsumerId id, TicketRequest ask) {
+  std::pair<TicketId, Effects> submit_ticket(ConsumerId id, TicketRequest request) {
     const TicketId ticket{++last_ticket};
-    ask.device = gpu, ask.consumer = id;
-    if (!world.registry[id].residents.empty()) ask.resident = resident(id);
-    return {ticket, happens(TicketArrived{ticket, ask})};
+    request.device = gpu, request.consumer = id;
+    if (!world.registry[id].residents.empty()) request.resident = resident_of(id);
+    return {ticket, apply_event(TicketArrived{ticket, request})};
   }
   // Brings a consumer to warm and idle.
-  void warm(ConsumerId id) {
-    const auto [ticket, effects] = asks(id);
-    happens(LoadEnded{resident(id)});
-    happens(LeaseReleased{ticket});
-    read();
+  void make_warm(ConsumerId id) {
+    const auto [ticket, effects] = submit_ticket(id);
+    apply_event(LoadEnded{resident_of(id)});
+    apply_event(LeaseReleased{ticket});
+    report_reading();
   }
 };
 
 template <class T>
-std::vector<T> all(const Effects& effects) {
+std::vector<T> effects_of(const Effects& effects) {
   std::vector<T> found;
   for (const Effect& effect : effects)
     if (const T* one = std::get_if<T>(&effect)) found.push_back(*one);
@@ -81,14 +81,14 @@ std::vector<T> all(const Effects& effects) {
 }
 
 template <class T>
-const T* the(const Effects& effects) {
+const T* find_effect(const Effects& effects) {
   for (const Effect& effect : effects)
     if (const T* one = std::get_if<T>(&effect)) return one;
   return nullptr;
 }
 
-inline bool granted(const Effects& effects, TicketId ticket) {
-  return std::ranges::any_of(all<Grant>(effects), [&](const Grant& g) { return g.ticket == ticket; });
+inline bool is_granted(const Effects& effects, TicketId ticket) {
+  return std::ranges::any_of(effects_of<Grant>(effects), [&](const Grant& g) { return g.ticket == ticket; });
 }
 
 }  // namespace mgpu

@@ -16,35 +16,35 @@
 namespace mgpu {
 
 // More at once: who would be forgotten next is forgotten at once, and begins anew.
-inline constexpr std::size_t kUsersRemembered = 4096;
+inline constexpr std::size_t kMaxUserShares = 4096;
 
 // A user's tickets of one class.
-struct UserClass {
+struct UserShareKey {
   std::uint32_t user = 0;
   Priority priority{};
-  friend constexpr auto operator<=>(UserClass, UserClass) = default;
+  friend constexpr auto operator<=>(UserShareKey, UserShareKey) = default;
 };
 
 class UserShares {
  public:
   // Where a ticket stands that is due then by itself.
-  Instant place(UserClass whose, Instant due) const;
+  Instant fair_due(UserShareKey key, Instant due) const;
 
-  // A ticket of the user takes its place: the next one stands not before `until`. From `forgotten` on that
+  // A ticket of the user takes its place: the next one stands not before `until`. From `expires_at` on that
   // makes no difference to anybody who comes.
-  void take(UserClass whose, Instant until, Instant forgotten, Instant now);
+  void charge(UserShareKey key, Instant next_due, Instant expires_at, Instant now);
 
   std::size_t size() const { return shares_.size(); }
 
  private:
   struct Share {
-    Instant until{};
-    Instant forgotten{};
+    Instant next_due{};
+    Instant expires_at{};
   };
-  void forget(UserClass whose);
+  void erase_share(UserShareKey key);
 
-  std::map<UserClass, Share> shares_{};
-  std::set<std::pair<Instant, UserClass>> by_end_{};  // the same by `forgotten`
+  std::map<UserShareKey, Share> shares_{};
+  std::set<std::pair<Instant, UserShareKey>> by_expiry_{};  // the same by `expires_at`
 };
 
 }  // namespace mgpu

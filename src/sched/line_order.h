@@ -19,31 +19,31 @@
 namespace mgpu {
 
 // The ticket's own class, or else its consumer's.
-Priority priority_of(const World& world, const TicketRequest& ask);
+Priority priority_of(const World& world, const TicketRequest& request);
 
 // Where a new ticket belongs.
-Instant due_of(const World& world, const Ticket& ticket);
+Instant due_time(const World& world, const Ticket& ticket);
 
 // It stands there: its user's next one comes after its share.
-void take_share(World& world, const Ticket& ticket);
+void charge_user_share(World& world, const Ticket& ticket);
 
 // How long this ticket may be passed by others, from the first time on.
 Duration overtake_bound(const World& world, const Ticket& ticket);
 
 // Whether there is a turn for it now, on all its devices.
-bool turn_for(const World& world, const Ticket& ticket);
+bool can_take_turn(const World& world, const Ticket& ticket);
 
 // Whether nothing may begin on the device: nobody knows what a crash left behind, or it is left to a foreign
 // program.
-bool stands_still(const World& world, DeviceId device);
+bool is_device_paused(const World& world, DeviceId device);
 
-struct Next {
+struct NextTurn {
   TicketId ticket{};
-  std::optional<OvertakeReason> why{};  // set where others are due before it
+  std::optional<OvertakeReason> reason{};  // set where others are due before it
 };
 
 // The ticket that gets the next turn of the device; none: nobody can have one now.
-std::optional<Next> next_for_turn(const World& world, DeviceId device);
+std::optional<NextTurn> next_for_turn(const World& world, DeviceId device);
 
 // The resident whose weights are wanted next, though it can't be loaded yet: to be read ahead, once.
 std::optional<ResidentId> next_to_read_ahead(const World& world, DeviceId device);

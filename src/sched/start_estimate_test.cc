@@ -1,0 +1,181 @@
+// When those who wait may hope to start: worlds with known costs, and what follows from them.
+#include "sched/start_estimate.h"
+
+#include <gtest/gtest.h>
+
+#include "sched/step.h"
+
+namespace mgpu {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A device of 24 GiB on which jobs take 4 s, loads 10 s and unloads 2 s, as experience says.
+struct EstimateFixture {
+  World world;
+  DeviceId gpu;
+  std::uint64_t last_ticket = 0;
+
+  explicit EstimateFixture(Policy policy = Policy::fifo) : gpu(add_device(world, {.name = "gpu0"})) {
+    world.limits.policy = policy;
+    world.now = {1'000'000};
+    apply_event(ReadingTaken{{.device = gpu, .taken_at = world.now, .total = kGiB * 24}});
+  }
+
+  void apply_event(EventPayload payload) {
+    step(world, {.at = world.now, .payload = std::move(payload)});
+    ASSERT_EQ(broken_invariant(world), "");
+  }
+
+  ConsumerId create_consumer(std::string name, Bytes footprint, bool warm) {
+    const ConsumerId id =
+        add_consumer(world.registry, {.name = std::move(name), .footprint = footprint, .can_stop = true});
+    const ResidentId resident = add_resident(world.registry, id, "", footprint);
+    world.registry[resident].costs = {
+        .load_cold = 10s, .load_cached = 10s, .unload = 2s, .run = 4s, .loads = 1, .runs = 1};
+    if (warm) apply_event(FoundWarm{resident});
+    return id;
+  }
+
+  TicketId submit_ticket(ConsumerId id) {
+    const TicketId ticket{++last_ticket};
+    apply_event(TicketArrived{
+        ticket, {.device = gpu, .consumer = id, .resident = world.registry[id].residents.front()}});
+    return ticket;
+  }
+
+  // From now; -1 s: none.
+  Duration estimated_wait(TicketId ticket) const {
+    const auto start = estimated_start(world, ticket);
+    return start ? *start - world.now : -1s;
+  }
+};
+
+TEST(EstimatedStart, IsNoneForThoseWhoRunOrAreUnknown) {
+  EstimateFixture fixture;
+  const TicketId runs = fixture.submit_ticket(fixture.create_consumer("chat", kGiB, true));
+  EXPECT_FALSE(estimated_start(fixture.world, runs));
+  EXPECT_FALSE(estimated_start(fixture.world, TicketId{99}));
+}
+
+TEST(EstimatedStart, IsTheEndOfThoseBefore) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
+  fixture.submit_ticket(chat);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 4s);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 8s);
+}
+
+TEST(EstimatedStart, CountsWhatRanAlready) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
+  fixture.submit_ticket(chat);
+  const TicketId next = fixture.submit_ticket(chat);
+  fixture.world.now = fixture.world.now + 3s;
+  EXPECT_EQ(fixture.estimated_wait(next), 1s);
+  fixture.world.now = fixture.world.now + 30s;  // it outlasted what is usual
+  EXPECT_EQ(fixture.estimated_wait(next), 1s);
+}
+
+TEST(EstimatedStart, AddsTheLoadAndTheWayOutOfWhoMustGo) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
+  const ConsumerId image = fixture.create_consumer("image", kGiB * 16, false);
+  fixture.submit_ticket(chat);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(image)), 4s + 2s + 10s);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 16s + 4s + 2s + 10s);  // it has to come back
+}
+
+TEST(EstimatedStart, DoesNotLoadWhatIsThereOrTwice) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB * 8, true);
+  const ConsumerId image = fixture.create_consumer("image", kGiB * 8, false);
+  fixture.submit_ticket(chat);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(image)), 14s);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(image)), 18s);
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 22s);
+}
+
+TEST(EstimatedStart, OfWhoIsMadeReadyIsTheRestOfItsLoad) {
+  EstimateFixture fixture;
+  const TicketId first = fixture.submit_ticket(fixture.create_consumer("image", kGiB * 8, false));
+  ASSERT_EQ(fixture.world.tickets.at(first).stage, TicketStage::preparing);
+  EXPECT_EQ(fixture.estimated_wait(first), 10s);
+  fixture.world.now = fixture.world.now + 7s;
+  EXPECT_EQ(fixture.estimated_wait(first), 3s);
+}
+
+TEST(EstimatedStart, UnderAffinityTheTurnServesItsOwnFirst) {
+  EstimateFixture fixture(Policy::affinity);
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
+  const ConsumerId image = fixture.create_consumer("image", kGiB * 16, false);
+  fixture.submit_ticket(chat);
+  const TicketId other = fixture.submit_ticket(image);
+  const TicketId own = fixture.submit_ticket(chat);
+  EXPECT_EQ(fixture.estimated_wait(own), 4s);
+  EXPECT_EQ(fixture.estimated_wait(other), 8s + 2s + 10s);
+}
+
+TEST(EstimatedStart, UnderAffinityNobodyIsPassedForEver) {
+  EstimateFixture fixture(Policy::affinity);
+  fixture.world.limits.overtake_limit = 10s;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
+  const ConsumerId image = fixture.create_consumer("image", kGiB * 16, false);
+  fixture.submit_ticket(chat);
+  const TicketId other = fixture.submit_ticket(image);
+  for (int i = 0; i < 50; ++i) fixture.submit_ticket(chat);
+  EXPECT_LT(fixture.estimated_wait(other), 10s + 4s + 4s + 2s + 10s);
+  EXPECT_GE(fixture.estimated_wait(other), 10s + 2s + 10s);
+}
+
+TEST(EstimatedStart, GoesOnAtTheSamePaceBehindThoseThatItPlaysThrough) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
+  TicketId last = fixture.submit_ticket(chat);
+  for (std::size_t i = 0; i < kMaxSimulatedStarts * 2; ++i) last = fixture.submit_ticket(chat);
+  const Duration exact = 4s * static_cast<int>(kMaxSimulatedStarts * 2);
+  EXPECT_GT(fixture.estimated_wait(last), exact * 9 / 10);
+  EXPECT_LT(fixture.estimated_wait(last), exact * 11 / 10);
+}
+
+TEST(EstimatedStarts, AgreeWithWhatEachIsTold) {
+  for (const Policy policy : {Policy::fifo, Policy::affinity}) {
+    EstimateFixture fixture(policy);
+    const std::vector<ConsumerId> consumers{fixture.create_consumer("a", kGiB * 10, true),
+                                            fixture.create_consumer("b", kGiB * 10, false),
+                                            fixture.create_consumer("c", kGiB * 10, false)};
+    for (std::size_t i = 0; i < 20; ++i) fixture.submit_ticket(consumers[i * 7 % 3]);
+    const auto starts = estimated_starts(fixture.world, fixture.gpu);
+    EXPECT_EQ(starts.size(), 19u);
+    for (const auto& [ticket, at] : starts) EXPECT_EQ(estimated_start(fixture.world, ticket), at);
+  }
+}
+
+TEST(EstimatedStarts, AreForEverybodyHoweverLongTheLine) {
+  EstimateFixture fixture;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
+  for (std::size_t i = 0; i <= kMaxSimulatedStarts * 2; ++i) fixture.submit_ticket(chat);
+  EXPECT_EQ(estimated_starts(fixture.world, fixture.gpu).size(), kMaxSimulatedStarts * 2);
+}
+
+TEST(QueueFull, AdvisesToComeBackWhenTheFirstOfTheLineStarts) {
+  EstimateFixture fixture;
+  fixture.world.limits.max_queue = 1;
+  const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
+  fixture.submit_ticket(chat);
+  fixture.submit_ticket(chat);
+  const Effects effects =
+      step(fixture.world,
+           {.at = fixture.world.now,
+            .payload = TicketArrived{TicketId{9},
+                                     {.device = fixture.gpu,
+                                      .consumer = chat,
+                                      .resident = fixture.world.registry[chat].residents.front()}}});
+  const auto* refused = effects.empty() ? nullptr : std::get_if<Refuse>(&effects.front());
+  ASSERT_NE(refused, nullptr);
+  EXPECT_EQ(refused->error.code, ErrorCode::queue_full);
+  EXPECT_EQ(refused->retry_after, 4s);
+}
+
+}  // namespace
+}  // namespace mgpu
