@@ -35,8 +35,8 @@ struct Reply {
   std::vector<std::pair<std::string, std::string>> headers{};
 };
 
-// Where an answer goes that comes in pieces. `write` fails once the client is gone, and waits while it is
-// slow.
+// Where an answer goes that comes in pieces. `append_entry` fails once the client is gone, and waits while it
+// is slow.
 struct Outlet {
   std::function<boost::asio::awaitable<Result<void>>(Reply)>
       begin{};  // the head; its body is the first piece

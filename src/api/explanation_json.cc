@@ -4,7 +4,7 @@
 
 #include "domain/enum_names.h"
 
-#include "explain/sentences.h"
+#include "explain/explanation_text.h"
 
 namespace mgpu::api {
 namespace {
@@ -28,7 +28,7 @@ struct Shape {
             {"user", ask.user == 0 ? Json(nullptr) : Json(wording.user_shown(ask.user))}};
   }
 
-  Json segment(const explain::Segment& one) const {
+  Json segment(const explain::WaitSegment& one) const {
     Json json = resident(one.resident);
     json.update({{"from", time_json(one.from, wall)},
                  {"until", time_json(one.until, wall)},
@@ -37,7 +37,7 @@ struct Shape {
                  {"behind", one.behind ? Json(one.behind->value) : Json(nullptr)}});
     return json;
   }
-  Json passing(const explain::Passing& one) const {
+  Json passing(const explain::OvertakeRecord& one) const {
     return {{"at", time_json(one.at, wall)},
             {"ticket", one.other.value},
             {"passed", one.passed},
@@ -53,7 +53,7 @@ struct Shape {
             {"headroom_bytes", one.headroom.count},
             {"considered", std::move(considered)}};
   }
-  Json move(const explain::Move& one) const {
+  Json move(const explain::ResidencyChange& one) const {
     Json json = resident(one.resident);
     json.update({{"from", time_json(one.from, wall)},
                  {"until", time(one.until)},
@@ -61,13 +61,13 @@ struct Shape {
                  {"error", one.failed ? Json(one.failed->detail) : Json(nullptr)}});
     return json;
   }
-  Json eviction(const explain::Move& one) const {
+  Json eviction(const explain::ResidencyChange& one) const {
     Json json = move(one);
     json["rung"] = one.rung ? Json(to_string(*one.rung)) : Json(nullptr);
     json["freed_bytes"] = one.freed.count;
     return json;
   }
-  Json load(const explain::Move& one) const {
+  Json load(const explain::ResidencyChange& one) const {
     Json json = move(one);
     json["from_parked"] = one.from_parked;
     return json;
@@ -84,12 +84,12 @@ struct Shape {
     const auto passings = [this](const auto& one) { return passing(one); };
     Json json = asked(told.ticket, told.ask.value_or(TicketRequest{}));
     json.update({{"arrived", time(told.arrived)},
-                 {"beginning_gone", told.beginning_gone},
-                 {"state", to_string(told.stand)},
+                 {"beginning_gone", told.truncated},
+                 {"state", to_string(told.state)},
                  {"waited_ms", to_ms(told.waited)},
                  {"granted", time(told.granted)},
                  {"segments", list(told.segments, [this](const auto& one) { return segment(one); })},
-                 {"segments_left_off", told.segments_left_off},
+                 {"segments_left_off", told.segments_dropped},
                  {"passed_by", list(told.passed_by, passings)},
                  {"passed_others", list(told.passed_others, passings)},
                  {"plans", list(told.plans, [this](const auto& one) { return plan(one); })},
@@ -100,7 +100,7 @@ struct Shape {
     return json;
   }
 
-  Json of(const explain::Prospect& told) const {
+  Json of(const explain::WhatIf& told) const {
     const auto number = [](TicketId ticket) { return Json(ticket.value); };
     Json json = asked(told.ticket, told.ask);
     json.erase("ticket");  // nobody has it
@@ -111,8 +111,8 @@ struct Shape {
     json.update(
         {{"stage", told.refused ? Json(nullptr) : Json(stage_name(told.stage))},
          {"place", told.place},
-         {"holders", list(told.holders, number)},
-         {"before", list(told.before, number)},
+         {"holders", list(told.turn_holders, number)},
+         {"before", list(told.tickets_ahead, number)},
          {"must_load", told.must_load},
          {"plans", std::move(plans)},
          {"estimated_start", time(told.estimated_start)},
@@ -126,7 +126,7 @@ template <class Told>
 Json with_sentences(const Told& told, const Wording& wording) {
   const Shape shape{wording};
   Json json = shape.of(told);
-  json["sentences"] = explain::sentences(
+  json["sentences"] = explain::format_sentences(
       told, {.registry = wording.registry, .journal = wording.journal, .time = [&wording](Instant at) {
                return to_rfc3339(wording.wall(at));
              }});
@@ -139,7 +139,7 @@ Json explanation_json(const explain::Explanation& told, const Wording& wording) 
   return with_sentences(told, wording);
 }
 
-Json prospect_json(const explain::Prospect& told, const Wording& wording) {
+Json prospect_json(const explain::WhatIf& told, const Wording& wording) {
   return with_sentences(told, wording);
 }
 

@@ -7,7 +7,7 @@
 #include "domain/journal_entry.h"
 
 #include "explain/explanation.h"
-#include "explain/prospect.h"
+#include "explain/what_if.h"
 
 namespace mgpu::api {
 
@@ -20,6 +20,6 @@ struct Wording {
 };
 
 Json explanation_json(const explain::Explanation& told, const Wording& wording);
-Json prospect_json(const explain::Prospect& told, const Wording& wording);
+Json prospect_json(const explain::WhatIf& told, const Wording& wording);
 
 }  // namespace mgpu::api

@@ -68,7 +68,7 @@ asio::awaitable<Answer> explain_next(Desk& desk, Call call, Outlet) {
   if (!ask) co_return std::unexpected(ask.error());
   World copy = desk.engine.world();
   copy.now = std::max(copy.now, desk.engine.now());
-  co_return json_reply(prospect_json(explain::prospect(std::move(copy), *ask), wording_of(desk.engine)));
+  co_return json_reply(prospect_json(explain::what_if(std::move(copy), *ask), wording_of(desk.engine)));
 }
 
 }  // namespace mgpu::api

@@ -86,7 +86,8 @@ constexpr Chapter kChapters[] = {
      "anew at each start."},
 };
 
-// The chapter of a key is the longest prefix that leaves a plain name; `load` and `runner` are names, too.
+// The chapter of a key is the longest prefix that leaves a plain name; `load_sentence` and `runner` are
+// names, too.
 bool belongs(const Key& key, const Chapter& chapter) {
   if (!key.path.starts_with(chapter.prefix)) return false;
   return key.path.find('.', chapter.prefix.size()) == std::string::npos;

@@ -16,9 +16,9 @@
 
 namespace mgpu::explain {
 
-inline constexpr std::size_t kSegmentsKept = 500;  // of one ticket; the oldest go first
+inline constexpr std::size_t kMaxSegments = 500;  // of one ticket; the oldest go first
 
-enum class Cause : std::uint8_t {
+enum class WaitCause : std::uint8_t {
   turn,      // others hold the turns of the device; `behind`: who
   line,      // another ticket is being made ready before it; `behind`: who, `resident`: what moves
   eviction,  // `resident` leaves to make its room
@@ -27,18 +27,18 @@ enum class Cause : std::uint8_t {
   pause,     // its resident failed to load, and is not tried again yet
   memory,    // memory that is not ours to free
 };
-std::string_view to_string(Cause cause);
+std::string_view to_string(WaitCause cause);
 
 // It waited for this from then until then.
-struct Segment {
+struct WaitSegment {
   Instant from{};
   Instant until{};
-  Cause cause{};
+  WaitCause cause{};
   std::optional<TicketId> behind{};
   std::optional<ResidentId> resident{};
 };
 
-struct Passing {
+struct OvertakeRecord {
   Instant at{};
   TicketId other{};  // who passed it, or the first of those whom it passed
   std::uint32_t passed = 0;
@@ -56,7 +56,7 @@ struct Plan {
 Plan plan_of(const Planned& planned, Instant at = {});
 
 // Something that moved for this ticket.
-struct Move {
+struct ResidencyChange {
   ResidentId resident{};
   Instant from{};
   std::optional<Instant> until{};  // none: still under way
@@ -66,22 +66,22 @@ struct Move {
   Bytes freed{};               // evictions
 };
 
-enum class Stand : std::uint8_t { waiting, running, done, refused };
-std::string_view to_string(Stand stand);
+enum class TicketState : std::uint8_t { waiting, running, done, refused };
+std::string_view to_string(TicketState state);
 
 struct Explanation {
   TicketId ticket{};
   std::optional<TicketRequest> ask{};  // none: it is over, and its arrival not kept any more
   std::optional<Instant> arrived{};    // none: longer ago than the journal remembers
-  bool beginning_gone = false;         // what happened to it before is not kept any more
-  Stand stand = Stand::waiting;
-  std::deque<Segment> segments{};
-  std::size_t segments_left_off = 0;
-  std::vector<Passing> passed_by{};
-  std::vector<Passing> passed_others{};
+  bool truncated = false;              // what happened to it before is not kept any more
+  TicketState state = TicketState::waiting;
+  std::deque<WaitSegment> segments{};
+  std::size_t segments_dropped = 0;
+  std::vector<OvertakeRecord> passed_by{};
+  std::vector<OvertakeRecord> passed_others{};
   std::vector<Plan> plans{};
-  std::vector<Move> evictions{};
-  std::vector<Move> loads{};
+  std::vector<ResidencyChange> evictions{};
+  std::vector<ResidencyChange> loads{};
   std::vector<Instant> requeued{};   // its service ran out of memory then, and it waited again
   std::optional<Instant> granted{};  // the last time
   Duration waited{};                 // in all, until it was granted or refused, or until now
@@ -91,9 +91,9 @@ struct Explanation {
 // `there`: the ticket itself, while it waits or runs. `now`: until when those who still wait have waited.
 // Nullopt: neither is it there, nor does the journal know of it (any more).
 std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
-                                   TicketId ticket, const Ticket* there, Instant now);
+                                   TicketId ticket, const Ticket* live_ticket, Instant now);
 
 // What another ticket that an explanation names asked for, where the journal still has it.
-std::optional<TicketRequest> ask_in(const std::deque<JournalEntry>& journal, TicketId ticket);
+std::optional<TicketRequest> find_ask(const std::deque<JournalEntry>& journal, TicketId ticket);
 
 }  // namespace mgpu::explain

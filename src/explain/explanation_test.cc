@@ -4,28 +4,29 @@
 
 #include <gtest/gtest.h>
 
-#include "explain/sentences.h"
-#include "explain/story.h"
+#include "explain/explanation_text.h"
+#include "explain/journal_fixture.h"
 
 namespace mgpu::explain {
 namespace {
 
 using namespace std::chrono_literals;
 
-std::optional<Explanation> explained(const Story& story, TicketId ticket) {
-  const auto there = story.world.tickets.find(ticket);
-  return explain(story.journal, story.world.registry, ticket,
-                 there == story.world.tickets.end() ? nullptr : &there->second, story.world.now);
+std::optional<Explanation> explain_ticket(const JournalFixture& fixture, TicketId ticket) {
+  const auto found = fixture.world.tickets.find(ticket);
+  return explain(fixture.journal, fixture.world.registry, ticket,
+                 found == fixture.world.tickets.end() ? nullptr : &found->second, fixture.world.now);
 }
 
-std::vector<std::string> told(const Story& story, TicketId ticket) {
-  const auto explanation = explained(story, ticket);
+std::vector<std::string> sentences_for(const JournalFixture& fixture, TicketId ticket) {
+  const auto explanation = explain_ticket(fixture, ticket);
   if (!explanation) return {"nothing is known"};
-  return sentences(*explanation, {story.world.registry, story.journal,
-                                  [](Instant at) { return std::to_string(at.us / 1'000'000) + " s"; }});
+  return format_sentences(*explanation, {fixture.world.registry, fixture.journal, [](Instant at) {
+                                           return std::to_string(at.us / 1'000'000) + " s";
+                                         }});
 }
 
-bool says(const std::vector<std::string>& sentences, const std::string& words) {
+bool mentions(const std::vector<std::string>& sentences, const std::string& words) {
   return std::ranges::any_of(sentences,
                              [&](const std::string& one) { return one.find(words) != std::string::npos; });
 }
@@ -33,47 +34,47 @@ bool says(const std::vector<std::string>& sentences, const std::string& words) {
 // "cause seconds": "turn 3".
 std::vector<std::string> causes(const Explanation& explanation) {
   std::vector<std::string> found;
-  for (const Segment& segment : explanation.segments)
+  for (const WaitSegment& segment : explanation.segments)
     found.push_back(std::string(to_string(segment.cause)) + " " +
                     std::to_string((segment.until - segment.from).count() / 1'000'000));
   return found;
 }
 
-using Words = std::vector<std::string>;
+using Lines = std::vector<std::string>;
 
 // chat computes for 3 s, leaves within 2 s, image loads in 7 s.
-struct ChatThenImage : Story {
-  ConsumerId chat = consumer({.name = "chat", .footprint = kGiB * 16}, true);
-  ConsumerId image = consumer({.name = "image", .footprint = kGiB * 12}, false);
+struct ChatThenImage : JournalFixture {
+  ConsumerId chat = make_consumer({.name = "chat", .footprint = kGiB * 16}, true);
+  ConsumerId image = make_consumer({.name = "image", .footprint = kGiB * 12}, false);
   TicketId first{}, second{};
 
   ChatThenImage() {
-    first = asks(chat);
-    second = asks(image);
-    passes(3s);
-    happens(LeaseReleased{first});
-    passes(2s);
-    happens(RungEnded{resident(chat), Rung::stop});
-    read();
-    passes(7s);
-    happens(LoadEnded{resident(image)});
+    first = submit(chat);
+    second = submit(image);
+    advance(3s);
+    apply(LeaseReleased{first});
+    advance(2s);
+    apply(RungEnded{resident(chat), Rung::stop});
+    take_reading();
+    advance(7s);
+    apply(LoadEnded{resident(image)});
   }
 };
 
 TEST(Explanation, TellsWhatATicketWaitedForInEachMoment) {
-  const ChatThenImage story;
-  const auto explanation = explained(story, story.second);
+  const ChatThenImage fixture;
+  const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
-  EXPECT_EQ(causes(*explanation), (Words{"turn 3", "eviction 2", "load 7"}));
-  EXPECT_EQ(explanation->segments[0].behind, story.first);
-  EXPECT_EQ(explanation->segments[1].resident, story.resident(story.chat));
-  EXPECT_EQ(explanation->stand, Stand::running);
+  EXPECT_EQ(causes(*explanation), (Lines{"turn 3", "eviction 2", "load 7"}));
+  EXPECT_EQ(explanation->segments[0].behind, fixture.first);
+  EXPECT_EQ(explanation->segments[1].resident, fixture.resident(fixture.chat));
+  EXPECT_EQ(explanation->state, TicketState::running);
   EXPECT_EQ(explanation->waited, 12s);
 }
 
 TEST(Explanation, TellsWhoLeftForItAndAtWhatPrice) {
-  const ChatThenImage story;
-  const auto explanation = explained(story, story.second);
+  const ChatThenImage fixture;
+  const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->plans.size(), 1u);
   ASSERT_EQ(explanation->plans[0].considered.size(), 1u);
@@ -86,124 +87,125 @@ TEST(Explanation, TellsWhoLeftForItAndAtWhatPrice) {
 }
 
 TEST(Explanation, IsToldInSentences) {
-  const ChatThenImage story;
-  const Words text = told(story, story.second);
+  const ChatThenImage fixture;
+  const Lines text = sentences_for(fixture, fixture.second);
   EXPECT_EQ(text[0], "Ticket 2, for image, came at 1 s.");
   EXPECT_EQ(
       text[1],
       "It waited 12.0 s: 3.0 s behind ticket 1 (chat), which had the turn, then 2.0 s for chat to leave, "
       "then 7.0 s for image to load.");
-  EXPECT_TRUE(says(text, "To make room (4.0 GiB were missing), chat (16.0 GiB, "))
+  EXPECT_TRUE(mentions(text, "To make room (4.0 GiB were missing), chat (16.0 GiB, "))
       << testing::PrintToString(text);
-  EXPECT_TRUE(says(text, "Chat left within 2.0 s (stop), which freed 16.0 GiB."));
-  EXPECT_TRUE(says(text, "Image was loaded in 7.0 s."));
+  EXPECT_TRUE(mentions(text, "Chat left within 2.0 s (stop), which freed 16.0 GiB."));
+  EXPECT_TRUE(mentions(text, "Image was loaded in 7.0 s."));
   EXPECT_EQ(text.back(), "It was granted at 13 s and runs.");
 }
 
 TEST(Explanation, OfOneThatWaitsStillGoesToNow) {
-  Story story;
-  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
-  story.asks(chat);
-  const TicketId second = story.asks(chat);
-  story.passes(5s);
-  const auto explanation = explained(story, second);
+  JournalFixture fixture;
+  const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB}, true);
+  fixture.submit(chat);
+  const TicketId second = fixture.submit(chat);
+  fixture.advance(5s);
+  const auto explanation = explain_ticket(fixture, second);
   ASSERT_TRUE(explanation);
-  EXPECT_EQ(explanation->stand, Stand::waiting);
-  EXPECT_EQ(causes(*explanation), Words{"turn 5"});
-  EXPECT_EQ(told(story, second).back(), "It waits still.");
+  EXPECT_EQ(explanation->state, TicketState::waiting);
+  EXPECT_EQ(causes(*explanation), Lines{"turn 5"});
+  EXPECT_EQ(sentences_for(fixture, second).back(), "It waits still.");
 }
 
 TEST(Explanation, TellsWhoWentBeforeAndWhyTheyMight) {
-  Story story(Policy::affinity);
-  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB * 16}, true);
-  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB * 16}, false);
-  const TicketId first = story.asks(chat);
-  const TicketId patient = story.asks(image);
-  const TicketId quick = story.asks(chat);
-  story.passes(4s);
-  story.happens(LeaseReleased{first});
-  const auto explanation = explained(story, patient);
+  JournalFixture fixture(Policy::affinity);
+  const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB * 16}, true);
+  const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB * 16}, false);
+  const TicketId first = fixture.submit(chat);
+  const TicketId patient = fixture.submit(image);
+  const TicketId quick = fixture.submit(chat);
+  fixture.advance(4s);
+  fixture.apply(LeaseReleased{first});
+  const auto explanation = explain_ticket(fixture, patient);
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->passed_by.size(), 1u);
   EXPECT_EQ(explanation->passed_by[0].other, quick);
   EXPECT_EQ(explanation->passed_by[0].why, OvertakeReason::same_turn);
+  EXPECT_TRUE(mentions(sentences_for(fixture, patient),
+                       "Ticket 3 (chat) went before it at 5 s: its consumer had the turn."));
   EXPECT_TRUE(
-      says(told(story, patient), "Ticket 3 (chat) went before it at 5 s: its consumer had the turn."));
-  EXPECT_TRUE(says(told(story, quick), "It went before one ticket, ticket 2 (image) the first"));
+      mentions(sentences_for(fixture, quick), "It went before one ticket, ticket 2 (image) the first"));
 }
 
 TEST(Explanation, WhatTheJournalForgotIsSaid) {
-  ChatThenImage story;
-  story.forget(6);
-  const auto explanation = explained(story, story.second);
+  ChatThenImage fixture;
+  fixture.trim_journal(6);
+  const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
-  EXPECT_TRUE(explanation->beginning_gone);
+  EXPECT_TRUE(explanation->truncated);
   EXPECT_EQ(explanation->waited, 12s);  // its grant tells
-  EXPECT_TRUE(says(told(story, story.second), "the beginning of its story is gone"));
-  story.forget(0);
-  story.happens(LeaseReleased{story.second});
-  story.forget(0);
-  EXPECT_FALSE(explained(story, story.second));
+  EXPECT_TRUE(mentions(sentences_for(fixture, fixture.second), "the beginning of its story is gone"));
+  fixture.trim_journal(0);
+  fixture.apply(LeaseReleased{fixture.second});
+  fixture.trim_journal(0);
+  EXPECT_FALSE(explain_ticket(fixture, fixture.second));
 }
 
 TEST(Explanation, TellsWhyALoadFailed) {
-  Story story;
-  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB}, false);
-  const TicketId ticket = story.asks(image);
-  story.passes(2s);
-  story.happens(LoadEnded{story.resident(image), fail(ErrorCode::load_failed, "no such file")});
-  const auto explanation = explained(story, ticket);
+  JournalFixture fixture;
+  const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB}, false);
+  const TicketId ticket = fixture.submit(image);
+  fixture.advance(2s);
+  fixture.apply(LoadEnded{fixture.resident(image), fail(ErrorCode::load_failed, "no such file")});
+  const auto explanation = explain_ticket(fixture, ticket);
   ASSERT_TRUE(explanation);
-  EXPECT_EQ(explanation->stand, Stand::refused);
-  EXPECT_EQ(causes(*explanation), Words{"load 2"});
-  EXPECT_TRUE(says(told(story, ticket), "Image failed to load after 2.0 s: no such file."));
-  EXPECT_TRUE(says(told(story, ticket), "It was refused: load_failed, no such file."));
+  EXPECT_EQ(explanation->state, TicketState::refused);
+  EXPECT_EQ(causes(*explanation), Lines{"load 2"});
+  EXPECT_TRUE(mentions(sentences_for(fixture, ticket), "Image failed to load after 2.0 s: no such file."));
+  EXPECT_TRUE(mentions(sentences_for(fixture, ticket), "It was refused: load_failed, no such file."));
 }
 
 TEST(Explanation, ALineOfManyIsToldByItsLastPart) {
-  Story story;
-  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB}, true);
-  for (int i = 0; i < 30; ++i) story.asks(chat);
-  const TicketId last = story.asks(chat);
+  JournalFixture fixture;
+  const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB}, true);
+  for (int i = 0; i < 30; ++i) fixture.submit(chat);
+  const TicketId last = fixture.submit(chat);
   for (std::uint64_t i = 1; i <= 30; ++i) {
-    story.passes(1s);
-    story.happens(LeaseReleased{{i}});
+    fixture.advance(1s);
+    fixture.apply(LeaseReleased{{i}});
   }
-  const auto explanation = explained(story, last);
+  const auto explanation = explain_ticket(fixture, last);
   ASSERT_TRUE(explanation);
   EXPECT_EQ(explanation->segments.size(), 30u);
-  EXPECT_TRUE(
-      says(told(story, last), "It waited 30.0 s: 18.0 s for 18 other things before, then 1.0 s behind"));
+  EXPECT_TRUE(mentions(sentences_for(fixture, last),
+                       "It waited 30.0 s: 18.0 s for 18 other things before, then 1.0 s behind"));
 }
 
 // Many consumers that do not fit together, and a service that does as it is told: whatever was waited for
 // adds up to the wait, without gaps.
-struct Household : Story {
-  explicit Household(Policy policy) : Story(policy) {
+struct OversubscribedDevice : JournalFixture {
+  explicit OversubscribedDevice(Policy policy) : JournalFixture(policy) {
     std::vector<ConsumerId> consumers;
     for (const char* name : {"a", "b", "c", "d"})
-      consumers.push_back(consumer({.name = name, .footprint = kGiB * 10}, false));
+      consumers.push_back(make_consumer({.name = name, .footprint = kGiB * 10}, false));
     for (std::size_t i = 0; i < 60; ++i) {
-      if (i < 30) asks(consumers[i * i % 7 % 4]);
-      passes(700ms);
-      answer();
+      if (i < 30) submit(consumers[i * i % 7 % 4]);
+      advance(700ms);
+      finish_next();
     }
   }
 
   // The first thing that is under way ends.
-  void answer() {
-    read();
+  void finish_next() {
+    take_reading();
     LineState& line = world.lines[0];
     if (line.loading) {
-      happens(LoadEnded{*line.loading});
+      apply(LoadEnded{*line.loading});
     } else if (!world.evictions.empty()) {
-      happens(RungEnded{world.evictions.begin()->first, Rung::stop});
-      read();
+      apply(RungEnded{world.evictions.begin()->first, Rung::stop});
+      take_reading();
     } else {
       for (std::uint64_t i = 1; i <= last_ticket; ++i)
         if (const auto ticket = world.tickets.find({i});
             ticket != world.tickets.end() && ticket->second.stage == TicketStage::running) {
-          happens(LeaseReleased{{i}});
+          apply(LeaseReleased{{i}});
           break;
         }
     }
@@ -212,15 +214,15 @@ struct Household : Story {
 
 TEST(Explanation, WhatWasWaitedForAddsUpWithoutGaps) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
-    const Household house(policy);
-    for (std::uint64_t i = 1; i <= house.last_ticket; ++i) {
-      const auto explanation = explained(house, {i});
+    const OversubscribedDevice fixture(policy);
+    for (std::uint64_t i = 1; i <= fixture.last_ticket; ++i) {
+      const auto explanation = explain_ticket(fixture, {i});
       ASSERT_TRUE(explanation);
       Instant at = *explanation->arrived;
-      for (const Segment& segment : explanation->segments) {
+      for (const WaitSegment& segment : explanation->segments) {
         EXPECT_EQ(segment.from, at);
         EXPECT_LT(segment.from, segment.until);
-        EXPECT_NE(segment.cause, Cause::memory) << "ticket " << i;
+        EXPECT_NE(segment.cause, WaitCause::memory) << "ticket " << i;
         at = segment.until;
       }
       EXPECT_EQ(at - *explanation->arrived, explanation->waited);
@@ -229,53 +231,54 @@ TEST(Explanation, WhatWasWaitedForAddsUpWithoutGaps) {
 }
 
 TEST(Explanation, EqualJournalsGiveEqualExplanations) {
-  const Household house(Policy::affinity), twin(Policy::affinity);
-  for (std::uint64_t i = 1; i <= house.last_ticket; ++i) EXPECT_EQ(told(house, {i}), told(twin, {i}));
+  const OversubscribedDevice fixture(Policy::affinity), twin(Policy::affinity);
+  for (std::uint64_t i = 1; i <= fixture.last_ticket; ++i)
+    EXPECT_EQ(sentences_for(fixture, {i}), sentences_for(twin, {i}));
 }
 
 TEST(Explanation, OneThatCameEarlierMayHavePassedItToo) {
-  Story story(Policy::affinity);
-  const ConsumerId chat = story.consumer({.name = "chat", .footprint = kGiB * 14}, true);
-  const ConsumerId image = story.consumer({.name = "image", .footprint = kGiB * 14}, false);
-  const TicketId runs = story.asks(chat);
-  TicketRequest batch = story.ask(chat);
+  JournalFixture fixture(Policy::affinity);
+  const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB * 14}, true);
+  const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB * 14}, false);
+  const TicketId runs = fixture.submit(chat);
+  TicketRequest batch = fixture.make_ask(chat);
   batch.priority = Priority::batch;
-  const TicketId earlier = story.asks(batch);
-  const TicketId waits = story.asks(image);  // due before the batch, and cold
-  story.passes(1s);
-  story.happens(LeaseReleased{runs});
-  const auto explanation = explained(story, waits);
+  const TicketId earlier = fixture.submit(batch);
+  const TicketId waits = fixture.submit(image);  // due before the batch, and cold
+  fixture.advance(1s);
+  fixture.apply(LeaseReleased{runs});
+  const auto explanation = explain_ticket(fixture, waits);
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->passed_by.size(), 1U);
   EXPECT_EQ(explanation->passed_by[0].other, earlier);
 }
 
 // One that needs both devices, while somebody computes on the second.
-struct WaitsForTheOtherDevice : Story {
+struct SecondDeviceBusy : JournalFixture {
   DeviceId second = add_device(world, {.name = "gpu1"});
-  ConsumerId there{}, large{};
-  TicketId computes{};
+  ConsumerId on_second{}, large{};
+  TicketId running{};
 
-  WaitsForTheOtherDevice() {
+  SecondDeviceBusy() {
     world.limits.policy = Policy::affinity;
     world.limits.load_ahead = false;
-    happens(ReadingTaken{{.device = second, .taken_at = world.now + Duration{1}, .total = kGiB * 24}});
-    there = consumer({.name = "there", .device = second, .footprint = kGiB * 10}, true);
-    large = consumer(
+    apply(ReadingTaken{{.device = second, .taken_at = world.now + Duration{1}, .total = kGiB * 24}});
+    on_second = make_consumer({.name = "there", .device = second, .footprint = kGiB * 10}, true);
+    large = make_consumer(
         {.name = "large", .device = gpu, .devices = {gpu, second}, .split = {1, 1}, .footprint = kGiB * 8},
         false);
-    computes = asks({.device = second, .consumer = there, .resident = resident(there)});
+    running = submit({.device = second, .consumer = on_second, .resident = resident(on_second)});
   }
 };
 
 TEST(Explain, ASplitConsumerWaitsBehindWhoeverHasTheTurnOnAnyOfItsDevices) {
-  WaitsForTheOtherDevice story;
-  const TicketId waits = story.asks(story.large);
-  story.passes(3s);
-  const auto explanation = explained(story, waits);
+  SecondDeviceBusy fixture;
+  const TicketId waits = fixture.submit(fixture.large);
+  fixture.advance(3s);
+  const auto explanation = explain_ticket(fixture, waits);
   ASSERT_TRUE(explanation);
-  EXPECT_EQ(causes(*explanation), Words{"turn 3"});
-  EXPECT_EQ(explanation->segments[0].behind, story.computes);
+  EXPECT_EQ(causes(*explanation), Lines{"turn 3"});
+  EXPECT_EQ(explanation->segments[0].behind, fixture.running);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // What the gateway needs of the two sides that it stands between, as functions: the http room fills them with
 // sockets, a test with strings. Everything runs on the io_context's one thread.
 //
-// Bodies pass as they come: read() gives what has arrived, at least one byte, empty at the end; write() has
-// sent it on when it returns. Nothing is decoded but the transfer coding. A `length` of none means chunked
-// (or, in an answer, until the connection closes); a body of 0 bytes has none at all.
+// Bodies pass as they come: read() gives what has arrived, at least one byte, empty at the end;
+// append_entry() has sent it on when it returns. Nothing is decoded but the transfer coding. A `length` of
+// none means chunked (or, in an answer, until the connection closes); a body of 0 bytes has none at all.
 #pragma once
 
 #include <cstdint>

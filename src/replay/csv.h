@@ -5,10 +5,10 @@
 //   12.5,stt,0.8,ben,,talk1
 //   0.1,chat,2.4,ben,,talk1
 //
-// `time` counts seconds from the first row's day; `seconds` is the device time that the job needs alone.
-// user, priority and flow may be left out, empty or absent; columns stand in any order. Rows of one flow are
-// asked one after the other, and the `time` of all but its first is the pause since the one before has ended.
-// A consumer with several AI models is written NAME/AI_MODEL.
+// `format_time` counts seconds from the first row's day; `seconds` is the device time that the job needs
+// alone. user, priority and flow may be left out, empty or absent; columns stand in any order. Rows of one
+// flow are asked one after the other, and the `format_time` of all but its first is the pause since the one
+// before has ended. A consumer with several AI models is written NAME/AI_MODEL.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
 // The thread asks by poll() before each write, and never writes more than a pipe takes whole (PIPE_BUF): so
-// it is stuck in poll() where somebody does not read, from where it can be called off, and not in write().
+// it is stuck in poll() where somebody does not read, from where it can be called off, and not in
+// append_entry().
 #include "runner/queued_writer.h"
 
 #include <algorithm>

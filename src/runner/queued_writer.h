@@ -2,7 +2,7 @@
 // thread of its own empties, so that whoever writes never waits for whoever reads. What does not fit is
 // dropped and counted.
 //
-// Thread rule: write() and dropped() may be called from any thread, the rest by the owner.
+// Thread rule: append_entry() and dropped() may be called from any thread, the rest by the owner.
 #pragma once
 
 #include <cstddef>

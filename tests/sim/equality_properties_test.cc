@@ -89,19 +89,19 @@ TEST(EqualInputs, GiveEqualJournalsAndEqualExplanations) {
 // From its arrival on, until it ran or was refused or until now, a ticket waits for something at every
 // moment; and again from when it had to wait anew.
 void is_without_gaps(const explain::Explanation& told, Instant now) {
-  RC_ASSERT(told.arrived.has_value() && !told.beginning_gone);
+  RC_ASSERT(told.arrived.has_value() && !told.truncated);
   const auto anew = [&](Instant at) { return std::ranges::find(told.requeued, at) != told.requeued.end(); };
   Instant at = *told.arrived;
   Duration sum{0};
-  for (const explain::Segment& segment : told.segments) {
+  for (const explain::WaitSegment& segment : told.segments) {
     RC_ASSERT(segment.from < segment.until);
-    RC_ASSERT(segment.from == at || anew(segment.from) || told.segments_left_off > 0);
+    RC_ASSERT(segment.from == at || anew(segment.from) || told.segments_dropped > 0);
     at = segment.until;
     sum += segment.until - segment.from;
   }
-  if (told.stand == explain::Stand::waiting) RC_ASSERT(at == now || anew(now));
-  if (told.stand == explain::Stand::running) RC_ASSERT(at == *told.granted || anew(*told.granted));
-  if (told.requeued.empty() && told.segments_left_off == 0) RC_ASSERT(sum == told.waited);
+  if (told.state == explain::TicketState::waiting) RC_ASSERT(at == now || anew(now));
+  if (told.state == explain::TicketState::running) RC_ASSERT(at == *told.granted || anew(*told.granted));
+  if (told.requeued.empty() && told.segments_dropped == 0) RC_ASSERT(sum == told.waited);
 }
 
 TEST(Explanations, CoverTheWholeWait) {

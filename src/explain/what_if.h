@@ -11,23 +11,23 @@
 
 namespace mgpu::explain {
 
-inline constexpr std::size_t kBeforeShown = 10;
+inline constexpr std::size_t kMaxTicketsAhead = 10;
 
-struct Prospect {
+struct WhatIf {
   TicketId ticket{};  // the number that it has in the copy
   TicketRequest ask{};
   TicketStage stage = TicketStage::waiting;  // where it would stand at once
   std::optional<Error> refused{};            // and why, if it would be
   std::optional<Instant> estimated_start{};
   Duration estimated_wait{};
-  std::vector<TicketId> holders{};  // those that hold a turn now, or are made ready for it
-  std::vector<TicketId> before{};   // those that would stand before it, the first kBeforeShown
-  std::size_t place = 0;            // 1 = next; 0: it does not wait
-  bool must_load = false;           // its resident is not there
-  Effects effects{};                // what the arrival would lead to at once
+  std::vector<TicketId> turn_holders{};   // those that hold a turn now, or are made ready for it
+  std::vector<TicketId> tickets_ahead{};  // those that would stand before it, the first kMaxTicketsAhead
+  std::size_t place = 0;                  // 1 = next; 0: it does not wait
+  bool must_load = false;                 // its resident is not there
+  Effects effects{};                      // what the arrival would lead to at once
 };
 
 // `world` is a copy. The last readings are taken as if they were of now: they would be asked for first.
-Prospect prospect(World world, const TicketRequest& ask);
+WhatIf what_if(World world, const TicketRequest& ask);
 
 }  // namespace mgpu::explain

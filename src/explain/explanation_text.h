@@ -7,21 +7,21 @@
 #include <vector>
 
 #include "explain/explanation.h"
-#include "explain/prospect.h"
+#include "explain/what_if.h"
 
 namespace mgpu::explain {
 
 // How ids and instants are called.
-struct Naming {
+struct FormatContext {
   const Registry& registry;
   const std::deque<JournalEntry>& journal;
   std::function<std::string(Instant)> time{};  // of day
 };
 
-std::vector<std::string> sentences(const Explanation& explanation, const Naming& naming);
-std::vector<std::string> sentences(const Prospect& prospect, const Naming& naming);
+std::vector<std::string> format_sentences(const Explanation& explanation, const FormatContext& context);
+std::vector<std::string> format_sentences(const WhatIf& what_if_result, const FormatContext& context);
 
 // "12.3 s", "450 ms".
-std::string readable(Duration duration);
+std::string format_duration(Duration duration);
 
 }  // namespace mgpu::explain

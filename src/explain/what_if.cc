@@ -1,4 +1,4 @@
-#include "explain/prospect.h"
+#include "explain/what_if.h"
 
 #include <algorithm>
 #include <ranges>
@@ -11,14 +11,14 @@
 namespace mgpu::explain {
 namespace {
 
-TicketId unused_number(const World& world) {
+TicketId unused_ticket_id(const World& world) {
   TicketId last{};
   for (const auto& [id, ticket] : world.tickets) last = std::max(last, id);
   return {last.value + 1};
 }
 
-void hear(World& world, Effects& effects, EventPayload what) {
-  for (Effect& effect : step(world, {.at = world.now, .payload = std::move(what)}))
+void apply_event(World& world, Effects& effects, EventPayload happening) {
+  for (Effect& effect : step(world, {.at = world.now, .payload = std::move(happening)}))
     effects.push_back(std::move(effect));
 }
 
@@ -31,29 +31,29 @@ void answer_readings(World& world, Effects& effects) {
     Reading again = world.registry.readings[device.value];
     if (again.lost) continue;
     again.taken_at = world.now;
-    hear(world, effects, ReadingTaken{std::move(again)});
+    apply_event(world, effects, ReadingTaken{std::move(again)});
   }
 }
 
-bool meet(std::span<const DeviceId> some, std::span<const DeviceId> others) {
+bool intersects(std::span<const DeviceId> some, std::span<const DeviceId> others) {
   return std::ranges::find_first_of(some, others) != some.end();
 }
 
 // Who holds or is about to hold a turn where the ticket wants one.
-std::vector<TicketId> holders_near(const World& world, const Ticket& own) {
+std::vector<TicketId> find_turn_holders(const World& world, const Ticket& own) {
   const auto devices = devices_of(world.registry, own.request);
   std::vector<TicketId> holders;
   for (const auto& [id, ticket] : world.tickets) {
     const bool turnless = ticket.request.consumer && world.registry[*ticket.request.consumer].spec.turnless;
     if (ticket.stage != TicketStage::waiting && id != own.id && !turnless &&
-        meet(devices_of(world.registry, ticket.request), devices))
+        intersects(devices_of(world.registry, ticket.request), devices))
       holders.push_back(id);
   }
   std::ranges::sort(holders);
   return holders;
 }
 
-std::vector<TicketId> before(const World& world, const Ticket& ticket) {
+std::vector<TicketId> find_tickets_ahead(const World& world, const Ticket& ticket) {
   const LinePlace own{ticket.due, ticket.id};
   TicketQueue places;
   for (const DeviceId device : devices_of(world.registry, ticket.request)) {
@@ -62,37 +62,37 @@ std::vector<TicketId> before(const World& world, const Ticket& ticket) {
     places.insert(lane.begin(), lane.find(own));
   }
   std::vector<TicketId> found;
-  for (const LinePlace& place : places | std::views::take(kBeforeShown)) found.push_back(place.ticket);
+  for (const LinePlace& place : places | std::views::take(kMaxTicketsAhead)) found.push_back(place.ticket);
   return found;
 }
 
 }  // namespace
 
-Prospect prospect(World world, const TicketRequest& ask) {
-  Prospect told{.ticket = unused_number(world), .ask = ask};
+WhatIf what_if(World world, const TicketRequest& ask) {
+  WhatIf result{.ticket = unused_ticket_id(world), .ask = ask};
   if (ask.resident) {
     const Residency state = world.registry[*ask.resident].state;
-    told.must_load = state != Residency::warm && state != Residency::loading;
+    result.must_load = state != Residency::warm && state != Residency::loading;
   }
-  hear(world, told.effects, TicketArrived{told.ticket, ask});
-  answer_readings(world, told.effects);
-  const auto ticket = world.tickets.find(told.ticket);
+  apply_event(world, result.effects, TicketArrived{result.ticket, ask});
+  answer_readings(world, result.effects);
+  const auto ticket = world.tickets.find(result.ticket);
   if (ticket == world.tickets.end()) {
-    for (const Effect& effect : told.effects)
-      if (const auto* refused = std::get_if<Refuse>(&effect); refused && refused->ticket == told.ticket)
-        told.refused = refused->error;
-    return told;
+    for (const Effect& effect : result.effects)
+      if (const auto* refused = std::get_if<Refuse>(&effect); refused && refused->ticket == result.ticket)
+        result.refused = refused->error;
+    return result;
   }
-  told.stage = ticket->second.stage;
-  told.holders = holders_near(world, ticket->second);
-  if (told.stage == TicketStage::waiting) {
-    told.place = place_in_line(world, told.ticket);
-    told.before = before(world, ticket->second);
+  result.stage = ticket->second.stage;
+  result.turn_holders = find_turn_holders(world, ticket->second);
+  if (result.stage == TicketStage::waiting) {
+    result.place = place_in_line(world, result.ticket);
+    result.tickets_ahead = find_tickets_ahead(world, ticket->second);
   }
-  told.estimated_start =
-      told.stage == TicketStage::running ? std::optional(world.now) : estimated_start(world, told.ticket);
-  if (told.estimated_start) told.estimated_wait = time_remaining(*told.estimated_start, world.now);
-  return told;
+  result.estimated_start =
+      result.stage == TicketStage::running ? std::optional(world.now) : estimated_start(world, result.ticket);
+  if (result.estimated_start) result.estimated_wait = time_remaining(*result.estimated_start, world.now);
+  return result;
 }
 
 }  // namespace mgpu::explain

@@ -11,31 +11,31 @@
 
 namespace mgpu::explain {
 
-struct Story {
+struct JournalFixture {
   World world;
   std::deque<JournalEntry> journal;
   DeviceId gpu;
   std::uint64_t last_ticket = 0;
 
-  explicit Story(Policy policy = Policy::fifo) : gpu(add_device(world, {.name = "gpu0"})) {
+  explicit JournalFixture(Policy policy = Policy::fifo) : gpu(add_device(world, {.name = "gpu0"})) {
     world.limits.policy = policy;
     world.now = {1'000'000};
-    read();
+    take_reading();
   }
 
-  void passes(Duration time) { world.now = world.now + time; }
+  void advance(Duration time) { world.now = world.now + time; }
 
-  Effects happens(EventPayload what) {
-    const Event event{.at = world.now, .payload = std::move(what)};
+  Effects apply(EventPayload happening) {
+    const Event event{.at = world.now, .payload = std::move(happening)};
     Effects effects = step(world, event);
     MGPU_ASSERT(broken_invariant(world).empty(), "what a story makes happen breaks no promise");
-    write(event.payload);
-    for (const Effect& effect : effects) write(effect);
+    append_entry(event.payload);
+    for (const Effect& effect : effects) append_entry(effect);
     return effects;
   }
 
   // What every warm resident holds.
-  Effects read() {
+  Effects take_reading() {
     // Later than all that was answered.
     Reading reading{.device = gpu, .taken_at = world.now + Duration{1}, .total = kGiB * 24};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
@@ -44,37 +44,39 @@ struct Story {
         if (world.registry[id].state == Residency::warm) bytes += world.registry[id].footprint;
       if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
     }
-    return happens(ReadingTaken{reading});
+    return apply(ReadingTaken{reading});
   }
 
   // With one resident, which has the same number.
-  ConsumerId consumer(Consumer spec, bool warm) {
+  ConsumerId make_consumer(Consumer spec, bool warm) {
     spec.can_stop = true;
     const Bytes footprint = spec.footprint;
     const ConsumerId id = add_consumer(world.registry, std::move(spec));
     const ResidentId resident = add_resident(world.registry, id, "", footprint);
     if (!warm) return id;
-    happens(FoundWarm{resident});
-    read();
+    apply(FoundWarm{resident});
+    take_reading();
     return id;
   }
   ResidentId resident(ConsumerId id) const { return world.registry[id].residents.front(); }
 
-  TicketRequest ask(ConsumerId id) const { return {.device = gpu, .consumer = id, .resident = resident(id)}; }
-  TicketId asks(const TicketRequest& what) {
+  TicketRequest make_ask(ConsumerId id) const {
+    return {.device = gpu, .consumer = id, .resident = resident(id)};
+  }
+  TicketId submit(const TicketRequest& ask) {
     const TicketId ticket{++last_ticket};
-    happens(TicketArrived{ticket, what});
+    apply(TicketArrived{ticket, ask});
     return ticket;
   }
-  TicketId asks(ConsumerId id) { return asks(ask(id)); }
+  TicketId submit(ConsumerId id) { return submit(make_ask(id)); }
 
   // The oldest go, as the bounded journal lets them.
-  void forget(std::size_t but) {
-    while (journal.size() > but) journal.pop_front();
+  void trim_journal(std::size_t kept) {
+    while (journal.size() > kept) journal.pop_front();
   }
 
  private:
-  void write(std::variant<EventPayload, Effect> what) {
+  void append_entry(std::variant<EventPayload, Effect> what) {
     journal.push_back({.id = ++last_entry_, .at = world.now, .payload = std::move(what)});
   }
   std::uint64_t last_entry_ = 0;
