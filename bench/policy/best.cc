@@ -31,10 +31,10 @@ struct State {
 
 class Search {
  public:
-  Search(const replay::House& house, const replay::Workload& window, std::size_t width)
+  Search(const replay::Machine& house, const replay::Workload& window, std::size_t width)
       : house_(house), width_(width), queues_(house.world.registry.consumers.size()) {
     for (const replay::Flow& flow : window.flows) {
-      const replay::Step& step = flow.steps.front();
+      const replay::FlowStep& step = flow.steps.front();
       queues_[step.consumer.value].push_back({step.consumer.value, flow.start, step.work});
       ++jobs_;
     }
@@ -56,7 +56,9 @@ class Search {
       if ((set >> who & 1) != 0) bytes += footprint(who);
     return bytes;
   }
-  Bytes capacity() const { return house_.totals.front() - house_.world.registry.devices.front().reserve; }
+  Bytes capacity() const {
+    return house_.device_memory.front() - house_.world.registry.devices.front().reserve;
+  }
 
   std::vector<State> expanded(const std::vector<State>& beam) {
     std::vector<State> next;
@@ -138,7 +140,7 @@ class Search {
     return kept;
   }
 
-  const replay::House& house_;
+  const replay::Machine& house_;
   std::size_t width_;
   std::vector<std::vector<Waiting>> queues_;  // by consumer, in order of arrival
   std::size_t jobs_ = 0;
@@ -163,7 +165,7 @@ std::vector<replay::Workload> windows_of(const replay::Outcome& outcome, std::si
   return windows;
 }
 
-Duration best_mean_wait(const replay::House& house, const replay::Workload& window, std::size_t width) {
+Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window, std::size_t width) {
   return Search(house, window, width).best();
 }
 

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/outcome.h"
 #include "replay/workload.h"
 
@@ -19,6 +19,6 @@ std::vector<replay::Workload> windows_of(const replay::Outcome& outcome, std::si
 
 // The mean wait of the best order found by a beam search of this width. REQUIRES: one device, one step a
 // flow.
-Duration best_mean_wait(const replay::House& house, const replay::Workload& window, std::size_t width);
+Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window, std::size_t width);
 
 }  // namespace mgpu::bench

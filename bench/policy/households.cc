@@ -6,7 +6,7 @@ namespace mgpu::bench {
 namespace {
 
 using replay::Flow;
-using replay::Step;
+using replay::FlowStep;
 using replay::Workload;
 
 constexpr Instant kStart{2'000'000};
@@ -32,7 +32,7 @@ enum Who : std::uint64_t { stt, chat, tts, coder, embed, vision, image };
 
 Bytes gib(double amount) { return {static_cast<std::int64_t>(amount * static_cast<double>(kGiB.count))}; }
 
-Step step(double pause, Who who, double work) {
+FlowStep step(double pause, Who who, double work) {
   return {.pause = seconds(pause), .consumer = {who}, .resident = ResidentId{who}, .work = seconds(work)};
 }
 
@@ -108,8 +108,8 @@ class Town {
 
 }  // namespace
 
-replay::House household() {
-  replay::House house;
+replay::Machine household() {
+  replay::Machine house;
   const DeviceId device =
       replay::add_device(house, {.name = "gpu0", .capacity = 1, .reserve = kMiB * 512}, kGiB * 24);
   for (const Resident& resident : kResidents)

@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/workload.h"
 
 namespace mgpu::bench {
 
 // The seven consumers on their device, nothing loaded, policy fifo, no page cache, nobody can park.
-replay::House household();
+replay::Machine household();
 
 // "voice", "agents", "independent".
 const std::vector<std::string_view>& household_names();

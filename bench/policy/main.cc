@@ -17,7 +17,7 @@
 namespace mgpu::bench {
 namespace {
 
-using replay::Figures;
+using replay::Summary;
 using Json = nlohmann::json;
 
 [[noreturn]] void give_up(const std::string& why) {
@@ -45,7 +45,7 @@ constexpr std::size_t kLength = 14, kWindows = 40, kWidth = 4000;
 
 Windows measure_windows(const std::string& trace, const std::vector<std::string>& variants,
                         const std::vector<std::string>& settings) {
-  const replay::House house = household();
+  const replay::Machine house = household();
   const auto lived = or_give_up(run_seeds("affinity", trace, {.seeds = 1, .settings = settings}));
   const auto windows = windows_of(lived, kLength, kWindows);
   if (windows.empty()) give_up(trace + " is too short for windows");
@@ -59,7 +59,7 @@ Windows measure_windows(const std::string& trace, const std::vector<std::string>
                                             })};
   for (const std::string& variant : variants)
     measured.variants.push_back(mean([&](const auto& window) {
-      return s(replay::figures_of(or_give_up(run(variant, window, settings))).lost.mean);
+      return s(replay::summarize(or_give_up(run(variant, window, settings))).lost.mean);
     }));
   return measured;
 }
@@ -88,16 +88,16 @@ void print_head(const std::string& trace) {
 }
 
 void print_row(const std::string& variant, const replay::Outcome& outcome) {
-  const Figures f = replay::figures_of(outcome);
+  const Summary f = replay::summarize(outcome);
   std::printf(
       "%-34s %5zu %8.2f %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f | %5zu %4.0f%% %4.0f%% %4.0f%% | %6.2f %7.1f "
       "%6u "
       "%6.1f %5.1f%s\n",
       variant.c_str(), f.jobs, s(f.wait.mean), s(f.wait.p50), s(f.wait.p95), s(f.wait.p99), s(f.wait.worst),
       s(f.lost.mean), s(f.lost.p95), f.loads, 100 * f.busy, 100 * f.loading, 100 * f.idle, f.unfairness,
-      s(f.overtaken), f.passed, s(f.bound), s(f.late),
+      s(f.longest_overtaken), f.max_times_overtaken, s(f.overtake_bound), s(f.bound_excess),
       f.refused > 0 ? (" REFUSED " + std::to_string(f.refused)).c_str() : "");
-  if (!outcome.refusal.empty()) std::printf("  the first refusal: %s\n", outcome.refusal.c_str());
+  if (!outcome.first_refusal.empty()) std::printf("  the first refusal: %s\n", outcome.first_refusal.c_str());
 }
 
 struct Wanted {
@@ -121,7 +121,7 @@ void compare(const Wanted& wanted) {
     for (const std::string& variant : wanted.variants) {
       const auto outcome = or_give_up(run_seeds(
           variant, trace, {.first = wanted.first, .seeds = wanted.seeds, .settings = wanted.settings}));
-      all[trace][variant] = simulate::figures_json(replay::figures_of(outcome));
+      all[trace][variant] = simulate::figures_json(replay::summarize(outcome));
       if (!wanted.json) print_row(variant, outcome);
     }
   }

@@ -12,10 +12,10 @@ namespace {
 
 class Waiting : public testing::TestWithParam<const char*> {
  protected:
-  static replay::Figures figures(const std::string& variant) {
+  static replay::Summary figures(const std::string& variant) {
     const auto outcome = run_seeds(variant, GetParam(), {.seeds = 2});
     EXPECT_TRUE(outcome) << outcome.error().detail;
-    return outcome ? replay::figures_of(*outcome) : replay::Figures{};
+    return outcome ? replay::summarize(*outcome) : replay::Summary{};
   }
 };
 
@@ -34,8 +34,8 @@ TEST_P(Waiting, CheapLoadsAreWorthMore) {
 TEST_P(Waiting, NobodyIsOvertakenAfterHisBound) {
   for (const char* variant :
        {"affinity", "affinity+cap2", "affinity+overtake_limit=5s", "affinity+cap2+park"})
-    EXPECT_EQ(figures(variant).late, Duration{}) << variant;
-  EXPECT_EQ(figures("fifo").passed, 0U);
+    EXPECT_EQ(figures(variant).bound_excess, Duration{}) << variant;
+  EXPECT_EQ(figures("fifo").max_times_overtaken, 0U);
 }
 
 TEST_P(Waiting, EverybodyIsServed) {
@@ -55,7 +55,7 @@ TEST(Search, AffinityIsNearTheBestOrder) {
     Duration best{}, ours{};
     for (const replay::Workload& window : windows_of(*lived, 14, 10)) {
       best += best_mean_wait(household(), window, 1000);
-      ours += replay::figures_of(run("affinity", window).value_or(replay::Outcome{})).lost.mean;
+      ours += replay::summarize(run("affinity", window).value_or(replay::Outcome{})).lost.mean;
     }
     EXPECT_LE(to_ms(ours), kGoal * to_ms(best)) << trace;
   }

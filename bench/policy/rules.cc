@@ -4,7 +4,7 @@
 #include <list>
 #include <utility>
 
-#include "replay/crowd.h"
+#include "replay/workload_driver.h"
 
 namespace mgpu::bench {
 namespace {
@@ -19,10 +19,10 @@ class Ground {
  public:
   using Rule = void (*)(Ground&);
 
-  Ground(const replay::House& house, const replay::Workload& workload, Rule rule)
+  Ground(const replay::Machine& house, const replay::Workload& workload, Rule rule)
       : house_(house),
         rule_(rule),
-        crowd_(agenda_, workload, [this](std::size_t job, const replay::Step&) { come(job); }),
+        crowd_(agenda_, workload, [this](std::size_t job, const replay::FlowStep&) { come(job); }),
         processor_(agenda_, [this](std::size_t job) { done(job); }),
         cache_(house.page_cache),
         seats_(house.world.registry.consumers.size()),
@@ -30,8 +30,8 @@ class Ground {
         used_(seats_.size()) {}
 
   Outcome live() {
-    agenda_.at(Instant{1'000'000}, [this] { crowd_.begin(); });
-    while (crowd_.somebody_left()) agenda_.next();
+    agenda_.schedule_at(Instant{1'000'000}, [this] { crowd_.start(); });
+    while (crowd_.has_open_flows()) agenda_.run_next();
     outcome_.jobs = std::move(crowd_.jobs());
     outcome_.end = agenda_.now();
     return std::move(outcome_);
@@ -44,7 +44,7 @@ class Ground {
   std::size_t consumers() const { return seats_.size(); }
   Seat seat(Who who) const { return seats_[who]; }
   bool idle(Who who) const { return running_[who] == 0; }
-  bool nobody_runs() const { return processor_.at_work() == 0; }
+  bool nobody_runs() const { return processor_.running_count() == 0; }
   bool something_moves() const {
     return std::ranges::any_of(seats_, [](Seat s) { return s == Seat::loading || s == Seat::leaving; });
   }
@@ -54,14 +54,14 @@ class Ground {
   }
   Duration reload(Who who) const { return house_.costs[who].load_cold; }
   Bytes room() const {
-    Bytes room = house_.totals.front() - house_.world.registry.devices.front().reserve;
+    Bytes room = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
     for (Who i = 0; i < seats_.size(); ++i)
       if (seats_[i] != Seat::cold) room -= need(i);
     return room;
   }
   // The same if only footprints count: enough for a rule that lets one work at a time.
   Bytes room_beside_footprints() const {
-    Bytes room = house_.totals.front() - house_.world.registry.devices.front().reserve;
+    Bytes room = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
     for (Who i = 0; i < seats_.size(); ++i)
       if (seats_[i] != Seat::cold) room -= house_.world.registry.consumers[i].spec.footprint;
     return room;
@@ -79,7 +79,7 @@ class Ground {
 
   void start(std::size_t job) {
     waiting_.remove(job);
-    crowd_.started(job);
+    crowd_.job_started(job);
     ++running_[who(job)];
     processor_.start(job, crowd_.jobs()[job].work);
   }
@@ -87,18 +87,19 @@ class Ground {
   void load(Who who) {
     seats_[who] = Seat::loading;
     const ResidentId id{who};
-    const bool cached = cache_.holds(id);
+    const bool cached = cache_.contains(id);
     const replay::Costs& costs = house_.costs[who];
-    agenda_.after(cached ? costs.load_cached : costs.load_cold, [this, who, cached, began = agenda_.now()] {
+    agenda_.schedule_after(cached ? costs.load_cached : costs.load_cold, [this, who, cached,
+                                                                          began = agenda_.now()] {
       cache_.read(ResidentId{who}, house_.world.registry.consumers[who].spec.footprint);
-      moved(who, replay::Doing::load, Seat::warm, began, cached ? LoadSource::cached : LoadSource::cold);
+      moved(who, replay::Activity::load, Seat::warm, began, cached ? LoadSource::cached : LoadSource::cold);
     });
   }
 
   void evict(Who who) {
     seats_[who] = Seat::leaving;
-    agenda_.after(house_.costs[who].unload, [this, who, began = agenda_.now()] {
-      moved(who, replay::Doing::evict, Seat::cold, began, LoadSource::cold);
+    agenda_.schedule_after(house_.costs[who].unload, [this, who, began = agenda_.now()] {
+      moved(who, replay::Activity::evict, Seat::cold, began, LoadSource::cold);
     });
   }
 
@@ -106,7 +107,7 @@ class Ground {
 
  private:
   void come(std::size_t job) {
-    crowd_.waits_in(job, DeviceId{0});
+    crowd_.enter_line(job, DeviceId{0});
     waiting_.push_back(job);
     rule_(*this);
   }
@@ -116,23 +117,23 @@ class Ground {
     used_[who(job)] = agenda_.now();
     const replay::Job& ended = crowd_.jobs()[job];
     outcome_.spans.push_back(
-        {replay::Doing::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), LoadSource::cold});
-    crowd_.ended(job);
+        {replay::Activity::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), LoadSource::cold});
+    crowd_.job_ended(job);
     rule_(*this);
   }
 
-  void moved(Who who, replay::Doing what, Seat now, Instant began, LoadSource source) {
+  void moved(Who who, replay::Activity what, Seat now, Instant began, LoadSource source) {
     seats_[who] = now;
     used_[who] = agenda_.now();
     outcome_.spans.push_back({what, ConsumerId{who}, DeviceId{0}, began, agenda_.now(), source});
     rule_(*this);
   }
 
-  const replay::House& house_;
+  const replay::Machine& house_;
   Rule rule_;
-  replay::Agenda agenda_{};
-  replay::Crowd crowd_;
-  replay::Processor processor_;
+  replay::VirtualClock agenda_{};
+  replay::WorkloadDriver crowd_;
+  replay::SharedProcessor processor_;
   replay::PageCache cache_;
   std::vector<Seat> seats_;
   std::vector<std::uint32_t> running_;
@@ -258,7 +259,7 @@ std::vector<std::string_view> rule_names() {
   return names;
 }
 
-std::optional<Outcome> run_rule(std::string_view rule, const replay::House& house,
+std::optional<Outcome> run_rule(std::string_view rule, const replay::Machine& house,
                                 const replay::Workload& workload) {
   const auto* found = std::ranges::find(kRules, rule, &Named::name);
   if (found == std::end(kRules)) return std::nullopt;

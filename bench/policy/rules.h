@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/outcome.h"
 #include "replay/workload.h"
 
@@ -29,7 +29,7 @@ namespace mgpu::bench {
 std::vector<std::string_view> rule_names();
 
 // Nullopt: there is no such rule. REQUIRES: one device, one resident each.
-std::optional<replay::Outcome> run_rule(std::string_view rule, const replay::House& house,
+std::optional<replay::Outcome> run_rule(std::string_view rule, const replay::Machine& house,
                                         const replay::Workload& workload);
 
 }  // namespace mgpu::bench

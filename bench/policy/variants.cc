@@ -25,7 +25,7 @@ std::vector<std::string> split(const std::string& text, char at) {
   return parts;
 }
 
-Result<void> change(replay::House& house, const std::string& setting) {
+Result<void> change(replay::Machine& house, const std::string& setting) {
   static const std::map<std::string, std::vector<std::string>> shorthand{
       {"cache", {"page_cache=128GiB"}},
       {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
@@ -33,7 +33,7 @@ Result<void> change(replay::House& house, const std::string& setting) {
       {"noahead", {"load_ahead=false"}},
   };
   if (setting == "known") {
-    make_costs_known(house);
+    set_learned_costs(house);
     return {};
   }
   const auto found = shorthand.find(setting);
@@ -56,16 +56,16 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
     if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + by;
     all.jobs.push_back(job);
   }
-  for (replay::Span& span : next.spans) {
+  for (replay::ActivitySpan& span : next.spans) {
     span.from = span.from + by, span.to = span.to + by;
     all.spans.push_back(span);
   }
   all.end = next.end + by;
   all.events += next.events;
   all.loaded_in_vain += next.loaded_in_vain;
-  all.longest_bound = std::max(all.longest_bound, next.longest_bound);
-  all.beyond_bound = std::max(all.beyond_bound, next.beyond_bound);
-  if (all.refusal.empty()) all.refusal = next.refusal;
+  all.max_overtake_bound = std::max(all.max_overtake_bound, next.max_overtake_bound);
+  all.max_bound_excess = std::max(all.max_bound_excess, next.max_bound_excess);
+  if (all.first_refusal.empty()) all.first_refusal = next.first_refusal;
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
 Result<replay::Outcome> run(const std::string& variant, const replay::Workload& workload,
                             const std::vector<std::string>& settings) {
   const std::vector<std::string> parts = split(variant, '+');
-  replay::House house = household();
+  replay::Machine house = household();
   for (const std::string& setting : settings)
     if (const auto done = change(house, setting); !done) return std::unexpected(done.error());
   for (std::size_t i = 1; i < parts.size(); ++i)

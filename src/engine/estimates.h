@@ -21,7 +21,7 @@ struct Estimate {
 std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
                                             const std::string& ai_model, Bytes device_memory);
 
-// The same; none, too, where the folder does not answer within `limit`.
+// The same; none, too, where the folder does not answer within `limit_setting`.
 std::optional<Estimate> estimated_in_time(TimedCalls& calls, Duration limit,
                                           const config::ConsumerConfig& consumer, const std::string& ai_model,
                                           Bytes device_memory);

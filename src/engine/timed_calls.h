@@ -22,8 +22,8 @@ inline constexpr std::size_t kMostHangingCalls = 16;
 
 class TimedCalls {
  public:
-  // What `work` returns, or none: it takes longer than `limit`, or an earlier call of this key hangs still.
-  // `work` owns all that it touches, since it may outlive us.
+  // What `work` returns, or none: it takes longer than `limit_setting`, or an earlier call of this key hangs
+  // still. `work` owns all that it touches, since it may outlive us.
   template <class T>
   std::optional<T> call(const std::string& key, Duration limit, std::function<T()> work) {
     auto result = std::make_shared<std::optional<T>>();

@@ -25,7 +25,8 @@ struct Weights {
 // devices together.
 Weights weights_of(const config::ConsumerConfig& consumer, const std::string& ai_model, Bytes device_memory);
 
-// The first bytes of a regular file, `size` of them or as many as there are; nothing of a pipe or a device.
+// The first bytes of a regular file, `capacity` of them or as many as there are; nothing of a pipe or a
+// device.
 std::string read_head(const std::filesystem::path& file, std::size_t size);
 
 }  // namespace mgpu::engine

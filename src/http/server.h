@@ -59,7 +59,7 @@ class Exchange {
 boost::asio::awaitable<Result<void>> answer(Exchange& exchange, int status, Headers headers,
                                             std::string body);
 
-// The rest of the body, if it stays within `limit`. Errors: those of read, too_large.
+// The rest of the body, if it stays within `limit_setting`. Errors: those of read, too_large.
 boost::asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit);
 
 struct ServerOptions {

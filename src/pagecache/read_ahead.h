@@ -24,8 +24,8 @@ class ReadAhead {
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  // Reads the files in this order, `limit` bytes of them at most. `job` names it, for cancel(); a job of that
-  // name that waits or runs already is replaced.
+  // Reads the files in this order, `limit_setting` bytes of them at most. `job` names it, for cancel(); a job
+  // of that name that waits or runs already is replaced.
   void read(std::uint64_t job, std::vector<std::string> files, Bytes limit);
   void cancel(std::uint64_t job);
 

@@ -10,42 +10,43 @@
 namespace mgpu::replay {
 namespace {
 
-using Words = std::string_view;
+using StringView = std::string_view;
 
-constexpr Instant kFirst{2'000'000};  // when the first may come: the devices have been looked at by then
+constexpr Instant kFirstArrival{
+    2'000'000};  // when the first may come: the devices have been looked at by then
 
-std::vector<Words> cells_of(Words line) {
-  std::vector<Words> cells;
+std::vector<StringView> split_cells(StringView line) {
+  std::vector<StringView> cells;
   while (true) {
     const std::size_t comma = line.find(',');
-    Words cell = line.substr(0, comma);
+    StringView cell = line.substr(0, comma);
     while (!cell.empty() && cell.front() == ' ') cell.remove_prefix(1);
     while (!cell.empty() && cell.back() == ' ') cell.remove_suffix(1);
     cells.push_back(cell);
-    if (comma == Words::npos) return cells;
+    if (comma == StringView::npos) return cells;
     line.remove_prefix(comma + 1);
   }
 }
 
-std::optional<Duration> seconds_in(Words text) {
+std::optional<Duration> parse_seconds(StringView text) {
   double value = 0;
   const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
   if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return std::nullopt;
   return duration_from_ms(value * 1e3);
 }
 
-class Table {
+class CsvParser {
  public:
-  explicit Table(const House& house) : house_(house) {}
+  explicit CsvParser(const Machine& machine) : machine_(machine) {}
 
-  Result<Workload> read(Words text) {
+  Result<Workload> parse(StringView text) {
     for (std::size_t number = 1; !text.empty(); ++number) {
       const std::size_t end = text.find('\n');
-      Words line = text.substr(0, end);
-      text = end == Words::npos ? Words{} : text.substr(end + 1);
+      StringView line = text.substr(0, end);
+      text = end == StringView::npos ? StringView{} : text.substr(end + 1);
       if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
       if (line.empty() || line.front() == '#') continue;
-      const Result<void> taken = columns_.empty() ? head(line) : row(line);
+      const Result<void> taken = columns_.empty() ? parse_header(line) : parse_row(line);
       if (!taken)
         return fail(taken.error().code, "line " + std::to_string(number) + ": " + taken.error().detail);
     }
@@ -55,11 +56,11 @@ class Table {
   }
 
  private:
-  Result<void> head(Words line) {
-    static constexpr Words kKnown[] = {"time", "consumer", "seconds", "user", "priority", "flow"};
-    const std::vector<Words> names = cells_of(line);
+  Result<void> parse_header(StringView line) {
+    static constexpr StringView kColumns[] = {"time", "consumer", "seconds", "user", "priority", "flow"};
+    const std::vector<StringView> names = split_cells(line);
     for (std::size_t i = 0; i < names.size(); ++i) {
-      if (std::ranges::find(kKnown, names[i]) == std::end(kKnown))
+      if (std::ranges::find(kColumns, names[i]) == std::end(kColumns))
         return fail(ErrorCode::invalid_request, "no column is called \"" + std::string(names[i]) + "\"");
       columns_[std::string(names[i])] = i;
     }
@@ -69,30 +70,31 @@ class Table {
     return {};
   }
 
-  Words cell(const std::vector<Words>& cells, const char* column) const {
+  StringView cell_at(const std::vector<StringView>& cells, const char* column) const {
     const auto found = columns_.find(column);
-    return found == columns_.end() || found->second >= cells.size() ? Words{} : cells[found->second];
+    return found == columns_.end() || found->second >= cells.size() ? StringView{} : cells[found->second];
   }
 
-  Result<void> row(Words line) {
-    const std::vector<Words> cells = cells_of(line);
-    const auto time = seconds_in(cell(cells, "time"));
-    const auto work = seconds_in(cell(cells, "seconds"));
+  Result<void> parse_row(StringView line) {
+    const std::vector<StringView> cells = split_cells(line);
+    const auto time = parse_seconds(cell_at(cells, "time"));
+    const auto work = parse_seconds(cell_at(cells, "seconds"));
     if (!time || !work)
       return fail(ErrorCode::invalid_request,
                   "time and seconds are numbers, not negative, and at most " + to_string(kLongestDuration));
-    const auto target = find_target(house_, cell(cells, "consumer"));
+    const auto target = find_target(machine_, cell_at(cells, "consumer"));
     if (!target)
-      return fail(ErrorCode::invalid_request, "there is no consumer " + std::string(cell(cells, "consumer")));
-    Step step{.consumer = target->consumer, .resident = target->resident, .work = *work};
-    if (const Words name = cell(cells, "priority"); !name.empty()) {
+      return fail(ErrorCode::invalid_request,
+                  "there is no consumer " + std::string(cell_at(cells, "consumer")));
+    FlowStep step{.consumer = target->consumer, .resident = target->resident, .work = *work};
+    if (const StringView name = cell_at(cells, "priority"); !name.empty()) {
       step.priority = priority_from_name(name);
       if (!step.priority) return fail(ErrorCode::invalid_request, std::string(name) + " is no class of work");
     }
-    Flow& flow = flow_of(cell(cells, "flow"));
+    Flow& flow = find_or_add_flow(cell_at(cells, "flow"));
     if (flow.steps.empty()) {
-      flow.start = kFirst + *time;
-      flow.user = user_of(cell(cells, "user"));
+      flow.start = kFirstArrival + *time;
+      flow.user = find_or_add_user(cell_at(cells, "user"));
     } else {
       step.pause = *time;
     }
@@ -100,19 +102,19 @@ class Table {
     return {};
   }
 
-  Flow& flow_of(Words name) {
+  Flow& find_or_add_flow(StringView name) {
     if (name.empty()) return workload_.flows.emplace_back();
     const auto [found, fresh] = flows_.emplace(name, workload_.flows.size());
     if (fresh) workload_.flows.emplace_back();
     return workload_.flows[found->second];
   }
 
-  std::uint32_t user_of(Words name) {
+  std::uint32_t find_or_add_user(StringView name) {
     if (name.empty()) return 0;
     return users_.emplace(name, static_cast<std::uint32_t>(users_.size() + 1)).first->second;
   }
 
-  const House& house_;
+  const Machine& machine_;
   std::map<std::string, std::size_t, std::less<>> columns_{};
   std::map<std::string, std::size_t, std::less<>> flows_{};
   std::map<std::string, std::uint32_t, std::less<>> users_{};
@@ -121,8 +123,8 @@ class Table {
 
 }  // namespace
 
-std::optional<Target> find_target(const House& house, Words name) {
-  const Registry& registry = house.world.registry;
+std::optional<Target> find_target(const Machine& machine, StringView name) {
+  const Registry& registry = machine.world.registry;
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& consumer = registry.consumers[i];
     if (name == consumer.spec.name)
@@ -136,16 +138,16 @@ std::optional<Target> find_target(const House& house, Words name) {
   return std::nullopt;
 }
 
-std::string to_csv(const Workload& workload, const House& house) {
-  const Registry& registry = house.world.registry;
+std::string to_csv(const Workload& workload, const Machine& machine) {
+  const Registry& registry = machine.world.registry;
   const auto seconds = [](Duration d) { return std::to_string(static_cast<double>(d.count()) / 1e6); };
   std::string text = "time,consumer,seconds,user,priority,flow\n";
   for (std::size_t i = 0; i < workload.flows.size(); ++i) {
     const Flow& flow = workload.flows[i];
-    for (const Step& step : flow.steps) {
+    for (const FlowStep& step : flow.steps) {
       const bool first = &step == &flow.steps.front();
       const bool named = step.resident && !registry[*step.resident].ai_model.empty();
-      text += seconds(first ? flow.start + step.pause - kFirst : step.pause) + "," +
+      text += seconds(first ? flow.start + step.pause - kFirstArrival : step.pause) + "," +
               registry[step.consumer].spec.name + (named ? "/" + registry[*step.resident].ai_model : "") +
               "," + seconds(step.work) + "," + (flow.user == 0 ? "" : "u" + std::to_string(flow.user)) + "," +
               (step.priority ? std::string(to_string(*step.priority)) : "") + "," +
@@ -155,6 +157,6 @@ std::string to_csv(const Workload& workload, const House& house) {
   return text;
 }
 
-Result<Workload> parse_csv(Words text, const House& house) { return Table(house).read(text); }
+Result<Workload> parse_csv(StringView text, const Machine& machine) { return CsvParser(machine).parse(text); }
 
 }  // namespace mgpu::replay

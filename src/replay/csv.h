@@ -16,22 +16,22 @@
 
 #include "base/result.h"
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/workload.h"
 
 namespace mgpu::replay {
 
 // Error: invalid_request, with the number of the line.
-Result<Workload> parse_csv(std::string_view text, const House& house);
+Result<Workload> parse_csv(std::string_view text, const Machine& machine);
 
 // The reverse: what parse_csv reads as the same workload. REQUIRES: flows are not empty.
-std::string to_csv(const Workload& workload, const House& house);
+std::string to_csv(const Workload& workload, const Machine& machine);
 
 // Who is meant by "chat" or "ollama/llama3:8b"; the resident is the consumer's first where none is named.
 struct Target {
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};
 };
-std::optional<Target> find_target(const House& house, std::string_view name);
+std::optional<Target> find_target(const Machine& machine, std::string_view name);
 
 }  // namespace mgpu::replay

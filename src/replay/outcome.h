@@ -17,17 +17,17 @@ struct Job {
   Instant arrived{};
   Instant started{};  // it was granted
   Instant ended{};
-  Duration work{};              // what it would have taken alone
-  bool refused = false;         // it never started; `ended` is when it was told
-  std::uint32_t overtaken = 0;  // starts of later arrivals on its device while it waited
+  Duration work{};                    // what it would have taken alone
+  bool refused = false;               // it never started; `ended` is when it was told
+  std::uint32_t times_overtaken = 0;  // starts of later arrivals on its device while it waited
   std::optional<Instant> first_overtaken{};
   Instant last_overtaken{};
 };
 
-enum class Doing : std::uint8_t { run, load, evict };
+enum class Activity : std::uint8_t { run, load, evict };
 
-struct Span {
-  Doing what{};
+struct ActivitySpan {
+  Activity activity{};
   ConsumerId consumer{};
   DeviceId device{};
   Instant from{};
@@ -36,14 +36,14 @@ struct Span {
 };
 
 struct Outcome {
-  std::vector<Job> jobs{};    // in the order of their arrival
-  std::vector<Span> spans{};  // in the order of their end
-  Instant end{};              // of the last thing that happened
-  std::uint64_t events = 0;   // that the core was told
+  std::vector<Job> jobs{};            // in the order of their arrival
+  std::vector<ActivitySpan> spans{};  // in the order of their end
+  Instant end{};                      // of the last thing that happened
+  std::uint64_t events = 0;           // that the core was told
   std::uint64_t loaded_in_vain = 0;
-  Duration longest_bound{};  // how long a ticket might be overtaken at most, as the policy set it
-  Duration beyond_bound{};   // by how much an overtaking came after it; 0: never
-  std::string refusal{};     // why the first that was refused was
+  Duration max_overtake_bound{};  // how long a ticket might be overtaken at most, as the policy set it
+  Duration max_bound_excess{};    // by how much an overtaking came after it; 0: never
+  std::string first_refusal{};    // why the first that was refused was
 };
 
 }  // namespace mgpu::replay

@@ -11,15 +11,15 @@
 
 #include "sched/step.h"
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/outcome.h"
 #include "replay/workload.h"
 
 namespace mgpu::replay {
 
 // Who decides: `step`, or somebody who calls it and looks on.
-using Decide = std::function<Effects(World&, const Event&)>;
+using StepFunction = std::function<Effects(World&, const Event&)>;
 
-Outcome replay(const House& house, const Workload& workload, const Decide& decide = step);
+Outcome replay(const Machine& machine, const Workload& workload, const StepFunction& decide = step);
 
 }  // namespace mgpu::replay

@@ -11,121 +11,122 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kBriefly = 50ms;  // readings that a decision waits for
+constexpr Duration kReadingSlack = 50ms;  // readings that a decision waits for
 
 // 12 GiB of device; a and b hold 8 GiB each, so that only one of them fits, c holds 2.
-House three_consumers() {
-  House house;
-  const DeviceId device = add_device(house, {.name = "gpu0"}, kGiB * 12);
+Machine three_consumers() {
+  Machine machine;
+  const DeviceId device = add_device(machine, {.name = "gpu0"}, kGiB * 12);
   const auto add = [&](const char* name, Bytes footprint, Duration load) {
     Consumer spec{.name = name, .device = device, .footprint = footprint};
     spec.can_unload = true;
-    add_consumer(house, spec, {.load_cold = load, .load_cached = load / 4, .unload = 1s});
+    add_consumer(machine, spec, {.load_cold = load, .load_cached = load / 4, .unload = 1s});
   };
   add("a", kGiB * 8, 4s);
   add("b", kGiB * 8, 4s);
   add("c", kGiB * 2, 1s);
-  return house;
+  return machine;
 }
 
-Workload people(const House& house, const std::string& rows) {
-  const auto workload = parse_csv("time,consumer,seconds,user,priority,flow\n" + rows, house);
+Workload parse_rows(const Machine& machine, const std::string& rows) {
+  const auto workload = parse_csv("time,consumer,seconds,user,priority,flow\n" + rows, machine);
   EXPECT_TRUE(workload) << workload.error().detail;
   return workload.value_or(Workload{});
 }
 
-Duration wait(const Job& job) { return job.started - job.arrived; }
+Duration wait_time(const Job& job) { return job.started - job.arrived; }
 
-#define EXPECT_ABOUT(what, expected)                         \
-  do {                                                       \
-    const Duration got = (what);                             \
-    EXPECT_GE(got, (expected)) << to_string(got);            \
-    EXPECT_LE(got, (expected) + kBriefly) << to_string(got); \
+#define EXPECT_ABOUT(what, expected)                              \
+  do {                                                            \
+    const Duration got = (what);                                  \
+    EXPECT_GE(got, (expected)) << to_string(got);                 \
+    EXPECT_LE(got, (expected) + kReadingSlack) << to_string(got); \
   } while (false)
 
 TEST(Replay, AColdConsumerIsLoadedAndAWarmOneStartsAtOnce) {
-  const House house = three_consumers();
-  const Outcome outcome = replay(house, people(house, "0,a,2,,,\n10,a,1,,,\n"));
+  const Machine machine = three_consumers();
+  const Outcome outcome = replay(machine, parse_rows(machine, "0,a,2,,,\n10,a,1,,,\n"));
   ASSERT_EQ(outcome.jobs.size(), 2U);
-  EXPECT_ABOUT(wait(outcome.jobs[0]), 4s);
-  EXPECT_ABOUT(wait(outcome.jobs[1]), 0s);
+  EXPECT_ABOUT(wait_time(outcome.jobs[0]), 4s);
+  EXPECT_ABOUT(wait_time(outcome.jobs[1]), 0s);
   EXPECT_EQ(outcome.jobs[1].ended - outcome.jobs[1].started, 1s);
 }
 
 TEST(Replay, WhoDoesNotFitBesideTheLoadedWaitsForItsEvictionToo) {
-  const House house = three_consumers();
-  const Outcome outcome = replay(house, people(house, "0,a,2,,,\n10,b,1,,,\n"));
-  EXPECT_ABOUT(wait(outcome.jobs[1]), 1s + 4s);
-  const Figures figures = figures_of(outcome);
-  EXPECT_EQ(figures.loads, 2U);
-  EXPECT_EQ(figures.evictions, 1U);
+  const Machine machine = three_consumers();
+  const Outcome outcome = replay(machine, parse_rows(machine, "0,a,2,,,\n10,b,1,,,\n"));
+  EXPECT_ABOUT(wait_time(outcome.jobs[1]), 1s + 4s);
+  const Summary summary = summarize(outcome);
+  EXPECT_EQ(summary.loads, 2U);
+  EXPECT_EQ(summary.evictions, 1U);
 }
 
 TEST(Replay, TheNextStepOfAFlowComesAfterTheOneBeforeHasEnded) {
-  const House house = three_consumers();
-  const Outcome outcome = replay(house, people(house, "0,a,2,anna,,talk\n0.5,c,1,anna,,talk\n"));
+  const Machine machine = three_consumers();
+  const Outcome outcome = replay(machine, parse_rows(machine, "0,a,2,anna,,talk\n0.5,c,1,anna,,talk\n"));
   ASSERT_EQ(outcome.jobs.size(), 2U);
   EXPECT_EQ(outcome.jobs[1].arrived - outcome.jobs[0].ended, 500ms);
   EXPECT_EQ(outcome.jobs[0].user, outcome.jobs[1].user);
 }
 
 TEST(Replay, JobsThatComputeAtOnceShareTheDevicesSpeed) {
-  House house = three_consumers();
-  ASSERT_TRUE(apply_setting(house, "capacity=2"));
-  const Outcome outcome = replay(house, people(house, "0,a,0.1,,,\n5,c,0.1,,,\n20,a,2,,,\n20,c,2,,,\n"));
+  Machine machine = three_consumers();
+  ASSERT_TRUE(apply_setting(machine, "capacity=2"));
+  const Outcome outcome =
+      replay(machine, parse_rows(machine, "0,a,0.1,,,\n5,c,0.1,,,\n20,a,2,,,\n20,c,2,,,\n"));
   EXPECT_EQ(outcome.jobs[2].ended - outcome.jobs[2].started, 4s);
-  EXPECT_EQ(figures_of(outcome).lost.worst, outcome.jobs[0].ended - outcome.jobs[0].arrived - 100ms);
+  EXPECT_EQ(summarize(outcome).lost.worst, outcome.jobs[0].ended - outcome.jobs[0].arrived - 100ms);
 }
 
 TEST(Replay, WeightsThatThePageCacheHoldsComeBackFaster) {
-  House house = three_consumers();
-  ASSERT_TRUE(apply_setting(house, "page_cache=16GiB"));
-  const Workload workload = people(house, "0,a,1,,,\n10,b,1,,,\n20,a,1,,,\n");
-  const Outcome outcome = replay(house, workload);
-  EXPECT_ABOUT(wait(outcome.jobs[2]), 1s + 1s);
-  EXPECT_EQ(figures_of(outcome).loads_from[static_cast<std::size_t>(LoadSource::cached)], 1U);
+  Machine machine = three_consumers();
+  ASSERT_TRUE(apply_setting(machine, "page_cache=16GiB"));
+  const Workload workload = parse_rows(machine, "0,a,1,,,\n10,b,1,,,\n20,a,1,,,\n");
+  const Outcome outcome = replay(machine, workload);
+  EXPECT_ABOUT(wait_time(outcome.jobs[2]), 1s + 1s);
+  EXPECT_EQ(summarize(outcome).loads_from[static_cast<std::size_t>(LoadSource::cached)], 1U);
 
-  ASSERT_TRUE(apply_setting(house, "page_cache=15GiB"));  // b's weights push a's out
-  EXPECT_ABOUT(wait(replay(house, workload).jobs[2]), 1s + 4s);
+  ASSERT_TRUE(apply_setting(machine, "page_cache=15GiB"));  // b's weights push a's out
+  EXPECT_ABOUT(wait_time(replay(machine, workload).jobs[2]), 1s + 4s);
 }
 
 TEST(Replay, TheSameHouseAndPeopleGiveTheSameOutcome) {
-  const House house = three_consumers();
+  const Machine machine = three_consumers();
   std::string rows;
   for (int i = 0; i < 200; ++i)
     rows += std::to_string(i * 3 % 47) + "," + "abc"[i * 7 % 3] + "," + std::to_string(i % 5) + ",u" +
             std::to_string(i % 3) + ",,\n";
-  const Workload workload = people(house, rows);
-  const Outcome one = replay(house, workload), other = replay(house, workload);
+  const Workload workload = parse_rows(machine, rows);
+  const Outcome one = replay(machine, workload), other = replay(machine, workload);
   ASSERT_EQ(one.jobs.size(), 200U);
   EXPECT_EQ(one.end, other.end);
   for (std::size_t i = 0; i < one.jobs.size(); ++i) EXPECT_EQ(one.jobs[i].started, other.jobs[i].started);
 }
 
 TEST(Replay, NobodyIsOvertakenUnderFifo) {
-  House house = three_consumers();
-  ASSERT_TRUE(apply_setting(house, "policy=fifo"));
-  const Outcome outcome = replay(house, people(house, "0,a,5,,,\n1,b,5,,,\n2,a,5,,,\n3,b,5,,,\n"));
-  EXPECT_EQ(figures_of(outcome).passed, 0U);
-  EXPECT_EQ(figures_of(outcome).loads, 4U);
+  Machine machine = three_consumers();
+  ASSERT_TRUE(apply_setting(machine, "policy=fifo"));
+  const Outcome outcome = replay(machine, parse_rows(machine, "0,a,5,,,\n1,b,5,,,\n2,a,5,,,\n3,b,5,,,\n"));
+  EXPECT_EQ(summarize(outcome).max_times_overtaken, 0U);
+  EXPECT_EQ(summarize(outcome).loads, 4U);
 }
 
 TEST(Replay, WhoIsRefusedIsCountedAndHisFlowGoesOn) {
-  House house = three_consumers();
-  ASSERT_TRUE(apply_setting(house, "wait_limit=2s"));
-  const Outcome outcome = replay(house, people(house, "0,a,1,,,f\n5,c,1,,,f\n"));
+  Machine machine = three_consumers();
+  ASSERT_TRUE(apply_setting(machine, "wait_limit=2s"));
+  const Outcome outcome = replay(machine, parse_rows(machine, "0,a,1,,,f\n5,c,1,,,f\n"));
   ASSERT_EQ(outcome.jobs.size(), 2U);
   EXPECT_TRUE(outcome.jobs[0].refused);
   EXPECT_FALSE(outcome.jobs[1].refused);
-  EXPECT_EQ(figures_of(outcome).refused, 1U);
+  EXPECT_EQ(summarize(outcome).refused, 1U);
 }
 
 TEST(Figures, SharesOfTheTimeAddUp) {
-  const House house = three_consumers();
-  const Figures figures = figures_of(replay(house, people(house, "0,a,4,,,\n8,b,3,,,\n")));
-  EXPECT_NEAR(figures.busy + figures.loading + figures.idle, 1, 1e-9);
-  EXPECT_NEAR(figures.busy, 7.0 / 16, 0.01);     // 4 + 3 of 16 seconds
-  EXPECT_NEAR(figures.loading, 9.0 / 16, 0.01);  // two loads and an eviction
+  const Machine machine = three_consumers();
+  const Summary summary = summarize(replay(machine, parse_rows(machine, "0,a,4,,,\n8,b,3,,,\n")));
+  EXPECT_NEAR(summary.busy + summary.loading + summary.idle, 1, 1e-9);
+  EXPECT_NEAR(summary.busy, 7.0 / 16, 0.01);     // 4 + 3 of 16 seconds
+  EXPECT_NEAR(summary.loading, 9.0 / 16, 0.01);  // two loads and an eviction
 }
 
 TEST(Figures, UnfairnessIsTheWorstUsersSlowdownAgainstTheMean) {
@@ -135,20 +136,20 @@ TEST(Figures, UnfairnessIsTheWorstUsersSlowdownAgainstTheMean) {
         {.user = user, .started = Instant{} + wait, .ended = Instant{} + wait + 1s, .work = 1s});
   };
   job(1, 0s), job(2, 0s), job(3, 3s);  // slowdowns 1, 1 and 4
-  EXPECT_NEAR(figures_of(outcome).unfairness, 2, 1e-9);
+  EXPECT_NEAR(summarize(outcome).unfairness, 2, 1e-9);
 }
 
 TEST(Csv, WhatWasWrittenReadsTheSame) {
-  const House house = three_consumers();
+  const Machine machine = three_consumers();
   const std::string rows =
       "0.500000,a,1.250000,u1,batch,\n3.000000,b,2.000000,u2,,f1\n0.100000,c,1.000000,u2,,f1\n";
-  EXPECT_EQ(to_csv(people(house, rows), house), "time,consumer,seconds,user,priority,flow\n" + rows);
+  EXPECT_EQ(to_csv(parse_rows(machine, rows), machine), "time,consumer,seconds,user,priority,flow\n" + rows);
 }
 
 TEST(Csv, SaysWhichLineIsWrong) {
-  const House house = three_consumers();
+  const Machine machine = three_consumers();
   const auto detail = [&](const char* text) {
-    const auto workload = parse_csv(text, house);
+    const auto workload = parse_csv(text, machine);
     return workload ? "" : workload.error().detail;
   };
   EXPECT_EQ(detail("time,consumer,seconds\n0,a,1\n1,nobody,1\n"), "line 3: there is no consumer nobody");
@@ -165,17 +166,17 @@ TEST(Csv, SaysWhichLineIsWrong) {
 }
 
 TEST(Settings, ChangeWhatTheyNameAndNothingElse) {
-  House house = three_consumers();
-  ASSERT_TRUE(apply_setting(house, "overtake_limit=5s"));
-  ASSERT_TRUE(apply_setting(house, "consumers.b.footprint=3GiB"));
-  ASSERT_TRUE(apply_setting(house, "device_memory=48GiB"));
-  EXPECT_EQ(house.world.limits.overtake_limit, 5s);
-  EXPECT_EQ(house.world.registry[ResidentId{1}].footprint, kGiB * 3);
-  EXPECT_EQ(house.world.registry[ResidentId{0}].footprint, kGiB * 8);
-  EXPECT_EQ(house.totals.front(), kGiB * 48);
+  Machine machine = three_consumers();
+  ASSERT_TRUE(apply_setting(machine, "overtake_limit=5s"));
+  ASSERT_TRUE(apply_setting(machine, "consumers.b.footprint=3GiB"));
+  ASSERT_TRUE(apply_setting(machine, "device_memory=48GiB"));
+  EXPECT_EQ(machine.world.limits.overtake_limit, 5s);
+  EXPECT_EQ(machine.world.registry[ResidentId{1}].footprint, kGiB * 3);
+  EXPECT_EQ(machine.world.registry[ResidentId{0}].footprint, kGiB * 8);
+  EXPECT_EQ(machine.device_memory.front(), kGiB * 48);
   for (const char* wrong : {"overtake_limit", "overtake_limit=soon", "colour=red", "consumers.x.pinned=true",
                             "consumers.a.colour=red", "policy=lifo"})
-    EXPECT_FALSE(apply_setting(house, wrong)) << wrong;
+    EXPECT_FALSE(apply_setting(machine, wrong)) << wrong;
 }
 
 }  // namespace

@@ -11,113 +11,115 @@
 namespace mgpu::replay {
 namespace {
 
-using Words = std::string_view;
+using StringView = std::string_view;
 
-std::unexpected<Error> no_value(Words text, Words wanted) {
+std::unexpected<Error> invalid_value(StringView text, StringView wanted) {
   return fail(ErrorCode::invalid_request, "\"" + std::string(text) + "\" is no " + std::string(wanted));
 }
 
-Result<void> read(Words text, std::uint32_t& value) {
+Result<void> read(StringView text, std::uint32_t& value) {
   const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return no_value(text, "number");
+  if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return invalid_value(text, "number");
   return {};
 }
-Result<void> read(Words text, bool& value) {
-  if (text != "true" && text != "false") return no_value(text, "true or false");
+Result<void> read(StringView text, bool& value) {
+  if (text != "true" && text != "false") return invalid_value(text, "true or false");
   value = text == "true";
   return {};
 }
-Result<void> read(Words text, Bytes& value) {
+Result<void> read(StringView text, Bytes& value) {
   const Result<Bytes> bytes = parse_bytes(text);
   if (!bytes) return std::unexpected(bytes.error());
   value = *bytes;
   return {};
 }
-Result<void> read(Words text, Duration& value) {
+Result<void> read(StringView text, Duration& value) {
   const Result<Duration> duration = parse_duration(text);
   if (!duration) return std::unexpected(duration.error());
   value = *duration;
   return {};
 }
-Result<void> read(Words text, Policy& value) {
-  if (text != "fifo" && text != "affinity") return no_value(text, "policy (fifo, affinity)");
+Result<void> read(StringView text, Policy& value) {
+  if (text != "fifo" && text != "affinity") return invalid_value(text, "policy (fifo, affinity)");
   value = text == "fifo" ? Policy::fifo : Policy::affinity;
   return {};
 }
-Result<void> read(Words text, Priority& value) {
+Result<void> read(StringView text, Priority& value) {
   const auto priority = priority_from_name(text);
-  if (!priority) return no_value(text, "class (realtime, interactive, normal, batch)");
+  if (!priority) return invalid_value(text, "class (realtime, interactive, normal, batch)");
   value = *priority;
   return {};
 }
 
-using Change = std::function<Result<void>(House&, Words)>;
-struct OfHouse {
-  Words name{};
-  Change change{};
+using MachineSetter = std::function<Result<void>(Machine&, StringView)>;
+struct MachineSetting {
+  StringView name{};
+  MachineSetter apply{};
 };
-using ConsumerChange = std::function<Result<void>(House&, ConsumerId, Words)>;
-struct OfConsumer {
-  Words name{};
-  ConsumerChange change{};
+using ConsumerSetter = std::function<Result<void>(Machine&, ConsumerId, StringView)>;
+struct ConsumerSetting {
+  StringView name{};
+  ConsumerSetter apply{};
 };
 
 template <class T>
-OfHouse limit(Words name, T SchedulingLimits::* field) {
-  return {name, [field](House& house, Words text) { return read(text, house.world.limits.*field); }};
+MachineSetting limit_setting(StringView name, T SchedulingLimits::* field) {
+  return {name,
+          [field](Machine& machine, StringView text) { return read(text, machine.world.limits.*field); }};
 }
 
 template <class T>
-OfHouse of_devices(Words name, T Device::* field) {
-  return {name, [field](House& house, Words text) -> Result<void> {
-            for (Device& device : house.world.registry.devices)
+MachineSetting device_setting(StringView name, T Device::* field) {
+  return {name, [field](Machine& machine, StringView text) -> Result<void> {
+            for (Device& device : machine.world.registry.devices)
               if (auto done = read(text, device.*field); !done) return done;
             return {};
           }};
 }
 
 template <class T>
-OfConsumer spec(Words name, T Consumer::* field) {
-  return {name, [field](House& house, ConsumerId consumer, Words text) {
-            return read(text, house.world.registry[consumer].spec.*field);
+ConsumerSetting consumer_setting(StringView name, T Consumer::* field) {
+  return {name, [field](Machine& machine, ConsumerId consumer, StringView text) {
+            return read(text, machine.world.registry[consumer].spec.*field);
           }};
 }
 
-Result<void> set_footprint(House& house, ConsumerId consumer, Words text) {
-  ConsumerState& state = house.world.registry[consumer];
+Result<void> set_footprint(Machine& machine, ConsumerId consumer, StringView text) {
+  ConsumerState& state = machine.world.registry[consumer];
   if (auto done = read(text, state.spec.footprint); !done) return done;
   for (const ResidentId id : state.residents) {
-    house.world.registry[id].declared_footprint = state.spec.footprint;
-    house.world.registry[id].footprint = state.spec.footprint;
+    machine.world.registry[id].declared_footprint = state.spec.footprint;
+    machine.world.registry[id].footprint = state.spec.footprint;
   }
   return {};
 }
 
-Result<void> set_load(House& house, ConsumerId consumer, Words text) {
+Result<void> set_load_costs(Machine& machine, ConsumerId consumer, StringView text) {
   Duration cold{};
   if (auto done = read(text, cold); !done) return done;
-  for (const ResidentId id : house.world.registry[consumer].residents)
-    house.costs[id.value] = costs_from_cold(cold);
+  for (const ResidentId id : machine.world.registry[consumer].residents)
+    machine.costs[id.value] = costs_from_cold(cold);
   return {};
 }
 
-const std::vector<OfHouse>& of_house() {
-  static const std::vector<OfHouse> all{
-      limit("policy", &SchedulingLimits::policy),
-      limit("overtake_limit", &SchedulingLimits::overtake_limit),
-      limit("ageing", &SchedulingLimits::ageing),
-      limit("load_ahead", &SchedulingLimits::load_ahead),
-      {"park_memory", [](House& house, Words text) { return read(text, house.world.registry.park_memory); }},
-      limit("max_queue", &SchedulingLimits::max_queue),
-      limit("wait_limit", &SchedulingLimits::wait_limit),
-      limit("room_limit", &SchedulingLimits::room_limit),
-      limit("reading_age", &SchedulingLimits::reading_age),
-      of_devices("capacity", &Device::capacity),
-      of_devices("reserve", &Device::reserve),
-      {"page_cache", [](House& house, Words text) { return read(text, house.page_cache); }},
+const std::vector<MachineSetting>& machine_settings() {
+  static const std::vector<MachineSetting> all{
+      limit_setting("policy", &SchedulingLimits::policy),
+      limit_setting("overtake_limit", &SchedulingLimits::overtake_limit),
+      limit_setting("ageing", &SchedulingLimits::ageing),
+      limit_setting("load_ahead", &SchedulingLimits::load_ahead),
+      {"park_memory",
+       [](Machine& machine, StringView text) { return read(text, machine.world.registry.park_memory); }},
+      limit_setting("max_queue", &SchedulingLimits::max_queue),
+      limit_setting("wait_limit", &SchedulingLimits::wait_limit),
+      limit_setting("room_limit", &SchedulingLimits::room_limit),
+      limit_setting("reading_age", &SchedulingLimits::reading_age),
+      device_setting("capacity", &Device::capacity),
+      device_setting("reserve", &Device::reserve),
+      {"page_cache", [](Machine& machine, StringView text) { return read(text, machine.page_cache); }},
       {"device_memory",
-       [](House& house, Words text) -> Result<void> {
-         for (Bytes& total : house.totals)
+       [](Machine& machine, StringView text) -> Result<void> {
+         for (Bytes& total : machine.device_memory)
            if (auto done = read(text, total); !done) return done;
          return {};
        }},
@@ -125,42 +127,42 @@ const std::vector<OfHouse>& of_house() {
   return all;
 }
 
-const std::vector<OfConsumer>& of_consumer() {
-  static const std::vector<OfConsumer> all{
+const std::vector<ConsumerSetting>& consumer_settings() {
+  static const std::vector<ConsumerSetting> all{
       {"footprint", set_footprint},
-      {"load", set_load},
-      spec("working", &Consumer::working),
-      spec("concurrency", &Consumer::concurrency),
-      spec("priority", &Consumer::priority),
-      spec("weight", &Consumer::weight),
-      spec("max_queue", &Consumer::max_queue),
-      spec("max_turn", &Consumer::max_turn),
-      spec("reserved", &Consumer::reserved),
-      spec("exclusive", &Consumer::exclusive),
-      spec("turnless", &Consumer::turnless),
-      spec("pinned", &Consumer::pinned),
-      spec("can_park", &Consumer::can_park),
-      spec("can_unload", &Consumer::can_unload),
-      spec("idle_unload", &Consumer::idle_unload),
+      {"load", set_load_costs},
+      consumer_setting("working", &Consumer::working),
+      consumer_setting("concurrency", &Consumer::concurrency),
+      consumer_setting("priority", &Consumer::priority),
+      consumer_setting("weight", &Consumer::weight),
+      consumer_setting("max_queue", &Consumer::max_queue),
+      consumer_setting("max_turn", &Consumer::max_turn),
+      consumer_setting("reserved", &Consumer::reserved),
+      consumer_setting("exclusive", &Consumer::exclusive),
+      consumer_setting("turnless", &Consumer::turnless),
+      consumer_setting("pinned", &Consumer::pinned),
+      consumer_setting("can_park", &Consumer::can_park),
+      consumer_setting("can_unload", &Consumer::can_unload),
+      consumer_setting("idle_unload", &Consumer::idle_unload),
   };
   return all;
 }
 
-constexpr Words kConsumers = "consumers.";
+constexpr StringView kConsumerPrefix = "consumers.";
 
 // "chat.pinned" or "*.pinned": the name of a consumer may have dots itself.
-Result<void> apply_to_consumers(House& house, Words path, Words value) {
+Result<void> apply_consumer_setting(Machine& machine, StringView path, StringView value) {
   const std::size_t dot = path.rfind('.');
-  const Words name = path.substr(0, dot);
-  const auto row =
-      std::ranges::find(of_consumer(), dot == Words::npos ? "" : path.substr(dot + 1), &OfConsumer::name);
-  if (row == of_consumer().end())
+  const StringView name = path.substr(0, dot);
+  const auto row = std::ranges::find(consumer_settings(), dot == StringView::npos ? "" : path.substr(dot + 1),
+                                     &ConsumerSetting::name);
+  if (row == consumer_settings().end())
     return fail(ErrorCode::invalid_request, "no setting \"" + std::string(path) + "\" of a consumer");
   bool found = false;
-  for (std::size_t i = 0; i < house.world.registry.consumers.size(); ++i) {
-    if (name != "*" && house.world.registry.consumers[i].spec.name != name) continue;
+  for (std::size_t i = 0; i < machine.world.registry.consumers.size(); ++i) {
+    if (name != "*" && machine.world.registry.consumers[i].spec.name != name) continue;
     found = true;
-    if (auto done = row->change(house, ConsumerId{i}, value); !done) return done;
+    if (auto done = row->apply(machine, ConsumerId{i}, value); !done) return done;
   }
   if (!found) return fail(ErrorCode::invalid_request, "there is no consumer " + std::string(name));
   return {};
@@ -168,23 +170,24 @@ Result<void> apply_to_consumers(House& house, Words path, Words value) {
 
 }  // namespace
 
-Result<void> apply_setting(House& house, Words setting) {
+Result<void> apply_setting(Machine& machine, StringView setting) {
   const std::size_t equals = setting.find('=');
-  if (equals == Words::npos)
+  if (equals == StringView::npos)
     return fail(ErrorCode::invalid_request, "\"" + std::string(setting) + "\" is no KEY=VALUE");
-  const Words key = setting.substr(0, equals), value = setting.substr(equals + 1);
-  if (key.starts_with(kConsumers)) return apply_to_consumers(house, key.substr(kConsumers.size()), value);
-  const auto row = std::ranges::find(of_house(), key, &OfHouse::name);
-  if (row == of_house().end())
+  const StringView key = setting.substr(0, equals), value = setting.substr(equals + 1);
+  if (key.starts_with(kConsumerPrefix))
+    return apply_consumer_setting(machine, key.substr(kConsumerPrefix.size()), value);
+  const auto row = std::ranges::find(machine_settings(), key, &MachineSetting::name);
+  if (row == machine_settings().end())
     return fail(ErrorCode::invalid_request, "there is no setting \"" + std::string(key) + "\"");
-  return row->change(house, value);
+  return row->apply(machine, value);
 }
 
 std::vector<std::string> setting_names() {
   std::vector<std::string> names;
-  for (const OfHouse& row : of_house()) names.emplace_back(row.name);
-  for (const OfConsumer& row : of_consumer())
-    names.push_back(std::string(kConsumers) + "NAME." + std::string(row.name));
+  for (const MachineSetting& row : machine_settings()) names.emplace_back(row.name);
+  for (const ConsumerSetting& row : consumer_settings())
+    names.push_back(std::string(kConsumerPrefix) + "NAME." + std::string(row.name));
   return names;
 }
 

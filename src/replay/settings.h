@@ -8,12 +8,12 @@
 
 #include "base/result.h"
 
-#include "replay/house.h"
+#include "replay/machine.h"
 
 namespace mgpu::replay {
 
 // Error: invalid_request (no such key or consumer, or a value that is none).
-Result<void> apply_setting(House& house, std::string_view setting);
+Result<void> apply_setting(Machine& machine, std::string_view setting);
 
 // Every key, as they are written: "overtake_limit", ..., "consumers.NAME.footprint", ...
 std::vector<std::string> setting_names();

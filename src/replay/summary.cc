@@ -14,7 +14,7 @@ Duration quantile(const std::vector<Duration>& sorted, double share) {
   return sorted[rank];
 }
 
-Spread spread_of(std::vector<Duration> values) {
+Percentiles percentiles(std::vector<Duration> values) {
   if (values.empty()) return {};
   std::ranges::sort(values);
   const Duration sum = std::accumulate(values.begin(), values.end(), Duration{});
@@ -25,26 +25,26 @@ Spread spread_of(std::vector<Duration> values) {
           .worst = values.back()};
 }
 
-struct Change {
+struct ActivityDelta {
   Instant at{};
   int running = 0;
   int moving = 0;
 };
 
 // Shares of the time between the first arrival and the last end.
-void add_shares(Figures& figures, const Outcome& outcome) {
+void add_time_shares(Summary& summary, const Outcome& outcome) {
   if (outcome.jobs.empty()) return;
-  std::vector<Change> changes;
-  for (const Span& span : outcome.spans) {
-    const bool run = span.what == Doing::run;
+  std::vector<ActivityDelta> changes;
+  for (const ActivitySpan& span : outcome.spans) {
+    const bool run = span.activity == Activity::run;
     changes.push_back({span.from, run ? 1 : 0, run ? 0 : 1});
     changes.push_back({span.to, run ? -1 : 0, run ? 0 : -1});
   }
-  std::ranges::sort(changes, {}, &Change::at);
+  std::ranges::sort(changes, {}, &ActivityDelta::at);
   Instant last = outcome.jobs.front().arrived;
   Duration busy{}, loading{};
   int running = 0, moving = 0;
-  for (const Change& change : changes) {
+  for (const ActivityDelta& change : changes) {
     const Duration passed = std::max(change.at - last, Duration{});
     if (running > 0) {
       busy += passed;
@@ -56,9 +56,9 @@ void add_shares(Figures& figures, const Outcome& outcome) {
   }
   const auto whole = static_cast<double>((outcome.end - outcome.jobs.front().arrived).count());
   if (whole <= 0) return;
-  figures.busy = static_cast<double>(busy.count()) / whole;
-  figures.loading = static_cast<double>(loading.count()) / whole;
-  figures.idle = 1 - figures.busy - figures.loading;
+  summary.busy = static_cast<double>(busy.count()) / whole;
+  summary.loading = static_cast<double>(loading.count()) / whole;
+  summary.idle = 1 - summary.busy - summary.loading;
 }
 
 double unfairness_of(const std::vector<Job>& jobs) {
@@ -83,46 +83,47 @@ double unfairness_of(const std::vector<Job>& jobs) {
 
 }  // namespace
 
-Figures figures_of(const Outcome& outcome) {
-  Figures figures;
+Summary summarize(const Outcome& outcome) {
+  Summary summary;
   std::vector<Duration> waits, lost;
   for (const Job& job : outcome.jobs) {
-    ++figures.jobs;
+    ++summary.jobs;
     if (job.first_overtaken)
-      figures.overtaken = std::max(figures.overtaken, job.last_overtaken - *job.first_overtaken);
-    figures.passed = std::max(figures.passed, job.overtaken);
+      summary.longest_overtaken =
+          std::max(summary.longest_overtaken, job.last_overtaken - *job.first_overtaken);
+    summary.max_times_overtaken = std::max(summary.max_times_overtaken, job.times_overtaken);
     if (job.refused) {
-      ++figures.refused;
+      ++summary.refused;
       continue;
     }
     waits.push_back(job.started - job.arrived);
     lost.push_back(job.ended - job.arrived - job.work);
   }
-  figures.wait = spread_of(std::move(waits));
-  figures.lost = spread_of(std::move(lost));
-  for (const Span& span : outcome.spans) {
-    if (span.what == Doing::evict) ++figures.evictions;
-    if (span.what != Doing::load) continue;
-    ++figures.loads;
-    ++figures.loads_from[static_cast<std::size_t>(span.source)];
+  summary.wait = percentiles(std::move(waits));
+  summary.lost = percentiles(std::move(lost));
+  for (const ActivitySpan& span : outcome.spans) {
+    if (span.activity == Activity::evict) ++summary.evictions;
+    if (span.activity != Activity::load) continue;
+    ++summary.loads;
+    ++summary.loads_from[static_cast<std::size_t>(span.source)];
   }
-  add_shares(figures, outcome);
-  figures.bound = outcome.longest_bound;
-  figures.late = outcome.beyond_bound;
-  figures.unfairness = unfairness_of(outcome.jobs);
-  return figures;
+  add_time_shares(summary, outcome);
+  summary.overtake_bound = outcome.max_overtake_bound;
+  summary.bound_excess = outcome.max_bound_excess;
+  summary.unfairness = unfairness_of(outcome.jobs);
+  return summary;
 }
 
-std::map<ConsumerId, Figures> figures_by_consumer(const Outcome& outcome) {
+std::map<ConsumerId, Summary> summarize_by_consumer(const Outcome& outcome) {
   std::map<ConsumerId, Outcome> parts;
   for (const Job& job : outcome.jobs) parts[job.consumer].jobs.push_back(job);
-  for (const Span& span : outcome.spans) parts[span.consumer].spans.push_back(span);
-  std::map<ConsumerId, Figures> figures;
+  for (const ActivitySpan& span : outcome.spans) parts[span.consumer].spans.push_back(span);
+  std::map<ConsumerId, Summary> summaries;
   for (auto& [consumer, part] : parts) {
     part.end = outcome.end;
-    figures[consumer] = figures_of(part);
+    summaries[consumer] = summarize(part);
   }
-  return figures;
+  return summaries;
 }
 
 }  // namespace mgpu::replay

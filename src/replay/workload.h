@@ -11,7 +11,7 @@
 
 namespace mgpu::replay {
 
-struct Step {
+struct FlowStep {
   Duration pause{};  // after the step before has ended
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};
@@ -22,7 +22,7 @@ struct Step {
 struct Flow {
   Instant start{};
   std::uint32_t user = 0;
-  std::vector<Step> steps{};
+  std::vector<FlowStep> steps{};
 };
 
 struct Workload {

@@ -40,8 +40,9 @@ class Bus {
   Bus(const Bus&) = delete;
   Bus& operator=(const Bus&) = delete;
 
-  // `fill` appends the arguments. Errors: service_down (the bus is gone, or nobody answered within `limit`),
-  // not_found (no such object), load_failed (what else the other side refused), in its words.
+  // `fill` appends the arguments. Errors: service_down (the bus is gone, or nobody answered within
+  // `limit_setting`), not_found (no such object), load_failed (what else the other side refused), in its
+  // words.
   boost::asio::awaitable<Result<Message>> call(Method method, std::function<void(sd_bus_message*)> fill,
                                                Duration limit);
 

@@ -24,7 +24,7 @@ class Changes {
     for (boost::asio::steady_timer* timer : *waiting_) timer->cancel();
   }
 
-  // Until the condition holds; false where `limit` passes before.
+  // Until the condition holds; false where `limit_setting` passes before.
   boost::asio::awaitable<bool> wait(std::function<bool()> condition, Duration limit);
 
  private:

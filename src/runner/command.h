@@ -17,8 +17,8 @@ struct Ran {
   std::string output{};  // of stdout and stderr together, cut at 16 KiB
 };
 
-// Runs on the caller's executor. What takes longer than `limit` is killed, as is what is left when the
-// waiting is given up. Errors: unavailable (no such command; no answer within the limit).
+// Runs on the caller's executor. What takes longer than `limit_setting` is killed, as is what is left when
+// the waiting is given up. Errors: unavailable (no such command; no answer within the limit).
 boost::asio::awaitable<Result<Ran>> run_command(std::vector<std::string> words, Duration limit);
 
 // Where PATH has the command; a name with a slash in it is taken as it is. None: nowhere, or not executable.

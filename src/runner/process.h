@@ -39,8 +39,8 @@ class Process final : public Runner {
   std::vector<std::string> log_tail(std::size_t count) const override;
   bool ours() const override { return true; }
 
-  // The stop signal to the whole group; SIGKILL to what is left of it after `limit`. Returns when the whole
-  // group is gone, grandchildren too. Error: eviction_failed (not even SIGKILL ended it).
+  // The stop signal to the whole group; SIGKILL to what is left of it after `limit_setting`. Returns when the
+  // whole group is gone, grandchildren too. Error: eviction_failed (not even SIGKILL ended it).
   boost::asio::awaitable<Result<void>> stop(Duration limit) override;
 
   // SIGKILL to the whole group, otherwise like stop.

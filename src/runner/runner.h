@@ -72,8 +72,8 @@ class Runner {
   // an earlier one. What already ran when we came stays.
   virtual bool ours() const = 0;
 
-  // Asks it to end, and forces it once `limit` has passed. Returns when all of it is gone; at once where it
-  // had ended by itself. Error: eviction_failed (it lives on, or nobody can be asked).
+  // Asks it to end, and forces it once `limit_setting` has passed. Returns when all of it is gone; at once
+  // where it had ended by itself. Error: eviction_failed (it lives on, or nobody can be asked).
   virtual boost::asio::awaitable<Result<void>> stop(Duration limit) = 0;
 
   // Ends it by force; may be called while stop() waits. Errors: as stop.

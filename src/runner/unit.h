@@ -29,7 +29,7 @@ class Unit final : public Runner {
   std::vector<std::string> log_tail(std::size_t count) const override;  // of the journal
   bool ours() const override;
 
-  // SIGKILL goes to what is left of it after `limit`; systemd's own TimeoutStopSec may be shorter.
+  // SIGKILL goes to what is left of it after `limit_setting`; systemd's own TimeoutStopSec may be shorter.
   boost::asio::awaitable<Result<void>> stop(Duration limit) override;
   // After a job that stops it, lest systemd starts it again (Restart=).
   boost::asio::awaitable<Result<void>> kill() override;

@@ -1,10 +1,10 @@
 // Service: how an application is asked to load, park, unload, and to tell its state. One implementation per
 // kind of application; a new one is one file and one row in config/services.inc (docs/services.md).
 //
-// Thread rule: the executor's one thread. Every call is bounded, by `limit` or by kAskLimit, and arguments of
-// awaited calls must outlive the call. Errors: load_failed, out_of_memory (the application itself says so),
-// service_down, not_supported, not_found (no such AI model); `detail` is for the person who reads it at
-// night.
+// Thread rule: the executor's one thread. Every call is bounded, by `limit_setting` or by kAskLimit, and
+// arguments of awaited calls must outlive the call. Errors: load_failed, out_of_memory (the application
+// itself says so), service_down, not_supported, not_found (no such AI model); `detail` is for the person who
+// reads it at night.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ namespace mgpu::simulate {
 namespace {
 
 using Json = nlohmann::json;
-using replay::House;
+using replay::Machine;
 
 constexpr Instant kFirst{2'000'000};  // when the first comes: the devices have been looked at by then
 
@@ -89,12 +89,12 @@ std::string_view next_line(std::string_view& text) {
 }
 
 // The resident that an entry speaks of; one that the configuration does not name is added, as the daemon did.
-std::optional<replay::Target> target_in(const House& house, const Json& what) {
+std::optional<replay::Target> target_in(const Machine& house, const Json& what) {
   const std::string consumer = text_at(what, "consumer"), ai_model = text_at(what, "ai_model");
   return replay::find_target(house, ai_model.empty() ? consumer : consumer + "/" + ai_model);
 }
 
-void add_ai_model(House& house, const Json& what) {
+void add_ai_model(Machine& house, const Json& what) {
   if (target_in(house, what)) return;
   const auto owner = replay::find_target(house, text_at(what, "consumer"));
   if (!owner || text_at(what, "ai_model").empty()) return;
@@ -145,7 +145,7 @@ void watch(SeenOf& seen, const Entry& entry) {
 }
 
 // What was seen of a load says what the others take, too, until they are seen themselves.
-void settle(House& house, ResidentId id, const SeenOf& seen) {
+void settle(Machine& house, ResidentId id, const SeenOf& seen) {
   replay::Costs& costs = house.costs[id.value];
   if (seen.cold.times > 0) costs = replay::costs_from_cold(seen.cold.sum / seen.cold.times);
   seen.cached.settle(costs.load_cached);
@@ -154,12 +154,12 @@ void settle(House& house, ResidentId id, const SeenOf& seen) {
   seen.park.settle(costs.park);
 }
 
-void set_footprint(House& house, ResidentId id, Bytes footprint) {
+void set_footprint(Machine& house, ResidentId id, Bytes footprint) {
   if (footprint > Bytes{}) house.world.registry[id].footprint = footprint;
 }
 
 // The codec's words for what was learned (src/api/codec.cc). Returns whether a load was among it.
-bool take_learned(House& house, ResidentId id, const Json& learned) {
+bool take_learned(Machine& house, ResidentId id, const Json& learned) {
   set_footprint(house, id, bytes_at(learned, "footprint_bytes"));
   const Duration cold = ms_at(learned, "load_cold_ms"), cached = ms_at(learned, "load_cached_ms");
   replay::Costs& costs = house.costs[id.value];
@@ -173,15 +173,15 @@ bool take_learned(House& house, ResidentId id, const Json& learned) {
 }
 
 // By name; a journal or a status of another machine may have others.
-void set_total(House& house, const std::string& device, Bytes total) {
-  for (std::size_t i = 0; i < house.totals.size(); ++i)
-    if (house.world.registry.devices[i].name == device && total > Bytes{}) house.totals[i] = total;
+void set_total(Machine& house, const std::string& device, Bytes total) {
+  for (std::size_t i = 0; i < house.device_memory.size(); ++i)
+    if (house.world.registry.devices[i].name == device && total > Bytes{}) house.device_memory[i] = total;
 }
 
 // The tickets of a journal, from their arrival to the end of their lease.
 class Line {
  public:
-  Line(const House& house, Instant first) : house_(house), first_(first) {}
+  Line(const Machine& house, Instant first) : house_(house), first_(first) {}
 
   void hear(const Entry& entry) {
     const std::int64_t ticket = number_at(entry.what, "ticket");
@@ -235,7 +235,7 @@ class Line {
     return users_.emplace(found->dump(), static_cast<std::uint32_t>(users_.size() + 1)).first->second;
   }
 
-  const House& house_;
+  const Machine& house_;
   Instant first_;
   std::map<std::int64_t, Waiting> open_{};
   std::map<std::string, std::uint32_t> users_{};
@@ -281,7 +281,7 @@ Result<std::vector<Entry>> read_journal(std::string_view text) {
   return entries;
 }
 
-std::size_t learn_from(House& house, const std::vector<Entry>& journal) {
+std::size_t learn_from(Machine& house, const std::vector<Entry>& journal) {
   std::map<ResidentId, SeenOf> seen;
   std::vector<ResidentId> told;
   for (const Entry& entry : journal) {
@@ -309,7 +309,7 @@ std::size_t learn_from(House& house, const std::vector<Entry>& journal) {
   return static_cast<std::size_t>(std::ranges::unique(told).begin() - told.begin());
 }
 
-std::size_t learn_from(House& house, const Json& status) {
+std::size_t learn_from(Machine& house, const Json& status) {
   if (!status.is_object()) return 0;
   std::size_t known = 0;
   for (const Json& device : status.value("devices", Json::array()))
@@ -327,7 +327,7 @@ std::size_t learn_from(House& house, const Json& status) {
   return known;
 }
 
-Recorded workload_of(const House& house, const std::vector<Entry>& journal) {
+Recorded workload_of(const Machine& house, const std::vector<Entry>& journal) {
   Line line(house, journal.empty() ? Instant{} : journal.front().at);
   for (const Entry& entry : journal) line.hear(entry);
   return line.done();

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/workload.h"
 
 namespace mgpu::simulate {
@@ -30,10 +30,10 @@ Result<std::vector<Entry>> read_journal(std::string_view text);
 
 // What the journal tells about the house: AI models that came up later, sizes of devices, what loads and
 // evictions took. Returns how many residents have a load that was seen.
-std::size_t learn_from(replay::House& house, const std::vector<Entry>& journal);
+std::size_t learn_from(replay::Machine& house, const std::vector<Entry>& journal);
 
 // The same from what `mgpu status --json` printed.
-std::size_t learn_from(replay::House& house, const nlohmann::json& status);
+std::size_t learn_from(replay::Machine& house, const nlohmann::json& status);
 
 struct Recorded {
   replay::Workload workload{};
@@ -41,6 +41,6 @@ struct Recorded {
 };
 
 // Who came, and how long they held their lease. Each comes at the time of then, whatever is different now.
-Recorded workload_of(const replay::House& house, const std::vector<Entry>& journal);
+Recorded workload_of(const replay::Machine& house, const std::vector<Entry>& journal);
 
 }  // namespace mgpu::simulate

@@ -8,8 +8,8 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-replay::House one_consumer() {
-  replay::House house;
+replay::Machine one_consumer() {
+  replay::Machine house;
   const DeviceId device = replay::add_device(house, {.name = "gpu0"}, {});
   Consumer spec{.name = "chat", .device = device, .footprint = kGiB * 4};
   replay::add_consumer(house, spec, replay::estimated_costs(kGiB * 4));
@@ -31,7 +31,7 @@ const std::string kDay =
 )";
 
 TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
-  const replay::House house = one_consumer();
+  const replay::Machine house = one_consumer();
   const auto journal = read_journal(kDay);
   ASSERT_TRUE(journal) << journal.error().detail;
   const Recorded recorded = workload_of(house, *journal);
@@ -41,9 +41,9 @@ TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
 }
 
 TEST(Journal, TellsWhatLoadsTookAndHowLargeTheDeviceIs) {
-  replay::House house = one_consumer();
+  replay::Machine house = one_consumer();
   EXPECT_EQ(learn_from(house, *read_journal(kDay)), 1U);
-  EXPECT_EQ(house.totals[0], kGiB * 8);
+  EXPECT_EQ(house.device_memory[0], kGiB * 8);
   EXPECT_EQ(house.costs[0].load_cold, 3s);
   EXPECT_EQ(house.costs[0].unload, 250ms);
 }
@@ -58,7 +58,7 @@ TEST(Journal, IsReadFromServerSentEventsAlike) {
   ASSERT_TRUE(journal) << journal.error().detail;
   ASSERT_EQ(journal->size(), 1U);
   EXPECT_EQ(journal->front().type, "ticket_arrived");
-  replay::House house = one_consumer();
+  replay::Machine house = one_consumer();
   learn_from(house, *journal);  // an AI model that the configuration does not name
   EXPECT_EQ(house.world.registry.residents.size(), 2U);
   EXPECT_EQ(house.costs.size(), 2U);
@@ -89,7 +89,7 @@ TEST(Journal, IsRefusedWhereAnAmountOrATimeIsOutOfRange) {
 }
 
 TEST(Status, TellsWhatWasLearned) {
-  replay::House house = one_consumer();
+  replay::Machine house = one_consumer();
   const json status{{"devices", {{{"id", "gpu0"}, {"memory", {{"total_bytes", kGiB.count * 24}}}}}},
                     {"consumers",
                      {{{"name", "chat"},
@@ -98,7 +98,7 @@ TEST(Status, TellsWhatWasLearned) {
                           {"footprint_bytes", kGiB.count * 5},
                           {"learned", {{"load_cold_ms", 8000.0}, {"load_parked_ms", 500.0}}}}}}}}}};
   EXPECT_EQ(learn_from(house, status), 1U);
-  EXPECT_EQ(house.totals[0], kGiB * 24);
+  EXPECT_EQ(house.device_memory[0], kGiB * 24);
   EXPECT_EQ(house.world.registry.residents[0].footprint, kGiB * 5);
   EXPECT_EQ(house.costs[0].load_cold, 8s);
   EXPECT_EQ(house.costs[0].load_parked, 500ms);

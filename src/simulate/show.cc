@@ -12,7 +12,7 @@ namespace mgpu::simulate {
 namespace {
 
 using Json = nlohmann::json;
-using replay::Figures;
+using replay::Summary;
 
 std::string seconds(Duration d) { return fmt::format("{:.2f}", to_ms(d) / 1000); }
 std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
@@ -40,11 +40,11 @@ Rows figures_rows(const std::vector<Variant>& variants) {
   Rows rows{{"", "JOBS", "WAIT", "P50", "P95", "P99", "WORST", "LOST", "LOADS", "BUSY", "LOADING", "IDLE",
              "OVERTAKEN", "REFUSED"}};
   for (const Variant& variant : variants) {
-    const Figures f = replay::figures_of(variant.outcome);
+    const Summary f = replay::summarize(variant.outcome);
     rows.push_back({variant.name, std::to_string(f.jobs), seconds(f.wait.mean), seconds(f.wait.p50),
                     seconds(f.wait.p95), seconds(f.wait.p99), seconds(f.wait.worst), seconds(f.lost.mean),
                     std::to_string(f.loads), percent(f.busy), percent(f.loading), percent(f.idle),
-                    seconds(f.overtaken), std::to_string(f.refused)});
+                    seconds(f.longest_overtaken), std::to_string(f.refused)});
   }
   return rows;
 }
@@ -55,7 +55,7 @@ Rows consumer_rows(const std::vector<Variant>& variants) {
   for (const Variant& variant : variants) rows.front().push_back(variant.name);
   std::map<ConsumerId, std::vector<std::string>> cells;
   for (const Variant& variant : variants)
-    for (const auto& [consumer, f] : replay::figures_by_consumer(variant.outcome)) {
+    for (const auto& [consumer, f] : replay::summarize_by_consumer(variant.outcome)) {
       auto& row = cells[consumer];
       if (row.empty()) row = {variant.house.world.registry[consumer].spec.name, std::to_string(f.jobs)};
       row.push_back(fmt::format("{} ({})", seconds(f.wait.mean), f.loads));
@@ -64,7 +64,7 @@ Rows consumer_rows(const std::vector<Variant>& variants) {
   return rows;
 }
 
-Json spread_json(const replay::Spread& spread) {
+Json spread_json(const replay::Percentiles& spread) {
   return {{"mean_ms", to_ms(spread.mean)},
           {"p50_ms", to_ms(spread.p50)},
           {"p95_ms", to_ms(spread.p95)},
@@ -73,11 +73,11 @@ Json spread_json(const replay::Spread& spread) {
 }
 
 Json variant_json(const Variant& variant) {
-  Json json = figures_json(replay::figures_of(variant.outcome));
+  Json json = figures_json(replay::summarize(variant.outcome));
   json["name"] = variant.name;
   json["loaded_in_vain"] = variant.outcome.loaded_in_vain;
   Json consumers = Json::array();
-  for (const auto& [consumer, f] : replay::figures_by_consumer(variant.outcome)) {
+  for (const auto& [consumer, f] : replay::summarize_by_consumer(variant.outcome)) {
     Json one = figures_json(f);
     one["name"] = variant.house.world.registry[consumer].spec.name;
     consumers.push_back(std::move(one));
@@ -111,7 +111,7 @@ class Panel {
         top_(top),
         from_(from),
         us_per_pixel_(std::max(1.0, static_cast<double>((to - from).count())) / kWidth) {
-    for (const replay::Span& span : variant.outcome.spans) lanes_.try_emplace(span.consumer, 0);
+    for (const replay::ActivitySpan& span : variant.outcome.spans) lanes_.try_emplace(span.consumer, 0);
     std::size_t next = 0;
     for (auto& [consumer, lane] : lanes_) lane = next++;
   }
@@ -119,7 +119,7 @@ class Panel {
   double height() const { return kHead + static_cast<double>(lanes_.size()) * (kLane + kGap) + kFoot; }
 
   std::string draw() const {
-    const Figures f = replay::figures_of(variant_.outcome);
+    const Summary f = replay::summarize(variant_.outcome);
     std::string text = text_element(4, top_ + 16,
                                     fmt::format("{}: mean wait {} s, worst {} s, {} loads", variant_.name,
                                                 seconds(f.wait.mean), seconds(f.wait.worst), f.loads));
@@ -143,20 +143,20 @@ class Panel {
     struct Bar {
       double from = 0, to = -1;
     };
-    std::map<std::pair<ConsumerId, replay::Doing>, Bar> open;
+    std::map<std::pair<ConsumerId, replay::Activity>, Bar> open;
     std::string text;
-    const auto flush = [&](ConsumerId consumer, replay::Doing what, const Bar& bar) {
+    const auto flush = [&](ConsumerId consumer, replay::Activity what, const Bar& bar) {
       if (bar.to < bar.from) return;
       text += fmt::format("<rect x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{}' fill='{}'/>\n", bar.from,
                           lane_top(lanes_.at(consumer)), std::max(kFinest, bar.to - bar.from), kLane,
                           kColours[static_cast<std::size_t>(what)]);
     };
-    std::vector<replay::Span> sorted = variant_.outcome.spans;
-    std::ranges::sort(sorted, {}, &replay::Span::from);
-    for (const replay::Span& span : sorted) {
-      Bar& bar = open[{span.consumer, span.what}];
+    std::vector<replay::ActivitySpan> sorted = variant_.outcome.spans;
+    std::ranges::sort(sorted, {}, &replay::ActivitySpan::from);
+    for (const replay::ActivitySpan& span : sorted) {
+      Bar& bar = open[{span.consumer, span.activity}];
       if (x(span.from) > bar.to + kFinest) {
-        flush(span.consumer, span.what, bar);
+        flush(span.consumer, span.activity, bar);
         bar = {x(span.from), x(span.to)};
       }
       bar.to = std::max(bar.to, x(span.to));
@@ -184,7 +184,7 @@ std::string legend(double y) {
 
 }  // namespace
 
-Json figures_json(const Figures& f) {
+Json figures_json(const Summary& f) {
   return {{"jobs", f.jobs},
           {"refused", f.refused},
           {"wait", spread_json(f.wait)},
@@ -198,10 +198,10 @@ Json figures_json(const Figures& f) {
           {"loading", f.loading},
           {"idle", f.idle},
           {"unfairness", f.unfairness},
-          {"overtaken_ms", to_ms(f.overtaken)},
-          {"passed", f.passed},
-          {"bound_ms", to_ms(f.bound)},
-          {"late_ms", to_ms(f.late)}};
+          {"overtaken_ms", to_ms(f.longest_overtaken)},
+          {"passed", f.max_times_overtaken},
+          {"bound_ms", to_ms(f.overtake_bound)},
+          {"late_ms", to_ms(f.bound_excess)}};
 }
 
 std::string show_table(const Told& told, const std::vector<Variant>& variants) {

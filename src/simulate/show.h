@@ -6,7 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/outcome.h"
 #include "replay/summary.h"
 
@@ -14,7 +14,7 @@ namespace mgpu::simulate {
 
 struct Variant {
   std::string name{};  // "affinity, overtake_limit=5s"
-  replay::House house{};
+  replay::Machine house{};
   replay::Outcome outcome{};
 };
 
@@ -24,7 +24,7 @@ struct Told {
   std::vector<std::string> remarks{};
 };
 
-nlohmann::json figures_json(const replay::Figures& figures);
+nlohmann::json figures_json(const replay::Summary& figures);
 
 std::string show_table(const Told& told, const std::vector<Variant>& variants);
 std::string show_json(const Told& told, const std::vector<Variant>& variants);

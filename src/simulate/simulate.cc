@@ -59,26 +59,26 @@ std::vector<gpu::DeviceInfo> devices_of(const config::Config& config, std::size_
   return devices;
 }
 
-Result<replay::House> house_of(const Request& request) {
+Result<replay::Machine> house_of(const Request& request) {
   const auto config = read_config(request.config);
   if (!config) return std::unexpected(config.error());
   auto setup = engine::set_up(*config, devices_of(*config, request.device_memory.size()));
   if (!setup) return std::unexpected(setup.error());
-  replay::House house{.world = std::move(setup->world)};
-  house.totals.resize(house.world.lines.size());
+  replay::Machine house{.world = std::move(setup->world)};
+  house.device_memory.resize(house.world.lines.size());
   for (const Resident& resident : house.world.registry.residents)
     house.costs.push_back(replay::estimated_costs(resident.footprint));
   return house;
 }
 
-void set_device_memory(replay::House& house, const std::vector<Bytes>& sizes) {
-  for (std::size_t i = 0; i < house.totals.size() && !sizes.empty(); ++i)
-    house.totals[i] = sizes[std::min(i, sizes.size() - 1)];
+void set_device_memory(replay::Machine& house, const std::vector<Bytes>& sizes) {
+  for (std::size_t i = 0; i < house.device_memory.size() && !sizes.empty(); ++i)
+    house.device_memory[i] = sizes[std::min(i, sizes.size() - 1)];
 }
 
-Result<void> all_sizes_known(const replay::House& house) {
-  for (std::size_t i = 0; i < house.totals.size(); ++i)
-    if (house.totals[i] <= Bytes{})
+Result<void> all_sizes_known(const replay::Machine& house) {
+  for (std::size_t i = 0; i < house.device_memory.size(); ++i)
+    if (house.device_memory[i] <= Bytes{})
       return fail(ErrorCode::invalid_request,
                   "nothing says how large " + house.world.registry.devices[i].name +
                       " is: give --device-memory, or --footprints with what `mgpu status "
@@ -101,7 +101,7 @@ std::string how_long(const replay::Workload& workload) {
                                 : to_string(std::chrono::duration_cast<std::chrono::seconds>(last - first));
 }
 
-Result<Trace> read_trace(const Request& request, replay::House& house, std::size_t& known) {
+Result<Trace> read_trace(const Request& request, replay::Machine& house, std::size_t& known) {
   const auto text = read_file(request.trace);
   if (!text) return std::unexpected(text.error());
   Trace trace;
@@ -126,7 +126,7 @@ Result<Trace> read_trace(const Request& request, replay::House& house, std::size
 }
 
 // What was learned, from a status or a journal, whichever it is.
-Result<std::size_t> learn_from_file(const std::string& path, replay::House& house) {
+Result<std::size_t> learn_from_file(const std::string& path, replay::Machine& house) {
   if (path.empty()) return 0;
   const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
@@ -139,7 +139,7 @@ Result<std::size_t> learn_from_file(const std::string& path, replay::House& hous
 
 // --- the variants ---
 
-Result<Variant> live(const replay::House& house, const Trace& trace, std::string name,
+Result<Variant> live(const replay::Machine& house, const Trace& trace, std::string name,
                      const std::vector<std::string>& settings, const std::vector<Bytes>& device_memory) {
   Variant variant{.name = std::move(name), .house = house, .outcome = {}};
   for (const std::string& setting : settings)
@@ -151,8 +151,8 @@ Result<Variant> live(const replay::House& house, const Trace& trace, std::string
 }
 
 // Each policy as the house is, and with all changes at once.
-Result<std::vector<Variant>> live_all(const Request& request, const replay::House& house, const Trace& trace,
-                                      const std::vector<Bytes>& more_memory) {
+Result<std::vector<Variant>> live_all(const Request& request, const replay::Machine& house,
+                                      const Trace& trace, const std::vector<Bytes>& more_memory) {
   std::vector<std::string> policies = request.policies;
   if (policies.empty())
     policies.emplace_back(house.world.limits.policy == Policy::fifo ? "fifo" : "affinity");
@@ -201,7 +201,7 @@ Result<std::string> simulate(const Request& request) {
   std::vector<Bytes> more_memory = request.device_memory;
   if (!all_sizes_known(*house)) set_device_memory(*house, std::exchange(more_memory, {}));
   if (const auto sized = all_sizes_known(*house); !sized) return std::unexpected(sized.error());
-  make_costs_known(*house);
+  set_learned_costs(*house);
 
   const auto variants = live_all(request, *house, *trace, more_memory);
   if (!variants) return std::unexpected(variants.error());

@@ -120,8 +120,8 @@ std::ostream& operator<<(std::ostream& out, const Regulars& regulars) {
              << " ms";
 }
 
-replay::House built(const Household& household) {
-  replay::House house;
+replay::Machine built(const Household& household) {
+  replay::Machine house;
   SchedulingLimits& limits = house.world.limits;
   limits.policy = household.fifo ? Policy::fifo : Policy::affinity;
   limits.load_ahead = household.load_ahead;
@@ -159,36 +159,36 @@ replay::House built(const Household& household) {
       house.costs.push_back(costs);
     }
   }
-  make_costs_known(house);
+  set_learned_costs(house);
   for (Resident& resident : house.world.registry.residents)
     resident.costs.run = ms(household.members[resident.consumer.value].run_ms);
   return house;
 }
 
-replay::Workload asked(const Household& household, const replay::House& house,
+replay::Workload asked(const Household& household, const replay::Machine& house,
                        const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
                        Duration horizon) {
   replay::Workload workload{.flows = {}, .horizon = kFirst + horizon};
   const auto step_of = [&](const Request& request) {
     const ConsumerId consumer{around(request.member, household.members.size())};
     const auto& residents = house.world.registry[consumer].residents;
-    replay::Step step{.consumer = consumer, .work = ms(request.work_ms)};
+    replay::FlowStep step{.consumer = consumer, .work = ms(request.work_ms)};
     if (!residents.empty()) step.resident = residents[around(request.ai_model, residents.size())];
     if (request.priority > 0) step.priority = static_cast<Priority>(request.priority - 1);
     return step;
   };
-  const auto begin = [&](const Request& request, std::vector<replay::Step> steps) {
+  const auto begin = [&](const Request& request, std::vector<replay::FlowStep> steps) {
     workload.flows.push_back({.start = kFirst + ms(request.at_ms),
                               .user = static_cast<std::uint32_t>(request.user),
                               .steps = std::move(steps)});
   };
   for (const Request& request : requests) begin(request, {step_of(request)});
   for (const Regulars& each : regulars) {
-    replay::Step again = step_of(each.request);
+    replay::FlowStep again = step_of(each.request);
     again.pause = ms(each.pause_ms);
     const auto times = horizon / (again.work + again.pause) + 2;
     for (int i = 0; i < each.clients; ++i)
-      begin(each.request, std::vector<replay::Step>(static_cast<std::size_t>(times), again));
+      begin(each.request, std::vector<replay::FlowStep>(static_cast<std::size_t>(times), again));
   }
   return workload;
 }

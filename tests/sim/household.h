@@ -12,7 +12,7 @@
 
 #include <rapidcheck.h>
 
-#include "replay/house.h"
+#include "replay/machine.h"
 #include "replay/workload.h"
 
 namespace mgpu::sim {
@@ -83,10 +83,10 @@ std::ostream& operator<<(std::ostream& out, const Request& request);
 std::ostream& operator<<(std::ostream& out, const Regulars& regulars);
 
 // The house, with all costs known to the core as if from an earlier life.
-replay::House built(const Household& household);
+replay::Machine built(const Household& household);
 
 // Nobody asks for anything after `horizon`.
-replay::Workload asked(const Household& household, const replay::House& house,
+replay::Workload asked(const Household& household, const replay::Machine& house,
                        const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
                        Duration horizon);
 

@@ -16,7 +16,7 @@ namespace mgpu::sim {
 
 struct Lived {
   Household household{};
-  replay::House house{};
+  replay::Machine house{};
   replay::Outcome outcome{};  // Job number n is ticket n + 1
   Witness witness{};
 

@@ -1,9 +1,9 @@
 // Nobody starves, whoever comes after them, how often and for how long.
 //
 // A ticket waits for those that are due before it, and for what was under way when it came. Once one that is
-// due later was taken up before it, others may be for `bound` more. After that only what is under way then
-// goes before it, and on each of its devices one whose resident was loaded ahead before. So, with a turn =
-// change of residents + work,
+// due later was taken up before it, others may be for `overtake_bound` more. After that only what is under
+// way then goes before it, and on each of its devices one whose resident was loaded ahead before. So, with a
+// turn = change of residents + work,
 //
 //   wait <= turns of those that are due before it
 //         + turns that were under way when it came
@@ -11,12 +11,13 @@
 //         + if it was passed: bound + turns under way when that is over + turns of those loaded ahead
 //         + its own change of residents
 //
-// `bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all consumers that
-// wait on its devices when it is first passed (sched/line_order.h). Under fifo nobody is passed. A ticket is
-// due when it arrives, or later by its class times limits.ageing: how many more urgent ones are due before it
-// is in the hands of those who come, but each that comes later than that is not. Jobs that compute at once
-// share the device's speed, so that the sum of their work is what they take together. One that is split over
-// two devices and due before may keep its place on one while those under way on the other go on.
+// `overtake_bound` is overtake_limit, or else the larger of 10 s and three rounds of changes for all
+// consumers that wait on its devices when it is first passed (sched/line_order.h). Under fifo nobody is
+// passed. A ticket is due when it arrives, or later by its class times limits.ageing: how many more urgent
+// ones are due before it is in the hands of those who come, but each that comes later than that is not. Jobs
+// that compute at once share the device's speed, so that the sum of their work is what they take together.
+// One that is split over two devices and due before may keep its place on one while those under way on the
+// other go on.
 //
 // Those that are turnless wait for those of their own consumer that are due before them, and for loads, since
 // a device has one at a time; nobody's turn keeps them waiting, and they keep nobody from a turn. What
@@ -232,7 +233,7 @@ TEST(Starvation, WhereMemoryHoldsAllThoseWithoutTurnsAndThoseWithKeepNobodyWaiti
     const Lived lived = live(household, requests, regulars, 60s);
     for (const auto& [id, seen] : lived.witness.tickets()) {
       const std::string who = "ticket " + std::to_string(id.value);
-      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.refusal);
+      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.first_refusal);
       const bool turnless = lived.member_of(seen).turnless;
       const Duration waited = seen.granted->at - seen.arrived.at;
       const Duration limit = turnless ? limit_of_turnless(lived, id) : Trial(lived, id).limit();
@@ -260,7 +261,7 @@ TEST(Starvation, NobodyWaitsLongerThanTheBoundAllows) {
       const std::string who = "ticket " + std::to_string(id.value);
       const Trial trial(lived, id);
       bore_their_bound += trial.bore_its_bound();
-      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.refusal);
+      if (!seen.granted) RC_FAIL(who + " never ran: " + lived.outcome.first_refusal);
       if (const auto other = trial.wronged_by())
         RC_FAIL(who + " was passed by " + std::to_string(other->value) + ", past its bound");
       const Duration waited = seen.granted->at - seen.arrived.at;

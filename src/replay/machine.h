@@ -17,21 +17,21 @@ struct Costs {
   Duration park{};
 };
 
-struct House {
-  World world{};                // devices, consumers, residents and limits; no reading, no ticket yet
-  std::vector<Bytes> totals{};  // by DeviceId: memory of each device
-  std::vector<Costs> costs{};   // by ResidentId
+struct Machine {
+  World world{};                       // devices, consumers, residents and limits; no reading, no ticket yet
+  std::vector<Bytes> device_memory{};  // by DeviceId: memory of each device
+  std::vector<Costs> costs{};          // by ResidentId
   Bytes page_cache{};  // host memory that keeps weights after they were read; the least recently used go
 };
 
 // Adds a device of this size.
-DeviceId add_device(House& house, Device device, Bytes total);
+DeviceId add_device(Machine& machine, Device device, Bytes total);
 
 // Adds a consumer with one resident, and what moving it takes.
-ConsumerId add_consumer(House& house, Consumer spec, const Costs& costs);
+ConsumerId add_consumer(Machine& machine, Consumer spec, const Costs& costs);
 
 // Tells the core what moving residents costs, as if it had learned it in an earlier life.
-void make_costs_known(House& house);
+void set_learned_costs(Machine& machine);
 
 // What it takes where nobody measured: weights come from the disk with 2 GiB/s, from the page cache in 0.4 of
 // that time and back from host memory in 0.15 of it (our own measurements, docs/performance.md); memory is

@@ -7,50 +7,50 @@
 #include <set>
 #include <vector>
 
-#include "replay/clockwork.h"
 #include "replay/outcome.h"
+#include "replay/virtual_time.h"
 #include "replay/workload.h"
 
 namespace mgpu::replay {
 
-class Crowd {
+class WorkloadDriver {
  public:
   // `asks` is called for each job when it arrives. Workload and agenda must outlive the crowd.
-  Crowd(Agenda& agenda, const Workload& workload,
-        std::function<void(std::size_t job, const Step& step)> asks);
+  WorkloadDriver(VirtualClock& clock, const Workload& workload,
+                 std::function<void(std::size_t job, const FlowStep& step)> on_arrival);
 
-  void begin();
-  bool somebody_left() const { return flows_left_ > 0; }
+  void start();
+  bool has_open_flows() const { return open_flows_ > 0; }
 
   // What the rule does with a job: it starts on a device, overtaking those that wait longer; or it never
   // does.
-  void started(std::size_t job);
-  void ended(std::size_t job);
-  void refused(std::size_t job);
+  void job_started(std::size_t job);
+  void job_ended(std::size_t job);
+  void job_refused(std::size_t job);
 
   // Where the job waits, so that overtaking is counted among those of one line; none: it stands in no line.
-  void waits_in(std::size_t job, DeviceId line);
+  void enter_line(std::size_t job, DeviceId line);
 
-  const Step& step_of(std::size_t job) const;
+  const FlowStep& step_of(std::size_t job) const;
   std::vector<Job>& jobs() { return jobs_; }
 
  private:
-  struct At {
+  struct FlowPosition {
     std::size_t flow = 0;
     std::size_t step = 0;
     std::optional<DeviceId> line{};
   };
-  void schedule(At at, Instant when);
-  void arrive(At at);
-  void go_on(std::size_t job);
+  void schedule(FlowPosition position, Instant when);
+  void arrive(FlowPosition position);
+  void schedule_next_step(std::size_t job);
   void leave_line(std::size_t job);
 
-  Agenda& agenda_;
-  std::size_t flows_left_;
+  VirtualClock& clock_;
+  std::size_t open_flows_;
   const Workload& workload_;
-  std::function<void(std::size_t, const Step&)> asks_;
+  std::function<void(std::size_t, const FlowStep&)> on_arrival_;
   std::vector<Job> jobs_{};
-  std::vector<At> places_{};                    // by job
+  std::vector<FlowPosition> positions_{};       // by job
   std::vector<std::set<std::size_t>> lines_{};  // by DeviceId: jobs that wait; a job's number is its arrival
 };
 

@@ -1,4 +1,4 @@
-#include "replay/house.h"
+#include "replay/machine.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,33 +10,33 @@ constexpr std::int64_t kDiskBytesPerSecond = 2 * kGiB.count;
 constexpr double kCachedShare = 0.4;
 constexpr double kParkedShare = 0.15;
 constexpr double kParkingShare = 0.1;
-constexpr Duration kUnload = std::chrono::milliseconds{500};
+constexpr Duration kUnloadTime = std::chrono::milliseconds{500};
 
-Duration share(Duration whole, double part) {
+Duration scaled(Duration whole, double part) {
   return Duration{static_cast<std::int64_t>(static_cast<double>(whole.count()) * part)};
 }
 
 }  // namespace
 
-DeviceId add_device(House& house, Device device, Bytes total) {
-  house.totals.push_back(total);
-  return mgpu::add_device(house.world, std::move(device));
+DeviceId add_device(Machine& machine, Device device, Bytes total) {
+  machine.device_memory.push_back(total);
+  return mgpu::add_device(machine.world, std::move(device));
 }
 
-ConsumerId add_consumer(House& house, Consumer spec, const Costs& costs) {
+ConsumerId add_consumer(Machine& machine, Consumer spec, const Costs& costs) {
   const Bytes footprint = spec.footprint;
   const bool has_resident = !spec.lease_only;
-  const ConsumerId id = mgpu::add_consumer(house.world.registry, std::move(spec));
+  const ConsumerId id = mgpu::add_consumer(machine.world.registry, std::move(spec));
   if (!has_resident) return id;
-  add_resident(house.world.registry, id, "", footprint);
-  house.costs.push_back(costs);
+  add_resident(machine.world.registry, id, "", footprint);
+  machine.costs.push_back(costs);
   return id;
 }
 
-void make_costs_known(House& house) {
-  for (std::size_t i = 0; i < house.costs.size(); ++i) {
-    LearnedCosts& learned = house.world.registry.residents[i].costs;
-    const Costs& costs = house.costs[i];
+void set_learned_costs(Machine& machine) {
+  for (std::size_t i = 0; i < machine.costs.size(); ++i) {
+    LearnedCosts& learned = machine.world.registry.residents[i].costs;
+    const Costs& costs = machine.costs[i];
     learned.load_cold = costs.load_cold, learned.load_cached = costs.load_cached;
     learned.load_parked = costs.load_parked, learned.unload = costs.unload, learned.park = costs.park;
     learned.loads = std::max(learned.loads, 1U);
@@ -45,10 +45,10 @@ void make_costs_known(House& house) {
 
 Costs costs_from_cold(Duration load_cold) {
   return {.load_cold = load_cold,
-          .load_cached = share(load_cold, kCachedShare),
-          .load_parked = share(load_cold, kParkedShare),
-          .unload = kUnload,
-          .park = share(load_cold, kParkingShare)};
+          .load_cached = scaled(load_cold, kCachedShare),
+          .load_parked = scaled(load_cold, kParkedShare),
+          .unload = kUnloadTime,
+          .park = scaled(load_cold, kParkingShare)};
 }
 
 Costs estimated_costs(Bytes footprint) {
