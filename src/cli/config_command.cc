@@ -11,25 +11,25 @@
 namespace mgpu::cli {
 namespace {
 
-int complain(const config::Parsed& parsed) {
-  for (const config::Complaint& complaint : parsed.complaints)
+int complain(const config::ParseResult& parsed) {
+  for (const config::Diagnostic& complaint : parsed.diagnostics)
     fmt::print(stderr, "{}\n", to_string(complaint));
-  return parsed.complaints.empty() ? kOk : kUsage;
+  return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
-int complain_as_json(const std::string& path, const config::Parsed& parsed) {
+int complain_as_json(const std::string& path, const config::ParseResult& parsed) {
   nlohmann::ordered_json complaints = nlohmann::ordered_json::array();
-  for (const config::Complaint& complaint : parsed.complaints)
+  for (const config::Diagnostic& complaint : parsed.diagnostics)
     complaints.push_back({{"line", complaint.line},
                           {"column", complaint.column},
                           {"key", complaint.key},
-                          {"what", complaint.what}});
+                          {"what", complaint.message}});
   const nlohmann::ordered_json all{{"file", path},
                                    {"good", complaints.empty()},
                                    {"consumers", parsed.config.consumers.size()},
                                    {"complaints", std::move(complaints)}};
   fmt::print("{}\n", all.dump(2));
-  return parsed.complaints.empty() ? kOk : kUsage;
+  return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
 int no_file(const Error& error) { return fmt::print(stderr, "mgpu: {}\n", error.detail), kUsage; }
@@ -48,7 +48,7 @@ Result<std::string> config_path(const std::string& given) {
 int check_config(const Options& options) {
   const Result<std::string> path = config_path(options.serve.config);
   if (!path) return no_file(path.error());
-  const config::Parsed parsed = config::parse_file(*path, config::LookFor::words_and_files);
+  const config::ParseResult parsed = config::parse_file(*path, config::CheckScope::text_and_files);
   if (options.json) return complain_as_json(*path, parsed);
   if (const int code = complain(parsed); code != kOk) return code;
   const std::size_t count = parsed.config.consumers.size();
@@ -59,7 +59,7 @@ int check_config(const Options& options) {
 int show_config(const Options& options) {
   const Result<std::string> path = config_path(options.serve.config);
   if (!path) return no_file(path.error());
-  const config::Parsed parsed = config::parse_file(*path);
+  const config::ParseResult parsed = config::parse_file(*path);
   if (const int code = complain(parsed); code != kOk) return code;
   fmt::print("{}", config::to_yaml(parsed.config));
   return kOk;

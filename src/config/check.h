@@ -10,15 +10,15 @@
 namespace mgpu::config {
 
 // Where each path that the file really has stands: "consumers.chat.url". A list's items: "devices[0].id".
-using Marks = std::map<std::string, YAML::Mark>;
+using SourceMarks = std::map<std::string, YAML::Mark>;
 
 // Fills in what follows from the rest (the service of a consumer with a url, the url of a process with
 // ${PORT}).
-void complete(Config& config, const Marks& marks);
+void fill_derived_values(Config& config, const SourceMarks& marks);
 
-// Complaints about a completed config whose values were read well. `look_for_files`: also about programs and
+// Complaints about a completed config whose values were read well. `check_files`: also about programs and
 // folders that are not there.
-std::vector<Complaint> check(const Config& config, const Marks& marks, const std::string& file,
-                             bool look_for_files);
+std::vector<Diagnostic> check(const Config& config, const SourceMarks& marks, const std::string& file,
+                              bool check_files);
 
 }  // namespace mgpu::config

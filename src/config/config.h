@@ -74,10 +74,10 @@ struct ProcessConfig {
 
 // How a consumer is moved into host memory: as its service does it (if it can), or its processes whole, by
 // NVIDIA's utility cuda-checkpoint.
-enum class ParkBy : std::uint8_t { service, cuda_checkpoint };
+enum class ParkMethod : std::uint8_t { service, cuda_checkpoint };
 
 // What becomes of an AI model that somebody loaded without asking us, once it is idle.
-enum class Uninvited : std::uint8_t { allow, leave };
+enum class UninvitedPolicy : std::uint8_t { allow, leave };
 
 enum class BusType : std::uint8_t { system, user };
 
@@ -129,8 +129,8 @@ struct ConsumerConfig {
   bool exclusive = false;
   bool turnless = false;
   bool pinned = false;
-  Uninvited uninvited = Uninvited::allow;
-  ParkBy park_by = ParkBy::service;  // yaml: park: cuda-checkpoint
+  UninvitedPolicy uninvited = UninvitedPolicy::allow;
+  ParkMethod park_method = ParkMethod::service;  // yaml: park: cuda-checkpoint
   Duration idle_unload{0};
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
@@ -140,10 +140,10 @@ struct ConsumerConfig {
 bool is_external(const ConsumerConfig& consumer);
 
 // Whether a port is to be chosen for it.
-bool wants_port(const ContainerConfig& container);
+bool needs_free_port(const ContainerConfig& container);
 
 // What a container that we make for a consumer is called.
-std::string made_container_name(const std::string& consumer);
+std::string managed_container_name(const std::string& consumer);
 
 struct LimitsConfig {
   std::uint32_t max_queue = 1000;   // waiting tickets a device
@@ -188,13 +188,13 @@ struct GpuConfig {
 
 // Whom fair shares tell apart: by the header X-Mgpu-User, by the API key, by the one or else the other, or
 // nobody.
-enum class Users : std::uint8_t { header_or_key, header, key, none };
+enum class UserSource : std::uint8_t { header_or_key, header, key, none };
 
 struct Config {
   std::string listen = "127.0.0.1:8090";  // port 0: a free one, printed at start
   std::string policy = "affinity";        // or fifo
   bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
-  Users users = Users::header_or_key;
+  UserSource users = UserSource::header_or_key;
   std::vector<std::string> yield_to{};  // foreign programs that a device is left to: "steam", "*.exe"
   std::string cuda_checkpoint = "cuda-checkpoint";  // where the utility is; a bare name is looked for in PATH
   std::string store{};  // file that outlives us; "none"; empty: in the user's or the service's state folder
@@ -205,28 +205,28 @@ struct Config {
 };
 
 // One complaint about the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".
-struct Complaint {
+struct Diagnostic {
   std::string file{};
   int line = 0;       // from 1
   int column = 0;     // from 1
   std::string key{};  // dotted path
-  std::string what{};
+  std::string message{};
 };
-std::string to_string(const Complaint& complaint);
+std::string to_string(const Diagnostic& diagnostic);
 
-struct Parsed {
+struct ParseResult {
   Config config{};
-  std::vector<Complaint> complaints{};  // all of them at once; the config is usable only if empty
+  std::vector<Diagnostic> diagnostics{};  // all of them at once; the config is usable only if empty
 };
 
 // Reads and checks a YAML text, and looks at nothing else; `file` is only used in complaints.
-Parsed parse(const std::string& text, const std::string& file);
+ParseResult parse(const std::string& text, const std::string& file);
 
-enum class LookFor : bool { words, words_and_files };
+enum class CheckScope : bool { text, text_and_files };
 
-// The file at `path`; a file that can't be read is one complaint. `words_and_files`: the programs and folders
+// The file at `path`; a file that can't be read is one complaint. `text_and_files`: the programs and folders
 // that it names must be there, for it is to run here and now.
-Parsed parse_file(const std::string& path, LookFor what = LookFor::words);
+ParseResult parse_file(const std::string& path, CheckScope scope = CheckScope::text);
 
 // The config written back as complete YAML with every default visible (`mgpu config show`).
 std::string to_yaml(const Config& config);

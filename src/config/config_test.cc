@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "config/files.h"
 #include "config/keys.h"
+#include "config/missing_files.h"
 #include "config/services.h"
 
 namespace mgpu::config {
@@ -19,29 +19,29 @@ using Words = std::vector<std::string>;
 
 constexpr Duration kSeconds{1'000'000};
 
-std::vector<std::string> complaints(const std::string& text) {
+std::vector<std::string> parse_diagnostics(const std::string& text) {
   std::vector<std::string> lines;
-  for (const Complaint& complaint : parse(text, "mgpu.yaml").complaints)
-    lines.push_back(to_string(complaint));
+  for (const Diagnostic& diagnostic : parse(text, "mgpu.yaml").diagnostics)
+    lines.push_back(to_string(diagnostic));
   return lines;
 }
 
 // As many complaints as expected, in that order, each containing the expected words.
-void expect_complaints(const std::string& text, const std::vector<std::string>& expected) {
-  const std::vector<std::string> found = complaints(text);
+void expect_diagnostics(const std::string& text, const std::vector<std::string>& expected) {
+  const std::vector<std::string> found = parse_diagnostics(text);
   EXPECT_EQ(found.size(), expected.size()) << text << testing::PrintToString(found);
   for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i)
     EXPECT_NE(found[i].find(expected[i]), std::string::npos) << found[i] << "\nlacks: " << expected[i];
 }
 
 // Fails the test if the text is not a good config.
-Config good(const std::string& text) {
-  expect_complaints(text, {});
+Config parse_valid(const std::string& text) {
+  expect_diagnostics(text, {});
   return parse(text, "mgpu.yaml").config;
 }
 
 TEST(Config, ReadsTheShapeOfTheDesign) {
-  const Config config = good(R"(
+  const Config config = parse_valid(R"(
 listen: 127.0.0.1:8090
 policy: fifo
 devices:
@@ -83,25 +83,25 @@ consumers:
 }
 
 TEST(Config, AnEmptyFileIsTheDefaults) {
-  EXPECT_EQ(to_yaml(good("")), to_yaml(Config{}));
-  EXPECT_EQ(to_yaml(good("consumers:\ndevices:\n")), to_yaml(Config{}));
+  EXPECT_EQ(to_yaml(parse_valid("")), to_yaml(Config{}));
+  EXPECT_EQ(to_yaml(parse_valid("consumers:\ndevices:\n")), to_yaml(Config{}));
 }
 
 TEST(Config, AConsumerWithoutServiceAndRunnerOnlyTakesLeases) {
-  const Config config = good("consumers: {train: {footprint: 6GiB}, bare: }");
+  const Config config = parse_valid("consumers: {train: {footprint: 6GiB}, bare: }");
   EXPECT_EQ(config.consumers[0].service.type, ServiceType::none);
   EXPECT_FALSE(config.consumers[0].process);
   EXPECT_EQ(config.consumers[1].name, "bare");
 }
 
 TEST(Config, AUrlAloneMeansAGenericService) {
-  EXPECT_EQ(good("consumers: {tts: {url: 'http://localhost:5002'}}").consumers[0].service.type,
+  EXPECT_EQ(parse_valid("consumers: {tts: {url: 'http://localhost:5002'}}").consumers[0].service.type,
             ServiceType::generic);
 }
 
 TEST(Config, OllamasOwnCommandNeedsNoTurnToLookAround) {
   const auto free_paths = [](const std::string& more) {
-    return good("consumers: {o: {service: ollama, url: 'http://localhost:11434'" + more + "}}")
+    return parse_valid("consumers: {o: {service: ollama, url: 'http://localhost:11434'" + more + "}}")
         .consumers[0]
         .service.free_paths;
   };
@@ -111,7 +111,8 @@ TEST(Config, OllamasOwnCommandNeedsNoTurnToLookAround) {
 }
 
 TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
-  const Config config = good("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");
+  const Config config =
+      parse_valid("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");
   EXPECT_EQ(config.consumers[0].service.type, ServiceType::generic);
   EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
   EXPECT_EQ(config.consumers[0].process->command, (Words{"tts", "--listen", "${PORT}"}));
@@ -119,7 +120,7 @@ TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
 
 TEST(Config, PortZeroInACommandIsAChosenPort) {
   const auto command = [](const std::string& text) {
-    return good("consumers: {tts: {runner: {process: {command: " + text + "}}}}")
+    return parse_valid("consumers: {tts: {runner: {process: {command: " + text + "}}}}")
         .consumers[0]
         .process->command;
   };
@@ -129,7 +130,7 @@ TEST(Config, PortZeroInACommandIsAChosenPort) {
 }
 
 TEST(Config, RequestsAreALineOrALineWithABody) {
-  const Config config = good(R"(
+  const Config config = parse_valid(R"(
 consumers:
   comfy:
     url: http://127.0.0.1:8188
@@ -148,7 +149,7 @@ consumers:
 }
 
 TEST(Config, AiModelsAreNamesWithOrWithoutFootprints) {
-  const Config config = good(R"(
+  const Config config = parse_valid(R"(
 consumers:
   a: {service: ollama, url: "http://127.0.0.1:11434", ai_models: {"llama3.2:3b": 4GiB, "qwen3:8b": 7GiB}}
   b: {service: ollama, url: "http://127.0.0.1:11435", ai_models: [phi4]}
@@ -158,18 +159,18 @@ consumers:
 }
 
 TEST(Config, AnUnknownKeyGetsItsPlaceAndTheNearestName) {
-  expect_complaints("consumers:\n  chat:\n    footprnt: 14GiB\n",
-                    {"mgpu.yaml:3:5: consumers.chat.footprnt: unknown key, did you mean \"footprint\"?"});
+  expect_diagnostics("consumers:\n  chat:\n    footprnt: 14GiB\n",
+                     {"mgpu.yaml:3:5: consumers.chat.footprnt: unknown key, did you mean \"footprint\"?"});
 }
 
 TEST(Config, AKeyInTheWrongPlaceIsToldWhereItBelongs) {
-  expect_complaints("consumers: {chat: {command: [x]}}",
-                    {"unknown key; \"command\" belongs in consumers.*.runner.process"});
-  expect_complaints("limits.max_queue: 3", {"limits.max_queue: unknown key"});
+  expect_diagnostics("consumers: {chat: {command: [x]}}",
+                     {"unknown key; \"command\" belongs in consumers.*.runner.process"});
+  expect_diagnostics("limits.max_queue: 3", {"limits.max_queue: unknown key"});
 }
 
 TEST(Config, AllComplaintsComeAtOnceInTheOrderOfTheFile) {
-  expect_complaints(R"(listen: here
+  expect_diagnostics(R"(listen: here
 policy: afinity
 limits:
   max_queue: 0
@@ -181,37 +182,37 @@ consumers:
     concurrency: 0
     pinned: maybe
 )",
-                    {":1:9: listen: \"here\" is not an address",
-                     ":2:9: policy: \"afinity\" is not one of fifo, affinity, did you mean \"affinity\"?",
+                     {":1:9: listen: \"here\" is not an address",
+                      ":2:9: policy: \"afinity\" is not one of fifo, affinity, did you mean \"affinity\"?",
 
-                     ":4:14: limits.max_queue: 0 is out of range: 1 to 1000000",
-                     ":5:15: limits.wait_limit: \"60\" is not a duration",
-                     ":8:11: consumers.chat.kind: \"lmm\" is not one of llm,",
-                     ":9:16: consumers.chat.footprint: \"14 apples\" is not an amount of memory",
-                     ":10:18: consumers.chat.concurrency: 0 is out of range: 1 to 4096",
-                     ":11:13: consumers.chat.pinned: expected true or false"});
+                      ":4:14: limits.max_queue: 0 is out of range: 1 to 1000000",
+                      ":5:15: limits.wait_limit: \"60\" is not a duration",
+                      ":8:11: consumers.chat.kind: \"lmm\" is not one of llm,",
+                      ":9:16: consumers.chat.footprint: \"14 apples\" is not an amount of memory",
+                      ":10:18: consumers.chat.concurrency: 0 is out of range: 1 to 4096",
+                      ":11:13: consumers.chat.pinned: expected true or false"});
 }
 
 TEST(Config, NothingIsThereTwice) {
-  expect_complaints("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", {"mgpu.yaml:2:1: listen: is there twice"});
-  expect_complaints("consumers:\n  a: {}\n  a: {}\n", {"mgpu.yaml:3:3: consumers.a: is there twice"});
-  expect_complaints("devices: [{id: gpu0}, {id: gpu0}]", {"two devices \"gpu0\""});
+  expect_diagnostics("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", {"mgpu.yaml:2:1: listen: is there twice"});
+  expect_diagnostics("consumers:\n  a: {}\n  a: {}\n", {"mgpu.yaml:3:3: consumers.a: is there twice"});
+  expect_diagnostics("devices: [{id: gpu0}, {id: gpu0}]", {"two devices \"gpu0\""});
 }
 
 TEST(Config, ANameLeadsToOneConsumer) {
-  expect_complaints(R"(
+  expect_diagnostics(R"(
 consumers:
   a: {aliases: [b, gpt-4o]}
   b: {service: ollama, url: "http://h:1", ai_models: [phi4, gpt-4o]}
   c: {service: ollama, url: "http://h:2", ai_models: [phi4]}
 )",
-                    {":4:3: consumers.b: \"b\" already leads to consumer \"a\"",
-                     "consumers.b.ai_models: \"gpt-4o\" already leads to consumer \"a\"",
-                     "consumers.c.ai_models: \"phi4\" already leads to consumer \"b\""});
+                     {":4:3: consumers.b: \"b\" already leads to consumer \"a\"",
+                      "consumers.b.ai_models: \"gpt-4o\" already leads to consumer \"a\"",
+                      "consumers.c.ai_models: \"phi4\" already leads to consumer \"b\""});
 }
 
 TEST(Config, AUnitAContainerOrAnAddressBelongsToOneConsumer) {
-  expect_complaints(
+  expect_diagnostics(
       R"(
 consumers:
   a: {runner: {systemd: {unit: chat.service}}}
@@ -219,15 +220,15 @@ consumers:
   c: {runner: {systemd: {unit: chat.service, bus: user}}}
 )",
       {":4:32: consumers.b.runner.systemd.unit: unit chat.service already belongs to consumer \"a\""});
-  expect_complaints(R"(
+  expect_diagnostics(R"(
 consumers:
   a: {runner: {container: {image: vllm}}}
   b: {runner: {container: {name: mgpu-a}}}
   c: {runner: {container: {name: mgpu-a, socket: /run/other.sock}}}
   d: {runner: {container: {image: vllm}}}
 )",
-                    {"consumers.b.runner.container: container mgpu-a already belongs to consumer \"a\""});
-  expect_complaints(R"(
+                     {"consumers.b.runner.container: container mgpu-a already belongs to consumer \"a\""});
+  expect_diagnostics(R"(
 consumers:
   a: {url: "http://127.0.0.1:9001/v1", runner: {process: {command: [a]}}}
   b: {url: "http://LOCALHOST:9001", runner: {systemd: {unit: b.service}}}
@@ -236,19 +237,19 @@ consumers:
   e: {runner: {process: {command: [e, --port, 0]}}}
   f: {runner: {process: {command: [f, --port, 0]}}}
 )",
-                    {"consumers.b.url: address 127.0.0.1:9001 already belongs to consumer \"a\""});
+                     {"consumers.b.url: address 127.0.0.1:9001 already belongs to consumer \"a\""});
 }
 
 TEST(Config, ADeviceMustBeThere) {
-  expect_complaints(
+  expect_diagnostics(
       "devices: [{id: gpu0}]\nconsumers: {a: {device: gpu1}}",
       {"mgpu.yaml:2:25: consumers.a.device: there is no device \"gpu1\", did you mean \"gpu0\"?"});
-  expect_complaints("devices: [{capacity: 2}]", {"devices[0].id: is missing"});
-  good("consumers: {a: {device: gpu1}}");  // without a list the driver's devices are known only later
+  expect_diagnostics("devices: [{capacity: 2}]", {"devices[0].id: is missing"});
+  parse_valid("consumers: {a: {device: gpu1}}");  // without a list the driver's devices are known only later
 }
 
 TEST(Config, TheOrderOfTheLineIsSteeredByTheFile) {
-  const Config config = good(R"(
+  const Config config = parse_valid(R"(
 policy: affinity
 load_ahead: false
 users: key
@@ -269,7 +270,7 @@ consumers:
 )");
   EXPECT_EQ(config.policy, "affinity");
   EXPECT_FALSE(config.load_ahead);
-  EXPECT_EQ(config.users, Users::key);
+  EXPECT_EQ(config.users, UserSource::key);
   EXPECT_EQ(config.limits.overtake_limit, kSeconds * 20);
   EXPECT_EQ(config.limits.ageing, kSeconds * 60);
   EXPECT_EQ(config.limits.reading_age, kSeconds * 2);
@@ -286,36 +287,36 @@ consumers:
 }
 
 TEST(Config, WhatSteersTheOrderIsChecked) {
-  expect_complaints(R"(users: name
+  expect_diagnostics(R"(users: name
 consumers:
   a:
     priority: urgent
     weight: 0
     footprint_is: at_lest
 )",
-                    {":1:8: users: \"name\" is not one of header_or_key, header, key, none",
-                     ":4:15: consumers.a.priority: \"urgent\" is not one of realtime, interactive,",
-                     ":5:13: consumers.a.weight: 0 is out of range: 1 to 1000",
-                     ":6:19: consumers.a.footprint_is: \"at_lest\" is not one of guess, at_least, at_most, "
-                     "did you mean \"at_least\"?"});
+                     {":1:8: users: \"name\" is not one of header_or_key, header, key, none",
+                      ":4:15: consumers.a.priority: \"urgent\" is not one of realtime, interactive,",
+                      ":5:13: consumers.a.weight: 0 is out of range: 1 to 1000",
+                      ":6:19: consumers.a.footprint_is: \"at_lest\" is not one of guess, at_least, at_most, "
+                      "did you mean \"at_least\"?"});
 }
 
 TEST(Config, AmountsAndTimesHaveOneRange) {
-  expect_complaints("consumers: {a: {load_limit: 99999999h}}",
-                    {"\"99999999h\" is out of range: a duration is at most 366d"});
-  expect_complaints("consumers: {a: {footprint: 99999999TiB}}",
-                    {"\"99999999TiB\" is out of range: memory is at most 1024TiB"});
+  expect_diagnostics("consumers: {a: {load_limit: 99999999h}}",
+                     {"\"99999999h\" is out of range: a duration is at most 366d"});
+  expect_diagnostics("consumers: {a: {footprint: 99999999TiB}}",
+                     {"\"99999999TiB\" is out of range: memory is at most 1024TiB"});
   for (const char* text :
        {"limits: {wait_limit: 367d}", "limits: {park_memory: 1025TiB}", "gpu: {sample_idle: 99999999h}",
         "limits: {events: 4294967295}", "limits: {max_queue: 4294967295}",
         "devices: [{id: a, reserve: 1e30}]",
         "consumers: {a: {ai_models: {b: 99999999TiB}, service: ollama, url: 'http://localhost:1'}}",
         "consumers: {a: {concurrency: 99999}}", "consumers: {a: {stop_limit: .inf}}"})
-    EXPECT_EQ(complaints(text).size(), 1U) << text;
+    EXPECT_EQ(parse_diagnostics(text).size(), 1U) << text;
 }
 
 TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {
-  expect_complaints(
+  expect_diagnostics(
       R"(consumers:
   stt:
     followed_by: [stt]
@@ -328,121 +329,125 @@ TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {
 }
 
 TEST(Config, AConsumerHasOneDeviceOrAListOfThem) {
-  expect_complaints("devices: [{id: gpu0}, {id: gpu1}]\nconsumers: {a: {device: gpu0, devices: [gpu1]}}",
-                    {":2:40: consumers.a.devices: say device or devices, not both"});
-  expect_complaints("devices: [{id: gpu0}]\nconsumers: {a: {devices: [gpu0, gpu1]}}",
-                    {"consumers.a.devices: there is no device \"gpu1\", did you mean \"gpu0\"?"});
-  expect_complaints("consumers: {a: {devices: [gpu0, gpu0]}}", {"names a device twice"});
+  expect_diagnostics("devices: [{id: gpu0}, {id: gpu1}]\nconsumers: {a: {device: gpu0, devices: [gpu1]}}",
+                     {":2:40: consumers.a.devices: say device or devices, not both"});
+  expect_diagnostics("devices: [{id: gpu0}]\nconsumers: {a: {devices: [gpu0, gpu1]}}",
+                     {"consumers.a.devices: there is no device \"gpu1\", did you mean \"gpu0\"?"});
+  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu0]}}", {"names a device twice"});
 }
 
 TEST(Config, AConsumerIsSplitOverTwoDevicesAtLeastWithAPartOnEach) {
   for (const char* text :
        {"{devices: [gpu0, gpu1], split: [1]}", "{devices: [gpu0], split: [1]}", "{split: [1, 1]}"})
-    expect_complaints(std::string("consumers: {a: ") + text + "}", {"one number for each of its devices"});
-  expect_complaints("consumers: {a: {devices: [gpu0, gpu1], split: [1, 0]}}", {"consumers.a.split"});
-  EXPECT_TRUE(complaints("consumers: {a: {devices: [gpu0, gpu1], split: [3, 1]}}").empty());
+    expect_diagnostics(std::string("consumers: {a: ") + text + "}", {"one number for each of its devices"});
+  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu1], split: [1, 0]}}", {"consumers.a.split"});
+  EXPECT_TRUE(parse_diagnostics("consumers: {a: {devices: [gpu0, gpu1], split: [3, 1]}}").empty());
 }
 
 TEST(Config, AServiceNeedsAUsableUrl) {
-  expect_complaints("consumers: {a: {service: generic}}", {"consumers.a.url: is missing"});
+  expect_diagnostics("consumers: {a: {service: generic}}", {"consumers.a.url: is missing"});
   for (const char* url : {"ftp://h", "127.0.0.1:9001", "http://", "http://h:0", "http://h:99999",
                           "http://h:x", "http://h:1?x", "http://u@h:1", "http://[::1]x"})
-    expect_complaints("consumers: {a: {url: '" + std::string(url) + "'}}",
-                      {"consumers.a.url: \"" + std::string(url) + "\" is not a URL"});
+    expect_diagnostics("consumers: {a: {url: '" + std::string(url) + "'}}",
+                       {"consumers.a.url: \"" + std::string(url) + "\" is not a URL"});
   for (const char* url : {"http://h", "http://h:1", "http://[::1]:8080", "http://h:1/base/"})
-    good("consumers: {a: {url: '" + std::string(url) + "'}}");
-  expect_complaints("consumers: {a: {url: 'https://h'}}", {"only http"});
-  expect_complaints("consumers: {a: {url: 'http://h:${PORT}'}}", {"${PORT} is only known"});
+    parse_valid("consumers: {a: {url: '" + std::string(url) + "'}}");
+  expect_diagnostics("consumers: {a: {url: 'https://h'}}", {"only http"});
+  expect_diagnostics("consumers: {a: {url: 'http://h:${PORT}'}}", {"${PORT} is only known"});
 }
 
 TEST(Config, WhatHasNoMeaningIsSaid) {
-  expect_complaints("consumers: {a: {health: /up}}", {"no meaning without a service"});
-  expect_complaints("consumers: {a: {service: ollama, url: 'http://h:1', unload: POST /x, router: true}}",
-                    {"a.unload: is for service generic", "a.router: is for service llama-server"});
-  expect_complaints("consumers: {a: {exclusive: true, turnless: true}}", {"exclusive"});
-  expect_complaints("consumers: {a: {service: ollama, url: 'http://h:1', api_key_env: A, api_key_file: /b}}",
-                    {"a.api_key_file: name the key by api_key_env or by api_key_file"});
+  expect_diagnostics("consumers: {a: {health: /up}}", {"no meaning without a service"});
+  expect_diagnostics("consumers: {a: {service: ollama, url: 'http://h:1', unload: POST /x, router: true}}",
+                     {"a.unload: is for service generic", "a.router: is for service llama-server"});
+  expect_diagnostics("consumers: {a: {exclusive: true, turnless: true}}", {"exclusive"});
+  expect_diagnostics("consumers: {a: {service: ollama, url: 'http://h:1', api_key_env: A, api_key_file: /b}}",
+                     {"a.api_key_file: name the key by api_key_env or by api_key_file"});
 }
 
 TEST(Config, KeysAreForTheServicesThatHaveThem) {
-  good("consumers: {a: {service: vllm, url: 'http://h:1', sleep_level: 1}}");
-  expect_complaints(
+  parse_valid("consumers: {a: {service: vllm, url: 'http://h:1', sleep_level: 1}}");
+  expect_diagnostics(
       "consumers: {a: {service: tei, url: 'http://h:1', sleep_level: 1, ai_model: x}}",
       {"a.sleep_level: is for service vllm, not for tei", "a.ai_model: is for service tabbyapi"});
-  expect_complaints("consumers: {a: {service: sglang, url: 'http://h:1', memory_tags: [kv]}}",
-                    {"\"kv\" is not one of weights, kv_cache, cuda_graph"});
-  good("consumers: {a: {service: wyoming, url: 'tcp://h:10300'}}");
-  expect_complaints("consumers: {a: {service: wyoming, url: 'http://h:1', health: /up}}",
-                    {"write tcp://127.0.0.1:9001", "a.health: has no meaning for wyoming"});
+  expect_diagnostics("consumers: {a: {service: sglang, url: 'http://h:1', memory_tags: [kv]}}",
+                     {"\"kv\" is not one of weights, kv_cache, cuda_graph"});
+  parse_valid("consumers: {a: {service: wyoming, url: 'tcp://h:10300'}}");
+  expect_diagnostics("consumers: {a: {service: wyoming, url: 'http://h:1', health: /up}}",
+                     {"write tcp://127.0.0.1:9001", "a.health: has no meaning for wyoming"});
 }
 
 TEST(Config, AServiceBringsWhatBelongsToIt) {
-  const Config config = good("consumers: {a: {service: ollama, url: 'http://h:1'}, b: {url: 'http://h:2'}}");
+  const Config config =
+      parse_valid("consumers: {a: {service: ollama, url: 'http://h:1'}, b: {url: 'http://h:2'}}");
   EXPECT_EQ(config.consumers[0].service.health, "/api/version");
   EXPECT_EQ(config.consumers[1].service.health, "/health");
-  EXPECT_EQ(to_yaml(good(to_yaml(config))), to_yaml(config));
+  EXPECT_EQ(to_yaml(parse_valid(to_yaml(config))), to_yaml(config));
   EXPECT_EQ(to_yaml(config).find("router"), std::string::npos) << "neither of them has the key";
 }
 
 TEST(Config, ParkIsARequestOrTheUtilityThatNeedsNone) {
-  const Config config = good(R"(
+  const Config config = parse_valid(R"(
 consumers:
   sleeps: {url: "http://127.0.0.1:1", park: POST /sleep, resume: POST /wake}
   chat: {service: llama-server, url: "http://127.0.0.1:2", park: cuda-checkpoint}
   batch: {park: cuda-checkpoint, runner: {process: {command: [train]}}}
 )");
   EXPECT_EQ(config.consumers[0].service.park->path, "/sleep");
-  EXPECT_EQ(config.consumers[0].park_by, ParkBy::service);
-  EXPECT_EQ(config.consumers[1].park_by, ParkBy::cuda_checkpoint);
-  EXPECT_EQ(config.consumers[2].park_by, ParkBy::cuda_checkpoint);
-  expect_complaints("consumers: {leases: {park: cuda-checkpoint}}", {"there is no process to park"});
+  EXPECT_EQ(config.consumers[0].park_method, ParkMethod::service);
+  EXPECT_EQ(config.consumers[1].park_method, ParkMethod::cuda_checkpoint);
+  EXPECT_EQ(config.consumers[2].park_method, ParkMethod::cuda_checkpoint);
+  expect_diagnostics("consumers: {leases: {park: cuda-checkpoint}}", {"there is no process to park"});
 }
 
 TEST(Config, ProcessesAreChecked) {
-  expect_complaints("consumers: {a: {runner: {process: {command: [x], stop_signal: SIGTREM}}}}",
-                    {"unknown signal \"SIGTREM\", did you mean \"SIGTERM\"?"});
-  expect_complaints("consumers: {a: {runner: {process: {cwd: /}}}}", {"runner.process.command: is missing"});
-  expect_complaints("consumers: {a: {runner: {process: {command: 'say \"x'}}}}", {"never closed"});
-  expect_complaints("consumers: {a: {runner: {process: {command: []}}}}", {"is empty"});
-  expect_complaints("consumers: {a: {runner: docker}}", {"expected external"});
-  expect_complaints("consumers: {a: {runner: {launchd: {}}}}", {"unknown key"});
-  expect_complaints("consumers: {a: {runner: {systemd: {}}}}", {"runner.systemd.unit: is missing"});
-  expect_complaints("consumers: {a: {runner: {systemd: {unit: ollama}}}}",
-                    {"needs its ending: ollama.service"});
-  good("consumers: {a: {runner: external}}");
+  expect_diagnostics("consumers: {a: {runner: {process: {command: [x], stop_signal: SIGTREM}}}}",
+                     {"unknown signal \"SIGTREM\", did you mean \"SIGTERM\"?"});
+  expect_diagnostics("consumers: {a: {runner: {process: {cwd: /}}}}", {"runner.process.command: is missing"});
+  expect_diagnostics("consumers: {a: {runner: {process: {command: 'say \"x'}}}}", {"never closed"});
+  expect_diagnostics("consumers: {a: {runner: {process: {command: []}}}}", {"is empty"});
+  expect_diagnostics("consumers: {a: {runner: docker}}", {"expected external"});
+  expect_diagnostics("consumers: {a: {runner: {launchd: {}}}}", {"unknown key"});
+  expect_diagnostics("consumers: {a: {runner: {systemd: {}}}}", {"runner.systemd.unit: is missing"});
+  expect_diagnostics("consumers: {a: {runner: {systemd: {unit: ollama}}}}",
+                     {"needs its ending: ollama.service"});
+  parse_valid("consumers: {a: {runner: external}}");
 }
 
 TEST(Files, WhatIsNotThereIsSaid) {
-  const auto keys_of = [](const ProcessConfig& process) {
+  const auto missing_keys = [](const ProcessConfig& process) {
     Words keys;
     for (const MissingFile& missing : missing_files(process)) keys.push_back(missing.key);
     return keys;
   };
-  EXPECT_EQ(keys_of({.command = {"sh"}, .cwd = "/", .log_file = "/tmp/x.log"}), Words{});
-  EXPECT_EQ(keys_of({.command = {"bin/sh"}, .cwd = "/"}), Words{});
-  EXPECT_EQ(keys_of({.command = {"bin/sh"}, .cwd = "/tmp"}), Words{"command"});
-  EXPECT_EQ(keys_of({.command = {"sh"}, .env = {{"PATH", "/nowhere"}}}), Words{"command"});
-  EXPECT_EQ(keys_of({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
+  EXPECT_EQ(missing_keys({.command = {"sh"}, .cwd = "/", .log_file = "/tmp/x.log"}), Words{});
+  EXPECT_EQ(missing_keys({.command = {"bin/sh"}, .cwd = "/"}), Words{});
+  EXPECT_EQ(missing_keys({.command = {"bin/sh"}, .cwd = "/tmp"}), Words{"command"});
+  EXPECT_EQ(missing_keys({.command = {"sh"}, .env = {{"PATH", "/nowhere"}}}), Words{"command"});
+  EXPECT_EQ(missing_keys({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
             (Words{"command", "log_file"}));
-  EXPECT_EQ(keys_of({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"}) << "the command may be in there";
+  EXPECT_EQ(missing_keys({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"})
+      << "the command may be in there";
 }
 
 TEST(Config, ContainersAreChecked) {
-  const auto with = [](const std::string& text) {
+  const auto container_yaml = [](const std::string& text) {
     return "consumers: {a: {runner: {container: " + text + "}}}";
   };
-  const std::string which = "needs either the name of a container that exists, or an image to make one of";
-  expect_complaints(with("{}"), {which});
-  expect_complaints(with("{name: x, image: y}"), {which});
-  expect_complaints(with("{name: x, gpus: [all]}"), {"container.gpus: is for a container that we make"});
-  expect_complaints(with("{name: 'x/y'}"), {"is no container's name"});
-  expect_complaints(with("{name: x, socket: here}"), {"container.socket: is a path"});
-  expect_complaints(with("{image: x, ports: ['x:80']}"), {"\"x:80\" publishes no port"});
-  expect_complaints("consumers: {a: {runner: {container: {name: x}, process: {command: [x]}}}}",
-                    {"there can be only one: process or container"});
+  const std::string name_or_image_error =
+      "needs either the name of a container that exists, or an image to make one of";
+  expect_diagnostics(container_yaml("{}"), {name_or_image_error});
+  expect_diagnostics(container_yaml("{name: x, image: y}"), {name_or_image_error});
+  expect_diagnostics(container_yaml("{name: x, gpus: [all]}"),
+                     {"container.gpus: is for a container that we make"});
+  expect_diagnostics(container_yaml("{name: 'x/y'}"), {"is no container's name"});
+  expect_diagnostics(container_yaml("{name: x, socket: here}"), {"container.socket: is a path"});
+  expect_diagnostics(container_yaml("{image: x, ports: ['x:80']}"), {"\"x:80\" publishes no port"});
+  expect_diagnostics("consumers: {a: {runner: {container: {name: x}, process: {command: [x]}}}}",
+                     {"there can be only one: process or container"});
   for (const char* port : {"80", "80:8000", "127.0.0.1:${PORT}:8000/udp", "[::1]:1:2"})
-    good(with("{image: x, ports: ['" + std::string(port) + "']}"));
-  const Config config = good(with("{image: x, ports: ['${PORT}:8000']}"));
+    parse_valid(container_yaml("{image: x, ports: ['" + std::string(port) + "']}"));
+  const Config config = parse_valid(container_yaml("{image: x, ports: ['${PORT}:8000']}"));
   EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
 }
 
@@ -452,23 +457,23 @@ TEST(Config, WrongShapesAreComplaintsNotCrashes) {
         "gpu: 3", "gpu: {library: [x]}", "? [a, b]\n: c", "limits: {max_queue: }",
         "consumers: {a: {busy: {}}}", "consumers: {a: {load: {body: x}, url: 'http://h'}}",
         "consumers: {'bad name': {}}", "consumers: {a: {aliases: [[x]]}}"})
-    EXPECT_FALSE(complaints(text).empty()) << text;
+    EXPECT_FALSE(parse_diagnostics(text).empty()) << text;
 }
 
 TEST(Config, AYamlErrorHasItsPlace) {
-  expect_complaints("listen: [1\nfoo: bar: baz\n", {"mgpu.yaml:"});
-  expect_complaints("listen: [1\nfoo: bar: baz\n", {"not valid YAML"});
+  expect_diagnostics("listen: [1\nfoo: bar: baz\n", {"mgpu.yaml:"});
+  expect_diagnostics("listen: [1\nfoo: bar: baz\n", {"not valid YAML"});
 }
 
 TEST(Config, AMissingFileIsOneComplaint) {
-  const Parsed parsed = parse_file("/nowhere/mgpu.yaml");
-  ASSERT_EQ(parsed.complaints.size(), 1u);
-  EXPECT_EQ(to_string(parsed.complaints[0]), "/nowhere/mgpu.yaml: can't be read: No such file or directory");
-  EXPECT_NE(to_string(parse_file("/tmp").complaints.at(0)).find("can't be read"), std::string::npos);
+  const ParseResult parsed = parse_file("/nowhere/mgpu.yaml");
+  ASSERT_EQ(parsed.diagnostics.size(), 1u);
+  EXPECT_EQ(to_string(parsed.diagnostics[0]), "/nowhere/mgpu.yaml: can't be read: No such file or directory");
+  EXPECT_NE(to_string(parse_file("/tmp").diagnostics.at(0)).find("can't be read"), std::string::npos);
 }
 
 TEST(Config, WhatIsShownReadsBackTheSame) {
-  const std::string shown = to_yaml(good(R"(
+  const std::string shown = to_yaml(parse_valid(R"(
 devices: [{id: gpu0, index: 1}, {id: gpu1, uuid: GPU-1}]
 consumers:
   chat:
@@ -481,7 +486,7 @@ consumers:
   tts: {runner: {container: {image: tts, ports: ["80"]}}}
   lease: {}
 )"));
-  EXPECT_EQ(to_yaml(good(shown)), shown);
+  EXPECT_EQ(to_yaml(parse_valid(shown)), shown);
   EXPECT_NE(shown.find("load_limit: 1m"), std::string::npos);
   EXPECT_NE(shown.find("max_queue: 1000"), std::string::npos);
 }
@@ -491,15 +496,15 @@ TEST(Keys, ExamplesAreRight) {
   for (const Key& key : keys()) {
     Config config;
     DeviceConfig device;
-    const auto type = first_that_takes(key.path.substr(key.path.rfind('.') + 1));
+    const auto type = first_service_supporting(key.path.substr(key.path.rfind('.') + 1));
     ConsumerConfig consumer{.service = {.type = type}};
-    const Place place{&config, &device, &consumer};
-    const Read read = key.read(YAML::Load(key.example), place);
-    EXPECT_TRUE(read) << key.path << ": " << (read ? "" : read.error().what);
-    const auto written = key.write(place);
+    const KeyContext context{&config, &device, &consumer};
+    const ReadResult read = key.read(YAML::Load(key.example), context);
+    EXPECT_TRUE(read) << key.path << ": " << (read ? "" : read.error().message);
+    const auto written = key.write(context);
     ASSERT_TRUE(written) << key.path;
-    EXPECT_TRUE(key.read(*written, place)) << key.path;
-    EXPECT_TRUE(key.text.ends_with(".")) << key.path;
+    EXPECT_TRUE(key.read(*written, context)) << key.path;
+    EXPECT_TRUE(key.description.ends_with(".")) << key.path;
   }
 }
 
@@ -532,8 +537,8 @@ TEST(Services, ThePageHasARowForEach) {
 TEST(Examples, AreRight) {
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MGPU_DOCS "/../examples/configs")) {
-    const Parsed parsed = parse_file(entry.path());
-    for (const Complaint& complaint : parsed.complaints) ADD_FAILURE() << to_string(complaint);
+    const ParseResult parsed = parse_file(entry.path());
+    for (const Diagnostic& diagnostic : parsed.diagnostics) ADD_FAILURE() << to_string(diagnostic);
     ++count;
   }
   EXPECT_GE(count, 5u);

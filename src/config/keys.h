@@ -14,7 +14,7 @@
 namespace mgpu::config {
 
 // Where values go: the whole config, and the device or consumer that is being read (else null).
-struct Place {
+struct KeyContext {
   Config* config = nullptr;
   DeviceConfig* device = nullptr;
   ConsumerConfig* consumer = nullptr;
@@ -22,13 +22,13 @@ struct Place {
 
 struct Key {
   std::string path{};  // "gpu.library", "devices[].id", "consumers.*.runner.process.command"
-  Type type{};
-  std::string text{};  // one sentence
+  ValueType type{};
+  std::string description{};  // one sentence
   std::string example{};
   std::string fallback{};  // what happens where there is no fixed default: "the first device"
   bool required = false;
-  std::function<Read(const YAML::Node&, Place)> read{};
-  std::function<std::optional<YAML::Node>(Place)> write{};  // nullopt: not set, nothing to show
+  std::function<ReadResult(const YAML::Node&, KeyContext)> read{};
+  std::function<std::optional<YAML::Node>(KeyContext)> write{};  // nullopt: not set, nothing to show
 };
 
 // All rows, in the order of the reference page.
@@ -39,9 +39,9 @@ const Key* find_key(std::string_view path);
 
 // The names that may stand in the mapping at `path` ("" is the top): "gpu" -> library, sample_busy,
 // sample_idle.
-std::vector<std::string> names_in(std::string_view path);
+std::vector<std::string> child_names(std::string_view path);
 
 // "gpu" + "library"; "" + "gpu".
-std::string joined_path(std::string_view path, std::string_view name);
+std::string join_path(std::string_view path, std::string_view name);
 
 }  // namespace mgpu::config

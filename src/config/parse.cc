@@ -23,52 +23,52 @@ namespace {
 
 class Parser {
  public:
-  Parser(const std::string& file, bool look_for_files) : file_(file), look_for_files_(look_for_files) {}
+  Parser(const std::string& file, bool check_files) : file_(file), check_files_(check_files) {}
 
-  Parsed parse(const std::string& text) {
+  ParseResult parse(const std::string& text) {
     try {
       const YAML::Node top = YAML::Load(text);
-      if (!top.IsNull()) mapping(top, "", "", {.config = &parsed_.config});
+      if (!top.IsNull()) read_mapping(top, "", "", {.config = &result_.config});
     } catch (const YAML::Exception& error) {  // yaml-cpp's only way to report a syntax error
-      complain(error.mark, "", "not valid YAML: " + error.msg);
-      return std::move(parsed_);
+      report(error.mark, "", "not valid YAML: " + error.msg);
+      return std::move(result_);
     }
-    complete(parsed_.config, marks_);
-    for (Complaint& complaint : check(parsed_.config, marks_, file_, look_for_files_)) {
+    fill_derived_values(result_.config, marks_);
+    for (Diagnostic& diagnostic : check(result_.config, marks_, file_, check_files_)) {
       // A value that could not be read has its complaint already.
-      if (!refused_.contains(complaint.key)) parsed_.complaints.push_back(std::move(complaint));
+      if (!reported_paths_.contains(diagnostic.key)) result_.diagnostics.push_back(std::move(diagnostic));
     }
-    std::ranges::sort(parsed_.complaints, {},
-                      [](const Complaint& c) { return std::tuple(c.line, c.column, c.key); });
-    return std::move(parsed_);
+    std::ranges::sort(result_.diagnostics, {},
+                      [](const Diagnostic& c) { return std::tuple(c.line, c.column, c.key); });
+    return std::move(result_);
   }
 
  private:
-  void complain(const YAML::Mark& mark, const std::string& path, std::string what) {
+  void report(const YAML::Mark& mark, const std::string& path, std::string message) {
     const bool known = !mark.is_null();
-    parsed_.complaints.push_back({.file = file_,
-                                  .line = known ? mark.line + 1 : 0,
-                                  .column = known ? mark.column + 1 : 0,
-                                  .key = path,
-                                  .what = std::move(what)});
-    refused_.insert(path);
+    result_.diagnostics.push_back({.file = file_,
+                                   .line = known ? mark.line + 1 : 0,
+                                   .column = known ? mark.column + 1 : 0,
+                                   .key = path,
+                                   .message = std::move(message)});
+    reported_paths_.insert(path);
   }
 
   // Calls each(name, path, key node, value node) for every key of a mapping that is there once.
   template <class Each>
   void for_each_key(const YAML::Node& node, const std::string& path, Each each) {
     if (node.IsNull()) return;  // "consumers:" with nothing below it
-    if (!node.IsMap()) return complain(node.Mark(), path, "expected a mapping of keys");
+    if (!node.IsMap()) return report(node.Mark(), path, "expected a mapping of keys");
     std::set<std::string> seen;
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) {
-        complain(entry.first.Mark(), path, "a key must be a plain word");
+        report(entry.first.Mark(), path, "a key must be a plain word");
         continue;
       }
       const std::string& name = entry.first.Scalar();
-      const std::string key_path = joined_path(path, name);
+      const std::string key_path = join_path(path, name);
       if (!seen.insert(name).second) {
-        complain(entry.first.Mark(), key_path, "is there twice");
+        report(entry.first.Mark(), key_path, "is there twice");
         continue;
       }
       marks_[key_path] = entry.first.Mark();
@@ -77,66 +77,69 @@ class Parser {
   }
 
   // `pattern` is the table's path of this mapping, `path` the file's.
-  void mapping(const YAML::Node& node, const std::string& pattern, const std::string& path, Place place) {
-    const std::vector<std::string> known = names_in(pattern);
-    for_each_key(
-        node, path,
-        [&](const std::string& name, const std::string& at, const YAML::Node& key, const YAML::Node& value) {
-          if (std::ranges::find(known, name) == known.end())
-            return complain(key.Mark(), at, "unknown key" + hint(name, known, pattern));
-          entry(value, joined_path(pattern, name), at, place);
-        });
-    for (const std::string& name : known) require(node, pattern, path, name);
+  void read_mapping(const YAML::Node& node, const std::string& pattern, const std::string& path,
+                    KeyContext context) {
+    const std::vector<std::string> known = child_names(pattern);
+    for_each_key(node, path,
+                 [&](const std::string& name, const std::string& key_path, const YAML::Node& key,
+                     const YAML::Node& value) {
+                   if (std::ranges::find(known, name) == known.end())
+                     return report(key.Mark(), key_path,
+                                   "unknown key" + unknown_key_hint(name, known, pattern));
+                   read_entry(value, join_path(pattern, name), key_path, context);
+                 });
+    for (const std::string& name : known) check_required(node, pattern, path, name);
   }
 
-  void entry(const YAML::Node& value, const std::string& pattern, const std::string& path, Place place) {
-    if (pattern == "devices") return devices(value, path, place);
-    if (pattern == "consumers") return consumers(value, path, place);
+  void read_entry(const YAML::Node& value, const std::string& pattern, const std::string& path,
+                  KeyContext context) {
+    if (pattern == "devices") return read_devices(value, path, context);
+    if (pattern == "consumers") return read_consumers(value, path, context);
     const Key* key = find_key(pattern);
-    const bool group = !names_in(pattern).empty();
-    if (key == nullptr || (group && value.IsMap())) return mapping(value, pattern, path, place);
-    if (value.IsNull()) return complain(value.Mark(), path, "has no value");
+    const bool group = !child_names(pattern).empty();
+    if (key == nullptr || (group && value.IsMap())) return read_mapping(value, pattern, path, context);
+    if (value.IsNull()) return report(value.Mark(), path, "has no value");
     marks_[path] = value.Mark();
-    if (const Read read = key->read(value, place); !read)
-      complain(read.error().mark, path, read.error().what);
+    if (const ReadResult read = key->read(value, context); !read)
+      report(read.error().mark, path, read.error().message);
   }
 
-  void devices(const YAML::Node& node, const std::string& path, Place place) {
+  void read_devices(const YAML::Node& node, const std::string& path, KeyContext context) {
     if (node.IsNull()) return;
-    if (!node.IsSequence()) return complain(node.Mark(), path, "expected a list (- id: gpu0)");
-    parsed_.config.devices.reserve(node.size());  // `place` points into it
+    if (!node.IsSequence()) return report(node.Mark(), path, "expected a list (- id: gpu0)");
+    result_.config.devices.reserve(node.size());  // `place` points into it
     for (std::size_t i = 0; i < node.size(); ++i) {
-      place.device = &parsed_.config.devices.emplace_back();
-      const std::string at = path + "[" + std::to_string(i) + "]";
-      marks_[at] = node[i].Mark();
-      mapping(node[i], "devices[]", at, place);
+      context.device = &result_.config.devices.emplace_back();
+      const std::string item_path = path + "[" + std::to_string(i) + "]";
+      marks_[item_path] = node[i].Mark();
+      read_mapping(node[i], "devices[]", item_path, context);
     }
   }
 
-  void consumers(const YAML::Node& node, const std::string& path, Place place) {
-    if (node.IsMap()) parsed_.config.consumers.reserve(node.size());  // `place` points into it
-    for_each_key(
-        node, path,
-        [&](const std::string& name, const std::string& at, const YAML::Node&, const YAML::Node& value) {
-          place.consumer = &parsed_.config.consumers.emplace_back();
-          place.consumer->name = name;
-          mapping(value, "consumers.*", at, place);
-        });
+  void read_consumers(const YAML::Node& node, const std::string& path, KeyContext context) {
+    if (node.IsMap()) result_.config.consumers.reserve(node.size());  // `place` points into it
+    for_each_key(node, path,
+                 [&](const std::string& name, const std::string& consumer_path, const YAML::Node&,
+                     const YAML::Node& value) {
+                   context.consumer = &result_.config.consumers.emplace_back();
+                   context.consumer->name = name;
+                   read_mapping(value, "consumers.*", consumer_path, context);
+                 });
   }
 
-  void require(const YAML::Node& node, const std::string& pattern, const std::string& path,
-               const std::string& name) {
-    const Key* key = find_key(joined_path(pattern, name));
-    if (key == nullptr || !key->required || marks_.contains(joined_path(path, name))) return;
-    complain(node.Mark(), joined_path(path, name),
-             "is missing (for example: " + name + ": " + key->example + ")");
+  void check_required(const YAML::Node& node, const std::string& pattern, const std::string& path,
+                      const std::string& name) {
+    const Key* key = find_key(join_path(pattern, name));
+    if (key == nullptr || !key->required || marks_.contains(join_path(path, name))) return;
+    report(node.Mark(), join_path(path, name),
+           "is missing (for example: " + name + ": " + key->example + ")");
   }
 
   // What an unknown key was meant to be: a known one, or one that belongs elsewhere.
-  static std::string hint(const std::string& name, const std::vector<std::string>& known,
-                          const std::string& pattern) {
-    if (const std::string meant = nearest(name, known); !meant.empty())
-      return ", did you mean \"" + meant + "\"?";
+  static std::string unknown_key_hint(const std::string& name, const std::vector<std::string>& known,
+                                      const std::string& pattern) {
+    if (const std::string suggestion = closest_match(name, known); !suggestion.empty())
+      return ", did you mean \"" + suggestion + "\"?";
     for (const Key& key : keys()) {
       const std::size_t dot = key.path.rfind('.');
       if (dot == std::string::npos || key.path.substr(dot + 1) != name || dot == pattern.size()) continue;
@@ -148,35 +151,37 @@ class Parser {
   }
 
   const std::string& file_;
-  const bool look_for_files_;
-  Parsed parsed_;
-  Marks marks_;
-  std::set<std::string> refused_;  // paths that have a complaint already
+  const bool check_files_;
+  ParseResult result_;
+  SourceMarks marks_;
+  std::set<std::string> reported_paths_;  // paths that have a complaint already
 };
 
 }  // namespace
 
-std::string to_string(const Complaint& complaint) {
-  std::string text = complaint.file;
-  if (complaint.line > 0)
-    text += ":" + std::to_string(complaint.line) + ":" + std::to_string(complaint.column);
+std::string to_string(const Diagnostic& diagnostic) {
+  std::string text = diagnostic.file;
+  if (diagnostic.line > 0)
+    text += ":" + std::to_string(diagnostic.line) + ":" + std::to_string(diagnostic.column);
   text += ": ";
-  if (!complaint.key.empty()) text += complaint.key + ": ";
-  return text + complaint.what;
+  if (!diagnostic.key.empty()) text += diagnostic.key + ": ";
+  return text + diagnostic.message;
 }
 
-Parsed parse(const std::string& text, const std::string& file) { return Parser(file, false).parse(text); }
+ParseResult parse(const std::string& text, const std::string& file) {
+  return Parser(file, false).parse(text);
+}
 
-Parsed parse_file(const std::string& path, LookFor what) {
-  const auto unreadable = [&](std::error_code why) {
-    return Parsed{.complaints = {{.file = path, .what = "can't be read: " + why.message()}}};
+ParseResult parse_file(const std::string& path, CheckScope scope) {
+  const auto unreadable_file = [&](std::error_code error) {
+    return ParseResult{.diagnostics = {{.file = path, .message = "can't be read: " + error.message()}}};
   };
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return unreadable(std::make_error_code(std::errc::is_a_directory));
+    return unreadable_file(std::make_error_code(std::errc::is_a_directory));
   std::ifstream file(path, std::ios::binary);
-  if (!file) return unreadable(std::error_code(errno, std::generic_category()));
-  return Parser(path, what == LookFor::words_and_files)
+  if (!file) return unreadable_file(std::error_code(errno, std::generic_category()));
+  return Parser(path, scope == CheckScope::text_and_files)
       .parse(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 

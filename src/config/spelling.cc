@@ -9,7 +9,7 @@ namespace mgpu::config {
 namespace {
 
 // Levenshtein's distance, one row of the matrix at a time.
-std::size_t distance(std::string_view a, std::string_view b) {
+std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -26,13 +26,13 @@ constexpr std::size_t kLongestWord = 64;  // longer ones are no slips of the fin
 
 }  // namespace
 
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+std::string closest_match(std::string_view word, const std::vector<std::string>& candidates) {
   if (word.size() > kLongestWord) return {};
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
-    const std::size_t away = distance(word, candidate);
-    if (away < best_distance) best = candidate, best_distance = away;
+    const std::size_t candidate_distance = edit_distance(word, candidate);
+    if (candidate_distance < best_distance) best = candidate, best_distance = candidate_distance;
   }
   return best;
 }

@@ -8,6 +8,6 @@
 namespace mgpu::config {
 
 // The candidate nearest to `word` by edit distance; empty where none is near enough to be meant.
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+std::string closest_match(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace mgpu::config

@@ -25,42 +25,42 @@ const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
 const std::vector<std::string> kProviderNames{"auto", "nvml", "drm"};
 const std::vector<std::string> kUninvitedNames{"allow", "leave"};
 const std::vector<std::string> kBusNames{"system", "user"};
-const std::vector<std::string> kMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
+const std::vector<std::string> kHttpMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
-std::unexpected<Wrong> wrong(const YAML::Node& node, std::string what) {
-  return std::unexpected(Wrong{node.Mark(), std::move(what)});
+std::unexpected<ValueError> value_error(const YAML::Node& node, std::string message) {
+  return std::unexpected(ValueError{node.Mark(), std::move(message)});
 }
 
-std::string shape_of(const YAML::Node& node) {
+std::string describe_node(const YAML::Node& node) {
   if (node.IsMap()) return "a mapping";
   if (node.IsSequence()) return "a list";
   return node.IsScalar() ? "\"" + node.Scalar() + "\"" : "nothing";
 }
 
-std::string joined(const std::vector<std::string>& names) {
+std::string join_names(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
 }
 
 // The text of a scalar that must be `expected`, "a duration (30s)".
-std::expected<std::string, Wrong> scalar(const YAML::Node& node, std::string_view expected) {
+std::expected<std::string, ValueError> read_scalar(const YAML::Node& node, std::string_view expected) {
   if (node.IsScalar()) return node.Scalar();
-  return wrong(node, "expected " + std::string(expected) + ", found " + shape_of(node));
+  return value_error(node, "expected " + std::string(expected) + ", found " + describe_node(node));
 }
 
 template <class Number>
-Read read_number(const YAML::Node& node, const Range& range, Number& value) {
-  const auto text = scalar(node, "a whole number");
+ReadResult read_number(const YAML::Node& node, const Range& range, Number& value) {
+  const auto text = read_scalar(node, "a whole number");
   if (!text) return std::unexpected(text.error());
   const std::int64_t most = std::min<std::int64_t>(range.most, std::numeric_limits<Number>::max());
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
   if (end != text->data() + text->size() || text->empty() || error == std::errc::invalid_argument)
-    return wrong(node, "expected a whole number, found \"" + *text + "\"");
+    return value_error(node, "expected a whole number, found \"" + *text + "\"");
   if (error != std::errc{} || number < range.least || number > most)
-    return wrong(node,
-                 *text + " is out of range: " + std::to_string(range.least) + " to " + std::to_string(most));
+    return value_error(
+        node, *text + " is out of range: " + std::to_string(range.least) + " to " + std::to_string(most));
   value = static_cast<Number>(number);
   return {};
 }
@@ -72,41 +72,42 @@ std::size_t index_of(const std::vector<std::string>& names, std::string_view nam
 }
 
 // The position of a name in a closed list; complains with the nearest one.
-std::expected<std::size_t, Wrong> one_of(const YAML::Node& node, const std::vector<std::string>& names) {
-  const auto text = scalar(node, "one of " + joined(names));
+std::expected<std::size_t, ValueError> read_choice(const YAML::Node& node,
+                                                   const std::vector<std::string>& names) {
+  const auto text = read_scalar(node, "one of " + join_names(names));
   if (!text) return std::unexpected(text.error());
   const std::size_t i = index_of(names, *text);
   if (i < names.size()) return i;
-  const std::string meant = nearest(*text, names);
-  return wrong(node, "\"" + *text + "\" is not one of " + joined(names) +
-                         (meant.empty() ? "" : ", did you mean \"" + meant + "\"?"));
+  const std::string suggestion = closest_match(*text, names);
+  return value_error(node, "\"" + *text + "\" is not one of " + join_names(names) +
+                               (suggestion.empty() ? "" : ", did you mean \"" + suggestion + "\"?"));
 }
 
 // An enumerator whose place in its enum is that of its name in the list.
 template <class Enum>
-Read read_enum(const YAML::Node& node, const std::vector<std::string>& names, Enum& value) {
-  const auto i = one_of(node, names);
+ReadResult read_enum(const YAML::Node& node, const std::vector<std::string>& names, Enum& value) {
+  const auto i = read_choice(node, names);
   if (!i) return std::unexpected(i.error());
   value = static_cast<Enum>(*i);
   return {};
 }
 
 // "POST /unload" or just "/unload".
-Read read_request_line(const YAML::Node& node, RequestConfig& request) {
-  const auto text = scalar(node, "a request such as \"POST /unload\"");
+ReadResult read_request_line(const YAML::Node& node, RequestConfig& request) {
+  const auto text = read_scalar(node, "a request such as \"POST /unload\"");
   if (!text) return std::unexpected(text.error());
   const std::size_t blank = text->find(' ');
   if (blank != std::string::npos) request.method = text->substr(0, blank);
   request.path = blank == std::string::npos ? *text : text->substr(blank + 1);
-  if (index_of(kMethods, request.method) == kMethods.size() || !request.path.starts_with('/') ||
+  if (index_of(kHttpMethods, request.method) == kHttpMethods.size() || !request.path.starts_with('/') ||
       request.path.find_first_of(" \t\r\n") != std::string::npos)
-    return wrong(node, "\"" + *text + "\" is not a request: write \"POST /unload\" (" + joined(kMethods) +
-                           ", then a path that starts with /)");
+    return value_error(node, "\"" + *text + "\" is not a request: write \"POST /unload\" (" +
+                                 join_names(kHttpMethods) + ", then a path that starts with /)");
   return {};
 }
 
-Read read_body(const YAML::Node& node, RequestConfig& request) {
-  const auto text = scalar(node, "the JSON text of a body, in quotes");
+ReadResult read_body(const YAML::Node& node, RequestConfig& request) {
+  const auto text = read_scalar(node, "the JSON text of a body, in quotes");
   if (!text) return std::unexpected(text.error());
   request.body = *text;
   return {};
@@ -114,33 +115,34 @@ Read read_body(const YAML::Node& node, RequestConfig& request) {
 
 // A map from texts to what `read_one` reads.
 template <class T>
-Read read_list(const YAML::Node& node, const Range& range, std::vector<T>& value) {
-  if (!node.IsSequence()) return wrong(node, "expected a list, found " + shape_of(node));
+ReadResult read_list(const YAML::Node& node, const Range& range, std::vector<T>& value) {
+  if (!node.IsSequence()) return value_error(node, "expected a list, found " + describe_node(node));
   for (const YAML::Node& item : node) {
     T one{};
-    if (Read result = read(item, range, one); !result) return result;
+    if (ReadResult result = read(item, range, one); !result) return result;
     value.push_back(std::move(one));
   }
   return {};
 }
 
 template <class T, class ReadOne>
-Read read_map(const YAML::Node& node, std::map<std::string, T>& value, std::string_view expected,
-              ReadOne read_one) {
-  if (!node.IsMap()) return wrong(node, "expected " + std::string(expected) + ", found " + shape_of(node));
+ReadResult read_map(const YAML::Node& node, std::map<std::string, T>& value, std::string_view expected,
+                    ReadOne read_one) {
+  if (!node.IsMap())
+    return value_error(node, "expected " + std::string(expected) + ", found " + describe_node(node));
   for (const auto& entry : node) {
-    const auto name = scalar(entry.first, "a name");
+    const auto name = read_scalar(entry.first, "a name");
     if (!name) return std::unexpected(name.error());
     T one{};
-    if (Read result = read_one(entry.second, one); !result) return result;
+    if (ReadResult result = read_one(entry.second, one); !result) return result;
     if (!value.emplace(*name, std::move(one)).second)
-      return wrong(entry.first, "\"" + *name + "\" is there twice");
+      return value_error(entry.first, "\"" + *name + "\" is there twice");
   }
   return {};
 }
 
 template <class T>
-YAML::Node written_list(const std::vector<T>& value) {
+YAML::Node list_node(const std::vector<T>& value) {
   YAML::Node node(YAML::NodeType::Sequence);
   node.SetStyle(YAML::EmitterStyle::Flow);
   for (const T& item : value) node.push_back(item);
@@ -148,17 +150,17 @@ YAML::Node written_list(const std::vector<T>& value) {
 }
 
 template <class T>
-YAML::Node written_map(const std::map<std::string, T>& value) {
+YAML::Node map_node(const std::map<std::string, T>& value) {
   YAML::Node node(YAML::NodeType::Map);
   for (const auto& [name, one] : value) node[name] = write(one);
   return node;
 }
 
-Json bounded(const Range& range, std::int64_t most) {
+Json integer_schema(const Range& range, std::int64_t most) {
   return {{"type", "integer"}, {"minimum", range.least}, {"maximum", std::min(range.most, most)}};
 }
 
-std::string bounds(const Range& range, std::string least, std::string most) {
+std::string format_range(const Range& range, std::string least, std::string most) {
   const bool open = range.most == std::numeric_limits<std::int64_t>::max();
   if (range.least == 0 && open) return "";
   return open ? ", at least " + least : ", " + least + " to " + most;
@@ -166,151 +168,160 @@ std::string bounds(const Range& range, std::string least, std::string most) {
 
 }  // namespace
 
-Read read(const YAML::Node& node, const Range&, bool& value) {
-  const auto text = scalar(node, "true or false");
+ReadResult read(const YAML::Node& node, const Range&, bool& value) {
+  const auto text = read_scalar(node, "true or false");
   if (!text) return std::unexpected(text.error());
   const bool yes = *text == "true" || *text == "yes" || *text == "on";
   if (!yes && *text != "false" && *text != "no" && *text != "off")
-    return wrong(node, "expected true or false, found \"" + *text + "\"");
+    return value_error(node, "expected true or false, found \"" + *text + "\"");
   value = yes;
   return {};
 }
 
-Read read(const YAML::Node& node, const Range& range, int& value) { return read_number(node, range, value); }
-Read read(const YAML::Node& node, const Range& range, std::uint32_t& value) {
+ReadResult read(const YAML::Node& node, const Range& range, int& value) {
+  return read_number(node, range, value);
+}
+ReadResult read(const YAML::Node& node, const Range& range, std::uint32_t& value) {
   return read_number(node, range, value);
 }
 
-Read read(const YAML::Node& node, const Range& range, Bytes& value) {
-  const auto text = scalar(node, "an amount of memory (14GiB)");
+ReadResult read(const YAML::Node& node, const Range& range, Bytes& value) {
+  const auto text = read_scalar(node, "an amount of memory (14GiB)");
   if (!text) return std::unexpected(text.error());
   const Result<Bytes> bytes = parse_bytes(*text);
-  if (!bytes) return wrong(node, bytes.error().detail);
+  if (!bytes) return value_error(node, bytes.error().detail);
   if (bytes->count < range.least || bytes->count > range.most)
-    return wrong(node, *text + " is out of range" +
-                           bounds(range, to_exact_string({range.least}), to_exact_string({range.most})));
+    return value_error(
+        node, *text + " is out of range" +
+                  format_range(range, to_exact_string({range.least}), to_exact_string({range.most})));
   value = *bytes;
   return {};
 }
 
-Read read(const YAML::Node& node, const Range& range, Duration& value) {
-  const auto text = scalar(node, "a duration (30s)");
+ReadResult read(const YAML::Node& node, const Range& range, Duration& value) {
+  const auto text = read_scalar(node, "a duration (30s)");
   if (!text) return std::unexpected(text.error());
   const Result<Duration> duration = parse_duration(*text);
-  if (!duration) return wrong(node, duration.error().detail);
+  if (!duration) return value_error(node, duration.error().detail);
   if (duration->count() < range.least || duration->count() > range.most)
-    return wrong(node, *text + " is out of range" +
-                           bounds(range, to_string(Duration{range.least}), to_string(Duration{range.most})));
+    return value_error(
+        node, *text + " is out of range" +
+                  format_range(range, to_string(Duration{range.least}), to_string(Duration{range.most})));
   value = *duration;
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, std::string& value) {
-  const auto text = scalar(node, "a text");
+ReadResult read(const YAML::Node& node, const Range&, std::string& value) {
+  const auto text = read_scalar(node, "a text");
   if (!text) return std::unexpected(text.error());
   value = *text;
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, Path& value) {
-  const auto text = scalar(node, "a path (/health)");
+ReadResult read(const YAML::Node& node, const Range&, Path& value) {
+  const auto text = read_scalar(node, "a path (/health)");
   if (!text) return std::unexpected(text.error());
   if (!text->starts_with('/') || text->find_first_of(" \t\r\n") != std::string::npos)
-    return wrong(node, "\"" + *text + "\" is not a path: it starts with / and has no blanks");
+    return value_error(node, "\"" + *text + "\" is not a path: it starts with / and has no blanks");
   value.text = *text;
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, ConsumerKind& value) {
-  const auto i = one_of(node, kKindNames);
+ReadResult read(const YAML::Node& node, const Range&, ConsumerKind& value) {
+  const auto i = read_choice(node, kKindNames);
   if (!i) return std::unexpected(i.error());
   value = consumer_kind_from_name(kKindNames[*i]).value();
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, BusType& value) { return read_enum(node, kBusNames, value); }
+ReadResult read(const YAML::Node& node, const Range&, BusType& value) {
+  return read_enum(node, kBusNames, value);
+}
 
-Read read(const YAML::Node& node, const Range&, ServiceType& value) {
+ReadResult read(const YAML::Node& node, const Range&, ServiceType& value) {
   return read_enum(node, service_names(), value);
 }
-Read read(const YAML::Node& node, const Range&, Priority& value) {
+ReadResult read(const YAML::Node& node, const Range&, Priority& value) {
   return read_enum(node, kPriorityNames, value);
 }
-Read read(const YAML::Node& node, const Range&, FootprintDeclaration& value) {
+ReadResult read(const YAML::Node& node, const Range&, FootprintDeclaration& value) {
   return read_enum(node, kDeclaredNames, value);
 }
-Read read(const YAML::Node& node, const Range&, Users& value) { return read_enum(node, kUsersNames, value); }
+ReadResult read(const YAML::Node& node, const Range&, UserSource& value) {
+  return read_enum(node, kUsersNames, value);
+}
 
-Read read(const YAML::Node& node, const Range&, PolicyName& value) {
-  const auto i = one_of(node, kPolicyNames);
+ReadResult read(const YAML::Node& node, const Range&, PolicyName& value) {
+  const auto i = read_choice(node, kPolicyNames);
   if (!i) return std::unexpected(i.error());
   value.text = kPolicyNames[*i];
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, GpuProvider& value) {
-  const auto i = one_of(node, kProviderNames);
+ReadResult read(const YAML::Node& node, const Range&, GpuProvider& value) {
+  const auto i = read_choice(node, kProviderNames);
   if (!i) return std::unexpected(i.error());
   value = static_cast<GpuProvider>(*i);
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, Uninvited& value) {
-  const auto i = one_of(node, kUninvitedNames);
+ReadResult read(const YAML::Node& node, const Range&, UninvitedPolicy& value) {
+  const auto i = read_choice(node, kUninvitedNames);
   if (!i) return std::unexpected(i.error());
-  value = static_cast<Uninvited>(*i);
+  value = static_cast<UninvitedPolicy>(*i);
   return {};
 }
 
-Read read(const YAML::Node& node, const Range& range, Command& value) {
+ReadResult read(const YAML::Node& node, const Range& range, Command& value) {
   if (node.IsScalar()) {
     auto words = split_shell_words(node.Scalar());
-    if (!words) return wrong(node, words.error().detail);
+    if (!words) return value_error(node, words.error().detail);
     value.words = std::move(*words);
-  } else if (Read result = read(node, range, value.words); !result) {
+  } else if (ReadResult result = read(node, range, value.words); !result) {
     return result;
   }
-  if (value.words.empty() || value.words.front().empty()) return wrong(node, "the command is empty");
+  if (value.words.empty() || value.words.front().empty()) return value_error(node, "the command is empty");
   return {};
 }
 
-Read read(const YAML::Node& node, const Range&, RequestConfig& value) {
+ReadResult read(const YAML::Node& node, const Range&, RequestConfig& value) {
   if (!node.IsMap()) return read_request_line(node, value);
   for (const auto& entry : node) {
-    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : shape_of(entry.first);
-    Read result{};
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : describe_node(entry.first);
+    ReadResult result{};
     if (name == "request") {
       result = read_request_line(entry.second, value);
     } else if (name == "body") {
       result = read_body(entry.second, value);
     } else {
-      result = wrong(entry.first, "unknown key \"" + name + "\" in a request (it has request and body)");
+      result =
+          value_error(entry.first, "unknown key \"" + name + "\" in a request (it has request and body)");
     }
     if (!result) return result;
   }
-  if (value.path.empty()) return wrong(node, "a request needs the key request (\"POST /unload\")");
+  if (value.path.empty()) return value_error(node, "a request needs the key request (\"POST /unload\")");
   return {};
 }
 
-Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value) {
+ReadResult read(const YAML::Node& node, const Range& range, std::vector<std::string>& value) {
   return read_list(node, range, value);
 }
 
-Read read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value) {
+ReadResult read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value) {
   return read_list(node, range, value);
 }
 
-Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value) {
+ReadResult read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value) {
   return read_map(node, value, "a mapping of names to texts",
                   [&](const YAML::Node& one, std::string& text) { return read(one, range, text); });
 }
 
-Read read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value) {
+ReadResult read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value) {
   if (!node.IsSequence())
     return read_map(node, value, "a list of names, or a mapping of names to footprints",
                     [&](const YAML::Node& one, Bytes& bytes) { return read(one, range, bytes); });
   std::vector<std::string> names;
-  if (Read result = read(node, range, names); !result) return result;
+  if (ReadResult result = read(node, range, names); !result) return result;
   for (std::string& name : names) value.emplace(std::move(name), Bytes{});
   return {};
 }
@@ -326,10 +337,12 @@ YAML::Node write(ConsumerKind value) { return YAML::Node(std::string(to_string(v
 YAML::Node write(ServiceType value) { return YAML::Node(std::string(service_name(value))); }
 YAML::Node write(Priority value) { return YAML::Node(std::string(to_string(value))); }
 YAML::Node write(FootprintDeclaration value) { return YAML::Node(std::string(to_string(value))); }
-YAML::Node write(Users value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
+YAML::Node write(UserSource value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
 YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
-YAML::Node write(Uninvited value) { return YAML::Node(kUninvitedNames[static_cast<std::size_t>(value)]); }
+YAML::Node write(UninvitedPolicy value) {
+  return YAML::Node(kUninvitedNames[static_cast<std::size_t>(value)]);
+}
 YAML::Node write(BusType value) { return YAML::Node(kBusNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
@@ -341,59 +354,69 @@ YAML::Node write(const RequestConfig& value) {
   return node;
 }
 
-YAML::Node write(const std::vector<std::string>& value) { return written_list(value); }
-YAML::Node write(const std::vector<std::uint32_t>& value) { return written_list(value); }
+YAML::Node write(const std::vector<std::string>& value) { return list_node(value); }
+YAML::Node write(const std::vector<std::uint32_t>& value) { return list_node(value); }
 
-YAML::Node write(const std::map<std::string, std::string>& value) { return written_map(value); }
-YAML::Node write(const std::map<std::string, Bytes>& value) { return written_map(value); }
+YAML::Node write(const std::map<std::string, std::string>& value) { return map_node(value); }
+YAML::Node write(const std::map<std::string, Bytes>& value) { return map_node(value); }
 
-Type type_of(const Range&, const bool*) { return {"true or false", {{"type", "boolean"}}}; }
-Type type_of(const Range& range, const int*) {
-  return {"number" + bounds(range, std::to_string(range.least), std::to_string(range.most)),
-          bounded(range, std::numeric_limits<int>::max())};
+ValueType type_of(const Range&, const bool*) { return {"true or false", {{"type", "boolean"}}}; }
+ValueType type_of(const Range& range, const int*) {
+  return {"number" + format_range(range, std::to_string(range.least), std::to_string(range.most)),
+          integer_schema(range, std::numeric_limits<int>::max())};
 }
-Type type_of(const Range& range, const std::uint32_t*) {
-  return {"number" + bounds(range, std::to_string(range.least), std::to_string(range.most)),
-          bounded(range, std::numeric_limits<std::uint32_t>::max())};
+ValueType type_of(const Range& range, const std::uint32_t*) {
+  return {"number" + format_range(range, std::to_string(range.least), std::to_string(range.most)),
+          integer_schema(range, std::numeric_limits<std::uint32_t>::max())};
 }
-Type type_of(const Range& range, const Bytes*) {
-  return {"bytes" + bounds(range, to_exact_string({range.least}), to_exact_string({range.most})),
+ValueType type_of(const Range& range, const Bytes*) {
+  return {"bytes" + format_range(range, to_exact_string({range.least}), to_exact_string({range.most})),
           {{"type", Json::array({"string", "integer"})},
            {"pattern", "^ *[0-9.]+ *([KMGT]i?B?|B)? *$"},
            {"minimum", 0}}};
 }
-Type type_of(const Range& range, const Duration*) {
-  return {"duration" + bounds(range, to_string(Duration{range.least}), to_string(Duration{range.most})),
+ValueType type_of(const Range& range, const Duration*) {
+  return {"duration" + format_range(range, to_string(Duration{range.least}), to_string(Duration{range.most})),
           {{"type", Json::array({"string", "integer"})},
            {"pattern", "^(0|([0-9.]+(d|h|m|s|ms|us))+)$"},
            {"maximum", 0}}};
 }
-Type type_of(const Range&, const std::string*) { return {"text", {{"type", "string"}}}; }
-Type type_of(const Range&, const Path*) { return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}}; }
-Type type_of(const Range&, const ConsumerKind*) { return {joined(kKindNames), {{"enum", kKindNames}}}; }
-Type type_of(const Range&, const ServiceType*) {
-  return {joined(service_names()), {{"enum", service_names()}}};
+ValueType type_of(const Range&, const std::string*) { return {"text", {{"type", "string"}}}; }
+ValueType type_of(const Range&, const Path*) {
+  return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}};
 }
-Type type_of(const Range&, const Priority*) { return {joined(kPriorityNames), {{"enum", kPriorityNames}}}; }
-Type type_of(const Range&, const FootprintDeclaration*) {
-  return {joined(kDeclaredNames), {{"enum", kDeclaredNames}}};
+ValueType type_of(const Range&, const ConsumerKind*) {
+  return {join_names(kKindNames), {{"enum", kKindNames}}};
 }
-Type type_of(const Range&, const Users*) { return {joined(kUsersNames), {{"enum", kUsersNames}}}; }
-Type type_of(const Range&, const PolicyName*) { return {joined(kPolicyNames), {{"enum", kPolicyNames}}}; }
-Type type_of(const Range&, const GpuProvider*) {
-  return {joined(kProviderNames), {{"enum", kProviderNames}}};
+ValueType type_of(const Range&, const ServiceType*) {
+  return {join_names(service_names()), {{"enum", service_names()}}};
 }
-Type type_of(const Range&, const Uninvited*) {
-  return {joined(kUninvitedNames), {{"enum", kUninvitedNames}}};
+ValueType type_of(const Range&, const Priority*) {
+  return {join_names(kPriorityNames), {{"enum", kPriorityNames}}};
 }
-Type type_of(const Range&, const BusType*) { return {joined(kBusNames), {{"enum", kBusNames}}}; }
-Type type_of(const Range&, const Command*) {
+ValueType type_of(const Range&, const FootprintDeclaration*) {
+  return {join_names(kDeclaredNames), {{"enum", kDeclaredNames}}};
+}
+ValueType type_of(const Range&, const UserSource*) {
+  return {join_names(kUsersNames), {{"enum", kUsersNames}}};
+}
+ValueType type_of(const Range&, const PolicyName*) {
+  return {join_names(kPolicyNames), {{"enum", kPolicyNames}}};
+}
+ValueType type_of(const Range&, const GpuProvider*) {
+  return {join_names(kProviderNames), {{"enum", kProviderNames}}};
+}
+ValueType type_of(const Range&, const UninvitedPolicy*) {
+  return {join_names(kUninvitedNames), {{"enum", kUninvitedNames}}};
+}
+ValueType type_of(const Range&, const BusType*) { return {join_names(kBusNames), {{"enum", kBusNames}}}; }
+ValueType type_of(const Range&, const Command*) {
   return {"list of texts, or one text cut as a shell would",
           {{"oneOf",
             {{{"type", "string"}},
              {{"type", "array"}, {"items", {{"type", Json::array({"string", "number"})}}}}}}}};
 }
-Type type_of(const Range&, const RequestConfig*) {
+ValueType type_of(const Range&, const RequestConfig*) {
   const Json line{{"type", "string"}, {"pattern", "^((GET|POST|PUT|PATCH|DELETE) )?/[^\\s]*$"}};
   return {"request: `METHOD /path`, or a mapping of `request` and `body`",
           {{"oneOf",
@@ -403,19 +426,19 @@ Type type_of(const Range&, const RequestConfig*) {
               {"required", Json::array({"request"})},
               {"additionalProperties", false}}}}}};
 }
-Type type_of(const Range&, const std::vector<std::string>*) {
+ValueType type_of(const Range&, const std::vector<std::string>*) {
   return {"list of texts", {{"type", "array"}, {"items", {{"type", "string"}}}}};
 }
-Type type_of(const Range& range, const std::vector<std::uint32_t>*) {
-  const Type item = type_of(range, static_cast<const std::uint32_t*>(nullptr));
+ValueType type_of(const Range& range, const std::vector<std::uint32_t>*) {
+  const ValueType item = type_of(range, static_cast<const std::uint32_t*>(nullptr));
   return {"list of " + item.name, {{"type", "array"}, {"items", item.schema}}};
 }
-Type type_of(const Range&, const std::map<std::string, std::string>*) {
+ValueType type_of(const Range&, const std::map<std::string, std::string>*) {
   return {"mapping of names to texts",
           {{"type", "object"},
            {"additionalProperties", {{"type", Json::array({"string", "number", "boolean"})}}}}};
 }
-Type type_of(const Range& range, const std::map<std::string, Bytes>*) {
+ValueType type_of(const Range& range, const std::map<std::string, Bytes>*) {
   const Json names{{"type", "array"}, {"items", {{"type", "string"}}}};
   const Json footprints{{"type", "object"},
                         {"additionalProperties", type_of(range, static_cast<const Bytes*>(nullptr)).schema}};

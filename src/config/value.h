@@ -18,11 +18,11 @@
 namespace mgpu::config {
 
 // Why a value was refused, and where in the text.
-struct Wrong {
+struct ValueError {
   YAML::Mark mark{};
-  std::string what{};
+  std::string message{};
 };
-using Read = std::expected<void, Wrong>;
+using ReadResult = std::expected<void, ValueError>;
 
 // Bounds of a number, or of an amount of memory (bytes) or time (microseconds).
 struct Range {
@@ -41,28 +41,28 @@ struct PolicyName {
   std::string text{};
 };
 
-Read read(const YAML::Node& node, const Range& range, bool& value);
-Read read(const YAML::Node& node, const Range& range, int& value);
-Read read(const YAML::Node& node, const Range& range, std::uint32_t& value);
-Read read(const YAML::Node& node, const Range& range, Bytes& value);
-Read read(const YAML::Node& node, const Range& range, Duration& value);
-Read read(const YAML::Node& node, const Range& range, std::string& value);
-Read read(const YAML::Node& node, const Range& range, Path& value);
-Read read(const YAML::Node& node, const Range& range, ConsumerKind& value);
-Read read(const YAML::Node& node, const Range& range, ServiceType& value);
-Read read(const YAML::Node& node, const Range& range, Priority& value);
-Read read(const YAML::Node& node, const Range& range, FootprintDeclaration& value);
-Read read(const YAML::Node& node, const Range& range, Users& value);
-Read read(const YAML::Node& node, const Range& range, PolicyName& value);
-Read read(const YAML::Node& node, const Range& range, GpuProvider& value);
-Read read(const YAML::Node& node, const Range& range, Uninvited& value);
-Read read(const YAML::Node& node, const Range& range, BusType& value);
-Read read(const YAML::Node& node, const Range& range, Command& value);
-Read read(const YAML::Node& node, const Range& range, RequestConfig& value);
-Read read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
-Read read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value);
-Read read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value);
-Read read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value);
+ReadResult read(const YAML::Node& node, const Range& range, bool& value);
+ReadResult read(const YAML::Node& node, const Range& range, int& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::uint32_t& value);
+ReadResult read(const YAML::Node& node, const Range& range, Bytes& value);
+ReadResult read(const YAML::Node& node, const Range& range, Duration& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::string& value);
+ReadResult read(const YAML::Node& node, const Range& range, Path& value);
+ReadResult read(const YAML::Node& node, const Range& range, ConsumerKind& value);
+ReadResult read(const YAML::Node& node, const Range& range, ServiceType& value);
+ReadResult read(const YAML::Node& node, const Range& range, Priority& value);
+ReadResult read(const YAML::Node& node, const Range& range, FootprintDeclaration& value);
+ReadResult read(const YAML::Node& node, const Range& range, UserSource& value);
+ReadResult read(const YAML::Node& node, const Range& range, PolicyName& value);
+ReadResult read(const YAML::Node& node, const Range& range, GpuProvider& value);
+ReadResult read(const YAML::Node& node, const Range& range, UninvitedPolicy& value);
+ReadResult read(const YAML::Node& node, const Range& range, BusType& value);
+ReadResult read(const YAML::Node& node, const Range& range, Command& value);
+ReadResult read(const YAML::Node& node, const Range& range, RequestConfig& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::vector<std::uint32_t>& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::map<std::string, std::string>& value);
+ReadResult read(const YAML::Node& node, const Range& range, std::map<std::string, Bytes>& value);
 
 YAML::Node write(bool value);
 YAML::Node write(int value);
@@ -75,10 +75,10 @@ YAML::Node write(ConsumerKind value);
 YAML::Node write(ServiceType value);
 YAML::Node write(Priority value);
 YAML::Node write(FootprintDeclaration value);
-YAML::Node write(Users value);
+YAML::Node write(UserSource value);
 YAML::Node write(const PolicyName& value);
 YAML::Node write(GpuProvider value);
-YAML::Node write(Uninvited value);
+YAML::Node write(UninvitedPolicy value);
 YAML::Node write(BusType value);
 YAML::Node write(const Command& value);
 YAML::Node write(const RequestConfig& value);
@@ -88,40 +88,40 @@ YAML::Node write(const std::map<std::string, std::string>& value);
 YAML::Node write(const std::map<std::string, Bytes>& value);
 
 // What the reference page calls the type, and its JSON schema.
-struct Type {
+struct ValueType {
   std::string name{};
   nlohmann::ordered_json schema{};
 };
-Type type_of(const Range& range, const bool*);
-Type type_of(const Range& range, const int*);
-Type type_of(const Range& range, const std::uint32_t*);
-Type type_of(const Range& range, const Bytes*);
-Type type_of(const Range& range, const Duration*);
-Type type_of(const Range& range, const std::string*);
-Type type_of(const Range& range, const Path*);
-Type type_of(const Range& range, const ConsumerKind*);
-Type type_of(const Range& range, const ServiceType*);
-Type type_of(const Range& range, const Priority*);
-Type type_of(const Range& range, const FootprintDeclaration*);
-Type type_of(const Range& range, const Users*);
-Type type_of(const Range& range, const PolicyName*);
-Type type_of(const Range& range, const GpuProvider*);
-Type type_of(const Range& range, const Uninvited*);
-Type type_of(const Range& range, const BusType*);
-Type type_of(const Range& range, const Command*);
-Type type_of(const Range& range, const RequestConfig*);
-Type type_of(const Range& range, const std::vector<std::string>*);
-Type type_of(const Range& range, const std::vector<std::uint32_t>*);
-Type type_of(const Range& range, const std::map<std::string, std::string>*);
-Type type_of(const Range& range, const std::map<std::string, Bytes>*);
+ValueType type_of(const Range& range, const bool*);
+ValueType type_of(const Range& range, const int*);
+ValueType type_of(const Range& range, const std::uint32_t*);
+ValueType type_of(const Range& range, const Bytes*);
+ValueType type_of(const Range& range, const Duration*);
+ValueType type_of(const Range& range, const std::string*);
+ValueType type_of(const Range& range, const Path*);
+ValueType type_of(const Range& range, const ConsumerKind*);
+ValueType type_of(const Range& range, const ServiceType*);
+ValueType type_of(const Range& range, const Priority*);
+ValueType type_of(const Range& range, const FootprintDeclaration*);
+ValueType type_of(const Range& range, const UserSource*);
+ValueType type_of(const Range& range, const PolicyName*);
+ValueType type_of(const Range& range, const GpuProvider*);
+ValueType type_of(const Range& range, const UninvitedPolicy*);
+ValueType type_of(const Range& range, const BusType*);
+ValueType type_of(const Range& range, const Command*);
+ValueType type_of(const Range& range, const RequestConfig*);
+ValueType type_of(const Range& range, const std::vector<std::string>*);
+ValueType type_of(const Range& range, const std::vector<std::uint32_t>*);
+ValueType type_of(const Range& range, const std::map<std::string, std::string>*);
+ValueType type_of(const Range& range, const std::map<std::string, Bytes>*);
 
 // An optional value is read and described as what it may hold.
 template <class T>
-Read read(const YAML::Node& node, const Range& range, std::optional<T>& value) {
+ReadResult read(const YAML::Node& node, const Range& range, std::optional<T>& value) {
   return read(node, range, value.emplace());
 }
 template <class T>
-Type type_of(const Range& range, const std::optional<T>*) {
+ValueType type_of(const Range& range, const std::optional<T>*) {
   return type_of(range, static_cast<const T*>(nullptr));
 }
 

@@ -217,9 +217,9 @@ int serve(const ServeOptions& options) {
   const std::uint64_t descriptors = runner::raise_descriptor_limit();
 
   // The configuration first: nothing is started unless all of it is right.
-  config::Parsed parsed = config::parse_file(options.config, config::LookFor::words_and_files);
-  for (const config::Complaint& complaint : parsed.complaints) log.complain(config::to_string(complaint));
-  if (!parsed.complaints.empty()) return kCouldNotStart;
+  config::ParseResult parsed = config::parse_file(options.config, config::CheckScope::text_and_files);
+  for (const config::Diagnostic& complaint : parsed.diagnostics) log.complain(config::to_string(complaint));
+  if (!parsed.diagnostics.empty()) return kCouldNotStart;
   config::Config& config = parsed.config;
   if (!options.listen.empty()) config.listen = options.listen;
 

@@ -112,7 +112,7 @@ Engine::Impl::Impl(asio::io_context& context, const config::Config& configuratio
     // Placed by us, its process would not know where.
     if (consumers[i].process && consumers[i].devices.size() > 1)
       applications.back()->see_only([this, i] { return uuids_of(ConsumerId{i}); });
-    if (consumers[i].park_by == config::ParkBy::cuda_checkpoint)
+    if (consumers[i].park_method == config::ParkMethod::cuda_checkpoint)
       applications.back()->park_by(checkpoint, [this, i] { return holders_now(ConsumerId{i}); });
   }
 }

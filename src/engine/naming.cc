@@ -43,9 +43,9 @@ std::vector<std::string> Engine::ai_models(ConsumerId consumer) const {
 }
 
 std::uint32_t Engine::user_of(std::string_view name, std::string_view api_key) {
-  const config::Users by = impl_->config.users;
-  const bool by_header = by == config::Users::header || by == config::Users::header_or_key;
-  const bool by_key = by == config::Users::key || by == config::Users::header_or_key;
+  const config::UserSource by = impl_->config.users;
+  const bool by_header = by == config::UserSource::header || by == config::UserSource::header_or_key;
+  const bool by_key = by == config::UserSource::key || by == config::UserSource::header_or_key;
   if (by_header && !name.empty()) return impl_->users.named(sanitize_text(name, kLongestUser));
   if (by_key && !api_key.empty()) return impl_->users.with_key(api_key);
   return 0;

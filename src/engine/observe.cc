@@ -168,7 +168,7 @@ asio::awaitable<void> Engine::Impl::show_out_uninvited(ConsumerId consumer) {
     return resident.state != Residency::warm || resident.use_count > 0 ||
            resident.last_used != visitor.second;
   });
-  if (consumers[consumer.value].uninvited != config::Uninvited::leave || present.empty()) co_return;
+  if (consumers[consumer.value].uninvited != config::UninvitedPolicy::leave || present.empty()) co_return;
   const std::uint32_t at_work = co_await application(consumer).at_work();
   if (at_work > 0 || closed) co_return;
   const std::map<ResidentId, Instant> leaving = std::exchange(present, {});

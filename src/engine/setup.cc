@@ -77,32 +77,32 @@ Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
   const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
   const auto asked = service::make_service(service, any_port);
   if (!asked) return fail(ErrorCode::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
-  return Consumer{
-      .name = config.name,
-      .kind = config.kind,
-      .device = devices.front(),
-      .devices = config.devices.empty() ? std::vector<DeviceId>{} : devices,
-      .split = config.split,
-      .footprint = config.footprint,
-      .working = config.working,
-      .residue = config.residue,
-      .footprint_declaration = config.footprint_is,
-      .concurrency = config.concurrency,
-      .priority = config.priority,
-      .weight = config.weight,
-      .max_queue = config.max_queue,
-      .max_turn = config.max_turn,
-      .reserved = config.reserved,
-      .lease_only = service.type == config::ServiceType::none && config::is_external(config),
-      .exclusive = config.exclusive,
-      .turnless = config.turnless,
-      .pinned = config.pinned,
-      .can_park = config.park_by == config::ParkBy::cuda_checkpoint || (*asked && (*asked)->can_park()),
-      .can_unload = *asked && (*asked)->can_unload(),
-      .can_stop = !config::is_external(config),
-      .idle_unload = config.idle_unload,
-      .load_limit = config.load_limit,
-      .stop_limit = config.stop_limit};
+  return Consumer{.name = config.name,
+                  .kind = config.kind,
+                  .device = devices.front(),
+                  .devices = config.devices.empty() ? std::vector<DeviceId>{} : devices,
+                  .split = config.split,
+                  .footprint = config.footprint,
+                  .working = config.working,
+                  .residue = config.residue,
+                  .footprint_declaration = config.footprint_is,
+                  .concurrency = config.concurrency,
+                  .priority = config.priority,
+                  .weight = config.weight,
+                  .max_queue = config.max_queue,
+                  .max_turn = config.max_turn,
+                  .reserved = config.reserved,
+                  .lease_only = service.type == config::ServiceType::none && config::is_external(config),
+                  .exclusive = config.exclusive,
+                  .turnless = config.turnless,
+                  .pinned = config.pinned,
+                  .can_park = config.park_method == config::ParkMethod::cuda_checkpoint ||
+                              (*asked && (*asked)->can_park()),
+                  .can_unload = *asked && (*asked)->can_unload(),
+                  .can_stop = !config::is_external(config),
+                  .idle_unload = config.idle_unload,
+                  .load_limit = config.load_limit,
+                  .stop_limit = config.stop_limit};
 }
 
 void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& config) {
@@ -121,7 +121,7 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
 // Where the utility is, if anybody wants it. Error: invalid_config.
 Result<std::string> find_checkpoint(const config::Config& config) {
   for (const config::ConsumerConfig& consumer : config.consumers) {
-    if (consumer.park_by != config::ParkBy::cuda_checkpoint) continue;
+    if (consumer.park_method != config::ParkMethod::cuda_checkpoint) continue;
     if (has_several_ai_models(consumer.service))
       return fail(ErrorCode::invalid_config,
                   "consumer " + consumer.name +

@@ -94,7 +94,7 @@ std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer, const e
   for (const std::string& each : consumer.weights) folders.push_back(in_folder_of(consumer, each));
   if (!folders.empty() || consumer.container) return folders;
   if (!asked.folder.empty()) folders.push_back(in_folder_of(consumer, asked.folder));
-  const config::ServiceFacts& facts = config::facts_of(consumer.service.type);
+  const config::ServiceTraits& facts = config::service_traits(consumer.service.type);
   if (!facts.weights_variable.empty())
     if (const auto folder = variable(consumer, std::string(facts.weights_variable)); !folder.empty())
       folders.push_back(in_folder_of(consumer, folder));

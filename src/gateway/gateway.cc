@@ -277,7 +277,7 @@ Awaitable<void> Gateway::serve(Caller& caller) {
   const config::ConsumerConfig& config = desk_.config_of(consumer);
   bool free = passage.route.purpose == Purpose::to_consumer &&
               is_free(config.service.free_paths, passage.route.target);
-  passage.websocket = config::facts_of(config.service.type).websocket;
+  passage.websocket = config::service_traits(config.service.type).websocket;
   if (!free) {
     Result<void> read = co_await fill_memory(passage);
     if (!read) co_return co_await tell(passage, read.error());
@@ -681,7 +681,7 @@ Awaitable<void> Gateway::answer_here(Caller& caller, Route route) {
 Awaitable<void> Gateway::show(Passage& passage) {
   ConsumerId consumer = passage.target.consumer;
   const config::ConsumerConfig& config = desk_.config_of(consumer);
-  if (config::facts_of(config.service.type).answers_ollama_show && desk_.endpoint(consumer)) {
+  if (config::service_traits(config.service.type).answers_ollama_show && desk_.endpoint(consumer)) {
     Result<void> passed = co_await forward(passage);
     if (passed) co_return co_await passage.caller.finish();
     if (passage.head_sent || !passage.early_complete()) co_return co_await tell(passage, passed.error());

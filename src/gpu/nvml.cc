@@ -28,7 +28,7 @@ class Library {
 
   explicit operator bool() const { return handle_ != nullptr; }
 
-  // The first of `names` that the library has; null if none.
+  // The first of `add_names` that the library has; null if none.
   template <class Function>
   Function* find(std::initializer_list<const char*> names) const {
     for (const char* name : names) {

@@ -218,12 +218,12 @@ asio::awaitable<Result<std::string>> make_anew(ContainerApi& api, std::string co
     if (!removed) co_return std::unexpected(removed.error());
   }
   std::optional<std::uint16_t> port;
-  if (needs_port || config::wants_port(config)) {
+  if (needs_port || config::needs_free_port(config)) {
     const auto free = free_port();
     if (!free) co_return std::unexpected(free.error());
     port = *free;
   }
-  std::string name = config::made_container_name(consumer);
+  std::string name = config::managed_container_name(consumer);
   auto body = creation(consumer, config, port);
   body["Labels"][kStarterLabel] = to_string(this_life()) + " " + boot_id();
   co_return co_await api.create(std::move(name), std::move(body));

@@ -21,7 +21,7 @@ using nlohmann::json;
 
 Application::Application(Address address, const config::ServiceConfig& config)
     : address_(std::move(address)), config_(config) {
-  if (config_.health.empty()) config_.health = config::facts_of(config_.type).health;
+  if (config_.health.empty()) config_.health = config::service_traits(config_.type).health;
 }
 
 asio::awaitable<Health> Application::healthy() { co_return co_await health_at(config_.health, 200); }

@@ -56,7 +56,7 @@ Result<std::optional<Header>> read_credential(const config::ServiceConfig& confi
   if (config.api_key_env.empty() && config.api_key_file.empty()) return std::nullopt;
   auto key = read_key(config);
   if (!key) return std::unexpected(key.error());
-  const std::string_view manner = config::facts_of(config.type).credential;  // "Authorization: Bearer "
+  const std::string_view manner = config::service_traits(config.type).credential;  // "Authorization: Bearer "
   const auto colon = manner.find(": ");
   std::string start(manner.substr(colon + 2));
   return Header{manner.substr(0, colon), start + (start.starts_with("Basic") ? in_base64(*key) : *key)};

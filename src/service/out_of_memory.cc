@@ -21,7 +21,8 @@ constexpr std::array<std::string_view, 11> kOutOfMemory{
 }  // namespace
 
 bool says_out_of_memory(config::ServiceType type, int status, std::string_view body) {
-  return status >= config::facts_of(type).out_of_memory_from && log_says_out_of_memory(type, body);
+  return status >= config::service_traits(type).out_of_memory_min_status &&
+         log_says_out_of_memory(type, body);
 }
 
 bool log_says_out_of_memory(config::ServiceType type, std::string_view text) {
@@ -30,7 +31,7 @@ bool log_says_out_of_memory(config::ServiceType type, std::string_view text) {
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const auto is_said = [&](std::string_view sign) { return lower.find(sign) != lower.npos; };
   return std::ranges::any_of(kOutOfMemory, is_said) ||
-         std::ranges::any_of(config::facts_of(type).out_of_memory, is_said);
+         std::ranges::any_of(config::service_traits(type).out_of_memory_phrases, is_said);
 }
 
 }  // namespace mgpu::service

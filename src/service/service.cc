@@ -49,7 +49,7 @@ std::string canonical_name(ServiceType type, std::string_view ai_model) {
   std::string name(ai_model);
   const auto last = name.rfind('/');  // a colon before the last slash is a registry's port
   const auto colon = name.find(':', last == name.npos ? 0 : last);
-  if (!name.empty() && colon == name.npos) name += config::facts_of(type).default_tag;
+  if (!name.empty() && colon == name.npos) name += config::service_traits(type).default_tag;
   return name;
 }
 

@@ -39,10 +39,10 @@ std::unexpected<Error> in_file(const std::string& path, const Result<T>& wrong) 
 // --- the house ---
 
 Result<config::Config> read_config(const std::string& path) {
-  config::Parsed parsed = config::parse_file(path);
-  if (parsed.complaints.empty()) return std::move(parsed.config);
+  config::ParseResult parsed = config::parse_file(path);
+  if (parsed.diagnostics.empty()) return std::move(parsed.config);
   std::string all;
-  for (const config::Complaint& complaint : parsed.complaints)
+  for (const config::Diagnostic& complaint : parsed.diagnostics)
     all += (all.empty() ? "" : "\n") + to_string(complaint);
   return fail(ErrorCode::invalid_config, all);
 }

@@ -1,4 +1,4 @@
-#include "config/files.h"
+#include "config/missing_files.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -23,7 +23,7 @@ bool is_program(const fs::path& path) {
 }
 
 // As the runner will look: a path from the working directory, a bare word along PATH.
-std::optional<std::string> fault_of_command(const ProcessConfig& process) {
+std::optional<std::string> command_error(const ProcessConfig& process) {
   const std::string& command = process.command.front();
   if (command.contains('/')) {
     const fs::path path = fs::path(process.cwd) / command;  // an absolute command stays as it is
@@ -31,29 +31,32 @@ std::optional<std::string> fault_of_command(const ProcessConfig& process) {
     if (is_program(path)) return std::nullopt;
     return "\"" + path.string() + (fs::exists(path, ignored) ? "\" can't be executed" : "\" is not there");
   }
-  const auto own = process.env.find("PATH");
-  const char* ours = std::getenv("PATH");
-  const std::string all = own != process.env.end() ? own->second : ours != nullptr ? ours : "/usr/bin:/bin";
-  for (std::size_t from = 0; from <= all.size();) {
-    const std::size_t to = std::min(all.find(':', from), all.size());
-    if (is_program(fs::path(all.substr(from, to - from)) / command)) return std::nullopt;
+  const auto configured_path = process.env.find("PATH");
+  const char* inherited_path = std::getenv("PATH");
+  const std::string search_path = configured_path != process.env.end() ? configured_path->second
+                                  : inherited_path != nullptr          ? inherited_path
+                                                                       : "/usr/bin:/bin";
+  for (std::size_t from = 0; from <= search_path.size();) {
+    const std::size_t to = std::min(search_path.find(':', from), search_path.size());
+    if (is_program(fs::path(search_path.substr(from, to - from)) / command)) return std::nullopt;
     from = to + 1;
   }
-  return "no program \"" + command + "\" in PATH (" + all + ")";
+  return "no program \"" + command + "\" in PATH (" + search_path + ")";
 }
 
 }  // namespace
 
 std::vector<MissingFile> missing_files(const ProcessConfig& process) {
-  std::vector<MissingFile> missing;
+  std::vector<MissingFile> missing_files_found;
   const bool folder_there = process.cwd.empty() || is_folder(process.cwd);
-  if (!folder_there) missing.push_back({"cwd", "there is no folder \"" + process.cwd + "\""});
+  if (!folder_there) missing_files_found.push_back({"cwd", "there is no folder \"" + process.cwd + "\""});
   if (folder_there && !process.command.empty())
-    if (auto fault = fault_of_command(process)) missing.push_back({"command", std::move(*fault)});
+    if (auto error = command_error(process)) missing_files_found.push_back({"command", std::move(*error)});
   const fs::path logs = fs::path(process.log_file).parent_path();
   if (!logs.empty() && !is_folder(logs))
-    missing.push_back({"log_file", "there is no folder \"" + logs.string() + "\" to write it to"});
-  return missing;
+    missing_files_found.push_back(
+        {"log_file", "there is no folder \"" + logs.string() + "\" to write it to"});
+  return missing_files_found;
 }
 
 }  // namespace mgpu::config

@@ -9,12 +9,12 @@
 
 namespace mgpu::config {
 
-struct Clash {
+struct Conflict {
   std::string path{};  // of the later one's key: "consumers.chat.url"
-  std::string what{};
+  std::string message{};
 };
 
 // In the order of the consumers.
-std::vector<Clash> clashes(const std::vector<ConsumerConfig>& consumers);
+std::vector<Conflict> find_conflicts(const std::vector<ConsumerConfig>& consumers);
 
 }  // namespace mgpu::config

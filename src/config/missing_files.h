@@ -11,7 +11,7 @@ namespace mgpu::config {
 
 struct MissingFile {
   std::string key{};  // of runner.process
-  std::string what{};
+  std::string message{};
 };
 
 // Looks at the file system, with the daemon's own eyes: its user, its PATH, its working directory.

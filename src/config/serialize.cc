@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<std::string> split(std::string_view path) {
+std::vector<std::string> split_path(std::string_view path) {
   std::vector<std::string> parts;
   while (!path.empty()) {
     const std::size_t dot = std::min(path.find('.'), path.size());
@@ -22,34 +22,36 @@ std::vector<std::string> split(std::string_view path) {
 }
 
 // Sets node.a.b.c = value for {"a", "b", "c"}.
-void put(YAML::Node node, const std::vector<std::string>& parts, std::size_t from, const YAML::Node& value) {
+void set_nested(YAML::Node node, const std::vector<std::string>& parts, std::size_t from,
+                const YAML::Node& value) {
   if (from + 1 == parts.size())
     node[parts[from]] = value;
   else
-    put(node[parts[from]], parts, from + 1, value);
+    set_nested(node[parts[from]], parts, from + 1, value);
 }
 
 // Everything below `prefix` ("", "devices[].", "consumers.*.") as it is at `place`.
-YAML::Node section(std::string_view prefix, Place place) {
+YAML::Node subtree_to_yaml(std::string_view prefix, KeyContext context) {
   YAML::Node node(YAML::NodeType::Map);
   for (const Key& key : keys()) {
     const bool nested = key.path.starts_with("devices[]") || key.path.starts_with("consumers.*");
     if (!key.path.starts_with(prefix) || (prefix.empty() && nested)) continue;
-    if (const auto value = key.write(place))
-      put(node, split(std::string_view(key.path).substr(prefix.size())), 0, *value);
+    if (const auto value = key.write(context))
+      set_nested(node, split_path(std::string_view(key.path).substr(prefix.size())), 0, *value);
   }
   return node;
 }
 
-std::string last_word(std::string_view path) { return split(path).back(); }
+std::string last_segment(std::string_view path) { return split_path(path).back(); }
 
-std::string default_of(const Key& key) {
+std::string default_text(const Key& key) {
   if (key.required) return "required";
   if (!key.fallback.empty()) return key.fallback;
   Config config;
   DeviceConfig device;
   ConsumerConfig consumer;
-  consumer.service.type = first_that_takes(last_word(key.path));  // so that what only services have is shown
+  consumer.service.type =
+      first_service_supporting(last_segment(key.path));  // so that what only services have is shown
   if (key.path.contains(".process.")) consumer.process.emplace();
   if (key.path.contains(".systemd.")) consumer.systemd.emplace();
   if (key.path.contains(".container.")) consumer.container.emplace();
@@ -60,13 +62,13 @@ std::string default_of(const Key& key) {
   return "`" + std::string(out.c_str()) + "`";
 }
 
-struct Chapter {
+struct ReferenceSection {
   std::string_view prefix;
   std::string_view title;
   std::string_view text;
 };
 
-constexpr Chapter kChapters[] = {
+constexpr ReferenceSection kReferenceSections[] = {
     {"", "Top level", ""},
     {"gpu.", "gpu", "How device memory is seen."},
     {"limits.", "limits", "Everything that can grow has a limit with a name."},
@@ -86,20 +88,20 @@ constexpr Chapter kChapters[] = {
      "anew at each start."},
 };
 
-// The chapter of a key is the longest prefix that leaves a plain name; `load_sentence` and `runner` are
+// The chapter of a key is the longest prefix that leaves a plain name; `load_sentence` and `check_runner` are
 // names, too.
-bool belongs(const Key& key, const Chapter& chapter) {
-  if (!key.path.starts_with(chapter.prefix)) return false;
-  return key.path.find('.', chapter.prefix.size()) == std::string::npos;
+bool is_in_section(const Key& key, const ReferenceSection& section) {
+  if (!key.path.starts_with(section.prefix)) return false;
+  return key.path.find('.', section.prefix.size()) == std::string::npos;
 }
 
-std::string table_cell(std::string text) {
+std::string escape_table_cell(std::string text) {
   for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
   return text;
 }
 
 // Sets the schema of one key inside that of its mapping, making the mappings between as needed.
-void put_schema(Json& node, const std::vector<std::string>& parts, std::size_t from, const Key& key) {
+void set_key_schema(Json& node, const std::vector<std::string>& parts, std::size_t from, const Key& key) {
   std::string name = parts[from];
   const bool list = name.ends_with("[]");
   if (list) name.resize(name.size() - 2);
@@ -108,7 +110,7 @@ void put_schema(Json& node, const std::vector<std::string>& parts, std::size_t f
   Json& child = name == "*" ? node["additionalProperties"] : node["properties"][name];
   if (from + 1 == parts.size()) {
     child = key.type.schema;
-    child["description"] = key.text;
+    child["description"] = key.description;
     if (key.required) node["required"].push_back(name);
     return;
   }
@@ -117,17 +119,18 @@ void put_schema(Json& node, const std::vector<std::string>& parts, std::size_t f
   if (list) child["type"] = "array";
   Json& inner = child.contains("oneOf") ? child["oneOf"][1] : list ? child["items"] : child;
   inner["type"] = name == "consumers" || name == "*" ? Json::array({"object", "null"}) : Json("object");
-  put_schema(inner, parts, from + 1, key);
+  set_key_schema(inner, parts, from + 1, key);
 }
 
 }  // namespace
 
 std::string to_yaml(const Config& config) {
   Config copy = config;  // the table's rows ask for places that could be written to
-  YAML::Node top = section("", {.config = &copy});
-  for (DeviceConfig& device : copy.devices) top["devices"].push_back(section("devices[].", {&copy, &device}));
+  YAML::Node top = subtree_to_yaml("", {.config = &copy});
+  for (DeviceConfig& device : copy.devices)
+    top["devices"].push_back(subtree_to_yaml("devices[].", {&copy, &device}));
   for (ConsumerConfig& consumer : copy.consumers)
-    top["consumers"][consumer.name] = section("consumers.*.", {&copy, nullptr, &consumer});
+    top["consumers"][consumer.name] = subtree_to_yaml("consumers.*.", {&copy, nullptr, &consumer});
   YAML::Emitter out;
   out << top;
   return std::string(out.c_str()) + "\n";
@@ -145,15 +148,15 @@ std::string reference_page() {
       "Durations: `250ms`, `30s`, `15m`, `1h30m`. No amount is larger than " +
       to_exact_string(kLargestBytes) + ", no duration longer than " + mgpu::to_string(kLongestDuration) +
       ". No variables are expanded, except `${PORT}` where it says so.\n";
-  for (const Chapter& chapter : kChapters) {
-    page += fmt::format("\n## {}\n\n", chapter.title);
-    if (!chapter.text.empty()) page += fmt::format("{}\n\n", chapter.text);
+  for (const ReferenceSection& section : kReferenceSections) {
+    page += fmt::format("\n## {}\n\n", section.title);
+    if (!section.text.empty()) page += fmt::format("{}\n\n", section.text);
     page += "| key | type | default | meaning | example |\n|---|---|---|---|---|\n";
     for (const Key& key : keys()) {
-      if (!belongs(key, chapter)) continue;
-      page += fmt::format("| `{}` | {} | {} | {} | `{}` |\n", key.path.substr(chapter.prefix.size()),
-                          table_cell(key.type.name), table_cell(default_of(key)), table_cell(key.text),
-                          table_cell(key.example));
+      if (!is_in_section(key, section)) continue;
+      page += fmt::format("| `{}` | {} | {} | {} | `{}` |\n", key.path.substr(section.prefix.size()),
+                          escape_table_cell(key.type.name), escape_table_cell(default_text(key)),
+                          escape_table_cell(key.description), escape_table_cell(key.example));
     }
   }
   return page;
@@ -163,7 +166,7 @@ std::string json_schema() {
   Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
               {"title", "mgpu.yaml"},
               {"type", "object"}};
-  for (const Key& key : keys()) put_schema(schema, split(key.path), 0, key);
+  for (const Key& key : keys()) set_key_schema(schema, split_path(key.path), 0, key);
   return schema.dump(2) + "\n";
 }
 

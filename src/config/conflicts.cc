@@ -1,0 +1,91 @@
+#include "config/conflicts.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace mgpu::config {
+namespace {
+
+// The address that a process of ours listens on by its url, so that two ways to write one are the same text.
+// Empty: it has none, or a port of its own is chosen for it.
+std::string listen_address(const ConsumerConfig& consumer) {
+  const std::string& url = consumer.service.url;
+  const auto scheme = url.find("://");
+  if (is_external(consumer) || scheme == std::string::npos || url.contains("${PORT}")) return {};
+  std::string authority = url.substr(scheme + 3);
+  authority.resize(std::min(authority.find('/'), authority.size()));
+  std::ranges::transform(authority, authority.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto colon = authority.rfind(':');
+  const bool has_port = colon != std::string::npos && !authority.ends_with(']');
+  const std::string host = authority.substr(0, has_port ? colon : authority.size());
+  const std::string port = has_port ? authority.substr(colon) : ":80";
+  return (host == "localhost" ? "127.0.0.1" : host) + port;
+}
+
+std::string unit_label(const SystemdConfig& systemd) {
+  return systemd.unit + (systemd.bus == BusType::user ? " of the user" : "");
+}
+
+std::string container_label(const ConsumerConfig& consumer) {
+  const ContainerConfig& container = *consumer.container;
+  const std::string name = container.name.empty() ? managed_container_name(consumer.name) : container.name;
+  return container.socket.empty() ? name : name + " at " + container.socket;
+}
+
+class ConflictFinder {
+ public:
+  explicit ConflictFinder(const std::vector<ConsumerConfig>& consumers) {
+    for (const ConsumerConfig& consumer : consumers) {
+      const std::string path = "consumers." + consumer.name;
+      add_names(consumer, path);
+      if (consumer.systemd && !consumer.systemd->unit.empty())
+        add_resource("unit " + unit_label(*consumer.systemd), consumer.name, path + ".runner.systemd.unit");
+      if (consumer.container)
+        add_resource("container " + container_label(consumer), consumer.name, path + ".runner.container");
+      if (const std::string address = listen_address(consumer); !address.empty())
+        add_resource("address " + address, consumer.name, path + ".url");
+    }
+  }
+
+  std::vector<Conflict> conflicts{};
+
+ private:
+  // Requests choose a consumer by its name, an alias or an AI model: each may lead to only one of them.
+  void add_names(const ConsumerConfig& consumer, const std::string& path) {
+    add_name(consumer.name, consumer.name, path);
+    for (const std::string& alias : consumer.aliases) add_name(alias, consumer.name, path + ".aliases");
+    for (const auto& [ai_model, footprint] : consumer.ai_models)
+      add_name(ai_model, consumer.name, path + ".ai_models");
+  }
+
+  void add_name(const std::string& name, const std::string& owner, const std::string& path) {
+    if (name.empty()) return report(path, "an empty name");
+    const auto [entry, inserted] = name_owners_.emplace(name, owner);
+    if (!inserted && entry->second != owner)
+      report(path, "\"" + name + "\" already leads to consumer \"" + entry->second + "\"");
+  }
+
+  // Two consumers that have one process between them would stop each other's, and count its memory twice.
+  void add_resource(const std::string& resource, const std::string& owner, const std::string& path) {
+    const auto [entry, inserted] = resource_owners_.emplace(resource, owner);
+    if (!inserted) report(path, resource + " already belongs to consumer \"" + entry->second + "\"");
+  }
+
+  void report(const std::string& path, std::string message) {
+    conflicts.push_back({path, std::move(message)});
+  }
+
+  std::map<std::string, std::string> name_owners_{};      // who a name leads to
+  std::map<std::string, std::string> resource_owners_{};  // whose a thing is
+};
+
+}  // namespace
+
+std::vector<Conflict> find_conflicts(const std::vector<ConsumerConfig>& consumers) {
+  return ConflictFinder(consumers).conflicts;
+}
+
+}  // namespace mgpu::config
