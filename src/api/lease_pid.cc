@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include "gpu/inner_pids.h"
+#include "gpu/pid_translator.h"
 #include "gpu/process_table.h"
 #include "gpu/small_file.h"
 #include "gpu/tcp_sockets.h"
@@ -65,9 +65,10 @@ Sockets sockets_of(std::string_view peer) {
   const std::vector<std::string> wanted = in_tables(peer);
   Sockets found;
   gpu::for_each_tcp_socket([&](const gpu::TcpSocket& socket) {
-    if (socket.link == kNobodys || std::ranges::find(wanted, socket.local) == wanted.end()) return;
-    found.links.insert(socket.link);
-    found.user = socket.user;
+    if (socket.inode_link == kNobodys || std::ranges::find(wanted, socket.local_address) == wanted.end())
+      return;
+    found.links.insert(socket.inode_link);
+    found.user = socket.uid;
   });
   return found;
 }
@@ -86,8 +87,8 @@ bool is_above(const gpu::ProcessTable& all, int ancestor, int pid) {
 }
 
 bool are_related(const gpu::ProcessTable& all, int one, int other) {
-  const gpu::ProcessFacts& a = all.at(one);
-  const gpu::ProcessFacts& b = all.at(other);
+  const gpu::ProcessStat& a = all.at(one);
+  const gpu::ProcessStat& b = all.at(other);
   const bool siblings = a.parent == b.parent && a.parent > kFirstProcess;
   return siblings || a.group == b.group || is_above(all, one, other) || is_above(all, other, one);
 }
@@ -96,7 +97,7 @@ bool are_related(const gpu::ProcessTable& all, int one, int other) {
 std::vector<int> called_so_inside(int inner, const std::vector<int>& pids) {
   std::vector<int> found;
   std::ranges::copy_if(pids, std::back_inserter(found), [&](int pid) {
-    return gpu::inner_pid(gpu::text_of_file(fmt::format("/proc/{}/status", pid))) == inner;
+    return gpu::parse_namespace_pid(gpu::read_file_text(fmt::format("/proc/{}/status", pid))) == inner;
   });
   return found;
 }
@@ -109,20 +110,20 @@ std::optional<int> verified_pid(int claimed, std::string_view peer) {
   if (sockets.links.empty()) return std::nullopt;  // it is on another host, or in a network of its own
   const auto facts = gpu::read_process(claimed);
   const bool is_process = facts && !facts->kernel_thread;
-  const std::optional<bool> has = is_process ? gpu::has_open(claimed, sockets.links) : false;
+  const std::optional<bool> has = is_process ? gpu::has_open_socket(claimed, sockets.links) : false;
   if (has == true) return claimed;
 
-  const std::vector<int> pids = gpu::numbers_in("/proc").value_or(std::vector<int>{});
+  const std::vector<int> pids = gpu::list_numeric_entries("/proc").value_or(std::vector<int>{});
   const std::vector<int> inside = called_so_inside(claimed, pids);
   for (const int pid : inside)
-    if (gpu::has_open(pid, sockets.links) == true) return pid;
+    if (gpu::has_open_socket(pid, sockets.links) == true) return pid;
   if (!is_process || user_of(claimed) != sockets.user) return std::nullopt;
   if (!has) return inside.empty() ? std::optional(claimed) : std::nullopt;
 
   const gpu::ProcessTable all = gpu::read_process_table(pids);
   for (const auto& [pid, other] : all)
     if (all.contains(claimed) && pid != claimed && are_related(all, claimed, pid) &&
-        gpu::has_open(pid, sockets.links) == true)
+        gpu::has_open_socket(pid, sockets.links) == true)
       return claimed;
   return std::nullopt;
 }

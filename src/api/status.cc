@@ -29,7 +29,7 @@ Json turns_json(const World& world, const LineState& line) {
 
 Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
   Json processes = Json::array();
-  for (const gpu::ProcessUse& use : engine.observation(device).foreign_processes)
+  for (const gpu::ProcessUsage& use : engine.observation(device).foreign_processes)
     processes.push_back({{"pid", use.pid},
                          {"command", use.command},
                          {"bytes", use.bytes ? Json(use.bytes->count) : Json(nullptr)}});
@@ -99,7 +99,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   const World& world = engine.world();
   const Device& device = world.registry.devices[id.value];
   const gpu::DeviceInfo& info = engine.devices()[id.value];
-  const gpu::Vitals vitals = engine.observation(id).vitals.value_or(gpu::Vitals{});
+  const gpu::Telemetry vitals = engine.observation(id).vitals.value_or(gpu::Telemetry{});
   Json json = figures_json(statistics_of(world, id), wall_of(engine));
   json.update({{"id", device.name},
                {"name", info.name},

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/composite_provider.h"
 #include "gpu/drm.h"
-#include "gpu/several.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -46,7 +46,7 @@ Result<std::unique_ptr<gpu::Provider>> open_all(const config::GpuConfig& config)
   std::vector<std::unique_ptr<gpu::Provider>> providers;
   if (has_nvml) providers.push_back(std::move(*nvml));
   if (drm && !(has_nvml && all_shared_with_host(**drm))) providers.push_back(std::move(*drm));
-  return gpu::in_one_list(std::move(providers));
+  return gpu::combine_providers(std::move(providers));
 }
 
 }  // namespace

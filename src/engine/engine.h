@@ -76,11 +76,11 @@ struct Target {
 // What the last reading of a device showed beside what the core needs.
 struct Observation {
   // Those that belong to no consumer and no lease (gpu/attribution.h).
-  std::vector<gpu::ProcessUse> foreign_processes{};
-  std::vector<gpu::Attribution::OfProcess> own_processes{};  // those of consumers
-  std::optional<gpu::ProcessUse> yielding_to{};  // the one of them that the device is left to (yield_to)
-  std::optional<gpu::Vitals> vitals{};           // utilisation, temperature, power
-  Bytes driver_reserved{};                       // in no total of ours: nobody can have it
+  std::vector<gpu::ProcessUsage> foreign_processes{};
+  std::vector<gpu::Attribution::ConsumerProcess> own_processes{};  // those of consumers
+  std::optional<gpu::ProcessUsage> yielding_to{};  // the one of them that the device is left to (yield_to)
+  std::optional<gpu::Telemetry> vitals{};          // utilisation, temperature, power
+  Bytes driver_reserved{};                         // in no total of ours: nobody can have it
 };
 
 // Where a consumer's service listens.

@@ -65,7 +65,7 @@ asio::awaitable<std::vector<int>> Engine::Impl::holders_now(ConsumerId consumer)
 // Whose the listener's processes are: its tree, and who shares its container or unit. A service's workers
 // need not be its children, and the listener may be a proxy.
 gpu::Owner Engine::Impl::owner_by_listener(ConsumerId consumer, int pid, const Sample& sample) const {
-  gpu::Owner owner{.who = consumer, .root_pid = pid};
+  gpu::Owner owner{.id = consumer, .root_pid = pid};
   const auto facts = sample.processes.find(pid);
   if (facts == sample.processes.end()) return owner;
   const gpu::CgroupNames& names = facts->second.cgroup;
@@ -80,7 +80,7 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
     if (!is_on_device(world.registry[ConsumerId{i}].spec, device)) continue;
     const runner::Identity run = applications[i]->identity();
     if (run.pid || !run.unit.empty() || !run.container_id.empty())
-      owners.push_back({.who = ConsumerId{i},
+      owners.push_back({.id = ConsumerId{i},
                         .root_pid = run.pid.value_or(0),
                         .process_group = run.process_group,
                         .unit = run.unit,
@@ -91,8 +91,8 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
   }
   for (const auto& [ticket, standing] : standings) {
     if (!standing->holder.pid || !is_on_device(world.registry, standing->ask, device)) continue;
-    gpu::Owner owner{.who = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
-    if (standing->ask.consumer) owner.who = *standing->ask.consumer;
+    gpu::Owner owner{.id = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
+    if (standing->ask.consumer) owner.id = *standing->ask.consumer;
     owners.push_back(std::move(owner));
   }
   return owners;

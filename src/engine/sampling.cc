@@ -8,7 +8,7 @@
 
 #include <boost/asio/post.hpp>
 
-#include "gpu/inner_pids.h"
+#include "gpu/pid_translator.h"
 
 namespace mgpu::engine {
 namespace {
@@ -76,7 +76,7 @@ struct Sampling::Reader {
   std::shared_ptr<std::function<void(Sample)>> hear;
 
   // Of the thread alone.
-  gpu::InnerPids inner_pids;
+  gpu::PidTranslator inner_pids;
   std::map<DeviceId, Acquaintance> acquaintances;
   std::map<std::uint16_t, int> listeners;
   std::map<int, std::uint64_t> listener_starts;
@@ -181,8 +181,8 @@ Sample Sampling::Reader::sample(DeviceId device) {
   const std::uint32_t index = indices[device.value];
   Sample sample{.device = device, .taken = clock.now(), .raw = provider.read(index)};
   if (!sample.raw || stopping) return sample;
-  sample.vitals = provider.vitals(index);
-  if (!sample.raw->processes.empty() || !sample.raw->unseen.empty()) {
+  sample.vitals = provider.read_telemetry(index);
+  if (!sample.raw->processes.empty() || !sample.raw->unreadable_pids.empty()) {
     const Acquaintance& known = get_to_know(device, *sample.raw);
     for (std::size_t i = 0; i < known.meant.size(); ++i) sample.raw->processes[i].pid = known.meant[i];
     sample.processes = known.processes;
@@ -194,19 +194,19 @@ Sample Sampling::Reader::sample(DeviceId device) {
 const Sampling::Reader::Acquaintance& Sampling::Reader::get_to_know(DeviceId device,
                                                                     const gpu::RawReading& reading) {
   std::vector<int> listed;
-  for (const gpu::ProcessUse& process : reading.processes) listed.push_back(process.pid);
-  listed.insert(listed.end(), reading.unseen.begin(), reading.unseen.end());
+  for (const gpu::ProcessUsage& process : reading.processes) listed.push_back(process.pid);
+  listed.insert(listed.end(), reading.unreadable_pids.begin(), reading.unreadable_pids.end());
   Acquaintance& known = acquaintances[device];
   const auto now = std::chrono::steady_clock::now();
   if (known.listed == listed && now < known.made + kTrustAcquaintance) return known;
 
   look_for_listeners();
   known = {.listed = std::move(listed), .made = now};
-  std::vector<gpu::ProcessUse> processes = reading.processes;
+  std::vector<gpu::ProcessUsage> processes = reading.processes;
   inner_pids.translate(processes);
-  for (const gpu::ProcessUse& process : processes) known.meant.push_back(process.pid);
+  for (const gpu::ProcessUsage& process : processes) known.meant.push_back(process.pid);
   std::vector<int> pids = known.meant;
-  pids.insert(pids.end(), reading.unseen.begin(), reading.unseen.end());
+  pids.insert(pids.end(), reading.unreadable_pids.begin(), reading.unreadable_pids.end());
   for (const auto& [port, pid] : listeners) pids.push_back(pid);
   known.processes = gpu::read_process_table(pids);
   return known;
@@ -227,7 +227,7 @@ void Sampling::Reader::look_for_listeners() {
   listeners.clear();
   listener_starts.clear();
   for (const std::uint16_t port : ports) {
-    const auto pid = gpu::listener_pid(port);
+    const auto pid = gpu::find_listener_pid(port);
     const auto facts = pid ? gpu::read_process(*pid) : std::nullopt;
     if (!facts) continue;
     listeners[port] = *pid;

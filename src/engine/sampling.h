@@ -43,7 +43,7 @@ struct Sample {
   DeviceId device{};
   Instant taken{};  // before the driver was asked: nothing that happened later can be missing from it
   Result<gpu::RawReading> raw{};
-  gpu::Vitals vitals{};
+  gpu::Telemetry vitals{};
   gpu::ProcessTable processes{};             // those of the reading, the listeners, and their ancestors
   std::map<std::uint16_t, int> listeners{};  // who listens on the ports asked for
 };

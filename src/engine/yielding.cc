@@ -37,10 +37,10 @@ std::string_view program_name(std::string_view command) {
   return path.substr(path.find_last_of("/\\") + 1);  // npos + 1 is 0: no folder
 }
 
-std::optional<gpu::ProcessUse> yields_to(std::span<const std::string> patterns,
-                                         std::span<const gpu::ProcessUse> foreign) {
+std::optional<gpu::ProcessUsage> yields_to(std::span<const std::string> patterns,
+                                           std::span<const gpu::ProcessUsage> foreign) {
   const auto found = std::ranges::find_if(
-      foreign, [&](const gpu::ProcessUse& use) { return matches_any(patterns, use.command); });
+      foreign, [&](const gpu::ProcessUsage& use) { return matches_any(patterns, use.command); });
   if (found == foreign.end()) return std::nullopt;
   return *found;
 }

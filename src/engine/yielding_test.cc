@@ -9,8 +9,8 @@ namespace {
 
 const std::vector<std::string> kPatterns{"steam", "*.exe"};
 
-std::optional<gpu::ProcessUse> left_to(const std::string& command) {
-  const std::vector<gpu::ProcessUse> foreign{{.pid = 7, .command = command}};
+std::optional<gpu::ProcessUsage> left_to(const std::string& command) {
+  const std::vector<gpu::ProcessUsage> foreign{{.pid = 7, .command = command}};
   return yields_to(kPatterns, foreign);
 }
 
@@ -28,7 +28,7 @@ TEST(YieldsTo, KnowsWindowsProgramsWithBlanksInTheirPath) {
 }
 
 TEST(YieldsTo, YieldsToNobodyWhereNothingIsNamed) {
-  const std::vector<gpu::ProcessUse> foreign{{.pid = 7, .command = "steam"}};
+  const std::vector<gpu::ProcessUsage> foreign{{.pid = 7, .command = "steam"}};
   EXPECT_FALSE(yields_to({}, foreign));
   EXPECT_FALSE(yields_to(kPatterns, {}));
 }

@@ -8,7 +8,7 @@
 namespace mgpu::gpu {
 namespace {
 
-const Owner* with_root(std::span<const Owner> owners, int pid) {
+const Owner* owner_with_root(std::span<const Owner> owners, int pid) {
   const auto found = std::ranges::find(owners, pid, &Owner::root_pid);
   return found == owners.end() ? nullptr : &*found;
 }
@@ -17,7 +17,7 @@ const Owner* with_root(std::span<const Owner> owners, int pid) {
 // is longer than the table.
 const Owner* owner_by_tree(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
   for (std::size_t steps = 0; pid > 0 && steps <= processes.size(); ++steps) {
-    if (const Owner* owner = with_root(owners, pid)) return owner;
+    if (const Owner* owner = owner_with_root(owners, pid)) return owner;
     const auto facts = processes.find(pid);
     if (facts == processes.end()) return nullptr;
     pid = facts->second.parent;
@@ -35,9 +35,9 @@ const Owner* owner_by_group(int pid, std::span<const Owner> owners, const Proces
 }
 
 // `id` is whole; people and engines also say the first digits of it.
-bool is_container(std::string_view id, std::string_view said) {
-  constexpr std::size_t kShortest = 12;
-  return said.size() >= kShortest && id.starts_with(said);
+bool matches_container_id(std::string_view id, std::string_view prefix) {
+  constexpr std::size_t kMinPrefixLength = 12;
+  return prefix.size() >= kMinPrefixLength && id.starts_with(prefix);
 }
 
 // A container that a unit runs may be an owner's, and the unit another's: the inner one has it.
@@ -45,16 +45,17 @@ const Owner* owner_by_cgroup(int pid, std::span<const Owner> owners, const Proce
   const auto facts = processes.find(pid);
   if (facts == processes.end()) return nullptr;
   const CgroupNames& names = facts->second.cgroup;
-  const auto first = [&](auto fits) -> const Owner* {
-    const auto found = std::ranges::find_if(owners, fits);
+  const auto find_owner = [&](auto matches) -> const Owner* {
+    const auto found = std::ranges::find_if(owners, matches);
     return found == owners.end() ? nullptr : &*found;
   };
-  if (const Owner* owner = first([&](const Owner& o) { return is_container(names.container, o.container); }))
+  if (const Owner* owner =
+          find_owner([&](const Owner& o) { return matches_container_id(names.container, o.container); }))
     return owner;
   if (const Owner* owner =
-          first([&](const Owner& o) { return !o.slurm_job.empty() && o.slurm_job == names.slurm_job; }))
+          find_owner([&](const Owner& o) { return !o.slurm_job.empty() && o.slurm_job == names.slurm_job; }))
     return owner;
-  return first([&](const Owner& o) { return !o.unit.empty() && o.unit == names.unit; });
+  return find_owner([&](const Owner& o) { return !o.unit.empty() && o.unit == names.unit; });
 }
 
 const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
@@ -64,7 +65,7 @@ const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable
 }
 
 // The largest first, the unknown last; equal ones by pid, so that the order is always the same.
-bool comes_first(const ProcessUse& a, const ProcessUse& b) {
+bool has_more_bytes(const ProcessUsage& a, const ProcessUsage& b) {
   return std::pair(b.bytes.value_or(Bytes{-1}), a.pid) < std::pair(a.bytes.value_or(Bytes{-1}), b.pid);
 }
 
@@ -80,27 +81,27 @@ Attribution attribute(const RawReading& reading, std::span<const Owner> owners, 
   std::map<TicketId, Bytes> leases;
   Bytes attributed{};
 
-  for (const ProcessUse& use : reading.processes) {
-    const Owner* owner = owner_of(use.pid, owners, processes);
+  for (const ProcessUsage& usage : reading.processes) {
+    const Owner* owner = owner_of(usage.pid, owners, processes);
     if (!owner) {
-      ProcessUse& stranger = result.foreign_processes.emplace_back(use);
-      if (const auto facts = processes.find(use.pid); facts != processes.end()) {
-        stranger.command = facts->second.command;
+      ProcessUsage& foreign_process = result.foreign_processes.emplace_back(usage);
+      if (const auto facts = processes.find(usage.pid); facts != processes.end()) {
+        foreign_process.command = facts->second.command;
       }
       continue;
     }
     // A stranger's unknown bytes are in what is left over; an owner's unknown bytes spoil the sum.
-    if (!use.bytes) result.by_process = false;
-    const Bytes bytes = use.bytes.value_or(Bytes{0});
+    if (!usage.bytes) result.by_process = false;
+    const Bytes bytes = usage.bytes.value_or(Bytes{0});
     attributed += bytes;
-    if (const auto* consumer = std::get_if<ConsumerId>(&owner->who)) {
+    if (const auto* consumer = std::get_if<ConsumerId>(&owner->id)) {
       consumers[*consumer] += bytes;
-      result.processes.push_back({*consumer, use.pid});
+      result.processes.push_back({*consumer, usage.pid});
     }
-    if (const auto* lease = std::get_if<TicketId>(&owner->who)) leases[*lease] += bytes;
+    if (const auto* lease = std::get_if<TicketId>(&owner->id)) leases[*lease] += bytes;
   }
-  std::ranges::sort(result.foreign_processes, comes_first);
-  for (const int pid : reading.unseen)
+  std::ranges::sort(result.foreign_processes, has_more_bytes);
+  for (const int pid : reading.unreadable_pids)
     if (owner_of(pid, owners, processes)) result.by_process = false;
 
   if (!result.by_process) {

@@ -25,7 +25,7 @@ namespace mgpu::gpu {
 // consumer's lease is listed under the consumer or under the lease, as the caller wants it counted. What is
 // empty says nothing; any one of them will do.
 struct Owner {
-  std::variant<ConsumerId, TicketId> who{};
+  std::variant<ConsumerId, TicketId> id{};
   int root_pid = 0;
   std::optional<int> process_group{};
   std::string unit{};       // "ollama.service"
@@ -34,30 +34,30 @@ struct Owner {
 };
 
 struct Attribution {
-  struct OfConsumer {
+  struct ConsumerBytes {
     ConsumerId consumer{};
     Bytes bytes{};
-    friend bool operator==(const OfConsumer&, const OfConsumer&) = default;
+    friend bool operator==(const ConsumerBytes&, const ConsumerBytes&) = default;
   };
-  struct OfLease {
+  struct LeaseBytes {
     TicketId lease{};
     Bytes bytes{};
-    friend bool operator==(const OfLease&, const OfLease&) = default;
+    friend bool operator==(const LeaseBytes&, const LeaseBytes&) = default;
   };
-  struct OfProcess {
+  struct ConsumerProcess {
     ConsumerId consumer{};
     int pid = 0;
-    friend bool operator==(const OfProcess&, const OfProcess&) = default;
+    friend bool operator==(const ConsumerProcess&, const ConsumerProcess&) = default;
   };
   // False: the driver does not say what the owners' processes hold, or does not let us see some of them. Then
   // `consumers` and `leases` are empty, which means unknown, not nothing, and `foreign` is reckoned from
   // `expected`.
   bool by_process = true;
-  std::vector<OfConsumer> consumers{};  // those with a process on the device; ascending
-  std::vector<OfLease> leases{};        // likewise
-  std::vector<OfProcess> processes{};   // of consumers, in the driver's order; also if bytes are unknown
-  Bytes foreign{};                      // never negative
-  std::vector<ProcessUse> foreign_processes{};  // with their command; the largest first, the unknown last
+  std::vector<ConsumerBytes> consumers{};    // those with a process on the device; ascending
+  std::vector<LeaseBytes> leases{};          // likewise
+  std::vector<ConsumerProcess> processes{};  // of consumers, in the driver's order; also if bytes are unknown
+  Bytes foreign{};                           // never negative
+  std::vector<ProcessUsage> foreign_processes{};  // with their command; the largest first, the unknown last
 };
 
 // `expected`: what all owners together should hold; used only where the driver can't tell.

@@ -17,10 +17,10 @@ TEST(Attribution, GivesAConsumerItsWholeTreeAndLeavesTheRestForeign) {
                                {11, {.parent = 10}},
                                {12, {.parent = 11}},
                                {50, {.parent = 1, .command = "game"}}};
-  const auto result = attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, processes, {});
+  const auto result = attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, processes, {});
   EXPECT_TRUE(result.by_process);
-  EXPECT_EQ(result.consumers, (std::vector<Attribution::OfConsumer>{{kLlm, {500}}}));
-  EXPECT_EQ(result.processes, (std::vector<Attribution::OfProcess>{{kLlm, 12}, {kLlm, 10}}));
+  EXPECT_EQ(result.consumers, (std::vector<Attribution::ConsumerBytes>{{kLlm, {500}}}));
+  EXPECT_EQ(result.processes, (std::vector<Attribution::ConsumerProcess>{{kLlm, 12}, {kLlm, 10}}));
   EXPECT_EQ(result.foreign, Bytes{500});  // the driver's number, not the sum of its list
   ASSERT_EQ(result.foreign_processes.size(), 1U);
   EXPECT_EQ(result.foreign_processes[0].command, "game");
@@ -30,25 +30,25 @@ TEST(Attribution, TheNearestRootHasAProcess) {
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
   const ProcessTable processes{{10, {.parent = 1}}, {11, {.parent = 10}}, {12, {.parent = 11}}};
   const auto result =
-      attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}, {.who = kLease, .root_pid = 11}},
+      attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}, {.id = kLease, .root_pid = 11}},
                 processes, {});
   EXPECT_TRUE(result.consumers.empty());
-  EXPECT_EQ(result.leases, (std::vector<Attribution::OfLease>{{kLease, {300}}}));
+  EXPECT_EQ(result.leases, (std::vector<Attribution::LeaseBytes>{{kLease, {300}}}));
 }
 
 TEST(Attribution, AnOrphanIsFoundByItsGroup) {
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
   const ProcessTable processes{{12, {.parent = 1, .group = 10}}};
   const auto result = attribute(
-      reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10, .process_group = 10}}, processes, {});
+      reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10, .process_group = 10}}, processes, {});
   EXPECT_EQ(result.foreign, Bytes{0});
 }
 
-const std::string kId = "4f1c9a0b7d2e8f3a5c6b1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00";
+const std::string kContainerId = "4f1c9a0b7d2e8f3a5c6b1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00";
 
 // One process that no tree leads to, with 300 bytes; how much of it is the owner's.
-Bytes owned_through(Owner owner, const CgroupNames& names) {
-  owner.who = kLlm;
+Bytes attributed_bytes(Owner owner, const CgroupNames& names) {
+  owner.id = kLlm;
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
   const auto result =
       attribute(reading, std::vector<Owner>{owner}, {{12, {.parent = 1, .group = 12, .cgroup = names}}}, {});
@@ -56,41 +56,44 @@ Bytes owned_through(Owner owner, const CgroupNames& names) {
 }
 
 TEST(Attribution, AProcessIsFoundByItsUnitItsContainerOrItsJob) {
-  EXPECT_EQ(owned_through({.unit = "ollama.service"}, {.unit = "ollama.service"}), Bytes{300});
-  EXPECT_EQ(owned_through({.container = kId}, {.container = kId}), Bytes{300});
-  EXPECT_EQ(owned_through({.container = kId.substr(0, 12)}, {.container = kId}), Bytes{300});
-  EXPECT_EQ(owned_through({.slurm_job = "4711"}, {.slurm_job = "4711"}), Bytes{300});
+  EXPECT_EQ(attributed_bytes({.unit = "ollama.service"}, {.unit = "ollama.service"}), Bytes{300});
+  EXPECT_EQ(attributed_bytes({.container = kContainerId}, {.container = kContainerId}), Bytes{300});
+  EXPECT_EQ(attributed_bytes({.container = kContainerId.substr(0, 12)}, {.container = kContainerId}),
+            Bytes{300});
+  EXPECT_EQ(attributed_bytes({.slurm_job = "4711"}, {.slurm_job = "4711"}), Bytes{300});
 }
 
 TEST(Attribution, WhatIsNotNamedMatchesNothing) {
-  EXPECT_EQ(owned_through({.root_pid = 10}, {}), Bytes{0});
-  EXPECT_EQ(owned_through({.unit = "ollama.service"}, {.unit = "whisper.service"}), Bytes{0});
-  EXPECT_EQ(owned_through({.container = kId.substr(0, 6)}, {.container = kId}), Bytes{0});  // too short an id
-  EXPECT_EQ(owned_through({.slurm_job = "471"}, {.slurm_job = "4711"}), Bytes{0});
+  EXPECT_EQ(attributed_bytes({.root_pid = 10}, {}), Bytes{0});
+  EXPECT_EQ(attributed_bytes({.unit = "ollama.service"}, {.unit = "whisper.service"}), Bytes{0});
+  EXPECT_EQ(attributed_bytes({.container = kContainerId.substr(0, 6)}, {.container = kContainerId}),
+            Bytes{0});  // too short an id
+  EXPECT_EQ(attributed_bytes({.slurm_job = "471"}, {.slurm_job = "4711"}), Bytes{0});
 }
 
 TEST(Attribution, TheContainerHasAProcessBeforeTheUnitThatRunsIt) {
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
-  const ProcessTable processes{{12, {.parent = 1, .cgroup = {.unit = "pod.service", .container = kId}}}};
-  const auto result = attribute(
-      reading,
-      std::vector<Owner>{{.who = ConsumerId{2}, .unit = "pod.service"}, {.who = kLlm, .container = kId}},
-      processes, {});
-  EXPECT_EQ(result.consumers, (std::vector<Attribution::OfConsumer>{{kLlm, {300}}}));
+  const ProcessTable processes{
+      {12, {.parent = 1, .cgroup = {.unit = "pod.service", .container = kContainerId}}}};
+  const auto result = attribute(reading,
+                                std::vector<Owner>{{.id = ConsumerId{2}, .unit = "pod.service"},
+                                                   {.id = kLlm, .container = kContainerId}},
+                                processes, {});
+  EXPECT_EQ(result.consumers, (std::vector<Attribution::ConsumerBytes>{{kLlm, {300}}}));
 }
 
 TEST(Attribution, AProcessOfOursThatMayNotBeLookedIntoSpoilsTheSumAndAStrangersDoesNot) {
-  RawReading reading{.used = {1000}, .unseen = {11}};
+  RawReading reading{.used = {1000}, .unreadable_pids = {11}};
   const ProcessTable processes{{10, {.parent = 1}}, {11, {.parent = 10}}};
-  const std::vector<Owner> ours{{.who = kLlm, .root_pid = 10}};
+  const std::vector<Owner> ours{{.id = kLlm, .root_pid = 10}};
   EXPECT_FALSE(attribute(reading, ours, processes, {700}).by_process);
-  reading.unseen = {50};
+  reading.unreadable_pids = {50};
   EXPECT_TRUE(attribute(reading, ours, processes, {700}).by_process);
 }
 
 TEST(Attribution, SaysSoWhereTheDriverDoesNotTellAndReckonsFromWhatIsExpected) {
   const RawReading reading{.used = {1000}, .processes = {{.pid = 10}}};
-  const auto result = attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, {}, {700});
+  const auto result = attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {700});
   EXPECT_FALSE(result.by_process);
   EXPECT_TRUE(result.consumers.empty());
   EXPECT_EQ(result.foreign, Bytes{300});
@@ -99,20 +102,20 @@ TEST(Attribution, SaysSoWhereTheDriverDoesNotTellAndReckonsFromWhatIsExpected) {
 
 TEST(Attribution, AStrangersUnknownBytesSpoilNothing) {
   const RawReading reading{.used = {1000}, .processes = {{.pid = 10, .bytes = Bytes{400}}, {.pid = 50}}};
-  const auto result = attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, {}, {});
+  const auto result = attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {});
   EXPECT_TRUE(result.by_process);
   EXPECT_EQ(result.foreign, Bytes{600});
 }
 
 TEST(Attribution, ForeignIsNeverNegative) {
   const RawReading reading{.used = {100}, .processes = {{.pid = 10, .bytes = Bytes{400}}}};
-  EXPECT_EQ(attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, {}, {}).foreign, Bytes{0});
+  EXPECT_EQ(attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {}).foreign, Bytes{0});
 }
 
 TEST(Attribution, ACircleOfParentsEnds) {
   const RawReading reading{.used = {1}, .processes = {{.pid = 5, .bytes = Bytes{1}}}};
   const ProcessTable processes{{5, {.parent = 6}}, {6, {.parent = 5}}};
-  EXPECT_EQ(attribute(reading, std::vector<Owner>{{.who = kLlm, .root_pid = 10}}, processes, {}).foreign,
+  EXPECT_EQ(attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, processes, {}).foreign,
             Bytes{1});
 }
 

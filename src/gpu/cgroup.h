@@ -17,6 +17,6 @@ struct CgroupNames {
 // `text` has one line for each hierarchy: "0::/system.slice/ollama.service". Of containers within containers
 // the innermost counts. A unit inside a container is the container's own affair; user@UID.service is no
 // application's.
-CgroupNames names_in_cgroup(std::string_view text);
+CgroupNames parse_cgroup(std::string_view text);
 
 }  // namespace mgpu::gpu

@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "gpu/drm_holders.h"
+#include "gpu/drm_usage.h"
 #include "gpu/small_file.h"
 
 namespace mgpu::gpu {
@@ -16,9 +16,9 @@ namespace fs = std::filesystem;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 // A walk through all processes is good for so long as no device's total changed.
-constexpr std::chrono::seconds kTrustWalk{5};
+constexpr std::chrono::seconds kMaxUsageAge{5};
 // Where no total tells of a change, each reading walks; those of several devices share one.
-constexpr std::chrono::milliseconds kSameMoment{20};
+constexpr std::chrono::milliseconds kWalkSharingWindow{20};
 
 struct Card {
   std::string folder{};  // .../cardN/device
@@ -29,15 +29,15 @@ struct Card {
   bool apu = false;
   std::optional<std::uint64_t> kfd{};  // kfd's number for it
 
-  bool tells_used() const { return driver == "amdgpu"; }
+  bool reports_used() const { return driver == "amdgpu"; }
 };
 
-std::optional<Bytes> bytes_in(const std::string& path) {
-  const auto number = number_in_file(path);
+std::optional<Bytes> read_file_bytes(const std::string& path) {
+  const auto number = read_file_number(path);
   return number ? std::optional(Bytes{*number}) : std::nullopt;
 }
 
-std::vector<std::string> entries_of(const std::string& folder, const std::string& prefix) {
+std::vector<std::string> list_numbered_entries(const std::string& folder, const std::string& prefix) {
   std::vector<std::string> names;
   std::error_code failed;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, failed)) {
@@ -53,13 +53,13 @@ std::vector<std::string> entries_of(const std::string& folder, const std::string
 // APUs 2 and 3. Drivers that don't have the file are told apart by kfd, which calls an APU's graphics and
 // processor one node.
 bool is_apu(const std::string& sys, const Card& card) {
-  const std::string metrics = text_of_file(card.folder + "/gpu_metrics");
+  const std::string metrics = read_file_text(card.folder + "/gpu_metrics");
   if (metrics.size() > 2) return metrics[2] == 2 || metrics[2] == 3;
   const std::string nodes = sys + "/class/kfd/kfd/topology/nodes/";
-  return std::ranges::any_of(entries_of(nodes, ""), [&](const std::string& node) {
-    if (!card.kfd || number_in_file(nodes + node + "/gpu_id") != static_cast<std::int64_t>(*card.kfd))
+  return std::ranges::any_of(list_numbered_entries(nodes, ""), [&](const std::string& node) {
+    if (!card.kfd || read_file_number(nodes + node + "/gpu_id") != static_cast<std::int64_t>(*card.kfd))
       return false;
-    const std::string cores = value_in_file(nodes + node + "/properties", "cpu_cores_count");
+    const std::string cores = read_file_value(nodes + node + "/properties", "cpu_cores_count");
     return !cores.empty() && cores != "0";
   });
 }
@@ -67,22 +67,23 @@ bool is_apu(const std::string& sys, const Card& card) {
 // Intel: each tile has a file (two layouts), or the whole device.
 Bytes intel_total(const std::string& folder) {
   Bytes tiles;
-  for (const std::string& tile : entries_of(folder, "tile"))
-    for (const char* place : {"/physical_vram_size_bytes", "/memory/physical_vram_size_bytes"})
-      tiles += bytes_in(std::string(folder).append("/").append(tile).append(place)).value_or(Bytes{});
+  for (const std::string& tile : list_numbered_entries(folder, "tile"))
+    for (const char* file_name : {"/physical_vram_size_bytes", "/memory/physical_vram_size_bytes"})
+      tiles +=
+          read_file_bytes(std::string(folder).append("/").append(tile).append(file_name)).value_or(Bytes{});
   if (tiles > Bytes{}) return tiles;
-  const auto whole = bytes_in(folder + "/lmem_total_bytes");
-  return whole ? *whole : bytes_in(folder + "/../lmem_total_bytes").value_or(Bytes{});
+  const auto whole = read_file_bytes(folder + "/lmem_total_bytes");
+  return whole ? *whole : read_file_bytes(folder + "/../lmem_total_bytes").value_or(Bytes{});
 }
 
-Bytes amd_sum(const Card& card, const char* leaf) {
+Bytes amd_memory(const Card& card, const char* leaf) {
   const std::string info = card.folder + "/mem_info_";
-  const Bytes own = bytes_in(info + "vram_" + leaf).value_or(Bytes{});
-  return card.apu ? own + bytes_in(info + "gtt_" + leaf).value_or(Bytes{}) : own;
+  const Bytes own = read_file_bytes(info + "vram_" + leaf).value_or(Bytes{});
+  return card.apu ? own + read_file_bytes(info + "gtt_" + leaf).value_or(Bytes{}) : own;
 }
 
-std::string name_of(const Card& card) {
-  std::string name = text_of_file(card.folder + "/product_name");
+std::string card_name(const Card& card) {
+  std::string name = read_file_text(card.folder + "/product_name");
   while (!name.empty() && (name.back() == '\n' || name.back() == ' ')) name.pop_back();
   if (!name.empty()) return name;
   return std::string(card.driver == "amdgpu" ? "AMD" : "Intel") + (card.apu ? " APU " : " GPU ") +
@@ -90,58 +91,58 @@ std::string name_of(const Card& card) {
 }
 
 // As ROCm names it, where the device has a number of its own.
-std::string uuid_of(const Card& card) {
-  std::string id = text_of_file(card.folder + "/unique_id");
+std::string card_uuid(const Card& card) {
+  std::string id = read_file_text(card.folder + "/unique_id");
   while (!id.empty() && id.back() == '\n') id.pop_back();
   return id.empty() ? "PCI-" + card.pdev : "GPU-" + id;
 }
 
-class Drm final : public Provider {
+class DrmProvider final : public Provider {
  public:
-  explicit Drm(DrmRoots roots) : roots_(std::move(roots)) {}
+  explicit DrmProvider(DrmRoots roots) : roots_(std::move(roots)) {}
 
   Result<void> discover();
   const std::vector<DeviceInfo>& devices() const override { return devices_; }
   Result<RawReading> read(std::uint32_t index) override;
-  Vitals vitals(std::uint32_t index) override;
+  Telemetry read_telemetry(std::uint32_t index) override;
 
  private:
-  Card describe(const std::string& name, const std::map<std::string, std::uint64_t>& kfd) const;
-  const DrmHolders& holders();
-  std::vector<ProcessUse> processes_of(const Card& card, const DrmHolders& holders) const;
+  Card read_card(const std::string& name, const std::map<std::string, std::uint64_t>& kfd) const;
+  const DrmUsage& current_usage();
+  std::vector<ProcessUsage> process_usages(const Card& card, const DrmUsage& usage) const;
 
   DrmRoots roots_;
   std::vector<Card> cards_;  // by index
   std::vector<DeviceInfo> devices_;
 
   // The last walk, and what all totals were then.
-  DrmHolders walked_;
-  std::vector<Bytes> used_then_;
-  SteadyTime walked_at_{};
+  DrmUsage last_usage_;
+  std::vector<Bytes> last_used_;
+  SteadyTime last_walk_{};
 };
 
-Card Drm::describe(const std::string& name, const std::map<std::string, std::uint64_t>& kfd) const {
+Card DrmProvider::read_card(const std::string& name, const std::map<std::string, std::uint64_t>& kfd) const {
   Card card{.folder = roots_.sys + "/class/drm/" + name + "/device"};
   const std::string uevent = card.folder + "/uevent";
-  card.driver = value_in_file(uevent, "DRIVER");
-  card.pdev = value_in_file(uevent, "PCI_SLOT_NAME");
-  card.pci_id = value_in_file(uevent, "PCI_ID");
+  card.driver = read_file_value(uevent, "DRIVER");
+  card.pdev = read_file_value(uevent, "PCI_SLOT_NAME");
+  card.pci_id = read_file_value(uevent, "PCI_ID");
   if (const auto known = kfd.find(card.pdev); known != kfd.end()) card.kfd = known->second;
   if (card.driver == "amdgpu") {
     card.apu = is_apu(roots_.sys, card);
-    card.total = amd_sum(card, "total");
+    card.total = amd_memory(card, "total");
   } else if (card.driver == "xe" || card.driver == "i915") {
     card.total = intel_total(card.folder);
   }
   return card;
 }
 
-Result<void> Drm::discover() {
+Result<void> DrmProvider::discover() {
   const std::string folder = roots_.sys + "/class/drm";
-  const auto kfd = read_kfd_devices(roots_.sys);
+  const auto kfd = read_kfd_ids(roots_.sys);
   std::string others;
-  for (const std::string& name : entries_of(folder, "card")) {
-    Card card = describe(name, kfd);
+  for (const std::string& name : list_numbered_entries(folder, "card")) {
+    Card card = read_card(name, kfd);
     if (card.total > Bytes{})
       cards_.push_back(std::move(card));
     else
@@ -156,86 +157,89 @@ Result<void> Drm::discover() {
   std::ranges::sort(cards_, {}, &Card::pdev);
   for (const Card& card : cards_)
     devices_.push_back({.index = static_cast<std::uint32_t>(devices_.size()),
-                        .name = name_of(card),
-                        .uuid = uuid_of(card),
+                        .name = card_name(card),
+                        .uuid = card_uuid(card),
                         .total = card.total,
                         .host_memory = card.apu});
   return {};
 }
 
-const DrmHolders& Drm::holders() {
+const DrmUsage& DrmProvider::current_usage() {
   std::vector<Bytes> used;
-  bool all_tell = true;
+  bool all_report_used = true;
   for (const Card& card : cards_) {
-    used.push_back(card.tells_used() ? amd_sum(card, "used") : Bytes{});
-    all_tell = all_tell && card.tells_used();
+    used.push_back(card.reports_used() ? amd_memory(card, "used") : Bytes{});
+    all_report_used = all_report_used && card.reports_used();
   }
   const auto now = std::chrono::steady_clock::now();
-  const auto age = now - walked_at_;
-  const bool good = all_tell ? used == used_then_ && age < kTrustWalk : age < kSameMoment;
-  if (!good || walked_at_ == SteadyTime{}) {
-    walked_ = read_drm_holders(roots_.proc);
-    used_then_ = std::move(used);
-    walked_at_ = now;
+  const auto age = now - last_walk_;
+  const bool is_fresh = all_report_used ? used == last_used_ && age < kMaxUsageAge : age < kWalkSharingWindow;
+  if (!is_fresh || last_walk_ == SteadyTime{}) {
+    last_usage_ = read_drm_usage(roots_.proc);
+    last_used_ = std::move(used);
+    last_walk_ = now;
   }
-  return walked_;
+  return last_usage_;
 }
 
-std::vector<ProcessUse> Drm::processes_of(const Card& card, const DrmHolders& holders) const {
+std::vector<ProcessUsage> DrmProvider::process_usages(const Card& card, const DrmUsage& usage) const {
   std::map<int, Bytes> bytes;
-  if (const auto found = holders.by_device.find(card.pdev); found != holders.by_device.end())
-    for (const auto& [pid, holding] : found->second)
-      bytes[pid] = card.apu ? holding.device + holding.host : holding.device;
+  if (const auto found = usage.by_device.find(card.pdev); found != usage.by_device.end())
+    for (const auto& [pid, process_usage] : found->second)
+      bytes[pid] = card.apu ? process_usage.device + process_usage.host : process_usage.device;
   if (card.kfd)
-    for (const auto& [pid, held] : read_kfd_holders(roots_.sys, *card.kfd))
+    for (const auto& [pid, held] : read_kfd_usage(roots_.sys, *card.kfd))
       bytes[pid] = std::max(bytes[pid], held);
-  std::vector<ProcessUse> processes;
+  std::vector<ProcessUsage> processes;
   for (const auto& [pid, held] : bytes) processes.push_back({.pid = pid, .bytes = held});
   return processes;
 }
 
-Result<RawReading> Drm::read(std::uint32_t index) {
+Result<RawReading> DrmProvider::read(std::uint32_t index) {
   if (index >= cards_.size())
     return fail(ErrorCode::device_lost, "there is no device " + std::to_string(index));
   const Card& card = cards_[index];
   if (!fs::exists(card.folder + "/uevent"))
     return fail(ErrorCode::device_lost, "the device at " + card.pdev + " is gone");
-  const DrmHolders& now = holders();
-  RawReading reading{.total = card.total, .processes = processes_of(card, now), .unseen = now.unseen};
-  if (card.tells_used()) {
-    if (!bytes_in(card.folder + "/mem_info_vram_used"))
+  const DrmUsage& drm_usage = current_usage();
+  RawReading reading{.total = card.total,
+                     .processes = process_usages(card, drm_usage),
+                     .unreadable_pids = drm_usage.unreadable_pids};
+  if (card.reports_used()) {
+    if (!read_file_bytes(card.folder + "/mem_info_vram_used"))
       return fail(ErrorCode::device_lost, "the driver does not answer for the device at " + card.pdev);
-    reading.used = amd_sum(card, "used");
+    reading.used = amd_memory(card, "used");
   } else {
-    for (const ProcessUse& use : reading.processes) reading.used += use.bytes.value_or(Bytes{});
+    for (const ProcessUsage& usage : reading.processes) reading.used += usage.bytes.value_or(Bytes{});
   }
   return reading;
 }
 
-Vitals Drm::vitals(std::uint32_t index) {
-  Vitals vitals;
-  if (index >= cards_.size()) return vitals;
+Telemetry DrmProvider::read_telemetry(std::uint32_t index) {
+  Telemetry telemetry;
+  if (index >= cards_.size()) return telemetry;
   const std::string& folder = cards_[index].folder;
   // Some of these files would wake a device that sleeps.
-  if (text_of_file(folder + "/power/runtime_status").starts_with("suspended")) return vitals;
-  if (const auto busy = number_in_file(folder + "/gpu_busy_percent"))
-    vitals.utilisation_percent = static_cast<unsigned>(*busy);
-  for (const std::string& hwmon : entries_of(folder + "/hwmon", "hwmon")) {
+  if (read_file_text(folder + "/power/runtime_status").starts_with("suspended")) return telemetry;
+  if (const auto busy = read_file_number(folder + "/gpu_busy_percent"))
+    telemetry.utilisation_percent = static_cast<unsigned>(*busy);
+  for (const std::string& hwmon : list_numbered_entries(folder + "/hwmon", "hwmon")) {
     const std::string sensors = std::string(folder).append("/hwmon/").append(hwmon);
     for (const char* leaf : {"/temp1_input", "/temp2_input"})
-      if (const auto millidegrees = number_in_file(sensors + leaf); millidegrees && !vitals.temperature_c)
-        vitals.temperature_c = static_cast<unsigned>(*millidegrees / 1000);
+      if (const auto millidegrees = read_file_number(sensors + leaf);
+          millidegrees && !telemetry.temperature_c)
+        telemetry.temperature_c = static_cast<unsigned>(*millidegrees / 1000);
     for (const char* leaf : {"/power1_average", "/power1_input"})
-      if (const auto microwatts = number_in_file(sensors + leaf); microwatts && !vitals.power_w)
-        vitals.power_w = static_cast<double>(*microwatts) / 1e6;
+      if (const auto microwatts = read_file_number(sensors + leaf); microwatts && !telemetry.power_w)
+        telemetry.power_w = static_cast<double>(*microwatts) / 1e6;
   }
-  return vitals;
+  return telemetry;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Provider>> open_drm(DrmRoots roots) {
-  auto provider = std::make_unique<Drm>(std::move(roots));
+  auto provider = std::make_unique<DrmProvider>(std::move(roots));
   if (const auto found = provider->discover(); !found) return std::unexpected(found.error());
   return provider;
 }

@@ -9,7 +9,7 @@ namespace mgpu::gpu {
 namespace {
 
 // "23992 KiB", "0", "16 MiB": what follows no number is in bytes.
-std::optional<Bytes> amount_in(std::string_view text) {
+std::optional<Bytes> parse_amount(std::string_view text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || number < 0) return std::nullopt;
@@ -21,20 +21,20 @@ std::optional<Bytes> amount_in(std::string_view text) {
 }
 
 // The ways to tell a region's bytes, the best first.
-constexpr std::array<std::string_view, 3> kWays{"drm-resident-", "drm-memory-", "drm-total-"};
+constexpr std::array<std::string_view, 3> kRegionKeyPrefixes{"drm-resident-", "drm-memory-", "drm-total-"};
 
-struct Told {
-  std::size_t way = kWays.size();
+struct RegionBytes {
+  std::size_t rank = kRegionKeyPrefixes.size();
   Bytes bytes{};
 };
 
-void note_region(std::map<std::string, Told, std::less<>>& regions, std::string_view key,
-                 std::string_view value) {
-  for (std::size_t way = 0; way < kWays.size(); ++way) {
-    if (!key.starts_with(kWays[way])) continue;
-    const auto bytes = amount_in(value);
-    Told& told = regions[std::string(key.substr(kWays[way].size()))];
-    if (bytes && way < told.way) told = {.way = way, .bytes = *bytes};
+void record_region(std::map<std::string, RegionBytes, std::less<>>& regions, std::string_view key,
+                   std::string_view value) {
+  for (std::size_t rank = 0; rank < kRegionKeyPrefixes.size(); ++rank) {
+    if (!key.starts_with(kRegionKeyPrefixes[rank])) continue;
+    const auto bytes = parse_amount(value);
+    RegionBytes& region = regions[std::string(key.substr(kRegionKeyPrefixes[rank].size()))];
+    if (bytes && rank < region.rank) region = {.rank = rank, .bytes = *bytes};
   }
 }
 
@@ -48,8 +48,8 @@ std::string_view trimmed(std::string_view text) {
 
 std::optional<DrmClient> parse_fdinfo(std::string_view text) {
   DrmClient client;
-  bool numbered = false;
-  std::map<std::string, Told, std::less<>> regions;
+  bool has_client_id = false;
+  std::map<std::string, RegionBytes, std::less<>> regions;
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
@@ -61,14 +61,14 @@ std::optional<DrmClient> parse_fdinfo(std::string_view text) {
     if (key == "drm-driver") client.id.driver = value;
     if (key == "drm-pdev") client.id.pdev = value;
     if (key == "drm-client-id")
-      numbered =
+      has_client_id =
           std::from_chars(value.data(), value.data() + value.size(), client.id.number).ec == std::errc{};
-    note_region(regions, key, value);
+    record_region(regions, key, value);
   }
-  if (client.id.driver.empty() || client.id.pdev.empty() || !numbered) return std::nullopt;
-  for (const auto& [name, told] : regions) {
-    if (name.starts_with("vram") || name.starts_with("local")) client.device += told.bytes;
-    if (name == "gtt") client.host += told.bytes;
+  if (client.id.driver.empty() || client.id.pdev.empty() || !has_client_id) return std::nullopt;
+  for (const auto& [name, region] : regions) {
+    if (name.starts_with("vram") || name.starts_with("local")) client.device += region.bytes;
+    if (name == "gtt") client.host += region.bytes;
   }
   return client;
 }

@@ -5,12 +5,12 @@
 namespace mgpu::gpu {
 namespace {
 
-constexpr const char* kHead = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\n";
+constexpr const char* kClientLines = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\n";
 
-Bytes device_bytes(const std::string& regions) { return parse_fdinfo(kHead + regions)->device; }
+Bytes device_bytes(const std::string& regions) { return parse_fdinfo(kClientLines + regions)->device; }
 
 TEST(Fdinfo, NamesTheClient) {
-  const auto client = parse_fdinfo(std::string("pos:\t0\nflags:\t02\n") + kHead);
+  const auto client = parse_fdinfo(std::string("pos:\t0\nflags:\t02\n") + kClientLines);
   ASSERT_TRUE(client);
   EXPECT_EQ(client->id, (DrmClient::Id{.driver = "amdgpu", .pdev = "0000:03:00.0", .number = 7}));
 }
@@ -25,7 +25,7 @@ TEST(Fdinfo, WhatIsResidentCountsBeforeWhatIsOnlyAskedFor) {
 
 TEST(Fdinfo, AddsUpTheRegionsOfTheDeviceAndKeepsThoseOfTheHostApart) {
   const auto client =
-      parse_fdinfo(std::string(kHead) +
+      parse_fdinfo(std::string(kClientLines) +
                    "drm-resident-vram0: 3 MiB\ndrm-resident-vram1: 2 MiB\n"
                    "drm-resident-gtt: 512\ndrm-resident-system: 9 MiB\ndrm-resident-cpu: 9 MiB\n"
                    "drm-shared-vram0: 1 MiB\namd-evicted-vram: 7 MiB\n");

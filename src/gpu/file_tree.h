@@ -34,10 +34,10 @@ class FileTree {
       if (mark == "==" || mark == "=x") {
         hexadecimal = mark == "=x";
         file.close();
-        file.open(place(path));
+        file.open(prepare_path(path));
       } else if (mark == "->") {
         file.close();
-        std::filesystem::create_symlink(target, place(path));
+        std::filesystem::create_symlink(target, prepare_path(path));
       } else if (file.is_open() && hexadecimal) {
         std::erase(line, ' ');
         for (std::size_t i = 0; i + 1 < line.size(); i += 2)
@@ -52,7 +52,7 @@ class FileTree {
   ~FileTree() { std::filesystem::remove_all(root_); }
 
   // The tree of this name in src/gpu/testdata.
-  static std::string text_of(const std::string& name) {
+  static std::string read_testdata(const std::string& name) {
     std::ifstream file(std::filesystem::path(MGPU_TESTDATA) / (name + ".tree"));
     if (!file) throw std::runtime_error("no tree " + name);
     std::ostringstream text;
@@ -63,12 +63,12 @@ class FileTree {
   std::string sys() const { return root_ / "sys"; }
   std::string proc() const { return root_ / "proc"; }
   void write(const std::string& path, const std::string& content) const {
-    std::ofstream(place(path)) << content;
+    std::ofstream(prepare_path(path)) << content;
   }
   void remove(const std::string& path) const { std::filesystem::remove_all(root_ / path); }
 
  private:
-  std::filesystem::path place(const std::string& path) const {
+  std::filesystem::path prepare_path(const std::string& path) const {
     std::filesystem::create_directories((root_ / path).parent_path());
     return root_ / path;
   }

@@ -34,7 +34,7 @@ TEST_F(NvmlProvider, NamesTheDevices) {
   EXPECT_EQ(provider_->devices()[1].total, Bytes{500});
   EXPECT_TRUE(provider_->devices()[1].simulated);
   EXPECT_NE(provider_->devices()[0].uuid, provider_->devices()[1].uuid);
-  EXPECT_TRUE(provider_->vitals(0).temperature_c);
+  EXPECT_TRUE(provider_->read_telemetry(0).temperature_c);
 }
 
 TEST_F(NvmlProvider, ReadsMemoryAndWhoHoldsIt) {
@@ -107,8 +107,8 @@ TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
   EXPECT_EQ(provider_->read(2)->used, Bytes{200});
   EXPECT_EQ(provider_->read(2)->processes.at(0).bytes, Bytes{200});
   EXPECT_EQ(provider_->read(3)->used, Bytes{0});
-  EXPECT_EQ(provider_->vitals(2).utilisation_percent, std::nullopt);
-  EXPECT_TRUE(provider_->vitals(0).utilisation_percent);
+  EXPECT_EQ(provider_->read_telemetry(2).utilisation_percent, std::nullopt);
+  EXPECT_TRUE(provider_->read_telemetry(0).utilisation_percent);
 }
 
 TEST_F(NvmlSlices, AreLostWithTheirDevice) {

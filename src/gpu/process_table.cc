@@ -19,10 +19,10 @@ namespace mgpu::gpu {
 namespace {
 
 constexpr std::size_t kCommandLength = 256;
-constexpr std::uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
-constexpr std::size_t kCgroupLength = 16'384;        // a line for each of a dozen hierarchies
+constexpr std::uint64_t kKernelThreadFlag = 0x00200000;  // PF_KTHREAD
+constexpr std::size_t kCgroupLength = 16'384;            // a line for each of a dozen hierarchies
 
-std::string first_bytes(const std::string& path, std::size_t limit) {
+std::string read_first_bytes(const std::string& path, std::size_t limit) {
   std::ifstream file(path, std::ios::binary);
   std::string text(limit, '\0');
   file.read(text.data(), static_cast<std::streamsize>(limit));
@@ -30,12 +30,12 @@ std::string first_bytes(const std::string& path, std::size_t limit) {
   return text;
 }
 
-std::string leaf_of(const std::string& proc, int pid, std::string_view leaf) {
+std::string proc_path(const std::string& proc, int pid, std::string_view leaf) {
   return proc + "/" + std::to_string(pid) + "/" + std::string(leaf);
 }
 
-std::string command_of(const std::string& proc, int pid, std::string_view stat) {
-  std::string command = first_bytes(leaf_of(proc, pid, "cmdline"), kCommandLength);
+std::string read_command(const std::string& proc, int pid, std::string_view stat) {
+  std::string command = read_first_bytes(proc_path(proc, pid, "cmdline"), kCommandLength);
   while (!command.empty() && command.back() == '\0') command.pop_back();
   std::ranges::replace(command, '\0', ' ');
   if (!command.empty()) return command;
@@ -46,7 +46,7 @@ std::string command_of(const std::string& proc, int pid, std::string_view stat) 
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })>;
 
-constexpr std::string_view kListening = "0A";
+constexpr std::string_view kListenState = "0A";
 
 // /proc/net writes addresses as hexadecimal words in the machine's byte order.
 bool reaches_loopback(std::string_view address) {
@@ -58,37 +58,37 @@ bool reaches_loopback(std::string_view address) {
 
 }  // namespace
 
-std::optional<ProcessFacts> parse_stat(std::string_view text) {
+std::optional<ProcessStat> parse_stat(std::string_view text) {
   // The command stands in parentheses and may hold blanks and parentheses itself: what counts is the last
   // one.
   const auto close = text.rfind(')');
   if (close == std::string_view::npos) return std::nullopt;
   std::istringstream words{std::string(text.substr(close + 1))};
-  ProcessFacts facts;
+  ProcessStat facts;
   std::string skipped;
   words >> facts.state >> facts.parent >> facts.group;  // fields 3 to 5
   for (int field = 6; field < 9; ++field) words >> skipped;
   std::uint64_t flags = 0;
   words >> flags;
-  facts.kernel_thread = (flags & kKernelThread) != 0;
+  facts.kernel_thread = (flags & kKernelThreadFlag) != 0;
   for (int field = 10; field < 22; ++field) words >> skipped;
   words >> facts.start_time;
   if (!words) return std::nullopt;
   return facts;
 }
 
-std::optional<ProcessFacts> read_process(int pid, const std::string& proc) {
-  const std::string stat = first_bytes(leaf_of(proc, pid, "stat"), 1024);
+std::optional<ProcessStat> read_process(int pid, const std::string& proc) {
+  const std::string stat = read_first_bytes(proc_path(proc, pid, "stat"), 1024);
   auto facts = parse_stat(stat);
-  if (facts) facts->command = command_of(proc, pid, stat);
+  if (facts) facts->command = read_command(proc, pid, stat);
   return facts;
 }
 
 CgroupNames read_cgroup(int pid, const std::string& proc) {
-  return names_in_cgroup(first_bytes(leaf_of(proc, pid, "cgroup"), kCgroupLength));
+  return parse_cgroup(read_first_bytes(proc_path(proc, pid, "cgroup"), kCgroupLength));
 }
 
-std::optional<std::vector<int>> numbers_in(const std::string& folder) {
+std::optional<std::vector<int>> list_numeric_entries(const std::string& folder) {
   std::vector<int> numbers;
   const Directory dir(opendir(folder.c_str()));
   if (!dir && errno == EACCES) return std::nullopt;
@@ -115,25 +115,26 @@ ProcessTable read_process_table(std::span<const int> pids, const std::string& pr
     }
   }
   for (const int pid : pids)
-    if (const auto asked = table.find(pid); asked != table.end())
-      asked->second.cgroup = read_cgroup(pid, proc);
+    if (const auto entry = table.find(pid); entry != table.end())
+      entry->second.cgroup = read_cgroup(pid, proc);
   return table;
 }
 
-std::optional<int> listener_pid(std::uint16_t port) {
+std::optional<int> find_listener_pid(std::uint16_t port) {
   std::set<std::string> sockets;
   for_each_tcp_socket([&](const TcpSocket& socket) {
-    const auto colon = socket.local.find(':');
-    if (socket.state != kListening || colon == std::string::npos) return;
-    if (std::strtoul(socket.local.c_str() + colon + 1, nullptr, 16) != port) return;
-    if (reaches_loopback(std::string_view(socket.local).substr(0, colon))) sockets.insert(socket.link);
+    const auto colon = socket.local_address.find(':');
+    if (socket.state != kListenState || colon == std::string::npos) return;
+    if (std::strtoul(socket.local_address.c_str() + colon + 1, nullptr, 16) != port) return;
+    if (reaches_loopback(std::string_view(socket.local_address).substr(0, colon)))
+      sockets.insert(socket.inode_link);
   });
   if (sockets.empty()) return std::nullopt;
 
   std::optional<int> oldest;
   std::uint64_t oldest_start = 0;
-  for (const int pid : numbers_in("/proc").value_or(std::vector<int>{})) {
-    if (!has_open(pid, sockets).value_or(false)) continue;
+  for (const int pid : list_numeric_entries("/proc").value_or(std::vector<int>{})) {
+    if (!has_open_socket(pid, sockets).value_or(false)) continue;
     const auto facts = read_process(pid);
     if (!facts || (oldest && facts->start_time >= oldest_start)) continue;
     oldest = pid;

@@ -14,7 +14,7 @@
 
 namespace mgpu::gpu {
 
-struct ProcessFacts {
+struct ProcessStat {
   int parent = 0;
   int group = 0;
   char state = '?';  // 'Z': dead, and its memory is gone, but nobody asked for its exit code yet
@@ -24,13 +24,13 @@ struct ProcessFacts {
   CgroupNames cgroup{};   // read_process_table: of the processes that were asked for, not of their ancestors
 };
 
-using ProcessTable = std::map<int, ProcessFacts>;
+using ProcessTable = std::map<int, ProcessStat>;
 
 // The text of /proc/PID/stat without its command. None: not such a text.
-std::optional<ProcessFacts> parse_stat(std::string_view text);
+std::optional<ProcessStat> parse_stat(std::string_view text);
 
 // One process, with its command. None: it does not exist (any more).
-std::optional<ProcessFacts> read_process(int pid, const std::string& proc = "/proc");
+std::optional<ProcessStat> read_process(int pid, const std::string& proc = "/proc");
 
 // The unit, container and job of one process; all empty if it does not exist.
 CgroupNames read_cgroup(int pid, const std::string& proc = "/proc");
@@ -39,10 +39,10 @@ CgroupNames read_cgroup(int pid, const std::string& proc = "/proc");
 ProcessTable read_process_table(std::span<const int> pids, const std::string& proc = "/proc");
 
 // The names in a folder of /proc that are numbers: pids, file descriptors. None: we may not look into it.
-std::optional<std::vector<int>> numbers_in(const std::string& folder);
+std::optional<std::vector<int>> list_numeric_entries(const std::string& folder);
 
 // Who listens on `port` at loopback or at every address. Of several (workers that inherited the socket) the
 // oldest. None: nobody, or the process belongs to another user and we may not look.
-std::optional<int> listener_pid(std::uint16_t port);
+std::optional<int> find_listener_pid(std::uint16_t port);
 
 }  // namespace mgpu::gpu

@@ -56,9 +56,9 @@ TEST(ListenerPid, FindsWhoListens) {
   ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
   ASSERT_EQ(listen(fd, 1), 0);
   ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  EXPECT_EQ(listener_pid(ntohs(address.sin_port)), getpid());
+  EXPECT_EQ(find_listener_pid(ntohs(address.sin_port)), getpid());
   close(fd);
-  EXPECT_EQ(listener_pid(ntohs(address.sin_port)), std::nullopt);
+  EXPECT_EQ(find_listener_pid(ntohs(address.sin_port)), std::nullopt);
 }
 
 }  // namespace

@@ -23,13 +23,13 @@ struct DeviceInfo {
 };
 
 // One process' share of a device.
-struct ProcessUse {
+struct ProcessUsage {
   int pid = 0;                   // as the host sees it
   std::optional<Bytes> bytes{};  // none: the driver does not say (never a silent zero)
   std::string command{};         // from /proc, filled in by attribution
 };
 
-struct Vitals {
+struct Telemetry {
   std::optional<unsigned> utilisation_percent{};
   std::optional<unsigned> temperature_c{};
   std::optional<double> power_w{};
@@ -39,9 +39,9 @@ struct RawReading {
   Bytes total{};
   Bytes used{};
   Bytes driver_reserved{};  // counted neither as used nor free by NVML's v2 struct
-  std::vector<ProcessUse> processes{};
+  std::vector<ProcessUsage> processes{};
   bool lists_processes = true;  // false: the driver has no list to give, so that an empty one says nothing
-  std::vector<int> unseen{};    // processes that may hold memory here, but which we may not look into
+  std::vector<int> unreadable_pids{};  // processes that may hold memory here, but which we may not look into
 };
 
 class Provider {
@@ -50,7 +50,7 @@ class Provider {
   virtual const std::vector<DeviceInfo>& devices() const = 0;
   // Thread-safe; may block for some milliseconds. Error: device_lost.
   virtual Result<RawReading> read(std::uint32_t index) = 0;
-  virtual Vitals vitals(std::uint32_t index) = 0;
+  virtual Telemetry read_telemetry(std::uint32_t index) = 0;
 };
 
 // Loads the NVML library at `library` (a path or a soname). A device that is cut into MIG slices is not

@@ -10,7 +10,7 @@
 
 namespace mgpu::gpu {
 
-void for_each_tcp_socket(const std::function<void(const TcpSocket&)>& use) {
+void for_each_tcp_socket(const std::function<void(const TcpSocket&)>& visit) {
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream file(table);
     std::string line;
@@ -19,17 +19,17 @@ void for_each_tcp_socket(const std::function<void(const TcpSocket&)>& use) {
       std::istringstream words(line);
       TcpSocket socket;
       std::string slot, remote, queues, timer, retransmits, timeout, inode;
-      words >> slot >> socket.local >> remote >> socket.state >> queues >> timer >> retransmits >>
-          socket.user >> timeout >> inode;
-      socket.link = "socket:[" + inode + "]";
-      if (words) use(socket);
+      words >> slot >> socket.local_address >> remote >> socket.state >> queues >> timer >> retransmits >>
+          socket.uid >> timeout >> inode;
+      socket.inode_link = "socket:[" + inode + "]";
+      if (words) visit(socket);
     }
   }
 }
 
-std::optional<bool> has_open(int pid, const std::set<std::string>& links) {
+std::optional<bool> has_open_socket(int pid, const std::set<std::string>& links) {
   const std::string folder = "/proc/" + std::to_string(pid) + "/fd";
-  const auto descriptors = numbers_in(folder);
+  const auto descriptors = list_numeric_entries(folder);
   if (!descriptors) return std::nullopt;
   return std::ranges::any_of(*descriptors, [&](int descriptor) {
     std::string target(64, '\0');

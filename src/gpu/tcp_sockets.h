@@ -12,15 +12,15 @@ namespace mgpu::gpu {
 
 // One line of /proc/net/tcp or tcp6; addresses and state are hexadecimal, as they stand there.
 struct TcpSocket {
-  std::string local{};  // "0100007F:1F9A"
-  std::string state{};  // "0A": listening
-  uid_t user = 0;
-  std::string link{};  // "socket:[4711]": what a descriptor of it links to; "socket:[0]": nobody has it
+  std::string local_address{};  // "0100007F:1F9A"
+  std::string state{};          // "0A": listening
+  uid_t uid = 0;
+  std::string inode_link{};  // "socket:[4711]": what a descriptor of it links to; "socket:[0]": nobody has it
 };
 
-void for_each_tcp_socket(const std::function<void(const TcpSocket&)>& use);
+void for_each_tcp_socket(const std::function<void(const TcpSocket&)>& visit);
 
 // Whether a process has one of these links among its descriptors. None: we may not look.
-std::optional<bool> has_open(int pid, const std::set<std::string>& links);
+std::optional<bool> has_open_socket(int pid, const std::set<std::string>& links);
 
 }  // namespace mgpu::gpu

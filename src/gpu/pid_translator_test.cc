@@ -1,4 +1,4 @@
-#include "gpu/inner_pids.h"
+#include "gpu/pid_translator.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@ namespace {
 
 // A server in a container (4711 on the host, 7 inside), a kernel thread that is called 7, and two containers
 // that both have a process 9.
-constexpr const char* kHost = R"(== proc/7/stat
+constexpr const char* kHostFiles = R"(== proc/7/stat
 7 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0
 == proc/7/status
 Name:	kworker/0:1
@@ -31,39 +31,39 @@ Name:	node
 NSpid:	4900	9
 )";
 
-int meant_by(int pid, const FileTree& tree) {
-  InnerPids pids(tree.proc());
-  std::vector<ProcessUse> processes{{.pid = pid, .bytes = Bytes{300}}};
+int translate_pid(int pid, const FileTree& tree) {
+  PidTranslator pids(tree.proc());
+  std::vector<ProcessUsage> processes{{.pid = pid, .bytes = Bytes{300}}};
   pids.translate(processes);
   return processes.front().pid;
 }
 
 TEST(InnerPids, ReadsTheInnermostPid) {
-  EXPECT_EQ(inner_pid("Name:\tpython3\nNSpid:\t4711\t12\t7\nThreads:\t1\n"), 7);
-  EXPECT_EQ(inner_pid("Name:\tbash\nNSpid:\t4711\n"), std::nullopt);
-  EXPECT_EQ(inner_pid(""), std::nullopt);
+  EXPECT_EQ(parse_namespace_pid("Name:\tpython3\nNSpid:\t4711\t12\t7\nThreads:\t1\n"), 7);
+  EXPECT_EQ(parse_namespace_pid("Name:\tbash\nNSpid:\t4711\n"), std::nullopt);
+  EXPECT_EQ(parse_namespace_pid(""), std::nullopt);
 }
 
 TEST(InnerPids, APidThatOnlyAKernelThreadHasIsAContainersOwn) {
-  const FileTree tree(kHost);
-  EXPECT_EQ(meant_by(7, tree), 4711);
+  const FileTree tree(kHostFiles);
+  EXPECT_EQ(translate_pid(7, tree), 4711);
 }
 
 TEST(InnerPids, WhatTheHostKnowsStays) {
-  const FileTree tree(kHost);
-  EXPECT_EQ(meant_by(4711, tree), 4711);
+  const FileTree tree(kHostFiles);
+  EXPECT_EQ(translate_pid(4711, tree), 4711);
 }
 
 TEST(InnerPids, WhereSeveralOrNoneMayBeMeantThePidStays) {
-  const FileTree tree(kHost);
-  EXPECT_EQ(meant_by(9, tree), 9);
-  EXPECT_EQ(meant_by(5, tree), 5);
+  const FileTree tree(kHostFiles);
+  EXPECT_EQ(translate_pid(9, tree), 9);
+  EXPECT_EQ(translate_pid(5, tree), 5);
 }
 
 TEST(InnerPids, WhatWasFoundIsForgottenWithItsProcess) {
-  const FileTree tree(kHost);
-  InnerPids pids(tree.proc());
-  std::vector<ProcessUse> processes{{.pid = 7}};
+  const FileTree tree(kHostFiles);
+  PidTranslator pids(tree.proc());
+  std::vector<ProcessUsage> processes{{.pid = 7}};
   pids.translate(processes);
   tree.remove("proc/4711");
   processes = {{.pid = 7}};

@@ -19,28 +19,28 @@ namespace mgpu::gpu {
 
 // The innermost pid that the text of /proc/PID/status tells (NSpid). None: the process is in no namespace of
 // its own.
-std::optional<int> inner_pid(std::string_view status);
+std::optional<int> parse_namespace_pid(std::string_view status);
 
-class InnerPids {
+class PidTranslator {
  public:
-  explicit InnerPids(std::string proc = "/proc") : proc_(std::move(proc)) {}
+  explicit PidTranslator(std::string proc = "/proc") : proc_(std::move(proc)) {}
 
   // Puts the host's pids into the list. Where none or several processes may be meant the pid stays as it is:
   // its bytes are then nobody's, foreign.
-  void translate(std::vector<ProcessUse>& processes);
+  void translate(std::vector<ProcessUsage>& processes);
 
  private:
-  struct Found {
-    int inner = 0;
-    std::optional<int> host{};
+  struct Mapping {
+    int namespace_pid = 0;
+    std::optional<int> host_pid{};
     std::uint64_t start_time = 0;  // of the host's process, against reuse
   };
-  bool still_true(const Found& found) const;
-  void look_for(const std::vector<int>& unknown);
+  bool is_current(const Mapping& mapping) const;
+  void refresh_mappings(const std::vector<int>& unknown);
 
   std::string proc_;
-  std::vector<Found> found_{};
-  std::chrono::steady_clock::time_point look_again_{};
+  std::vector<Mapping> mappings_{};
+  std::chrono::steady_clock::time_point next_refresh_{};
 };
 
 }  // namespace mgpu::gpu

@@ -1,4 +1,4 @@
-#include "gpu/several.h"
+#include "gpu/composite_provider.h"
 
 #include <gtest/gtest.h>
 
@@ -9,12 +9,12 @@ namespace mgpu::gpu {
 namespace {
 
 TEST(Several, HasTheDevicesOfAllAndReadsEachWhereItIs) {
-  const FileTree amd(FileTree::text_of("amdgpu-old-kernel"));
-  const FileTree intel(FileTree::text_of("xe"));
+  const FileTree amd(FileTree::read_testdata("amdgpu-old-kernel"));
+  const FileTree intel(FileTree::read_testdata("xe"));
   std::vector<std::unique_ptr<Provider>> providers;
   for (const FileTree* tree : {&amd, &intel})
     providers.push_back(std::move(*open_drm({.sys = tree->sys(), .proc = tree->proc()})));
-  const auto both = in_one_list(std::move(providers));
+  const auto both = combine_providers(std::move(providers));
   ASSERT_EQ(both->devices().size(), 2U);
   EXPECT_EQ(both->devices()[0].index, 0U);
   EXPECT_EQ(both->devices()[1].index, 1U);

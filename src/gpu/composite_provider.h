@@ -10,6 +10,6 @@ namespace mgpu::gpu {
 
 // The devices of all in one list. Those of the first keep their numbers, the next ones' are counted on from
 // there. REQUIRES: at least one provider.
-std::unique_ptr<Provider> in_one_list(std::vector<std::unique_ptr<Provider>> providers);
+std::unique_ptr<Provider> combine_providers(std::vector<std::unique_ptr<Provider>> providers);
 
 }  // namespace mgpu::gpu
