@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -47,7 +47,7 @@ Result<SimulatedGpu> SimulatedGpu::make(const std::vector<Bytes>& devices) {
   std::vector<simgpu::DeviceSpec> specs;
   for (const Bytes total : devices) specs.push_back({.total = static_cast<std::uint64_t>(total.count)});
   const std::string file = folder + "/gpu";
-  if (auto made = simgpu::create(file, specs); !made) return std::unexpected(made.error());
+  if (auto made = simgpu::create_state_file(file, specs); !made) return std::unexpected(made.error());
   // Our consumers' processes inherit both: those made for the simulated GPU take its bytes.
   ::setenv("MGPU_SIMGPU", file.c_str(), 1);
   ::setenv("MGPU_NVML_LIBRARY", gpu.library().c_str(), 1);

@@ -24,7 +24,7 @@ struct Home {
   }
   Residency& state(ConsumerId id) { return world.registry[world.registry[id].residents[0]].state; }
 
-  // The total changes to `used`: what the next reading says, which the registry then knows.
+  // The total changes to `used_bytes`: what the next reading says, which the registry then knows.
   const Reading& shows(Bytes used) {
     now = now + kSecond;
     const gpu::RawReading raw{.total = kGiB * 24, .used = used, .lists_processes = false};

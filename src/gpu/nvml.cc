@@ -231,7 +231,7 @@ Return NvmlProvider::read_memory(nvml::Device device, RawReading& reading) const
     const bool unsupported = code == nvml::kArgumentVersionMismatch || code == nvml::kNotSupported;
     if (!functions_.memory || !unsupported) return code;
   }
-  nvml::Memory memory;  // its `used` includes what the driver reserves
+  nvml::Memory memory;  // its `used_bytes` includes what the driver reserves
   const Return code = functions_.memory(device, &memory);
   if (code == nvml::kSuccess) {
     reading.total = to_bytes(memory.total);

@@ -7,7 +7,7 @@
 
 #include "gpu/provider.h"
 
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 namespace mgpu::gpu {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 class NvmlProvider : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(simgpu::create(path_, {{.total = 1000, .reserved = 100}, {.total = 500}}));
+    ASSERT_TRUE(simgpu::create_state_file(path_, {{.total = 1000, .reserved = 100}, {.total = 500}}));
     setenv("MGPU_SIMGPU", path_.c_str(), 1);
     auto opened = open_nvml(MGPU_SIMGPU_LIBRARY);
     ASSERT_TRUE(opened) << opened.error().detail;
@@ -23,7 +23,7 @@ class NvmlProvider : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  simgpu::Locked file() const { return std::move(*simgpu::Locked::open(path_)); }
+  simgpu::LockedState file() const { return std::move(*simgpu::LockedState::open(path_)); }
 
   std::string path_ = testing::TempDir() + "nvml_provider_" + std::to_string(getpid());
   std::unique_ptr<Provider> provider_;
@@ -38,7 +38,7 @@ TEST_F(NvmlProvider, NamesTheDevices) {
 }
 
 TEST_F(NvmlProvider, ReadsMemoryAndWhoHoldsIt) {
-  simgpu::take(*file().device(0), simgpu::this_process(), 300);
+  simgpu::allocate(*file().device(0), simgpu::this_process(), 300);
   const auto reading = provider_->read(0);
   ASSERT_TRUE(reading);
   EXPECT_EQ(reading->used, Bytes{300});
@@ -49,16 +49,16 @@ TEST_F(NvmlProvider, ReadsMemoryAndWhoHoldsIt) {
 }
 
 TEST_F(NvmlProvider, HiddenBytesAreUnknownAndNotZero) {
-  simgpu::take(*file().device(0), simgpu::this_process(), 300);
+  simgpu::allocate(*file().device(0), simgpu::this_process(), 300);
   file().device(0)->faults.hide_processes = 1;
   EXPECT_EQ(provider_->read(0)->processes.at(0).bytes, std::nullopt);
 }
 
 TEST_F(NvmlProvider, TellsNoListFromAnEmptyOne) {
-  simgpu::take(*file().device(0), simgpu::this_process(), 300);
-  file().device(0)->faults.list = simgpu::ListFault::none;
+  simgpu::allocate(*file().device(0), simgpu::this_process(), 300);
+  file().device(0)->faults.list = simgpu::ProcessListFault::none;
   EXPECT_FALSE(provider_->read(0)->lists_processes);
-  file().device(0)->faults.list = simgpu::ListFault::empty;
+  file().device(0)->faults.list = simgpu::ProcessListFault::empty;
   EXPECT_TRUE(provider_->read(0)->lists_processes);
   EXPECT_TRUE(provider_->read(0)->processes.empty());
   EXPECT_EQ(provider_->read(0)->used, Bytes{300});
@@ -80,7 +80,7 @@ class NvmlSlices : public NvmlProvider {
  protected:
   void SetUp() override {
     // A device in one piece, and one that is cut in two, with a free place between.
-    ASSERT_TRUE(simgpu::create(path_, {{.total = 900}, {.total = 1000, .slices = {600, 0, 300}}}));
+    ASSERT_TRUE(simgpu::create_state_file(path_, {{.total = 900}, {.total = 1000, .slices = {600, 0, 300}}}));
     setenv("MGPU_SIMGPU", path_.c_str(), 1);
     auto opened = open_nvml(MGPU_SIMGPU_LIBRARY);
     ASSERT_TRUE(opened) << opened.error().detail;
@@ -103,7 +103,7 @@ TEST_F(NvmlSlices, AreDevicesInPlaceOfTheWhole) {
 }
 
 TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
-  EXPECT_EQ(simgpu::take(*file().device(2), simgpu::this_process(), 200), 0);
+  EXPECT_EQ(simgpu::allocate(*file().device(2), simgpu::this_process(), 200), 0);
   EXPECT_EQ(provider_->read(2)->used, Bytes{200});
   EXPECT_EQ(provider_->read(2)->processes.at(0).bytes, Bytes{200});
   EXPECT_EQ(provider_->read(3)->used, Bytes{0});

@@ -12,9 +12,9 @@
 #include "base/bytes.h"
 #include "base/time.h"
 
-#include "simgpu/file.h"
 #include "simgpu/hold.h"
 #include "simgpu/show.h"
+#include "simgpu/state_file.h"
 
 namespace {
 
@@ -40,30 +40,30 @@ struct FaultOptions {
   std::optional<unsigned> device{};  // none: all
   std::string slow_free{}, slow_exit{}, leak{}, misread{}, foreign{};
   std::optional<bool> lost{}, hide_processes{}, hang{};
-  std::optional<ListFault> list{};
+  std::optional<ProcessListFault> list{};
 };
 
-int failed(const Error& error) {
+int report_error(const Error& error) {
   fmt::print(stderr, "mgpu-simgpu: {}\n", error.detail);
   return error.code == ErrorCode::invalid_request ? kExitUsage : kExitFailed;
 }
 
-Result<std::uint64_t> amount(const std::string& text) {
+Result<std::uint64_t> parse_amount(const std::string& text) {
   const auto bytes = parse_bytes(text);
   if (!bytes) return std::unexpected(bytes.error());
   return static_cast<std::uint64_t>(bytes->count);
 }
 
 // "0=10GiB,-,5GiB": the slices of device 0; a dash leaves a place empty.
-Result<void> cut(std::vector<DeviceSpec>& devices, const std::string& said) {
-  std::istringstream text(said);
+Result<void> parse_slices(std::vector<DeviceSpec>& devices, const std::string& spec) {
+  std::istringstream text(spec);
   std::size_t index = 0;
   char equals = 0;
   if (!(text >> index >> equals) || equals != '=' || index >= devices.size())
     return fail(ErrorCode::invalid_request,
-                "--mig wants a device and its slices, as 0=10GiB,-,5GiB, not \"" + said + "\"");
+                "--mig wants a device and its slices, as 0=10GiB,-,5GiB, not \"" + spec + "\"");
   for (std::string size; std::getline(text, size, ',');) {
-    const auto bytes = size == "-" ? Result<std::uint64_t>(0) : amount(size);
+    const auto bytes = size == "-" ? Result<std::uint64_t>(0) : parse_amount(size);
     if (!bytes) return std::unexpected(bytes.error());
     devices[index].slices.push_back(*bytes);
   }
@@ -73,43 +73,43 @@ Result<void> cut(std::vector<DeviceSpec>& devices, const std::string& said) {
 int run_create(const std::string& path, const std::vector<std::string>& sizes,
                const std::vector<std::string>& mig, const std::string& reserved, bool force) {
   if (!force && std::filesystem::exists(path)) {
-    return failed({ErrorCode::invalid_request,
-                   path + " exists; --force makes it anew, and who holds memory of it loses it"});
+    return report_error({ErrorCode::invalid_request,
+                         path + " exists; --force makes it anew, and who holds memory of it loses it"});
   }
-  const auto kept = amount(reserved);
-  if (!kept) return failed(kept.error());
+  const auto reserved_bytes = parse_amount(reserved);
+  if (!reserved_bytes) return report_error(reserved_bytes.error());
   std::vector<DeviceSpec> devices;
   for (const std::string& size : sizes) {
-    const auto total = amount(size);
-    if (!total) return failed(total.error());
-    devices.push_back({.total = *total, .reserved = *kept});
+    const auto total = parse_amount(size);
+    if (!total) return report_error(total.error());
+    devices.push_back({.total = *total, .reserved = *reserved_bytes});
   }
-  for (const std::string& said : mig)
-    if (const auto done = cut(devices, said); !done) return failed(done.error());
-  const auto made = create(path, devices);
-  return made ? 0 : failed(made.error());
+  for (const std::string& spec : mig)
+    if (const auto parsed = parse_slices(devices, spec); !parsed) return report_error(parsed.error());
+  const auto created = create_state_file(path, devices);
+  return created ? 0 : report_error(created.error());
 }
 
 int run_show(const std::string& path, bool json) {
   const auto copy = std::make_unique<State>();
   {
-    const auto state = Locked::open(path);
-    if (!state) return failed(state.error());
+    const auto state = LockedState::open(path);
+    if (!state) return report_error(state.error());
     *copy = **state;  // commands are looked up after the lock is gone
   }
   fmt::print("{}\n", json ? to_json(*copy) : to_table(*copy));
   return 0;
 }
 
-// Signed: "-512MiB" makes `used` too small.
-Result<std::int64_t> signed_amount(const std::string& text) {
+// Signed: "-512MiB" makes `used_bytes` too small.
+Result<std::int64_t> parse_signed_amount(const std::string& text) {
   const bool negative = text.starts_with('-');
   const auto bytes = parse_bytes(negative ? text.substr(1) : text);
   if (!bytes) return std::unexpected(bytes.error());
   return negative ? -bytes->count : bytes->count;
 }
 
-Result<std::uint64_t> permille(const std::string& text) {
+Result<std::uint64_t> parse_permille(const std::string& text) {
   std::size_t end = 0;
   double fraction = -1;
   try {
@@ -123,7 +123,7 @@ Result<std::uint64_t> permille(const std::string& text) {
 }
 
 // The faults as they will be; those that no option names stay.
-Result<Faults> changed(Faults faults, const FaultOptions& options) {
+Result<Faults> apply_fault_options(Faults faults, const FaultOptions& options) {
   if (!options.slow_free.empty()) {
     const auto delay = parse_duration(options.slow_free);
     if (!delay) return std::unexpected(delay.error());
@@ -135,17 +135,17 @@ Result<Faults> changed(Faults faults, const FaultOptions& options) {
     faults.slow_exit_ms = static_cast<std::uint32_t>(delay->count() / 1000);
   }
   if (!options.leak.empty()) {
-    const auto part = permille(options.leak);
+    const auto part = parse_permille(options.leak);
     if (!part) return std::unexpected(part.error());
     faults.leak_permille = *part;
   }
   if (!options.foreign.empty()) {
-    const auto bytes = amount(options.foreign);
+    const auto bytes = parse_amount(options.foreign);
     if (!bytes) return std::unexpected(bytes.error());
     faults.foreign = *bytes;
   }
   if (!options.misread.empty()) {
-    const auto bytes = signed_amount(options.misread);
+    const auto bytes = parse_signed_amount(options.misread);
     if (!bytes) return std::unexpected(bytes.error());
     faults.misread = *bytes;
   }
@@ -157,16 +157,17 @@ Result<Faults> changed(Faults faults, const FaultOptions& options) {
 }
 
 int run_fault(const std::string& path, const FaultOptions& options, bool clear) {
-  const auto state = Locked::open(path);
-  if (!state) return failed(state.error());
+  const auto state = LockedState::open(path);
+  if (!state) return report_error(state.error());
   if (options.device && !state->device(*options.device)) {
-    return failed({ErrorCode::invalid_request, fmt::format("{} has no device {}", path, *options.device)});
+    return report_error(
+        {ErrorCode::invalid_request, fmt::format("{} has no device {}", path, *options.device)});
   }
   for (unsigned index = 0; Device* device = state->device(index); ++index) {
     if (options.device && *options.device != index) continue;
     if (clear) clear_faults(*device);
-    const auto faults = changed(device->faults, options);
-    if (!faults) return failed(faults.error());
+    const auto faults = apply_fault_options(device->faults, options);
+    if (!faults) return report_error(faults.error());
     device->faults = *faults;
   }
   return 0;
@@ -180,7 +181,7 @@ int main(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(1);
   std::string path = path_from_environment();
-  const auto add_file = [&](CLI::App* command) {
+  const auto add_file_option = [&](CLI::App* command) {
     command->add_option("--file", path, "the simulated GPU's file (default: env MGPU_SIMGPU)");
     return command;
   };
@@ -188,7 +189,8 @@ int main(int argc, char** argv) {
   std::vector<std::string> sizes;
   std::string reserved = "0";
   bool force = false;
-  CLI::App* create_command = add_file(app.add_subcommand("create", "Make a file with one or more devices"));
+  CLI::App* create_command =
+      add_file_option(app.add_subcommand("create", "Make a file with one or more devices"));
   create_command->add_option("--device", sizes, "memory of a device, e.g. 24GiB (again for each device)")
       ->required()
       ->allow_extra_args(false);
@@ -203,18 +205,18 @@ int main(int argc, char** argv) {
 
   bool json = false;
   CLI::App* show_command =
-      add_file(app.add_subcommand("show", "Show devices, who holds memory, and the counts"));
+      add_file_option(app.add_subcommand("show", "Show devices, who holds memory, and the counts"));
   show_command->add_flag("--json", json, "for programs; amounts in bytes");
 
-  Hold what;
+  HoldOptions hold_options;
   std::string bytes;
-  CLI::App* hold_command = add_file(app.add_subcommand("hold", "Hold memory while a command runs"));
+  CLI::App* hold_command = add_file_option(app.add_subcommand("hold", "Hold memory while a command runs"));
   hold_command->add_option("bytes", bytes, "how much, e.g. 8GiB")->required();
-  hold_command->add_option("--device", what.device, "which device")->capture_default_str();
-  hold_command->add_option("command", what.command, "runs meanwhile; none: until SIGINT or SIGTERM");
+  hold_command->add_option("--device", hold_options.device, "which device")->capture_default_str();
+  hold_command->add_option("command", hold_options.command, "runs meanwhile; none: until SIGINT or SIGTERM");
 
   FaultOptions faults;
-  CLI::App* fault_command = add_file(app.add_subcommand("fault", "Break a device, or mend it"));
+  CLI::App* fault_command = add_file_option(app.add_subcommand("fault", "Break a device, or mend it"));
   fault_command->add_option("--device", faults.device, "which device (default: all)");
   fault_command->add_option("--slow-free", faults.slow_free,
                             "freed memory comes back so late, e.g. 500ms; 0: at once");
@@ -230,8 +232,10 @@ int main(int argc, char** argv) {
   fault_command
       ->add_option("--list", faults.list,
                    "the list of processes: none (it has none to give), empty (it lists nobody), whole")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ListFault>{
-          {"none", ListFault::none}, {"empty", ListFault::empty}, {"whole", ListFault::no}}));
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, ProcessListFault>{{"none", ProcessListFault::none},
+                                                  {"empty", ProcessListFault::empty},
+                                                  {"whole", ProcessListFault::whole}}));
   CLI::App* clear_command =
       fault_command->add_subcommand("clear", "mend everything; leaked memory is free again");
   clear_command->fallthrough();
@@ -242,12 +246,13 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  if (path.empty()) return failed({ErrorCode::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
+  if (path.empty())
+    return report_error({ErrorCode::invalid_request, "which file? Say --file or set MGPU_SIMGPU"});
   if (*create_command) return run_create(path, sizes, mig, reserved, force);
   if (*show_command) return run_show(path, json);
   if (*fault_command) return run_fault(path, faults, clear_command->parsed());
-  const auto parsed = amount(bytes);
-  if (!parsed) return failed(parsed.error());
-  what.bytes = *parsed;
-  return hold(path, what);
+  const auto parsed = parse_amount(bytes);
+  if (!parsed) return report_error(parsed.error());
+  hold_options.bytes = *parsed;
+  return hold_memory(path, hold_options);
 }

@@ -10,17 +10,17 @@
 
 namespace {
 
-struct Outcome {
+struct CommandResult {
   int code = -1;
   std::string out{};
 };
 
-Outcome shell(const std::string& line) {
-  Outcome outcome;
+CommandResult run_shell(const std::string& line) {
+  CommandResult result;
   FILE* pipe = popen(line.c_str(), "r");
-  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) outcome.out.push_back(static_cast<char>(c));
-  outcome.code = WEXITSTATUS(pclose(pipe));
-  return outcome;
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) result.out.push_back(static_cast<char>(c));
+  result.code = WEXITSTATUS(pclose(pipe));
+  return result;
 }
 
 class SimgpuCommand : public testing::Test {
@@ -31,25 +31,29 @@ class SimgpuCommand : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  static Outcome run(const std::string& words) { return shell(MGPU_SIMGPU_COMMAND " " + words + " 2>&1"); }
-  static nlohmann::json device() { return nlohmann::json::parse(run("show --json").out).at("devices").at(0); }
+  static CommandResult run(const std::string& words) {
+    return run_shell(MGPU_SIMGPU_COMMAND " " + words + " 2>&1");
+  }
+  static nlohmann::json show_device() {
+    return nlohmann::json::parse(run("show --json").out).at("devices").at(0);
+  }
 
   std::string path_ = testing::TempDir() + "simgpu_command_" + std::to_string(getpid());
 };
 
 TEST_F(SimgpuCommand, HoldsWhileTheCommandRunsAndEndsWithItsCode) {
-  const Outcome held = run("hold 8GiB -- sh -c '" MGPU_SIMGPU_COMMAND " show --json; exit 7'");
+  const CommandResult held = run("hold 8GiB -- sh -c '" MGPU_SIMGPU_COMMAND " show --json; exit 7'");
   EXPECT_EQ(held.code, 7);
   const auto during = nlohmann::json::parse(held.out).at("devices").at(0);
   EXPECT_EQ(during.at("used"), 8ULL << 30);
   EXPECT_NE(during.at("processes").at(0).at("command").get<std::string>().find("hold 8GiB"),
             std::string::npos);
-  EXPECT_EQ(device().at("used"), 0);
+  EXPECT_EQ(show_device().at("used"), 0);
 }
 
 TEST_F(SimgpuCommand, IsRefusedMoreThanThereIs) {
   EXPECT_EQ(run("hold 25GiB -- true").code, 3);
-  EXPECT_EQ(device().at("oom_count"), 1);
+  EXPECT_EQ(show_device().at("oom_count"), 1);
 }
 
 TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
@@ -58,15 +62,15 @@ TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
           "empty")
           .code,
       0);
-  EXPECT_EQ(device().at("faults"), (nlohmann::json{{"leak", 0.5},
-                                                   {"slow_free_ms", 1000},
-                                                   {"foreign", 1ULL << 30},
-                                                   {"misread", -(2LL << 30)},
-                                                   {"lost", true},
-                                                   {"hide_processes", true},
-                                                   {"list", "empty"}}));
+  EXPECT_EQ(show_device().at("faults"), (nlohmann::json{{"leak", 0.5},
+                                                        {"slow_free_ms", 1000},
+                                                        {"foreign", 1ULL << 30},
+                                                        {"misread", -(2LL << 30)},
+                                                        {"lost", true},
+                                                        {"hide_processes", true},
+                                                        {"list", "empty"}}));
   EXPECT_EQ(run("fault clear").code, 0);
-  EXPECT_TRUE(device().at("faults").empty());
+  EXPECT_TRUE(show_device().at("faults").empty());
 }
 
 TEST_F(SimgpuCommand, CutsADeviceIntoSlicesThatAreNumberedBehindTheOthers) {

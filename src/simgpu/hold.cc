@@ -11,36 +11,36 @@
 #include "base/bytes.h"
 
 #include "mgpu/simgpu.h"
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 namespace mgpu::simgpu {
 namespace {
 
-int taken(const std::string& path, const Hold& what) {
-  const auto state = Locked::open(path);
+int allocate_memory(const std::string& path, const HoldOptions& options) {
+  const auto state = LockedState::open(path);
   if (!state) {
     fmt::print(stderr, "{}\n", state.error().detail);
     return kExitFailed;
   }
-  Device* device = state->device(what.device);
+  Device* device = state->device(options.device);
   if (!device) {
-    fmt::print(stderr, "no device {} in {}\n", what.device, path);
+    fmt::print(stderr, "no device {} in {}\n", options.device, path);
     return kExitFailed;
   }
-  const int code = take(*device, this_process(), what.bytes);
+  const int code = allocate(*device, this_process(), options.bytes);
   if (code == MGPU_SIMGPU_OK) return 0;
-  const auto room = device->total - device->reserved - used(*device);
+  const auto room = device->total - device->reserved - used_bytes(*device);
   fmt::print(stderr, "refused with code {}: {} asked for, {} free on device {}\n", code,
-             to_string(Bytes{static_cast<std::int64_t>(what.bytes)}),
-             to_string(Bytes{static_cast<std::int64_t>(room)}), what.device);
+             to_string(Bytes{static_cast<std::int64_t>(options.bytes)}),
+             to_string(Bytes{static_cast<std::int64_t>(room)}), options.device);
   return code == MGPU_SIMGPU_OUT_OF_MEMORY ? kExitOutOfMemory : kExitFailed;
 }
 
-[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& before) {
+[[noreturn]] void exec_command(const std::vector<std::string>& command, const sigset_t& original_mask) {
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
-  sigprocmask(SIG_SETMASK, &before, nullptr);
+  sigprocmask(SIG_SETMASK, &original_mask, nullptr);
   execvp(words.front(), words.data());
   fmt::print(stderr, "{}: {}\n", command.front(), std::strerror(errno));
   _exit(errno == ENOENT ? 127 : 126);  // as shells do
@@ -50,25 +50,25 @@ int exit_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) 
 
 }  // namespace
 
-int hold(const std::string& path, const Hold& what) {
+int hold_memory(const std::string& path, const HoldOptions& options) {
   // Blocked from the start: a signal that comes between two lines waits for sigwait.
-  sigset_t awaited, before;
-  sigemptyset(&awaited);
-  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&awaited, signal);
-  sigprocmask(SIG_BLOCK, &awaited, &before);
+  sigset_t awaited_signals, original_mask;
+  sigemptyset(&awaited_signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&awaited_signals, signal);
+  sigprocmask(SIG_BLOCK, &awaited_signals, &original_mask);
 
-  if (const int code = taken(path, what); code != 0) return code;
-  if (what.command.empty()) sigdelset(&awaited, SIGCHLD);
-  const pid_t child = what.command.empty() ? 0 : fork();
+  if (const int code = allocate_memory(path, options); code != 0) return code;
+  if (options.command.empty()) sigdelset(&awaited_signals, SIGCHLD);
+  const pid_t child = options.command.empty() ? 0 : fork();
   if (child < 0) {
     fmt::print(stderr, "can't fork: {}\n", std::strerror(errno));
     return kExitFailed;
   }
-  if (child == 0 && !what.command.empty()) become(what.command, before);
+  if (child == 0 && !options.command.empty()) exec_command(options.command, original_mask);
 
   for (;;) {
     int signal = 0;
-    sigwait(&awaited, &signal);
+    sigwait(&awaited_signals, &signal);
     if (child == 0) return 0;
     if (signal != SIGCHLD) {
       kill(child, signal);

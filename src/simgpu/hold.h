@@ -7,7 +7,7 @@
 
 namespace mgpu::simgpu {
 
-struct Hold {
+struct HoldOptions {
   unsigned device = 0;
   std::uint64_t bytes = 0;
   std::vector<std::string> command{};  // empty: hold until SIGINT or SIGTERM
@@ -20,6 +20,6 @@ inline constexpr int kExitOutOfMemory = 3;
 // Takes the bytes of the file `path`, runs the command and returns its exit code (128 + n if signal n ended
 // it). SIGINT and SIGTERM are passed on to it. kExitOutOfMemory if the bytes are refused. The bytes come back
 // with exit().
-int hold(const std::string& path, const Hold& what);
+int hold_memory(const std::string& path, const HoldOptions& options);
 
 }  // namespace mgpu::simgpu

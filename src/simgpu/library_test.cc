@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "mgpu/simgpu.h"
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 extern "C" int mgpu_plain_c_out_of_memory(void);
 
@@ -21,7 +21,7 @@ class SimulatedGpu : public testing::Test {
  protected:
   void SetUp() override {
     path_ = testing::TempDir() + "simgpu_library_" + std::to_string(getpid());
-    ASSERT_TRUE(create(path_, {{.total = 1000}}));
+    ASSERT_TRUE(create_state_file(path_, {{.total = 1000}}));
     setenv("MGPU_SIMGPU", path_.c_str(), 1);
     library_ = dlopen(MGPU_SIMGPU_LIBRARY, RTLD_NOW);
     ASSERT_NE(library_, nullptr) << dlerror();
@@ -33,22 +33,22 @@ class SimulatedGpu : public testing::Test {
     std::filesystem::remove(path_);
   }
 
-  std::uint64_t used_now() const { return used(*Locked::open(path_)->device(0)); }
+  std::uint64_t current_used() const { return used_bytes(*LockedState::open(path_)->device(0)); }
 
   // A child that takes the bytes and then sits there. Its answer: the code of alloc.
-  std::pair<pid_t, int> child_that_takes(std::uint64_t bytes) const {
-    std::array<int, 2> tell{};
-    EXPECT_EQ(pipe(tell.data()), 0);
+  std::pair<pid_t, int> fork_allocating_child(std::uint64_t bytes) const {
+    std::array<int, 2> pipe_fds{};
+    EXPECT_EQ(pipe(pipe_fds.data()), 0);
     const pid_t child = fork();
     if (child == 0) {
       const int code = alloc_(0, bytes);
-      if (write(tell[1], &code, sizeof code) != sizeof code) _exit(1);
+      if (write(pipe_fds[1], &code, sizeof code) != sizeof code) _exit(1);
       for (;;) pause();
     }
     int code = -1;
-    EXPECT_EQ(read(tell[0], &code, sizeof code), static_cast<ssize_t>(sizeof code));
-    close(tell[0]);
-    close(tell[1]);
+    EXPECT_EQ(read(pipe_fds[0], &code, sizeof code), static_cast<ssize_t>(sizeof code));
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
     return {child, code};
   }
 
@@ -60,41 +60,41 @@ class SimulatedGpu : public testing::Test {
 
 TEST_F(SimulatedGpu, IsOneForAllProcesses) {
   EXPECT_EQ(alloc_(0, 600), MGPU_SIMGPU_OK);
-  const auto [child, code] = child_that_takes(500);
+  const auto [child, code] = fork_allocating_child(500);
   EXPECT_EQ(code, mgpu_plain_c_out_of_memory());
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  EXPECT_EQ(Locked::open(path_)->device(0)->oom_count, 1U);
+  EXPECT_EQ(LockedState::open(path_)->device(0)->oom_count, 1U);
   EXPECT_EQ(free_(0, 600), MGPU_SIMGPU_OK);
 }
 
 TEST_F(SimulatedGpu, TakesBackWhatAKilledProcessHeldEvenBeforeItsParentLooks) {
-  const auto [child, code] = child_that_takes(700);
+  const auto [child, code] = fork_allocating_child(700);
   EXPECT_EQ(code, MGPU_SIMGPU_OK);
-  EXPECT_EQ(used_now(), 700U);
+  EXPECT_EQ(current_used(), 700U);
   kill(child, SIGKILL);
   siginfo_t info{};
   waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);  // dead, and still a zombie
-  EXPECT_EQ(used_now(), 0U);
+  EXPECT_EQ(current_used(), 0U);
   waitpid(child, nullptr, 0);
 }
 
 TEST_F(SimulatedGpu, SurvivesTheDeathOfWhoHoldsTheLock) {
-  std::array<int, 2> tell{};
-  ASSERT_EQ(pipe(tell.data()), 0);
+  std::array<int, 2> pipe_fds{};
+  ASSERT_EQ(pipe(pipe_fds.data()), 0);
   const pid_t child = fork();
   if (child == 0) {
-    const auto state = Locked::open(path_);
-    if (write(tell[1], "x", 1) != 1) _exit(1);
+    const auto state = LockedState::open(path_);
+    if (write(pipe_fds[1], "x", 1) != 1) _exit(1);
     for (;;) pause();
   }
   char held = 0;
-  ASSERT_EQ(read(tell[0], &held, 1), 1);
+  ASSERT_EQ(read(pipe_fds[0], &held, 1), 1);
   kill(child, SIGKILL);
   EXPECT_EQ(alloc_(0, 1), MGPU_SIMGPU_OK);
   waitpid(child, nullptr, 0);
-  close(tell[0]);
-  close(tell[1]);
+  close(pipe_fds[0]);
+  close(pipe_fds[1]);
 }
 
 TEST_F(SimulatedGpu, SaysWhyItDoesNotServe) {

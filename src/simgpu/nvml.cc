@@ -8,7 +8,7 @@
 
 #include "gpu/nvml_abi.h"
 
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 #define MGPU_NVML extern "C" __attribute__((visibility("default")))
 
@@ -28,35 +28,36 @@ unsigned to_index(nvml::Device handle) {
   return static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(handle) - kFirstHandle);
 }
 
-template <class Answer>
-Return from_state(Answer answer) {
-  const auto state = simgpu::Locked::open(simgpu::path_from_environment());
-  return state ? answer(*state) : nvml::kDriverNotLoaded;
+template <class Callback>
+Return with_state(Callback callback) {
+  const auto state = simgpu::LockedState::open(simgpu::path_from_environment());
+  return state ? callback(*state) : nvml::kDriverNotLoaded;
 }
 
 // As a driver that hangs: the call returns when that is over. The file is not locked meanwhile.
-void while_it_hangs(nvml::Device handle) {
-  bool hung = false;
-  const auto hangs = [&](const simgpu::Locked& state) {
+void wait_while_hung(nvml::Device handle) {
+  bool counted = false;
+  const auto update_hanging = [&](const simgpu::LockedState& state) {
     simgpu::Device* device = state.device(to_index(handle));
     const bool now = device && device->faults.hang;
-    if (device && now != hung) device->hanging += now ? 1U : -1U;
-    hung = now;
+    if (device && now != counted) device->hanging += now ? 1U : -1U;
+    counted = now;
     return now ? nvml::kNotFound : nvml::kSuccess;
   };
-  while (from_state(hangs) == nvml::kNotFound) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (with_state(update_hanging) == nvml::kNotFound)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 // Answers about a device that is there and not lost.
-template <class Answer>
-Return from_device(nvml::Device handle, const void* target, Answer answer) {
+template <class Callback>
+Return with_device(nvml::Device handle, const void* target, Callback callback) {
   if (!handle || !target) return nvml::kInvalidArgument;
-  while_it_hangs(handle);
-  return from_state([&](const simgpu::Locked& state) {
+  wait_while_hung(handle);
+  return with_state([&](const simgpu::LockedState& state) {
     const simgpu::Device* device = state.device(to_index(handle));
     if (!device) return nvml::kInvalidArgument;
     const bool whole_lost = device->slice_of > 0 && state.device(device->slice_of - 1)->faults.lost;
-    return device->faults.lost || whole_lost ? nvml::kGpuIsLost : answer(*device);
+    return device->faults.lost || whole_lost ? nvml::kGpuIsLost : callback(*device);
   });
 }
 
@@ -68,18 +69,18 @@ Return copy_text(std::string_view text, char* into, unsigned length) {
 }
 
 unsigned percent_used(const simgpu::Device& device) {
-  return static_cast<unsigned>(100.0 * static_cast<double>(reported_used(device)) /
+  return static_cast<unsigned>(100.0 * static_cast<double>(reported_used_bytes(device)) /
                                static_cast<double>(device.total));
 }
 
 // As the driver does it: the count always says how many there are, also where they don't fit.
 Return list_processes(const simgpu::Device& device, unsigned* count, nvml::ProcessInfo* into) {
-  if (device.faults.list == simgpu::ListFault::none) return nvml::kNotSupported;
+  if (device.faults.list == simgpu::ProcessListFault::none) return nvml::kNotSupported;
   const unsigned room = into ? *count : 0;
   unsigned found = 0;
   for (const simgpu::Holder& holder : device.holders) {
-    if (holder.bytes == 0 || device.faults.list == simgpu::ListFault::empty) continue;
-    if (holder.stage == simgpu::Stage::checkpointed) continue;
+    if (holder.bytes == 0 || device.faults.list == simgpu::ProcessListFault::empty) continue;
+    if (holder.checkpoint_state == simgpu::CheckpointState::checkpointed) continue;
     if (found < room) {
       into[found] = {
           .pid = static_cast<std::uint32_t>(holder.pid),
@@ -94,7 +95,7 @@ Return list_processes(const simgpu::Device& device, unsigned* count, nvml::Proce
 }  // namespace
 
 MGPU_NVML Return nvmlInit_v2() {
-  return from_state([](const auto&) { return nvml::kSuccess; });
+  return with_state([](const auto&) { return nvml::kSuccess; });
 }
 
 MGPU_NVML Return nvmlShutdown() { return nvml::kSuccess; }
@@ -128,16 +129,16 @@ MGPU_NVML Return nvmlSystemGetDriverVersion(char* version, unsigned length) {
 
 MGPU_NVML Return nvmlDeviceGetCount_v2(unsigned* count) {
   if (!count) return nvml::kInvalidArgument;
-  return from_state([&](const simgpu::Locked& state) {
-    *count = whole_devices(*state);
+  return with_state([&](const simgpu::LockedState& state) {
+    *count = whole_device_count(*state);
     return nvml::kSuccess;
   });
 }
 
 MGPU_NVML Return nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml::Device* handle) {
   if (!handle) return nvml::kInvalidArgument;
-  return from_state([&](const simgpu::Locked& state) {
-    if (index >= whole_devices(*state)) return nvml::kInvalidArgument;
+  return with_state([&](const simgpu::LockedState& state) {
+    if (index >= whole_device_count(*state)) return nvml::kInvalidArgument;
     *handle = to_handle(index);
     return nvml::kSuccess;
   });
@@ -145,7 +146,7 @@ MGPU_NVML Return nvmlDeviceGetHandleByIndex_v2(unsigned index, nvml::Device* han
 
 MGPU_NVML Return nvmlDeviceGetHandleByUUID(const char* uuid, nvml::Device* handle) {
   if (!uuid || !handle) return nvml::kInvalidArgument;
-  return from_state([&](const simgpu::Locked& state) {
+  return with_state([&](const simgpu::LockedState& state) {
     for (unsigned index = 0; const simgpu::Device* device = state.device(index); ++index) {
       if (std::string_view(device->uuid.data()) != uuid) continue;
       *handle = to_handle(index);
@@ -156,36 +157,36 @@ MGPU_NVML Return nvmlDeviceGetHandleByUUID(const char* uuid, nvml::Device* handl
 }
 
 MGPU_NVML Return nvmlDeviceGetIndex(nvml::Device handle, unsigned* index) {
-  return from_device(handle, index, [&](const simgpu::Device&) {
+  return with_device(handle, index, [&](const simgpu::Device&) {
     *index = to_index(handle);
     return nvml::kSuccess;
   });
 }
 
 MGPU_NVML Return nvmlDeviceGetName(nvml::Device handle, char* name, unsigned length) {
-  return from_device(handle, name,
+  return with_device(handle, name,
                      [&](const auto& device) { return copy_text(device.name.data(), name, length); });
 }
 
 MGPU_NVML Return nvmlDeviceGetUUID(nvml::Device handle, char* uuid, unsigned length) {
-  return from_device(handle, uuid,
+  return with_device(handle, uuid,
                      [&](const auto& device) { return copy_text(device.uuid.data(), uuid, length); });
 }
 
 MGPU_NVML Return nvmlDeviceGetMemoryInfo(nvml::Device handle, nvml::Memory* memory) {
-  return from_device(handle, memory, [&](const simgpu::Device& device) {
-    const std::uint64_t taken = reported_used(device) + device.reserved;
+  return with_device(handle, memory, [&](const simgpu::Device& device) {
+    const std::uint64_t taken = reported_used_bytes(device) + device.reserved;
     *memory = {.total = device.total, .free = device.total - taken, .used = taken};
     return nvml::kSuccess;
   });
 }
 
 MGPU_NVML Return nvmlDeviceGetMemoryInfo_v2(nvml::Device handle, nvml::MemoryV2* memory) {
-  return from_device(handle, memory, [&](const simgpu::Device& device) {
+  return with_device(handle, memory, [&](const simgpu::Device& device) {
     if (memory->version != nvml::kMemoryV2) return nvml::kArgumentVersionMismatch;
     memory->total = device.total;
     memory->reserved = device.reserved;
-    memory->used = reported_used(device);
+    memory->used = reported_used_bytes(device);
     memory->free = device.total - device.reserved - memory->used;
     return nvml::kSuccess;
   });
@@ -193,7 +194,7 @@ MGPU_NVML Return nvmlDeviceGetMemoryInfo_v2(nvml::Device handle, nvml::MemoryV2*
 
 MGPU_NVML Return nvmlDeviceGetComputeRunningProcesses_v3(nvml::Device handle, unsigned* count,
                                                          nvml::ProcessInfo* processes) {
-  return from_device(handle, count,
+  return with_device(handle, count,
                      [&](const simgpu::Device& device) { return list_processes(device, count, processes); });
 }
 
@@ -205,7 +206,7 @@ MGPU_NVML Return nvmlDeviceGetComputeRunningProcesses_v2(nvml::Device handle, un
 // Nobody draws on a simulated GPU.
 MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v3(nvml::Device handle, unsigned* count,
                                                           nvml::ProcessInfo*) {
-  return from_device(handle, count, [&](const simgpu::Device&) {
+  return with_device(handle, count, [&](const simgpu::Device&) {
     *count = 0;
     return nvml::kSuccess;
   });
@@ -218,7 +219,7 @@ MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v2(nvml::Device handle, u
 
 MGPU_NVML Return nvmlDeviceGetMigMode(nvml::Device handle, unsigned* now, unsigned* after_reboot) {
   if (!after_reboot) return nvml::kInvalidArgument;
-  return from_device(handle, now, [&](const simgpu::Device& device) {
+  return with_device(handle, now, [&](const simgpu::Device& device) {
     *now = *after_reboot = device.slices > 0 ? nvml::kMigOn : 0;
     return nvml::kSuccess;
   });
@@ -226,7 +227,7 @@ MGPU_NVML Return nvmlDeviceGetMigMode(nvml::Device handle, unsigned* now, unsign
 
 // As the driver does it: the most there can be, not how many there are.
 MGPU_NVML Return nvmlDeviceGetMaxMigDeviceCount(nvml::Device handle, unsigned* count) {
-  return from_device(handle, count, [&](const simgpu::Device&) {
+  return with_device(handle, count, [&](const simgpu::Device&) {
     *count = simgpu::kMaxDevices;
     return nvml::kSuccess;
   });
@@ -235,9 +236,9 @@ MGPU_NVML Return nvmlDeviceGetMaxMigDeviceCount(nvml::Device handle, unsigned* c
 MGPU_NVML Return nvmlDeviceGetMigDeviceHandleByIndex(nvml::Device whole, unsigned place,
                                                      nvml::Device* handle) {
   if (!whole || !handle) return nvml::kInvalidArgument;
-  return from_state([&](const simgpu::Locked& state) {
+  return with_state([&](const simgpu::LockedState& state) {
     for (unsigned index = 0; const simgpu::Device* device = state.device(index); ++index) {
-      if (device->slice_of != to_index(whole) + 1 || device->mig_place != place) continue;
+      if (device->slice_of != to_index(whole) + 1 || device->mig_slot != place) continue;
       *handle = to_handle(index);
       return nvml::kSuccess;
     }
@@ -246,7 +247,7 @@ MGPU_NVML Return nvmlDeviceGetMigDeviceHandleByIndex(nvml::Device whole, unsigne
 }
 
 MGPU_NVML Return nvmlDeviceIsMigDeviceHandle(nvml::Device handle, unsigned* is_slice) {
-  return from_device(handle, is_slice, [&](const simgpu::Device& device) {
+  return with_device(handle, is_slice, [&](const simgpu::Device& device) {
     *is_slice = device.slice_of > 0 ? 1 : 0;
     return nvml::kSuccess;
   });
@@ -254,7 +255,7 @@ MGPU_NVML Return nvmlDeviceIsMigDeviceHandle(nvml::Device handle, unsigned* is_s
 
 // Vitals are made up from the memory in use: nothing computes here, but a page should have something to draw.
 MGPU_NVML Return nvmlDeviceGetUtilizationRates(nvml::Device handle, nvml::Utilization* utilization) {
-  return from_device(handle, utilization, [&](const simgpu::Device& device) {
+  return with_device(handle, utilization, [&](const simgpu::Device& device) {
     if (device.slice_of > 0) return nvml::kNotSupported;
     *utilization = {.gpu = percent_used(device), .memory = percent_used(device)};
     return nvml::kSuccess;
@@ -263,14 +264,14 @@ MGPU_NVML Return nvmlDeviceGetUtilizationRates(nvml::Device handle, nvml::Utiliz
 
 MGPU_NVML Return nvmlDeviceGetTemperature(nvml::Device handle, int sensor, unsigned* celsius) {
   if (sensor != nvml::kTemperatureGpu) return nvml::kInvalidArgument;
-  return from_device(handle, celsius, [&](const simgpu::Device& device) {
+  return with_device(handle, celsius, [&](const simgpu::Device& device) {
     *celsius = 35 + percent_used(device) / 4;
     return nvml::kSuccess;
   });
 }
 
 MGPU_NVML Return nvmlDeviceGetPowerUsage(nvml::Device handle, unsigned* milliwatts) {
-  return from_device(handle, milliwatts, [&](const simgpu::Device& device) {
+  return with_device(handle, milliwatts, [&](const simgpu::Device& device) {
     *milliwatts = 20'000 + percent_used(device) * 1'000;
     return nvml::kSuccess;
   });

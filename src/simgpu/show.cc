@@ -14,9 +14,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string human(std::uint64_t bytes) { return to_string(Bytes{static_cast<std::int64_t>(bytes)}); }
+std::string format_bytes(std::uint64_t bytes) { return to_string(Bytes{static_cast<std::int64_t>(bytes)}); }
 
-std::string command_of(int pid) {
+std::string read_command(int pid) {
   const auto facts = gpu::read_process(pid);
   return facts ? facts->command : "";
 }
@@ -32,8 +32,8 @@ Json to_json(const Faults& faults) {
   if (faults.lost) json["lost"] = true;
   if (faults.hang) json["hang"] = true;
   if (faults.hide_processes) json["hide_processes"] = true;
-  if (faults.list == ListFault::none) json["list"] = "none";
-  if (faults.list == ListFault::empty) json["list"] = "empty";
+  if (faults.list == ProcessListFault::none) json["list"] = "none";
+  if (faults.list == ProcessListFault::empty) json["list"] = "empty";
   return json;
 }
 
@@ -41,15 +41,15 @@ Json to_json(const Device& device, unsigned index) {
   Json processes = Json::array(), checkpointed = Json::array();
   for (const Holder& holder : device.holders) {
     if (holder.bytes == 0) continue;
-    Json& list = holder.stage == Stage::checkpointed ? checkpointed : processes;
-    list.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", command_of(holder.pid)}});
+    Json& list = holder.checkpoint_state == CheckpointState::checkpointed ? checkpointed : processes;
+    list.push_back({{"pid", holder.pid}, {"bytes", holder.bytes}, {"command", read_command(holder.pid)}});
   }
   Json json{{"index", index},
             {"name", device.name.data()},
             {"uuid", device.uuid.data()},
             {"total", device.total},
             {"reserved", device.reserved},
-            {"used", used(device)},
+            {"used", used_bytes(device)},
             {"leaked", device.leaked},
             {"oom_count", device.oom_count},
             {"allocations", device.allocations},
@@ -63,16 +63,16 @@ Json to_json(const Device& device, unsigned index) {
 }
 
 std::string to_table(const Device& device, unsigned index) {
-  std::string text =
-      fmt::format("{:<4}{:<24}{:>11}{:>11}{:>11}{:>8}{:>8}\n", index, device.name.data(), human(device.total),
-                  human(used(device)), human(device.peak_used), device.allocations, device.oom_count);
+  std::string text = fmt::format("{:<4}{:<24}{:>11}{:>11}{:>11}{:>8}{:>8}\n", index, device.name.data(),
+                                 format_bytes(device.total), format_bytes(used_bytes(device)),
+                                 format_bytes(device.peak_used), device.allocations, device.oom_count);
   for (const Holder& holder : device.holders) {
     if (holder.bytes == 0) continue;
-    const char* aside = holder.stage == Stage::checkpointed ? " (checkpointed)" : "";
-    text += fmt::format("    {:<24}{:>22}  {:.60}\n", fmt::format("pid {}{}", holder.pid, aside),
-                        human(holder.bytes), command_of(holder.pid));
+    const char* suffix = holder.checkpoint_state == CheckpointState::checkpointed ? " (checkpointed)" : "";
+    text += fmt::format("    {:<24}{:>22}  {:.60}\n", fmt::format("pid {}{}", holder.pid, suffix),
+                        format_bytes(holder.bytes), read_command(holder.pid));
   }
-  if (device.leaked) text += fmt::format("    {:<24}{:>22}\n", "leaked", human(device.leaked));
+  if (device.leaked) text += fmt::format("    {:<24}{:>22}\n", "leaked", format_bytes(device.leaked));
   const Json faults = to_json(device.faults);
   for (const auto& [name, value] : faults.items())
     text += fmt::format("    fault {} = {}\n", name, value.dump());

@@ -7,23 +7,23 @@
 namespace mgpu::simgpu {
 namespace {
 
-Holder* holder_of(Device& device, const Process& process) {
+Holder* find_holder(Device& device, const ProcessIdentity& process) {
   const auto found = std::ranges::find_if(device.holders, [&](const Holder& holder) {
     return holder.bytes > 0 && holder.pid == process.pid && holder.start_time == process.start_time;
   });
   return found == device.holders.end() ? nullptr : &*found;
 }
 
-Holder* free_place(Device& device) {
+Holder* find_free_holder(Device& device) {
   const auto found = std::ranges::find(device.holders, std::uint64_t{0}, &Holder::bytes);
   return found == device.holders.end() ? nullptr : &*found;
 }
 
-void return_later(Device& device, std::uint64_t bytes, std::int64_t free_at_ns) {
-  auto place = std::ranges::find(device.returning, std::uint64_t{0}, &Returning::bytes);
-  if (place == device.returning.end()) place = std::prev(device.returning.end());
-  place->free_at_ns = std::max(place->bytes > 0 ? place->free_at_ns : 0, free_at_ns);
-  place->bytes += bytes;
+void schedule_free(Device& device, std::uint64_t bytes, std::int64_t free_at_ns) {
+  auto pending = std::ranges::find(device.pending_frees, std::uint64_t{0}, &PendingFree::bytes);
+  if (pending == device.pending_frees.end()) pending = std::prev(device.pending_frees.end());
+  pending->free_at_ns = std::max(pending->bytes > 0 ? pending->free_at_ns : 0, free_at_ns);
+  pending->bytes += bytes;
 }
 
 // What happens to bytes that nobody holds any more; the faults decide when and whether they are free.
@@ -33,11 +33,11 @@ void release(Device& device, std::uint64_t bytes, std::int64_t now_ns, std::uint
   device.leaked += leak;
   bytes -= leak;
   if (bytes == 0 || delay_ms == 0) return;
-  return_later(device, bytes, now_ns + static_cast<std::int64_t>(delay_ms) * 1'000'000);
+  schedule_free(device, bytes, now_ns + static_cast<std::int64_t>(delay_ms) * 1'000'000);
 }
 
-std::uint64_t room(const Device& device) {
-  const std::uint64_t most = device.total - device.reserved, taken = used(device);
+std::uint64_t free_bytes(const Device& device) {
+  const std::uint64_t most = device.total - device.reserved, taken = used_bytes(device);
   return most > taken ? most - taken : 0;
 }
 
@@ -50,63 +50,65 @@ void for_each_holder(StateOrConst& state, std::int32_t pid, Each each) {
 }
 
 // From one stage to the next, or nothing at all.
-int move_on(State& state, std::int32_t pid, Stage from, Stage to) {
-  if (stage_of(state, pid) != from) return MGPU_SIMGPU_INVALID_VALUE;
-  for_each_holder(state, pid, [to](Device&, Holder& holder) { holder.stage = to; });
+int change_state(State& state, std::int32_t pid, CheckpointState from, CheckpointState to) {
+  if (find_checkpoint_state(state, pid) != from) return MGPU_SIMGPU_INVALID_VALUE;
+  for_each_holder(state, pid, [to](Device&, Holder& holder) { holder.checkpoint_state = to; });
   return MGPU_SIMGPU_OK;
 }
 
 }  // namespace
 
-std::uint64_t used(const Device& device) {
+std::uint64_t used_bytes(const Device& device) {
   std::uint64_t sum = device.leaked + device.faults.foreign;
   for (const Holder& holder : device.holders)
-    if (holder.stage != Stage::checkpointed) sum += holder.bytes;
-  for (const Returning& returning : device.returning) sum += returning.bytes;
+    if (holder.checkpoint_state != CheckpointState::checkpointed) sum += holder.bytes;
+  for (const PendingFree& pending : device.pending_frees) sum += pending.bytes;
   return sum;
 }
 
-std::uint32_t whole_devices(const State& state) {
+std::uint32_t whole_device_count(const State& state) {
   std::uint32_t count = 0;
   while (count < state.device_count && state.devices[count].slice_of == 0) ++count;
   return count;
 }
 
-std::uint64_t reported_used(const Device& device) {
+std::uint64_t reported_used_bytes(const Device& device) {
   const auto most = static_cast<std::int64_t>(device.total - device.reserved);
-  const auto bent = static_cast<std::int64_t>(used(device)) + device.faults.misread;
-  return static_cast<std::uint64_t>(std::clamp<std::int64_t>(bent, 0, most));
+  const auto misreported = static_cast<std::int64_t>(used_bytes(device)) + device.faults.misread;
+  return static_cast<std::uint64_t>(std::clamp<std::int64_t>(misreported, 0, most));
 }
 
-void settle(Device& device, std::int64_t now_ns, const std::function<bool(const Process&)>& alive) {
+void advance_device(Device& device, std::int64_t now_ns,
+                    const std::function<bool(const ProcessIdentity&)>& alive) {
   const auto delay_ms = std::max<std::uint64_t>(device.faults.slow_free_ms, device.faults.slow_exit_ms);
-  for (Returning& returning : device.returning) {
-    if (returning.bytes > 0 && returning.free_at_ns <= now_ns) returning = {};
+  for (PendingFree& pending : device.pending_frees) {
+    if (pending.bytes > 0 && pending.free_at_ns <= now_ns) pending = {};
   }
   for (Holder& holder : device.holders) {
     if (holder.bytes == 0 || alive({holder.pid, holder.start_time})) continue;
-    if (holder.stage != Stage::checkpointed) release(device, holder.bytes, now_ns, delay_ms);
+    if (holder.checkpoint_state != CheckpointState::checkpointed)
+      release(device, holder.bytes, now_ns, delay_ms);
     holder = {};
   }
 }
 
-int take(Device& device, const Process& process, std::uint64_t bytes) {
+int allocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes) {
   if (device.faults.lost) return MGPU_SIMGPU_UNAVAILABLE;
   if (device.slices > 0) return MGPU_SIMGPU_INVALID_DEVICE;
   if (bytes == 0) return MGPU_SIMGPU_OK;
-  Holder* holder = holder_of(device, process);
-  if (holder && holder->stage != Stage::running) return MGPU_SIMGPU_NOT_READY;
-  const std::uint64_t taken = used(device);
-  if (bytes > room(device)) {
+  Holder* holder = find_holder(device, process);
+  if (holder && holder->checkpoint_state != CheckpointState::running) return MGPU_SIMGPU_NOT_READY;
+  const std::uint64_t taken = used_bytes(device);
+  if (bytes > free_bytes(device)) {
     ++device.oom_count;
     return MGPU_SIMGPU_OUT_OF_MEMORY;
   }
   if (!holder) {
-    holder = free_place(device);
+    holder = find_free_holder(device);
     if (!holder) return MGPU_SIMGPU_UNKNOWN;
     holder->pid = process.pid;
     holder->start_time = process.start_time;
-    holder->stage = Stage::running;
+    holder->checkpoint_state = CheckpointState::running;
   }
   holder->bytes += bytes;  // last: from here on the place is taken
   ++device.allocations;
@@ -114,27 +116,31 @@ int take(Device& device, const Process& process, std::uint64_t bytes) {
   return MGPU_SIMGPU_OK;
 }
 
-int give_back(Device& device, const Process& process, std::uint64_t bytes, std::int64_t now_ns) {
+int deallocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes, std::int64_t now_ns) {
   if (bytes == 0) return MGPU_SIMGPU_OK;
-  Holder* holder = holder_of(device, process);
+  Holder* holder = find_holder(device, process);
   if (!holder || holder->bytes < bytes) return MGPU_SIMGPU_INVALID_VALUE;
-  if (holder->stage != Stage::running) return MGPU_SIMGPU_NOT_READY;
+  if (holder->checkpoint_state != CheckpointState::running) return MGPU_SIMGPU_NOT_READY;
   release(device, bytes, now_ns, device.faults.slow_free_ms);
   holder->bytes -= bytes;
   return MGPU_SIMGPU_OK;
 }
 
-std::optional<Stage> stage_of(const State& state, std::int32_t pid) {
-  std::optional<Stage> stage;
-  for_each_holder(state, pid, [&](const Device&, const Holder& holder) { stage = holder.stage; });
-  return stage;
+std::optional<CheckpointState> find_checkpoint_state(const State& state, std::int32_t pid) {
+  std::optional<CheckpointState> found;
+  for_each_holder(state, pid, [&](const Device&, const Holder& holder) { found = holder.checkpoint_state; });
+  return found;
 }
 
-int lock(State& state, std::int32_t pid) { return move_on(state, pid, Stage::running, Stage::locked); }
-int unlock(State& state, std::int32_t pid) { return move_on(state, pid, Stage::locked, Stage::running); }
+int lock_process(State& state, std::int32_t pid) {
+  return change_state(state, pid, CheckpointState::running, CheckpointState::locked);
+}
+int unlock_process(State& state, std::int32_t pid) {
+  return change_state(state, pid, CheckpointState::locked, CheckpointState::running);
+}
 
-int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns) {
-  const int code = move_on(state, pid, Stage::locked, Stage::checkpointed);
+int checkpoint_process(State& state, std::int32_t pid, std::int64_t now_ns) {
+  const int code = change_state(state, pid, CheckpointState::locked, CheckpointState::checkpointed);
   if (code != MGPU_SIMGPU_OK) return code;
   for_each_holder(state, pid, [&](Device& device, Holder& holder) {
     release(device, holder.bytes, now_ns, device.faults.slow_free_ms);
@@ -142,20 +148,23 @@ int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns) {
   return code;
 }
 
-int restore(State& state, std::int32_t pid) {
-  int code = stage_of(state, pid) == Stage::checkpointed ? MGPU_SIMGPU_OK : MGPU_SIMGPU_INVALID_VALUE;
+int restore_process(State& state, std::int32_t pid) {
+  int code = find_checkpoint_state(state, pid) == CheckpointState::checkpointed ? MGPU_SIMGPU_OK
+                                                                                : MGPU_SIMGPU_INVALID_VALUE;
   for_each_holder(state, pid, [&](Device& device, Holder& holder) {
-    if (code != MGPU_SIMGPU_OK || holder.bytes <= room(device)) return;
+    if (code != MGPU_SIMGPU_OK || holder.bytes <= free_bytes(device)) return;
     ++device.oom_count;
     code = MGPU_SIMGPU_OUT_OF_MEMORY;
   });
-  return code == MGPU_SIMGPU_OK ? move_on(state, pid, Stage::checkpointed, Stage::locked) : code;
+  return code == MGPU_SIMGPU_OK
+             ? change_state(state, pid, CheckpointState::checkpointed, CheckpointState::locked)
+             : code;
 }
 
 void clear_faults(Device& device) {
   device.faults = {};
   device.leaked = 0;
-  device.returning = {};
+  device.pending_frees = {};
 }
 
 }  // namespace mgpu::simgpu

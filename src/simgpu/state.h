@@ -1,5 +1,5 @@
 // The simulated GPU's memory: a file that all its processes map. This header is the file format and the rules
-// of each device in it; simgpu/file.h opens and locks it. The library and the command share both.
+// of each device in it; simgpu/state_file.h opens and locks it. The library and the command share both.
 //
 // What is used is never stored, always summed up from what is held: a process that is killed in the middle of
 // a change leaves at worst one count wrong, never a sum that disagrees with its parts.
@@ -18,10 +18,10 @@ inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '
 inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::uint32_t kMaxDevices = 16;  // slices included
 inline constexpr std::uint32_t kMaxHolders = 256;
-inline constexpr std::uint32_t kMaxReturning = 64;  // more at once are merged into the last
+inline constexpr std::uint32_t kMaxPendingFrees = 64;  // more at once are merged into the last
 
 // As the driver's own states for cuda-checkpoint: a process that is not running waits in each of its calls.
-enum class Stage : std::uint32_t {
+enum class CheckpointState : std::uint32_t {
   running,
   locked,
   checkpointed,  // its bytes are in host memory: they count for nothing here
@@ -31,30 +31,30 @@ enum class Stage : std::uint32_t {
 // pids.
 struct Holder {
   std::int32_t pid = 0;
-  Stage stage = Stage::running;
+  CheckpointState checkpoint_state = CheckpointState::running;
   std::uint64_t start_time = 0;  // /proc/PID/stat, field 22
   std::uint64_t bytes = 0;
 };
 
 // Freed, but not to be seen free before `free_at_ns` (fault: slow to free). bytes = 0 marks a free place.
-struct Returning {
+struct PendingFree {
   std::uint64_t bytes = 0;
   std::int64_t free_at_ns = 0;
 };
 
 // none: NVML refuses to list processes (NOT_SUPPORTED), as under WSL2. empty: it lists nobody, as in a
 // container that sees no process of the host.
-enum class ListFault : std::uint32_t { no, none, empty };
+enum class ProcessListFault : std::uint32_t { whole, none, empty };
 
 // All zero: a healthy device.
 struct Faults {
-  std::uint64_t slow_free_ms = 0;    // freed bytes come back only after so long
-  std::uint64_t leak_permille = 0;   // this part of what is freed never comes back, until cleared
-  std::uint64_t foreign = 0;         // bytes that somebody without a process holds
-  std::int64_t misread = 0;          // `used` is reported off by so many bytes; allocations know the truth
-  std::uint32_t lost = 0;            // NVML answers GPU_IS_LOST, allocations fail
+  std::uint64_t slow_free_ms = 0;   // freed bytes come back only after so long
+  std::uint64_t leak_permille = 0;  // this part of what is freed never comes back, until cleared
+  std::uint64_t foreign = 0;        // bytes that somebody without a process holds
+  std::int64_t misread = 0;  // `used_bytes` is reported off by so many bytes; allocations know the truth
+  std::uint32_t lost = 0;    // NVML answers GPU_IS_LOST, allocations fail
   std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
-  ListFault list = ListFault::no;
+  ProcessListFault list = ProcessListFault::whole;
   std::uint32_t slow_exit_ms = 0;  // as slow_free_ms, but only of what an ended process held
   std::uint32_t hang = 0;          // NVML's calls about it don't return
   std::uint32_t unused = 0;
@@ -69,13 +69,13 @@ struct Device {
   std::uint64_t allocations = 0;  // that succeeded
   std::uint64_t oom_count = 0;    // that were refused for want of memory
   std::uint64_t peak_used = 0;
-  std::uint32_t slices = 0;     // it is cut into so many: nobody can allocate of it, only of them
-  std::uint32_t slice_of = 0;   // it is a slice of this device, counted from 1
-  std::uint32_t mig_place = 0;  // and has this place in it: not every place need be taken
-  std::uint32_t hanging = 0;    // calls that don't return now (fault: hang)
+  std::uint32_t slices = 0;    // it is cut into so many: nobody can allocate of it, only of them
+  std::uint32_t slice_of = 0;  // it is a slice of this device, counted from 1
+  std::uint32_t mig_slot = 0;  // and has this place in it: not every place need be taken
+  std::uint32_t hanging = 0;   // calls that don't return now (fault: hang)
   Faults faults{};
   std::array<Holder, kMaxHolders> holders{};
-  std::array<Returning, kMaxReturning> returning{};
+  std::array<PendingFree, kMaxPendingFrees> pending_frees{};
 };
 
 struct State {
@@ -85,40 +85,42 @@ struct State {
   std::array<Device, kMaxDevices> devices{};
 };
 static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
-static_assert(sizeof(Holder) == 24 && sizeof(Returning) == 16 && sizeof(Faults) == 56);
-static_assert(sizeof(Device) == 312 + 24 * kMaxHolders + 16 * kMaxReturning);
+static_assert(sizeof(Holder) == 24 && sizeof(PendingFree) == 16 && sizeof(Faults) == 56);
+static_assert(sizeof(Device) == 312 + 24 * kMaxHolders + 16 * kMaxPendingFrees);
 
-struct Process {
+struct ProcessIdentity {
   std::int32_t pid = 0;
   std::uint64_t start_time = 0;
 };
 
 // What the device's own allocator counts as taken, without `reserved`: held, leaked, foreign and not yet
 // back.
-std::uint64_t used(const Device& device);
+std::uint64_t used_bytes(const Device& device);
 
 // How many of the devices are no slices: the driver counts those alone.
-std::uint32_t whole_devices(const State& state);
+std::uint32_t whole_device_count(const State& state);
 
 // What a reading says, which a fault may have bent; within 0..total-reserved.
-std::uint64_t reported_used(const Device& device);
+std::uint64_t reported_used_bytes(const Device& device);
 
 // Brings the device up to `now_ns`: bytes of dead processes start to come back, slow ones arrive.
 // Call it before every other look at the device.
-void settle(Device& device, std::int64_t now_ns, const std::function<bool(const Process&)>& alive);
+void advance_device(Device& device, std::int64_t now_ns,
+                    const std::function<bool(const ProcessIdentity&)>& alive);
 
 // Both answer with a code of mgpu/simgpu.h; NOT_READY: the process is locked, and its call has to wait.
-int take(Device& device, const Process& process, std::uint64_t bytes);
-int give_back(Device& device, const Process& process, std::uint64_t bytes, std::int64_t now_ns);
+int allocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes);
+int deallocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes, std::int64_t now_ns);
 
 // What cuda-checkpoint can do to a process, on every device where it holds anything. They answer with a code:
-// INVALID_VALUE if it is not in the stage that this begins with (`restore` and `checkpoint`: locked or
-// checkpointed), OUT_OF_MEMORY if what was put aside does not fit any more.
-std::optional<Stage> stage_of(const State& state, std::int32_t pid);  // none: it holds nothing
-int lock(State& state, std::int32_t pid);
-int checkpoint(State& state, std::int32_t pid, std::int64_t now_ns);
-int restore(State& state, std::int32_t pid);
-int unlock(State& state, std::int32_t pid);
+// INVALID_VALUE if it is not in the stage that this begins with (`restore_process` and `checkpoint_process`:
+// locked or checkpointed), OUT_OF_MEMORY if what was put aside does not fit any more.
+std::optional<CheckpointState> find_checkpoint_state(const State& state,
+                                                     std::int32_t pid);  // none: it holds nothing
+int lock_process(State& state, std::int32_t pid);
+int checkpoint_process(State& state, std::int32_t pid, std::int64_t now_ns);
+int restore_process(State& state, std::int32_t pid);
+int unlock_process(State& state, std::int32_t pid);
 
 // Mends everything: no fault, what leaked is free again, what is slow is back.
 void clear_faults(Device& device);

@@ -19,12 +19,12 @@
 #include <unistd.h>
 
 #include "mgpu/simgpu.h"
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 namespace {
 
-using mgpu::simgpu::Locked;
-using mgpu::simgpu::Stage;
+using mgpu::simgpu::CheckpointState;
+using mgpu::simgpu::LockedState;
 
 bool misbehaves(const std::string& how) {
   std::ifstream faults(mgpu::simgpu::path_from_environment() + ".checkpoint-fault");
@@ -55,13 +55,15 @@ int usage() {
   return 0;
 }
 
-const char* name_of(Stage stage) {
-  return stage == Stage::running ? "running" : stage == Stage::locked ? "locked" : "checkpointed";
+const char* name_of(CheckpointState stage) {
+  return stage == CheckpointState::running  ? "running"
+         : stage == CheckpointState::locked ? "locked"
+                                            : "checkpointed";
 }
 
 int get_state(int pid) {
-  const auto state = Locked::open(mgpu::simgpu::path_from_environment());
-  const auto stage = state ? stage_of(**state, pid) : std::nullopt;
+  const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
+  const auto stage = state ? find_checkpoint_state(**state, pid) : std::nullopt;
   if (!stage) return failed("get the state of", pid, "invalid argument");
   printf("%s\n", name_of(*stage));
   return 0;
@@ -73,13 +75,13 @@ int act(const std::string& action, int pid) {
   if (misbehaves(action + "-fails"))
     return failed(action, pid, "OS call failed or operation not supported on this OS");
   if (action == "restore" && misbehaves("restore-kills")) kill(pid, SIGKILL);
-  const auto state = Locked::open(mgpu::simgpu::path_from_environment());
+  const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
   if (!state) return failed(action, pid, state.error().detail);
   int code = MGPU_SIMGPU_INVALID_VALUE;
-  if (action == "lock") code = lock(**state, pid);
-  if (action == "checkpoint") code = checkpoint(**state, pid, mgpu::simgpu::now_ns());
-  if (action == "restore") code = restore(**state, pid);
-  if (action == "unlock") code = unlock(**state, pid);
+  if (action == "lock") code = lock_process(**state, pid);
+  if (action == "checkpoint") code = checkpoint_process(**state, pid, mgpu::simgpu::now_ns());
+  if (action == "restore") code = restore_process(**state, pid);
+  if (action == "unlock") code = unlock_process(**state, pid);
   if (code == MGPU_SIMGPU_OK) return 0;
   return failed(action, pid, code == MGPU_SIMGPU_OUT_OF_MEMORY ? "out of memory" : "invalid argument");
 }
@@ -87,8 +89,8 @@ int act(const std::string& action, int pid) {
 int toggle(int pid) {
   bool aside = false;
   {
-    const auto state = Locked::open(mgpu::simgpu::path_from_environment());
-    aside = state && stage_of(**state, pid) == Stage::checkpointed;
+    const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
+    aside = state && find_checkpoint_state(**state, pid) == CheckpointState::checkpointed;
   }
   for (const char* action : {aside ? "restore" : "lock", aside ? "unlock" : "checkpoint"})
     if (const int code = act(action, pid); code != 0) return code;

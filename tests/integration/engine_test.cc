@@ -236,12 +236,13 @@ TEST_F(Stage, WhoListensAfterTheLeaseHasEndedHearsOfItAllTheSame) {
 }
 
 TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
-  ASSERT_TRUE(simgpu::create(folder_ / "gpu", {{.total = 1000ULL << 20}, {.total = 1000ULL << 20}}));
+  ASSERT_TRUE(
+      simgpu::create_state_file(folder_ / "gpu", {{.total = 1000ULL << 20}, {.total = 1000ULL << 20}}));
   provider_ = std::move(*gpu::open_nvml(MGPU_SIMGPU_LIBRARY));
   config_.devices.push_back({.id = "gpu1", .index = 1, .reserve = Bytes{}});
   config_.consumers.push_back({.name = "train", .devices = {"gpu0", "gpu1"}, .footprint = kMiB * 300});
   {
-    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    const auto state = simgpu::LockedState::open(folder_ / "gpu");
     (*state)->devices[0].faults.foreign = 900ULL << 20;
   }
   curtain_up();
@@ -251,14 +252,15 @@ TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
   ASSERT_TRUE(until([&] { return caller.holds(); }));
   EXPECT_EQ(caller.answer->value().device(), DeviceId{1});
   {
-    const auto state = simgpu::Locked::open(folder_ / "gpu");
-    const simgpu::Process self{.pid = ::getpid(), .start_time = gpu::read_process(::getpid())->start_time};
-    ASSERT_EQ(simgpu::take((*state)->devices[1], self, 200ULL << 20), 0);
+    const auto state = simgpu::LockedState::open(folder_ / "gpu");
+    const simgpu::ProcessIdentity self{.pid = ::getpid(),
+                                       .start_time = gpu::read_process(::getpid())->start_time};
+    ASSERT_EQ(simgpu::allocate((*state)->devices[1], self, 200ULL << 20), 0);
   }
   const auto& registry = engine_->world().registry;
   EXPECT_TRUE(until([&] { return registry[train].primary_usage.measured == kMiB * 200; }));
   EXPECT_EQ(registry.readings[1].foreign, Bytes{});
-  const auto state = simgpu::Locked::open(folder_ / "gpu");
+  const auto state = simgpu::LockedState::open(folder_ / "gpu");
   (*state)->devices[1].holders = {};
 }
 
@@ -287,12 +289,12 @@ TEST_F(Stage, ADriverThatHangsKeepsNobodyFromTheEnd) {
   Caller& chat = asks_for("chat");
   ASSERT_TRUE(until([&] { return chat.holds(); }));
   const auto hang = [&](std::uint32_t whether) {
-    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    const auto state = simgpu::LockedState::open(folder_ / "gpu");
     (*state)->devices[0].faults.hang = whether;
   };
   hang(1);
   ASSERT_TRUE(until([&] {
-    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    const auto state = simgpu::LockedState::open(folder_ / "gpu");
     return (*state)->devices[0].hanging > 0;
   }));
   chat.answer.reset();

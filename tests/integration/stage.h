@@ -24,7 +24,7 @@
 #include "gpu/provider.h"
 #include "sched/step.h"
 
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 namespace mgpu::engine {
 
@@ -47,7 +47,7 @@ class Stage : public testing::Test {
     folder_ = std::filesystem::temp_directory_path() / ("mgpu-stage-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_);
     const std::string file = folder_ / "gpu";
-    ASSERT_TRUE(simgpu::create(file, {{.total = 1000ULL << 20}}));
+    ASSERT_TRUE(simgpu::create_state_file(file, {{.total = 1000ULL << 20}}));
     ::setenv("MGPU_SIMGPU", file.c_str(), 1);
     ::setenv("MGPU_NVML_LIBRARY", MGPU_SIMGPU_LIBRARY, 1);
     auto opened = gpu::open_nvml(MGPU_SIMGPU_LIBRARY);
@@ -165,7 +165,7 @@ class Stage : public testing::Test {
   Statistics figures() const { return total_statistics(engine_->world()); }
 
   std::uint64_t refused_allocations() const {
-    const auto state = simgpu::Locked::open(folder_ / "gpu");
+    const auto state = simgpu::LockedState::open(folder_ / "gpu");
     return (*state)->devices[0].oom_count;
   }
 

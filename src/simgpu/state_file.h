@@ -24,13 +24,13 @@ struct DeviceSpec {
 };
 
 // The state, locked and settled, for as long as this object lives. Keep it short: everybody else waits.
-class Locked {
+class LockedState {
  public:
   // Errors: unavailable (missing, not readable, not ours, another version), with the path in the detail.
-  static Result<Locked> open(const std::string& path);
-  Locked(Locked&& other) noexcept;
-  Locked& operator=(Locked&&) = delete;
-  ~Locked();
+  static Result<LockedState> open(const std::string& path);
+  LockedState(LockedState&& other) noexcept;
+  LockedState& operator=(LockedState&&) = delete;
+  ~LockedState();
 
   State& operator*() const { return *state_; }
   State* operator->() const { return state_; }
@@ -38,7 +38,7 @@ class Locked {
   Device* device(unsigned index) const;
 
  private:
-  Locked(int fd, State* state) : fd_(fd), state_(state) {}
+  LockedState(int fd, State* state) : fd_(fd), state_(state) {}
   int fd_ = -1;
   State* state_ = nullptr;
 };
@@ -46,15 +46,15 @@ class Locked {
 // The slices become devices behind all others, in order.
 // Puts a fresh device file at `path`, whole or not at all; an existing one is replaced. Errors:
 // invalid_request (no device, too many, one without memory), unavailable (the file can't be written).
-Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices);
+Result<void> create_state_file(const std::string& path, const std::vector<DeviceSpec>& devices);
 
 // What env MGPU_SIMGPU says; empty if unset.
 std::string path_from_environment();
 
 std::int64_t now_ns();
 // The calling process. Its bytes are taken and given back under this name.
-Process this_process();
+ProcessIdentity this_process();
 // Zombies are dead: a driver takes memory back before the parent asks for the exit code.
-bool is_alive(const Process& process);
+bool is_alive(const ProcessIdentity& process);
 
 }  // namespace mgpu::simgpu

@@ -1,4 +1,4 @@
-#include "simgpu/file.h"
+#include "simgpu/state_file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -20,13 +20,13 @@
 namespace mgpu::simgpu {
 namespace {
 
-std::string why() { return std::strerror(errno); }
+std::string errno_text() { return std::strerror(errno); }
 
-std::unexpected<Error> broken(const std::string& path, const std::string& what) {
+std::unexpected<Error> file_error(const std::string& path, const std::string& what) {
   return fail(ErrorCode::unavailable, "simulated GPU \"" + path + "\": " + what);
 }
 
-bool lock(int fd) {
+bool lock_file(int fd) {
   while (flock(fd, LOCK_EX) != 0) {
     if (errno != EINTR) return false;
   }
@@ -49,7 +49,7 @@ void copy_text(std::array<char, N>& into, const std::string& text) {
   std::copy_n(text.data(), std::min(text.size(), N - 1), into.data());
 }
 
-Device fresh_device(const DeviceSpec& spec, std::size_t index) {
+Device make_device(const DeviceSpec& spec, std::size_t index) {
   Device device;
   copy_text(device.name, spec.name.empty() ? "Simulated GPU" : spec.name);
   // The same in every file, so that a configuration that names it stays right when the file is made anew.
@@ -68,85 +68,87 @@ Result<void> add_device(State& state, const DeviceSpec& spec) {
   }
   if (spec.total <= spec.reserved)
     return fail(ErrorCode::invalid_request, "a device needs memory of its own");
-  state.devices[state.device_count] = fresh_device(spec, state.device_count);
+  state.devices[state.device_count] = make_device(spec, state.device_count);
   ++state.device_count;
   return {};
 }
 
 Result<void> add_slices(State& state, std::uint32_t whole, const std::vector<std::uint64_t>& slices) {
-  std::uint64_t together = 0;
+  std::uint64_t sum = 0;
   for (std::uint32_t place = 0; place < slices.size(); ++place) {
     if (slices[place] == 0) continue;
-    together += slices[place];
+    sum += slices[place];
     const std::uint32_t index = state.device_count;
     const std::string name = std::string(state.devices[whole].name.data()) + " MIG slice";
     if (const auto added = add_device(state, {.name = name, .total = slices[place]}); !added) return added;
     Device& slice = state.devices[index];
     slice.slice_of = whole + 1;
-    slice.mig_place = place;
+    slice.mig_slot = place;
     copy_text(slice.uuid, "MIG" + std::string(slice.uuid.data()).substr(3));
     ++state.devices[whole].slices;
   }
-  if (together > state.devices[whole].total - state.devices[whole].reserved)
+  if (sum > state.devices[whole].total - state.devices[whole].reserved)
     return fail(ErrorCode::invalid_request, "the slices are larger than their device");
   return {};
 }
 
 }  // namespace
 
-Result<Locked> Locked::open(const std::string& path) {
+Result<LockedState> LockedState::open(const std::string& path) {
   if (path.empty()) return fail(ErrorCode::unavailable, "no simulated GPU: MGPU_SIMGPU names no file");
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return broken(path, why());
-  Locked locked(fd, nullptr);  // closes it, whatever comes
-  if (!lock(fd)) return broken(path, "can't be locked: " + why());
+  if (fd < 0) return file_error(path, errno_text());
+  LockedState locked(fd, nullptr);  // closes it, whatever comes
+  if (!lock_file(fd)) return file_error(path, "can't be locked: " + errno_text());
 
   struct stat status{};
-  if (fstat(fd, &status) != 0) return broken(path, why());
-  if (static_cast<std::size_t>(status.st_size) != sizeof(State)) return broken(path, "is no simulated GPU");
+  if (fstat(fd, &status) != 0) return file_error(path, errno_text());
+  if (static_cast<std::size_t>(status.st_size) != sizeof(State))
+    return file_error(path, "is no simulated GPU");
   void* mapped = mmap(nullptr, sizeof(State), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (mapped == MAP_FAILED) return broken(path, "can't be mapped: " + why());
+  if (mapped == MAP_FAILED) return file_error(path, "can't be mapped: " + errno_text());
   locked.state_ = static_cast<State*>(mapped);
-  if (locked->magic != kMagic) return broken(path, "is no simulated GPU");
+  if (locked->magic != kMagic) return file_error(path, "is no simulated GPU");
   if (locked->version != kVersion || locked->device_count > kMaxDevices) {
-    return broken(path, "is of version " + std::to_string(locked->version) + ", this program knows version " +
-                            std::to_string(kVersion));
+    return file_error(path, "is of version " + std::to_string(locked->version) +
+                                ", this program knows version " + std::to_string(kVersion));
   }
   const std::int64_t now = now_ns();
-  for (unsigned index = 0; Device* device = locked.device(index); ++index) settle(*device, now, is_alive);
+  for (unsigned index = 0; Device* device = locked.device(index); ++index)
+    advance_device(*device, now, is_alive);
   return locked;
 }
 
-Locked::Locked(Locked&& other) noexcept
+LockedState::LockedState(LockedState&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), state_(std::exchange(other.state_, nullptr)) {}
 
-Locked::~Locked() {
+LockedState::~LockedState() {
   if (state_) munmap(state_, sizeof(State));
   if (fd_ < 0) return;
   flock(fd_, LOCK_UN);  // said aloud: a child forked meanwhile may still have the description open
   close(fd_);
 }
 
-Device* Locked::device(unsigned index) const {
+Device* LockedState::device(unsigned index) const {
   return index < state_->device_count ? &state_->devices[index] : nullptr;
 }
 
-Result<void> create(const std::string& path, const std::vector<DeviceSpec>& devices) {
+Result<void> create_state_file(const std::string& path, const std::vector<DeviceSpec>& devices) {
   if (devices.empty()) return fail(ErrorCode::invalid_request, "a simulated GPU needs at least one device");
   const auto state = std::make_unique<State>();
   for (const DeviceSpec& spec : devices)
     if (const auto added = add_device(*state, spec); !added) return added;
   for (std::uint32_t whole = 0; whole < devices.size(); ++whole)
-    if (const auto cut = add_slices(*state, whole, devices[whole].slices); !cut) return cut;
+    if (const auto added = add_slices(*state, whole, devices[whole].slices); !added) return added;
 
-  const std::string fresh = path + "." + std::to_string(getpid()) + ".new";
-  const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return broken(path, "can't be made: " + why());
+  const std::string temporary_path = path + "." + std::to_string(getpid()) + ".new";
+  const int fd = ::open(temporary_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return file_error(path, "can't be made: " + errno_text());
   const bool written = write_all(fd, state.get(), sizeof(State));
   close(fd);
-  if (written && std::rename(fresh.c_str(), path.c_str()) == 0) return {};
-  const auto error = broken(path, "can't be written: " + why());
-  unlink(fresh.c_str());
+  if (written && std::rename(temporary_path.c_str(), path.c_str()) == 0) return {};
+  const auto error = file_error(path, "can't be written: " + errno_text());
+  unlink(temporary_path.c_str());
   return error;
 }
 
@@ -161,12 +163,12 @@ std::int64_t now_ns() {
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-Process this_process() {
+ProcessIdentity this_process() {
   const auto facts = gpu::read_process(getpid());
   return {getpid(), facts ? facts->start_time : 0};
 }
 
-bool is_alive(const Process& process) {
+bool is_alive(const ProcessIdentity& process) {
   const auto facts = gpu::read_process(process.pid);
   return facts && facts->start_time == process.start_time && facts->state != 'Z' && facts->state != 'X';
 }
