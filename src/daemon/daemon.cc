@@ -269,7 +269,7 @@ int serve(const ServeOptions& options) {
   if (!server) return refuse_to_start(log, server.error().detail);
 
   // What an earlier life left running is adopted or ended before anybody can ask for anything.
-  if (!store->note.empty()) spdlog::warn("{}", store->note);
+  if (!store->warning.empty()) spdlog::warn("{}", store->warning);
   asio::co_spawn(io, running.recover(), [&io](const std::exception_ptr&) { io.stop(); });
   io.run();
   io.restart();

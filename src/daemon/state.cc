@@ -29,18 +29,19 @@ std::string store_path(const config::Config& config) {
   return "";
 }
 
-Result<store::Store::Opened> open_store(const config::Config& config) {
+Result<store::Store::OpenResult> open_store(const config::Config& config) {
   const std::string path = store_path(config);
   if (path.empty()) {
     const char* const note = "there is no folder for the store: what is learned will be forgotten";
-    return store::Store::Opened{.note = config.store == kNone ? "" : note};
+    return store::Store::OpenResult{.warning = config.store == kNone ? "" : note};
   }
-  auto opened = store::Store::open({.path = path,
-                                    .history_rows = config.limits.history_rows,
-                                    .complain = [](const std::string& what) { spdlog::error("{}", what); }});
+  auto opened =
+      store::Store::open({.path = path,
+                          .history_rows = config.limits.history_rows,
+                          .on_write_error = [](const std::string& what) { spdlog::error("{}", what); }});
   const bool needed = !config.store.empty() || (!opened && opened.error().code == ErrorCode::invalid_config);
   if (opened || needed) return opened;
-  return store::Store::Opened{.note = opened.error().detail + "; what is learned will be forgotten"};
+  return store::Store::OpenResult{.warning = opened.error().detail + "; what is learned will be forgotten"};
 }
 
 }  // namespace mgpu::daemon

@@ -17,6 +17,6 @@ std::string store_path(const config::Config& config);
 // No store: nothing is kept. The note is for the log, once it is sure that we run. A file that was configured
 // must be usable; without one, a place that can't be had is no reason not to start, but a file of a newer
 // mgpu always is. Errors: invalid_config, busy, unavailable.
-Result<store::Store::Opened> open_store(const config::Config& config);
+Result<store::Store::OpenResult> open_store(const config::Config& config);
 
 }  // namespace mgpu::daemon

@@ -100,8 +100,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   // --- recovery.cc ---
   boost::asio::awaitable<void> recover();
-  boost::asio::awaitable<Result<void>> take_over(store::StartedRow row);
-  bool leave_to_its_owner(const store::StartedRow& row);
+  boost::asio::awaitable<Result<void>> take_over(store::ProcessRow row);
+  bool leave_to_its_owner(const store::ProcessRow& row);
   void end_strays();
 
   // --- naming.cc ---

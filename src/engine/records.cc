@@ -16,7 +16,7 @@ Records::Records(store::Store* store, const std::vector<config::ConsumerConfig>&
     process_settings_.push_back(consumer.process ? process_fingerprint(consumer) : "");
   }
   if (store_ == nullptr) return;
-  for (const store::LearnedRow& row : store_->learned()) {
+  for (const store::LearnedRow& row : store_->read_learned()) {
     const auto known = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
     if (known == consumers.end()) continue;
     const auto index = static_cast<std::size_t>(known - consumers.begin());
@@ -59,17 +59,17 @@ void Records::over(Instant at, TicketId ticket, std::string_view outcome) {
   if (found == jobs_.end()) return;
   Job job = std::move(found->second);
   jobs_.erase(found);
-  if (job.granted > Instant{}) job.row.ran = at - job.granted;
+  if (job.granted > Instant{}) job.row.run_time = at - job.granted;
   job.row.outcome = outcome;
-  store_->add(std::move(job.row));
+  store_->add_job(std::move(job.row));
 }
 
 void Records::hear(Instant, const CostsLearned& learned) {
   const Resident& resident = sight_.registry[learned.resident];
-  store_->keep({.consumer = sight_.registry[resident.consumer].spec.name,
-                .ai_model = resident.ai_model,
-                .settings = settings_[resident.consumer.value],
-                .learned = learned.costs});
+  store_->save_learned({.consumer = sight_.registry[resident.consumer].spec.name,
+                        .ai_model = resident.ai_model,
+                        .settings = settings_[resident.consumer.value],
+                        .learned = learned.costs});
 }
 
 void Records::note_state(ResidentId id) {
@@ -84,7 +84,7 @@ void Records::note_state(ResidentId id) {
     settled =
         settled && (is_warm || resident.state == Residency::cold || resident.state == Residency::failed);
   }
-  store_->holds(sight_.registry[consumer].spec.name, settled, std::move(warm));
+  store_->update_process(sight_.registry[consumer].spec.name, settled, std::move(warm));
 }
 
 std::string Records::mark() const { return store_ == nullptr ? "" : store_->path(); }
@@ -93,35 +93,35 @@ void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t>
   const auto facts = gpu::read_process(pid);
   if (store_ == nullptr || !facts) return;
   const runner::Life owner = runner::this_life();
-  store_->started({.consumer = sight_.registry[consumer].spec.name,
-                   .pid = pid,
-                   .start_time = facts->start_time,
-                   .boot = runner::boot_id(),
-                   .port = port.value_or(0),
-                   .settings = process_settings_[consumer.value],
-                   .device = std::move(device),
-                   .owner = owner.pid,
-                   .owner_start_time = owner.start_time});
+  store_->save_process({.consumer = sight_.registry[consumer].spec.name,
+                        .pid = pid,
+                        .start_time = facts->start_time,
+                        .boot = runner::boot_id(),
+                        .port = port.value_or(0),
+                        .settings = process_settings_[consumer.value],
+                        .device = std::move(device),
+                        .owner = owner.pid,
+                        .owner_start_time = owner.start_time});
 }
 
-void Records::adopted(store::StartedRow row) {
+void Records::adopted(store::ProcessRow row) {
   const runner::Life owner = runner::this_life();
   row.owner = owner.pid;
   row.owner_start_time = owner.start_time;
-  if (store_ != nullptr) store_->started(row);
+  if (store_ != nullptr) store_->save_process(row);
 }
 
-std::vector<store::StartedRow> Records::left_running() const {
-  return store_ == nullptr ? std::vector<store::StartedRow>{} : store_->started();
+std::vector<store::ProcessRow> Records::left_running() const {
+  return store_ == nullptr ? std::vector<store::ProcessRow>{} : store_->read_processes();
 }
 
 void Records::ended(const std::string& consumer) {
-  if (store_ != nullptr) store_->ended(consumer);
+  if (store_ != nullptr) store_->remove_process(consumer);
 }
 
 void Records::forget(ConsumerId consumer) {
   std::erase_if(recalled_, [&](const auto& row) { return row.first.first == consumer; });
-  if (store_ != nullptr) store_->forget(sight_.registry[consumer].spec.name);
+  if (store_ != nullptr) store_->forget_learned(sight_.registry[consumer].spec.name);
 }
 
 }  // namespace mgpu::engine

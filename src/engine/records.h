@@ -44,8 +44,8 @@ class Records {
   std::string mark() const;
   // Returns once it is written.
   void started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device);
-  std::vector<store::StartedRow> left_running() const;
-  void adopted(store::StartedRow row);
+  std::vector<store::ProcessRow> left_running() const;
+  void adopted(store::ProcessRow row);
   void ended(const std::string& consumer);
 
  private:

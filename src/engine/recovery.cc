@@ -28,7 +28,7 @@ namespace {
 constexpr Duration kStopLimit{10'000'000};  // of what is in no configuration any more
 
 // The device that it runs on, if its consumer may be there today.
-std::optional<DeviceId> home_of(const store::StartedRow& row, const Consumer& spec,
+std::optional<DeviceId> home_of(const store::ProcessRow& row, const Consumer& spec,
                                 const std::vector<gpu::DeviceInfo>& devices) {
   if (row.device.empty()) return spec.device;
   const std::vector<DeviceId> may_be_on = spec.devices.empty() ? std::vector{spec.device} : spec.devices;
@@ -38,7 +38,7 @@ std::optional<DeviceId> home_of(const store::StartedRow& row, const Consumer& sp
 }
 
 // Why a process that is there can't be kept; empty: nothing speaks against it.
-std::string objection(const store::StartedRow& row, const config::ConsumerConfig* today,
+std::string objection(const store::ProcessRow& row, const config::ConsumerConfig* today,
                       std::optional<DeviceId> home) {
   if (today == nullptr) return "it is in the configuration no more";
   if (row.settings != process_fingerprint(*today)) return "its configuration changed";
@@ -50,11 +50,11 @@ std::string objection(const store::StartedRow& row, const config::ConsumerConfig
 // The daemon that has the process, by what it says itself; none: that one is dead.
 std::optional<int> living_owner(const runner::Marked& marked) {
   if (marked.starter && runner::is_another_living(*marked.starter)) return marked.starter->pid;
-  return store::living_claimant(marked.mark);  // who may have adopted it
+  return store::find_living_claimant(marked.mark);  // who may have adopted it
 }
 
 // Likewise, by the record where that says who.
-std::optional<int> living_owner(const store::StartedRow& row) {
+std::optional<int> living_owner(const store::ProcessRow& row) {
   if (const runner::Life owner{row.owner, row.owner_start_time}; owner.pid != 0)
     return runner::is_another_living(owner) ? std::optional(owner.pid) : std::nullopt;
   // Looked at before it is known that the number is still its own: who has no mark is looked at further.
@@ -62,7 +62,7 @@ std::optional<int> living_owner(const store::StartedRow& row) {
   return marked ? living_owner(*marked) : std::nullopt;
 }
 
-std::optional<std::uint16_t> port_of(const store::StartedRow& row) {
+std::optional<std::uint16_t> port_of(const store::ProcessRow& row) {
   return row.port == 0 ? std::nullopt : std::optional(row.port);
 }
 
@@ -70,15 +70,15 @@ std::optional<std::uint16_t> port_of(const store::StartedRow& row) {
 
 asio::awaitable<void> Engine::Impl::recover() {
   const auto self = shared_from_this();
-  const std::vector<store::StartedRow> rows = records.left_running();
+  const std::vector<store::ProcessRow> rows = records.left_running();
   std::size_t open = rows.size();
-  for (const store::StartedRow& row : rows)
+  for (const store::ProcessRow& row : rows)
     go(take_over(row), [this, &open](const Result<void>&) { --open, changed.cancel(); });
   while (open > 0 && !closed) co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
   end_strays();
 }
 
-asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
+asio::awaitable<Result<void>> Engine::Impl::take_over(store::ProcessRow row) {
   const auto place = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
   const config::ConsumerConfig* today = place != consumers.end() && place->process ? &*place : nullptr;
   const runner::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
@@ -113,7 +113,7 @@ asio::awaitable<Result<void>> Engine::Impl::take_over(store::StartedRow row) {
   co_return Result<void>{};
 }
 
-bool Engine::Impl::leave_to_its_owner(const store::StartedRow& row) {
+bool Engine::Impl::leave_to_its_owner(const store::ProcessRow& row) {
   const auto owner = living_owner(row);
   if (!owner) return false;
   records.ended(row.consumer);  // it is not ours to remember

@@ -16,31 +16,31 @@
 namespace mgpu::store {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel
+constexpr int kMaxLinks = 40;  // as the kernel
 
 // FNV-1a: every build of mgpu must come to the same name, however long the path is.
-std::string mark_name(const std::string& claimed) {
+std::string mark_name(const std::string& key) {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : claimed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   std::array<char, 16> digits{};
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16).ptr;
   return "mgpu-store:" + std::string(digits.data(), end);
 }
 
-std::string of_path(const std::string& path) { return "path " + path; }
+std::string path_key(const std::string& path) { return "path " + path; }
 
 // Empty: there is no such file.
-std::string of_file(const std::string& path) {
+std::string file_key(const std::string& path) {
   struct stat facts{};
   if (::stat(path.c_str(), &facts) != 0) return "";
   return "file " + std::to_string(facts.st_dev) + " " + std::to_string(facts.st_ino);
 }
 
-Descriptor make_mark(const std::string& claimed) {
-  return Descriptor(::memfd_create(mark_name(claimed).c_str(), MFD_CLOEXEC));
+Descriptor make_mark(const std::string& key) {
+  return Descriptor(::memfd_create(mark_name(key).c_str(), MFD_CLOEXEC));
 }
 
-bool has_open(const std::filesystem::path& process, const std::string& link) {
+bool has_open_link(const std::filesystem::path& process, const std::string& link) {
   std::error_code error;
   for (std::filesystem::directory_iterator fd(process / "fd", error), end; !error && fd != end;
        fd.increment(error)) {
@@ -51,20 +51,20 @@ bool has_open(const std::filesystem::path& process, const std::string& link) {
 }
 
 // Of another user than ours and root nobody knows what a name is worth.
-bool is_believed(const std::filesystem::path& process) {
+bool is_trusted(const std::filesystem::path& process) {
   struct stat facts{};
   return ::stat(process.c_str(), &facts) == 0 && (facts.st_uid == ::geteuid() || facts.st_uid == 0);
 }
 
-std::optional<int> holder_of(const std::string& claimed) {
-  const std::string link = "/memfd:" + mark_name(claimed) + " (deleted)";
+std::optional<int> find_holder(const std::string& key) {
+  const std::string link = "/memfd:" + mark_name(key) + " (deleted)";
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::string name = entry.path().filename();
     int pid = 0;
     const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (bad != std::errc{} || end != name.data() + name.size() || pid == ::getpid()) continue;
-    if (is_believed(entry.path()) && has_open(entry.path(), link)) return pid;
+    if (is_trusted(entry.path()) && has_open_link(entry.path(), link)) return pid;
   }
   return std::nullopt;
 }
@@ -86,15 +86,15 @@ std::string real_path(const std::string& path) {
   std::error_code error;
   fs::path real = fs::absolute(path);
   // One by one, since the last may point to a file that is not there yet.
-  for (int links = 0; links < kMostLinks && fs::is_symlink(real, error); ++links)
+  for (int links = 0; links < kMaxLinks && fs::is_symlink(real, error); ++links)
     real = real.parent_path() / fs::read_symlink(real, error);
   const fs::path folder = fs::weakly_canonical(real.parent_path(), error);
   return error ? real.string() : (folder / real.filename()).string();
 }
 
-std::optional<int> living_claimant(const std::string& path) { return holder_of(of_path(path)); }
+std::optional<int> find_living_claimant(const std::string& path) { return find_holder(path_key(path)); }
 
-Result<Claim> Claim::on(const std::string& path) {
+Result<Claim> Claim::acquire(const std::string& path) {
   const std::string file = path + ".lock";
   Claim claim;
   claim.lock_ = Descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -102,16 +102,16 @@ Result<Claim> Claim::on(const std::string& path) {
     return fail(ErrorCode::unavailable, "can't be written: " + std::string(std::strerror(errno)));
   if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(ErrorCode::busy, "is in use by another mgpu: name another file for this one");
-  if (const std::string same = of_file(path); !same.empty())
-    if (const auto pid = holder_of(same))
+  if (const std::string same = file_key(path); !same.empty())
+    if (const auto pid = find_holder(same))
       return fail(ErrorCode::busy, "is in use by another mgpu (process " + std::to_string(*pid) +
                                        ", under another name): name another file for this one");
-  claim.path_mark_ = make_mark(of_path(path));
+  claim.path_mark_ = make_mark(path_key(path));
   return claim;
 }
 
-void Claim::hold_file(const std::string& path) {
-  if (const std::string file = of_file(path); !file.empty()) file_mark_ = make_mark(file);
+void Claim::claim_file(const std::string& path) {
+  if (const std::string file = file_key(path); !file.empty()) file_mark_ = make_mark(file);
 }
 
 }  // namespace mgpu::store

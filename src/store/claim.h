@@ -31,16 +31,16 @@ std::string real_path(const std::string& path);
 // The process besides us that is alive and claims the store of this path (real_path): a daemon that works
 // with it, or with a file of that name that is there no more. Only processes of our user and of root are
 // believed.
-std::optional<int> living_claimant(const std::string& path);
+std::optional<int> find_living_claimant(const std::string& path);
 
 class Claim {
  public:
   // `path`: real_path. Errors: busy (another living process has the lock, or the same file under another
   // name), unavailable.
-  static Result<Claim> on(const std::string& path);
+  static Result<Claim> acquire(const std::string& path);
 
   // Once the file is there: the same file under another name (a hard link, a renamed folder) is claimed too.
-  void hold_file(const std::string& path);
+  void claim_file(const std::string& path);
 
  private:
   Descriptor lock_{}, path_mark_{}, file_mark_{};

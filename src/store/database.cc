@@ -8,7 +8,7 @@ namespace {
 // Another program that looks into the file (sqlite3, a backup) may hold it for a moment.
 constexpr int kBusyMs = 2000;
 
-std::unexpected<Error> failed(sqlite3* connection) {
+std::unexpected<Error> last_error(sqlite3* connection) {
   return fail(ErrorCode::unavailable, sqlite3_errmsg(connection));
 }
 
@@ -17,7 +17,7 @@ std::unexpected<Error> failed(sqlite3* connection) {
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 void Database::Close::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
 
-Statement& Statement::begin() {
+Statement& Statement::reset() {
   sqlite3_reset(prepared_.get());
   sqlite3_clear_bindings(prepared_.get());
   next_ = 1;
@@ -41,7 +41,7 @@ Result<bool> Statement::step() {
     sqlite3_reset(prepared_.get());
     return false;
   }
-  const auto why = failed(sqlite3_db_handle(prepared_.get()));
+  const auto why = last_error(sqlite3_db_handle(prepared_.get()));
   sqlite3_reset(prepared_.get());
   return why;
 }
@@ -80,17 +80,17 @@ Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* prepared = nullptr;
   const int code = sqlite3_prepare_v3(connection_.get(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &prepared, nullptr);
-  if (code != SQLITE_OK) return failed(connection_.get());
+  if (code != SQLITE_OK) return last_error(connection_.get());
   return Statement(prepared);
 }
 
 Result<void> Database::run(const std::string& sql) {
   if (sqlite3_exec(connection_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return failed(connection_.get());
+    return last_error(connection_.get());
   return {};
 }
 
-Result<std::int64_t> Database::number(std::string_view sql) {
+Result<std::int64_t> Database::query_number(std::string_view sql) {
   auto statement = prepare(sql);
   if (!statement) return std::unexpected(statement.error());
   const auto row = statement->step();
@@ -98,7 +98,7 @@ Result<std::int64_t> Database::number(std::string_view sql) {
   return *row ? statement->number(0) : 0;
 }
 
-Result<std::string> Database::text(std::string_view sql) {
+Result<std::string> Database::query_text(std::string_view sql) {
   auto statement = prepare(sql);
   if (!statement) return std::unexpected(statement.error());
   const auto row = statement->step();
@@ -106,18 +106,18 @@ Result<std::string> Database::text(std::string_view sql) {
   return *row ? statement->text(0) : "";
 }
 
-Result<void> Database::check() {
-  const auto verdict = text("PRAGMA quick_check(1)");
+Result<void> Database::check_integrity() {
+  const auto verdict = query_text("PRAGMA quick_check(1)");
   if (!verdict) return std::unexpected(verdict.error());
-  broken_ = *verdict != "ok";
-  if (broken_) return fail(ErrorCode::unavailable, *verdict);
+  integrity_failed_ = *verdict != "ok";
+  if (integrity_failed_) return fail(ErrorCode::unavailable, *verdict);
   return {};
 }
 
 bool Database::is_damaged() const {
   // The last byte says what went wrong, those before it where (SQLITE_CORRUPT_INDEX).
   const int code = sqlite3_errcode(connection_.get()) & 0xff;
-  return broken_ || code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
+  return integrity_failed_ || code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
 }
 
 }  // namespace mgpu::store

@@ -23,7 +23,7 @@ class Statement {
   explicit Statement(sqlite3_stmt* prepared) : prepared_(prepared) {}
 
   // Back to the start, with nothing bound. Values are bound from the first ? on.
-  Statement& begin();
+  Statement& reset();
   Statement& bind(std::int64_t value);
   Statement& bind(std::string_view value);
 
@@ -53,13 +53,13 @@ class Database {
   // One or more statements whose rows nobody wants.
   Result<void> run(const std::string& sql);
   // The first column of a statement's first row.
-  Result<std::int64_t> number(std::string_view sql);
-  Result<std::string> text(std::string_view sql);
+  Result<std::int64_t> query_number(std::string_view sql);
+  Result<std::string> query_text(std::string_view sql);
 
   // Reads it all (some milliseconds for the sizes that we keep): is every page as it should be?
   // Error: unavailable. Whether that, or any last error, means a broken file and not a bad moment:
   // is_damaged.
-  Result<void> check();
+  Result<void> check_integrity();
   bool is_damaged() const;
 
  private:
@@ -68,7 +68,7 @@ class Database {
   };
   explicit Database(sqlite3* connection) : connection_(connection) {}
   std::unique_ptr<sqlite3, Close> connection_;
-  bool broken_ = false;  // check() found it
+  bool integrity_failed_ = false;  // check_integrity() found it
 };
 
 }  // namespace mgpu::store

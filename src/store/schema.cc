@@ -6,10 +6,10 @@
 namespace mgpu::store {
 namespace {
 
-constexpr std::int64_t kApplication = 0x6D677075;  // "mgpu"
+constexpr std::int64_t kApplicationId = 0x6D677075;  // "mgpu"
 
-// kSteps[n] leads from version n to n + 1. A step that was released is never changed.
-constexpr std::array kSteps{
+// kMigrations[n] leads from version n to n + 1. A step that was released is never changed.
+constexpr std::array kMigrations{
     R"sql(
       CREATE TABLE learned (
         consumer TEXT NOT NULL, ai_model TEXT NOT NULL, settings TEXT NOT NULL,
@@ -39,30 +39,30 @@ constexpr std::array kSteps{
     "ALTER TABLE started ADD COLUMN owner_start_time INTEGER NOT NULL DEFAULT 0;",
 };
 
-Result<void> refuse_strangers(Database& database, std::int64_t version) {
-  if (version > static_cast<std::int64_t>(kSteps.size()))
+Result<void> check_file_is_ours(Database& database, std::int64_t version) {
+  if (version > static_cast<std::int64_t>(kMigrations.size()))
     return fail(ErrorCode::invalid_config, "was written by a newer mgpu (version " + std::to_string(version) +
                                                " of its shape, this one knows " +
-                                               std::to_string(kSteps.size()) +
+                                               std::to_string(kMigrations.size()) +
                                                "): update mgpu, or name another file");
-  const auto application = database.number("PRAGMA application_id");
+  const auto application = database.query_number("PRAGMA application_id");
   if (!application) return std::unexpected(application.error());
-  const auto tables = database.number("SELECT count(*) FROM sqlite_schema");
+  const auto tables = database.query_number("SELECT count(*) FROM sqlite_schema");
   if (!tables) return std::unexpected(tables.error());
-  if (*application != kApplication && (*application != 0 || *tables != 0))
+  if (*application != kApplicationId && (*application != 0 || *tables != 0))
     return fail(ErrorCode::invalid_config, "is the database of another program: name another file");
   return {};
 }
 
 }  // namespace
 
-Result<void> bring_up(Database& database) {
-  const auto version = database.number("PRAGMA user_version");
+Result<void> migrate_schema(Database& database) {
+  const auto version = database.query_number("PRAGMA user_version");
   if (!version) return std::unexpected(version.error());
-  if (auto ours = refuse_strangers(database, *version); !ours) return ours;
-  for (auto step = static_cast<std::size_t>(*version); step < kSteps.size(); ++step) {
-    const std::string sql = std::string("BEGIN IMMEDIATE;") + kSteps[step] +
-                            "PRAGMA application_id = " + std::to_string(kApplication) + ";" +
+  if (auto ours = check_file_is_ours(database, *version); !ours) return ours;
+  for (auto step = static_cast<std::size_t>(*version); step < kMigrations.size(); ++step) {
+    const std::string sql = std::string("BEGIN IMMEDIATE;") + kMigrations[step] +
+                            "PRAGMA application_id = " + std::to_string(kApplicationId) + ";" +
                             "PRAGMA user_version = " + std::to_string(step + 1) + ";COMMIT;";
     if (auto done = database.run(sql); !done) {
       // Where it never began there is nothing to undo; what went wrong first is what counts.

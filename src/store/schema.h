@@ -7,6 +7,6 @@
 namespace mgpu::store {
 
 // Errors: invalid_config (written by a newer mgpu, or by another program), unavailable.
-Result<void> bring_up(Database& database);
+Result<void> migrate_schema(Database& database);
 
 }  // namespace mgpu::store

@@ -37,12 +37,12 @@ struct JobRow {
   std::int64_t arrived_us = 0;  // since 1970
   Duration waited{0};
   Duration loading{0};
-  Duration ran{0};
+  Duration run_time{0};
   std::string outcome{};  // "done", or the code of the error that ended it
 };
 
 // A process of ours that runs: enough to know it again, and to tell it from a later one with its number.
-struct StartedRow {
+struct ProcessRow {
   std::string consumer{};
   int pid = 0;
   std::uint64_t start_time = 0;     // clock ticks since boot
@@ -63,18 +63,18 @@ class Store {
     std::string path{};
     std::uint32_t history_rows = 50'000;
     // Told from the store's thread when writing fails, once until it works again. May be empty.
-    std::function<void(const std::string&)> complain{};
+    std::function<void(const std::string&)> on_write_error{};
   };
-  struct Opened {
+  struct OpenResult {
     std::unique_ptr<Store> store{};
-    std::string note{};  // what people should know: a damaged file was set aside
+    std::string warning{};  // what people should know: a damaged file was set aside
   };
 
   // Creates file and folder where they are missing (for us alone to read). A symbolic link is followed: it is
   // the same store, with the same lock. A damaged file is renamed to
   // PATH.damaged, and a new one begun. Errors: invalid_config (newer than this mgpu, of another program),
   // busy (another mgpu has it), unavailable (no permission, no space).
-  static Result<Opened> open(Options options);
+  static Result<OpenResult> open(Options options);
   ~Store();  // what is queued is written first
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -82,25 +82,25 @@ class Store {
   const std::string& path() const;  // without symbolic links
 
   // Errors of reading give what was read so far: a daemon that remembers less is better than none.
-  std::vector<LearnedRow> learned();
-  std::vector<StartedRow> started();
-  std::vector<JobRow> jobs(std::size_t count);  // the newest, newest first
+  std::vector<LearnedRow> read_learned();
+  std::vector<ProcessRow> read_processes();
+  std::vector<JobRow> read_jobs(std::size_t count);  // the newest, newest first
 
-  void keep(LearnedRow row);
-  void forget(const std::string& consumer);  // all that was learned of it
-  void add(JobRow row);
+  void save_learned(LearnedRow row);
+  void forget_learned(const std::string& consumer);  // all that was learned of it
+  void add_job(JobRow row);
 
   // Returns once it is written, or after a second, or if it failed: then it is tried again.
-  void started(const StartedRow& row);
-  void holds(const std::string& consumer, bool settled, std::vector<std::string> warm);
-  void ended(const std::string& consumer);
+  void save_process(const ProcessRow& row);
+  void update_process(const std::string& consumer, bool settled, std::vector<std::string> warm);
+  void remove_process(const std::string& consumer);
 
   void flush();  // returns once all that is queued is written
 
  private:
-  struct Keeper;
-  explicit Store(std::unique_ptr<Keeper> keeper);
-  std::unique_ptr<Keeper> keeper_;
+  struct Worker;
+  explicit Store(std::unique_ptr<Worker> worker);
+  std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace mgpu::store

@@ -22,21 +22,21 @@ class StoreTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::string file() const { return folder_ / "mgpu.db"; }
+  std::string store_path() const { return folder_ / "mgpu.db"; }
 
   std::unique_ptr<Store> open(std::uint32_t history_rows = 1000) {
-    auto opened = Store::open({.path = file(), .history_rows = history_rows});
+    auto opened = Store::open({.path = store_path(), .history_rows = history_rows});
     EXPECT_TRUE(opened) << opened.error().detail;
     if (!opened) return nullptr;
-    note_ = opened->note;
+    warning_ = opened->warning;
     return std::move(opened->store);
   }
 
   std::filesystem::path folder_;
-  std::string note_;
+  std::string warning_;
 };
 
-LearnedCosts some_figures() {
+LearnedCosts sample_learned() {
   return {.footprint = kGiB * 5,
           .working = kMiB * 300,
           .load_cold = Duration{9'000'000},
@@ -51,24 +51,25 @@ LearnedCosts some_figures() {
 }
 
 TEST_F(StoreTest, WhatWasLearnedIsThereInTheNextLife) {
-  open()->keep({.consumer = "chat", .ai_model = "llama", .settings = "s", .learned = some_figures()});
+  open()->save_learned(
+      {.consumer = "chat", .ai_model = "llama", .settings = "s", .learned = sample_learned()});
 
-  const auto rows = open()->learned();
+  const auto rows = open()->read_learned();
 
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].consumer, "chat");
   EXPECT_EQ(rows[0].ai_model, "llama");
   EXPECT_EQ(rows[0].settings, "s");
-  EXPECT_EQ(rows[0].learned, some_figures());
+  EXPECT_EQ(rows[0].learned, sample_learned());
 }
 
 TEST_F(StoreTest, OtherSettingsAreAnotherMatter) {
   const auto store = open();
-  store->keep({.consumer = "chat", .settings = "8k", .learned = {.footprint = kGiB * 5}});
-  store->keep({.consumer = "chat", .settings = "32k", .learned = {.footprint = kGiB * 9}});
-  store->keep({.consumer = "chat", .settings = "8k", .learned = {.footprint = kGiB * 6}});
+  store->save_learned({.consumer = "chat", .settings = "8k", .learned = {.footprint = kGiB * 5}});
+  store->save_learned({.consumer = "chat", .settings = "32k", .learned = {.footprint = kGiB * 9}});
+  store->save_learned({.consumer = "chat", .settings = "8k", .learned = {.footprint = kGiB * 6}});
 
-  const auto rows = store->learned();
+  const auto rows = store->read_learned();
 
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].learned.footprint + rows[1].learned.footprint, kGiB * 15);
@@ -76,12 +77,12 @@ TEST_F(StoreTest, OtherSettingsAreAnotherMatter) {
 
 TEST_F(StoreTest, ForgetsOneConsumer) {
   const auto store = open();
-  store->keep({.consumer = "chat", .learned = some_figures()});
-  store->keep({.consumer = "voice", .learned = some_figures()});
+  store->save_learned({.consumer = "chat", .learned = sample_learned()});
+  store->save_learned({.consumer = "voice", .learned = sample_learned()});
 
-  store->forget("chat");
+  store->forget_learned("chat");
 
-  const auto rows = store->learned();
+  const auto rows = store->read_learned();
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].consumer, "voice");
 }
@@ -89,43 +90,43 @@ TEST_F(StoreTest, ForgetsOneConsumer) {
 TEST_F(StoreTest, HistoryKeepsTheNewestWithinItsLimit) {
   const auto store = open(10);
   for (std::uint64_t ticket = 1; ticket <= 25; ++ticket)
-    store->add({.ticket = ticket,
-                .consumer = "chat",
-                .who = "somebody",
-                .arrived_us = 1'700'000'000'000'000,
-                .waited = Duration{5},
-                .loading = Duration{3},
-                .ran = Duration{7},
-                .outcome = "done"});
+    store->add_job({.ticket = ticket,
+                    .consumer = "chat",
+                    .who = "somebody",
+                    .arrived_us = 1'700'000'000'000'000,
+                    .waited = Duration{5},
+                    .loading = Duration{3},
+                    .run_time = Duration{7},
+                    .outcome = "done"});
 
-  const auto rows = store->jobs(100);
+  const auto rows = store->read_jobs(100);
 
   ASSERT_EQ(rows.size(), 10U);
   EXPECT_EQ(rows.front().ticket, 25U);
   EXPECT_EQ(rows.back().ticket, 16U);
   EXPECT_EQ(rows[0].who, "somebody");
   EXPECT_EQ(rows[0].arrived_us, 1'700'000'000'000'000);
-  EXPECT_EQ(rows[0].waited + rows[0].loading + rows[0].ran, Duration{15});
+  EXPECT_EQ(rows[0].waited + rows[0].loading + rows[0].run_time, Duration{15});
   EXPECT_EQ(rows[0].outcome, "done");
 }
 
 TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
   {
     const auto store = open();
-    store->started({.consumer = "chat",
-                    .pid = 77,
-                    .start_time = 123456,
-                    .boot = "b",
-                    .port = 9001,
-                    .settings = "s",
-                    .device = "GPU-2"});
-    store->started({.consumer = "voice", .pid = 78});
-    store->started({.consumer = "ollama", .pid = 79});
-    store->holds("chat", true, {""});
-    store->holds("ollama", true, {"a", "b"});
-    store->ended("voice");
+    store->save_process({.consumer = "chat",
+                         .pid = 77,
+                         .start_time = 123456,
+                         .boot = "b",
+                         .port = 9001,
+                         .settings = "s",
+                         .device = "GPU-2"});
+    store->save_process({.consumer = "voice", .pid = 78});
+    store->save_process({.consumer = "ollama", .pid = 79});
+    store->update_process("chat", true, {""});
+    store->update_process("ollama", true, {"a", "b"});
+    store->remove_process("voice");
   }
-  const auto rows = open()->started();
+  const auto rows = open()->read_processes();
 
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].pid, 77);
@@ -142,17 +143,17 @@ TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
 // The record must be there when the daemon is killed the moment after: whoever opens the file then reads it.
 TEST_F(StoreTest, AStartedProcessIsInTheFileAtOnce) {
   const auto store = open();
-  store->started({.consumer = "chat", .pid = 77});
+  store->save_process({.consumer = "chat", .pid = 77});
 
-  auto beside = Database::open(file());
+  auto beside = Database::open(store_path());
   ASSERT_TRUE(beside);
-  EXPECT_EQ(beside->number("SELECT pid FROM started WHERE consumer = 'chat'"), 77);
+  EXPECT_EQ(beside->query_number("SELECT pid FROM started WHERE consumer = 'chat'"), 77);
 }
 
 TEST_F(StoreTest, ASecondDaemonIsTurnedAway) {
   const auto store = open();
 
-  const auto second = Store::open({.path = file()});
+  const auto second = Store::open({.path = store_path()});
 
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::busy);
@@ -160,65 +161,65 @@ TEST_F(StoreTest, ASecondDaemonIsTurnedAway) {
 
 TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
   open();
-  ASSERT_TRUE(Database::open(file())->run("PRAGMA user_version = 999"));
+  ASSERT_TRUE(Database::open(store_path())->run("PRAGMA user_version = 999"));
 
-  const auto refused = Store::open({.path = file()});
+  const auto refused = Store::open({.path = store_path()});
 
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_config);
   EXPECT_NE(refused.error().detail.find("newer mgpu"), std::string::npos) << refused.error().detail;
-  EXPECT_EQ(Database::open(file())->number("PRAGMA user_version"), 999);
+  EXPECT_EQ(Database::open(store_path())->query_number("PRAGMA user_version"), 999);
 }
 
 TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
-  open()->started({.consumer = "chat", .pid = 77, .port = 9001, .device = "GPU-1"});
-  ASSERT_TRUE(
-      Database::open(file())->run("ALTER TABLE started DROP COLUMN device;"
-                                  "ALTER TABLE started DROP COLUMN owner;"
-                                  "ALTER TABLE started DROP COLUMN owner_start_time;"
-                                  "PRAGMA user_version = 1"));
+  open()->save_process({.consumer = "chat", .pid = 77, .port = 9001, .device = "GPU-1"});
+  ASSERT_TRUE(Database::open(store_path())
+                  ->run("ALTER TABLE started DROP COLUMN device;"
+                        "ALTER TABLE started DROP COLUMN owner;"
+                        "ALTER TABLE started DROP COLUMN owner_start_time;"
+                        "PRAGMA user_version = 1"));
 
   const auto store = open();
 
-  const auto rows = store->started();
+  const auto rows = store->read_processes();
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].port, 9001);
   EXPECT_EQ(rows[0].device, "") << "nobody had asked";
-  store->started({.consumer = "voice", .pid = 78, .device = "GPU-2"});
-  EXPECT_EQ(store->started()[1].device, "GPU-2");
+  store->save_process({.consumer = "voice", .pid = 78, .device = "GPU-2"});
+  EXPECT_EQ(store->read_processes()[1].device, "GPU-2");
 }
 
 TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
-  ASSERT_TRUE(Database::open(file())->run("CREATE TABLE bookmarks (url TEXT)"));
+  ASSERT_TRUE(Database::open(store_path())->run("CREATE TABLE bookmarks (url TEXT)"));
 
-  const auto refused = Store::open({.path = file()});
+  const auto refused = Store::open({.path = store_path()});
 
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_config);
-  EXPECT_EQ(Database::open(file())->number("SELECT count(*) FROM sqlite_schema"), 1);
+  EXPECT_EQ(Database::open(store_path())->query_number("SELECT count(*) FROM sqlite_schema"), 1);
 }
 
 TEST_F(StoreTest, ADamagedFileIsSetAsideAndSaid) {
-  std::ofstream(file()) << "this has been no database for a long time, whatever its name says";
+  std::ofstream(store_path()) << "this has been no database for a long time, whatever its name says";
 
   const auto store = open();
 
   ASSERT_TRUE(store);
-  EXPECT_NE(note_.find("damaged"), std::string::npos);
-  store->keep({.consumer = "chat", .learned = some_figures()});
-  EXPECT_EQ(store->learned().size(), 1U);
-  std::ifstream aside(file() + ".damaged");
+  EXPECT_NE(warning_.find("damaged"), std::string::npos);
+  store->save_learned({.consumer = "chat", .learned = sample_learned()});
+  EXPECT_EQ(store->read_learned().size(), 1U);
+  std::ifstream aside(store_path() + ".damaged");
   EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(aside), {}).starts_with("this has been"));
 }
 
 TEST_F(StoreTest, AFileThatBrokeInTheMiddleIsSetAsideToo) {
   {
     const auto store = open(100'000);
-    for (int i = 0; i < 2000; ++i) store->add({.consumer = std::string(200, 'x'), .outcome = "done"});
+    for (int i = 0; i < 2000; ++i) store->add_job({.consumer = std::string(200, 'x'), .outcome = "done"});
   }
-  const auto size = std::filesystem::file_size(file());
+  const auto size = std::filesystem::file_size(store_path());
   {
-    std::fstream page(file(), std::ios::in | std::ios::out | std::ios::binary);
+    std::fstream page(store_path(), std::ios::in | std::ios::out | std::ios::binary);
     page.seekp(static_cast<std::streamoff>(size / 2));
     page << std::string(20'000, '\xEE');
   }
@@ -226,55 +227,55 @@ TEST_F(StoreTest, AFileThatBrokeInTheMiddleIsSetAsideToo) {
   const auto store = open();
 
   ASSERT_TRUE(store);
-  EXPECT_NE(note_.find("damaged"), std::string::npos);
-  EXPECT_TRUE(store->jobs(10).empty());
+  EXPECT_NE(warning_.find("damaged"), std::string::npos);
+  EXPECT_TRUE(store->read_jobs(10).empty());
 }
 
 TEST_F(StoreTest, OneThatCantBeWrittenTakesNoOtherWithIt) {
-  for (const std::string harm : {"ABORT", "ROLLBACK"}) {
+  for (const std::string conflict_action : {"ABORT", "ROLLBACK"}) {
     const auto store = open();
     {
-      auto other = Database::open(file());
+      auto other = Database::open(store_path());
       ASSERT_TRUE(
           other->run("CREATE TRIGGER refuse BEFORE INSERT ON jobs WHEN NEW.who = 'bad' "
                      "BEGIN SELECT RAISE(" +
-                     harm + ", 'no'); END"));
+                     conflict_action + ", 'no'); END"));
     }
-    store->add({.ticket = 1, .who = "good"});
-    store->add({.ticket = 2, .who = "bad"});
-    store->started({.consumer = "chat", .pid = 17});
-    store->add({.ticket = 3, .who = "good"});
+    store->add_job({.ticket = 1, .who = "good"});
+    store->add_job({.ticket = 2, .who = "bad"});
+    store->save_process({.consumer = "chat", .pid = 17});
+    store->add_job({.ticket = 3, .who = "good"});
     store->flush();
 
-    EXPECT_EQ(store->started().size(), 1U) << harm;
-    EXPECT_EQ(store->jobs(10).size(), 2U) << harm;
-    std::filesystem::remove(file());
+    EXPECT_EQ(store->read_processes().size(), 1U) << conflict_action;
+    EXPECT_EQ(store->read_jobs(10).size(), 2U) << conflict_action;
+    std::filesystem::remove(store_path());
   }
 }
 
 TEST_F(StoreTest, WhatTheNextLifeNeedsIsTriedAgain) {
   const auto store = open();
-  auto other = Database::open(file());
+  auto other = Database::open(store_path());
   ASSERT_TRUE(
       other->run("CREATE TRIGGER refuse BEFORE INSERT ON started BEGIN SELECT RAISE(ABORT, 'full'); END"));
-  store->started({.consumer = "chat", .pid = 17});
-  EXPECT_TRUE(store->started().empty());
+  store->save_process({.consumer = "chat", .pid = 17});
+  EXPECT_TRUE(store->read_processes().empty());
   ASSERT_TRUE(other->run("DROP TRIGGER refuse"));
   store->flush();
-  EXPECT_EQ(store->started().size(), 1U);
+  EXPECT_EQ(store->read_processes().size(), 1U);
 }
 
 // SQLite says where a file is broken in codes of its own: here, that an index lacks an entry.
 TEST_F(StoreTest, EveryKindOfDamageIsKnownAsDamage) {
   {
-    auto made = Database::open(file());
+    auto made = Database::open(store_path());
     ASSERT_TRUE(
         made->run("CREATE TABLE t(a); INSERT INTO t VALUES(1); CREATE INDEX i ON t(a);"
                   "CREATE TABLE u(a); CREATE INDEX j ON u(a); PRAGMA writable_schema = ON;"
                   "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema "
                   "WHERE name = 'j') WHERE name = 'i'"));
   }
-  auto broken = Database::open(file());
+  auto broken = Database::open(store_path());
   EXPECT_FALSE(broken->run("DELETE FROM t WHERE rowid = 1"));
   EXPECT_TRUE(broken->is_damaged());
 }

@@ -24,15 +24,16 @@ class Tables {
 
   // What was read before an error stays in `rows`.
   Result<void> read(std::vector<LearnedRow>& rows);
-  Result<void> read(std::vector<StartedRow>& rows);
+  Result<void> read(std::vector<ProcessRow>& rows);
   Result<void> read(std::vector<JobRow>& rows, std::size_t count);  // the newest, newest first
 
-  Result<void> keep(const LearnedRow& row);
-  Result<void> forget(const std::string& consumer);
-  Result<void> add(const JobRow& row);
-  Result<void> started(const StartedRow& row);
-  Result<void> holds(const std::string& consumer, bool settled, const std::vector<std::string>& warm);
-  Result<void> ended(const std::string& consumer);
+  Result<void> save_learned(const LearnedRow& row);
+  Result<void> forget_learned(const std::string& consumer);
+  Result<void> add_job(const JobRow& row);
+  Result<void> save_process(const ProcessRow& row);
+  Result<void> update_process(const std::string& consumer, bool settled,
+                              const std::vector<std::string>& warm);
+  Result<void> remove_process(const std::string& consumer);
 
  private:
   explicit Tables(Database database) : database_(std::move(database)) {}
@@ -40,9 +41,9 @@ class Tables {
   Database database_;  // before its statements, so that it closes after them
   std::uint32_t history_rows_ = 0;
   Statement begin_, commit_, roll_back_;
-  Statement read_learned_, keep_, forget_, prune_learned_;
-  Statement read_jobs_, add_, prune_jobs_;
-  Statement read_started_, started_, holds_, ended_;
+  Statement read_learned_, save_learned_, forget_learned_, prune_learned_;
+  Statement read_jobs_, add_job_, prune_jobs_;
+  Statement read_processes_, save_process_, update_process_, remove_process_;
 };
 
 }  // namespace mgpu::store
