@@ -8,17 +8,17 @@
 #include <span>
 #include <string_view>
 
-#include "estimate/memory.h"
+#include "estimate/memory_estimate.h"
 #include "estimate/ollama.h"
 #include "estimate/safetensors.h"
-#include "estimate/transformer.h"
+#include "estimate/transformer_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mgpu;
   const auto head = std::as_bytes(std::span(data, size));
   const std::uint64_t file_size = size + 1000;
   if (const auto gguf = estimate::parse_gguf(head, file_size)) {
-    const estimate::Memory memory = estimate::memory_of(*gguf, {.slots = 4});
+    const estimate::MemoryEstimate memory = estimate::estimate_memory(*gguf, {.slots = 4});
     if (memory.weights < Bytes{} || memory.cache < Bytes{} || memory.compute < Bytes{}) std::abort();
     if (memory.weights.count > static_cast<std::int64_t>(file_size)) std::abort();
   }
@@ -26,12 +26,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (*bytes < Bytes{} || bytes->count > static_cast<std::int64_t>(file_size)) std::abort();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   [[maybe_unused]] const auto files = estimate::indexed_files(text);
-  if (const auto path = estimate::manifest_of(text); path && path->contains("/..")) std::abort();
+  if (const auto path = estimate::manifest_path(text); path && path->contains("/..")) std::abort();
   if (const auto parts = estimate::parse_manifest(text))
     for (const std::string& blob : parts->weights)
       if (blob.rfind('/') != 5) std::abort();
-  const estimate::Asked asked = estimate::asked_of_ollama(text, {.parallel = "4"});
-  if (const auto transformer = estimate::parse_transformer(text))
-    if (estimate::cache_of(*transformer, asked) < Bytes{}) std::abort();
+  const estimate::InferenceOptions options = estimate::ollama_inference_options(text, {.parallel = "4"});
+  if (const auto transformer = estimate::parse_transformer_config(text))
+    if (estimate::kv_cache_bytes(*transformer, options) < Bytes{}) std::abort();
   return 0;
 }

@@ -9,9 +9,9 @@
 #include "engine/weights.h"
 
 #include "estimate/gguf.h"
-#include "estimate/memory.h"
+#include "estimate/memory_estimate.h"
 #include "estimate/safetensors.h"
-#include "estimate/transformer.h"
+#include "estimate/transformer_config.h"
 
 namespace mgpu::engine {
 namespace {
@@ -40,8 +40,9 @@ Result<T> parsed(const fs::path& file, std::size_t most,
 // Of safetensors files, as the config.json beside them tells; nothing, if it does not.
 Bytes cache_beside(const Weights& weights) {
   const fs::path config = fs::path(weights.files.front()).parent_path() / "config.json";
-  const auto transformer = estimate::parse_transformer(read_head(config, estimate::kMaxTransformerConfig));
-  return transformer ? estimate::cache_of(*transformer, weights.asked) : Bytes{};
+  const auto transformer =
+      estimate::parse_transformer_config(read_head(config, estimate::kMaxTransformerConfig));
+  return transformer ? estimate::kv_cache_bytes(*transformer, weights.asked) : Bytes{};
 }
 
 Bytes size_of(const fs::path& file) {
@@ -68,15 +69,15 @@ std::string shown(const std::vector<std::string>& files) {
 std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
                                             const std::string& ai_model, Bytes device_memory) {
   const Weights weights = weights_of(consumer, ai_model, device_memory);
-  std::optional<estimate::Gguf> gguf;  // the first; the weights of further shards are added to it
-  Bytes others{};                      // what is loaded with it whole: how it sees pictures
+  std::optional<estimate::GgufHeader> gguf;  // the first; the weights of further shards are added to it
+  Bytes others{};                            // what is loaded with it whole: how it sees pictures
   Bytes tensors{};
   for (const std::string& file : weights.files) {
     if (file.ends_with(".safetensors")) {
-      tensors += parsed(file, estimate::kMaxSafetensorsHead + 8, estimate::tensor_bytes).value_or(Bytes{});
+      tensors += parsed(file, estimate::kMaxSafetensorsHeader + 8, estimate::tensor_bytes).value_or(Bytes{});
       continue;
     }
-    const auto read = parsed(file, estimate::kMaxHead, estimate::parse_gguf);
+    const auto read = parsed(file, estimate::kMaxGgufHeader, estimate::parse_gguf);
     if (!read)
       others += is_gguf(file) ? size_of(file) : Bytes{};
     else if (gguf)
@@ -85,9 +86,9 @@ std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consum
       gguf = *read;
   }
   if (tensors > Bytes{}) tensors += cache_beside(weights);
-  if (gguf) tensors += estimate::memory_of(*gguf, weights.asked).sum() + others;
+  if (gguf) tensors += estimate::estimate_memory(*gguf, weights.asked).sum() + others;
   if (tensors == Bytes{} || tensors > kLargestBytes) return std::nullopt;
-  return Estimate{.bytes = tensors + estimate::kContext, .from = shown(weights.files)};
+  return Estimate{.bytes = tensors + estimate::kCudaContext, .from = shown(weights.files)};
 }
 
 std::optional<Estimate> estimated_in_time(TimedCalls& calls, Duration limit,

@@ -12,8 +12,8 @@
 #include "engine/weights.h"
 
 #include "estimate/gguf.h"
-#include "estimate/gguf_for_tests.h"
-#include "estimate/memory.h"
+#include "estimate/gguf_writer.h"
+#include "estimate/memory_estimate.h"
 
 namespace mgpu::engine {
 namespace {
@@ -38,7 +38,7 @@ class EstimatedFootprint : public testing::Test {
     fs::create_directories((folder_ / path).parent_path());
     std::ofstream(folder_ / path, std::ios::binary) << content;
   }
-  static std::string llama() { return estimate::llama().head() + std::string(9000, 'w'); }
+  static std::string llama() { return estimate::llama_gguf().header() + std::string(9000, 'w'); }
 
   void keep_in_ollama(const std::string& name, const std::string& parameters) const {
     const auto layer = [](const char* what, std::string blob) {
@@ -71,9 +71,9 @@ class EstimatedFootprint : public testing::Test {
 
 // What the AI model takes with this context.
 Bytes with_context(std::uint64_t context) {
-  const std::string file = estimate::llama().head();
+  const std::string file = estimate::llama_gguf().header();
   const auto gguf = estimate::parse_gguf(std::as_bytes(std::span(file)), file.size() + 9000);
-  return estimate::memory_of(*gguf, {.context = context}).sum() + estimate::kContext;
+  return estimate::estimate_memory(*gguf, {.context = context}).sum() + estimate::kCudaContext;
 }
 
 Bytes bytes_of(const std::optional<Estimate>& estimate) { return estimate ? estimate->bytes : Bytes{}; }
@@ -112,7 +112,7 @@ TEST_F(EstimatedFootprint, OfARoutersIsOfTheFileOrFolderWithItsName) {
   write("alone.gguf", llama());
   write("seeing/seeing.gguf", llama());
   const std::string sees =
-      estimate::GgufWriter().text("general.architecture", "clip").head() + std::string(5000, 'p');
+      estimate::GgufWriter().text("general.architecture", "clip").header() + std::string(5000, 'p');
   write("seeing/mmproj-F16.gguf", sees);
 
   const auto alone = estimated_footprint(router({"-c", "8192"}), "alone", {});
@@ -145,12 +145,12 @@ TEST_F(EstimatedFootprint, OfACheckpointHasTheShardsOfItsIndexAndTheCacheOfItsCo
   ConsumerConfig consumer{.name = "vllm", .process = std::move(process)};
   consumer.service.type = ServiceType::vllm;
 
-  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "", {})), estimate::kContext + Bytes{7000});
+  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "", {})), estimate::kCudaContext + Bytes{7000});
 
   write("config.json", R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":32,"hidden_size":4096,
     "num_attention_heads":32,"num_key_value_heads":8,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
   const auto whole = estimated_footprint(consumer, "", {});
-  EXPECT_EQ(bytes_of(whole), estimate::kContext + Bytes{7000} + kGiB);
+  EXPECT_EQ(bytes_of(whole), estimate::kCudaContext + Bytes{7000} + kGiB);
   EXPECT_EQ(whole->from, "model-00001-of-00002.safetensors and 1 more file");
 }
 

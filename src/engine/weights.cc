@@ -32,7 +32,7 @@ std::string shard(const std::string& file, std::size_t number) {
 Files files_in(const fs::path& folder) {
   Files files;
   const fs::path index = folder / "model.safetensors.index.json";
-  if (const auto listed = estimate::indexed_files(read_head(index, estimate::kMaxIndex))) {
+  if (const auto listed = estimate::indexed_files(read_head(index, estimate::kMaxSafetensorsIndex))) {
     for (const std::string& name : *listed) files.push_back(folder / name);
     return files;
   }
@@ -63,7 +63,7 @@ fs::path in_folder_of(const config::ConsumerConfig& consumer, const std::string&
                                                             : fs::path(file);
 }
 
-Files of_the_only_one(const config::ConsumerConfig& consumer, const estimate::Asked& asked) {
+Files of_the_only_one(const config::ConsumerConfig& consumer, const estimate::InferenceOptions& asked) {
   Files files;
   for (const std::string& each : consumer.weights.empty() ? asked.files : consumer.weights) {
     const fs::path path = in_folder_of(consumer, each);
@@ -89,7 +89,8 @@ std::string variable(const config::ConsumerConfig& consumer, const std::string& 
 }
 
 // Where the AI models of the service lie, the likeliest first. A container's folders are not the host's.
-std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer, const estimate::Asked& asked) {
+std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer,
+                                 const estimate::InferenceOptions& asked) {
   std::vector<fs::path> folders;
   for (const std::string& each : consumer.weights) folders.push_back(in_folder_of(consumer, each));
   if (!folders.empty() || consumer.container) return folders;
@@ -121,7 +122,7 @@ Files named_in(const fs::path& folder, const std::string& ai_model) {
 
 Weights of_ollama(const config::ConsumerConfig& consumer, const fs::path& folder, const std::string& ai_model,
                   Bytes device_memory) {
-  const auto manifest = estimate::manifest_of(ai_model);
+  const auto manifest = estimate::manifest_path(ai_model);
   if (!manifest) return {};
   const auto parts = estimate::parse_manifest(read_head(folder / *manifest, estimate::kMaxManifest));
   if (!parts) return {};
@@ -129,21 +130,21 @@ Weights of_ollama(const config::ConsumerConfig& consumer, const fs::path& folder
   for (const std::string& blob : parts->weights) weights.files.push_back(folder / blob);
   const std::string parameters =
       parts->parameters.empty() ? "" : read_head(folder / parts->parameters, estimate::kMaxManifest);
-  weights.asked =
-      estimate::asked_of_ollama(parameters, {.context = variable(consumer, "OLLAMA_CONTEXT_LENGTH"),
-                                             .parallel = variable(consumer, "OLLAMA_NUM_PARALLEL"),
-                                             .cache_type = variable(consumer, "OLLAMA_KV_CACHE_TYPE"),
-                                             .device_memory = device_memory});
+  weights.asked = estimate::ollama_inference_options(
+      parameters, {.context = variable(consumer, "OLLAMA_CONTEXT_LENGTH"),
+                   .parallel = variable(consumer, "OLLAMA_NUM_PARALLEL"),
+                   .cache_type = variable(consumer, "OLLAMA_KV_CACHE_TYPE"),
+                   .device_memory = device_memory});
   return weights;
 }
 
 // The paths in a container's command are not the host's.
-estimate::Asked asked_of(const config::ConsumerConfig& consumer) {
-  if (consumer.process) return estimate::asked_by(consumer.process->command);
+estimate::InferenceOptions asked_of(const config::ConsumerConfig& consumer) {
+  if (consumer.process) return estimate::parse_inference_options(consumer.process->command);
   if (!consumer.container) return {};
   std::vector<std::string> command{consumer.container->image};
   command.insert(command.end(), consumer.container->command.begin(), consumer.container->command.end());
-  estimate::Asked asked = estimate::asked_by(command);
+  estimate::InferenceOptions asked = estimate::parse_inference_options(command);
   asked.files.clear();
   asked.folder.clear();
   return asked;

@@ -10,13 +10,13 @@
 #include "base/bytes.h"
 #include "config/config.h"
 
-#include "estimate/asked.h"
+#include "estimate/inference_options.h"
 
 namespace mgpu::engine {
 
 struct Weights {
   std::vector<std::string> files{};  // none: nobody knows
-  estimate::Asked asked{};
+  estimate::InferenceOptions asked{};
 };
 
 // The files that are configured, else those that the consumer's command names; a folder stands for the files

@@ -19,54 +19,69 @@ constexpr std::uint64_t kMaxTensors = 1'000'000;
 constexpr std::uint64_t kMaxName = 64 * 1024;
 constexpr std::uint64_t kMaxLayers = 10'000;
 constexpr std::uint64_t kMaxDimensions = 8;
-constexpr std::uint64_t kMaxFigure = 1ULL << 32;  // widths, lengths, counts: beyond it nothing is sane
+constexpr std::uint64_t kMaxValue = 1ULL << 32;  // widths, lengths, counts: beyond it nothing is sane
 constexpr std::uint64_t kMaxAlignment = 1ULL << 20;
 
-enum Type : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64, kTypes };
-constexpr std::array<std::uint8_t, kTypes> kSizes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+enum GgufType : std::uint32_t {
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64,
+  kTypes
+};
+constexpr std::array<std::uint8_t, kTypes> kTypeSizes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 // Reads on; once something is missing or wrong it stays failed and gives zeros.
-class Reader {
+class ByteReader {
  public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit ByteReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   template <class T>
   T value() {
     T read{};
-    if (const auto piece = take(sizeof(T)); piece.size() == sizeof(T))
+    if (const auto piece = read_bytes(sizeof(T)); piece.size() == sizeof(T))
       std::memcpy(&read, piece.data(), sizeof(T));
     return read;
   }
-  std::string_view text(std::uint64_t most) {
+  std::string_view read_string(std::uint64_t most) {
     const auto size = value<std::uint64_t>();
-    if (size > most) wrong_ = true;
-    const auto piece = take(wrong_ ? 0 : size);
+    if (size > most) invalid_ = true;
+    const auto piece = read_bytes(invalid_ ? 0 : size);
     return {reinterpret_cast<const char*>(piece.data()), piece.size()};
   }
-  std::span<const std::byte> take(std::uint64_t size) {
-    if (wrong_ || short_) return {};
-    if (size > bytes_.size() - at_) {
-      short_ = true;
+  std::span<const std::byte> read_bytes(std::uint64_t size) {
+    if (invalid_ || truncated_) return {};
+    if (size > bytes_.size() - offset_) {
+      truncated_ = true;
       return {};
     }
-    const auto piece = bytes_.subspan(at_, size);
-    at_ += size;
+    const auto piece = bytes_.subspan(offset_, size);
+    offset_ += size;
     return piece;
   }
-  void refuse() { wrong_ = true; }
-  bool good() const { return !wrong_ && !short_; }
-  bool is_wrong() const { return wrong_; }
-  std::uint64_t position() const { return at_; }
+  void mark_invalid() { invalid_ = true; }
+  bool good() const { return !invalid_ && !truncated_; }
+  bool is_invalid() const { return invalid_; }
+  std::uint64_t position() const { return offset_; }
 
  private:
   std::span<const std::byte> bytes_;
-  std::uint64_t at_ = 0;
-  bool short_ = false;
-  bool wrong_ = false;
+  std::uint64_t offset_ = 0;
+  bool truncated_ = false;
+  bool invalid_ = false;
 };
 
 // An integer of any width; none for another type, which is skipped.
-std::optional<std::uint64_t> read_integer(Reader& in, std::uint32_t type) {
+std::optional<std::uint64_t> read_integer(ByteReader& in, std::uint32_t type) {
   switch (type) {
     case u8:
       return in.value<std::uint8_t>();
@@ -85,27 +100,27 @@ std::optional<std::uint64_t> read_integer(Reader& in, std::uint32_t type) {
     case i64:
       return static_cast<std::uint64_t>(std::max<std::int64_t>(in.value<std::int64_t>(), 0));
     default:
-      in.take(type < kTypes ? kSizes[type] : 0);
+      in.read_bytes(type < kTypes ? kTypeSizes[type] : 0);
       return std::nullopt;
   }
 }
 
-struct Array {
+struct GgufArray {
   std::vector<std::uint64_t> integers{};  // the first kMaxLayers
   std::uint64_t count = 0;
 };
 
-Array read_array(Reader& in) {
-  Array read;
+GgufArray read_array(ByteReader& in) {
+  GgufArray read;
   const auto type = in.value<std::uint32_t>();
   read.count = in.value<std::uint64_t>();
-  if (type >= kTypes || type == array) return in.refuse(), read;
+  if (type >= kTypes || type == array) return in.mark_invalid(), read;
   if (type == string) {
-    for (std::uint64_t i = 0; i < read.count && in.good(); ++i) in.text(kMaxHead);
+    for (std::uint64_t i = 0; i < read.count && in.good(); ++i) in.read_string(kMaxGgufHeader);
     return read;
   }
-  if (read.count > kMaxHead / kSizes[type]) return in.refuse(), read;
-  if (read.count > kMaxLayers) return in.take(read.count * kSizes[type]), read;
+  if (read.count > kMaxGgufHeader / kTypeSizes[type]) return in.mark_invalid(), read;
+  if (read.count > kMaxLayers) return in.read_bytes(read.count * kTypeSizes[type]), read;
   for (std::uint64_t i = 0; i < read.count && in.good(); ++i)
     if (const auto integer = read_integer(in, type)) read.integers.push_back(*integer);
   return read;
@@ -117,9 +132,9 @@ struct Metadata {
       numbers{};  // without the architecture's prefix
   std::uint64_t tokens = 0;
 
-  std::uint64_t number(std::string_view name, std::uint64_t otherwise = 0) const {
+  std::uint64_t number(std::string_view name, std::uint64_t fallback = 0) const {
     const auto found = numbers.find(name);
-    return found == numbers.end() || found->second.empty() ? otherwise : found->second.front();
+    return found == numbers.end() || found->second.empty() ? fallback : found->second.front();
   }
   std::vector<std::uint64_t> list(std::string_view name) const {
     const auto found = numbers.find(name);
@@ -128,47 +143,48 @@ struct Metadata {
 };
 
 // "llama.block_count" -> "block_count". Names of no architecture keep theirs.
-std::string_view without_architecture(std::string_view name) {
+std::string_view strip_architecture_prefix(std::string_view name) {
   for (const std::string_view common : {"general.", "tokenizer.", "split."})
     if (name.starts_with(common)) return name;
   const auto dot = name.find('.');
   return dot == name.npos ? name : name.substr(dot + 1);
 }
 
-Metadata read_metadata(Reader& in, std::uint64_t entries) {
+Metadata read_metadata(ByteReader& in, std::uint64_t entries) {
   Metadata read;
   for (std::uint64_t i = 0; i < entries && in.good(); ++i) {
-    const std::string_view name = in.text(kMaxName);
+    const std::string_view name = in.read_string(kMaxName);
     const auto type = in.value<std::uint32_t>();
     if (type == string) {
-      const std::string_view text = in.text(kMaxHead);
+      const std::string_view text = in.read_string(kMaxGgufHeader);
       if (name == "general.architecture") read.architecture = text;
     } else if (type == array) {
-      Array list = read_array(in);
+      GgufArray list = read_array(in);
       if (name == "tokenizer.ggml.tokens") read.tokens = list.count;
-      if (!list.integers.empty()) read.numbers.emplace(without_architecture(name), std::move(list.integers));
+      if (!list.integers.empty())
+        read.numbers.emplace(strip_architecture_prefix(name), std::move(list.integers));
     } else if (type >= kTypes) {
-      in.refuse();
+      in.mark_invalid();
     } else if (const auto integer = read_integer(in, type)) {
-      read.numbers.emplace(without_architecture(name), std::vector{*integer});
+      read.numbers.emplace(strip_architecture_prefix(name), std::vector{*integer});
     }
   }
   return read;
 }
 
-struct Tensors {
+struct TensorTable {
   std::vector<std::uint64_t> offsets{};  // ascending
   std::optional<std::uint64_t> token_embedding{};
   bool has_output = false;
 };
 
-Tensors read_tensors(Reader& in, std::uint64_t count) {
-  Tensors read;
+TensorTable read_tensors(ByteReader& in, std::uint64_t count) {
+  TensorTable read;
   for (std::uint64_t i = 0; i < count && in.good(); ++i) {
-    const std::string_view name = in.text(kMaxName);
+    const std::string_view name = in.read_string(kMaxName);
     const auto dimensions = in.value<std::uint32_t>();
-    if (dimensions > kMaxDimensions) in.refuse();
-    in.take(in.good() ? dimensions * sizeof(std::uint64_t) : 0);
+    if (dimensions > kMaxDimensions) in.mark_invalid();
+    in.read_bytes(in.good() ? dimensions * sizeof(std::uint64_t) : 0);
     in.value<std::uint32_t>();  // how its numbers are written; its size shows from the next one's offset
     const auto offset = in.value<std::uint64_t>();
     if (name == "token_embd.weight") read.token_embedding = offset;
@@ -180,51 +196,52 @@ Tensors read_tensors(Reader& in, std::uint64_t count) {
 }
 
 // Architectures whose files do not say how their windowed layers are mixed with full ones.
-std::uint64_t full_every(const std::string& architecture) {
+std::uint64_t default_full_attention_every(const std::string& architecture) {
   constexpr std::pair<std::string_view, std::uint64_t> kKnown[] = {
       {"gemma2", 2}, {"gemma3", 6}, {"gemma3n", 5}, {"gpt-oss", 2}, {"cohere2", 4}, {"exaone4", 4}};
-  for (const auto& [name, every] : kKnown)
-    if (architecture == name) return every;
+  for (const auto& [name, interval] : kKnown)
+    if (architecture == name) return interval;
   return 1;
 }
 
-Bytes as_bytes(std::uint64_t count) {
+Bytes clamp_to_bytes(std::uint64_t count) {
   return {static_cast<std::int64_t>(std::min(count, static_cast<std::uint64_t>(kLargestBytes.count)))};
 }
 
-Bytes host_only(const Tensors& tensors, std::uint64_t weights) {
+Bytes host_only_weights(const TensorTable& tensors, std::uint64_t weights) {
   if (!tensors.token_embedding || !tensors.has_output) return {};
   const auto next = std::ranges::upper_bound(tensors.offsets, *tensors.token_embedding);
   const std::uint64_t end = next == tensors.offsets.end() ? weights : std::min(*next, weights);
-  return as_bytes(end > *tensors.token_embedding ? end - *tensors.token_embedding : 0);
+  return clamp_to_bytes(end > *tensors.token_embedding ? end - *tensors.token_embedding : 0);
 }
 
-Gguf described(const Metadata& metadata) {
-  Gguf gguf{.architecture = metadata.architecture,
-            .layers = metadata.number("block_count"),
-            .context = metadata.number("context_length"),
-            .embedding = metadata.number("embedding_length"),
-            .heads = metadata.number("attention.head_count"),
-            .kv_heads = metadata.list("attention.head_count_kv"),
-            .key_length = metadata.number("attention.key_length"),
-            .value_length = metadata.number("attention.value_length"),
-            .vocabulary = metadata.number("vocab_size", metadata.tokens),
-            .sliding_window = metadata.number("attention.sliding_window"),
-            .shards = std::max<std::uint64_t>(metadata.number("split.count", 1), 1)};
+GgufHeader to_gguf_header(const Metadata& metadata) {
+  GgufHeader gguf{.architecture = metadata.architecture,
+                  .layers = metadata.number("block_count"),
+                  .context = metadata.number("context_length"),
+                  .embedding = metadata.number("embedding_length"),
+                  .heads = metadata.number("attention.head_count"),
+                  .kv_heads = metadata.list("attention.head_count_kv"),
+                  .key_length = metadata.number("attention.key_length"),
+                  .value_length = metadata.number("attention.value_length"),
+                  .vocabulary = metadata.number("vocab_size", metadata.tokens),
+                  .sliding_window = metadata.number("attention.sliding_window"),
+                  .shards = std::max<std::uint64_t>(metadata.number("split.count", 1), 1)};
   for (const std::uint64_t width : metadata.list("feed_forward_length"))
     gguf.feed_forward = std::max(gguf.feed_forward, width);
   if (gguf.kv_heads.empty()) gguf.kv_heads = {gguf.heads};
   const std::uint64_t head = gguf.heads > 0 ? gguf.embedding / gguf.heads : 0;
   if (gguf.key_length == 0) gguf.key_length = head;
   if (gguf.value_length == 0) gguf.value_length = head;
-  gguf.full_every = std::max<std::uint64_t>(
-      metadata.number("attention.sliding_window_pattern", full_every(gguf.architecture)), 1);
-  if (gguf.full_every == 1) gguf.sliding_window = 0;
+  gguf.full_attention_every = std::max<std::uint64_t>(
+      metadata.number("attention.sliding_window_pattern", default_full_attention_every(gguf.architecture)),
+      1);
+  if (gguf.full_attention_every == 1) gguf.sliding_window = 0;
   return gguf;
 }
 
-bool is_sane(const Gguf& gguf) {
-  const auto small = [](std::uint64_t figure) { return figure < kMaxFigure; };
+bool is_plausible(const GgufHeader& gguf) {
+  const auto small = [](std::uint64_t figure) { return figure < kMaxValue; };
   return !gguf.architecture.empty() && gguf.layers > 0 && gguf.layers <= kMaxLayers && small(gguf.context) &&
          small(gguf.embedding) && small(gguf.feed_forward) && small(gguf.key_length) &&
          small(gguf.value_length) && small(gguf.vocabulary) && small(gguf.sliding_window) &&
@@ -234,30 +251,30 @@ bool is_sane(const Gguf& gguf) {
 
 }  // namespace
 
-Result<Gguf> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size) {
-  const auto nonsense = [](const char* why) { return fail(ErrorCode::invalid_request, why); };
-  Reader in(head);
-  if (in.value<std::uint32_t>() != 0x46554747) return nonsense("it is no GGUF file");
+Result<GgufHeader> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size) {
+  const auto malformed = [](const char* why) { return fail(ErrorCode::invalid_request, why); };
+  ByteReader in(head);
+  if (in.value<std::uint32_t>() != 0x46554747) return malformed("it is no GGUF file");
   const auto version = in.value<std::uint32_t>();
-  if (in.good() && (version < 2 || version > 3)) return nonsense("its version of GGUF is unknown");
+  if (in.good() && (version < 2 || version > 3)) return malformed("its version of GGUF is unknown");
   const auto tensor_count = in.value<std::uint64_t>();
   const auto entries = in.value<std::uint64_t>();
-  if (tensor_count > kMaxTensors || entries > kMaxEntries) in.refuse();
+  if (tensor_count > kMaxTensors || entries > kMaxEntries) in.mark_invalid();
   const Metadata metadata = read_metadata(in, entries);
-  const Tensors tensors = read_tensors(in, tensor_count);
-  if (in.is_wrong()) return nonsense("it is broken, or made by a converter that we do not know");
+  const TensorTable tensors = read_tensors(in, tensor_count);
+  if (in.is_invalid()) return malformed("it is broken, or made by a converter that we do not know");
   if (!in.good()) return fail(ErrorCode::unavailable, "its head is longer than what was read of it");
 
-  Gguf gguf = described(metadata);
+  GgufHeader gguf = to_gguf_header(metadata);
   // Shards behind the first have little to say about the whole.
   const bool later_shard = metadata.number("split.no") > 0;
-  if (!later_shard && !is_sane(gguf)) return nonsense("its figures make no sense");
+  if (!later_shard && !is_plausible(gguf)) return malformed("its figures make no sense");
   const std::uint64_t alignment = metadata.number("general.alignment", 32);
-  if (alignment == 0 || alignment > kMaxAlignment) return nonsense("its alignment makes no sense");
+  if (alignment == 0 || alignment > kMaxAlignment) return malformed("its alignment makes no sense");
   const std::uint64_t begin = (in.position() + alignment - 1) / alignment * alignment;
-  if (begin > file_size) return nonsense("it ends before its weights");
-  gguf.weights = as_bytes(file_size - begin);
-  gguf.host_only = host_only(tensors, file_size - begin);
+  if (begin > file_size) return malformed("it ends before its weights");
+  gguf.weights = clamp_to_bytes(file_size - begin);
+  gguf.host_only = host_only_weights(tensors, file_size - begin);
   return gguf;
 }
 

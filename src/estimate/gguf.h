@@ -15,7 +15,7 @@
 
 namespace mgpu::estimate {
 
-struct Gguf {
+struct GgufHeader {
   std::string architecture{};  // "llama", "gemma3", "qwen3moe"
   std::uint64_t layers = 0;
   std::uint64_t context = 0;       // that it was trained for
@@ -26,18 +26,18 @@ struct Gguf {
   std::uint64_t key_length = 0;           // of one head
   std::uint64_t value_length = 0;
   std::uint64_t vocabulary = 0;
-  std::uint64_t sliding_window = 0;  // 0: every layer attends to everything
-  std::uint64_t full_every = 1;      // every n-th layer attends to everything, the others to the window
-  std::uint64_t shards = 1;          // files that it is split into, this one included
-  Bytes weights{};                   // in this file
+  std::uint64_t sliding_window = 0;        // 0: every layer attends to everything
+  std::uint64_t full_attention_every = 1;  // every n-th layer attends to everything, the others to the window
+  std::uint64_t shards = 1;                // files that it is split into, this one included
+  Bytes weights{};                         // in this file
   Bytes host_only{};  // of them, the token embeddings, where the output layer has weights of its own
 };
 
 // The longest head that is read: the vocabularies of today take some 10 MiB.
-inline constexpr std::size_t kMaxHead = 64U << 20;
+inline constexpr std::size_t kMaxGgufHeader = 64U << 20;
 
 // `head`: the file's first bytes. Errors: unavailable (the head goes on behind these bytes), invalid_request
 // (no GGUF file, or none that we understand).
-Result<Gguf> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size);
+Result<GgufHeader> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size);
 
 }  // namespace mgpu::estimate

@@ -13,23 +13,23 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-#include "estimate/asked.h"
+#include "estimate/inference_options.h"
 
 namespace mgpu::estimate {
 
 inline constexpr std::size_t kMaxManifest = 1U << 20;
 
 // Below the folder of its AI models. Error: invalid_request (no name that Ollama would take).
-Result<std::string> manifest_of(std::string_view ai_model);
+Result<std::string> manifest_path(std::string_view ai_model);
 
 // Blobs, each below the same folder.
-struct OllamaParts {
+struct OllamaBlobs {
   std::vector<std::string> weights{};  // GGUF files: the AI model first, then what is loaded with it
   std::string parameters{};            // empty: it has none
 };
 
 // Error: invalid_request (no manifest, or one without weights).
-Result<OllamaParts> parse_manifest(std::string_view json);
+Result<OllamaBlobs> parse_manifest(std::string_view json);
 
 // What the server was told, as texts of its environment; empty: nothing.
 struct OllamaSettings {
@@ -40,6 +40,6 @@ struct OllamaSettings {
 };
 
 // With the parameters of an AI model (a JSON object, or nothing), which come before the server's settings.
-Asked asked_of_ollama(std::string_view parameters, const OllamaSettings& settings);
+InferenceOptions ollama_inference_options(std::string_view parameters, const OllamaSettings& settings);
 
 }  // namespace mgpu::estimate

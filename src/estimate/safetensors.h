@@ -13,8 +13,8 @@
 
 namespace mgpu::estimate {
 
-inline constexpr std::size_t kMaxSafetensorsHead = 8U << 20;
-inline constexpr std::size_t kMaxIndex = 16U << 20;
+inline constexpr std::size_t kMaxSafetensorsHeader = 8U << 20;
+inline constexpr std::size_t kMaxSafetensorsIndex = 16U << 20;
 
 // All tensors of the file together. Errors: unavailable (the head goes on behind these bytes),
 // invalid_request.

@@ -25,7 +25,7 @@ class GgufWriter {
     for (const std::uint32_t value : values) raw(metadata_, value);
     return *this;
   }
-  GgufWriter& words(const std::string& name, std::uint64_t count) {
+  GgufWriter& strings(const std::string& name, std::uint64_t count) {
     ++entries_;
     text(metadata_, name)
         .raw(metadata_, std::uint32_t{9})
@@ -35,16 +35,16 @@ class GgufWriter {
     return *this;
   }
   GgufWriter& tensor(const std::string& name, std::uint64_t offset) {
-    ++count_;
+    ++tensor_count_;
     return text(tensors_, name)
         .raw(tensors_, std::uint32_t{1})
         .raw(tensors_, std::uint64_t{8})
         .raw(tensors_, std::uint32_t{0})
         .raw(tensors_, offset);
   }
-  std::string head(std::uint32_t version = 3) {
+  std::string header(std::uint32_t version = 3) {
     std::string all = "GGUF";
-    raw(all, version).raw(all, count_).raw(all, entries_);
+    raw(all, version).raw(all, tensor_count_).raw(all, entries_);
     all += metadata_ + tensors_;
     all.resize((all.size() + 31) / 32 * 32);
     return all;
@@ -63,11 +63,11 @@ class GgufWriter {
   }
 
   std::string metadata_, tensors_;
-  std::uint64_t entries_ = 0, count_ = 0;
+  std::uint64_t entries_ = 0, tensor_count_ = 0;
 };
 
 // 32 layers, 8 heads of the cache, each 128 wide; of 9000 bytes of weights 3000 stay in host memory.
-inline GgufWriter llama() {
+inline GgufWriter llama_gguf() {
   GgufWriter file;
   file.text("general.architecture", "llama")
       .number("llama.block_count", 32)
@@ -76,7 +76,7 @@ inline GgufWriter llama() {
       .number("llama.feed_forward_length", 14336)
       .number("llama.attention.head_count", 32)
       .number("llama.attention.head_count_kv", 8)
-      .words("tokenizer.ggml.tokens", 1000)
+      .strings("tokenizer.ggml.tokens", 1000)
       .tensor("token_embd.weight", 0)
       .tensor("blk.0.attn_q.weight", 3000)
       .tensor("output.weight", 5000);

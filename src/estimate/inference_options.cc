@@ -1,4 +1,4 @@
-#include "estimate/asked.h"
+#include "estimate/inference_options.h"
 
 #include <array>
 #include <charconv>
@@ -14,31 +14,31 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
   return false;
 }
 
-void apply(Asked& asked, std::string_view name, const std::string& value) {
+void apply_option(InferenceOptions& options, std::string_view name, const std::string& value) {
   if (is_one_of(name, {"-m", "--model", "--model-path"})) {
-    asked.files = {value};
+    options.files = {value};
   } else if (name == "--models-dir") {
-    asked.folder = value;
+    options.folder = value;
   } else if (is_one_of(name, {"-c", "--ctx-size", "--max-model-len", "--context-length"})) {
-    asked.context = number_in(value);
+    options.context = parse_number(value);
   } else if (is_one_of(name, {"-ngl", "--gpu-layers", "--n-gpu-layers"})) {
-    asked.gpu_layers = number_in(value);
+    options.gpu_layers = parse_number(value);
   } else if (is_one_of(name, {"-ub", "--ubatch-size"})) {
-    asked.batch = number_in(value).value_or(asked.batch);
+    options.batch = parse_number(value).value_or(options.batch);
   } else if (is_one_of(name, {"-np", "--parallel"})) {
-    asked.slots = number_in(value).value_or(asked.slots);
+    options.slots = parse_number(value).value_or(options.slots);
   } else if (is_one_of(name, {"-ctk", "--cache-type-k"})) {
-    asked.key_bytes = bytes_of_cached(value);
+    options.key_bytes = cache_type_bytes(value);
   } else if (is_one_of(name, {"-ctv", "--cache-type-v"})) {
-    asked.value_bytes = bytes_of_cached(value);
+    options.value_bytes = cache_type_bytes(value);
   } else if (name == "--kv-cache-dtype") {
-    asked.key_bytes = asked.value_bytes = bytes_of_cached(value);
+    options.key_bytes = options.value_bytes = cache_type_bytes(value);
   }
 }
 
 }  // namespace
 
-std::optional<std::uint64_t> number_in(std::string_view text) {
+std::optional<std::uint64_t> parse_number(std::string_view text) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number > (1ULL << 32)) return std::nullopt;
@@ -46,7 +46,7 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 }
 
 // The quantised ones come in blocks of 32 with a scale.
-std::optional<double> bytes_of_cached(std::string_view type) {
+std::optional<double> cache_type_bytes(std::string_view type) {
   constexpr std::pair<std::string_view, double> kTypes[] = {
       {"f32", 4},          {"f16", 2},          {"bf16", 2},         {"q8_0", 34.0 / 32},
       {"q5_1", 24.0 / 32}, {"q5_0", 22.0 / 32}, {"fp8", 1},          {"fp8_e4m3", 1},
@@ -56,19 +56,19 @@ std::optional<double> bytes_of_cached(std::string_view type) {
   return std::nullopt;
 }
 
-Asked asked_by(const std::vector<std::string>& command) {
-  Asked asked;
+InferenceOptions parse_inference_options(const std::vector<std::string>& command) {
+  InferenceOptions options;
   for (std::size_t i = 1; i < command.size(); ++i) {
     const std::string& word = command[i];
     const bool serves = word == "serve" && i + 1 < command.size() && !command[i + 1].starts_with('-');
-    if (serves) asked.files = {command[i + 1]};  // vllm serve /srv/qwen3
+    if (serves) options.files = {command[i + 1]};  // vllm serve /srv/qwen3
     if (!word.starts_with('-')) continue;
     if (const auto equals = word.find('='); equals != std::string::npos)
-      apply(asked, std::string_view(word).substr(0, equals), word.substr(equals + 1));
+      apply_option(options, std::string_view(word).substr(0, equals), word.substr(equals + 1));
     else if (i + 1 < command.size())
-      apply(asked, word, command[i + 1]);
+      apply_option(options, word, command[i + 1]);
   }
-  return asked;
+  return options;
 }
 
 }  // namespace mgpu::estimate

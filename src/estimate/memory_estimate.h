@@ -9,21 +9,21 @@
 
 #include "base/bytes.h"
 
-#include "estimate/asked.h"
 #include "estimate/gguf.h"
+#include "estimate/inference_options.h"
 
 namespace mgpu::estimate {
 
 // What a CUDA process holds before it does anything: 150 to 650 MiB, by driver and device.
-inline constexpr Bytes kContext = kMiB * 300;
+inline constexpr Bytes kCudaContext = kMiB * 300;
 
-struct Memory {
+struct MemoryEstimate {
   Bytes weights{};
   Bytes cache{};
   Bytes compute{};
   Bytes sum() const { return weights + cache + compute; }
 };
 
-Memory memory_of(const Gguf& gguf, const Asked& asked);
+MemoryEstimate estimate_memory(const GgufHeader& gguf, const InferenceOptions& options);
 
 }  // namespace mgpu::estimate

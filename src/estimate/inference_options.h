@@ -9,7 +9,7 @@
 
 namespace mgpu::estimate {
 
-struct Asked {
+struct InferenceOptions {
   std::vector<std::string> files{};  // its weights: -m, --model, --model-path, serve
   std::string folder{};              // where several AI models lie: --models-dir
   std::optional<std::uint64_t>
@@ -22,16 +22,16 @@ struct Asked {
   std::optional<double> value_bytes{};
   // llama.cpp divides its context among the slots; Ollama has as much for each, and no more than the AI model
   // was trained for.
-  bool context_is_each_slots = false;
+  bool context_per_slot = false;
 };
 
 // Words that it does not know, or numbers that are none, change nothing.
-Asked asked_by(const std::vector<std::string>& command);
+InferenceOptions parse_inference_options(const std::vector<std::string>& command);
 
 // None: it is no number, or one of no use.
-std::optional<std::uint64_t> number_in(std::string_view text);
+std::optional<std::uint64_t> parse_number(std::string_view text);
 
 // Of one number in the cache, by its type's name in llama.cpp, vLLM or SGLang.
-std::optional<double> bytes_of_cached(std::string_view type);
+std::optional<double> cache_type_bytes(std::string_view type);
 
 }  // namespace mgpu::estimate
