@@ -23,7 +23,7 @@
 #include "engine/users.h"
 #include "gpu/attribution.h"
 
-#include "pagecache/read_ahead.h"
+#include "pagecache/read_ahead_worker.h"
 
 namespace mgpu::engine {
 
@@ -148,7 +148,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   const gpu::CgroupNames own_cgroup;  // of the daemon: what it shares with everybody tells nobody apart
   boost::asio::steady_timer next_hour;
   std::map<ResidentId, std::set<std::string>> seen_weights;  // files that were open while it loaded
-  pagecache::ReadAhead reading_ahead;
+  pagecache::ReadAheadWorker reading_ahead;
   TimedCalls timed_calls;
   std::vector<Visits> visits;  // by ConsumerId
   Sampling sampling;           // last: its thread ends first

@@ -13,7 +13,7 @@
 #include "engine/impl.h"
 #include "engine/weights.h"
 
-#include "pagecache/cached.h"
+#include "pagecache/cached_fraction.h"
 #include "pagecache/open_files.h"
 
 namespace mgpu::engine {
@@ -34,20 +34,20 @@ constexpr std::size_t kMostFiles = 256;
 std::function<std::vector<std::string>()> Engine::Impl::weights_of(ResidentId resident) const {
   const config::ConsumerConfig& description = consumers[world.registry[resident].consumer.value];
   if (!description.weights.empty() && !has_several_ai_models(description.service))
-    return [named = description.weights] { return pagecache::files_of(named); };
+    return [named = description.weights] { return pagecache::list_weight_files(named); };
   if (const auto seen = seen_weights.find(resident); seen != seen_weights.end())
     return [files = std::vector<std::string>(seen->second.begin(), seen->second.end())] {
-      return pagecache::files_of(files);
+      return pagecache::list_weight_files(files);
     };
   return [description, ai_model = world.registry[resident].ai_model, memory = memory_of_all(devices)] {
-    return pagecache::files_of(engine::weights_of(description, ai_model, memory).files);
+    return pagecache::list_weight_files(engine::weights_of(description, ai_model, memory).files);
   };
 }
 
 LoadSource Engine::Impl::source_of(const Load& load) {
   if (load.from_parked) return LoadSource::parked;
   const std::function<double()> cached = [files = weights_of(load.resident)] {
-    return pagecache::cached_part(files()).value_or(0);
+    return pagecache::cached_fraction(files()).value_or(0);
   };
   const std::string& consumer = consumers[world.registry[load.resident].consumer.value].name;
   const auto part = timed_calls.call("weights of " + consumer, kLookAtWeights, cached);
@@ -75,7 +75,7 @@ asio::awaitable<void> Engine::Impl::watch_weights(ResidentId resident) {
     const std::optional<int> pid = application_of(resident).identity().pid;
     if (!pid) continue;
     const std::function<std::set<std::string>()> look = [pid = *pid] {
-      return pagecache::large_files_of(pid);
+      return pagecache::find_large_open_files(pid);
     };
     auto found = timed_calls.call("files of " + std::to_string(*pid), kLookAtOpenFiles, look);
     if (found) seen.merge(std::move(*found));

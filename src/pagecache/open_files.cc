@@ -10,41 +10,41 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "pagecache/cached.h"
+#include "pagecache/cached_fraction.h"
 
 namespace mgpu::pagecache {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostProcesses = 200;
+constexpr std::size_t kMaxProcesses = 200;
 
-bool is_weighty(const std::string& path) {
+bool is_large_file(const std::string& path) {
   struct stat facts{};
   return path.starts_with('/') && ::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) &&
-         facts.st_size >= kWeighty;
+         facts.st_size >= kLargeFileBytes;
 }
 
 // "flags:\t0100002": the last digit's lowest bits are the access mode.
-bool only_reads(const fs::path& fdinfo) {
+bool is_read_only(const fs::path& fdinfo) {
   std::ifstream file(fdinfo);
   for (std::string name, value; file >> name >> value;)
     if (name == "flags:") return (value.back() - '0') % 4 == O_RDONLY;
   return false;
 }
 
-void add_open(const fs::path& process, std::set<std::string>& files) {
+void add_open_files(const fs::path& process, std::set<std::string>& files) {
   std::error_code error;
   for (fs::directory_iterator fd(process / "fd", error), end; !error && fd != end; fd.increment(error)) {
     std::error_code gone;
     const std::string path = fs::read_symlink(fd->path(), gone);
-    if (!gone && is_weighty(path) && only_reads(process / "fdinfo" / fd->path().filename()))
+    if (!gone && is_large_file(path) && is_read_only(process / "fdinfo" / fd->path().filename()))
       files.insert(path);
   }
 }
 
 // address perms offset dev inode path
-void add_mapped(const fs::path& process, std::set<std::string>& files) {
+void add_mapped_files(const fs::path& process, std::set<std::string>& files) {
   std::ifstream maps(process / "maps");
   std::string last;
   for (std::string line; std::getline(maps, line);) {
@@ -53,11 +53,11 @@ void add_mapped(const fs::path& process, std::set<std::string>& files) {
     std::string path = line.substr(slash);
     if (path == last) continue;  // one file is mapped in several pieces, side by side
     last = path;
-    if (is_weighty(path)) files.insert(std::move(path));
+    if (is_large_file(path)) files.insert(std::move(path));
   }
 }
 
-std::vector<int> children_of(int pid) {
+std::vector<int> child_pids(int pid) {
   std::vector<int> children;
   std::error_code error;
   const fs::path tasks = "/proc/" + std::to_string(pid) + "/task";
@@ -70,14 +70,14 @@ std::vector<int> children_of(int pid) {
 
 }  // namespace
 
-std::set<std::string> large_files_of(int pid) {
+std::set<std::string> find_large_open_files(int pid) {
   std::set<std::string> files;
-  std::vector<int> ahead{pid};
-  for (std::size_t i = 0; i < ahead.size() && i < kMostProcesses; ++i) {
-    const fs::path process = "/proc/" + std::to_string(ahead[i]);
-    add_open(process, files);
-    add_mapped(process, files);
-    for (const int child : children_of(ahead[i])) ahead.push_back(child);
+  std::vector<int> pids{pid};
+  for (std::size_t i = 0; i < pids.size() && i < kMaxProcesses; ++i) {
+    const fs::path process = "/proc/" + std::to_string(pids[i]);
+    add_open_files(process, files);
+    add_mapped_files(process, files);
+    for (const int child : child_pids(pids[i])) pids.push_back(child);
   }
   return files;
 }

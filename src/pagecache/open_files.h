@@ -7,8 +7,8 @@
 
 namespace mgpu::pagecache {
 
-// Those of the process and its descendants, of at least kWeighty bytes; what they write to is left out. A
-// process that we may not look into has none.
-std::set<std::string> large_files_of(int pid);
+// Those of the process and its descendants, of at least kLargeFileBytes bytes; what they write to is left
+// out. A process that we may not look into has none.
+std::set<std::string> find_large_open_files(int pid);
 
 }  // namespace mgpu::pagecache

@@ -12,9 +12,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "pagecache/cached.h"
+#include "pagecache/cached_fraction.h"
 #include "pagecache/open_files.h"
-#include "pagecache/read_ahead.h"
+#include "pagecache/read_ahead_worker.h"
 
 namespace mgpu::pagecache {
 namespace {
@@ -37,22 +37,22 @@ class Files : public testing::Test {
       const std::string piece(1 << 20, 'w');
       for (std::size_t i = 0; i < mib; ++i) file << piece;
     }
-    drop(path);
+    drop_from_cache(path);
     return path;
   }
-  static void drop(const std::string& path) {
+  static void drop_from_cache(const std::string& path) {
     const int file = ::open(path.c_str(), O_RDONLY);
     ASSERT_EQ(::fsync(file), 0);
     ASSERT_EQ(::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
     ::close(file);
   }
-  static double part(const std::string& path) {
+  static double fraction(const std::string& path) {
     const std::vector<std::string> files{path};
-    return cached_part(files).value_or(-1);
+    return cached_fraction(files).value_or(-1);
   }
-  [[nodiscard]] static bool until(const std::function<bool()>& is_true) {
+  [[nodiscard]] static bool wait_until(const std::function<bool()>& condition) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!is_true()) {
+    while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
@@ -64,59 +64,59 @@ class Files : public testing::Test {
 
 TEST_F(Files, AreSeenInThePageCacheOnceTheyAreRead) {
   const std::string weights = cold_file("weights", 24);
-  EXPECT_LT(part(weights), 0.02);
-  ReadAhead ahead;
+  EXPECT_LT(fraction(weights), 0.02);
+  ReadAheadWorker ahead;
   ahead.read(1, {weights}, kGiB);
-  ASSERT_TRUE(until([&] { return ahead.idle(); }));
-  EXPECT_GT(part(weights), 0.98);
+  ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
+  EXPECT_GT(fraction(weights), 0.98);
 }
 
 TEST_F(Files, AreReadAheadUpToTheLimitAndInOrder) {
   const std::string first = cold_file("first", 24), second = cold_file("second", 24);
-  ReadAhead ahead;
+  ReadAheadWorker ahead;
   ahead.read(1, {first, second}, kMiB * 32);
-  ASSERT_TRUE(until([&] { return ahead.idle(); }));
-  EXPECT_GT(part(first), 0.98);
-  EXPECT_GT(part(second), 0.25);
-  EXPECT_LT(part(second), 0.6) << "8 of its 24 MiB, and what the kernel reads beyond";
+  ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
+  EXPECT_GT(fraction(first), 0.98);
+  EXPECT_GT(fraction(second), 0.25);
+  EXPECT_LT(fraction(second), 0.6) << "8 of its 24 MiB, and what the kernel reads beyond";
 }
 
 TEST_F(Files, AreLeftAloneByAJobThatIsCancelled) {
   const std::string first = cold_file("first", 64), second = cold_file("second", 24);
-  ReadAhead ahead;
+  ReadAheadWorker ahead;
   ahead.read(1, {first}, kGiB);
   ahead.read(2, {second}, kGiB);
   ahead.cancel(2);
   ahead.cancel(7);  // which there never was
-  ASSERT_TRUE(until([&] { return ahead.idle(); }));
-  EXPECT_LT(part(second), 0.02);
+  ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
+  EXPECT_LT(fraction(second), 0.02);
 }
 
 TEST_F(Files, ThatAreNotThereAreNoTrouble) {
-  ReadAhead ahead;
+  ReadAheadWorker ahead;
   ahead.read(1, {folder_ / "nothing", folder_}, kGiB);
-  ASSERT_TRUE(until([&] { return ahead.idle(); }));
-  EXPECT_EQ(part(folder_ / "nothing"), -1) << "unknown is not zero";
+  ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
+  EXPECT_EQ(fraction(folder_ / "nothing"), -1) << "unknown is not zero";
 }
 
 TEST_F(Files, OfAFolderAreThoseThatWeighSomething) {
   const std::string small = cold_file("config.json", 1), large = cold_file("b.safetensors", 20),
                     larger = cold_file("a.safetensors", 24);
   const std::vector<std::string> folder{folder_};
-  EXPECT_EQ(files_of(folder), (std::vector{larger, large}));
+  EXPECT_EQ(list_weight_files(folder), (std::vector{larger, large}));
   const std::vector<std::string> named{small};
-  EXPECT_EQ(files_of(named), named) << "who is named counts, however small";
+  EXPECT_EQ(list_weight_files(named), named) << "who is named counts, however small";
 }
 
 TEST_F(Files, ThatAProcessReadsAreFound) {
   const std::string weights = cold_file("weights", 20), journal = cold_file("journal", 20);
   const int reads = ::open(weights.c_str(), O_RDONLY), writes = ::open(journal.c_str(), O_RDWR);
-  const auto found = large_files_of(::getpid());
+  const auto found = find_large_open_files(::getpid());
   ::close(reads);
   ::close(writes);
   EXPECT_TRUE(found.contains(weights));
   EXPECT_FALSE(found.contains(journal)) << "what it writes to is no weights file";
-  EXPECT_FALSE(large_files_of(::getpid()).contains(weights)) << "it is closed now";
+  EXPECT_FALSE(find_large_open_files(::getpid()).contains(weights)) << "it is closed now";
 }
 
 TEST(AvailableMemory, IsKnown) { EXPECT_GT(quarter_of_available_memory(), kMiB); }

@@ -17,23 +17,23 @@
 
 namespace mgpu::pagecache {
 
-class ReadAhead {
+class ReadAheadWorker {
  public:
-  ReadAhead() = default;
-  ~ReadAhead();  // waits a second at most for the piece that is being read
-  ReadAhead(const ReadAhead&) = delete;
-  ReadAhead& operator=(const ReadAhead&) = delete;
+  ReadAheadWorker() = default;
+  ~ReadAheadWorker();  // waits a second at most for the piece that is being read
+  ReadAheadWorker(const ReadAheadWorker&) = delete;
+  ReadAheadWorker& operator=(const ReadAheadWorker&) = delete;
 
   // Reads the files in this order, `limit_setting` bytes of them at most. `job` names it, for cancel(); a job
   // of that name that waits or runs already is replaced.
   void read(std::uint64_t job, std::vector<std::string> files, Bytes limit);
   void cancel(std::uint64_t job);
 
-  bool idle() const;  // nothing waits or runs
+  bool is_idle() const;  // nothing waits or runs
 
  private:
   struct Job {
-    std::uint64_t name = 0;
+    std::uint64_t id = 0;
     std::vector<std::string> files{};
     Bytes limit{};
     std::stop_source stop{};
@@ -47,11 +47,11 @@ class ReadAhead {
     std::deque<Job> waiting{};
     Job running{};
     bool busy = false;
-    bool ending = false;
-    bool over = false;
+    bool stopping = false;
+    bool finished = false;
   };
   std::shared_ptr<State> state_ = std::make_shared<State>();
-  bool begun_ = false;
+  bool started_ = false;
 };
 
 // A quarter of what the kernel calls available (/proc/meminfo): what may be read ahead where nobody says.

@@ -1,4 +1,4 @@
-#include "pagecache/cached.h"
+#include "pagecache/cached_fraction.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostFiles = 1000;    // of a folder
+constexpr std::size_t kMaxFiles = 1000;     // of a folder
 constexpr std::size_t kPagesPerFile = 128;  // looked at
 
 class File {
@@ -27,7 +27,7 @@ class File {
     if (fd_ < 0 || ::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) return;
     size_ = static_cast<std::size_t>(facts.st_size);
     // For files of others mincore() calls every page resident.
-    told_ = facts.st_uid == ::geteuid() || ::geteuid() == 0 || ::access(path.c_str(), W_OK) == 0;
+    measurable_ = facts.st_uid == ::geteuid() || ::geteuid() == 0 || ::access(path.c_str(), W_OK) == 0;
   }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -35,75 +35,76 @@ class File {
     if (fd_ >= 0) ::close(fd_);
   }
 
-  bool told() const { return told_ && size_ > 0; }
+  bool is_measurable() const { return measurable_ && size_ > 0; }
   std::size_t size() const { return size_; }
   int fd() const { return fd_; }
 
  private:
   int fd_ = -1;
   std::size_t size_ = 0;
-  bool told_ = false;
+  bool measurable_ = false;
 };
 
 // The part of a sample of pages that is resident. Mapping a file reads nothing of it.
-std::optional<double> cached_part(const File& file) {
+std::optional<double> cached_fraction(const File& file) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* mapped = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.fd(), 0);
   if (mapped == MAP_FAILED) return std::nullopt;
   const std::size_t pages = (file.size() + page - 1) / page;
-  const std::size_t looks = std::min(pages, kPagesPerFile);
-  std::size_t resident = 0, told = 0;
-  for (std::size_t i = 0; i < looks; ++i) {
+  const std::size_t samples = std::min(pages, kPagesPerFile);
+  std::size_t resident = 0, sampled = 0;
+  for (std::size_t i = 0; i < samples; ++i) {
     unsigned char state = 0;
-    const std::size_t at = pages * i / looks * page;
+    const std::size_t at = pages * i / samples * page;
     if (::mincore(static_cast<char*>(mapped) + at, page, &state) != 0) continue;
-    ++told;
+    ++sampled;
     resident += state & 1U;
   }
   ::munmap(mapped, file.size());
-  if (told == 0) return std::nullopt;
-  return static_cast<double>(resident) / static_cast<double>(told);
+  if (sampled == 0) return std::nullopt;
+  return static_cast<double>(resident) / static_cast<double>(sampled);
 }
 
-using Weighed = std::pair<std::uintmax_t, std::string>;
+using SizedFile = std::pair<std::uintmax_t, std::string>;
 
-void add_folder(const std::string& folder, std::vector<Weighed>& found) {
+void add_large_files(const std::string& folder, std::vector<SizedFile>& found) {
   std::error_code error;
   fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, error);
-  for (; !error && entry != fs::recursive_directory_iterator() && found.size() < kMostFiles;
+  for (; !error && entry != fs::recursive_directory_iterator() && found.size() < kMaxFiles;
        entry.increment(error)) {
     std::error_code ignored;
     if (!entry->is_regular_file(ignored)) continue;
     const std::uintmax_t size = entry->file_size(ignored);
-    if (!ignored && size >= static_cast<std::uintmax_t>(kWeighty)) found.emplace_back(size, entry->path());
+    if (!ignored && size >= static_cast<std::uintmax_t>(kLargeFileBytes))
+      found.emplace_back(size, entry->path());
   }
 }
 
 }  // namespace
 
-std::vector<std::string> files_of(std::span<const std::string> paths) {
-  std::vector<Weighed> found;
+std::vector<std::string> list_weight_files(std::span<const std::string> paths) {
+  std::vector<SizedFile> found;
   for (const std::string& path : paths) {
     std::error_code error;
     if (fs::is_directory(path, error)) {
-      add_folder(path, found);
+      add_large_files(path, found);
     } else if (fs::is_regular_file(path, error)) {
       const std::uintmax_t size = fs::file_size(path, error);
       if (!error) found.emplace_back(size, path);
     }
   }
-  std::ranges::stable_sort(found, std::greater{}, &Weighed::first);
+  std::ranges::stable_sort(found, std::greater{}, &SizedFile::first);
   std::vector<std::string> files;
   for (auto& [size, path] : found) files.push_back(std::move(path));
   return files;
 }
 
-std::optional<double> cached_part(std::span<const std::string> files) {
+std::optional<double> cached_fraction(std::span<const std::string> files) {
   double cached = 0, total = 0;
   for (const std::string& path : files) {
     const File file(path);
-    if (!file.told()) continue;
-    const std::optional<double> part = cached_part(file);
+    if (!file.is_measurable()) continue;
+    const std::optional<double> part = cached_fraction(file);
     if (!part) continue;
     const auto size = static_cast<double>(file.size());
     total += size;

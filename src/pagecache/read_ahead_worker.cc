@@ -1,4 +1,4 @@
-#include "pagecache/read_ahead.h"
+#include "pagecache/read_ahead_worker.h"
 
 #include <algorithm>
 #include <chrono>
@@ -14,33 +14,33 @@
 namespace mgpu::pagecache {
 namespace {
 
-constexpr std::int64_t kPiece = 8 << 20;
-constexpr std::chrono::seconds kPatience{1};
+constexpr std::int64_t kChunkBytes = 8 << 20;
+constexpr std::chrono::seconds kStopTimeout{1};
 
 // <linux/ioprio.h> is not everywhere.
 constexpr int kIoPriorityOfThread = 1;  // IOPRIO_WHO_PROCESS, with 0: the calling thread
 constexpr int kIdleClass = 3 << 13;     // IOPRIO_CLASS_IDLE
 
-void give_way_to_all_others() { ::syscall(SYS_ioprio_set, kIoPriorityOfThread, 0, kIdleClass); }
+void lower_io_priority() { ::syscall(SYS_ioprio_set, kIoPriorityOfThread, 0, kIdleClass); }
 
 // Asks for a piece and waits until its last byte is there; the byte is all that is copied.
-bool read_piece(int file, std::int64_t at, std::int64_t count) {
+bool read_chunk(int file, std::int64_t at, std::int64_t count) {
   ::posix_fadvise(file, at, count, POSIX_FADV_WILLNEED);
   char last = 0;
   return ::pread(file, &last, 1, at + count - 1) == 1;
 }
 
 // The bytes that came of one file, at most `most`.
-std::int64_t read_file(const std::string& path, std::int64_t most, const std::stop_token& stop) {
+std::int64_t read_file(const std::string& path, std::int64_t limit, const std::stop_token& stop) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return 0;
   struct stat facts{};
   const bool regular = ::fstat(file, &facts) == 0 && S_ISREG(facts.st_mode);
-  const std::int64_t end = regular ? std::min<std::int64_t>(facts.st_size, most) : 0;
+  const std::int64_t end = regular ? std::min<std::int64_t>(facts.st_size, limit) : 0;
   std::int64_t at = 0;
   while (at < end && !stop.stop_requested()) {
-    const std::int64_t count = std::min(kPiece, end - at);
-    if (!read_piece(file, at, count)) break;
+    const std::int64_t count = std::min(kChunkBytes, end - at);
+    if (!read_chunk(file, at, count)) break;
     at += count;
   }
   ::close(file);
@@ -49,43 +49,43 @@ std::int64_t read_file(const std::string& path, std::int64_t most, const std::st
 
 }  // namespace
 
-ReadAhead::~ReadAhead() {
+ReadAheadWorker::~ReadAheadWorker() {
   std::unique_lock lock(state_->mutex);
-  state_->ending = true;
+  state_->stopping = true;
   state_->waiting.clear();
   state_->running.stop.request_stop();
   state_->changed.notify_all();
-  if (begun_) state_->changed.wait_for(lock, kPatience, [this] { return state_->over; });
+  if (started_) state_->changed.wait_for(lock, kStopTimeout, [this] { return state_->finished; });
 }
 
-void ReadAhead::read(std::uint64_t job, std::vector<std::string> files, Bytes limit) {
+void ReadAheadWorker::read(std::uint64_t job, std::vector<std::string> files, Bytes limit) {
   cancel(job);
   if (files.empty() || limit <= Bytes{}) return;
   {
     const std::lock_guard lock(state_->mutex);
-    state_->waiting.push_back({.name = job, .files = std::move(files), .limit = limit});
+    state_->waiting.push_back({.id = job, .files = std::move(files), .limit = limit});
   }
   state_->changed.notify_all();
-  if (!std::exchange(begun_, true)) std::thread([state = state_] { state->run(); }).detach();
+  if (!std::exchange(started_, true)) std::thread([state = state_] { state->run(); }).detach();
 }
 
-void ReadAhead::cancel(std::uint64_t job) {
+void ReadAheadWorker::cancel(std::uint64_t job) {
   const std::lock_guard lock(state_->mutex);
-  std::erase_if(state_->waiting, [job](const Job& one) { return one.name == job; });
-  if (state_->busy && state_->running.name == job) state_->running.stop.request_stop();
+  std::erase_if(state_->waiting, [job](const Job& one) { return one.id == job; });
+  if (state_->busy && state_->running.id == job) state_->running.stop.request_stop();
 }
 
-bool ReadAhead::idle() const {
+bool ReadAheadWorker::is_idle() const {
   const std::lock_guard lock(state_->mutex);
   return state_->waiting.empty() && !state_->busy;
 }
 
-void ReadAhead::State::run() {
-  give_way_to_all_others();
+void ReadAheadWorker::State::run() {
+  lower_io_priority();
   std::unique_lock lock(mutex);
   while (true) {
-    changed.wait(lock, [this] { return ending || !waiting.empty(); });
-    if (ending) break;
+    changed.wait(lock, [this] { return stopping || !waiting.empty(); });
+    if (stopping) break;
     running = std::move(waiting.front());
     waiting.pop_front();
     busy = true;
@@ -98,7 +98,7 @@ void ReadAhead::State::run() {
     lock.lock();
     busy = false;
   }
-  over = true;
+  finished = true;
   changed.notify_all();
 }
 
