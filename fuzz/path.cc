@@ -194,7 +194,7 @@ struct World {
     } else {
       http::Headers none;
       std::string nothing = "nothing here";
-      co_await http::answer(exchange, 404, std::move(none), std::move(nothing));
+      co_await http::send_response(exchange, 404, std::move(none), std::move(nothing));
     }
   }
 
@@ -293,7 +293,7 @@ struct World {
   }
 
   bool everything_is_back() const {
-    return handlers == 0 && leases == 0 && waiting == 0 && server->connections() == 0;
+    return handlers == 0 && leases == 0 && waiting == 0 && server->connection_count() == 0;
   }
 
   // Whether everything is back before long. What needs no time is back at once.
@@ -314,7 +314,7 @@ struct World {
       MGPU_ASSERT(waiting == 0, "nobody waits in the line once the clients are gone");
       MGPU_ASSERT(leases == 0, "no lease is held once the clients are gone");
       MGPU_ASSERT(handlers == 0, "no handler runs once the clients are gone");
-      MGPU_ASSERT(server->connections() == 0, "no connection is open once the clients are gone");
+      MGPU_ASSERT(server->connection_count() == 0, "no connection is open once the clients are gone");
     }
     server->close();
     server.reset();

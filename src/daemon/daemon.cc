@@ -203,7 +203,7 @@ void let_connections_end(asio::io_context& io, http::Server& server) {
   }
   server.close();
   io.restart();
-  while (server.connections() > 0 && std::chrono::steady_clock::now() < until)
+  while (server.connection_count() > 0 && std::chrono::steady_clock::now() < until)
     io.run_one_for(std::chrono::milliseconds(50));
   io.restart();
   io.poll();
@@ -273,7 +273,7 @@ int serve(const ServeOptions& options) {
   asio::co_spawn(io, running.recover(), [&io](const std::exception_ptr&) { io.stop(); });
   io.run();
   io.restart();
-  (*server)->open();
+  (*server)->start_accepting();
   running.start();
   ending.listen(io, running);
   const Hangups hangups(io);

@@ -16,15 +16,16 @@ asio::awaitable<void> send(http::Exchange& exchange, api::Reply reply) {
   http::Headers headers = std::move(reply.headers);
   headers.emplace_back("Content-Type", std::move(reply.content_type));
   std::string body = std::move(reply.body);
-  const auto sent = co_await http::answer(exchange, reply.status, std::move(headers), std::move(body));
-  if (!sent) exchange.break_off();
+  const auto sent = co_await http::send_response(exchange, reply.status, std::move(headers), std::move(body));
+  if (!sent) exchange.abort();
 }
 
 asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::Reply reply) {
-  http::AnswerHead head{.status = reply.status, .headers = std::move(reply.headers), .length = std::nullopt};
+  http::ResponseHead head{
+      .status = reply.status, .headers = std::move(reply.headers), .length = std::nullopt};
   head.headers.emplace_back("Content-Type", std::move(reply.content_type));
   std::string first = std::move(reply.body);
-  auto begun = co_await exchange.begin(std::move(head));
+  auto begun = co_await exchange.send_head(std::move(head));
   if (begun && !first.empty()) begun = co_await exchange.write(std::move(first));
   co_return begun;
 }
@@ -49,14 +50,14 @@ api::Call call_of(const http::Exchange& exchange, std::string body) {
           .query = api::parse_query(question == std::string::npos ? "" : head.target.substr(question + 1)),
           .body = std::move(body),
           .last_event_id = std::string(http::header(head.headers, "Last-Event-ID")),
-          .peer = exchange.address() + ":" + std::to_string(exchange.port())};
+          .peer = exchange.peer_address() + ":" + std::to_string(exchange.peer_port())};
 }
 
 asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
   const Bytes limit{static_cast<std::int64_t>(api::kMaxBody)};
-  auto body = co_await http::read_all(exchange, limit);
+  auto body = co_await http::read_body(exchange, limit);
   if (!body) {
-    if (body.error().code == ErrorCode::cancelled) co_return exchange.break_off();
+    if (body.error().code == ErrorCode::cancelled) co_return exchange.abort();
     api::Reply refusal = api::error_reply(body.error());
     co_await send(exchange, std::move(refusal));
     co_return;
@@ -68,19 +69,19 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
                            return begin_stream(exchange, std::move(head));
                          },
                      .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
-                     .break_off = [&exchange] { exchange.break_off(); }};
+                     .break_off = [&exchange] { exchange.abort(); }};
   auto asked = ask(api, call_of(exchange, std::move(*body)), outlet);
-  auto gone = exchange.gone();
+  auto gone = exchange.wait_until_disconnected();
   auto first = std::move(asked) || std::move(gone);
   auto outcome = co_await std::move(first);
-  if (outcome.index() == 1) co_return exchange.break_off();
+  if (outcome.index() == 1) co_return exchange.abort();
   std::optional<api::Reply> reply = std::move(std::get<0>(outcome));
   if (reply && !streaming)
     co_await send(exchange, std::move(*reply));
   else if (streaming && !reply)
     co_await exchange.finish();
   else
-    exchange.break_off();
+    exchange.abort();
 }
 
 asio::awaitable<void> nothing_here(http::Exchange& exchange) {
@@ -99,7 +100,7 @@ asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http:
   const http::RequestHead& head = exchange.head();
   if (api::takes(gateway::path_of(head.target))) {
     co_await control(api, exchange);
-  } else if (exchange.reserved()) {
+  } else if (exchange.is_reserved()) {
     api::Reply reply = api::error_reply({ErrorCode::queue_full,
                                          "all limits.max_connections are in use; on the few beyond them "
                                          "only the control plane answers",

@@ -57,7 +57,7 @@ Error no_service(const config::ConsumerConfig& consumer) {
 }
 
 Awaitable<void> answer_with(Caller& caller, int status, std::string body, Headers more = {}) {
-  AnswerHead head{.status = status, .headers = std::move(more), .length = body.size()};
+  ResponseHead head{.status = status, .headers = std::move(more), .length = body.size()};
   head.headers.emplace_back("Content-Type", "application/json");
   Result<void> begun = co_await caller.begin(std::move(head));
   bool has_body = caller.head.method != "HEAD";
@@ -92,7 +92,7 @@ Error too_slow(Bytes rate) {
 }
 
 // An answer whose body may say that device memory ran out, in words that we can read.
-bool may_mean_no_memory(const AnswerHead& head) {
+bool may_mean_no_memory(const ResponseHead& head) {
   return head.status >= 400 && header(head.headers, "Content-Encoding").empty();
 }
 
@@ -188,7 +188,7 @@ struct Gateway::Passage {
   Result<void> take(std::string_view piece, Bytes limit) {
     body_bytes += piece.size();
     if (body_bytes <= static_cast<std::uint64_t>(limit.count)) return {};
-    return std::unexpected(http::body_too_large(static_cast<std::uint64_t>(limit.count)));
+    return std::unexpected(http::body_too_large_error(static_cast<std::uint64_t>(limit.count)));
   }
 
   void hold(Held lease) {
@@ -221,7 +221,7 @@ struct Gateway::Passage {
     return out;
   }
 
-  AnswerHead incoming(AnswerHead answer) {
+  ResponseHead incoming(ResponseHead answer) {
     bool encoded = !header(answer.headers, "Content-Encoding").empty();
     if (!answer.length && !encoded) content_type = header(answer.headers, "Content-Type");
     answer.headers = passed_on(answer.headers, answer.status == 101);
@@ -545,7 +545,7 @@ Awaitable<void> Gateway::watch_upload_rate(Passage& passage) {
 Awaitable<void> Gateway::bring_answer(Passage& passage) {
   Upstream upstream = *passage.upstream;
   Caller& caller = passage.caller;
-  Result<AnswerHead> head = co_await upstream.answer();
+  Result<ResponseHead> head = co_await upstream.answer();
   passage.resent |= upstream.resent();
   if (!head) co_return passage.fail_with(head.error());
   Result<std::string> held_back = co_await judge(passage, *head);
@@ -562,7 +562,7 @@ Awaitable<void> Gateway::bring_answer(Passage& passage) {
     held_back = co_await upstream.read();
     if (!held_back) co_return passage.fail_with(held_back.error());
   }
-  AnswerHead to_client = passage.incoming(std::move(*head));
+  ResponseHead to_client = passage.incoming(std::move(*head));
   Result<void> begun = co_await caller.begin(std::move(to_client));
   passage.head_sent = true;
   if (!begun) co_return passage.fail_with(begun.error());
@@ -601,7 +601,7 @@ Awaitable<void> Gateway::tunnel(Passage& passage) {
 
 // What was read of an answer in order to see whether it says that memory ran out; nothing of it went to the
 // client yet. Error: out_of_memory (it does), or reading failed.
-Awaitable<Result<std::string>> Gateway::judge(Passage& passage, const AnswerHead& head) {
+Awaitable<Result<std::string>> Gateway::judge(Passage& passage, const ResponseHead& head) {
   std::string body;
   if (!passage.held || !may_mean_no_memory(head)) co_return body;
   Upstream upstream = *passage.upstream;

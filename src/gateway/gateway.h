@@ -45,7 +45,7 @@ class Gateway {
   Awaitable<void> watch_upload_rate(Passage& passage);
   Awaitable<void> bring_answer(Passage& passage);
   Awaitable<void> tunnel(Passage& passage);
-  Awaitable<Result<std::string>> judge(Passage& passage, const AnswerHead& head);
+  Awaitable<Result<std::string>> judge(Passage& passage, const ResponseHead& head);
   Awaitable<void> give_back(Held held, ConsumerId consumer);
   Awaitable<void> answer_here(Caller& caller, Route route);
   Awaitable<void> show(Passage& passage);

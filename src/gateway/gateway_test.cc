@@ -36,7 +36,7 @@ struct World {
   Caller caller;
   std::deque<std::string> body;
   asio::steady_timer client_leaves{io, asio::steady_timer::time_point::max()};
-  AnswerHead told_head;
+  ResponseHead told_head;
   std::string told;
   bool finished = false, broken_off = false;
 
@@ -48,7 +48,7 @@ struct World {
   bool body_ended = false;
   std::vector<std::string> asked_bodies;
   asio::steady_timer body_sent{io, asio::steady_timer::time_point::max()};
-  AnswerHead answer{
+  ResponseHead answer{
       .status = 200, .headers = {{"Content-Type", "text/event-stream"}}, .length = std::nullopt};
   std::deque<std::string> error_pieces;
   std::deque<std::string> answer_pieces{"data: 1\n\n", "data: 2\n\n"};
@@ -81,7 +81,7 @@ struct World {
       body.pop_front();
       co_return piece;
     };
-    caller.begin = [this](AnswerHead head) -> Awaitable<Result<void>> {
+    caller.begin = [this](ResponseHead head) -> Awaitable<Result<void>> {
       told_head = std::move(head);
       co_return Result<void>{};
     };
@@ -153,7 +153,7 @@ struct World {
     co_return held(std::move(holding));
   }
 
-  Awaitable<Result<AnswerHead>> says_out_of_memory() {
+  Awaitable<Result<ResponseHead>> says_out_of_memory() {
     if (!std::exchange(body_ended, false)) co_await until(body_sent);
     --out_of_memory;
     asked_bodies.push_back(std::exchange(asked_body, {}));
@@ -162,7 +162,7 @@ struct World {
       co_return fail(ErrorCode::service_down, "it broke off");
     }
     error_pieces = {R"({"error":"CUDA out)", R"( of memory"})", ""};
-    co_return AnswerHead{.status = 500, .headers = {{"Content-Type", "application/json"}}, .length = 30};
+    co_return ResponseHead{.status = 500, .headers = {{"Content-Type", "application/json"}}, .length = 30};
   }
 
   Upstream service() {
@@ -175,7 +175,7 @@ struct World {
               body_sent.cancel();
               co_return Result<void>{};
             },
-            .answer = [this]() -> Awaitable<Result<AnswerHead>> {
+            .answer = [this]() -> Awaitable<Result<ResponseHead>> {
               if (out_of_memory > 0) {
                 auto said = says_out_of_memory();
                 co_return co_await std::move(said);
@@ -590,7 +590,7 @@ TEST(Gateway, TheUrlsPathStandsBeforeTheRequests) {
         asked = exchange.head();
         http::Headers none;
         std::string nothing;
-        co_await http::answer(exchange, 200, std::move(none), std::move(nothing));
+        co_await http::send_response(exchange, 200, std::move(none), std::move(nothing));
       });
   ASSERT_TRUE(service) << service.error().detail;
   http::Client client(io.get_executor());
@@ -626,11 +626,11 @@ TEST(Gateway, UsesAServicesConnectionAgain) {
   World world("POST", kChat);
   std::set<std::uint16_t> seen_from;
   auto service = http::Server::start(world.io, {}, [&](http::Exchange& exchange) -> Awaitable<void> {
-    seen_from.insert(exchange.port());
-    auto asked = co_await http::read_all(exchange, kMiB);
+    seen_from.insert(exchange.peer_port());
+    auto asked = co_await http::read_body(exchange, kMiB);
     http::Headers plain;
     std::string echoed = asked.value_or("");
-    co_await http::answer(exchange, 200, std::move(plain), std::move(echoed));
+    co_await http::send_response(exchange, 200, std::move(plain), std::move(echoed));
   });
   ASSERT_TRUE(service);
   Desk desk = world.desk();

@@ -3,19 +3,19 @@
 namespace mgpu::gateway {
 namespace {
 
-Upstream upstream_of(std::shared_ptr<http::Outgoing> outgoing) {
+Upstream upstream_of(std::shared_ptr<http::ClientRequest> outgoing) {
   return {.send = [outgoing](std::string piece) { return outgoing->send(std::move(piece)); },
           .end_body = [outgoing] { return outgoing->end_body(); },
-          .answer = [outgoing] { return outgoing->answer(); },
+          .answer = [outgoing] { return outgoing->read_response_head(); },
           .read = [outgoing] { return outgoing->read(); },
           .abort = [outgoing] { outgoing->abort(); },
           .shutdown_send = [outgoing] { outgoing->shutdown_send(); },
-          .resent = [outgoing] { return outgoing->resent(); }};
+          .resent = [outgoing] { return outgoing->was_resent(); }};
 }
 
 Awaitable<Result<Upstream>> open(http::Client& client, engine::Endpoint endpoint, RequestHead head) {
   http::HostPort where{.host = endpoint.host, .port = endpoint.port};
-  head.headers.emplace(head.headers.begin(), "Host", http::host_and_port(endpoint.host, endpoint.port));
+  head.headers.emplace(head.headers.begin(), "Host", http::format_host_port(endpoint.host, endpoint.port));
   head.target.insert(0, endpoint.path);
   auto outgoing = co_await client.open(std::move(where), std::move(head));
   if (!outgoing) co_return std::unexpected(outgoing.error());
@@ -26,13 +26,13 @@ Awaitable<Result<Upstream>> open(http::Client& client, engine::Endpoint endpoint
 
 Caller caller_of(http::Exchange& exchange) {
   return {.head = exchange.head(),
-          .address = exchange.address(),
+          .address = exchange.peer_address(),
           .read = [&exchange] { return exchange.read(); },
-          .begin = [&exchange](AnswerHead head) { return exchange.begin(std::move(head)); },
+          .begin = [&exchange](ResponseHead head) { return exchange.send_head(std::move(head)); },
           .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
           .finish = [&exchange] { return exchange.finish(); },
-          .break_off = [&exchange] { exchange.break_off(); },
-          .gone = [&exchange] { return exchange.gone(); }};
+          .break_off = [&exchange] { exchange.abort(); },
+          .gone = [&exchange] { return exchange.wait_until_disconnected(); }};
 }
 
 Connect connect_through(http::Client& client) {

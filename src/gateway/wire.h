@@ -27,10 +27,10 @@ namespace mgpu::gateway {
 template <class T>
 using Awaitable = boost::asio::awaitable<T>;
 
-using http::AnswerHead;
 using http::header;
 using http::Headers;
 using http::RequestHead;
+using http::ResponseHead;
 
 // The client of one request.
 struct Caller {
@@ -38,7 +38,7 @@ struct Caller {
   std::string address{};  // "127.0.0.1"
   std::function<Awaitable<Result<std::string>>()>
       read{};  // one at a time; errors: cancelled (gone), invalid_request (framing), too_large
-  std::function<Awaitable<Result<void>>(AnswerHead)> begin{};
+  std::function<Awaitable<Result<void>>(ResponseHead)> begin{};
   std::function<Awaitable<Result<void>>(std::string)> write{};
   std::function<Awaitable<void>()> finish{};  // the answer is complete; the connection may live on
   std::function<void()> break_off{};          // the answer is not complete, and the client must see that
@@ -51,7 +51,7 @@ struct Caller {
 struct Upstream {
   std::function<Awaitable<Result<void>>(std::string)> send{};
   std::function<Awaitable<Result<void>>()> end_body{};
-  std::function<Awaitable<Result<AnswerHead>>()> answer{};  // service_down: broke off before it
+  std::function<Awaitable<Result<ResponseHead>>()> answer{};  // service_down: broke off before it
   std::function<Awaitable<Result<std::string>>()> read{};
   std::function<void()> abort{};          // everything that waits on it fails
   std::function<void()> shutdown_send{};  // after a 101: nothing more will be sent

@@ -20,7 +20,7 @@ struct BodyLimits {
 };
 
 // What is said of a body that is larger than limits.max_body; code too_large.
-Error body_too_large(std::uint64_t max_data);
+Error body_too_large_error(std::uint64_t max_data);
 
 class BodyDecoder {
  public:
@@ -36,7 +36,7 @@ class BodyDecoder {
   // The connection ended. Error: invalid_request (in the middle of the body).
   Result<void> end_of_input();
 
-  bool done() const { return state_ == State::done; }
+  bool is_complete() const { return state_ == State::done; }
 
   // Bytes that still belong to the body; none where only its end will tell.
   std::optional<std::uint64_t> remaining() const;
@@ -59,17 +59,17 @@ class BodyDecoder {
   };
 
   explicit BodyDecoder(State state) : state_(state) {}
-  Result<void> take_framing(char c);
-  Result<void> take_size(char c);
+  Result<void> parse_framing_byte(char c);
+  Result<void> parse_size_digit(char c);
   Result<void> count_framing();
-  Result<void> chunk_begins();
+  Result<void> begin_chunk();
 
   State state_;
-  std::uint64_t left_ = 0;  // of the data of known length
-  std::uint64_t data_ = 0;  // taken so far
-  int digits_ = 0;
+  std::uint64_t remaining_ = 0;   // of the data of known length
+  std::uint64_t data_bytes_ = 0;  // taken so far
+  int size_digits_ = 0;
   bool field_name_seen_ = false;  // in a trailer line: its colon
-  std::size_t framing_ = 0;
+  std::size_t framing_bytes_ = 0;
   BodyLimits limits_{};
 };
 

@@ -5,11 +5,11 @@
 namespace mgpu::http {
 namespace {
 
-// The data of `wire`, fed in pieces of `step` bytes; what is behind the body stays untaken.
-Result<std::string> decoded(BodyDecoder decoder, std::string_view wire, std::size_t step,
-                            std::string_view rest = "") {
+// The data of `connection`, fed in pieces of `step` bytes; what is behind the body stays untaken.
+Result<std::string> decode_in_pieces(BodyDecoder decoder, std::string_view wire, std::size_t step,
+                                     std::string_view rest = "") {
   std::string out;
-  while (!wire.empty() && !decoder.done()) {
+  while (!wire.empty() && !decoder.is_complete()) {
     const auto taken = decoder.feed(wire.substr(0, step), out);
     if (!taken) return std::unexpected(taken.error());
     wire.remove_prefix(*taken);
@@ -22,7 +22,7 @@ Result<std::string> decoded(BodyDecoder decoder, std::string_view wire, std::siz
 TEST(BodyDecoder, TakesChunksApartWhereverThePiecesAreCut) {
   const std::string wire = "3\r\nabc\r\n00A;x=\"y z\"\r\n0123456789\r\n0\r\nT: 1\r\nU:\r\n\r\nGET";
   for (std::size_t step = 1; step <= wire.size(); ++step) {
-    const auto data = decoded(BodyDecoder::chunked({}), wire, step, "GET");
+    const auto data = decode_in_pieces(BodyDecoder::chunked({}), wire, step, "GET");
     ASSERT_TRUE(data) << step << ": " << data.error().detail;
     EXPECT_EQ(*data, "abc0123456789");
   }
@@ -34,13 +34,13 @@ TEST(BodyDecoder, RefusesFramingThatCanBeReadInTwoWays) {
         " 3\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n",
         "3\r\nabc0\r\n\r\n", "3\r\nabc\n0\r\n\r\n", "10000000000000003\r\nabc", "3;a\nb\r\nabc\r\n0\r\n\r\n",
         "0\r\n folded: x\r\n\r\n", "0\r\nno colon\r\n\r\n", "0\r\n\rX", "3\r\nab", "3", ""}) {
-    EXPECT_FALSE(decoded(BodyDecoder::chunked({}), wire, 100)) << wire;
+    EXPECT_FALSE(decode_in_pieces(BodyDecoder::chunked({}), wire, 100)) << wire;
   }
 }
 
 TEST(BodyDecoder, CountsEveryByteAgainstALimit) {
   const BodyLimits limits{.max_data = 4, .max_framing = 8};
-  EXPECT_TRUE(decoded(BodyDecoder::chunked(limits), "4;12345678\r\nabcd\r\n0\r\n\r\n", 1));
+  EXPECT_TRUE(decode_in_pieces(BodyDecoder::chunked(limits), "4;12345678\r\nabcd\r\n0\r\n\r\n", 1));
   for (const std::string wire :
        {"5\r\n", "2\r\nab\r\n3\r\n", "1;123456789\r\n", "1;12345\r\na\r\n1;12345\r\n", "0\r\nname:6789\r\n",
         "0\r\na:1\r\nb:1\r\nc:1\r\n"}) {
@@ -60,9 +60,9 @@ TEST(BodyDecoder, KnowsHowMuchIsLeftWhereTheLengthIsKnown) {
   EXPECT_FALSE(decoder.end_of_input());
   EXPECT_EQ(*decoder.feed("defg", out), 2U);
   EXPECT_EQ(out, "abcde");
-  EXPECT_TRUE(decoder.done());
-  EXPECT_TRUE(BodyDecoder::of_length(0).done());
-  EXPECT_EQ(*decoded(BodyDecoder::until_close(), "all of it", 2), "all of it");
+  EXPECT_TRUE(decoder.is_complete());
+  EXPECT_TRUE(BodyDecoder::of_length(0).is_complete());
+  EXPECT_EQ(*decode_in_pieces(BodyDecoder::until_close(), "all of it", 2), "all of it");
 }
 
 }  // namespace

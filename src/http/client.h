@@ -18,16 +18,16 @@ namespace mgpu::http {
 
 struct ClientOptions {
   Duration connect_limit{5'000'000};
-  std::size_t idle_connections = 32;  // kept for each host and port
+  std::size_t max_idle_per_host = 32;  // kept for each host and port
   // How long such a one is trusted: less than the five seconds after which many servers close theirs, since
   // what is sent into a connection that closes can't be sent again (see Outgoing::answer).
   Duration idle_limit{4'000'000};
 };
 
 // One request on its way. Dropped before its answer was read to the end, it closes its connection.
-class Outgoing {
+class ClientRequest {
  public:
-  virtual ~Outgoing() = default;
+  virtual ~ClientRequest() = default;
 
   // Sends a piece of the body; the head goes out with the first one. After a 101: raw bytes. Error:
   // service_down.
@@ -41,7 +41,7 @@ class Outgoing {
   // one, if it is small and either nothing of it can have been taken or its method is idempotent (RFC 9110,
   // 9.2.2): a service that read a POST may have done the work. Error: service_down (it broke off before, or
   // what it sent is no proper answer).
-  virtual boost::asio::awaitable<Result<AnswerHead>> answer() = 0;
+  virtual boost::asio::awaitable<Result<ResponseHead>> read_response_head() = 0;
 
   // The next piece of the answer's body, as it came; empty at its end. Error: service_down (broke off).
   virtual boost::asio::awaitable<Result<std::string>> read() = 0;
@@ -53,7 +53,7 @@ class Outgoing {
   virtual void shutdown_send() = 0;
 
   // Whether the request was sent once more (see answer()).
-  virtual bool resent() const = 0;
+  virtual bool was_resent() const = 0;
 };
 
 class Client {
@@ -63,23 +63,23 @@ class Client {
 
   // Takes an idle connection or makes one; `fresh`: always makes one. `head` should have Host set. Error:
   // service_down.
-  boost::asio::awaitable<Result<std::shared_ptr<Outgoing>>> open(HostPort where, RequestHead head,
-                                                                 bool fresh = false);
+  boost::asio::awaitable<Result<std::shared_ptr<ClientRequest>>> open(HostPort where, RequestHead head,
+                                                                      bool fresh = false);
 
  private:
   struct Pool;
   std::shared_ptr<Pool> pool_;  // shared with the requests under way, which bring their connections back
 };
 
-struct Answer {
-  AnswerHead head{};
+struct Response {
+  ResponseHead head{};
   std::string body{};
 };
 
 // One short exchange with its limits, on a connection of its own unless its method is idempotent. Any status
 // is an answer. Errors: service_down (refused, broken off,
-// over its limit, longer than `max_answer`).
-boost::asio::awaitable<Result<Answer>> fetch(Client& client, HostPort where, RequestHead head,
-                                             std::string body, Duration limit, Bytes max_answer);
+// over its limit, longer than `max_response`).
+boost::asio::awaitable<Result<Response>> fetch(Client& client, HostPort where, RequestHead head,
+                                               std::string body, Duration limit, Bytes max_response);
 
 }  // namespace mgpu::http

@@ -13,11 +13,11 @@ namespace mgpu::http {
 namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
-constexpr std::size_t kMaxMethod = 32;
+constexpr std::size_t kMaxMethodLength = 32;
 
 bool is_token_char(char c) {
-  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || kMarks.contains(c);
+  static constexpr std::string_view kTokenSymbols = "!#$%&'*+-.^_`|~";
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || kTokenSymbols.contains(c);
 }
 
 bool is_text_char(char c) {
@@ -25,7 +25,9 @@ bool is_text_char(char c) {
   return byte == '\t' || (byte >= ' ' && byte != 0x7f);
 }
 
-std::unexpected<Error> invalid(std::string why) { return fail(ErrorCode::invalid_request, std::move(why)); }
+std::unexpected<Error> parse_error(std::string why) {
+  return fail(ErrorCode::invalid_request, std::move(why));
+}
 
 // Takes the next line off `rest`, without its end. REQUIRES: there is one (find_head_end saw to that).
 std::string_view next_line(std::string_view& rest) {
@@ -36,7 +38,7 @@ std::string_view next_line(std::string_view& rest) {
 }
 
 // What the headers say about the message itself.
-struct Fields {
+struct HeaderFields {
   Headers end_to_end{};
   std::optional<std::uint64_t> length{};
   bool chunked = false;
@@ -50,20 +52,20 @@ Result<std::uint64_t> parse_length(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
   if (!digits || text.size() > kDigits || error != std::errc{} || end != text.data() + text.size())
-    return invalid("Content-Length is no number of bytes");
+    return parse_error("Content-Length is no number of bytes");
   return value;
 }
 
-Result<void> read_field(std::string_view name, std::string_view value, Fields& fields) {
+Result<void> parse_field(std::string_view name, std::string_view value, HeaderFields& fields) {
   if (equals_ignore_case(name, "content-length")) {
-    if (fields.length) return invalid("Content-Length is there twice");
+    if (fields.length) return parse_error("Content-Length is there twice");
     const auto length = parse_length(value);
     if (!length) return std::unexpected(length.error());
     fields.length = *length;
     return {};
   }
   if (equals_ignore_case(name, "transfer-encoding")) {
-    if (fields.chunked) return invalid("Transfer-Encoding is there twice");
+    if (fields.chunked) return parse_error("Transfer-Encoding is there twice");
     if (!equals_ignore_case(value, "chunked"))
       return fail(ErrorCode::not_supported,
                   "of all transfer codings only a single \"chunked\" is understood");
@@ -75,15 +77,15 @@ Result<void> read_field(std::string_view name, std::string_view value, Fields& f
     fields.keep_alive |= list_contains(value, "keep-alive");
   }
   if (equals_ignore_case(name, "host")) {
-    if (fields.host) return invalid("Host is there twice");
+    if (fields.host) return parse_error("Host is there twice");
     fields.host = value;
   }
   fields.end_to_end.emplace_back(name, value);
   return {};
 }
 
-Result<Fields> read_fields(std::string_view lines) {
-  Fields fields;
+Result<HeaderFields> parse_fields(std::string_view lines) {
+  HeaderFields fields;
   std::size_t count = 0;
   while (true) {
     const std::string_view line = next_line(lines);
@@ -92,14 +94,14 @@ Result<Fields> read_fields(std::string_view lines) {
       return fail(ErrorCode::too_large, fmt::format("more than {} header lines", kMaxHeaderLines));
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
-      return invalid("a header line that is not \"name: value\"");
+      return parse_error("a header line that is not \"name: value\"");
     const std::string_view value = trimmed(line.substr(colon + 1));
-    if (!std::ranges::all_of(value, is_text_char)) return invalid("a control character in a header");
-    if (auto read = read_field(line.substr(0, colon), value, fields); !read)
+    if (!std::ranges::all_of(value, is_text_char)) return parse_error("a control character in a header");
+    if (auto read = parse_field(line.substr(0, colon), value, fields); !read)
       return std::unexpected(read.error());
   }
   if (fields.chunked && fields.length)
-    return invalid("Content-Length beside Transfer-Encoding: the body could end in two places");
+    return parse_error("Content-Length beside Transfer-Encoding: the body could end in two places");
   return fields;
 }
 
@@ -135,10 +137,10 @@ bool is_authority(std::string_view text) {
 
 // Origin form as it is; absolute form without its scheme and authority, which must be Host's (a proxy before
 // us may have decided by the one, and we by the other).
-Result<std::string> origin_form(std::string_view target, std::string_view method,
-                                std::optional<std::string_view> host) {
+Result<std::string> to_origin_form(std::string_view target, std::string_view method,
+                                   std::optional<std::string_view> host) {
   const auto visible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
-  if (!std::ranges::all_of(target, visible)) return invalid("a space or control character in the target");
+  if (!std::ranges::all_of(target, visible)) return parse_error("a space or control character in the target");
   if (target.starts_with('/')) return std::string(target);
   if (target == "*" && method == "OPTIONS") return std::string(target);
   for (const std::string_view scheme : {"http://", "https://"}) {
@@ -146,13 +148,13 @@ Result<std::string> origin_form(std::string_view target, std::string_view method
       continue;
     const std::string_view rest = target.substr(scheme.size());
     const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
-    if (!is_authority(rest.substr(0, end))) return invalid("the target's host is malformed");
-    if (host && rest.substr(0, end) != *host) return invalid("the target names another host than Host");
+    if (!is_authority(rest.substr(0, end))) return parse_error("the target's host is malformed");
+    if (host && rest.substr(0, end) != *host) return parse_error("the target names another host than Host");
     std::string path(rest.substr(end));
     if (!path.starts_with('/')) path.insert(0, "/");
     return path;
   }
-  return invalid("the target begins with no \"/\"");
+  return parse_error("the target begins with no \"/\"");
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -163,14 +165,14 @@ bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_
 
 Result<std::optional<std::size_t>> find_head_end(std::string_view received, std::size_t& scanned) {
   if (!received.empty() && !is_token_char(received.front()))
-    return invalid("it begins with no method or version");
+    return parse_error("it begins with no method or version");
   for (std::size_t at = scanned; at < received.size(); ++at) {
     const char c = received[at];
-    if (c == '\0') return invalid("a NUL in the head");
+    if (c == '\0') return parse_error("a NUL in the head");
     if (c == '\r' && at + 1 < received.size() && received[at + 1] != '\n')
-      return invalid("a CR without LF in the head");
+      return parse_error("a CR without LF in the head");
     if (c != '\n') continue;
-    if (at == 0 || received[at - 1] != '\r') return invalid("a line that ends with LF alone");
+    if (at == 0 || received[at - 1] != '\r') return parse_error("a line that ends with LF alone");
     if (at >= 3 && received[at - 2] == '\n') return std::optional(at + 1);
   }
   // The last byte may be a CR whose LF is not here yet: it is looked at again.
@@ -184,24 +186,24 @@ Result<ParsedRequest> parse_request_head(std::string_view head) {
   const std::size_t method_end = line.find(' ');
   const std::size_t version_begin = line.rfind(' ');
   if (method_end == std::string_view::npos || version_begin == method_end)
-    return invalid("the first line is not \"METHOD target HTTP/1.1\"");
+    return parse_error("the first line is not \"METHOD target HTTP/1.1\"");
   const std::string_view method = line.substr(0, method_end);
   const std::string_view target = line.substr(method_end + 1, version_begin - method_end - 1);
   const std::string_view version = line.substr(version_begin + 1);
-  if (!is_token(method) || method.size() > kMaxMethod) return invalid("the method is malformed");
+  if (!is_token(method) || method.size() > kMaxMethodLength) return parse_error("the method is malformed");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") {
     if (version.size() == 8 && version.starts_with("HTTP/"))
       return fail(ErrorCode::not_supported, "only HTTP/1.1 and HTTP/1.0 are spoken here");
-    return invalid("the first line is not \"METHOD target HTTP/1.1\"");
+    return parse_error("the first line is not \"METHOD target HTTP/1.1\"");
   }
 
-  auto fields = read_fields(rest);
+  auto fields = parse_fields(rest);
   if (!fields) return std::unexpected(fields.error());
   const bool http_1_0 = version == "HTTP/1.0";
-  if (!http_1_0 && !fields->host) return invalid("Host is missing");
-  if (fields->host && !is_authority(*fields->host)) return invalid("Host is malformed");
-  if (http_1_0 && fields->chunked) return invalid("HTTP/1.0 knows no Transfer-Encoding");
-  auto path = origin_form(target, method, fields->host);
+  if (!http_1_0 && !fields->host) return parse_error("Host is missing");
+  if (fields->host && !is_authority(*fields->host)) return parse_error("Host is malformed");
+  if (http_1_0 && fields->chunked) return parse_error("HTTP/1.0 knows no Transfer-Encoding");
+  auto path = to_origin_form(target, method, fields->host);
   if (!path) return std::unexpected(path.error());
 
   ParsedRequest parsed{.head = {.method = std::string(method),
@@ -227,11 +229,11 @@ Result<ParsedResponse> parse_response_head(std::string_view head) {
                       line[8] == ' ' && is_digit(line[9]) && is_digit(line[10]) && is_digit(line[11]) &&
                       line[9] != '0' && (line.size() == kStatusEnd || line[kStatusEnd] == ' ') &&
                       std::ranges::all_of(line, is_text_char);
-  if (!shaped) return invalid("its first line is not \"HTTP/1.1 STATUS reason\"");
-  auto fields = read_fields(rest);
+  if (!shaped) return parse_error("its first line is not \"HTTP/1.1 STATUS reason\"");
+  auto fields = parse_fields(rest);
   if (!fields) return std::unexpected(fields.error());
   const bool http_1_0 = version == "HTTP/1.0";
-  if (http_1_0 && fields->chunked) return invalid("HTTP/1.0 knows no Transfer-Encoding");
+  if (http_1_0 && fields->chunked) return parse_error("HTTP/1.0 knows no Transfer-Encoding");
   ParsedResponse parsed{.head = {.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'),
                                  .headers = std::move(fields->end_to_end),
                                  .length = fields->length},

@@ -23,7 +23,7 @@ struct ParsedRequest {
 };
 
 struct ParsedResponse {
-  AnswerHead head{};  // length: none where it is chunked or lasts until the connection closes
+  ResponseHead head{};  // length: none where it is chunked or lasts until the connection closes
   bool chunked = false;
   bool until_close = false;  // the body's end is the connection's; REQUIRES that the answer has a body at all
   bool keep_alive = false;

@@ -14,7 +14,7 @@ void append_headers(std::string& wire, const Headers& headers) {
 }
 
 // For people who read along: programs go by the number. Only those that are usual here.
-std::string_view reason_of(int status) {
+std::string_view reason_phrase(int status) {
   switch (status) {
     case 100:
       return "Continue";
@@ -83,7 +83,7 @@ std::string_view reason_of(int status) {
   }
 }
 
-void append_length(std::string& wire, const Length& length) {
+void append_length(std::string& wire, const BodyLength& length) {
   wire += length ? fmt::format("Content-Length: {}\r\n", *length) : "Transfer-Encoding: chunked\r\n";
 }
 
@@ -105,31 +105,31 @@ std::string joined_header(const Headers& headers, std::string_view name) {
   return joined;
 }
 
-std::string to_wire(const RequestHead& head) {
+std::string serialize_head(const RequestHead& head) {
   std::string wire = fmt::format("{} {} HTTP/1.1\r\n", head.method, head.target);
   append_headers(wire, head.headers);
   const bool never_has_one = head.method == "GET" || head.method == "HEAD" || head.method == "DELETE";
-  if (head.length != Length{0} || !never_has_one) append_length(wire, head.length);
+  if (head.length != BodyLength{0} || !never_has_one) append_length(wire, head.length);
   return wire += "\r\n";
 }
 
-bool bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
 
-std::string to_wire(const AnswerHead& head, Manner manner) {
-  std::string wire = fmt::format("HTTP/1.1 {} {}\r\n", head.status, reason_of(head.status));
+std::string serialize_head(const ResponseHead& head, ConnectionMode mode) {
+  std::string wire = fmt::format("HTTP/1.1 {} {}\r\n", head.status, reason_phrase(head.status));
   append_headers(wire, head.headers);
-  const bool until_close = !head.length && manner.http_1_0;
-  if (!bodiless(head.status) && !until_close) append_length(wire, head.length);
-  if (!manner.keep_alive && head.status != 101) wire += "Connection: close\r\n";
-  if (manner.keep_alive && manner.http_1_0) wire += "Connection: keep-alive\r\n";
+  const bool until_close = !head.length && mode.http_1_0;
+  if (!is_bodiless(head.status) && !until_close) append_length(wire, head.length);
+  if (!mode.keep_alive && head.status != 101) wire += "Connection: close\r\n";
+  if (mode.keep_alive && mode.http_1_0) wire += "Connection: keep-alive\r\n";
   return wire += "\r\n";
 }
 
-std::string host_and_port(std::string_view host, std::uint16_t port) {
+std::string format_host_port(std::string_view host, std::uint16_t port) {
   return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
-bool is_unix(const HostPort& where) { return where.host.starts_with('/'); }
+bool is_unix_socket(const HostPort& where) { return where.host.starts_with('/'); }
 
 Result<HostPort> parse_host_port(std::string_view text) {
   const std::size_t colon = text.rfind(':');
@@ -145,6 +145,6 @@ Result<HostPort> parse_host_port(std::string_view text) {
   return fail(ErrorCode::invalid_request, fmt::format("\"{}\" is not host:port", text));
 }
 
-std::string chunk_front(std::size_t size) { return fmt::format("{:x}\r\n", size); }
+std::string chunk_prefix(std::size_t size) { return fmt::format("{:x}\r\n", size); }
 
 }  // namespace mgpu::http

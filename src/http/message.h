@@ -23,45 +23,45 @@ std::string_view header(const Headers& headers, std::string_view name);
 std::string joined_header(const Headers& headers, std::string_view name);
 
 // How long a body is: a number, or none for chunked (in an answer also: until the connection closes).
-using Length = std::optional<std::uint64_t>;
+using BodyLength = std::optional<std::uint64_t>;
 
 struct RequestHead {
   std::string method = "GET";
   std::string target = "/";
   Headers headers{};
-  Length length = 0;
+  BodyLength length = 0;
 };
 
-struct AnswerHead {
+struct ResponseHead {
   int status = 200;
   Headers headers{};
-  Length length = 0;
+  BodyLength length = 0;
 };
 
 // As sent over the wire, the empty line included.
-std::string to_wire(const RequestHead& head);
-struct Manner {
+std::string serialize_head(const RequestHead& head);
+struct ConnectionMode {
   bool keep_alive = true;
   bool http_1_0 = false;  // the client's version: it knows no chunks, and expects no next request
 };
-std::string to_wire(const AnswerHead& head, Manner manner);
+std::string serialize_head(const ResponseHead& head, ConnectionMode mode);
 
 // Answers that never have a body, whatever their length says.
-bool bodiless(int status);
+bool is_bodiless(int status);
 
 // "127.0.0.1:8090", "[::1]:0" -> host and port. Error: invalid_request.
 struct HostPort {
   std::string host{};  // for a client also the path of a Unix socket, with its leading slash
   std::uint16_t port = 0;
 };
-bool is_unix(const HostPort& where);
+bool is_unix_socket(const HostPort& where);
 // As in Host or a URL: "127.0.0.1:8090", "[::1]:8090".
-std::string host_and_port(std::string_view host, std::uint16_t port);
+std::string format_host_port(std::string_view host, std::uint16_t port);
 Result<HostPort> parse_host_port(std::string_view text);
 
 // What goes before and after one piece of a chunked body, and at its end.
-std::string chunk_front(std::size_t size);
-inline constexpr std::string_view kChunkBack = "\r\n";
+std::string chunk_prefix(std::size_t size);
+inline constexpr std::string_view kChunkSuffix = "\r\n";
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace mgpu::http

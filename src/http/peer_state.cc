@@ -24,7 +24,7 @@ struct SocketAddress {
   std::array<std::uint32_t, 4> words{};
 };
 
-SocketAddress address_of(const sockaddr_storage& storage) {
+SocketAddress to_socket_address(const sockaddr_storage& storage) {
   SocketAddress address{.family = storage.ss_family};
   if (storage.ss_family == AF_INET) {
     sockaddr_in in{};
@@ -45,11 +45,11 @@ SocketAddress address_of(const sockaddr_storage& storage) {
 }
 
 // `ask`: getsockname or getpeername.
-SocketAddress name_of(int fd, int (*ask)(int, sockaddr*, socklen_t*)) {
+SocketAddress query_address(int fd, int (*query)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
-  if (ask(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
-  return address_of(storage);
+  if (query(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return to_socket_address(storage);
 }
 
 bool is_loopback(const SocketAddress& address) {
@@ -59,16 +59,16 @@ bool is_loopback(const SocketAddress& address) {
   return address.family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in);
 }
 
-bool on_this_machine(const SocketAddress& ours, const SocketAddress& peers) {
+bool is_on_this_machine(const SocketAddress& ours, const SocketAddress& peers) {
   return is_loopback(peers) || (ours.family == peers.family && ours.words == peers.words);
 }
 
-class Descriptor {
+class FileDescriptor {
  public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
@@ -77,30 +77,30 @@ class Descriptor {
   int fd_;
 };
 
-struct Request {
+struct DiagRequest {
   nlmsghdr header{};
-  inet_diag_req_v2 what{};
+  inet_diag_req_v2 query{};
 };
 
 // The inode of the socket with these two ends, 0 if nobody has it any more; none: the kernel does not tell.
 // There is no such socket: 0 as well.
-std::optional<std::uint32_t> inode_of(const SocketAddress& local, const SocketAddress& remote) {
-  const Descriptor netlink(
+std::optional<std::uint32_t> find_socket_inode(const SocketAddress& local, const SocketAddress& remote) {
+  const FileDescriptor netlink(
       ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
   if (netlink.get() < 0) return std::nullopt;
-  Request request;
+  DiagRequest request;
   request.header.nlmsg_len = sizeof request;
   request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   request.header.nlmsg_flags = NLM_F_REQUEST;
-  request.what.sdiag_family = static_cast<std::uint8_t>(local.family);
-  request.what.sdiag_protocol = IPPROTO_TCP;
-  request.what.idiag_states = ~0U;
-  request.what.id.idiag_sport = local.port;
-  request.what.id.idiag_dport = remote.port;
-  std::memcpy(request.what.id.idiag_src, local.words.data(), sizeof local.words);
-  std::memcpy(request.what.id.idiag_dst, remote.words.data(), sizeof remote.words);
-  request.what.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
-  request.what.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  request.query.sdiag_family = static_cast<std::uint8_t>(local.family);
+  request.query.sdiag_protocol = IPPROTO_TCP;
+  request.query.idiag_states = ~0U;
+  request.query.id.idiag_sport = local.port;
+  request.query.id.idiag_dport = remote.port;
+  std::memcpy(request.query.id.idiag_src, local.words.data(), sizeof local.words);
+  std::memcpy(request.query.id.idiag_dst, remote.words.data(), sizeof remote.words);
+  request.query.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+  request.query.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
   if (::send(netlink.get(), &request, sizeof request, 0) < 0) return std::nullopt;
 
   alignas(nlmsghdr) std::array<char, 2048> answer{};
@@ -121,30 +121,30 @@ std::optional<std::uint32_t> inode_of(const SocketAddress& local, const SocketAd
   return message.idiag_inode;
 }
 
-void set(int fd, int level, int option, int value) {
+void set_socket_option(int fd, int level, int option, int value) {
   // A Unix socket knows none of these, and needs none.
   static_cast<void>(::setsockopt(fd, level, option, &value, sizeof value));
 }
 
 }  // namespace
 
-PeerState peer_state(int fd) {
-  const SocketAddress ours = name_of(fd, &::getsockname);
-  const SocketAddress peers = name_of(fd, &::getpeername);
+PeerState query_peer_state(int fd) {
+  const SocketAddress ours = query_address(fd, &::getsockname);
+  const SocketAddress peers = query_address(fd, &::getpeername);
   if (peers.family != AF_INET && peers.family != AF_INET6) return PeerState::gone;  // not connected any more
-  if (!on_this_machine(ours, peers)) return PeerState::unknown;
-  const auto inode = inode_of(peers, ours);
+  if (!is_on_this_machine(ours, peers)) return PeerState::unknown;
+  const auto inode = find_socket_inode(peers, ours);
   if (!inode) return PeerState::unknown;
-  return *inode != 0 ? PeerState::listens : PeerState::gone;
+  return *inode != 0 ? PeerState::alive : PeerState::gone;
 }
 
-void keep_alive(int fd) {
+void enable_keepalive(int fd) {
   constexpr int kIdleS = 20, kIntervalS = 10, kProbes = 3, kUnacknowledgedMs = 50'000;
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleS);
-  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIntervalS);
-  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
-  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs);
+  set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleS);
+  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIntervalS);
+  set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+  set_socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs);
 }
 
 }  // namespace mgpu::http

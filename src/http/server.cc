@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "http/body_decoder.h"
-#include "http/hangup.h"
+#include "http/hangup_watch.h"
 #include "http/head_parser.h"
 #include "http/peer_state.h"
 #include "http/sockets.h"
@@ -28,8 +28,9 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
 constexpr Clock::time_point kNoDeadline = Clock::time_point::max();
-constexpr std::size_t kSkipped = 256 * 1024;  // of an unread body, before the connection is closed instead
-constexpr std::size_t kMaxEmptyLines = 8;     // before a request line (RFC 9112, 2.2)
+constexpr std::size_t kMaxSkippedBody =
+    256 * 1024;                            // of an unread body, before the connection is closed instead
+constexpr std::size_t kMaxEmptyLines = 8;  // before a request line (RFC 9112, 2.2)
 
 // After the last answer of a connection that is closed: how long the client may go on sending, how long it
 // may be silent meanwhile, and how much beyond the body that it announced. A close with unread bytes would
@@ -39,143 +40,144 @@ constexpr auto kLingerSilence = std::chrono::seconds(2);
 constexpr std::uint64_t kLingerBytes = 4 * 1024 * 1024;
 
 // A moment by which the client must have done something, for as long as it lives.
-class Deadline {
+class ScopedDeadline {
  public:
-  Deadline(Clock::time_point& slot, Clock::time_point when) : slot_(slot) { slot_ = when; }
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
-  ~Deadline() { slot_ = kNoDeadline; }
+  ScopedDeadline(Clock::time_point& slot, Clock::time_point when) : slot_(slot) { slot_ = when; }
+  ScopedDeadline(const ScopedDeadline&) = delete;
+  ScopedDeadline& operator=(const ScopedDeadline&) = delete;
+  ~ScopedDeadline() { slot_ = kNoDeadline; }
 
  private:
   Clock::time_point& slot_;
 };
 
-Error gone_away() { return {ErrorCode::cancelled, "the client closed its connection"}; }
+Error client_closed_error() { return {ErrorCode::cancelled, "the client closed its connection"}; }
 
 class Connection final : public Exchange {
  public:
   Connection(tcp::socket socket, std::string address, std::uint16_t port, bool reserved,
-             const ServerOptions& options, HangupWatch& hangups)
+             const ServerOptions& options, HangupWatch& hangup_watch)
       : socket_(std::move(socket)),
         options_(options),
-        hangups_(hangups),
+        hangup_watch_(hangup_watch),
         address_(std::move(address)),
         port_(port),
         reserved_(reserved) {
     boost::system::error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.non_blocking(true, ignored);
-    http::keep_alive(socket_.native_handle());
+    http::enable_keepalive(socket_.native_handle());
   }
 
   // Requests in a row, until one side has had enough.
-  asio::awaitable<void> serve(const Server::Handler& handler) {
-    while (socket_.is_open() && co_await next_request()) {
+  asio::awaitable<void> serve_requests(const Server::Handler& handler) {
+    while (socket_.is_open() && co_await read_next_request()) {
       co_await handler(*this);
-      if (!begun_ && !finished_ && !left_) {
+      if (!response_begun_ && !response_finished_ && !client_gone_) {
         Headers none;
         std::string nothing;
-        co_await answer(*this, 500, std::move(none), std::move(nothing));
+        co_await send_response(*this, 500, std::move(none), std::move(nothing));
       }
-      if (!finished_) break_off();
-      if (!keep_alive_ || left_) break;
+      if (!response_finished_) abort();
+      if (!keep_alive_ || client_gone_) break;
     }
-    if (!left_ && socket_.is_open() && may_be_sending()) co_await linger();
+    if (!client_gone_ && socket_.is_open() && client_may_be_sending()) co_await linger();
     close();
   }
 
   const RequestHead& head() const override { return head_; }
-  const std::string& address() const override { return address_; }
-  std::uint16_t port() const override { return port_; }
-  bool reserved() const override { return reserved_; }
+  const std::string& peer_address() const override { return address_; }
+  std::uint16_t peer_port() const override { return port_; }
+  bool is_reserved() const override { return reserved_; }
 
   asio::awaitable<Result<std::string>> read() override {
-    if (reading_) co_return fail(ErrorCode::internal, "two reads of one request at once");
-    if (finished_) co_return std::unexpected(gone_away());
-    const Flag one_at_a_time(reading_);
+    if (read_in_progress_) co_return fail(ErrorCode::internal, "two reads of one request at once");
+    if (response_finished_) co_return std::unexpected(client_closed_error());
+    const ScopedFlag one_at_a_time(read_in_progress_);
     if (raw_) {
-      auto piece = co_await next_raw();
+      auto piece = co_await read_raw();
       co_return piece;
     }
-    if (body_.done()) co_return std::string{};
-    if (head_.length.value_or(0) > max_body()) co_return std::unexpected(body_too_large(max_body()));
+    if (body_decoder_.is_complete()) co_return std::string{};
+    if (head_.length.value_or(0) > max_body()) co_return std::unexpected(body_too_large_error(max_body()));
     if (std::exchange(expects_continue_, false)) {
       std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
       if (auto sent = co_await send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
     }
-    auto piece = co_await next_of_body();
-    if (!piece) unreadable_ = true;
+    auto piece = co_await read_body_piece();
+    if (!piece) body_unreadable_ = true;
     co_return piece;
   }
 
-  asio::awaitable<Result<void>> begin(AnswerHead answer_head) override {
-    begun_ = true;
-    if (finished_) co_return std::unexpected(gone_away());
+  asio::awaitable<Result<void>> send_head(ResponseHead answer_head) override {
+    response_begun_ = true;
+    if (response_finished_) co_return std::unexpected(client_closed_error());
     raw_ = answer_head.status == 101;
-    unframed_ = !answer_head.length && http_1_0_ && !raw_;
-    chunked_ = !answer_head.length && !http_1_0_ && !bodiless(answer_head.status);
-    if (unframed_ || !skips_the_rest()) keep_alive_ = false;
-    unsent_ = to_wire(answer_head, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
+    until_close_ = !answer_head.length && http_1_0_ && !raw_;
+    chunked_ = !answer_head.length && !http_1_0_ && !is_bodiless(answer_head.status);
+    if (until_close_ || !can_skip_rest()) keep_alive_ = false;
+    unsent_head_ = serialize_head(answer_head, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
     if (answer_head.length && !raw_) co_return Result<void>{};  // its body is not far
-    std::string wire = std::exchange(unsent_, {});
+    std::string wire = std::exchange(unsent_head_, {});
     co_return co_await send(std::move(wire));
   }
 
   asio::awaitable<Result<void>> write(std::string piece) override {
-    if (finished_) co_return std::unexpected(gone_away());
+    if (response_finished_) co_return std::unexpected(client_closed_error());
     if (piece.empty() || head_.method == "HEAD") co_return Result<void>{};
     const bool framed = chunked_ && !raw_;
-    std::string front = std::exchange(unsent_, {});
-    if (framed) front += chunk_front(piece.size());
-    const std::string_view back = framed ? kChunkBack : std::string_view{};
+    std::string front = std::exchange(unsent_head_, {});
+    if (framed) front += chunk_prefix(piece.size());
+    const std::string_view back = framed ? kChunkSuffix : std::string_view{};
     co_return co_await send(std::move(front), std::move(piece), back);
   }
 
   asio::awaitable<void> finish() override {
-    if (finished_) co_return;
-    finished_ = true;
+    if (response_finished_) co_return;
+    response_finished_ = true;
     if (raw_) keep_alive_ = false;
-    std::string last = std::exchange(unsent_, {});
+    std::string last = std::exchange(unsent_head_, {});
     if (chunked_ && head_.method != "HEAD") last += kLastChunk;
     if (!last.empty())
       if (const auto sent = co_await send(std::move(last)); !sent) keep_alive_ = false;
-    if (reading_) keep_alive_ = false;  // whoever still reads must not be raced for the next request's bytes
-    if (keep_alive_) co_await skip_the_rest();
+    if (read_in_progress_)
+      keep_alive_ = false;  // whoever still reads must not be raced for the next request's bytes
+    if (keep_alive_) co_await skip_rest();
   }
 
-  void break_off() override {
+  void abort() override {
     keep_alive_ = false;
-    finished_ = true;
+    response_finished_ = true;
     if (!socket_.is_open()) return;
-    if (left_ || (begun_ && unframed_)) return reset();
-    broken_ = true;
-    hangups_.forget(socket_.native_handle());
+    if (client_gone_ || (response_begun_ && until_close_)) return reset();
+    broken_off_ = true;
+    hangup_watch_.unwatch(socket_.native_handle());
     boost::system::error_code ignored;
     socket_.cancel(ignored);
   }
 
-  asio::awaitable<void> gone() override {
+  asio::awaitable<void> wait_until_disconnected() override {
     if (!socket_.is_open()) co_return;
     const int fd = socket_.native_handle();
-    std::function<bool()> provoke = [this] { return provoke_reset(); };
-    auto waiting = hangups_.wait(fd, std::move(provoke));
-    left_ |= co_await std::move(waiting);
+    std::function<bool()> provoke = [this] { return send_probe(); };
+    auto waiting = hangup_watch_.wait_for_hangup(fd, std::move(provoke));
+    client_gone_ |= co_await std::move(waiting);
   }
 
   // Gives a client up that has kept us waiting for too long.
-  void end_if_late(Clock::time_point now) {
-    if (reading_by_ >= now && writing_by_ >= now) return;
+  void enforce_deadlines(Clock::time_point now) {
+    if (read_deadline_ >= now && write_deadline_ >= now) return;
     if (lingering_) return close();
-    if (idle_since_ && received_.empty()) return hang_up();
-    if (!reading_body_ || writing_by_ != kNoDeadline) return reset();
-    too_late_ = true;  // it may still want to hear why
+    if (idle_since_ && received_.empty()) return shut_down();
+    if (!awaiting_body_ || write_deadline_ != kNoDeadline) return reset();
+    body_timed_out_ = true;  // it may still want to hear why
     boost::system::error_code ignored;
     socket_.cancel(ignored);
   }
 
   // Wakes whatever waits on the connection; serve() then closes it.
-  void hang_up() {
-    left_ = true;
+  void shut_down() {
+    client_gone_ = true;
     boost::system::error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_both, ignored);
     socket_.cancel(ignored);
@@ -186,19 +188,19 @@ class Connection final : public Exchange {
 
   void close() {
     if (!socket_.is_open()) return;
-    hangups_.forget(socket_.native_handle());
+    hangup_watch_.unwatch(socket_.native_handle());
     boost::system::error_code ignored;
     socket_.close(ignored);
   }
 
  private:
   // True for as long as it lives.
-  class Flag {
+  class ScopedFlag {
    public:
-    explicit Flag(bool& flag) : flag_(flag) { flag_ = true; }
-    Flag(const Flag&) = delete;
-    Flag& operator=(const Flag&) = delete;
-    ~Flag() { flag_ = false; }
+    explicit ScopedFlag(bool& flag) : flag_(flag) { flag_ = true; }
+    ScopedFlag(const ScopedFlag&) = delete;
+    ScopedFlag& operator=(const ScopedFlag&) = delete;
+    ~ScopedFlag() { flag_ = false; }
 
    private:
     bool& flag_;
@@ -208,41 +210,42 @@ class Connection final : public Exchange {
 
   void reset() {
     if (!socket_.is_open()) return;
-    left_ = true;
+    client_gone_ = true;
     boost::system::error_code ignored;
     socket_.set_option(asio::socket_base::linger(true, 0), ignored);
     close();
   }
 
-  asio::awaitable<bool> next_request() {
-    begun_ = finished_ = raw_ = chunked_ = unframed_ = unreadable_ = false;
+  asio::awaitable<bool> read_next_request() {
+    response_begun_ = response_finished_ = raw_ = chunked_ = until_close_ = body_unreadable_ = false;
     keep_alive_ = false;
     idle_since_ = Clock::now();
-    const Deadline client(reading_by_, *idle_since_ + microseconds(options_.idle_limit));
-    auto head = co_await next_head();
+    const ScopedDeadline deadline(read_deadline_, *idle_since_ + microseconds(options_.idle_limit));
+    auto head = co_await read_request_head();
     idle_since_.reset();
     if (!head) {
       if (head.error().code == ErrorCode::cancelled)
-        left_ = true;  // it said nothing, or not all: nobody waits for an answer
+        client_gone_ = true;  // it said nothing, or not all: nobody waits for an answer
       else
-        co_await complain(head.error());
+        co_await send_parse_error(head.error());
       co_return false;
     }
     head_ = std::move(head->head);
     http_1_0_ = head->http_1_0;
     keep_alive_ = head->keep_alive && !reserved_;
     expects_continue_ = head->expects_continue;
-    body_ = head_.length
-                ? BodyDecoder::of_length(*head_.length)
-                : BodyDecoder::chunked({.max_data = max_body(),
-                                        .max_framing = static_cast<std::size_t>(options_.max_header.count)});
+    body_decoder_ =
+        head_.length
+            ? BodyDecoder::of_length(*head_.length)
+            : BodyDecoder::chunked({.max_data = max_body(),
+                                    .max_framing = static_cast<std::size_t>(options_.max_header.count)});
     co_return true;
   }
 
   // Errors: cancelled (the client left before its head was complete), those of the parser, too_large.
-  asio::awaitable<Result<ParsedRequest>> next_head() {
-    const auto most = static_cast<std::size_t>(options_.max_header.count);
-    const auto size = co_await receive_head(socket_, received_, most, kMaxEmptyLines);
+  asio::awaitable<Result<ParsedRequest>> read_request_head() {
+    const auto max_size = static_cast<std::size_t>(options_.max_header.count);
+    const auto size = co_await receive_head(socket_, received_, max_size, kMaxEmptyLines);
     if (!size && size.error().code == ErrorCode::too_large)
       co_return fail(ErrorCode::too_large,
                      fmt::format("the request's header is larger than limits.max_header, {}",
@@ -256,8 +259,8 @@ class Connection final : public Exchange {
   // Says something that a client which only closed its sending side must ignore (RFC 9110, 15.2: any number
   // of interim answers), and that the machine of one which left answers with a reset. Once the answer has
   // begun, its next bytes will do that.
-  bool provoke_reset() {
-    if (begun_) return true;
+  bool send_probe() {
+    if (response_begun_) return true;
     if (http_1_0_) return false;
     boost::system::error_code error;
     static constexpr std::string_view kInterim = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -265,25 +268,27 @@ class Connection final : public Exchange {
   }
 
   // Whether bytes of the client may still be on their way, which a close would answer with a reset.
-  bool may_be_sending() const { return !body_.done() || !received_.empty() || broken_; }
+  bool client_may_be_sending() const {
+    return !body_decoder_.is_complete() || !received_.empty() || broken_off_;
+  }
 
   // What a person sees who sent something that is no HTTP. Nothing after it can be understood, so the
   // connection ends.
-  asio::awaitable<void> complain(Error error) {
+  asio::awaitable<void> send_parse_error(Error error) {
     if (error.code == ErrorCode::invalid_request)
       error.detail = "this is not a proper HTTP/1.1 request: " + error.detail;
     const std::string body = fmt::format(R"({{"error":{{"code":"{}","message":"{}"}}}})",
-                                         to_string(error.code), json_text(error.detail));
-    const AnswerHead head{.status = http_status(error.code),
-                          .headers = {{"Content-Type", "application/json"}},
-                          .length = body.size()};
-    std::string wire = to_wire(head, {.keep_alive = false}) + body;
-    broken_ = true;
+                                         to_string(error.code), json_escaped(error.detail));
+    const ResponseHead head{.status = http_status(error.code),
+                            .headers = {{"Content-Type", "application/json"}},
+                            .length = body.size()};
+    std::string wire = serialize_head(head, {.keep_alive = false}) + body;
+    broken_off_ = true;
     co_await send(std::move(wire));
   }
 
   // As it stands between quotes. What we say of a head is our own words: only quotes occur in them.
-  static std::string json_text(std::string_view text) {
+  static std::string json_escaped(std::string_view text) {
     std::string quoted;
     for (const char c : text) {
       if (c == '"' || c == '\\') quoted += '\\';
@@ -298,59 +303,59 @@ class Connection final : public Exchange {
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
     lingering_ = true;
     const Clock::time_point until = Clock::now() + kLingerLimit;
-    std::uint64_t left = body_.remaining().value_or(0) + kLingerBytes;
+    std::uint64_t left = body_decoder_.remaining().value_or(0) + kLingerBytes;
     while (Clock::now() < until && socket_.is_open() && received_.size() <= left) {
       left -= received_.size();
       received_.consume(received_.size());
-      const Deadline client(reading_by_, std::min(until, Clock::now() + kLingerSilence));
-      if (const auto error = co_await receive(socket_, received_); error) break;
+      const ScopedDeadline deadline(read_deadline_, std::min(until, Clock::now() + kLingerSilence));
+      if (const auto error = co_await receive_some(socket_, received_); error) break;
     }
   }
 
   // Whether what is unread of the body will be read, so that the connection can go on. Known before the
   // answer begins: a client that is not told sends its next request into a connection that closes.
-  bool skips_the_rest() const {
-    if (body_.done()) return true;
-    if (unreadable_ || expects_continue_) return false;
-    return body_.remaining().value_or(0) <= kSkipped;
+  bool can_skip_rest() const {
+    if (body_decoder_.is_complete()) return true;
+    if (body_unreadable_ || expects_continue_) return false;
+    return body_decoder_.remaining().value_or(0) <= kMaxSkippedBody;
   }
 
-  asio::awaitable<void> skip_the_rest() {
+  asio::awaitable<void> skip_rest() {
     std::size_t skipped = 0;
-    while (keep_alive_ && !body_.done()) {
-      auto piece = co_await next_of_body();
+    while (keep_alive_ && !body_decoder_.is_complete()) {
+      auto piece = co_await read_body_piece();
       if (piece) skipped += piece->size();
-      if (!piece || skipped > kSkipped) keep_alive_ = false;
+      if (!piece || skipped > kMaxSkippedBody) keep_alive_ = false;
     }
   }
 
   // Not empty before the body's end. Errors: cancelled, invalid_request, too_large, request_timeout.
-  asio::awaitable<Result<std::string>> next_of_body() {
+  asio::awaitable<Result<std::string>> read_body_piece() {
     std::string piece;
-    while (!body_.done()) {
+    while (!body_decoder_.is_complete()) {
       if (!received_.empty()) {
-        const auto taken = body_.feed(received_.view(), piece);
+        const auto taken = body_decoder_.feed(received_.view(), piece);
         if (!taken) co_return std::unexpected(taken.error());
         received_.consume(*taken);
-        if (!piece.empty() || body_.done()) break;
+        if (!piece.empty() || body_decoder_.is_complete()) break;
       }
-      const Deadline client(reading_by_, Clock::now() + microseconds(options_.stall_limit));
-      const Flag marked(reading_body_);
-      const auto error = co_await receive(socket_, received_);
-      if (too_late_)
+      const ScopedDeadline deadline(read_deadline_, Clock::now() + microseconds(options_.stall_limit));
+      const ScopedFlag awaiting(awaiting_body_);
+      const auto error = co_await receive_some(socket_, received_);
+      if (body_timed_out_)
         co_return fail(ErrorCode::request_timeout,
                        fmt::format("the client sent nothing more of its body within limits.stall_limit, {}",
                                    to_string(options_.stall_limit)));
-      if (error) co_return std::unexpected(gone_away());
+      if (error) co_return std::unexpected(client_closed_error());
     }
     co_return piece;
   }
 
   // After a 101: what arrived; empty at the end.
-  asio::awaitable<Result<std::string>> next_raw() {
+  asio::awaitable<Result<std::string>> read_raw() {
     boost::system::error_code error;
-    if (received_.empty()) error = co_await receive(socket_, received_);
-    if (error && error != asio::error::eof) co_return std::unexpected(gone_away());
+    if (received_.empty()) error = co_await receive_some(socket_, received_);
+    if (error && error != asio::error::eof) co_return std::unexpected(client_closed_error());
     std::string piece(received_.view());
     received_.consume(piece.size());
     co_return piece;
@@ -361,48 +366,50 @@ class Connection final : public Exchange {
   asio::awaitable<Result<void>> send(std::string front, std::string piece, std::string_view back) {
     const std::array<asio::const_buffer, 3> source{asio::buffer(front), asio::buffer(piece),
                                                    asio::buffer(back)};
-    const Deadline client(writing_by_, Clock::now() + microseconds(options_.stall_limit));
-    auto [error, n] = co_await asio::async_write(socket_, source, kQuietly);
-    left_ |= error == asio::error::broken_pipe || error == asio::error::connection_reset;
-    if (error) co_return std::unexpected(gone_away());
+    const ScopedDeadline deadline(write_deadline_, Clock::now() + microseconds(options_.stall_limit));
+    auto [error, n] = co_await asio::async_write(socket_, source, kAsTuple);
+    client_gone_ |= error == asio::error::broken_pipe || error == asio::error::connection_reset;
+    if (error) co_return std::unexpected(client_closed_error());
     co_return Result<void>{};
   }
 
   tcp::socket socket_;
   ReceiveBuffer received_;
-  BodyDecoder body_ = BodyDecoder::of_length(0);
+  BodyDecoder body_decoder_ = BodyDecoder::of_length(0);
   const ServerOptions& options_;
-  HangupWatch& hangups_;
+  HangupWatch& hangup_watch_;
   std::string address_;
   std::uint16_t port_ = 0;
   bool reserved_ = false;
   RequestHead head_;
   bool http_1_0_ = false, keep_alive_ = false, expects_continue_ = false;
-  std::string unsent_;  // the answer's head, until something goes with it
+  std::string unsent_head_;  // the answer's head, until something goes with it
   std::optional<Clock::time_point> idle_since_;
-  Clock::time_point reading_by_ = kNoDeadline, writing_by_ = kNoDeadline;  // what the client must do by then
-  bool begun_ = false, finished_ = false, chunked_ = false, raw_ = false;
-  bool unframed_ = false;      // the answer's body ends with the connection
-  bool reading_ = false;       // somebody is in read()
-  bool reading_body_ = false;  // the client is waited for to send more of it
-  bool too_late_ = false;      // it did not
-  bool broken_ = false;        // the connection ends in the middle of an exchange
+  Clock::time_point read_deadline_ = kNoDeadline,
+                    write_deadline_ = kNoDeadline;  // what the client must do by then
+  bool response_begun_ = false, response_finished_ = false, chunked_ = false, raw_ = false;
+  bool until_close_ = false;       // the answer's body ends with the connection
+  bool read_in_progress_ = false;  // somebody is in read()
+  bool awaiting_body_ = false;     // the client is waited for to send more of it
+  bool body_timed_out_ = false;    // it did not
+  bool broken_off_ = false;        // the connection ends in the middle of an exchange
   bool lingering_ = false;
-  bool left_ = false;        // the client
-  bool unreadable_ = false;  // the rest of the body, after an error
+  bool client_gone_ = false;      // the client
+  bool body_unreadable_ = false;  // the rest of the body, after an error
 };
 
 }  // namespace
 
-asio::awaitable<Result<void>> answer(Exchange& exchange, int status, Headers headers, std::string body) {
-  AnswerHead head{.status = status, .headers = std::move(headers), .length = body.size()};
-  auto begun = co_await exchange.begin(std::move(head));
+asio::awaitable<Result<void>> send_response(Exchange& exchange, int status, Headers headers,
+                                            std::string body) {
+  ResponseHead head{.status = status, .headers = std::move(headers), .length = body.size()};
+  auto begun = co_await exchange.send_head(std::move(head));
   if (begun) begun = co_await exchange.write(std::move(body));
   co_await exchange.finish();
   co_return begun;
 }
 
-asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit) {
+asio::awaitable<Result<std::string>> read_body(Exchange& exchange, Bytes limit) {
   std::string body;
   while (true) {
     auto piece = co_await exchange.read();
@@ -415,25 +422,25 @@ asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit) {
 }
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
-  Impl(asio::io_context& context, ServerOptions opts, Handler h)
+  Impl(asio::io_context& context, ServerOptions server_options, Handler h)
       : io(context),
-        options(std::move(opts)),
+        options(std::move(server_options)),
         handler(std::move(h)),
         acceptor(context),
-        hangups(context),
-        round(context) {}
+        hangup_watch(context),
+        sweep_timer(context) {}
 
-  asio::awaitable<void> accept_all() {
+  asio::awaitable<void> accept_connections() {
     while (acceptor.is_open()) {
-      auto [error, socket] = co_await acceptor.async_accept(kQuietly);
+      auto [error, socket] = co_await acceptor.async_accept(kAsTuple);
       if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
       if (error == asio::error::no_descriptors) {
         warn("descriptors", "no file descriptor is left for a new connection; see limits.max_connections");
-        if (close_one_idle({})) continue;
+        if (close_idle_connection({})) continue;
       }
       if (error) {  // nothing can be done but to wait until others close
         asio::steady_timer pause(io, std::chrono::milliseconds(50));
-        co_await pause.async_wait(kQuietly);
+        co_await pause.async_wait(kAsTuple);
         continue;
       }
       admit(std::move(socket));
@@ -446,15 +453,15 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     if (failed) return;  // left already
     const std::string address = peer.address().to_string();
     bool reserved = false;
-    if (count_of(address) >= options.connections_per_address) {
+    if (connections_from(address) >= options.connections_per_address) {
       warn("address", fmt::format("{} has as many connections as limits.connections_per_address allows, {}",
                                   address, options.connections_per_address));
-      if (!close_one_idle(address)) return;  // closing it is the answer: nothing is queued for it
+      if (!close_idle_connection(address)) return;  // closing it is the answer: nothing is queued for it
     }
-    if (staying() >= options.max_connections) {
+    if (staying_count() >= options.max_connections) {
       warn("all", fmt::format("all limits.max_connections, {}, are open", options.max_connections));
-      reserved = !close_one_idle({});
-      const bool room = staying() < options.max_connections + kReservedConnections;
+      reserved = !close_idle_connection({});
+      const bool room = staying_count() < options.max_connections + kReservedConnections;
       if (reserved && (!peer.address().is_loopback() || !room)) return;
     }
     asio::co_spawn(io, serve(std::move(socket), address, peer.port(), reserved), asio::detached);
@@ -462,84 +469,84 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
   asio::awaitable<void> serve(tcp::socket socket, std::string address, std::uint16_t port, bool reserved) {
     const auto self = shared_from_this();
-    Connection connection(std::move(socket), address, port, reserved, options, hangups);
-    open.insert(&connection);
-    ++by_address[address];
+    Connection connection(std::move(socket), address, port, reserved, options, hangup_watch);
+    connections.insert(&connection);
+    ++count_by_address[address];
     try {
-      co_await connection.serve(handler);
+      co_await connection.serve_requests(handler);
     } catch (const std::exception&) {  // a library threw in a handler: this connection ends, the others go on
-      connection.break_off();
+      connection.abort();
       connection.close();
     }
-    open.erase(&connection);
-    being_closed.erase(&connection);
-    if (--by_address[address] == 0) by_address.erase(address);
-    rest_if_over();
+    connections.erase(&connection);
+    closing.erase(&connection);
+    if (--count_by_address[address] == 0) count_by_address.erase(address);
+    stop_sweep_if_finished();
   }
 
-  std::size_t staying() const { return open.size() - being_closed.size(); }
+  std::size_t staying_count() const { return connections.size() - closing.size(); }
 
-  std::uint32_t count_of(const std::string& address) const {
-    const auto found = by_address.find(address);
-    return found == by_address.end() ? 0 : found->second;
+  std::uint32_t connections_from(const std::string& address) const {
+    const auto found = count_by_address.find(address);
+    return found == count_by_address.end() ? 0 : found->second;
   }
 
-  // Makes room: the connection that has been idle the longest, of `address`, or where that is empty of the
-  // address that has the most. False: none is idle.
-  bool close_one_idle(const std::string& address) {
+  // Makes room: the connection that has been idle the longest, of `peer_address`, or where that is empty of
+  // the address that has the most. False: none is idle.
+  bool close_idle_connection(const std::string& address) {
     Connection* victim = nullptr;
     std::uint32_t most = 0;
-    for (Connection* connection : open) {
-      if (!connection->idle_since() || being_closed.contains(connection)) continue;
-      if (!address.empty() && connection->address() != address) continue;
-      const std::uint32_t count = count_of(connection->address());
+    for (Connection* connection : connections) {
+      if (!connection->idle_since() || closing.contains(connection)) continue;
+      if (!address.empty() && connection->peer_address() != address) continue;
+      const std::uint32_t count = connections_from(connection->peer_address());
       const bool better = victim == nullptr || count > most ||
                           (count == most && *connection->idle_since() < *victim->idle_since());
       if (better) victim = connection, most = count;
     }
     if (victim == nullptr) return false;
-    being_closed.insert(victim);
-    victim->hang_up();
+    closing.insert(victim);
+    victim->shut_down();
     return true;
   }
 
   void warn(const std::string& kind, const std::string& what) {
     constexpr auto kPause = std::chrono::minutes(1);
     const auto now = Clock::now();
-    const auto [last, first] = warned.try_emplace(kind, now);
+    const auto [last, first] = last_warned.try_emplace(kind, now);
     if (!first && now - last->second < kPause) return;
     last->second = now;
     if (options.warn) options.warn(what);
   }
 
   // One look at all connections now and then, instead of a timer for each read and write.
-  asio::awaitable<void> give_up_late_ones() {
+  asio::awaitable<void> sweep_deadlines() {
     const auto self = shared_from_this();
     const auto shortest = std::min(microseconds(options.stall_limit), microseconds(options.idle_limit));
     const auto pause = std::clamp(shortest / 4, microseconds(1'000), microseconds(1'000'000));
-    while (!over()) {
-      round.expires_after(pause);
-      co_await round.async_wait(kQuietly);
+    while (!is_finished()) {
+      sweep_timer.expires_after(pause);
+      co_await sweep_timer.async_wait(kAsTuple);
       const Clock::time_point now = Clock::now();
-      for (Connection* connection : open) connection->end_if_late(now);
+      for (Connection* connection : connections) connection->enforce_deadlines(now);
     }
   }
 
-  bool over() const { return !acceptor.is_open() && open.empty(); }
-  void rest_if_over() {
-    if (over()) round.cancel();
+  bool is_finished() const { return !acceptor.is_open() && connections.empty(); }
+  void stop_sweep_if_finished() {
+    if (is_finished()) sweep_timer.cancel();
   }
 
   asio::io_context& io;
   ServerOptions options;
   Handler handler;
   tcp::acceptor acceptor;
-  HangupWatch hangups;
-  asio::steady_timer round;
-  std::set<Connection*> open;
-  std::set<Connection*> being_closed;  // of `open`: told to go, and not gone yet
-  std::map<std::string, std::uint32_t> by_address;
-  std::map<std::string, Clock::time_point> warned;
+  HangupWatch hangup_watch;
+  asio::steady_timer sweep_timer;
+  std::set<Connection*> connections;
+  std::set<Connection*> closing;  // of `open`: told to go, and not gone yet
+  std::map<std::string, std::uint32_t> count_by_address;
+  std::map<std::string, Clock::time_point> last_warned;
 };
 
 Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptions options, Handler handler) {
@@ -567,15 +574,15 @@ Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptio
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
-void Server::open() {
+void Server::start_accepting() {
   const auto executor = impl_->acceptor.get_executor();
-  asio::co_spawn(executor, impl_->accept_all(), asio::detached);
-  asio::co_spawn(executor, impl_->give_up_late_ones(), asio::detached);
+  asio::co_spawn(executor, impl_->accept_connections(), asio::detached);
+  asio::co_spawn(executor, impl_->sweep_deadlines(), asio::detached);
 }
 
 Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOptions options, Handler handler) {
   auto server = listen(io, std::move(options), std::move(handler));
-  if (server) (*server)->open();
+  if (server) (*server)->start_accepting();
   return server;
 }
 
@@ -586,17 +593,17 @@ std::uint16_t Server::port() const {
   boost::system::error_code ignored;
   return impl_->acceptor.local_endpoint(ignored).port();
 }
-std::size_t Server::connections() const { return impl_->open.size(); }
+std::size_t Server::connection_count() const { return impl_->connections.size(); }
 
 void Server::stop_accepting() {
   boost::system::error_code ignored;
   impl_->acceptor.close(ignored);
-  impl_->rest_if_over();
+  impl_->stop_sweep_if_finished();
 }
 
 void Server::close() {
   stop_accepting();
-  for (Connection* connection : impl_->open) connection->hang_up();
+  for (Connection* connection : impl_->connections) connection->shut_down();
 }
 
 }  // namespace mgpu::http

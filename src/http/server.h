@@ -23,12 +23,12 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const RequestHead& head() const = 0;
-  virtual const std::string& address() const = 0;  // "127.0.0.1"
-  virtual std::uint16_t port() const = 0;          // the client's
+  virtual const std::string& peer_address() const = 0;  // "127.0.0.1"
+  virtual std::uint16_t peer_port() const = 0;          // the client's
 
   // Whether the connection came in over `max_connections`, on one of the few that are kept free for operators
   // of this machine: nothing may wait or compute on it.
-  virtual bool reserved() const = 0;
+  virtual bool is_reserved() const = 0;
 
   // The next piece of the body, as it came; empty at its end. One read at a time. Errors: cancelled (the
   // client is gone), invalid_request (broken framing), too_large.
@@ -36,7 +36,7 @@ class Exchange {
 
   // Sends the head; one whose body has a known length goes out together with the body's first piece. After a
   // 101, read and write pass the connection's raw bytes. Error: cancelled.
-  virtual boost::asio::awaitable<Result<void>> begin(AnswerHead head) = 0;
+  virtual boost::asio::awaitable<Result<void>> send_head(ResponseHead head) = 0;
 
   // Sends a piece at once. REQUIRES: begun. Error: cancelled.
   virtual boost::asio::awaitable<Result<void>> write(std::string piece) = 0;
@@ -48,19 +48,19 @@ class Exchange {
   // The answer is not complete and never will be, and the client must see that: the connection is closed,
   // with everything that was written before, but without the end of the body's framing. Where the body has no
   // framing (HTTP/1.0) it is reset. Whatever waits on the exchange fails.
-  virtual void break_off() = 0;
+  virtual void abort() = 0;
 
   // Returns when the client is gone. A client that only closed its sending side is not. Reads nothing, so the
   // body and later requests stay where they are; may be awaited beside read and write, once at a time.
-  virtual boost::asio::awaitable<void> gone() = 0;
+  virtual boost::asio::awaitable<void> wait_until_disconnected() = 0;
 };
 
 // A whole small answer: begin, write, finish. HEAD requests get no body.
-boost::asio::awaitable<Result<void>> answer(Exchange& exchange, int status, Headers headers,
-                                            std::string body);
+boost::asio::awaitable<Result<void>> send_response(Exchange& exchange, int status, Headers headers,
+                                                   std::string body);
 
 // The rest of the body, if it stays within `limit_setting`. Errors: those of read, too_large.
-boost::asio::awaitable<Result<std::string>> read_all(Exchange& exchange, Bytes limit);
+boost::asio::awaitable<Result<std::string>> read_body(Exchange& exchange, Bytes limit);
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";
@@ -87,7 +87,7 @@ class Server {
   // unavailable (the port is taken: says so).
   static Result<std::unique_ptr<Server>> listen(boost::asio::io_context& io, ServerOptions options,
                                                 Handler handler);
-  void open();  // once
+  void start_accepting();  // once
 
   // Both.
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& io, ServerOptions options,
@@ -95,7 +95,7 @@ class Server {
   ~Server();
 
   std::uint16_t port() const;
-  std::size_t connections() const;
+  std::size_t connection_count() const;
 
   void stop_accepting();
   void close();  // ends every connection now

@@ -25,10 +25,10 @@ namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
 using StreamSocket = asio::generic::stream_protocol::socket;  // over TCP or a Unix socket
 
-// Awaits without exceptions: `auto [error, ...] = co_await ...(kQuietly)`.
-inline constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
+// Awaits without exceptions: `auto [error, ...] = co_await ...(kAsTuple)`.
+inline constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
-inline constexpr std::size_t kPiece = 64 * 1024;  // read at once
+inline constexpr std::size_t kReadSize = 64 * 1024;  // read at once
 
 // Bytes that were received and not used yet.
 class ReceiveBuffer {
@@ -46,14 +46,14 @@ class ReceiveBuffer {
     begin_ += count;
     if (begin_ < bytes_.size()) return;
     begin_ = 0;
-    if (bytes_.capacity() > kKept)
+    if (bytes_.capacity() > kMaxIdleCapacity)
       bytes_ = std::string();
     else
       bytes_.clear();
   }
 
  private:
-  static constexpr std::size_t kKept = 4096;
+  static constexpr std::size_t kMaxIdleCapacity = 4096;
   std::string bytes_;
   std::size_t begin_ = 0;
 };
@@ -62,14 +62,14 @@ class ReceiveBuffer {
 // pointer into a buffer of ours, so nothing that happens to the connection meanwhile can make it dangle.
 // Error: asio::error::eof at the peer's end. REQUIRES: the socket is non-blocking.
 template <class Socket>
-asio::awaitable<boost::system::error_code> receive(Socket& socket, ReceiveBuffer& into) {
-  thread_local std::array<char, kPiece> scratch;  // not held across an await
+asio::awaitable<boost::system::error_code> receive_some(Socket& socket, ReceiveBuffer& received) {
+  thread_local std::array<char, kReadSize> scratch;  // not held across an await
   while (true) {
-    auto [error] = co_await socket.async_wait(Socket::wait_read, kQuietly);
+    auto [error] = co_await socket.async_wait(Socket::wait_read, kAsTuple);
     if (error) co_return error;
     const std::size_t n = socket.read_some(asio::buffer(scratch), error);
     if (error == asio::error::would_block) continue;
-    if (!error) into.append(std::string_view(scratch.data(), n));
+    if (!error) received.append(std::string_view(scratch.data(), n));
     co_return error;
   }
 }
@@ -78,8 +78,8 @@ asio::awaitable<boost::system::error_code> receive(Socket& socket, ReceiveBuffer
 // to `empty_lines` before it are skipped. Errors: those of find_head_end, too_large (more than `most`),
 // cancelled (the connection ended first; the system's words).
 template <class Socket>
-asio::awaitable<Result<std::size_t>> receive_head(Socket& socket, ReceiveBuffer& received, std::size_t most,
-                                                  std::size_t empty_lines) {
+asio::awaitable<Result<std::size_t>> receive_head(Socket& socket, ReceiveBuffer& received,
+                                                  std::size_t max_size, std::size_t empty_lines) {
   std::size_t scanned = 0;
   while (true) {
     for (; empty_lines > 0 && received.view().starts_with("\r\n"); --empty_lines) received.consume(2);
@@ -87,10 +87,10 @@ asio::awaitable<Result<std::size_t>> receive_head(Socket& socket, ReceiveBuffer&
     const auto end =
         perhaps_empty ? Result<std::optional<std::size_t>>{} : find_head_end(received.view(), scanned);
     if (!end) co_return std::unexpected(end.error());
-    if (end->value_or(received.size()) > most)
+    if (end->value_or(received.size()) > max_size)
       co_return fail(ErrorCode::too_large, "its headers are too long");
     if (*end) co_return **end;
-    if (const auto error = co_await receive(socket, received); error)
+    if (const auto error = co_await receive_some(socket, received); error)
       co_return fail(ErrorCode::cancelled, error.message());
   }
 }

@@ -56,8 +56,8 @@ struct Container::State : std::enable_shared_from_this<Container::State> {
   std::optional<ExitStatus> exit{};
   bool closed = false;
   bool listening = false;  // its output is being read
-  std::shared_ptr<http::Outgoing> waiting{};
-  std::shared_ptr<http::Outgoing> output{};
+  std::shared_ptr<http::ClientRequest> waiting{};
+  std::shared_ptr<http::ClientRequest> output{};
   Changes changes;  // of exit, closed and listening
 };
 
@@ -65,8 +65,8 @@ namespace {
 
 using State = Container::State;
 
-asio::awaitable<Result<std::string>> whole_answer(std::shared_ptr<http::Outgoing> request) {
-  const auto head = co_await request->answer();
+asio::awaitable<Result<std::string>> whole_answer(std::shared_ptr<http::ClientRequest> request) {
+  const auto head = co_await request->read_response_head();
   if (!head) co_return std::unexpected(head.error());
   std::string all;
   while (true) {
@@ -97,7 +97,7 @@ asio::awaitable<void> listen(std::shared_ptr<State> state, std::size_t last_line
   if (request) {
     state->output = *request;
     if (state->closed) state->output->abort();
-    const auto head = co_await (*request)->answer();
+    const auto head = co_await (*request)->read_response_head();
     OutputFrames frames;
     while (head && head->status == 200) {
       const auto piece = co_await (*request)->read();

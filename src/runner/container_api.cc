@@ -105,7 +105,7 @@ asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
 }
 
 ContainerApi::ContainerApi(asio::any_io_executor executor, std::string socket)
-    : socket_(std::move(socket)), client_(std::move(executor), {.idle_connections = 0}) {}
+    : socket_(std::move(socket)), client_(std::move(executor), {.max_idle_per_host = 0}) {}
 
 asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::ask(std::string method, std::string target,
                                                                std::string body, Duration limit) {

@@ -62,7 +62,7 @@ class ContainerApi {
 
   // Requests that last as long as the container runs, sent, for the caller to read: the answer of the first
   // comes at its end (code_of), that of the second is its output (OutputFrames, unless it has a tty).
-  using Lasting = boost::asio::awaitable<Result<std::shared_ptr<http::Outgoing>>>;
+  using Lasting = boost::asio::awaitable<Result<std::shared_ptr<http::ClientRequest>>>;
   Lasting wait(std::string container);
   Lasting follow_output(std::string container, std::size_t last_lines);
 

@@ -64,7 +64,7 @@ Result<Address> parse_address(const std::string& url) {
 asio::awaitable<Result<Answer>> fetch(const Address& address, const Request& request, Duration limit) {
   const auto where =
       fmt::format("{} {}:{}{}{}", request.method, address.host, address.port, address.prefix, request.path);
-  http::ClientOptions options{.idle_connections = 0};
+  http::ClientOptions options{.max_idle_per_host = 0};
   http::Client client(co_await asio::this_coro::executor, options);
   http::HostPort service{.host = address.host, .port = address.port};
   http::RequestHead head = head_of(address, request);

@@ -1,4 +1,4 @@
-// Ollama: a request without prompt loads, keep_alive 0 unloads, /api/ps says what is resident.
+// Ollama: a request without prompt loads, enable_keepalive 0 unloads, /api/ps says what is resident.
 #include <algorithm>
 
 #include "service/application.h"

@@ -93,7 +93,7 @@ struct ProcessIdentity {
   std::uint64_t start_time = 0;
 };
 
-// What the device's own allocator counts as taken, without `reserved`: held, leaked, foreign and not yet
+// What the device's own allocator counts as taken, without `is_reserved`: held, leaked, foreign and not yet
 // back.
 std::uint64_t used_bytes(const Device& device);
 

@@ -49,7 +49,7 @@ class HttpFake {
  private:
   boost::asio::awaitable<void> serve(http::Exchange& x) {
     const Bytes limit = kMiB;
-    const auto body = co_await http::read_all(x, limit);
+    const auto body = co_await http::read_body(x, limit);
     const std::string target = x.head().target;
     const auto mark = std::min(target.find('?'), target.size());
     Asked asked{.query = target.substr(std::min(mark + 1, target.size())),
@@ -59,7 +59,7 @@ class HttpFake {
     const Told told = route != routes_.end() ? route->second(asked) : Told(404, {{"detail", "Not Found"}});
     http::Headers headers{{"Content-Type", "application/json"}};
     std::string text = told.text;
-    co_await http::answer(x, told.status, std::move(headers), std::move(text));
+    co_await http::send_response(x, told.status, std::move(headers), std::move(text));
   }
 
   std::map<std::string, Route> routes_;

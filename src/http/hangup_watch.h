@@ -7,9 +7,9 @@
 // to be gone once somebody reads.
 //
 // A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone.
-// On this machine the kernel tells the two apart (peer_state.h), and the peer is looked at again now and
-// then. A peer on another machine is only told apart by its reaction to data: a reset, where nobody is left.
-// (A keepalive probe does not do: a kernel acknowledges it for a program that has left, for a minute.)
+// On this machine the kernel tells the two apart (query_peer_state.h), and the peer is looked at again now
+// and then. A peer on another machine is only told apart by its reaction to data: a reset, where nobody is
+// left. (A keepalive probe does not do: a kernel acknowledges it for a program that has left, for a minute.)
 #pragma once
 
 #include <functional>
@@ -28,27 +28,27 @@ class HangupWatch {
   ~HangupWatch();
 
   // True when the peer of `fd` is gone; false after forget(). Can be cancelled. One waiter an fd.
-  // `provoke` sends a peer that may be half closed something that it can ignore, at most once; false: nothing
+  // `probe` sends a peer that may be half closed something that it can ignore, at most once; false: nothing
   // can be sent, and the peer counts as gone.
-  boost::asio::awaitable<bool> wait(int fd, std::function<bool()> provoke);
+  boost::asio::awaitable<bool> wait_for_hangup(int fd, std::function<bool()> probe);
 
   // Ends the wait for `fd`, if there is one. REQUIRES: called before an fd that may be waited for is closed,
   // since the next connection can get the same number before the waiter has woken.
-  void forget(int fd);
+  void unwatch(int fd);
 
  private:
   struct Waiter;
-  void listen();
-  void look();
-  void look_at(Waiter& waiter, std::uint32_t events);
-  void look_again_later();
+  void await_events();
+  void read_events();
+  void check_peer(Waiter& waiter, std::uint32_t events);
+  void schedule_recheck();
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
-  boost::asio::steady_timer next_look_;  // at those of whom nothing more is heard
-  std::map<int, Waiter*> waiters_;       // by fd; each lives in its wait()
-  bool listening_ = false;
-  bool looks_again_ = false;
+  boost::asio::steady_timer recheck_timer_;  // at those of whom nothing more is heard
+  std::map<int, Waiter*> waiters_;           // by fd; each lives in its wait()
+  bool awaiting_events_ = false;
+  bool recheck_scheduled_ = false;
 };
 
 }  // namespace mgpu::http
