@@ -52,7 +52,8 @@ class Waiter {
   // The entry that ended the last wait; 0: another thing did.
   std::uint64_t woken_by() const { return woken_by_; }
 
-  // Until the journal grows, wake() is called, or the limit passes; throws when the coroutine is cancelled.
+  // Until the journal grows, wake_tags() is called, or the limit passes; throws when the coroutine is
+  // cancelled.
   boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point until);
 
   // The same, deaf to the journal.

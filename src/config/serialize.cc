@@ -30,7 +30,7 @@ void set_nested(YAML::Node node, const std::vector<std::string>& parts, std::siz
     set_nested(node[parts[from]], parts, from + 1, value);
 }
 
-// Everything below `prefix` ("", "devices[].", "consumers.*.") as it is at `place`.
+// Everything below `path_prefix` ("", "devices[].", "consumers.*.") as it is at `place`.
 YAML::Node subtree_to_yaml(std::string_view prefix, KeyContext context) {
   YAML::Node node(YAML::NodeType::Map);
   for (const Key& key : keys()) {

@@ -60,7 +60,7 @@ std::optional<Endpoint> Application::endpoint() const {
   const auto port = runner_ ? runner_->port() : std::nullopt;
   const auto address = service::parse_address(url_with_port(config_.service.url, port));
   if (!address) return std::nullopt;
-  return Endpoint{.host = address->host, .port = address->port, .path = address->prefix};
+  return Endpoint{.host = address->host, .port = address->port, .path = address->path_prefix};
 }
 
 runner::Identity Application::identity() const {
@@ -89,10 +89,10 @@ asio::awaitable<Sighting> Application::look() {
   seen.up = !service_;
   if (!service_) co_return seen;
   const auto service = service_;
-  const service::Health health = co_await service->healthy();
+  const service::Health health = co_await service->check_health();
   if (health.state != service::Health::State::up) co_return seen;
   seen.up = true;
-  const auto listed = co_await service->list();
+  const auto listed = co_await service->list_ai_models();
   if (listed) {
     seen.tells = !listed->empty();
     for (const service::AiModel& ai_model : *listed) {
@@ -109,14 +109,14 @@ asio::awaitable<bool> Application::is_gone() {
   if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return false;
   const std::uint64_t before = changes_;
   const auto service = service_;
-  const service::Health health = co_await service->healthy();
+  const service::Health health = co_await service->check_health();
   co_return health.state == service::Health::State::down&& before == changes_;
 }
 
 asio::awaitable<std::uint32_t> Application::at_work() {
   if (!service_ || (!external() && !runs())) co_return 0U;
   const auto service = service_;
-  const auto count = co_await service->at_work();
+  const auto count = co_await service->count_active_requests();
   co_return count.value_or(0);
 }
 

@@ -148,9 +148,9 @@ asio::awaitable<Result<void>> Application::adopt(runner::Known known) {
     why = begun.error().detail;
   } else {
     const auto service = service_;
-    const service::Health health = co_await service->healthy();
+    const service::Health health = co_await service->check_health();
     if (health.state == service::Health::State::up) co_return Result<void>{};
-    why = "its service is not healthy: " + health.why;
+    why = "its service is not healthy: " + health.reason;
   }
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);

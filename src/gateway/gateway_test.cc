@@ -210,7 +210,7 @@ struct World {
     };
   }
 
-  // Serves the request to its end; `then` happens once the story waits for something.
+  // Serves the request to its end; `cache_tag` happens once the story waits for something.
   void serve(std::function<void()> then = [] {}) { serve_for(std::chrono::seconds(5), std::move(then)); }
   void serve_for(std::chrono::seconds limit, std::function<void()> then = [] {}) {
     Gateway gateway(desk(), connect(), limits);

@@ -2,7 +2,7 @@
 //
 // unload-checkpoint takes no lock: in the middle of a picture it breaks the picture, so it is asked first
 // whether it is at work. Forge's reload does nothing; its next job loads by itself.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -11,41 +11,43 @@ using nlohmann::json;
 
 namespace {
 
-std::uint32_t jobs_in(const json& progress) {
-  return number_at(member(progress, "state"), "job_count") != 0 ? 1 : 0;  // -1 while it prepares
+std::uint32_t parse_job_count(const json& progress) {
+  return number_or_zero(member_or_null(progress, "state"), "job_count") != 0 ? 1 : 0;  // -1 while it prepares
 }
 
-std::vector<AiModel> held_in(const json& memory) {
-  const json& reserved = member(member(memory, "cuda"), "reserved");
+std::vector<AiModel> parse_ai_models(const json& memory) {
+  const json& reserved = member_or_null(member_or_null(memory, "cuda"), "reserved");
   if (!reserved.is_object()) return {};
-  const Bytes pool{number_at(reserved, "current")};
-  return {{.resident = pool > kPoolAtRest, .bytes = pool}};
+  const Bytes pool{number_or_zero(reserved, "current")};
+  return {{.resident = pool > kIdleTorchPool, .bytes = pool}};
 }
 
-class A1111 final : public Application {
+class A1111 final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
     std::string what = "loading the checkpoint", path = "/sdapi/v1/reload-checkpoint";
     json body = json::object();
-    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
+    co_return co_await require_success(what, path, body, ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    const auto busy = co_await at_work();
+    const auto busy = co_await count_active_requests();
     if (!busy) co_return std::unexpected(busy.error());
     if (*busy > 0) co_return fail(ErrorCode::busy, "it is at work; unloading now would break the picture");
     std::string what = "unloading the checkpoint", path = "/sdapi/v1/unload-checkpoint";
     json body = json::object();
-    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
+    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    return told("/sdapi/v1/progress?skip_current_image=true", jobs_in);
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
+    return get_parsed("/sdapi/v1/progress?skip_current_image=true", parse_job_count);
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/sdapi/v1/memory", held_in); }
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
+    return get_parsed("/sdapi/v1/memory", parse_ai_models);
+  }
 
   bool can_unload() const override { return true; }
 };

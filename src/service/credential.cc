@@ -10,9 +10,9 @@
 namespace mgpu::service {
 namespace {
 
-constexpr std::string_view kBlank = " \t\r\n";
+constexpr std::string_view kWhitespace = " \t\r\n";
 
-std::string in_base64(std::string_view text) {
+std::string encode_base64(std::string_view text) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < text.size(); i += 3) {
@@ -26,7 +26,7 @@ std::string in_base64(std::string_view text) {
   return out;
 }
 
-Result<std::string> read_key(const config::ServiceConfig& config) {
+Result<std::string> read_api_key(const config::ServiceConfig& config) {
   std::string key;
   if (!config.api_key_env.empty()) {
     const char* value = std::getenv(config.api_key_env.c_str());
@@ -42,7 +42,7 @@ Result<std::string> read_key(const config::ServiceConfig& config) {
       return fail(ErrorCode::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
   }
   // A blank at the end is nobody's key; a line break would end the header.
-  const auto last = key.find_last_not_of(kBlank);
+  const auto last = key.find_last_not_of(kWhitespace);
   key.resize(last == key.npos ? 0 : last + 1);
   if (key.empty() || key.find_first_of("\r\n") != key.npos)
     return fail(ErrorCode::invalid_config,
@@ -54,12 +54,14 @@ Result<std::string> read_key(const config::ServiceConfig& config) {
 
 Result<std::optional<Header>> read_credential(const config::ServiceConfig& config) {
   if (config.api_key_env.empty() && config.api_key_file.empty()) return std::nullopt;
-  auto key = read_key(config);
+  auto key = read_api_key(config);
   if (!key) return std::unexpected(key.error());
-  const std::string_view manner = config::service_traits(config.type).credential;  // "Authorization: Bearer "
-  const auto colon = manner.find(": ");
-  std::string start(manner.substr(colon + 2));
-  return Header{manner.substr(0, colon), start + (start.starts_with("Basic") ? in_base64(*key) : *key)};
+  const std::string_view header_format =
+      config::service_traits(config.type).credential;  // "Authorization: Bearer "
+  const auto colon = header_format.find(": ");
+  std::string prefix(header_format.substr(colon + 2));
+  return Header{header_format.substr(0, colon),
+                prefix + (prefix.starts_with("Basic") ? encode_base64(*key) : *key)};
 }
 
 }  // namespace mgpu::service

@@ -18,17 +18,19 @@ namespace asio = boost::asio;
 namespace {
 
 template <class Number>
-bool read_number(std::string_view text, Number& number) {
+bool parse_number(std::string_view text, Number& number) {
   const auto end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, number);
   return error == std::errc{} && at == end;
 }
 
-http::RequestHead head_of(const Address& to, const Request& request) {
-  http::RequestHead head{.method = request.method, .target = to.prefix + request.path};
-  const bool v6 = to.host.contains(':');
-  head.headers.emplace_back("Host", fmt::format("{}{}{}:{}", v6 ? "[" : "", to.host, v6 ? "]" : "", to.port));
-  head.headers.insert(head.headers.end(), to.credentials.begin(), to.credentials.end());
+http::RequestHead request_head(const Address& address, const Request& request) {
+  http::RequestHead head{.method = request.method, .target = address.path_prefix + request.path};
+  const bool v6 = address.host.contains(':');
+  head.headers.emplace_back(
+      "Host", fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port));
+  head.headers.insert(head.headers.end(), address.credential_headers.begin(),
+                      address.credential_headers.end());
   if (!request.body.empty()) head.headers.emplace_back("Content-Type", "application/json");
   return head;
 }
@@ -36,43 +38,43 @@ http::RequestHead head_of(const Address& to, const Request& request) {
 }  // namespace
 
 Result<Address> parse_address(const std::string& url) {
-  const auto wrong = [&](std::string_view why) {
-    return fail(ErrorCode::invalid_config, fmt::format("\"{}\": {}", url, why));
+  const auto invalid_url = [&](std::string_view reason) {
+    return fail(ErrorCode::invalid_config, fmt::format("\"{}\": {}", url, reason));
   };
   const auto scheme = url.find("://");
   if (!url.starts_with("http://") && !url.starts_with("tcp://"))
-    return wrong("a service's url begins with http:// (for some: tcp://)");
+    return invalid_url("a service's url begins with http:// (for some: tcp://)");
   std::string rest = url.substr(scheme + 3);
   Address address;
   if (const auto slash = rest.find('/'); slash != rest.npos) {
-    address.prefix = rest.substr(slash);
+    address.path_prefix = rest.substr(slash);
     rest.resize(slash);
-    while (address.prefix.ends_with('/')) address.prefix.pop_back();
+    while (address.path_prefix.ends_with('/')) address.path_prefix.pop_back();
   }
   const auto colon = rest.rfind(':');
   if (colon != rest.npos && !rest.ends_with(']')) {
-    if (!read_number(std::string_view(rest).substr(colon + 1), address.port))
-      return wrong("not a port number");
+    if (!parse_number(std::string_view(rest).substr(colon + 1), address.port))
+      return invalid_url("not a port number");
     rest.resize(colon);
   }
   if (rest.starts_with('[') && rest.ends_with(']')) rest = rest.substr(1, rest.size() - 2);
-  if (rest.empty()) return wrong("no host");
+  if (rest.empty()) return invalid_url("no host");
   address.host = rest;
   return address;
 }
 
-asio::awaitable<Result<Answer>> fetch(const Address& address, const Request& request, Duration limit) {
-  const auto where =
-      fmt::format("{} {}:{}{}{}", request.method, address.host, address.port, address.prefix, request.path);
+asio::awaitable<Result<Response>> fetch(const Address& address, const Request& request, Duration limit) {
+  const auto request_line = fmt::format("{} {}:{}{}{}", request.method, address.host, address.port,
+                                        address.path_prefix, request.path);
   http::ClientOptions options{.max_idle_per_host = 0};
   http::Client client(co_await asio::this_coro::executor, options);
-  http::HostPort service{.host = address.host, .port = address.port};
-  http::RequestHead head = head_of(address, request);
+  http::HostPort host_port{.host = address.host, .port = address.port};
+  http::RequestHead head = request_head(address, request);
   std::string body = request.body;
-  auto answer =
-      co_await http::fetch(client, std::move(service), std::move(head), std::move(body), limit, kMaxAnswer);
-  if (!answer) co_return fail(answer.error().code, where + ": " + answer.error().detail);
-  co_return Answer{.status = answer->head.status, .body = std::move(answer->body)};
+  auto answer = co_await http::fetch(client, std::move(host_port), std::move(head), std::move(body), limit,
+                                     kMaxResponse);
+  if (!answer) co_return fail(answer.error().code, request_line + ": " + answer.error().detail);
+  co_return Response{.status = answer->head.status, .body = std::move(answer->body)};
 }
 
 }  // namespace mgpu::service

@@ -17,8 +17,8 @@ namespace mgpu::service {
 struct Address {
   std::string host{};
   std::uint16_t port = 80;
-  std::string prefix{};  // path of the url, without a trailing slash
-  std::vector<std::pair<std::string, std::string>> credentials{};  // headers sent with every request
+  std::string path_prefix{};  // path of the url, without a trailing slash
+  std::vector<std::pair<std::string, std::string>> credential_headers{};  // headers sent with every request
 };
 
 // "http://127.0.0.1:9001/base", "tcp://127.0.0.1:10300". Error: invalid_config (another scheme, no host, a
@@ -31,14 +31,15 @@ struct Request {
   std::string body{};  // JSON; empty: none
 };
 
-struct Answer {
+struct Response {
   int status = 0;
   std::string body{};
 };
 
-inline constexpr Bytes kMaxAnswer = kMiB * 8;
+inline constexpr Bytes kMaxResponse = kMiB * 8;
 
 // Any status is an answer. Error: service_down (refused, broken off, over its limit, rubbish).
-boost::asio::awaitable<Result<Answer>> fetch(const Address& address, const Request& request, Duration limit);
+boost::asio::awaitable<Result<Response>> fetch(const Address& address, const Request& request,
+                                               Duration limit);
 
 }  // namespace mgpu::service

@@ -1,5 +1,5 @@
 // Generic: a health path, and whatever requests the configuration gives.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -7,12 +7,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-class Generic final : public Application {
+class Generic final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
-  asio::awaitable<Health> healthy() override {
-    co_return co_await health_at(config().health, config().health_status);
+  asio::awaitable<Health> check_health() override {
+    co_return co_await probe_health(config().health, config().health_status);
   }
   // Without a load request it loads by itself, at start or within the first request.
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
@@ -28,10 +28,10 @@ class Generic final : public Application {
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
     co_return co_await send_configured(config().resume, ErrorCode::load_failed, limit);
   }
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
     const auto& busy = config().busy;
     if (!busy) co_return 0U;
-    const auto answer = co_await ask_json(busy->path);
+    const auto answer = co_await get_json(busy->path);
     if (!answer) co_return std::unexpected(answer.error());
     try {
       const auto& value = answer->at(nlohmann::json::json_pointer(busy->pointer));
@@ -45,13 +45,13 @@ class Generic final : public Application {
   bool can_park() const override { return config().park.has_value() && config().resume.has_value(); }
 
  private:
-  Done send_configured(const std::optional<config::RequestConfig>& configured, ErrorCode otherwise,
-                       Duration limit) {
+  AsyncResult send_configured(const std::optional<config::RequestConfig>& configured, ErrorCode fallback_code,
+                              Duration limit) {
     if (!configured)
       co_return fail(ErrorCode::not_supported, "no such request is configured for this service");
     Request request{configured->method, configured->path, configured->body};
     std::string what = request.method + " " + request.path;
-    co_return co_await demand(std::move(what), std::move(request), otherwise, limit);
+    co_return co_await require_success(std::move(what), std::move(request), fallback_code, limit);
   }
 };
 

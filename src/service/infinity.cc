@@ -1,5 +1,5 @@
 // Infinity: embeddings; its AI models live as long as its process.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -8,27 +8,32 @@ using nlohmann::json;
 
 namespace {
 
-std::uint32_t jobs_in(const json& known) {
+std::uint32_t parse_job_count(const json& known) {
   double total = 0;
-  for (const json& entry : member(known, "data")) {
-    const json& stats = member(entry, "stats");
-    total += static_cast<double>(number_at(stats, "queue_absolute") + number_at(stats, "results_pending"));
+  for (const json& entry : member_or_null(known, "data")) {
+    const json& stats = member_or_null(entry, "stats");
+    total += static_cast<double>(number_or_zero(stats, "queue_absolute") +
+                                 number_or_zero(stats, "results_pending"));
   }
-  return as_count(total);
+  return count_from_number(total);
 }
 
-std::vector<AiModel> held_in(const json& known) {
+std::vector<AiModel> parse_ai_models(const json& known) {
   std::vector<AiModel> all;
-  for (const json& entry : member(known, "data")) all.push_back({text_at(entry, "id"), true});
+  for (const json& entry : member_or_null(known, "data")) all.push_back({string_or_empty(entry, "id"), true});
   return all;
 }
 
-class Infinity final : public Application {
+class Infinity final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/models", jobs_in); }
-  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/models", held_in); }
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
+    return get_parsed("/models", parse_job_count);
+  }
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
+    return get_parsed("/models", parse_ai_models);
+  }
 };
 
 }  // namespace

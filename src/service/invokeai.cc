@@ -1,5 +1,5 @@
 // InvokeAI: loads within its queue's work; its cache (host and device memory at once) can be emptied.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -9,31 +9,32 @@ using nlohmann::json;
 namespace {
 
 // Its queue is answered for at once and worked off afterwards.
-std::uint32_t jobs_in(const json& status) {
-  const json& queue = member(status, "queue");
-  return as_count(static_cast<double>(number_at(queue, "pending") + number_at(queue, "in_progress")));
+std::uint32_t parse_job_count(const json& status) {
+  const json& queue = member_or_null(status, "queue");
+  return count_from_number(
+      static_cast<double>(number_or_zero(queue, "pending") + number_or_zero(queue, "in_progress")));
 }
 
-std::vector<AiModel> held_in(const json& stats) {
-  return {{.resident = number_at(stats, "in_cache") > 0}};  // null before the first load
+std::vector<AiModel> parse_ai_models(const json& stats) {
+  return {{.resident = number_or_zero(stats, "in_cache") > 0}};  // null before the first load
 }
 
-class InvokeAi final : public Application {
+class InvokeAi final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
     std::string what = "emptying InvokeAI's cache", path = "/api/v2/models/empty_model_cache";
     json body = json::object();
-    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
+    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    return told("/api/v1/queue/default/status", jobs_in);
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
+    return get_parsed("/api/v1/queue/default/status", parse_job_count);
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    return told("/api/v2/models/stats", held_in);
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
+    return get_parsed("/api/v2/models/stats", parse_ai_models);
   }
 
   bool can_unload() const override { return true; }

@@ -2,7 +2,7 @@
 //
 // It imitates Ollama, ComfyUI and A1111, constants included, so it is known by /api/extra/version only. The
 // admin route answers 200 whatever happens: `success` tells. The port drops while the worker is restarted.
-#include "service/one_slot.h"
+#include "service/single_slot_service.h"
 
 namespace mgpu::service {
 
@@ -11,63 +11,69 @@ using nlohmann::json;
 
 namespace {
 
-std::uint32_t jobs_in(const json& perf) {
-  const bool idle = number_at(perf, "idle") != 0;
-  return as_count((idle ? 0 : 1) + static_cast<double>(number_at(perf, "queue")));
+std::uint32_t parse_job_count(const json& perf) {
+  const bool idle = number_or_zero(perf, "idle") != 0;
+  return count_from_number((idle ? 0 : 1) + static_cast<double>(number_or_zero(perf, "queue")));
 }
 
-std::string name_in(const json& answer) {
-  std::string name = text_at(answer, "result");
+std::string parse_ai_model_name(const json& answer) {
+  std::string name = string_or_empty(answer, "result");
   return name == "inactive" ? "" : name;
 }
 
-class KoboldCpp final : public OneSlot {
+class KoboldCpp final : public SingleSlotService {
  public:
-  using OneSlot::OneSlot;
+  using SingleSlotService::SingleSlotService;
 
-  asio::awaitable<Health> healthy() override {
-    const auto answer = co_await ask_json(config().health);
+  asio::awaitable<Health> check_health() override {
+    const auto answer = co_await get_json(config().health);
     if (!answer) co_return Health{Health::State::down, answer.error().detail};
-    if (text_at(*answer, "result") != "KoboldCpp")
+    if (string_or_empty(*answer, "result") != "KoboldCpp")
       co_return Health{Health::State::down, config().health + " says that this is not KoboldCpp"};
     co_return Health{Health::State::up, ""};
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override { return told("/api/extra/perf", jobs_in); }
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
+    return get_parsed("/api/extra/perf", parse_job_count);
+  }
 
  protected:
-  asio::awaitable<Result<std::string>> held() override { return told("/api/v1/model", name_in); }
+  asio::awaitable<Result<std::string>> get_loaded_name() override {
+    return get_parsed("/api/v1/model", parse_ai_model_name);
+  }
 
   // It names the AI model, while we name the file of settings that loads it.
-  bool is_called(const std::string&, const std::string&) const override { return true; }
+  bool is_same_ai_model(const std::string&, const std::string&) const override { return true; }
 
-  Done put(std::string ai_model, Duration limit) override {
-    co_return co_await restart_with(std::move(ai_model), true, limit);
+  AsyncResult load_slot(std::string ai_model, Duration limit) override {
+    co_return co_await reload_config(std::move(ai_model), true, limit);
   }
-  Done clear(Duration limit) override {
-    const std::string nothing = "unload_model";
-    co_return co_await restart_with(nothing, false, limit);
+  AsyncResult unload_slot(Duration limit) override {
+    const std::string unload_config = "unload_model";
+    co_return co_await reload_config(unload_config, false, limit);
   }
 
  private:
-  Done restart_with(std::string file, bool loaded_then, Duration limit) {
+  AsyncResult reload_config(std::string file, bool expects_loaded, Duration limit) {
     std::string path = "/api/admin/reload_config";
     json body{{"filename", file}};
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
-    const ErrorCode otherwise = loaded_then ? ErrorCode::load_failed : ErrorCode::service_down;
-    const auto told = json::parse(answer->body, nullptr, false);
-    if (answer->status != 200) co_return std::unexpected(refused("reload_config", *answer, otherwise));
-    if (member(told, "success") != true)
-      co_return fail(otherwise, "KoboldCpp did not take " + file +
-                                    ": it wants --admin, --admindir with that file, and its admin password");
-    std::function<asio::awaitable<Result<bool>>()> is_so = [this,
-                                                            loaded_then]() -> asio::awaitable<Result<bool>> {
-      const auto now = co_await held();
-      co_return now && now->empty() != loaded_then;  // while the port is away nobody knows
+    const ErrorCode fallback_code = expects_loaded ? ErrorCode::load_failed : ErrorCode::service_down;
+    const auto reply = json::parse(answer->body, nullptr, false);
+    if (answer->status != 200)
+      co_return std::unexpected(response_error("reload_config", *answer, fallback_code));
+    if (member_or_null(reply, "success") != true)
+      co_return fail(fallback_code,
+                     "KoboldCpp did not take " + file +
+                         ": it wants --admin, --admindir with that file, and its admin password");
+    std::function<asio::awaitable<Result<bool>>()> condition =
+        [this, expects_loaded]() -> asio::awaitable<Result<bool>> {
+      const auto loaded = co_await get_loaded_name();
+      co_return loaded && loaded->empty() != expects_loaded;  // while the port is away nobody knows
     };
-    std::string complaint = "KoboldCpp did not come back with " + file;
-    co_return co_await wait_until(std::move(is_so), std::move(complaint), limit);
+    std::string timeout_detail = "KoboldCpp did not come back with " + file;
+    co_return co_await poll_until(std::move(condition), std::move(timeout_detail), limit);
   }
 };
 

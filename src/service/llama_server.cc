@@ -4,7 +4,7 @@
 // whatever /slots?model= names. So /props is asked first, and the router is told not to load.
 #include <set>
 
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -13,29 +13,30 @@ using nlohmann::json;
 
 namespace {
 
-class LlamaServer final : public Application {
+class LlamaServer final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    if (!config().router) co_return Result<void>{};  // loads at start; healthy() tells when it is done
+    if (!config().router) co_return Result<void>{};  // loads at start; check_health() tells when it is done
     const json body{{"model", ai_model}};
     const std::string path = "/models/load";
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
-    const bool already = answer->status == 400 && answer->body.find("already") != std::string::npos;
-    if (answer->status != 200 && !already) {
-      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
+    const bool already_loaded = answer->status == 400 && answer->body.find("already") != std::string::npos;
+    if (answer->status != 200 && !already_loaded) {
+      co_return std::unexpected(response_error("loading " + ai_model, *answer, ErrorCode::load_failed));
     }
     // 200 only says that a child was started.
-    std::function<Result<bool>(const AiModel*)> done = [this, ai_model](const AiModel* now) -> Result<bool> {
-      if (now == nullptr) return fail(ErrorCode::not_found, "the router no longer lists " + ai_model);
+    std::function<Result<bool>(const AiModel*)> is_loaded = [this,
+                                                             ai_model](const AiModel* entry) -> Result<bool> {
+      if (entry == nullptr) return fail(ErrorCode::not_found, "the router no longer lists " + ai_model);
       if (failed_.contains(ai_model)) {
         return fail(ErrorCode::load_failed, "the router could not load " + ai_model + "; its log says why");
       }
-      return now->resident;
+      return entry->resident;
     };
-    co_return co_await wait_listed(ai_model, limit, done);
+    co_return co_await poll_entry_until(ai_model, limit, is_loaded);
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
@@ -45,37 +46,38 @@ class LlamaServer final : public Application {
     const std::string path = "/models/unload";
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
-    const bool already = answer->status == 400 && answer->body.find("not running") != std::string::npos;
-    if (answer->status != 200 && !already) {
-      co_return std::unexpected(refused("unloading " + ai_model, *answer, ErrorCode::service_down));
+    const bool already_unloaded =
+        answer->status == 400 && answer->body.find("not running") != std::string::npos;
+    if (answer->status != 200 && !already_unloaded) {
+      co_return std::unexpected(response_error("unloading " + ai_model, *answer, ErrorCode::service_down));
     }
-    std::function<Result<bool>(const AiModel*)> gone = [this, ai_model](const AiModel* now) {
-      return now == nullptr || unloaded_.contains(ai_model);
+    std::function<Result<bool>(const AiModel*)> is_unloaded = [this, ai_model](const AiModel* entry) {
+      return entry == nullptr || unloaded_.contains(ai_model);
     };
-    co_return co_await wait_listed(ai_model, limit, gone);
+    co_return co_await poll_entry_until(ai_model, limit, is_unloaded);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
     std::uint32_t total = 0;
-    const auto known = co_await list();
+    const auto known = co_await list_ai_models();
     if (!known) co_return std::unexpected(known.error());
     for (const AiModel& ai_model : *known) {
       if (!ai_model.resident) continue;
       std::string path = "/slots";
-      if (config().router) path += "?model=" + in_query(ai_model.name) + "&autoload=false";
-      const auto slots = co_await ask_json(path);
+      if (config().router) path += "?model=" + encode_query(ai_model.name) + "&autoload=false";
+      const auto slots = co_await get_json(path);
       if (!slots) continue;  // --no-slots, or gone meanwhile
       for (const auto& slot : *slots)
-        if (member(slot, "is_processing") == true) ++total;
+        if (member_or_null(slot, "is_processing") == true) ++total;
     }
     co_return total;
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
-    if (config().router) co_return co_await list_of_router();
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
+    if (config().router) co_return co_await list_router_ai_models();
     const std::string path = "/props";
-    const auto props = co_await ask_json(path);
-    const bool sleeps = props && member(*props, "is_sleeping") == true;
+    const auto props = co_await get_json(path);
+    const bool sleeps = props && member_or_null(*props, "is_sleeping") == true;
     std::vector<AiModel> all;
     all.push_back({.resident = !sleeps});
     co_return all;
@@ -84,21 +86,21 @@ class LlamaServer final : public Application {
   bool can_unload() const override { return config().router; }
 
  private:
-  asio::awaitable<Result<std::vector<AiModel>>> list_of_router() {
+  asio::awaitable<Result<std::vector<AiModel>>> list_router_ai_models() {
     const std::string path = "/models";
-    const auto answer = co_await ask_json(path);
+    const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
-    const json& entries = member(*answer, "data");
+    const json& entries = member_or_null(*answer, "data");
     if (!entries.is_array()) co_return fail(ErrorCode::service_down, "/models answered rubbish: no data");
     failed_.clear();
     unloaded_.clear();
     std::vector<AiModel> all;
     for (const json& entry : entries) {
-      const auto name = text_at(entry, "id");
-      const json& status = member(entry, "status");
-      const auto value = text_at(status, "value");
+      const auto name = string_or_empty(entry, "id");
+      const json& status = member_or_null(entry, "status");
+      const auto value = string_or_empty(status, "value");
       if (value == "unloaded") unloaded_.insert(name);
-      if (value == "unloaded" && member(status, "failed") == true) failed_.insert(name);
+      if (value == "unloaded" && member_or_null(status, "failed") == true) failed_.insert(name);
       all.push_back({name, value == "loaded"});
     }
     co_return all;

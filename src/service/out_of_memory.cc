@@ -12,7 +12,7 @@ namespace {
 
 // Ollama's own list of signs, and those of torch and llama.cpp. What only one kind of service says stands in
 // its row of services.inc.
-constexpr std::array<std::string_view, 11> kOutOfMemory{
+constexpr std::array<std::string_view, 11> kOutOfMemoryPhrases{
     "out of memory",     "out of device memory",         "cudamalloc failed",
     "hipmalloc failed",  "failed to allocate",           "allocation failed",
     "not enough memory", "insufficient memory",          "outofmemoryerror",
@@ -29,9 +29,9 @@ bool log_says_out_of_memory(config::ServiceType type, std::string_view text) {
   std::string lower(text);
   std::ranges::transform(lower, lower.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const auto is_said = [&](std::string_view sign) { return lower.find(sign) != lower.npos; };
-  return std::ranges::any_of(kOutOfMemory, is_said) ||
-         std::ranges::any_of(config::service_traits(type).out_of_memory_phrases, is_said);
+  const auto appears = [&](std::string_view phrase) { return lower.find(phrase) != lower.npos; };
+  return std::ranges::any_of(kOutOfMemoryPhrases, appears) ||
+         std::ranges::any_of(config::service_traits(type).out_of_memory_phrases, appears);
 }
 
 }  // namespace mgpu::service

@@ -1,11 +1,11 @@
 // stable-diffusion.cpp's sd-server: one AI model from start to end. It has some of A1111's routes, but none
 // that unload.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
 std::unique_ptr<Service> make_sd_server(Address address, const config::ServiceConfig& config) {
-  return std::make_unique<Application>(std::move(address), config);
+  return std::make_unique<ServiceBase>(std::move(address), config);
 }
 
 }  // namespace mgpu::service

@@ -7,8 +7,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "service/application.h"
 #include "service/credential.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -17,11 +17,11 @@ using config::ServiceType;
 
 namespace {
 
-struct Row {
+struct ServiceFactory {
   ServiceType type;
   std::unique_ptr<Service> (*make)(Address, const config::ServiceConfig&);
 };
-constexpr Row kServices[] = {
+constexpr ServiceFactory kServiceFactories[] = {
 #define MGPU_SERVICE(id, ...) {ServiceType::id, make_##id},
 #include "config/services.inc"
 };
@@ -30,19 +30,19 @@ constexpr Row kServices[] = {
 
 Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
                                               std::optional<std::uint16_t> port) {
-  constexpr std::string_view kPlaceholder = "${PORT}";
-  const auto row = std::ranges::find(kServices, config.type, &Row::type);
-  if (row == std::end(kServices)) return std::unique_ptr<Service>{};
+  constexpr std::string_view kPortPlaceholder = "${PORT}";
+  const auto factory = std::ranges::find(kServiceFactories, config.type, &ServiceFactory::type);
+  if (factory == std::end(kServiceFactories)) return std::unique_ptr<Service>{};
   auto url = config.url;
-  if (const auto at = url.find(kPlaceholder); at != url.npos && port) {
-    url.replace(at, kPlaceholder.size(), std::to_string(*port));
+  if (const auto at = url.find(kPortPlaceholder); at != url.npos && port) {
+    url.replace(at, kPortPlaceholder.size(), std::to_string(*port));
   }
   auto address = parse_address(url);
   if (!address) return std::unexpected(address.error());
   auto credential = read_credential(config);
   if (!credential) return std::unexpected(credential.error());
-  if (*credential) address->credentials.push_back(**std::move(credential));
-  return row->make(*std::move(address), config);
+  if (*credential) address->credential_headers.push_back(**std::move(credential));
+  return factory->make(*std::move(address), config);
 }
 
 std::string canonical_name(ServiceType type, std::string_view ai_model) {
@@ -60,14 +60,14 @@ asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
   asio::steady_timer timer(executor);
   for (auto pause = std::chrono::milliseconds(20);;
        pause = std::min(pause * 2, std::chrono::milliseconds(500))) {
-    const auto health = co_await service.healthy();
+    const auto health = co_await service.check_health();
     if (health.state == Health::State::up) co_return Result<void>{};
     if (still_alive && !still_alive())
       co_return fail(ErrorCode::load_failed, "its process ended before it got ready");
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) {
       co_return fail(ErrorCode::load_failed,
-                     "not healthy within " + to_string(limit) + "; last: " + health.why);
+                     "not healthy within " + to_string(limit) + "; last: " + health.reason);
     }
     timer.expires_at(std::min(now + pause, std::chrono::time_point_cast<std::chrono::nanoseconds>(deadline)));
     co_await timer.async_wait(asio::use_awaitable);

@@ -24,12 +24,12 @@
 
 namespace mgpu::service {
 
-inline constexpr Duration kAskLimit{5'000'000};  // of a question that does no work
+inline constexpr Duration kQueryLimit{5'000'000};  // of a question that does no work
 
 struct Health {
   enum class State : std::uint8_t { up, loading, down };
   State state = State::down;
-  std::string why{};  // where not up
+  std::string reason{};  // where not up
 };
 
 struct AiModel {
@@ -42,7 +42,7 @@ class Service {
  public:
   virtual ~Service() = default;
 
-  virtual boost::asio::awaitable<Health> healthy() = 0;
+  virtual boost::asio::awaitable<Health> check_health() = 0;
 
   // Returns when the AI model (empty: the only one) is in device memory. REQUIRES: healthy.
   virtual boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) = 0;
@@ -54,11 +54,11 @@ class Service {
   virtual boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) = 0;
 
   // How many requests it is working on or has waiting. 0 where it can't say.
-  virtual boost::asio::awaitable<Result<std::uint32_t>> at_work() = 0;
+  virtual boost::asio::awaitable<Result<std::uint32_t>> count_active_requests() = 0;
 
   // The AI models that it knows, without loading any. Empty where it can't say: then it has one, which is in
   // device memory while it is up.
-  virtual boost::asio::awaitable<Result<std::vector<AiModel>>> list() = 0;
+  virtual boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() = 0;
 
   virtual bool can_unload() const = 0;
   virtual bool can_park() const = 0;

@@ -21,9 +21,9 @@ constexpr Duration kLimit{10'000'000};
 class ServiceTest : public testing::Test {
  protected:
   // Starts the fake in one of its roles and makes the service that speaks to it.
-  void with(config::ServiceConfig config, std::vector<std::string> more) {
+  void start_fake(config::ServiceConfig config, std::vector<std::string> arguments) {
     std::vector<std::string> command{MGPU_FAKE_SERVICE, "--port", "0"};
-    command.insert(command.end(), more.begin(), more.end());
+    command.insert(command.end(), arguments.begin(), arguments.end());
     auto started = runner::Process::start(io_.get_executor(), {.command = command}, {});
     ASSERT_TRUE(started) << started.error().detail;
     process_ = *std::move(started);
@@ -31,7 +31,7 @@ class ServiceTest : public testing::Test {
     service_ = *make_service(config, process_->port());
   }
   template <class T>
-  T done(asio::awaitable<T> work) {
+  T await_result(asio::awaitable<T> work) {
     std::optional<T> result;
     asio::co_spawn(io_, std::move(work), [&](std::exception_ptr, T value) { result = std::move(value); });
     io_.restart();
@@ -41,8 +41,8 @@ class ServiceTest : public testing::Test {
     }
     return result.value();
   }
-  Result<void> ready(Duration limit = kLimit) {
-    return done(wait_healthy(*service_, limit, [this] { return process_->running(); }));
+  Result<void> wait_ready(Duration limit = kLimit) {
+    return await_result(wait_healthy(*service_, limit, [this] { return process_->running(); }));
   }
 
   asio::io_context io_;
@@ -51,76 +51,76 @@ class ServiceTest : public testing::Test {
 };
 
 TEST_F(ServiceTest, GenericSendsWhatIsConfigured) {
-  with({.type = config::ServiceType::generic,
-        .load = config::RequestConfig{.path = "/load"},
-        .unload = config::RequestConfig{.path = "/unload"},
-        .busy = config::BusyConfig{"/busy", "/running", "0"}},
-       {"--lazy"});
-  ASSERT_TRUE(ready());
+  start_fake({.type = config::ServiceType::generic,
+              .load = config::RequestConfig{.path = "/load"},
+              .unload = config::RequestConfig{.path = "/unload"},
+              .busy = config::BusyConfig{"/busy", "/running", "0"}},
+             {"--lazy"});
+  ASSERT_TRUE(wait_ready());
   const std::string none;
-  EXPECT_TRUE(done(service_->load(none, kLimit)));
-  EXPECT_EQ(done(service_->at_work()), Result<std::uint32_t>(0U));
-  EXPECT_TRUE(done(service_->unload(none, kLimit)));
+  EXPECT_TRUE(await_result(service_->load(none, kLimit)));
+  EXPECT_EQ(await_result(service_->count_active_requests()), Result<std::uint32_t>(0U));
+  EXPECT_TRUE(await_result(service_->unload(none, kLimit)));
   EXPECT_FALSE(service_->can_park());
-  EXPECT_EQ(done(service_->park(none, kLimit)).error().code, ErrorCode::not_supported);
+  EXPECT_EQ(await_result(service_->park(none, kLimit)).error().code, ErrorCode::not_supported);
 }
 
 TEST_F(ServiceTest, GenericNamesAnOutOfMemory) {
-  with({.type = config::ServiceType::generic, .load = config::RequestConfig{.path = "/load"}},
-       {"--lazy", "--fault", "oom"});
-  ASSERT_TRUE(ready());
+  start_fake({.type = config::ServiceType::generic, .load = config::RequestConfig{.path = "/load"}},
+             {"--lazy", "--fault", "oom"});
+  ASSERT_TRUE(wait_ready());
   const std::string none;
-  EXPECT_EQ(done(service_->load(none, kLimit)).error().code, ErrorCode::out_of_memory);
+  EXPECT_EQ(await_result(service_->load(none, kLimit)).error().code, ErrorCode::out_of_memory);
 }
 
 TEST_F(ServiceTest, LlamaServerIsLoadingAndThenUp) {
-  with({.type = config::ServiceType::llama_server}, {"--load-ms", "200"});
-  EXPECT_TRUE(ready());
+  start_fake({.type = config::ServiceType::llama_server}, {"--load-ms", "200"});
+  EXPECT_TRUE(wait_ready());
   EXPECT_FALSE(service_->can_unload());
 }
 
 TEST_F(ServiceTest, ACrashEndsTheWaitForHealth) {
-  with({.type = config::ServiceType::llama_server}, {"--fault", "crash-at-load"});
-  EXPECT_EQ(ready().error().code, ErrorCode::load_failed);
+  start_fake({.type = config::ServiceType::llama_server}, {"--fault", "crash-at-load"});
+  EXPECT_EQ(wait_ready().error().code, ErrorCode::load_failed);
 }
 
 TEST_F(ServiceTest, NeverHealthyIsALoadFailureThatSaysWhy) {
-  with({.type = config::ServiceType::llama_server}, {"--fault", "never-healthy"});
-  const auto result = ready(Duration{300'000});
+  start_fake({.type = config::ServiceType::llama_server}, {"--fault", "never-healthy"});
+  const auto result = wait_ready(Duration{300'000});
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().detail.find("not healthy within"), std::string::npos);
 }
 
 TEST_F(ServiceTest, OllamaLoadsListsAndUnloads) {
-  with({.type = config::ServiceType::ollama}, {"--ollama", "small=1000", "big:7b=5000"});
-  ASSERT_TRUE(ready());
+  start_fake({.type = config::ServiceType::ollama}, {"--ollama", "small=1000", "big:7b=5000"});
+  ASSERT_TRUE(wait_ready());
   const std::string small = "small";
-  ASSERT_TRUE(done(service_->load(small, kLimit)));
-  const auto all = done(service_->list());
+  ASSERT_TRUE(await_result(service_->load(small, kLimit)));
+  const auto all = await_result(service_->list_ai_models());
   ASSERT_EQ(all->size(), 2u);
   const auto& first = all->front().name == "small:latest" ? all->front() : all->back();
   EXPECT_TRUE(first.resident);
   EXPECT_EQ(first.bytes, Bytes{1000});
-  ASSERT_TRUE(done(service_->unload(small, kLimit)));
-  for (const auto& entry : *done(service_->list())) EXPECT_FALSE(entry.resident);
+  ASSERT_TRUE(await_result(service_->unload(small, kLimit)));
+  for (const auto& entry : *await_result(service_->list_ai_models())) EXPECT_FALSE(entry.resident);
   const std::string unknown = "nobody";
-  EXPECT_EQ(done(service_->load(unknown, kLimit)).error().code, ErrorCode::not_found);
+  EXPECT_EQ(await_result(service_->load(unknown, kLimit)).error().code, ErrorCode::not_found);
 }
 
 TEST_F(ServiceTest, RouterLoadsAndUnloadsOneOfSeveral) {
-  with({.type = config::ServiceType::llama_server, .router = true}, {"--llama-router", "a=10", "b=20"});
-  ASSERT_TRUE(ready());
+  start_fake({.type = config::ServiceType::llama_server, .router = true}, {"--llama-router", "a=10", "b=20"});
+  ASSERT_TRUE(wait_ready());
   const std::string b = "b";
-  ASSERT_TRUE(done(service_->load(b, kLimit)));
-  EXPECT_TRUE(done(service_->list())->back().resident);
-  ASSERT_TRUE(done(service_->unload(b, kLimit)));
-  EXPECT_FALSE(done(service_->list())->back().resident);
+  ASSERT_TRUE(await_result(service_->load(b, kLimit)));
+  EXPECT_TRUE(await_result(service_->list_ai_models())->back().resident);
+  ASSERT_TRUE(await_result(service_->unload(b, kLimit)));
+  EXPECT_FALSE(await_result(service_->list_ai_models())->back().resident);
 }
 
 TEST_F(ServiceTest, RubbishIsServiceDown) {
-  with({.type = config::ServiceType::ollama}, {"--ollama", "--fault", "rubbish"});
-  EXPECT_TRUE(ready());
-  EXPECT_EQ(done(service_->list()).error().code, ErrorCode::service_down);
+  start_fake({.type = config::ServiceType::ollama}, {"--ollama", "--fault", "rubbish"});
+  EXPECT_TRUE(wait_ready());
+  EXPECT_EQ(await_result(service_->list_ai_models()).error().code, ErrorCode::service_down);
 }
 
 TEST(Names, OfOllamaHaveATag) {

@@ -6,7 +6,7 @@
 // it can't while its memory is away.
 #include <algorithm>
 
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -15,45 +15,47 @@ using nlohmann::json;
 
 namespace {
 
-std::uint32_t jobs_in(const json& loads) {
+std::uint32_t parse_job_count(const json& loads) {
   double total = 0;
-  for (const json& rank : member(loads, "loads"))
-    total += static_cast<double>(number_at(rank, "num_running_reqs") + number_at(rank, "num_waiting_reqs"));
-  return as_count(total);
+  for (const json& rank : member_or_null(loads, "loads"))
+    total += static_cast<double>(number_or_zero(rank, "num_running_reqs") +
+                                 number_or_zero(rank, "num_waiting_reqs"));
+  return count_from_number(total);
 }
 
-class Sglang final : public Application {
+class Sglang final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
-  asio::awaitable<Health> healthy() override {
+  asio::awaitable<Health> check_health() override {
     std::string path = released_ ? "/model_info" : config().health;
-    co_return co_await health_at(std::move(path), 200);
+    co_return co_await probe_health(std::move(path), 200);
   }
 
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
-    co_return co_await take_again(limit);
+    co_return co_await resume_memory(limit);
   }
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await take_again(limit);
+    co_return co_await resume_memory(limit);
   }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await release(limit);
+    co_return co_await release_memory(limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await release(limit);
+    co_return co_await release_memory(limit);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
-    return told("/v1/loads?include=core", jobs_in);
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
+    return get_parsed("/v1/loads?include=core", parse_job_count);
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
     std::string path = "/v1/models";
-    const auto answer = co_await ask_json(path);
+    const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     std::vector<AiModel> all;
-    for (const json& entry : member(*answer, "data")) all.push_back({text_at(entry, "id"), !released_});
+    for (const json& entry : member_or_null(*answer, "data"))
+      all.push_back({string_or_empty(entry, "id"), !released_});
     co_return all;
   }
 
@@ -61,51 +63,52 @@ class Sglang final : public Application {
   bool can_park() const override { return true; }
 
  private:
-  Done release(Duration limit) {
+  AsyncResult release_memory(Duration limit) {
     if (released_) co_return Result<void>{};
     std::string path = "/server_info";
-    const auto started_with = co_await ask_json(path);
-    if (!started_with) co_return std::unexpected(started_with.error());
-    if (member(*started_with, "enable_memory_saver") == false)
+    const auto server_info = co_await get_json(path);
+    if (!server_info) co_return std::unexpected(server_info.error());
+    if (member_or_null(*server_info, "enable_memory_saver") == false)
       co_return fail(ErrorCode::not_supported,
                      "this SGLang can't release its memory: start it with "
                      "--enable-memory-saver");
-    const auto busy = co_await at_work();
+    const auto busy = co_await count_active_requests();
     if (!busy) co_return std::unexpected(busy.error());
     if (*busy > 0)
       co_return fail(ErrorCode::busy, "SGLang is at work; releasing its memory now would end it");
-    std::string what = "releasing SGLang's memory", to = "/release_memory_occupation";
-    json body = tags();
-    auto done = co_await demand(what, to, body, ErrorCode::service_down, limit);
+    std::string what = "releasing SGLang's memory", release_path = "/release_memory_occupation";
+    json body = tags_body();
+    auto done = co_await require_success(what, release_path, body, ErrorCode::service_down, limit);
     if (done) released_ = true;
     co_return done;
   }
 
   // Only tags that were released may be taken again.
-  Done take_again(Duration limit) {
+  AsyncResult resume_memory(Duration limit) {
     if (!released_) co_return Result<void>{};
-    std::string what = "taking SGLang's memory again", to = "/resume_memory_occupation";
-    json body = tags();
-    auto done = co_await demand(what, to, body, ErrorCode::load_failed, limit);
+    std::string what = "taking SGLang's memory again", resume_path = "/resume_memory_occupation";
+    json body = tags_body();
+    auto done = co_await require_success(what, resume_path, body, ErrorCode::load_failed, limit);
     if (!done) co_return done;
     released_ = false;
-    co_return co_await read_weights_again(limit);
+    co_return co_await reload_weights(limit);
   }
 
-  Done read_weights_again(Duration limit) {
+  AsyncResult reload_weights(Duration limit) {
     const auto& tags = config().memory_tags;
-    const bool were_released = tags.empty() || std::find(tags.begin(), tags.end(), "weights") != tags.end();
+    const bool weights_released =
+        tags.empty() || std::find(tags.begin(), tags.end(), "weights") != tags.end();
     std::string path = "/server_info";
-    const auto started_with = co_await ask_json(path);
-    if (!started_with) co_return std::unexpected(started_with.error());
-    if (!were_released || member(*started_with, "enable_weights_cpu_backup") == true)
+    const auto server_info = co_await get_json(path);
+    if (!server_info) co_return std::unexpected(server_info.error());
+    if (!weights_released || member_or_null(*server_info, "enable_weights_cpu_backup") == true)
       co_return Result<void>{};
-    std::string what = "reading SGLang's weights again", to = "/update_weights_from_disk";
-    json body{{"model_path", text_at(*started_with, "model_path")}};
-    co_return co_await demand(what, to, body, ErrorCode::load_failed, limit);
+    std::string what = "reading SGLang's weights again", update_path = "/update_weights_from_disk";
+    json body{{"model_path", string_or_empty(*server_info, "model_path")}};
+    co_return co_await require_success(what, update_path, body, ErrorCode::load_failed, limit);
   }
 
-  json tags() const {
+  json tags_body() const {
     json body = json::object();
     if (!config().memory_tags.empty()) body["tags"] = config().memory_tags;
     return body;

@@ -5,7 +5,7 @@
 // no success. And never DELETE /v1/models/{id}: that deletes the files.
 #include <set>
 
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -14,47 +14,47 @@ using nlohmann::json;
 
 namespace {
 
-class Speaches final : public Application {
+class Speaches final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    Request request{"POST", "/api/ps/" + in_path(ai_model), ""};
+    Request request{"POST", "/api/ps/" + encode_path(ai_model), ""};
     const auto answer = co_await send(std::move(request), limit);
     if (!answer) co_return std::unexpected(answer.error());
-    const bool already = answer->status == 409;
-    if (answer->status / 100 != 2 && !already)
-      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
-    forgotten_.erase(ai_model);
+    const bool already_loaded = answer->status == 409;
+    if (answer->status / 100 != 2 && !already_loaded)
+      co_return std::unexpected(response_error("loading " + ai_model, *answer, ErrorCode::load_failed));
+    lingering_ai_models_.erase(ai_model);
     co_return Result<void>{};
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
-    Request request{"DELETE", "/api/ps/" + in_path(ai_model), ""};
+    Request request{"DELETE", "/api/ps/" + encode_path(ai_model), ""};
     const auto answer = co_await send(std::move(request), limit);
     if (!answer) co_return std::unexpected(answer.error());
-    if (answer->status == 409) forgotten_.insert(ai_model);
-    const bool lingers = forgotten_.contains(ai_model) && answer->status != 200;
-    if (lingers)
+    if (answer->status == 409) lingering_ai_models_.insert(ai_model);
+    const bool memory_lingers = lingering_ai_models_.contains(ai_model) && answer->status != 200;
+    if (memory_lingers)
       co_return fail(ErrorCode::service_down,
                      ai_model +
                          " was in use when it was to be unloaded: Speaches has forgotten "
                          "it, but keeps its memory until its time to live ends");
     if (answer->status / 100 != 2 && answer->status != 404)
-      co_return std::unexpected(refused("unloading " + ai_model, *answer, ErrorCode::service_down));
+      co_return std::unexpected(response_error("unloading " + ai_model, *answer, ErrorCode::service_down));
     co_return Result<void>{};
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
     std::string installed = "/v1/models", running = "/api/ps";
-    const auto known = co_await ask_json(installed);
+    const auto known = co_await get_json(installed);
     if (!known) co_return std::unexpected(known.error());
-    const auto loaded = co_await ask_json(running);
+    const auto loaded = co_await get_json(running);
     if (!loaded) co_return std::unexpected(loaded.error());
     std::vector<AiModel> all;
-    for (const json& entry : member(*known, "data")) all.push_back({text_at(entry, "id")});
+    for (const json& entry : member_or_null(*known, "data")) all.push_back({string_or_empty(entry, "id")});
     std::vector<std::string> names;
-    for (const json& name : member(*loaded, "models"))
+    for (const json& name : member_or_null(*loaded, "models"))
       if (name.is_string()) names.push_back(name);
     mark_resident(all, names);
     co_return all;
@@ -63,7 +63,7 @@ class Speaches final : public Application {
   bool can_unload() const override { return true; }
 
  private:
-  std::set<std::string> forgotten_;  // by it, with their memory
+  std::set<std::string> lingering_ai_models_;  // by it, with their memory
 };
 
 }  // namespace

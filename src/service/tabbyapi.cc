@@ -1,7 +1,7 @@
 // TabbyAPI: one AI model at a time. Its load tells how it goes as server-sent events: 200 comes at once, the
 // failure, if there is one, as an event. Unloading cuts running work off.
-#include "service/one_slot.h"
 #include "service/out_of_memory.h"
+#include "service/single_slot_service.h"
 
 namespace mgpu::service {
 
@@ -10,49 +10,49 @@ using nlohmann::json;
 
 namespace {
 
-class TabbyApi final : public OneSlot {
+class TabbyApi final : public SingleSlotService {
  public:
-  using OneSlot::OneSlot;
+  using SingleSlotService::SingleSlotService;
 
  protected:
-  asio::awaitable<Result<std::string>> held() override {
+  asio::awaitable<Result<std::string>> get_loaded_name() override {
     std::string path = "/v1/model";
-    const auto answer = co_await ask(path);
+    const auto answer = co_await get(path);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status == 503) co_return std::string{};  // none is loaded
     if (answer->status != 200)
-      co_return std::unexpected(refused("GET " + path, *answer, ErrorCode::service_down));
-    co_return text_at(json::parse(answer->body, nullptr, false), "id");
+      co_return std::unexpected(response_error("GET " + path, *answer, ErrorCode::service_down));
+    co_return string_or_empty(json::parse(answer->body, nullptr, false), "id");
   }
 
-  Done put(std::string ai_model, Duration limit) override {
+  AsyncResult load_slot(std::string ai_model, Duration limit) override {
     std::string path = "/v1/model/load";
     json body{{"model_name", ai_model}};
     const auto answer = co_await post(path, body, limit);
     if (!answer) co_return std::unexpected(answer.error());
     if (answer->status != 200)
-      co_return std::unexpected(refused("loading " + ai_model, *answer, ErrorCode::load_failed));
-    co_return how_it_ended(ai_model, answer->body);
+      co_return std::unexpected(response_error("loading " + ai_model, *answer, ErrorCode::load_failed));
+    co_return parse_load_events(ai_model, answer->body);
   }
 
-  Done clear(Duration limit) override {
+  AsyncResult unload_slot(Duration limit) override {
     std::string what = "unloading", path = "/v1/model/unload";
     json body = json::object();
-    co_return co_await demand(what, path, body, ErrorCode::service_down, limit);
+    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
   }
 
  private:
-  Result<void> how_it_ended(const std::string& ai_model, const std::string& events) const {
+  Result<void> parse_load_events(const std::string& ai_model, const std::string& events) const {
     bool finished = false;
     for (std::size_t at = events.find("data:"); at != events.npos; at = events.find("data:", at + 1)) {
       const auto event = json::parse(events.substr(at + 5, events.find('\n', at) - at - 5), nullptr, false);
-      if (const json& error = member(event, "error"); !error.is_null()) {
-        const auto said = error.dump();
-        const auto code =
-            log_says_out_of_memory(config().type, said) ? ErrorCode::out_of_memory : ErrorCode::load_failed;
-        return fail(code, std::string("loading ").append(ai_model).append(": ").append(said));
+      if (const json& error = member_or_null(event, "error"); !error.is_null()) {
+        const auto error_text = error.dump();
+        const auto code = log_says_out_of_memory(config().type, error_text) ? ErrorCode::out_of_memory
+                                                                            : ErrorCode::load_failed;
+        return fail(code, std::string("loading ").append(ai_model).append(": ").append(error_text));
       }
-      finished = finished || text_at(event, "status") == "finished";
+      finished = finished || string_or_empty(event, "status") == "finished";
     }
     if (!finished)
       return fail(ErrorCode::load_failed, "loading " + ai_model + " broke off before it was finished");

@@ -1,5 +1,5 @@
 // Text Embeddings Inference: one AI model, which lives as long as its process.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -7,20 +7,24 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::vector<AiModel> held_in(const nlohmann::json& info) { return {{text_at(info, "model_id"), true}}; }
+std::vector<AiModel> parse_ai_models(const nlohmann::json& info) {
+  return {{string_or_empty(info, "model_id"), true}};
+}
 
-class Tei final : public Application {
+class Tei final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
     std::string path = "/metrics";
-    const auto answer = co_await ask(path);
+    const auto answer = co_await get(path);
     if (!answer) co_return std::unexpected(answer.error());
-    co_return as_count(metric(answer->body, "te_queue_size"));
+    co_return count_from_number(sum_metric(answer->body, "te_queue_size"));
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override { return told("/info", held_in); }
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
+    return get_parsed("/info", parse_ai_models);
+  }
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 // before it is over; the index tells.
 #include <algorithm>
 
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -11,40 +11,41 @@ using nlohmann::json;
 
 namespace {
 
-class Triton final : public Application {
+class Triton final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    std::string what = "loading " + ai_model, path = "/v2/repository/models/" + in_path(ai_model) + "/load";
+    std::string what = "loading " + ai_model,
+                path = "/v2/repository/models/" + encode_path(ai_model) + "/load";
     json body = json::object();
-    co_return co_await demand(what, path, body, ErrorCode::load_failed, limit);
+    co_return co_await require_success(what, path, body, ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     std::string what = "unloading " + ai_model,
-                path = "/v2/repository/models/" + in_path(ai_model) + "/unload";
+                path = "/v2/repository/models/" + encode_path(ai_model) + "/unload";
     json body{{"parameters", {{"unload_dependents", true}}}};
-    const auto asked = co_await demand(what, path, body, ErrorCode::service_down, limit);
-    if (!asked) co_return asked;
-    std::function<Result<bool>(const AiModel*)> gone = [](const AiModel* now) {
-      return now == nullptr || !now->resident;
+    const auto result = co_await require_success(what, path, body, ErrorCode::service_down, limit);
+    if (!result) co_return result;
+    std::function<Result<bool>(const AiModel*)> is_unloaded = [](const AiModel* entry) {
+      return entry == nullptr || !entry->resident;
     };
-    co_return co_await wait_listed(ai_model, limit, gone);
+    co_return co_await poll_entry_until(ai_model, limit, is_unloaded);
   }
 
   // Versions of one AI model come as entries of their own; one that is on its way out still holds memory.
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
     std::string path = "/v2/repository/index";
-    const auto answer = co_await post(path, json::object(), kAskLimit);
+    const auto answer = co_await post(path, json::object(), kQueryLimit);
     if (!answer) co_return std::unexpected(answer.error());
     const auto entries = json::parse(answer->body, nullptr, false);
     if (answer->status != 200 || !entries.is_array())
-      co_return std::unexpected(refused("POST " + path, *answer, ErrorCode::service_down));
+      co_return std::unexpected(response_error("POST " + path, *answer, ErrorCode::service_down));
     std::vector<AiModel> all;
     std::vector<std::string> resident;
     for (const json& entry : entries) {
-      const auto name = text_at(entry, "name"), state = text_at(entry, "state");
+      const auto name = string_or_empty(entry, "name"), state = string_or_empty(entry, "state");
       if (std::ranges::find(all, name, &AiModel::name) == all.end()) all.push_back({name});
       if (state == "READY" || state == "UNLOADING") resident.push_back(name);
     }

@@ -3,7 +3,7 @@
 // Level 1 keeps the weights in host memory, level 2 drops them: after that they must be read again between
 // waking the weights' memory and the cache's. /sleep aborts what runs unless told to wait. The routes are
 // there only with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode.
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
@@ -12,11 +12,11 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::uint32_t kWeightsInHostMemory = 1;
+constexpr std::uint32_t kParkSleepLevel = 1;
 
-class Vllm final : public Application {
+class Vllm final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
     co_return co_await wake_up(limit);
@@ -28,24 +28,25 @@ class Vllm final : public Application {
     co_return co_await sleep(config().sleep_level, limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await sleep(kWeightsInHostMemory, limit);
+    co_return co_await sleep(kParkSleepLevel, limit);
   }
 
-  asio::awaitable<Result<std::uint32_t>> at_work() override {
+  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
     const std::string path = "/metrics";
-    const auto answer = co_await ask(path);
+    const auto answer = co_await get(path);
     if (!answer) co_return std::unexpected(answer.error());
-    co_return as_count(metric(answer->body, "vllm:num_requests_running") +
-                       metric(answer->body, "vllm:num_requests_waiting"));
+    co_return count_from_number(sum_metric(answer->body, "vllm:num_requests_running") +
+                                sum_metric(answer->body, "vllm:num_requests_waiting"));
   }
 
-  asio::awaitable<Result<std::vector<AiModel>>> list() override {
+  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
     const std::string path = "/v1/models";
-    const auto answer = co_await ask_json(path);
+    const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
-    const bool asleep = co_await sleeps();
+    const bool asleep = co_await is_asleep();
     std::vector<AiModel> all;
-    for (const json& entry : member(*answer, "data")) all.push_back({text_at(entry, "id"), !asleep});
+    for (const json& entry : member_or_null(*answer, "data"))
+      all.push_back({string_or_empty(entry, "id"), !asleep});
     co_return all;
   }
 
@@ -54,50 +55,50 @@ class Vllm final : public Application {
 
  private:
   // Without sleep mode there is no such route, and it never sleeps.
-  asio::awaitable<bool> sleeps() {
+  asio::awaitable<bool> is_asleep() {
     const std::string path = "/is_sleeping";
-    const auto answer = co_await ask_json(path);
-    co_return answer&& member(*answer, "is_sleeping") == true;
+    const auto answer = co_await get_json(path);
+    co_return answer&& member_or_null(*answer, "is_sleeping") == true;
   }
 
-  Done sleep(std::uint32_t level, Duration limit) {
+  AsyncResult sleep(std::uint32_t level, Duration limit) {
     Request request{"POST", "/sleep?mode=wait&level=" + std::to_string(level), ""};
     std::string what = "putting vLLM to sleep";
-    auto asked = co_await demand(what, std::move(request), ErrorCode::service_down, limit);
-    if (!asked && asked.error().code == ErrorCode::not_found)
+    auto result = co_await require_success(what, std::move(request), ErrorCode::service_down, limit);
+    if (!result && result.error().code == ErrorCode::not_found)
       co_return fail(ErrorCode::not_supported,
                      "this vLLM can't sleep: start it with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode");
-    co_return asked;
+    co_return result;
   }
 
-  Done wake_up(Duration limit) {
-    const bool asleep = co_await sleeps();
+  AsyncResult wake_up(Duration limit) {
+    const bool asleep = co_await is_asleep();
     if (!asleep) co_return Result<void>{};
-    const bool dropped = co_await weights_are_dropped();
-    const std::string everything, first = "?tags=weights", then = "?tags=kv_cache";
-    if (!dropped) co_return co_await wake(everything, limit);
-    const auto weights = co_await wake(first, limit);
+    const bool dropped = co_await has_dropped_weights();
+    const std::string all_tags, weights_tag = "?tags=weights", cache_tag = "?tags=kv_cache";
+    if (!dropped) co_return co_await wake_tags(all_tags, limit);
+    const auto weights = co_await wake_tags(weights_tag, limit);
     if (!weights) co_return weights;
     std::string what = "reading the weights again", path = "/collective_rpc";
     json body{{"method", "reload_weights"}};
-    const auto read = co_await demand(what, path, body, ErrorCode::load_failed, limit);
+    const auto read = co_await require_success(what, path, body, ErrorCode::load_failed, limit);
     if (!read) co_return read;
-    co_return co_await wake(then, limit);
+    co_return co_await wake_tags(cache_tag, limit);
   }
 
-  Done wake(std::string tags, Duration limit) {
+  AsyncResult wake_tags(std::string tags, Duration limit) {
     Request request{"POST", "/wake_up" + tags, ""};
     std::string what = "waking vLLM up";
-    co_return co_await demand(what, std::move(request), ErrorCode::load_failed, limit);
+    co_return co_await require_success(what, std::move(request), ErrorCode::load_failed, limit);
   }
 
   // Its own word for it, so that it is right after a restart of ours as well. Where it does not say, they are
   // read again: that is slow, but never wrong.
-  asio::awaitable<bool> weights_are_dropped() {
+  asio::awaitable<bool> has_dropped_weights() {
     const std::string path = "/metrics";
-    const auto answer = co_await ask(path);
+    const auto answer = co_await get(path);
     if (!answer) co_return true;
-    co_return metric(answer->body, "vllm:engine_sleep_state", "\"weights_offloaded\"") < 1;
+    co_return sum_metric(answer->body, "vllm:engine_sleep_state", "\"weights_offloaded\"") < 1;
   }
 };
 

@@ -9,7 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include "service/application.h"
+#include "service/service_base.h"
 #include "service/wyoming_frame.h"
 
 namespace mgpu::service {
@@ -21,18 +21,18 @@ namespace {
 
 // Sends one frame and returns the first that comes back. What Asio throws ends here: `||` would wait for the
 // other side.
-asio::awaitable<Result<WyomingFrame>> exchange(const Address& to, WyomingFrame question) try {
+asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFrame request) try {
   tcp::socket socket(co_await asio::this_coro::executor);
   tcp::resolver resolver(socket.get_executor());
-  const std::string port = std::to_string(to.port);
-  const auto places = co_await resolver.async_resolve(to.host, port, asio::use_awaitable);
-  co_await asio::async_connect(socket, places, asio::use_awaitable);
-  const std::string wire = to_wire(question);
+  const std::string port = std::to_string(address.port);
+  const auto endpoints = co_await resolver.async_resolve(address.host, port, asio::use_awaitable);
+  co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
+  const std::string wire = serialize_frame(request);
   const auto out = asio::buffer(wire);
   co_await asio::async_write(socket, out, asio::use_awaitable);
   std::string bytes;
   for (;;) {
-    auto read = read_frame(bytes);
+    auto read = parse_frame(bytes);
     if (!read) co_return std::unexpected(read.error());
     if (*read) co_return std::move((*read)->frame);
     std::array<char, 4096> piece;
@@ -42,28 +42,29 @@ asio::awaitable<Result<WyomingFrame>> exchange(const Address& to, WyomingFrame q
   }
 } catch (const boost::system::system_error& error) {
   co_return fail(ErrorCode::service_down,
-                 to.host + ":" + std::to_string(to.port) + ": " + error.code().message());
+                 address.host + ":" + std::to_string(address.port) + ": " + error.code().message());
 }
 
-class Wyoming final : public Application {
+class Wyoming final : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
-  asio::awaitable<Health> healthy() override {
+  asio::awaitable<Health> check_health() override {
     using asio::experimental::awaitable_operators::operator||;
-    asio::steady_timer limit(co_await asio::this_coro::executor, kAskLimit);
+    asio::steady_timer limit(co_await asio::this_coro::executor, kQueryLimit);
     auto answer = exchange(address(), {.type = "describe"});
-    auto late = limit.async_wait(asio::use_awaitable);
-    const auto first = co_await (std::move(answer) || std::move(late));
-    if (first.index() == 1) co_return down("no answer to describe within " + to_string(kAskLimit));
+    auto timeout = limit.async_wait(asio::use_awaitable);
+    const auto first = co_await (std::move(answer) || std::move(timeout));
+    if (first.index() == 1) co_return down_health("no answer to describe within " + to_string(kQueryLimit));
     const auto& info = std::get<0>(first);
-    if (!info) co_return down(info.error().detail);
-    if (info->type != "info") co_return down("describe was answered with " + info->type + ", not with info");
+    if (!info) co_return down_health(info.error().detail);
+    if (info->type != "info")
+      co_return down_health("describe was answered with " + info->type + ", not with info");
     co_return Health{Health::State::up, ""};
   }
 
  private:
-  static Health down(std::string why) { return {Health::State::down, std::move(why)}; }
+  static Health down_health(std::string reason) { return {Health::State::down, std::move(reason)}; }
 };
 
 }  // namespace

@@ -22,14 +22,14 @@ struct WyomingFrame {
   std::string payload{};  // sound
 };
 
-std::string to_wire(const WyomingFrame& frame);
+std::string serialize_frame(const WyomingFrame& frame);
 
 // The first frame at the start of `bytes`, and how many of them it took; none while it is not complete.
 // Error: service_down (not a frame, or a larger one than kMaxWyomingFrame).
-struct ReadFrame {
+struct ParsedFrame {
   WyomingFrame frame{};
-  std::size_t taken = 0;
+  std::size_t consumed = 0;
 };
-Result<std::optional<ReadFrame>> read_frame(std::string_view bytes);
+Result<std::optional<ParsedFrame>> parse_frame(std::string_view bytes);
 
 }  // namespace mgpu::service

@@ -1,5 +1,5 @@
 // What services tell of themselves is foreign: no number of theirs may break a sum or a count of ours.
-#include "service/application.h"
+#include "service/service_base.h"
 
 #include <limits>
 
@@ -11,22 +11,22 @@ namespace {
 using nlohmann::json;
 
 TEST(NumberAt, IsZeroForWhatCanBeNoAmount) {
-  EXPECT_EQ(number_at(json{{"size", 4096}}, "size"), 4096);
-  EXPECT_EQ(number_at(json{{"size", -1}}, "size"), -1);
+  EXPECT_EQ(number_or_zero(json{{"size", 4096}}, "size"), 4096);
+  EXPECT_EQ(number_or_zero(json{{"size", -1}}, "size"), -1);
   for (const json& size : {json(1e300), json(std::numeric_limits<std::uint64_t>::max()), json("4096")})
-    EXPECT_EQ(number_at(json{{"size", size}}, "size"), 0) << size;
+    EXPECT_EQ(number_or_zero(json{{"size", size}}, "size"), 0) << size;
 }
 
 TEST(AsCount, IsZeroForWhatCanBeNoCount) {
-  EXPECT_EQ(as_count(3), 3U);
+  EXPECT_EQ(count_from_number(3), 3U);
   for (const double number :
        {-1.0, 1e300, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()})
-    EXPECT_EQ(as_count(number), 0U) << number;
+    EXPECT_EQ(count_from_number(number), 0U) << number;
 }
 
 TEST(Metric, OfNonsenseIsNoCount) {
   for (const char* value : {"NaN", "+Inf", "-5", "1e300"})
-    EXPECT_EQ(as_count(metric("running " + std::string(value) + "\n", "running")), 0U) << value;
+    EXPECT_EQ(count_from_number(sum_metric("running " + std::string(value) + "\n", "running")), 0U) << value;
 }
 
 }  // namespace

@@ -18,24 +18,24 @@
 
 namespace mgpu::service {
 
-inline const std::string kFine = "fine";
+inline const std::string kSuccess = "fine";
 
-class Contract : public testing::Test {
+class ContractFixture : public testing::Test {
  protected:
   using json = nlohmann::json;
-  using Asked = fakes::Asked;
-  using Told = fakes::Told;
+  using FakeRequest = fakes::Asked;
+  using FakeResponse = fakes::Told;
 
-  void speak(config::ServiceConfig config) {
+  void create_service(config::ServiceConfig config) {
     config.url = fake.url();
     auto made = make_service(config, std::nullopt);
     ASSERT_TRUE(made) << made.error().detail;
     service = std::move(*made);
   }
-  void speak(config::ServiceType type) { speak(config::ServiceConfig{.type = type}); }
+  void create_service(config::ServiceType type) { create_service(config::ServiceConfig{.type = type}); }
 
   template <class T>
-  T done(boost::asio::awaitable<T> work) {
+  T await_result(boost::asio::awaitable<T> work) {
     std::optional<T> result;
     boost::asio::co_spawn(io, std::move(work),
                           [&](std::exception_ptr, T value) { result = std::move(value); });
@@ -48,25 +48,29 @@ class Contract : public testing::Test {
   }
 
   // What came of it, in one word: "fine", or the error's code.
-  std::string said(const Result<void>& result) {
-    last = result ? "" : result.error().detail;
-    return result ? kFine : std::string(to_string(result.error().code));
+  std::string outcome(const Result<void>& result) {
+    last_error = result ? "" : result.error().detail;
+    return result ? kSuccess : std::string(to_string(result.error().code));
   }
-  std::string load(const std::string& ai_model = "") { return said(done(service->load(ai_model, kLimit))); }
+  std::string load(const std::string& ai_model = "") {
+    return outcome(await_result(service->load(ai_model, kLimit)));
+  }
   std::string unload(const std::string& ai_model = "") {
-    return said(done(service->unload(ai_model, kLimit)));
+    return outcome(await_result(service->unload(ai_model, kLimit)));
   }
-  std::string park(const std::string& ai_model = "") { return said(done(service->park(ai_model, kLimit))); }
+  std::string park(const std::string& ai_model = "") {
+    return outcome(await_result(service->park(ai_model, kLimit)));
+  }
   std::string resume(const std::string& ai_model = "") {
-    return said(done(service->resume(ai_model, kLimit)));
+    return outcome(await_result(service->resume(ai_model, kLimit)));
   }
-  std::uint32_t at_work() { return done(service->at_work()).value_or(999); }
-  bool up() { return done(service->healthy()).state == Health::State::up; }
+  std::uint32_t active_requests() { return await_result(service->count_active_requests()).value_or(999); }
+  bool is_up() { return await_result(service->check_health()).state == Health::State::up; }
 
   // "a=10 b": all that are listed, those that are resident with a star: "a* b".
-  std::string listed() {
+  std::string listed_names() {
     std::string text;
-    const auto all = done(service->list());
+    const auto all = await_result(service->list_ai_models());
     if (!all) return std::string(to_string(all.error().code));
     for (const AiModel& one : *all) text += (text.empty() ? "" : " ") + one.name + (one.resident ? "*" : "");
     return text;
@@ -76,7 +80,7 @@ class Contract : public testing::Test {
   boost::asio::io_context io;
   fakes::HttpFake fake{io};
   std::unique_ptr<Service> service;
-  std::string last;  // the last error's detail
+  std::string last_error;  // the last error's detail
 };
 
 }  // namespace mgpu::service

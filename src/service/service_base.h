@@ -15,53 +15,55 @@
 namespace mgpu::service {
 
 // What torch's pool may still have after everything was unloaded; more means that something is loaded.
-inline constexpr Bytes kPoolAtRest = kMiB * 256;
+inline constexpr Bytes kIdleTorchPool = kMiB * 256;
 
-class Application : public Service {
+class ServiceBase : public Service {
  public:
-  Application(Address address, const config::ServiceConfig& config);
+  ServiceBase(Address address, const config::ServiceConfig& config);
 
-  boost::asio::awaitable<Health> healthy() override;
+  boost::asio::awaitable<Health> check_health() override;
   boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> park(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) override;
-  boost::asio::awaitable<Result<std::uint32_t>> at_work() override;
-  boost::asio::awaitable<Result<std::vector<AiModel>>> list() override;
+  boost::asio::awaitable<Result<std::uint32_t>> count_active_requests() override;
+  boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override;
   bool can_unload() const override { return false; }
   bool can_park() const override { return false; }
 
  protected:
-  using Done = boost::asio::awaitable<Result<void>>;
+  using AsyncResult = boost::asio::awaitable<Result<void>>;
 
   // GET `path` as a question: kAskLimit.
-  boost::asio::awaitable<Result<Answer>> ask(std::string path);
+  boost::asio::awaitable<Result<Response>> get(std::string path);
   // The same, where the answer must be 200 and JSON.
-  boost::asio::awaitable<Result<nlohmann::json>> ask_json(std::string path);
+  boost::asio::awaitable<Result<nlohmann::json>> get_json(std::string path);
   // The same, and what that JSON means.
   template <class T>
-  boost::asio::awaitable<Result<T>> told(std::string path, T (*read)(const nlohmann::json&)) {
-    const auto answer = co_await ask_json(path);
+  boost::asio::awaitable<Result<T>> get_parsed(std::string path, T (*parse)(const nlohmann::json&)) {
+    const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
-    co_return read(*answer);
+    co_return parse(*answer);
   }
-  boost::asio::awaitable<Result<Answer>> send(Request request, Duration limit);
-  boost::asio::awaitable<Result<Answer>> post(std::string path, nlohmann::json body, Duration limit);
+  boost::asio::awaitable<Result<Response>> send(Request request, Duration limit);
+  boost::asio::awaitable<Result<Response>> post(std::string path, nlohmann::json body, Duration limit);
   // The same, where any 2xx will do. `what` is said in errors ("loading small"); its code is `otherwise`.
-  Done demand(std::string what, Request request, ErrorCode otherwise, Duration limit);
+  AsyncResult require_success(std::string action, Request request, ErrorCode fallback_code, Duration limit);
   // The same, with a JSON body by POST.
-  Done demand(std::string what, std::string path, nlohmann::json body, ErrorCode otherwise, Duration limit);
+  AsyncResult require_success(std::string action, std::string path, nlohmann::json body,
+                              ErrorCode fallback_code, Duration limit);
 
   // Up with `status`, loading with 503, else down.
-  boost::asio::awaitable<Health> health_at(std::string path, int status);
+  boost::asio::awaitable<Health> probe_health(std::string path, int status);
   // Asks until it is so; service_down past the limit, saying in vain for what.
-  Done wait_until(std::function<boost::asio::awaitable<Result<bool>>()> is_so, std::string what,
-                  Duration limit);
+  AsyncResult poll_until(std::function<boost::asio::awaitable<Result<bool>>()> condition,
+                         std::string timeout_detail, Duration limit);
   // Lists until `done` holds of the AI model's entry (null: not listed); service_down past the limit.
-  Done wait_listed(std::string ai_model, Duration limit, std::function<Result<bool>(const AiModel*)> done);
+  AsyncResult poll_entry_until(std::string ai_model, Duration limit,
+                               std::function<Result<bool>(const AiModel*)> condition);
 
   // The error of an answer that is not what was hoped for: out_of_memory, not_found, or `otherwise`.
-  Error refused(const std::string& what, const Answer& answer, ErrorCode otherwise) const;
+  Error response_error(const std::string& action, const Response& response, ErrorCode fallback_code) const;
 
   const Address& address() const { return address_; }
   const config::ServiceConfig& config() const { return config_; }
@@ -76,19 +78,20 @@ void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& na
 
 // Lenient reading of foreign JSON: the default where the key is missing or of another type. A number that is
 // larger than any amount may be (kLargestBytes), or no number at all, is 0.
-std::string text_at(const nlohmann::json& object, const char* key);
-std::int64_t number_at(const nlohmann::json& object, const char* key);
-const nlohmann::json& member(const nlohmann::json& object, const char* key);  // null where there is none
+std::string string_or_empty(const nlohmann::json& object, const char* key);
+std::int64_t number_or_zero(const nlohmann::json& object, const char* key);
+const nlohmann::json& member_or_null(const nlohmann::json& object,
+                                     const char* key);  // null where there is none
 
 // A name as it stands in a path ("a b" is "a%20b"; slashes stay), or in a query (they don't).
-std::string in_path(std::string_view name);
-std::string in_query(std::string_view name);
+std::string encode_path(std::string_view name);
+std::string encode_query(std::string_view name);
 
 // The sum of all samples of one metric in Prometheus' text format whose labels contain `label`; 0: none.
-double metric(std::string_view text, std::string_view name, std::string_view label = "");
+double sum_metric(std::string_view text, std::string_view name, std::string_view label = "");
 
 // A count that a service tells of itself; what can't be one (negative, beyond 32 bits, NaN) is 0.
-std::uint32_t as_count(double number);
+std::uint32_t count_from_number(double number);
 
 #define MGPU_SERVICE(id, ...) std::unique_ptr<Service> make_##id(Address, const config::ServiceConfig&);
 #include "config/services.inc"

@@ -5,28 +5,28 @@
 #include <optional>
 #include <string>
 
-#include "service/application.h"
+#include "service/service_base.h"
 
 namespace mgpu::service {
 
-class OneSlot : public Application {
+class SingleSlotService : public ServiceBase {
  public:
-  using Application::Application;
+  using ServiceBase::ServiceBase;
 
   boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override;
-  boost::asio::awaitable<Result<std::vector<AiModel>>> list() override;
+  boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override;
   bool can_unload() const override { return !config().ai_model.empty(); }
 
  protected:
   // The name of what it holds; empty: nothing.
-  virtual boost::asio::awaitable<Result<std::string>> held() = 0;
+  virtual boost::asio::awaitable<Result<std::string>> get_loaded_name() = 0;
   // Whether the name that it gives is that of the AI model `ai_model`.
-  virtual bool is_called(const std::string& held, const std::string& ai_model) const {
-    return held == ai_model;
+  virtual bool is_same_ai_model(const std::string& reported, const std::string& ai_model) const {
+    return reported == ai_model;
   }
-  virtual Done put(std::string ai_model, Duration limit) = 0;
-  virtual Done clear(Duration limit) = 0;
+  virtual AsyncResult load_slot(std::string ai_model, Duration limit) = 0;
+  virtual AsyncResult unload_slot(Duration limit) = 0;
 };
 
 }  // namespace mgpu::service
