@@ -27,8 +27,8 @@
 #include "daemon/simulated.h"
 #include "daemon/state.h"
 #include "daemon/story.h"
-#include "runner/children.h"
-#include "runner/descriptors.h"
+#include "runner/child_reaper.h"
+#include "runner/descriptor_limit.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -247,7 +247,7 @@ int serve(const ServeOptions& options) {
 
   // The engine, and the two planes over it.
   asio::io_context io(1);
-  runner::Children::of(io.get_executor()).reap_others(io.get_executor());
+  runner::ChildReaper::from_executor(io.get_executor()).start_reaping_orphans(io.get_executor());
   auto engine = engine::Engine::create(io, config, **provider, store->store.get());
   if (!engine) return refuse_to_start(log, engine.error().detail);
   engine::Engine& running = **engine;

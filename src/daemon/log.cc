@@ -81,8 +81,9 @@ std::string note_of_drops(std::uint64_t lines) {
 
 Log::Log() {
   keep_standard_descriptors();
-  out_ = runner::QueuedWriter::to(STDOUT_FILENO, {.patience = kPatience});
-  err_ = runner::QueuedWriter::to(STDERR_FILENO, {.patience = kPatience, .note_of_drops = note_of_drops});
+  out_ = runner::QueuedWriter::for_descriptor(STDOUT_FILENO, {.flush_limit = kPatience});
+  err_ = runner::QueuedWriter::for_descriptor(STDERR_FILENO,
+                                              {.flush_limit = kPatience, .drop_note = note_of_drops});
   auto sink = std::make_shared<ToWriter>(*err_, ::isatty(STDERR_FILENO) == 1);
   auto logger = std::make_shared<spdlog::logger>("mgpu", std::move(sink));
   logger->set_pattern(kPattern);

@@ -63,7 +63,7 @@ std::optional<Endpoint> Application::endpoint() const {
   return Endpoint{.host = address->host, .port = address->port, .path = address->path_prefix};
 }
 
-runner::Identity Application::identity() const {
+runner::RunIdentity Application::identity() const {
   if (runs()) return runner_->identity();
   // What somebody else started of it is its, too, before we have looked.
   return {.unit = config_.systemd ? config_.systemd->unit : ""};
@@ -131,7 +131,7 @@ asio::awaitable<Result<void>> Application::shut_down() {
   pause_.cancel();
   changed_.cancel();
   while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (runner_ && !runner_->ours()) co_return Result<void>{};
+  if (runner_ && !runner_->is_owned()) co_return Result<void>{};
   const Duration limit = config_.stop_limit;
   co_return co_await stop_run(limit);
 }

@@ -20,7 +20,7 @@
 #include "config/config.h"
 #include "domain/consumer.h"
 #include "engine/engine.h"
-#include "runner/checkpoint.h"
+#include "runner/cuda_checkpoint.h"
 #include "runner/runner.h"
 #include "service/service.h"
 
@@ -47,9 +47,9 @@ class Application {
   // From now on parking means: cuda-checkpoint, of the processes that `holders` names (those that hold device
   // memory now). Both must outlive it.
   using Holders = std::function<boost::asio::awaitable<std::vector<int>>()>;
-  void park_by(runner::Checkpoint& utility, Holders holders);
-  // Its processes outlive a daemon that is killed, carry the mark (runner/adopted.h), and `started` hears of
-  // each at once, to record it.
+  void park_by(runner::CudaCheckpoint& utility, Holders holders);
+  // Its processes outlive a daemon that is killed, carry the mark (runner/process_recovery.h), and `started`
+  // hears of each at once, to record it.
   void keep_beyond_us(std::string mark,
                       std::function<void(int pid, std::optional<std::uint16_t> port)> started);
 
@@ -66,7 +66,7 @@ class Application {
   bool may_be_found() const { return !config_.process; }
   bool is_looked_at() const { return has_service() || (may_be_found() && !external()); }
   std::optional<Endpoint> endpoint() const;
-  runner::Identity identity() const;  // while it runs; a unit's name always
+  runner::RunIdentity identity() const;  // while it runs; a unit's name always
   std::vector<std::string> log_tail() const;
 
   // Starts it if it does not run, waits until it is healthy, loads. What failed is stopped again, so
@@ -80,7 +80,7 @@ class Application {
 
   // Takes over a process that an earlier life started, if its service is healthy; ends it if not. REQUIRES:
   // no run yet. Errors: not_found (there is no such process any more), service_down, eviction_failed.
-  boost::asio::awaitable<Result<void>> adopt(runner::Known known);
+  boost::asio::awaitable<Result<void>> adopt(runner::RecordedProcess known);
 
   // Finds a unit or container that runs without us, too.
   boost::asio::awaitable<Sighting> look();
@@ -102,10 +102,10 @@ class Application {
 
   // One at a time, and nobody attaches to what runs already.
   Ended attach(bool start_it);
-  Ended begin_run(bool start_it, std::optional<runner::Known> known);
-  runner::Options run_options(std::uint64_t number);
+  Ended begin_run(bool start_it, std::optional<runner::RecordedProcess> known);
+  runner::RunOptions run_options(std::uint64_t number);
   Result<void> make_service();
-  bool runs() const { return runner_ && runner_->running(); }
+  bool runs() const { return runner_ && runner_->is_running(); }
   Ended stop_after_failed_load(Error why);
   Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
   Ended park(std::string ai_model, Duration limit);
@@ -127,7 +127,7 @@ class Application {
   // Shared with the coroutines that talk to them while they are replaced.
   std::shared_ptr<service::Service> service_{};
   std::shared_ptr<runner::Runner> runner_{};  // the present run, or the last one
-  runner::Checkpoint* checkpoint_ = nullptr;
+  runner::CudaCheckpoint* checkpoint_ = nullptr;
   Holders holders_{};
   std::vector<int> put_aside_{};     // processes whose device memory the checkpoint has
   std::uint64_t run_number_ = 0;     // of the present run

@@ -130,7 +130,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Records records;
   Targets targets;
   Users users;
-  runner::Checkpoint checkpoint;
+  runner::CudaCheckpoint checkpoint;
   std::vector<std::unique_ptr<Application>> applications;
   std::map<TicketId, Standing> standings;  // waiting and holding
   std::uint64_t last_ticket = 0;

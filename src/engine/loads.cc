@@ -8,8 +8,8 @@
 
 #include "config/services.h"
 #include "engine/application.h"
-#include "runner/adopted.h"
-#include "runner/remaining.h"
+#include "runner/process_recovery.h"
+#include "runner/time_budget.h"
 #include "service/out_of_memory.h"
 
 namespace mgpu::engine {
@@ -56,7 +56,7 @@ asio::awaitable<Result<void>> Application::stop_after_failed_load(Error why) {
 }
 
 asio::awaitable<Result<void>> Application::load_started(std::string ai_model, bool from_parked, bool& asked) {
-  const runner::Remaining remaining(config_.load_limit);
+  const runner::TimeBudget remaining(config_.load_limit);
   while (stopping_ > 0 && !closing_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   const bool fresh = !external() && !runs();
@@ -95,18 +95,19 @@ asio::awaitable<Result<void>> Application::attach(bool start_it) {
   if (runs()) co_return Result<void>{};
   if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   attaching_ = true;
-  const std::optional<runner::Known> nobody;
+  const std::optional<runner::RecordedProcess> nobody;
   const Result<void> begun = co_await begin_run(start_it, nobody);
   attaching_ = false;
   changed_.cancel();
   co_return begun;
 }
 
-asio::awaitable<Result<void>> Application::begin_run(bool start_it, std::optional<runner::Known> known) {
+asio::awaitable<Result<void>> Application::begin_run(bool start_it,
+                                                     std::optional<runner::RecordedProcess> known) {
   put_aside_.clear();  // died with the run that had them
   const auto executor = io_.get_executor();
-  runner::Options options = run_options(++run_number_);
-  runner::Started run = nullptr;
+  runner::RunOptions options = run_options(++run_number_);
+  runner::StartResult run = nullptr;
   if (start_it)
     run = co_await runner::start(executor, config_, std::move(options));
   else
@@ -121,16 +122,16 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_it, std::optiona
   co_return Result<void>{};
 }
 
-runner::Options Application::run_options(std::uint64_t number) {
-  runner::Options options{
+runner::RunOptions Application::run_options(std::uint64_t number) {
+  runner::RunOptions options{
       .log_lines = log_lines_,
       .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
       .start_limit = config_.load_limit,
       .on_exit = [this, number](const runner::ExitStatus& status) { run_ended(status, number); },
-      .outlives_us = !mark_.empty()};
+      .outlives_daemon = !mark_.empty()};
   if (!mark_.empty()) {
     options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
-    options.env[runner::kStarterVariable] = runner::to_string(runner::this_life());
+    options.env[runner::kStarterVariable] = runner::to_string(runner::current_daemon_instance());
   }
   if (!seen_devices_ || config_.process->env.contains(kVisibleDevices)) return options;
   const std::vector<std::string> devices = seen_devices_();
@@ -139,7 +140,7 @@ runner::Options Application::run_options(std::uint64_t number) {
   return options;
 }
 
-asio::awaitable<Result<void>> Application::adopt(runner::Known known) {
+asio::awaitable<Result<void>> Application::adopt(runner::RecordedProcess known) {
   const Result<void> begun = co_await begin_run(false, known);
   if (!begun && !runs()) co_return begun;
   if (begun && !has_service()) co_return Result<void>{};
@@ -163,7 +164,7 @@ Error Application::explained(Error error) const {
   if (error.code == ErrorCode::service_down) error.code = ErrorCode::load_failed;
   error.detail = config_.name + ": " + error.detail;
   if (!runner_) return error;
-  if (const auto& exit = runner_->exit(); exit) {
+  if (const auto& exit = runner_->exit_status(); exit) {
     error.detail += "; its process " + runner::to_string(*exit);
     for (const std::string& line : runner_->log_tail(log_lines_))
       if (service::log_says_out_of_memory(config_.service.type, line)) error.code = ErrorCode::out_of_memory;

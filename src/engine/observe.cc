@@ -78,7 +78,7 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
   std::vector<gpu::Owner> owners;
   for (std::size_t i = 0; i < applications.size(); ++i) {
     if (!is_on_device(world.registry[ConsumerId{i}].spec, device)) continue;
-    const runner::Identity run = applications[i]->identity();
+    const runner::RunIdentity run = applications[i]->identity();
     if (run.pid || !run.unit.empty() || !run.container_id.empty())
       owners.push_back({.id = ConsumerId{i},
                         .root_pid = run.pid.value_or(0),

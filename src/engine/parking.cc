@@ -9,7 +9,7 @@ namespace mgpu::engine {
 
 namespace asio = boost::asio;
 
-void Application::park_by(runner::Checkpoint& utility, Holders holders) {
+void Application::park_by(runner::CudaCheckpoint& utility, Holders holders) {
   checkpoint_ = &utility;
   holders_ = std::move(holders);
 }
@@ -23,7 +23,7 @@ asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration l
   }
   const std::vector<int> pids = co_await holders_();
   const std::uint64_t number = run_number_;
-  const Result<void> done = co_await checkpoint_->put_aside(pids, limit);
+  const Result<void> done = co_await checkpoint_->park_processes(pids, limit);
   // The core may have gone on to stop it meanwhile, and somebody started it anew.
   if (done && number == run_number_ && (external() || runs())) put_aside_ = pids;
   co_return done;
@@ -33,7 +33,7 @@ asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration l
 // back, is a failed load: whoever loads stops what is left.
 asio::awaitable<Result<void>> Application::bring_back(Duration limit) {
   const std::vector<int> pids = std::exchange(put_aside_, {});
-  co_return co_await checkpoint_->bring_back(pids, limit);
+  co_return co_await checkpoint_->resume_processes(pids, limit);
 }
 
 }  // namespace mgpu::engine

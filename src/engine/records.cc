@@ -5,7 +5,7 @@
 
 #include "engine/fingerprint.h"
 #include "gpu/process_table.h"
-#include "runner/adopted.h"
+#include "runner/process_recovery.h"
 
 namespace mgpu::engine {
 
@@ -92,7 +92,7 @@ std::string Records::mark() const { return store_ == nullptr ? "" : store_->path
 void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device) {
   const auto facts = gpu::read_process(pid);
   if (store_ == nullptr || !facts) return;
-  const runner::Life owner = runner::this_life();
+  const runner::DaemonInstance owner = runner::current_daemon_instance();
   store_->save_process({.consumer = sight_.registry[consumer].spec.name,
                         .pid = pid,
                         .start_time = facts->start_time,
@@ -105,7 +105,7 @@ void Records::started(ConsumerId consumer, int pid, std::optional<std::uint16_t>
 }
 
 void Records::adopted(store::ProcessRow row) {
-  const runner::Life owner = runner::this_life();
+  const runner::DaemonInstance owner = runner::current_daemon_instance();
   row.owner = owner.pid;
   row.owner_start_time = owner.start_time;
   if (store_ != nullptr) store_->save_process(row);

@@ -16,8 +16,8 @@
 
 #include "engine/fingerprint.h"
 #include "engine/impl.h"
-#include "runner/adopted.h"
 #include "runner/process.h"
+#include "runner/process_recovery.h"
 
 #include "store/claim.h"
 
@@ -48,17 +48,17 @@ std::string objection(const store::ProcessRow& row, const config::ConsumerConfig
 }
 
 // The daemon that has the process, by what it says itself; none: that one is dead.
-std::optional<int> living_owner(const runner::Marked& marked) {
-  if (marked.starter && runner::is_another_living(*marked.starter)) return marked.starter->pid;
+std::optional<int> living_owner(const runner::MarkedProcess& marked) {
+  if (marked.starter && runner::is_other_live_daemon(*marked.starter)) return marked.starter->pid;
   return store::find_living_claimant(marked.mark);  // who may have adopted it
 }
 
 // Likewise, by the record where that says who.
 std::optional<int> living_owner(const store::ProcessRow& row) {
-  if (const runner::Life owner{row.owner, row.owner_start_time}; owner.pid != 0)
-    return runner::is_another_living(owner) ? std::optional(owner.pid) : std::nullopt;
+  if (const runner::DaemonInstance owner{row.owner, row.owner_start_time}; owner.pid != 0)
+    return runner::is_other_live_daemon(owner) ? std::optional(owner.pid) : std::nullopt;
   // Looked at before it is known that the number is still its own: who has no mark is looked at further.
-  const auto marked = runner::mark_of(row.pid);
+  const auto marked = runner::read_process_mark(row.pid);
   return marked ? living_owner(*marked) : std::nullopt;
 }
 
@@ -81,7 +81,7 @@ asio::awaitable<void> Engine::Impl::recover() {
 asio::awaitable<Result<void>> Engine::Impl::take_over(store::ProcessRow row) {
   const auto place = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
   const config::ConsumerConfig* today = place != consumers.end() && place->process ? &*place : nullptr;
-  const runner::Known known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
+  const runner::RecordedProcess known{.pid = row.pid, .start_time = row.start_time, .port = port_of(row)};
   const ConsumerId id{static_cast<std::uint64_t>(place - consumers.begin())};
   const auto home = today != nullptr ? home_of(row, world.registry[id].spec, devices) : std::nullopt;
   std::string why = objection(row, today, home);
@@ -122,7 +122,7 @@ bool Engine::Impl::leave_to_its_owner(const store::ProcessRow& row) {
 }
 
 void Engine::Impl::end_strays() {
-  for (const runner::Marked& stray : runner::marked_processes(records.mark())) {
+  for (const runner::MarkedProcess& stray : runner::find_marked_processes(records.mark())) {
     const auto& [pid, consumer] = std::pair{stray.pid, stray.consumer};
     const auto place = std::ranges::find(consumers, consumer, &config::ConsumerConfig::name);
     const auto index = static_cast<std::size_t>(place - consumers.begin());
@@ -132,7 +132,7 @@ void Engine::Impl::end_strays() {
       feed(StrayLeftAlone{.consumer = consumer, .pid = pid, .owner_pid = *owner});
       continue;
     }
-    if (runner::end_marked(pid, records.mark()))
+    if (runner::kill_marked_process(pid, records.mark()))
       feed(StrayEnded{.consumer = consumer, .pid = pid, .reason = "the process that it belonged to is gone"});
   }
 }

@@ -126,7 +126,7 @@ Result<std::string> find_checkpoint(const config::Config& config) {
       return fail(ErrorCode::invalid_config,
                   "consumer " + consumer.name +
                       ": cuda-checkpoint parks whole processes, and can't tell its AI models apart");
-    if (const auto utility = runner::command_in_path(config.cuda_checkpoint)) return *utility;
+    if (const auto utility = runner::find_executable(config.cuda_checkpoint)) return *utility;
     return fail(ErrorCode::invalid_config,
                 "consumer " + consumer.name + " has park: cuda-checkpoint, but there is no " +
                     config.cuda_checkpoint + " (NVIDIA's utility; say where it is with cuda_checkpoint)");

@@ -16,7 +16,7 @@
 namespace mgpu::gateway {
 
 // OpenAI {"error":{"message","type","param","code"}}, Ollama {"error":"..."}, ours
-// {"error":{"code","message"}}; `code` is our wire name. The status is http_status(error.code).
+// {"error":{"code","message"}}; `exit_code` is our wire name. The status is http_status(error.code).
 std::string error_body(Protocol protocol, const Error& error);
 
 // An error after the head went out, to be the last thing the client reads, or empty where the answer's

@@ -12,16 +12,16 @@
 
 namespace mgpu::runner {
 
-struct Ran {
-  int code = 0;          // 128 + n where signal n ended it
+struct CommandResult {
+  int exit_code = 0;     // 128 + n where signal n ended it
   std::string output{};  // of stdout and stderr together, cut at 16 KiB
 };
 
 // Runs on the caller's executor. What takes longer than `limit_setting` is killed, as is what is left when
 // the waiting is given up. Errors: unavailable (no such command; no answer within the limit).
-boost::asio::awaitable<Result<Ran>> run_command(std::vector<std::string> words, Duration limit);
+boost::asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv, Duration limit);
 
 // Where PATH has the command; a name with a slash in it is taken as it is. None: nowhere, or not executable.
-std::optional<std::string> command_in_path(const std::string& name);
+std::optional<std::string> find_executable(const std::string& name);
 
 }  // namespace mgpu::runner

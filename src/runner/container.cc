@@ -15,12 +15,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "runner/adopted.h"
-#include "runner/changes.h"
+#include "runner/async_condition.h"
 #include "runner/container_api.h"
-#include "runner/ending.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
+#include "runner/process_recovery.h"
+#include "runner/termination.h"
 
 namespace mgpu::runner {
 
@@ -28,44 +28,45 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kLastWordsLimit{1'000'000};  // for the output that is on its way when it ends
-constexpr Duration kAskAgain{1'000'000};        // an engine that went away
+constexpr Duration kOutputDrainLimit{1'000'000};  // for the output that is on its way when it ends
+constexpr Duration kReconnectDelay{1'000'000};    // an engine that went away
 
 }  // namespace
 
 struct Container::State : std::enable_shared_from_this<Container::State> {
-  State(asio::any_io_executor ex, std::unique_ptr<ContainerApi> engine, ContainerFacts found, Options given)
+  State(asio::any_io_executor ex, std::unique_ptr<ContainerApi> engine, ContainerFacts found,
+        RunOptions given)
       : executor(std::move(ex)),
         api(std::move(engine)),
         facts(std::move(found)),
         log(given.log_lines),
         options(std::move(given)),
-        changes(executor) {}
+        changed(executor) {}
 
   void watch();
-  void ended(ExitStatus status);
-  void give_up();  // nobody wants to hear any more
+  void record_exit(ExitStatus status);
+  void close();  // nobody wants to hear any more
 
   asio::any_io_executor executor;
   std::unique_ptr<ContainerApi> api;
   ContainerFacts facts;
   LogRing log;
-  Options options;
-  bool ours = false;
+  RunOptions options;
+  bool owned = false;
   std::optional<std::uint16_t> port{};
   std::optional<ExitStatus> exit{};
   bool closed = false;
-  bool listening = false;  // its output is being read
-  std::shared_ptr<http::ClientRequest> waiting{};
-  std::shared_ptr<http::ClientRequest> output{};
-  Changes changes;  // of exit, closed and listening
+  bool following_output = false;  // its output is being read
+  std::shared_ptr<http::ClientRequest> wait_request{};
+  std::shared_ptr<http::ClientRequest> output_request{};
+  AsyncCondition changed;  // of exit, closed and listening
 };
 
 namespace {
 
 using State = Container::State;
 
-asio::awaitable<Result<std::string>> whole_answer(std::shared_ptr<http::ClientRequest> request) {
+asio::awaitable<Result<std::string>> read_whole_response(std::shared_ptr<http::ClientRequest> request) {
   const auto head = co_await request->read_response_head();
   if (!head) co_return std::unexpected(head.error());
   std::string all;
@@ -78,45 +79,45 @@ asio::awaitable<Result<std::string>> whole_answer(std::shared_ptr<http::ClientRe
 }
 
 // The engine answers when the container has ended. Error: service_down (the engine went away).
-asio::awaitable<Result<std::optional<int>>> wait_for_end(std::shared_ptr<State> state) {
+asio::awaitable<Result<std::optional<int>>> wait_for_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   auto request = co_await state->api->wait(std::move(id));
   if (!request) co_return std::unexpected(request.error());
-  state->waiting = *request;
-  if (state->closed) state->waiting->abort();
-  const auto answer = co_await whole_answer(*request);
-  state->waiting.reset();
+  state->wait_request = *request;
+  if (state->closed) state->wait_request->abort();
+  const auto answer = co_await read_whole_response(*request);
+  state->wait_request.reset();
   if (!answer) co_return std::unexpected(answer.error());
-  if (const auto code = code_of(*answer)) co_return code;
+  if (const auto code = parse_exit_code(*answer)) co_return code;
   co_return fail(ErrorCode::service_down, "the engine did not wait: " + *answer);
 }
 
-asio::awaitable<void> listen(std::shared_ptr<State> state, std::size_t last_lines) {
+asio::awaitable<void> follow_output(std::shared_ptr<State> state, std::size_t last_lines) {
   std::string id = state->facts.id;
   auto request = co_await state->api->follow_output(std::move(id), last_lines);
   if (request) {
-    state->output = *request;
-    if (state->closed) state->output->abort();
+    state->output_request = *request;
+    if (state->closed) state->output_request->abort();
     const auto head = co_await (*request)->read_response_head();
-    OutputFrames frames;
+    OutputFrameDecoder decoder;
     while (head && head->status == 200) {
       const auto piece = co_await (*request)->read();
       if (!piece || piece->empty()) break;
-      state->log.append(state->facts.tty ? *piece : frames.text_of(*piece));
+      state->log.append(state->facts.tty ? *piece : decoder.decode(*piece));
     }
-    state->output.reset();
+    state->output_request.reset();
   }
-  state->listening = false;
-  state->changes.tell();
+  state->following_output = false;
+  state->changed.notify_all();
 }
 
-void listen_from(const std::shared_ptr<State>& state, std::size_t last_lines) {
-  if (std::exchange(state->listening, true)) return;
-  asio::co_spawn(state->executor, listen(state, last_lines), asio::detached);
+void start_following_output(const std::shared_ptr<State>& state, std::size_t last_lines) {
+  if (std::exchange(state->following_output, true)) return;
+  asio::co_spawn(state->executor, follow_output(state, last_lines), asio::detached);
 }
 
 // After the engine went away: how the container fares. Nothing: it runs, or nobody can tell.
-asio::awaitable<std::optional<ExitStatus>> ended_meanwhile(std::shared_ptr<State> state) {
+asio::awaitable<std::optional<ExitStatus>> query_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   const auto facts = co_await state->api->inspect(std::move(id));
   if (!facts) co_return std::nullopt;
@@ -125,63 +126,63 @@ asio::awaitable<std::optional<ExitStatus>> ended_meanwhile(std::shared_ptr<State
   co_return ExitStatus{.code = (*facts)->exit};
 }
 
-asio::awaitable<void> watch_to_the_end(std::shared_ptr<State> state) {
+asio::awaitable<void> watch_until_exit(std::shared_ptr<State> state) {
   while (!state->closed) {
-    listen_from(state, 0);
+    start_following_output(state, 0);
     std::optional<ExitStatus> status;
-    if (const auto code = co_await wait_for_end(state))
+    if (const auto code = co_await wait_for_exit(state))
       status = ExitStatus{.code = *code};
     else
-      status = co_await ended_meanwhile(state);
+      status = co_await query_exit(state);
     if (state->closed) co_return;
     if (status) {
-      const std::function<bool()> silent = [&s = *state] { return s.closed || !s.listening; };
-      co_await state->changes.wait(silent, kLastWordsLimit);
-      co_return state->ended(*std::move(status));
+      const std::function<bool()> output_ended = [&s = *state] { return s.closed || !s.following_output; };
+      co_await state->changed.wait(output_ended, kOutputDrainLimit);
+      co_return state->record_exit(*std::move(status));
     }
-    const std::function<bool()> closed = [&s = *state] { return s.closed; };
-    co_await state->changes.wait(closed, kAskAgain);
+    const std::function<bool()> is_closed = [&s = *state] { return s.closed; };
+    co_await state->changed.wait(is_closed, kReconnectDelay);
   }
 }
 
 // What has ended by itself needs no asking; what has not is waited for.
-asio::awaitable<bool> has_ended(std::shared_ptr<State> state, Duration limit) {
-  const std::function<bool()> ended = [&s = *state] { return s.exit.has_value(); };
-  co_return co_await state->changes.wait(ended, limit);
+asio::awaitable<bool> wait_until_ended(std::shared_ptr<State> state, Duration limit) {
+  const std::function<bool()> is_ended = [&s = *state] { return s.exit.has_value(); };
+  co_return co_await state->changed.wait(is_ended, limit);
 }
 
-std::string name_of(const State& state) { return "container " + state.facts.id.substr(0, 12); }
+std::string short_name(const State& state) { return "container " + state.facts.id.substr(0, 12); }
 
 // Engines neither stop nor kill what is paused.
-asio::awaitable<bool> was_paused(std::shared_ptr<State> state) {
+asio::awaitable<bool> unpause_if_paused(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   const auto facts = co_await state->api->inspect(id);
   if (!facts || !*facts || !(*facts)->paused) co_return false;
-  const auto goes_on = co_await state->api->unpause(std::move(id));
-  co_return goes_on.has_value();
+  const auto unpaused = co_await state->api->unpause(std::move(id));
+  co_return unpaused.has_value();
 }
 
-asio::awaitable<Result<void>> kill_it(std::shared_ptr<State> state) {
+asio::awaitable<Result<void>> kill_container(std::shared_ptr<State> state) {
   if (state->exit) co_return Result<void>{};
   std::string id = state->facts.id;
   auto killed = co_await state->api->kill(id);
   if (!killed) {
-    const bool again = co_await was_paused(state);
-    if (again) killed = co_await state->api->kill(std::move(id));
+    const bool unpaused = co_await unpause_if_paused(state);
+    if (unpaused) killed = co_await state->api->kill(std::move(id));
   }
   // Engines refuse to kill what does not run (any more); only its end tells these from the others.
-  const Duration limit = killed ? kKillLimit : kLastWordsLimit * 2;
-  const bool over = co_await has_ended(state, limit);
-  if (over) co_return Result<void>{};
-  if (killed) co_return std::unexpected(lives_on(name_of(*state)));
-  co_return fail(ErrorCode::eviction_failed, name_of(*state) + ": " + killed.error().detail);
+  const Duration limit = killed ? kKillLimit : kOutputDrainLimit * 2;
+  const bool ended = co_await wait_until_ended(state, limit);
+  if (ended) co_return Result<void>{};
+  if (killed) co_return std::unexpected(survived_kill_error(short_name(*state)));
+  co_return fail(ErrorCode::eviction_failed, short_name(*state) + ": " + killed.error().detail);
 }
 
 // --- how one is had ---
 
 Error load_failure(const Error& error) { return {ErrorCode::load_failed, error.detail}; }
 
-std::optional<std::uint16_t> port_in(const ContainerFacts& facts) {
+std::optional<std::uint16_t> port_from_label(const ContainerFacts& facts) {
   const auto label = facts.labels.find(kPortLabel);
   if (label == facts.labels.end()) return std::nullopt;
   std::uint16_t port = 0;
@@ -191,14 +192,14 @@ std::optional<std::uint16_t> port_in(const ContainerFacts& facts) {
 }
 
 // The container that is there: by its name, or the one of this consumer that runs (else any of them).
-asio::awaitable<Result<std::optional<ContainerFacts>>> look_up(ContainerApi& api, std::string consumer,
-                                                               const config::ContainerConfig& config) {
+asio::awaitable<Result<std::optional<ContainerFacts>>> find_container(ContainerApi& api, std::string consumer,
+                                                                      const config::ContainerConfig& config) {
   if (!config.name.empty()) {
     std::string name = config.name;
     co_return co_await api.inspect(std::move(name));
   }
   std::string label = std::string(kConsumerLabel) + "=" + consumer;
-  const auto ids = co_await api.labelled(std::move(label));
+  const auto ids = co_await api.list_by_label(std::move(label));
   if (!ids) co_return std::unexpected(ids.error());
   std::optional<ContainerFacts> best;
   for (std::string id : *ids) {
@@ -209,9 +210,9 @@ asio::awaitable<Result<std::optional<ContainerFacts>>> look_up(ContainerApi& api
   co_return best;
 }
 
-asio::awaitable<Result<std::string>> make_anew(ContainerApi& api, std::string consumer,
-                                               const config::ContainerConfig& config, bool needs_port,
-                                               std::optional<ContainerFacts> old) {
+asio::awaitable<Result<std::string>> recreate_container(ContainerApi& api, std::string consumer,
+                                                        const config::ContainerConfig& config,
+                                                        bool needs_port, std::optional<ContainerFacts> old) {
   if (old) {
     std::string id = old->id;
     const auto removed = co_await api.remove(std::move(id));
@@ -219,66 +220,69 @@ asio::awaitable<Result<std::string>> make_anew(ContainerApi& api, std::string co
   }
   std::optional<std::uint16_t> port;
   if (needs_port || config::needs_free_port(config)) {
-    const auto free = free_port();
+    const auto free = find_free_port();
     if (!free) co_return std::unexpected(free.error());
     port = *free;
   }
   std::string name = config::managed_container_name(consumer);
-  auto body = creation(consumer, config, port);
-  body["Labels"][kStarterLabel] = to_string(this_life()) + " " + boot_id();
+  auto body = creation_body(consumer, config, port);
+  body["Labels"][kStarterLabel] = to_string(current_daemon_instance()) + " " + boot_id();
   co_return co_await api.create(std::move(name), std::move(body));
 }
 
-std::unique_ptr<Runner> watched(asio::any_io_executor executor, std::unique_ptr<ContainerApi> api,
-                                ContainerFacts facts, Options options, bool started) {
+std::unique_ptr<Runner> make_watched_runner(asio::any_io_executor executor, std::unique_ptr<ContainerApi> api,
+                                            ContainerFacts facts, RunOptions options, bool started) {
   const bool made_by_us = facts.labels.contains(kConsumerLabel);
   auto state =
       std::make_shared<State>(std::move(executor), std::move(api), std::move(facts), std::move(options));
-  state->ours = started || made_by_us;
-  state->port = port_in(state->facts);
+  state->owned = started || made_by_us;
+  state->port = port_from_label(state->facts);
   state->watch();
   return std::make_unique<Container>(std::move(state));
 }
 
 // The daemon that made the container, if that is another one and lives: the container is neither ours to end
 // nor to take over.
-std::optional<Life> living_maker(const ContainerFacts& facts) {
+std::optional<DaemonInstance> find_live_creator(const ContainerFacts& facts) {
   const auto label = facts.labels.find(kStarterLabel);
   if (label == facts.labels.end() || !label->second.ends_with(" " + boot_id())) return std::nullopt;
-  const auto life = life_in(label->second);
-  return life && is_another_living(*life) ? life : std::nullopt;
+  const auto creator = parse_daemon_instance(label->second);
+  return creator && is_other_live_daemon(*creator) ? creator : std::nullopt;
 }
 
 // The engine, and what it has of this consumer.
-struct Found {
+struct FoundContainer {
   std::unique_ptr<ContainerApi> api{};
   std::optional<ContainerFacts> facts{};
-  bool serves() const { return facts && facts->running && !facts->paused; }
-  std::optional<Life> maker() const { return facts ? living_maker(*facts) : std::nullopt; }
+  bool is_serving() const { return facts && facts->running && !facts->paused; }
+  std::optional<DaemonInstance> live_creator() const {
+    return facts ? find_live_creator(*facts) : std::nullopt;
+  }
 };
 
-asio::awaitable<Result<Found>> look(asio::any_io_executor executor, std::string consumer,
-                                    const config::ContainerConfig& config) {
+asio::awaitable<Result<FoundContainer>> connect_and_find(asio::any_io_executor executor, std::string consumer,
+                                                         const config::ContainerConfig& config) {
   auto api = co_await ContainerApi::connect(std::move(executor), config);
   if (!api) co_return std::unexpected(load_failure(api.error()));
-  auto facts = co_await look_up(**api, std::move(consumer), config);
+  auto facts = co_await find_container(**api, std::move(consumer), config);
   if (!facts) co_return std::unexpected(load_failure(facts.error()));
-  co_return Found{*std::move(api), *std::move(facts)};
+  co_return FoundContainer{*std::move(api), *std::move(facts)};
 }
 
 }  // namespace
 
-asio::awaitable<Started> Container::start(asio::any_io_executor executor, std::string consumer,
-                                          const config::ContainerConfig& config, Options options) {
-  auto found = co_await look(executor, consumer, config);
+asio::awaitable<StartResult> Container::start(asio::any_io_executor executor, std::string consumer,
+                                              const config::ContainerConfig& config, RunOptions options) {
+  auto found = co_await connect_and_find(executor, consumer, config);
   if (!found) co_return std::unexpected(found.error());
-  if (const auto maker = found->maker())
+  if (const auto creator = found->live_creator())
     co_return fail(ErrorCode::load_failed,
                    fmt::format("the container of {} belongs to another mgpu (process {}), "
                                "which runs",
-                               consumer, maker->pid));
-  if (found->serves())
-    co_return watched(executor, std::move(found->api), *std::move(found->facts), std::move(options), false);
+                               consumer, creator->pid));
+  if (found->is_serving())
+    co_return make_watched_runner(executor, std::move(found->api), *std::move(found->facts),
+                                  std::move(options), false);
   if (!found->facts && config.image.empty())
     co_return fail(ErrorCode::load_failed,
                    fmt::format("{} has no container \"{}\"", found->api->socket(), config.name));
@@ -288,67 +292,69 @@ asio::awaitable<Started> Container::start(asio::any_io_executor executor, std::s
   std::string id = found->facts ? found->facts->id : "";
   if (!config.image.empty() && !paused) {
     const bool needs_port = options.needs_port;
-    auto made = co_await make_anew(api, consumer, config, needs_port, std::move(found->facts));
-    if (!made) co_return std::unexpected(load_failure(made.error()));
-    id = *std::move(made);
+    auto created = co_await recreate_container(api, consumer, config, needs_port, std::move(found->facts));
+    if (!created) co_return std::unexpected(load_failure(created.error()));
+    id = *std::move(created);
   }
   const Duration limit = options.start_limit;
-  Result<void> going{};
+  Result<void> started{};
   if (paused)
-    going = co_await api.unpause(id);
+    started = co_await api.unpause(id);
   else
-    going = co_await api.start(id, limit);
-  if (!going) {
+    started = co_await api.start(id, limit);
+  if (!started) {
     (void)co_await api.kill(std::move(id));  // what nobody waits for must not take memory later
-    co_return std::unexpected(load_failure(going.error()));
+    co_return std::unexpected(load_failure(started.error()));
   }
-  auto now = co_await api.inspect(std::move(id));
-  if (!now) co_return std::unexpected(load_failure(now.error()));
-  if (!*now) co_return fail(ErrorCode::load_failed, "the container was removed while it started");
-  co_return watched(executor, std::move(found->api), **std::move(now), std::move(options), true);
+  auto inspected = co_await api.inspect(std::move(id));
+  if (!inspected) co_return std::unexpected(load_failure(inspected.error()));
+  if (!*inspected) co_return fail(ErrorCode::load_failed, "the container was removed while it started");
+  co_return make_watched_runner(executor, std::move(found->api), **std::move(inspected), std::move(options),
+                                true);
 }
 
-asio::awaitable<Started> Container::find(asio::any_io_executor executor, std::string consumer,
-                                         const config::ContainerConfig& config, Options options) {
-  auto found = co_await look(executor, std::move(consumer), config);
+asio::awaitable<StartResult> Container::find(asio::any_io_executor executor, std::string consumer,
+                                             const config::ContainerConfig& config, RunOptions options) {
+  auto found = co_await connect_and_find(executor, std::move(consumer), config);
   if (!found) co_return std::unexpected(found.error());
-  if (!found->serves() || found->maker()) co_return nullptr;
-  co_return watched(executor, std::move(found->api), *std::move(found->facts), std::move(options), false);
+  if (!found->is_serving() || found->live_creator()) co_return nullptr;
+  co_return make_watched_runner(executor, std::move(found->api), *std::move(found->facts), std::move(options),
+                                false);
 }
 
 void Container::State::watch() {
-  listen_from(shared_from_this(), options.log_lines);
-  asio::co_spawn(executor, watch_to_the_end(shared_from_this()), asio::detached);
+  start_following_output(shared_from_this(), options.log_lines);
+  asio::co_spawn(executor, watch_until_exit(shared_from_this()), asio::detached);
 }
 
-void Container::State::ended(ExitStatus status) {
+void Container::State::record_exit(ExitStatus status) {
   exit = std::move(status);
   exit->log = log.tail(kExitLogLines);
-  changes.tell();
-  if (auto told = std::exchange(options.on_exit, {}))
-    asio::post(executor, [told = std::move(told), now = *exit] { told(now); });
+  changed.notify_all();
+  if (auto callback = std::exchange(options.on_exit, {}))
+    asio::post(executor, [told = std::move(callback), now = *exit] { told(now); });
 }
 
-void Container::State::give_up() {
+void Container::State::close() {
   closed = true;
   options.on_exit = {};
-  if (waiting) waiting->abort();
-  if (output) output->abort();
-  changes.tell();
+  if (wait_request) wait_request->abort();
+  if (output_request) output_request->abort();
+  changed.notify_all();
 }
 
 Container::Container(std::shared_ptr<State> state) : state_(std::move(state)) {}
-Container::~Container() { state_->give_up(); }
+Container::~Container() { state_->close(); }
 
-Identity Container::identity() const {
-  if (!running()) return {};
+RunIdentity Container::identity() const {
+  if (!is_running()) return {};
   return {.pid = state_->facts.pid, .container_id = state_->facts.id};
 }
 std::optional<std::uint16_t> Container::port() const { return state_->port; }
-bool Container::running() const { return !state_->exit; }
-const std::optional<ExitStatus>& Container::exit() const { return state_->exit; }
+bool Container::is_running() const { return !state_->exit; }
+const std::optional<ExitStatus>& Container::exit_status() const { return state_->exit; }
 std::vector<std::string> Container::log_tail(std::size_t count) const { return state_->log.tail(count); }
-bool Container::ours() const { return state_->ours; }
+bool Container::is_owned() const { return state_->owned; }
 
 asio::awaitable<Result<void>> Container::stop(Duration limit) {
   const auto state = state_;
@@ -357,16 +363,16 @@ asio::awaitable<Result<void>> Container::stop(Duration limit) {
   const auto stopped = co_await state->api->stop(std::move(id), limit);
   // Also a refusal may mean that it has ended, or only that it is paused.
   const Duration soon = stopped ? kKillLimit : Duration{0};
-  const bool over = co_await has_ended(state, soon);
-  if (over) co_return Result<void>{};
-  auto killed = co_await kill_it(state);
+  const bool ended = co_await wait_until_ended(state, soon);
+  if (ended) co_return Result<void>{};
+  auto killed = co_await kill_container(state);
   if (!killed && !stopped) killed.error().detail += "; before: " + stopped.error().detail;
   co_return killed;
 }
 
 asio::awaitable<Result<void>> Container::kill() {
   const auto state = state_;
-  co_return co_await kill_it(state);
+  co_return co_await kill_container(state);
 }
 
 }  // namespace mgpu::runner

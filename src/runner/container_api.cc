@@ -19,20 +19,20 @@ using nlohmann::json;
 
 namespace {
 
-constexpr Duration kAskLimit{10'000'000};   // of a question, and of what is done at once
-constexpr Duration kStopSlack{10'000'000};  // on top of the grace: the engine tidies up before it answers
-constexpr Bytes kMaxAnswer = kMiB * 8;
-constexpr std::string_view kUnix = "unix://";
+constexpr Duration kRequestLimit{10'000'000};  // of a question, and of what is done at once
+constexpr Duration kStopSlack{10'000'000};     // on top of the grace: the engine tidies up before it answers
+constexpr Bytes kMaxResponse = kMiB * 8;
+constexpr std::string_view kUnixScheme = "unix://";
 
 // What the engine says of an error is in "message"; some say it in "cause" again.
-std::string message_of(const std::string& body) {
+std::string error_message(const std::string& body) {
   const json parsed = json::parse(body, nullptr, false);
   if (parsed.is_object() && parsed.contains("message") && parsed["message"].is_string())
     return parsed["message"].get<std::string>();
   return body.substr(0, 300);
 }
 
-std::string percent_encoded(std::string_view text) {
+std::string percent_encode(std::string_view text) {
   std::string encoded;
   for (const char c : text) {
     const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
@@ -41,7 +41,7 @@ std::string percent_encoded(std::string_view text) {
   return encoded;
 }
 
-std::optional<ContainerFacts> facts_of(const json& inspected) {
+std::optional<ContainerFacts> parse_container_facts(const json& inspected) {
   try {
     const json& state = inspected.at("State");
     ContainerFacts facts{.id = inspected.at("Id").get<std::string>(),
@@ -60,7 +60,7 @@ std::optional<ContainerFacts> facts_of(const json& inspected) {
   }
 }
 
-std::string in_environment(const char* name) {
+std::string env_or_empty(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -68,27 +68,27 @@ std::string in_environment(const char* name) {
 }  // namespace
 
 struct ContainerApi::Reply {
-  std::string what{};  // was asked
+  std::string request{};  // was asked
   int status = 0;
   std::string body{};
 
-  bool good() const { return status < 400; }
+  bool is_success() const { return status < 400; }
   Error refusal() const {
     return {ErrorCode::load_failed,
-            fmt::format("{} was answered with {}: {}", what, status, message_of(body))};
+            fmt::format("{} was answered with {}: {}", request, status, error_message(body))};
   }
 };
 
 std::vector<std::string> ContainerApi::sockets(const config::ContainerConfig& config) {
   if (!config.socket.empty()) return {config.socket};
   std::vector<std::string> all;
-  if (const std::string host = in_environment("DOCKER_HOST"); host.starts_with(kUnix))
-    all.push_back(host.substr(kUnix.size()));
-  const std::string mine = in_environment("XDG_RUNTIME_DIR");
+  if (const std::string host = env_or_empty("DOCKER_HOST"); host.starts_with(kUnixScheme))
+    all.push_back(host.substr(kUnixScheme.size()));
+  const std::string runtime_dir = env_or_empty("XDG_RUNTIME_DIR");
   all.emplace_back("/var/run/docker.sock");
-  if (!mine.empty()) all.push_back(mine + "/docker.sock");
+  if (!runtime_dir.empty()) all.push_back(runtime_dir + "/docker.sock");
   all.emplace_back("/run/podman/podman.sock");
-  if (!mine.empty()) all.push_back(mine + "/podman/podman.sock");
+  if (!runtime_dir.empty()) all.push_back(runtime_dir + "/podman/podman.sock");
   return all;
 }
 
@@ -97,7 +97,7 @@ asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
   std::string tried;
   for (const std::string& socket : sockets(config)) {
     auto api = std::make_unique<ContainerApi>(executor, socket);
-    const auto answer = co_await api->ask("GET", "/_ping", "", kAskLimit);
+    const auto answer = co_await api->send_request("GET", "/_ping", "", kRequestLimit);
     if (answer && answer->status == 200) co_return std::move(api);
     tried += "\n" + (answer ? answer->refusal().detail : answer.error().detail);
   }
@@ -107,16 +107,17 @@ asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
 ContainerApi::ContainerApi(asio::any_io_executor executor, std::string socket)
     : socket_(std::move(socket)), client_(std::move(executor), {.max_idle_per_host = 0}) {}
 
-asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::ask(std::string method, std::string target,
-                                                               std::string body, Duration limit) {
-  Reply reply{.what = method + " " + target};
-  http::HostPort where{.host = socket_};
+asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::send_request(std::string method,
+                                                                        std::string target, std::string body,
+                                                                        Duration limit) {
+  Reply reply{.request = method + " " + target};
+  http::HostPort endpoint{.host = socket_};
   http::RequestHead head{.method = std::move(method), .target = std::move(target)};
   head.headers.emplace_back("Host", "localhost");
   if (!body.empty()) head.headers.emplace_back("Content-Type", "application/json");
-  auto answer =
-      co_await http::fetch(client_, std::move(where), std::move(head), std::move(body), limit, kMaxAnswer);
-  if (!answer) co_return fail(ErrorCode::service_down, reply.what + ": " + answer.error().detail);
+  auto answer = co_await http::fetch(client_, std::move(endpoint), std::move(head), std::move(body), limit,
+                                     kMaxResponse);
+  if (!answer) co_return fail(ErrorCode::service_down, reply.request + ": " + answer.error().detail);
   reply.status = answer->head.status;
   reply.body = std::move(answer->body);
   co_return reply;
@@ -124,21 +125,21 @@ asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::ask(std::string metho
 
 asio::awaitable<Result<std::optional<ContainerFacts>>> ContainerApi::inspect(std::string container) {
   std::string target = "/containers/" + container + "/json";
-  const auto reply = co_await ask("GET", std::move(target), "", kAskLimit);
+  const auto reply = co_await send_request("GET", std::move(target), "", kRequestLimit);
   if (!reply) co_return std::unexpected(reply.error());
   if (reply->status == 404) co_return std::optional<ContainerFacts>{};
-  if (!reply->good()) co_return std::unexpected(reply->refusal());
-  auto facts = facts_of(json::parse(reply->body, nullptr, false));
-  if (!facts) co_return fail(ErrorCode::load_failed, reply->what + ": the answer describes no container");
+  if (!reply->is_success()) co_return std::unexpected(reply->refusal());
+  auto facts = parse_container_facts(json::parse(reply->body, nullptr, false));
+  if (!facts) co_return fail(ErrorCode::load_failed, reply->request + ": the answer describes no container");
   co_return facts;
 }
 
-asio::awaitable<Result<std::vector<std::string>>> ContainerApi::labelled(std::string label) {
+asio::awaitable<Result<std::vector<std::string>>> ContainerApi::list_by_label(std::string label) {
   const json filters{{"label", json::array({std::move(label)})}};
-  std::string target = "/containers/json?all=1&filters=" + percent_encoded(filters.dump());
-  const auto reply = co_await ask("GET", std::move(target), "", kAskLimit);
+  std::string target = "/containers/json?all=1&filters=" + percent_encode(filters.dump());
+  const auto reply = co_await send_request("GET", std::move(target), "", kRequestLimit);
   if (!reply) co_return std::unexpected(reply.error());
-  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  if (!reply->is_success()) co_return std::unexpected(reply->refusal());
   std::vector<std::string> ids;
   const json listed = json::parse(reply->body, nullptr, false);
   for (const json& one : listed)
@@ -150,76 +151,77 @@ asio::awaitable<Result<std::vector<std::string>>> ContainerApi::labelled(std::st
 asio::awaitable<Result<std::string>> ContainerApi::create(std::string name, json body) {
   std::string target = "/containers/create?name=" + name;
   std::string text = body.dump();
-  const auto reply = co_await ask("POST", std::move(target), std::move(text), kAskLimit);
+  const auto reply = co_await send_request("POST", std::move(target), std::move(text), kRequestLimit);
   if (!reply) co_return std::unexpected(reply.error());
-  if (!reply->good()) co_return std::unexpected(reply->refusal());
-  const json made = json::parse(reply->body, nullptr, false);
-  if (!made.is_object() || !made.contains("Id") || !made["Id"].is_string())
-    co_return fail(ErrorCode::load_failed, reply->what + ": the answer names no id");
-  co_return made["Id"].get<std::string>();
+  if (!reply->is_success()) co_return std::unexpected(reply->refusal());
+  const json created = json::parse(reply->body, nullptr, false);
+  if (!created.is_object() || !created.contains("Id") || !created["Id"].is_string())
+    co_return fail(ErrorCode::load_failed, reply->request + ": the answer names no id");
+  co_return created["Id"].get<std::string>();
 }
 
 asio::awaitable<Result<void>> ContainerApi::remove(std::string container) {
   std::string target = "/containers/" + container + "?force=1";
-  const auto reply = co_await ask("DELETE", std::move(target), "", kAskLimit);
+  const auto reply = co_await send_request("DELETE", std::move(target), "", kRequestLimit);
   if (!reply) co_return std::unexpected(reply.error());
-  if (!reply->good() && reply->status != 404) co_return std::unexpected(reply->refusal());
+  if (!reply->is_success() && reply->status != 404) co_return std::unexpected(reply->refusal());
   co_return Result<void>{};
 }
 
-asio::awaitable<Result<void>> ContainerApi::act(std::string container, std::string verb, Duration limit) {
+asio::awaitable<Result<void>> ContainerApi::post_action(std::string container, std::string verb,
+                                                        Duration limit) {
   std::string target = "/containers/" + container + "/" + verb;
-  const auto reply = co_await ask("POST", std::move(target), "", limit);
+  const auto reply = co_await send_request("POST", std::move(target), "", limit);
   if (!reply) co_return std::unexpected(reply.error());
-  if (!reply->good()) co_return std::unexpected(reply->refusal());
+  if (!reply->is_success()) co_return std::unexpected(reply->refusal());
   co_return Result<void>{};
 }
 
 asio::awaitable<Result<void>> ContainerApi::start(std::string container, Duration limit) {
-  co_return co_await act(std::move(container), "start", limit);
+  co_return co_await post_action(std::move(container), "start", limit);
 }
 
 asio::awaitable<Result<void>> ContainerApi::stop(std::string container, Duration grace) {
   std::string verb = fmt::format("stop?t={}", std::chrono::ceil<std::chrono::seconds>(grace).count());
   const Duration limit = grace + kStopSlack;
-  co_return co_await act(std::move(container), std::move(verb), limit);
+  co_return co_await post_action(std::move(container), std::move(verb), limit);
 }
 
 asio::awaitable<Result<void>> ContainerApi::kill(std::string container) {
-  co_return co_await act(std::move(container), "kill?signal=SIGKILL", kAskLimit);
+  co_return co_await post_action(std::move(container), "kill?signal=SIGKILL", kRequestLimit);
 }
 
 asio::awaitable<Result<void>> ContainerApi::pause(std::string container) {
-  co_return co_await act(std::move(container), "pause", kAskLimit);
+  co_return co_await post_action(std::move(container), "pause", kRequestLimit);
 }
 
 asio::awaitable<Result<void>> ContainerApi::unpause(std::string container) {
-  co_return co_await act(std::move(container), "unpause", kAskLimit);
+  co_return co_await post_action(std::move(container), "unpause", kRequestLimit);
 }
 
-ContainerApi::Lasting ContainerApi::wait(std::string container) {
+ContainerApi::StreamingRequest ContainerApi::wait(std::string container) {
   std::string target = "/containers/" + container + "/wait?condition=not-running";
-  return begin("POST", std::move(target));
+  return open_request("POST", std::move(target));
 }
 
-ContainerApi::Lasting ContainerApi::follow_output(std::string container, std::size_t last_lines) {
+ContainerApi::StreamingRequest ContainerApi::follow_output(std::string container, std::size_t last_lines) {
   std::string target =
       fmt::format("/containers/{}/logs?follow=1&stdout=1&stderr=1&tail={}", container, last_lines);
-  return begin("GET", std::move(target));
+  return open_request("GET", std::move(target));
 }
 
-ContainerApi::Lasting ContainerApi::begin(std::string method, std::string target) {
-  http::HostPort where{.host = socket_};
+ContainerApi::StreamingRequest ContainerApi::open_request(std::string method, std::string target) {
+  http::HostPort endpoint{.host = socket_};
   http::RequestHead head{.method = std::move(method), .target = std::move(target)};
   head.headers.emplace_back("Host", "localhost");
-  auto request = co_await client_.open(std::move(where), std::move(head));
+  auto request = co_await client_.open(std::move(endpoint), std::move(head));
   if (!request) co_return std::unexpected(request.error());
   const auto sent = co_await (*request)->end_body();
   if (!sent) co_return std::unexpected(sent.error());
   co_return request;
 }
 
-std::optional<int> code_of(const std::string& answer) {
+std::optional<int> parse_exit_code(const std::string& answer) {
   const json parsed = json::parse(answer, nullptr, false);
   if (!parsed.is_object()) return std::nullopt;
   const auto code = parsed.find("StatusCode");
@@ -227,23 +229,24 @@ std::optional<int> code_of(const std::string& answer) {
   return code->get<int>();
 }
 
-std::string OutputFrames::text_of(std::string_view piece) {
-  constexpr std::size_t kHead = 8;
+std::string OutputFrameDecoder::decode(std::string_view piece) {
+  constexpr std::size_t kHeaderSize = 8;
   std::string text;
   while (!piece.empty()) {
-    if (left_ > 0) {
-      const std::size_t now = std::min(left_, piece.size());
-      text += piece.substr(0, now);
-      piece.remove_prefix(now);
-      left_ -= now;
+    if (payload_left_ > 0) {
+      const std::size_t count = std::min(payload_left_, piece.size());
+      text += piece.substr(0, count);
+      piece.remove_prefix(count);
+      payload_left_ -= count;
       continue;
     }
-    const std::size_t now = std::min(kHead - head_.size(), piece.size());
-    head_ += piece.substr(0, now);
-    piece.remove_prefix(now);
-    if (head_.size() < kHead) break;
-    for (std::size_t i = 4; i < kHead; ++i) left_ = left_ << 8 | static_cast<unsigned char>(head_[i]);
-    head_.clear();
+    const std::size_t count = std::min(kHeaderSize - header_.size(), piece.size());
+    header_ += piece.substr(0, count);
+    piece.remove_prefix(count);
+    if (header_.size() < kHeaderSize) break;
+    for (std::size_t i = 4; i < kHeaderSize; ++i)
+      payload_left_ = payload_left_ << 8 | static_cast<unsigned char>(header_[i]);
+    header_.clear();
   }
   return text;
 }
@@ -251,14 +254,14 @@ std::string OutputFrames::text_of(std::string_view piece) {
 namespace {
 
 // "127.0.0.1:8000:80/tcp", "8000:80", "80" -> where on the host, and which port of the container.
-struct Published {
+struct PortMapping {
   std::string host_ip{};
   std::string host_port{};
   std::string container_port{};  // with its protocol
 };
 
-Published published(const std::string& port) {
-  Published result{.container_port = port};
+PortMapping parse_port_mapping(const std::string& port) {
+  PortMapping result{.container_port = port};
   if (const auto colon = port.rfind(':'); colon != std::string::npos) {
     result.container_port = port.substr(colon + 1);
     result.host_port = port.substr(0, colon);
@@ -284,20 +287,20 @@ json device_requests(const std::vector<std::string>& gpus) {
 
 }  // namespace
 
-json creation(const std::string& consumer, const config::ContainerConfig& config,
-              std::optional<std::uint16_t> port) {
-  const auto filled = [&](const std::string& text) { return port ? with_port(text, *port) : text; };
+json creation_body(const std::string& consumer, const config::ContainerConfig& config,
+                   std::optional<std::uint16_t> port) {
+  const auto fill_port = [&](const std::string& text) { return port ? with_port(text, *port) : text; };
   json body{{"Image", config.image}, {"Labels", {{kConsumerLabel, consumer}}}};
   if (port) body["Labels"][kPortLabel] = std::to_string(*port);
-  for (const std::string& word : config.command) body["Cmd"].push_back(filled(word));
-  for (const auto& [name, value] : config.env) body["Env"].push_back(name + "=" + filled(value));
+  for (const std::string& word : config.command) body["Cmd"].push_back(fill_port(word));
+  for (const auto& [name, value] : config.env) body["Env"].push_back(name + "=" + fill_port(value));
   json host{{"DeviceRequests", device_requests(config.gpus)}};
   for (const std::string& volume : config.volumes) host["Binds"].push_back(volume);
-  for (const std::string& one : config.ports) {
-    const Published where = published(filled(one));
-    body["ExposedPorts"][where.container_port] = json::object();
-    host["PortBindings"][where.container_port].push_back(
-        {{"HostIp", where.host_ip}, {"HostPort", where.host_port}});
+  for (const std::string& port_entry : config.ports) {
+    const PortMapping mapping = parse_port_mapping(fill_port(port_entry));
+    body["ExposedPorts"][mapping.container_port] = json::object();
+    host["PortBindings"][mapping.container_port].push_back(
+        {{"HostIp", mapping.host_ip}, {"HostPort", mapping.host_port}});
   }
   if (!config.network.empty()) host["NetworkMode"] = config.network;
   if (config.shm_size > Bytes{}) host["ShmSize"] = config.shm_size.count;

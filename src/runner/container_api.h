@@ -49,7 +49,7 @@ class ContainerApi {
   // By name or id. Nothing: there is no such container.
   boost::asio::awaitable<Result<std::optional<ContainerFacts>>> inspect(std::string container);
   // Ids of all that have the label, running or not.
-  boost::asio::awaitable<Result<std::vector<std::string>>> labelled(std::string label);
+  boost::asio::awaitable<Result<std::vector<std::string>>> list_by_label(std::string label);
   boost::asio::awaitable<Result<std::string>> create(std::string name, nlohmann::json body);  // its id
   boost::asio::awaitable<Result<void>> remove(std::string container);                         // even running
 
@@ -61,41 +61,42 @@ class ContainerApi {
   boost::asio::awaitable<Result<void>> unpause(std::string container);
 
   // Requests that last as long as the container runs, sent, for the caller to read: the answer of the first
-  // comes at its end (code_of), that of the second is its output (OutputFrames, unless it has a tty).
-  using Lasting = boost::asio::awaitable<Result<std::shared_ptr<http::ClientRequest>>>;
-  Lasting wait(std::string container);
-  Lasting follow_output(std::string container, std::size_t last_lines);
+  // comes at its end (parse_exit_code), that of the second is its output (OutputFrameDecoder, unless it has a
+  // tty).
+  using StreamingRequest = boost::asio::awaitable<Result<std::shared_ptr<http::ClientRequest>>>;
+  StreamingRequest wait(std::string container);
+  StreamingRequest follow_output(std::string container, std::size_t last_lines);
 
  private:
   struct Reply;
-  boost::asio::awaitable<Result<Reply>> ask(std::string method, std::string target, std::string body,
-                                            Duration limit);
+  boost::asio::awaitable<Result<Reply>> send_request(std::string method, std::string target, std::string body,
+                                                     Duration limit);
   // POST /containers/CONTAINER/VERB; also good are the statuses that say that it is so already.
-  boost::asio::awaitable<Result<void>> act(std::string container, std::string verb, Duration limit);
-  Lasting begin(std::string method, std::string target);
+  boost::asio::awaitable<Result<void>> post_action(std::string container, std::string verb, Duration limit);
+  StreamingRequest open_request(std::string method, std::string target);
 
   std::string socket_;
   http::Client client_;
 };
 
 // The answer to wait(), whole: the exit code, if it is one.
-std::optional<int> code_of(const std::string& answer);
+std::optional<int> parse_exit_code(const std::string& answer);
 
 // Output of a container without tty comes in frames: a byte for the stream, three of nothing, four of length
 // (big endian), the text.
-class OutputFrames {
+class OutputFrameDecoder {
  public:
   // Text in `piece`, frames split anywhere.
-  std::string text_of(std::string_view piece);
+  std::string decode(std::string_view piece);
 
  private:
-  std::string head_{};
-  std::size_t left_ = 0;  // of the present frame's text
+  std::string header_{};
+  std::size_t payload_left_ = 0;  // of the present frame's text
 };
 
 // The body that creates a consumer's container; `port` replaces ${PORT}.
-nlohmann::json creation(const std::string& consumer, const config::ContainerConfig& config,
-                        std::optional<std::uint16_t> port);
+nlohmann::json creation_body(const std::string& consumer, const config::ContainerConfig& config,
+                             std::optional<std::uint16_t> port);
 
 inline constexpr const char* kConsumerLabel = "mgpu.consumer";
 inline constexpr const char* kPortLabel = "mgpu.port";

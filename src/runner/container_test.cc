@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "gpu/process_table.h"
-#include "runner/adopted.h"
 #include "runner/container_api.h"
-#include "runner/fake_engine.h"
-#include "runner/test_loop.h"
+#include "runner/event_loop_test.h"
+#include "runner/fake_container_engine.h"
+#include "runner/process_recovery.h"
 
 namespace mgpu::runner {
 namespace {
@@ -26,12 +26,12 @@ using nlohmann::json;
 using std::chrono::seconds;
 using Words = std::vector<std::string>;
 
-std::string temporary_folder() {
+std::string make_temporary_folder() {
   char folder[] = "/tmp/mgpu-container-XXXXXX";
   return mkdtemp(folder);
 }
 
-class ContainerTest : public LoopTest {
+class ContainerTest : public EventLoopTest {
  protected:
   ~ContainerTest() override { std::filesystem::remove_all(folder_); }
 
@@ -39,31 +39,31 @@ class ContainerTest : public LoopTest {
     config.socket = socket_;
     return config;
   }
-  Started start(config::ContainerConfig config) {
+  StartResult start(config::ContainerConfig config) {
     const auto ready = with_socket(std::move(config));
-    return done(Container::start(io_.get_executor(), "chat", ready, options()));
+    return await_result(Container::start(io_.get_executor(), "chat", ready, options()));
   }
-  Started find(config::ContainerConfig config) {
+  StartResult find(config::ContainerConfig config) {
     const auto ready = with_socket(std::move(config));
-    return done(Container::find(io_.get_executor(), "chat", ready, options()));
+    return await_result(Container::find(io_.get_executor(), "chat", ready, options()));
   }
 
-  std::string folder_ = temporary_folder();
+  std::string folder_ = make_temporary_folder();
   std::string socket_ = folder_ + "/engine.sock";
-  FakeEngine engine_{io_, socket_};
+  FakeContainerEngine engine_{io_, socket_};
 };
 
 TEST_F(ContainerTest, StartsTheOneThatExistsAndStopsIt) {
-  engine_.boxes["vllm"];
+  engine_.containers["vllm"];
   auto run = start({.name = "vllm"});
   ASSERT_TRUE(run) << run.error().detail;
-  EXPECT_TRUE(engine_.boxes["vllm"].running);
+  EXPECT_TRUE(engine_.containers["vllm"].running);
   EXPECT_EQ((*run)->identity().container_id, "vllm");
   EXPECT_EQ((*run)->identity().pid, 77);
-  EXPECT_TRUE((*run)->ours());
-  EXPECT_TRUE(done((*run)->stop(seconds(5))));
-  EXPECT_FALSE(engine_.boxes["vllm"].running);
-  EXPECT_FALSE((*run)->running());
+  EXPECT_TRUE((*run)->is_owned());
+  EXPECT_TRUE(await_result((*run)->stop(seconds(5))));
+  EXPECT_FALSE(engine_.containers["vllm"].running);
+  EXPECT_FALSE((*run)->is_running());
   EXPECT_EQ((*run)->identity().container_id, "");
 }
 
@@ -75,39 +75,39 @@ TEST_F(ContainerTest, SaysWhatIsNotThere) {
   const auto image = start({.image = "missing:1"});
   ASSERT_FALSE(image);
   EXPECT_NE(image.error().detail.find("answered with 404: No such image: missing:1"), std::string::npos);
-  engine_.boxes["vllm"];
-  engine_.refuses_start = "could not select device driver";
+  engine_.containers["vllm"];
+  engine_.start_error = "could not select device driver";
   const auto driver = start({.name = "vllm"});
   ASSERT_FALSE(driver);
   EXPECT_NE(driver.error().detail.find("could not select device driver"), std::string::npos);
-  EXPECT_FALSE(engine_.boxes["vllm"].running);
+  EXPECT_FALSE(engine_.containers["vllm"].running);
 }
 
 TEST_F(ContainerTest, OneThatRunsIsFoundAndStaysWhenTheDaemonGoes) {
-  engine_.boxes["vllm"].running = true;
+  engine_.containers["vllm"].running = true;
   auto run = find({.name = "vllm"});
   ASSERT_TRUE(run && *run);
-  EXPECT_FALSE((*run)->ours());
+  EXPECT_FALSE((*run)->is_owned());
   run->reset();
   auto joined = start({.name = "vllm"});
   ASSERT_TRUE(joined);
-  EXPECT_FALSE((*joined)->ours());
+  EXPECT_FALSE((*joined)->is_owned());
   joined->reset();
-  EXPECT_TRUE(engine_.boxes["vllm"].running);
+  EXPECT_TRUE(engine_.containers["vllm"].running);
 }
 
 TEST_F(ContainerTest, WhatDoesNotServeIsNotFound) {
-  engine_.boxes["vllm"];
+  engine_.containers["vllm"];
   auto run = find({.name = "vllm"});
   ASSERT_TRUE(run);
   EXPECT_EQ(*run, nullptr);
-  engine_.boxes["vllm"].running = engine_.boxes["vllm"].paused = true;
+  engine_.containers["vllm"].running = engine_.containers["vllm"].paused = true;
   run = find({.name = "vllm"});
   ASSERT_TRUE(run);
   EXPECT_EQ(*run, nullptr);
   run = start({.name = "vllm"});
   ASSERT_TRUE(run);
-  EXPECT_FALSE(engine_.boxes["vllm"].paused) << "who is wanted goes on";
+  EXPECT_FALSE(engine_.containers["vllm"].paused) << "who is wanted goes on";
 }
 
 TEST_F(ContainerTest, IsMadeOfAnImageAndFoundAgainByItsLabel) {
@@ -116,21 +116,21 @@ TEST_F(ContainerTest, IsMadeOfAnImageAndFoundAgainByItsLabel) {
   ASSERT_TRUE(run) << run.error().detail;
   const auto port = (*run)->port();
   ASSERT_TRUE(port);
-  const json& made = engine_.boxes.at("mgpu-chat").made;
+  const json& made = engine_.containers.at("mgpu-chat").create_body;
   EXPECT_EQ(made["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostPort"], std::to_string(*port));
   run->reset();  // as if the daemon had been killed
   auto again = find(config);
   ASSERT_TRUE(again && *again);
   EXPECT_EQ((*again)->port(), port);
-  EXPECT_TRUE((*again)->ours());
+  EXPECT_TRUE((*again)->is_owned());
 }
 
 TEST_F(ContainerTest, ThatOfAnotherDaemonWhichLivesIsLeftAlone) {
   const config::ContainerConfig config{.image = "srv:1"};
   ASSERT_TRUE(start(config));
-  auto& label = engine_.boxes.at("mgpu-chat").made["Labels"]["mgpu.started_by"];
-  EXPECT_EQ(label, to_string(this_life()) + " " + boot_id());
-  const Life other{.pid = getppid(), .start_time = gpu::read_process(getppid())->start_time};
+  auto& label = engine_.containers.at("mgpu-chat").create_body["Labels"]["mgpu.started_by"];
+  EXPECT_EQ(label, to_string(current_daemon_instance()) + " " + boot_id());
+  const DaemonInstance other{.pid = getppid(), .start_time = gpu::read_process(getppid())->start_time};
   label = to_string(other) + " " + boot_id();
 
   const auto refused = start(config);
@@ -141,87 +141,87 @@ TEST_F(ContainerTest, ThatOfAnotherDaemonWhichLivesIsLeftAlone) {
 
   label = to_string(other) + " an earlier boot";
   const auto heir = find(config);
-  EXPECT_TRUE(heir && *heir && (*heir)->ours());
+  EXPECT_TRUE(heir && *heir && (*heir)->is_owned());
 }
 
 TEST_F(ContainerTest, TheNextStartMakesItAnew) {
-  ASSERT_TRUE(done((*start({.image = "srv:1"}))->stop(seconds(5))));
+  ASSERT_TRUE(await_result((*start({.image = "srv:1"}))->stop(seconds(5))));
   const auto run = start({.image = "srv:2"});
   ASSERT_TRUE(run) << run.error().detail;
-  EXPECT_EQ(engine_.boxes.at("mgpu-chat").made["Image"], "srv:2");
+  EXPECT_EQ(engine_.containers.at("mgpu-chat").create_body["Image"], "srv:2");
 }
 
 TEST_F(ContainerTest, TellsACrashAtOnceWithItsLastWords) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
-  engine_.says("mgpu-chat", "loading\nCUDA out of memory\n");
-  engine_.ends("mgpu-chat", 3);
-  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
-  EXPECT_EQ(to_string(*exited_), "exited with code 3");
-  EXPECT_EQ(exited_->log, (Words{"loading", "CUDA out of memory"}));
-  EXPECT_TRUE(done((*run)->kill())) << "nothing is left to kill";
+  engine_.print_output("mgpu-chat", "loading\nCUDA out of memory\n");
+  engine_.end_container("mgpu-chat", 3);
+  ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
+  EXPECT_EQ(to_string(*exit_status_), "exited with code 3");
+  EXPECT_EQ(exit_status_->log, (Words{"loading", "CUDA out of memory"}));
+  EXPECT_TRUE(await_result((*run)->kill())) << "nothing is left to kill";
 }
 
 TEST_F(ContainerTest, ItsOutputIsReadAsItComes) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
-  engine_.says("mgpu-chat", "ready\n");
-  EXPECT_TRUE(eventually([&] { return (*run)->log_tail(5) == Words{"ready"}; }));
-  engine_.says("mgpu-chat", "busy\n");
-  EXPECT_TRUE(eventually([&] { return (*run)->log_tail(5) == Words{"ready", "busy"}; }));
+  engine_.print_output("mgpu-chat", "ready\n");
+  EXPECT_TRUE(run_until([&] { return (*run)->log_tail(5) == Words{"ready"}; }));
+  engine_.print_output("mgpu-chat", "busy\n");
+  EXPECT_TRUE(run_until([&] { return (*run)->log_tail(5) == Words{"ready", "busy"}; }));
 }
 
 TEST_F(ContainerTest, KillsWhatIgnoresStop) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
-  engine_.boxes["mgpu-chat"].deaf = true;
+  engine_.containers["mgpu-chat"].ignores_stop = true;
   std::optional<Result<void>> stopped;
   asio::co_spawn(io_, (*run)->stop(seconds(30)), [&](std::exception_ptr, Result<void> r) { stopped = r; });
-  EXPECT_TRUE(done((*run)->kill())) << "while stop waits";
-  ASSERT_TRUE(eventually([&] { return stopped.has_value(); }));
+  EXPECT_TRUE(await_result((*run)->kill())) << "while stop waits";
+  ASSERT_TRUE(run_until([&] { return stopped.has_value(); }));
   EXPECT_TRUE(*stopped);
-  EXPECT_EQ((*run)->exit()->code, 137);
+  EXPECT_EQ((*run)->exit_status()->code, 137);
 }
 
 TEST_F(ContainerTest, APausedOneGoesOnToBeKilled) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   ContainerApi api(io_.get_executor(), socket_);
-  ASSERT_TRUE(done(api.pause("mgpu-chat")));
-  EXPECT_TRUE(done((*run)->stop(seconds(5))));
-  EXPECT_FALSE(engine_.boxes["mgpu-chat"].running);
+  ASSERT_TRUE(await_result(api.pause("mgpu-chat")));
+  EXPECT_TRUE(await_result((*run)->stop(seconds(5))));
+  EXPECT_FALSE(engine_.containers["mgpu-chat"].running);
 }
 
 TEST_F(ContainerTest, SaysThatItLivesOnAfterSigkill) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
-  engine_.boxes["mgpu-chat"].immortal = true;
-  const auto killed = done((*run)->kill());
+  engine_.containers["mgpu-chat"].ignores_kill = true;
+  const auto killed = await_result((*run)->kill());
   ASSERT_FALSE(killed);
   EXPECT_EQ(killed.error().code, ErrorCode::eviction_failed);
   EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
-  EXPECT_TRUE((*run)->running());
+  EXPECT_TRUE((*run)->is_running());
 }
 
 TEST_F(ContainerTest, WithoutItsEngineNobodyCanStopIt) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   engine_.close();
-  const auto stopped = done((*run)->stop(seconds(1)));
+  const auto stopped = await_result((*run)->stop(seconds(1)));
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().code, ErrorCode::eviction_failed);
   EXPECT_NE(stopped.error().detail.find("can't reach " + socket_), std::string::npos);
-  EXPECT_TRUE((*run)->running());
+  EXPECT_TRUE((*run)->is_running());
 }
 
 TEST_F(ContainerTest, WhatEndsWhileTheEngineIsAwayIsHeardOfOnceItIsBack) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   engine_.close();
-  engine_.ends("mgpu-chat", 4);
+  engine_.end_container("mgpu-chat", 4);
   engine_.open();
-  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
-  EXPECT_EQ(exited_->code, 4);
+  ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
+  EXPECT_EQ(exit_status_->code, 4);
 }
 
 TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {
@@ -244,16 +244,16 @@ TEST(ContainerApi, LooksInTheUsualPlacesInOrder) {
 }
 
 TEST(Creation, SaysWhatTheConfigurationSays) {
-  const json body = creation("chat",
-                             {.image = "srv:1",
-                              .command = {"--port", "${PORT}"},
-                              .env = {{"A", "1"}},
-                              .ports = {"80", "[::1]:81:8000/udp"},
-                              .gpus = {"all"},
-                              .volumes = {"/srv:/models:ro"},
-                              .network = "host",
-                              .shm_size = kGiB},
-                             7777);
+  const json body = creation_body("chat",
+                                  {.image = "srv:1",
+                                   .command = {"--port", "${PORT}"},
+                                   .env = {{"A", "1"}},
+                                   .ports = {"80", "[::1]:81:8000/udp"},
+                                   .gpus = {"all"},
+                                   .volumes = {"/srv:/models:ro"},
+                                   .network = "host",
+                                   .shm_size = kGiB},
+                                  7777);
   EXPECT_EQ(body["Image"], "srv:1");
   EXPECT_EQ(body["Cmd"], json({"--port", "7777"}));
   EXPECT_EQ(body["Env"], json::array({"A=1"}));
@@ -269,7 +269,8 @@ TEST(Creation, SaysWhatTheConfigurationSays) {
 
 TEST(Creation, NamesTheGpusAsTheEngineKnowsThem) {
   const auto requested = [](Words gpus) {
-    return creation("chat", {.image = "srv:1", .gpus = std::move(gpus)}, {})["HostConfig"]["DeviceRequests"];
+    return creation_body("chat", {.image = "srv:1", .gpus = std::move(gpus)},
+                         {})["HostConfig"]["DeviceRequests"];
   };
   EXPECT_EQ(requested({}), json::array());
   EXPECT_EQ(requested({"0", "GPU-8f6d"})[0]["DeviceIDs"], json({"0", "GPU-8f6d"}));

@@ -11,32 +11,34 @@ namespace mgpu::runner {
 
 namespace {
 
-constexpr std::string_view kPlaceholder = "${PORT}";
+constexpr std::string_view kPortPlaceholder = "${PORT}";
 
 // Fills in each open place of one argument; tells whether there was any.
-bool fill(std::string& text, std::string_view before, bool is_argument, const std::string& port) {
+bool fill_placeholder(std::string& text, std::string_view previous_argument, bool is_argument,
+                      const std::string& port) {
   bool found = false;
-  for (auto at = text.find(kPlaceholder); at != text.npos; at = text.find(kPlaceholder, at + port.size())) {
-    text.replace(at, kPlaceholder.size(), port);
+  for (auto at = text.find(kPortPlaceholder); at != text.npos;
+       at = text.find(kPortPlaceholder, at + port.size())) {
+    text.replace(at, kPortPlaceholder.size(), port);
     found = true;
   }
   if (!is_argument || found) return found;
-  const bool alone = text == "0" && (before == "--port" || before == "-p");
+  const bool alone = text == "0" && (previous_argument == "--port" || previous_argument == "-p");
   const bool joined = text == "--port=0" || (text.size() > 2 && text.ends_with(":0"));
   if (!alone && !joined) return false;
   text.replace(text.size() - 1, 1, port);
   return true;
 }
 
-bool fill_all(config::ProcessConfig& config, const std::string& port) {
+bool fill_placeholders(config::ProcessConfig& config, const std::string& port) {
   bool found = false;
-  std::string before;
+  std::string previous_argument;
   for (auto& argument : config.command) {
     const std::string original = argument;
-    found |= fill(argument, before, true, port);
-    before = original;
+    found |= fill_placeholder(argument, previous_argument, true, port);
+    previous_argument = original;
   }
-  for (auto& [name, value] : config.env) found |= fill(value, "", false, port);
+  for (auto& [name, value] : config.env) found |= fill_placeholder(value, "", false, port);
   return found;
 }
 
@@ -44,28 +46,28 @@ bool fill_all(config::ProcessConfig& config, const std::string& port) {
 
 bool wants_port(const config::ProcessConfig& config) {
   auto copy = config;
-  return fill_all(copy, "1");
+  return fill_placeholders(copy, "1");
 }
 
 config::ProcessConfig with_port(config::ProcessConfig config, std::uint16_t port) {
-  fill_all(config, std::to_string(port));
+  fill_placeholders(config, std::to_string(port));
   config.env["PORT"] = std::to_string(port);
   return config;
 }
 
 std::string with_port(std::string text, std::uint16_t port) {
-  fill(text, "", false, std::to_string(port));
+  fill_placeholder(text, "", false, std::to_string(port));
   return text;
 }
 
-Result<std::uint16_t> free_port() {
+Result<std::uint16_t> find_free_port() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  auto* plain = reinterpret_cast<sockaddr*>(&address);
-  const bool ok = fd >= 0 && bind(fd, plain, size) == 0 && getsockname(fd, plain, &size) == 0;
+  auto* raw_address = reinterpret_cast<sockaddr*>(&address);
+  const bool ok = fd >= 0 && bind(fd, raw_address, size) == 0 && getsockname(fd, raw_address, &size) == 0;
   if (fd >= 0) close(fd);
   if (!ok) return fail(ErrorCode::load_failed, "no free port on 127.0.0.1 for the process");
   return ntohs(address.sin_port);

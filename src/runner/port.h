@@ -21,6 +21,6 @@ std::string with_port(std::string text, std::uint16_t port);
 
 // A TCP port that is free on 127.0.0.1 now. Somebody may take it before the process does; that shows as a
 // failed start. Error: load_failed.
-Result<std::uint16_t> free_port();
+Result<std::uint16_t> find_free_port();
 
 }  // namespace mgpu::runner

@@ -29,13 +29,13 @@
 #include <unistd.h>
 
 #include "config/signals.h"
-#include "runner/adopted.h"
-#include "runner/children.h"
-#include "runner/ending.h"
+#include "runner/child_reaper.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
+#include "runner/process_recovery.h"
 #include "runner/queued_writer.h"
 #include "runner/spawn.h"
+#include "runner/termination.h"
 
 namespace mgpu::runner {
 
@@ -49,41 +49,41 @@ constexpr std::size_t kMaxRead = 1 << 16;   // at once: others want to be served
 }  // namespace
 
 struct Process::State : std::enable_shared_from_this<Process::State> {
-  State(asio::any_io_executor executor, const Spawned& spawned, Options given)
+  State(asio::any_io_executor executor, const SpawnedProcess& spawned, RunOptions given)
       : output(executor),
         pidfd(executor, spawned.pidfd),
-        children(Children::of(executor)),
+        reaper(ChildReaper::from_executor(executor)),
         group(spawned.pid),
         log(given.log_lines),
         options(std::move(given)) {
     if (spawned.output >= 0) output.assign(spawned.output);
   }
   ~State() {
-    if (!adopted && !exit) children.release(group);
+    if (!adopted && !exit) reaper.unregister_child(group);
   }
 
-  void read_on();
-  bool read_output(std::size_t most);
-  void keep(std::string_view piece);
+  void wait_for_output();
+  bool read_output(std::size_t max_bytes);
+  void store_output(std::string_view piece);
   void watch();
-  void leader_exited();
+  void check_leader_exit();
   void signal_group(int number);
   bool group_gone();
 
   asio::posix::stream_descriptor output;
   asio::posix::stream_descriptor pidfd;
-  Children& children;
+  ChildReaper& reaper;
   pid_t group;
   LogRing log;
-  Options options;
+  RunOptions options;
   std::unique_ptr<QueuedWriter> log_file{};  // null: only the ring
-  bool told_of_loss = false;
+  bool loss_reported = false;
   int stop_signal = SIGTERM;
   std::optional<std::uint16_t> port{};
   std::optional<ExitStatus> exit{};
-  bool adopted = false;   // no child of ours: it can't be waited for
-  bool stopping = false;  // somebody ends the group with care; its leader's exit is no crash
-  bool gone = false;      // never signal again: the number may be somebody else's
+  bool adopted = false;      // no child of ours: it can't be waited for
+  bool stopping = false;     // somebody ends the group with care; its leader's exit is no crash
+  bool group_ended = false;  // never signal again: the number may be somebody else's
 };
 
 namespace {
@@ -107,62 +107,62 @@ asio::awaitable<Result<void>> kill_group(std::shared_ptr<State> state) {
   state->stopping = true;
   state->signal_group(SIGKILL);
   const bool gone = co_await wait_until_gone(state, kKillLimit);
-  if (!gone) co_return std::unexpected(lives_on(fmt::format("process group {}", state->group)));
+  if (!gone) co_return std::unexpected(survived_kill_error(fmt::format("process group {}", state->group)));
   co_return Result<void>{};
 }
 
 // Null where there is no path.
-Result<std::unique_ptr<QueuedWriter>> open_log(const std::string& path) {
+Result<std::unique_ptr<QueuedWriter>> open_log_file(const std::string& path) {
   if (path.empty()) return nullptr;
-  const auto note = [](std::uint64_t pieces) {
+  const auto drop_note = [](std::uint64_t pieces) {
     return fmt::format("\nmgpu: {} piece{} of output could not be written here in time\n", pieces,
                        pieces == 1 ? "" : "s");
   };
-  auto writer = QueuedWriter::open(path, {.note_of_drops = note});
+  auto writer = QueuedWriter::open(path, {.drop_note = drop_note});
   if (!writer)
     return fail(ErrorCode::load_failed,
                 fmt::format("the log file \"{}\" can't be written: {}", path, writer.error().detail));
   return writer;
 }
 
-bool has_ended(int pidfd) {
-  pollfd look{.fd = pidfd, .events = POLLIN, .revents = 0};
-  return ::poll(&look, 1, 0) > 0;
+bool has_exited(int pidfd) {
+  pollfd entry{.fd = pidfd, .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) > 0;
 }
 
-ExitStatus status_of(int raw) {
-  if (WIFSIGNALED(raw)) return {.signal = WTERMSIG(raw)};
-  return {.code = WEXITSTATUS(raw)};
+ExitStatus parse_wait_status(int wait_status) {
+  if (WIFSIGNALED(wait_status)) return {.signal = WTERMSIG(wait_status)};
+  return {.code = WEXITSTATUS(wait_status)};
 }
 
 }  // namespace
 
-void Process::State::keep(std::string_view piece) {
+void Process::State::store_output(std::string_view piece) {
   log.append(piece);
   if (!log_file) return;
   // What can't be written is lost, and holds up nobody; the ring still has the end.
   log_file->write(std::string(piece));
-  if (log_file->dropped() > 0 && !std::exchange(told_of_loss, true))
+  if (log_file->dropped() > 0 && !std::exchange(loss_reported, true))
     log.append("\nmgpu: the log file takes no more: some of this is missing there\n");
 }
 
 // What is there now. False: no more will come.
-bool Process::State::read_output(std::size_t most) {
+bool Process::State::read_output(std::size_t max_bytes) {
   std::array<char, 8192> buffer;
-  for (std::size_t all = 0; all < most;) {
+  for (std::size_t total = 0; total < max_bytes;) {
     const auto bytes = ::read(output.native_handle(), buffer.data(), buffer.size());
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes <= 0) return bytes < 0 && errno == EAGAIN;
-    keep({buffer.data(), static_cast<std::size_t>(bytes)});
-    all += static_cast<std::size_t>(bytes);
+    store_output({buffer.data(), static_cast<std::size_t>(bytes)});
+    total += static_cast<std::size_t>(bytes);
   }
   return true;
 }
 
-void Process::State::read_on() {
+void Process::State::wait_for_output() {
   output.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
     if (error) return;
-    if (self->read_output(kMaxRead)) return self->read_on();
+    if (self->read_output(kMaxRead)) return self->wait_for_output();
     boost::system::error_code ignored;
     self->output.close(ignored);  // nobody holds the other end any more
   });
@@ -170,18 +170,18 @@ void Process::State::read_on() {
 
 void Process::State::watch() {
   pidfd.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
-    if (!error) self->leader_exited();
+    if (!error) self->check_leader_exit();
   });
 }
 
-void Process::State::leader_exited() {
+void Process::State::check_leader_exit() {
   if (exit) return;
-  int raw = 0;
-  if (adopted ? !has_ended(pidfd.native_handle()) : waitpid(group, &raw, WNOHANG) != group) return;
+  int wait_status = 0;
+  if (adopted ? !has_exited(pidfd.native_handle()) : waitpid(group, &wait_status, WNOHANG) != group) return;
   // Its last words may still be in the pipe; they are the reason that people look for.
   read_output(kMaxDrain);
-  if (!adopted) children.release(group);
-  exit = adopted ? ExitStatus{} : status_of(raw);
+  if (!adopted) reaper.unregister_child(group);
+  exit = adopted ? ExitStatus{} : parse_wait_status(wait_status);
   exit->log = log.tail(kExitLogLines);
   // What is known of it stays for those who ask, maybe for days; the descriptor need not.
   boost::system::error_code ignored;
@@ -190,8 +190,8 @@ void Process::State::leader_exited() {
     // It crashed; workers that live on would hold device memory that nobody can ask back.
     asio::co_spawn(pidfd.get_executor(), kill_group(shared_from_this()), asio::detached);
   }
-  if (auto tell = std::exchange(options.on_exit, {})) {
-    asio::post(pidfd.get_executor(), [tell = std::move(tell), status = *exit] { tell(status); });
+  if (auto callback = std::exchange(options.on_exit, {})) {
+    asio::post(pidfd.get_executor(), [tell = std::move(callback), status = *exit] { tell(status); });
   }
 }
 
@@ -200,56 +200,56 @@ void Process::State::signal_group(int number) {
 }
 
 bool Process::State::group_gone() {
-  if (gone) return true;
-  leader_exited();
+  if (group_ended) return true;
+  check_leader_exit();
   if (!exit) return false;
   while (waitpid(-group, nullptr, WNOHANG) > 0) {
   }
-  gone = ::kill(-group, 0) != 0 && errno == ESRCH;
+  group_ended = ::kill(-group, 0) != 0 && errno == ESRCH;
   // Whoever inherited an adopted one may be slow to ask for its exit code, or never do.
-  if (!gone && adopted) gone = living_members(group).empty();
-  return gone;
+  if (!group_ended && adopted) group_ended = live_group_members(group).empty();
+  return group_ended;
 }
 
 void become_subreaper() { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
-                                                const config::ProcessConfig& config, Options options) {
+                                                const config::ProcessConfig& config, RunOptions options) {
   auto ready = config;
   for (const auto& [name, value] : options.env) ready.env[name] = value;
   std::optional<std::uint16_t> port;
   if (options.needs_port || wants_port(config)) {
-    const auto free = free_port();
+    const auto free = find_free_port();
     if (!free) return std::unexpected(free.error());
     port = *free;
     ready = with_port(std::move(ready), *port);
   }
-  auto log_file = open_log(config.log_file);
+  auto log_file = open_log_file(config.log_file);
   if (!log_file) return std::unexpected(log_file.error());
-  const auto spawned = spawn(ready, options.outlives_us);
+  const auto spawned = spawn(ready, options.outlives_daemon);
   if (!spawned) return std::unexpected(spawned.error());
   auto state = std::make_shared<State>(executor, *spawned, std::move(options));
-  state->children.expect(spawned->pid);
+  state->reaper.register_child(spawned->pid);
   state->log_file = std::move(*log_file);
   state->port = port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
-  state->read_on();
+  state->wait_for_output();
   state->watch();
   return std::unique_ptr<Process>(new Process(std::move(state)));
 }
 
 Result<std::unique_ptr<Process>> Process::adopt(asio::any_io_executor executor,
-                                                const config::ProcessConfig& config, const Known& known,
-                                                Options options) {
-  const auto pidfd = open_known(known.pid, known.start_time);
+                                                const config::ProcessConfig& config,
+                                                const RecordedProcess& known, RunOptions options) {
+  const auto pidfd = open_pidfd(known.pid, known.start_time);
   if (!pidfd) return std::unexpected(pidfd.error());
-  const Spawned found{.pid = known.pid, .pidfd = *pidfd, .output = reopen_output(known.pid)};
+  const SpawnedProcess found{.pid = known.pid, .pidfd = *pidfd, .output = reopen_output(known.pid)};
   auto state = std::make_shared<State>(executor, found, std::move(options));
   state->adopted = true;
-  if (auto log_file = open_log(config.log_file)) state->log_file = std::move(*log_file);
+  if (auto log_file = open_log_file(config.log_file)) state->log_file = std::move(*log_file);
   state->port = known.port;
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
-  if (found.output >= 0) state->read_on();
+  if (found.output >= 0) state->wait_for_output();
   state->watch();
   return std::unique_ptr<Process>(new Process(std::move(state)));
 }
@@ -262,13 +262,13 @@ Process::~Process() {
 }
 
 int Process::pid() const { return state_->group; }
-Identity Process::identity() const {
-  if (!running()) return {};
+RunIdentity Process::identity() const {
+  if (!is_running()) return {};
   return {.pid = state_->group, .process_group = state_->group};
 }
 std::optional<std::uint16_t> Process::port() const { return state_->port; }
-bool Process::running() const { return !state_->exit; }
-const std::optional<ExitStatus>& Process::exit() const { return state_->exit; }
+bool Process::is_running() const { return !state_->exit; }
+const std::optional<ExitStatus>& Process::exit_status() const { return state_->exit; }
 std::vector<std::string> Process::log_tail(std::size_t count) const { return state_->log.tail(count); }
 
 asio::awaitable<Result<void>> Process::stop(Duration limit) {

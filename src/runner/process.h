@@ -17,14 +17,14 @@ class Process final : public Runner {
   // Starts it; an error here means that nothing runs. Errors: load_failed (no such command, no permission,
   // no such cwd or log file), in a sentence that names it.
   static Result<std::unique_ptr<Process>> start(boost::asio::any_io_executor executor,
-                                                const config::ProcessConfig& config, Options options);
+                                                const config::ProcessConfig& config, RunOptions options);
 
   // Takes over a process of an earlier life: from now on it is watched, listened to (as far as it still
   // writes to the pipe that we gave it) and ended as if it had been started here; only its exit code will
   // stay unknown. Error: not_found.
   static Result<std::unique_ptr<Process>> adopt(boost::asio::any_io_executor executor,
-                                                const config::ProcessConfig& config, const Known& known,
-                                                Options options);
+                                                const config::ProcessConfig& config,
+                                                const RecordedProcess& known, RunOptions options);
 
   // Kills what is left of the group, without waiting and without on_exit.
   ~Process() override;
@@ -32,12 +32,12 @@ class Process final : public Runner {
   Process& operator=(const Process&) = delete;
 
   int pid() const;  // also the id of its process group
-  Identity identity() const override;
+  RunIdentity identity() const override;
   std::optional<std::uint16_t> port() const override;
-  bool running() const override;                           // the leader has not exited
-  const std::optional<ExitStatus>& exit() const override;  // the leader's
+  bool is_running() const override;                               // the leader has not exited
+  const std::optional<ExitStatus>& exit_status() const override;  // the leader's
   std::vector<std::string> log_tail(std::size_t count) const override;
-  bool ours() const override { return true; }
+  bool is_owned() const override { return true; }
 
   // The stop signal to the whole group; SIGKILL to what is left of it after `limit_setting`. Returns when the
   // whole group is gone, grandchildren too. Error: eviction_failed (not even SIGKILL ended it).

@@ -15,51 +15,51 @@
 #include <unistd.h>
 
 #include "gpu/process_table.h"
-#include "runner/adopted.h"
-#include "runner/children.h"
+#include "runner/child_reaper.h"
 #include "runner/command.h"
+#include "runner/event_loop_test.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
-#include "runner/test_loop.h"
+#include "runner/process_recovery.h"
 
 namespace mgpu::runner {
 namespace {
 
 using std::chrono::seconds;
 
-class ProcessTest : public LoopTest {
+class ProcessTest : public EventLoopTest {
  protected:
   ProcessTest() { become_subreaper(); }
 
   Result<std::unique_ptr<Process>> start(config::ProcessConfig config) {
     return Process::start(io_.get_executor(), config, options());
   }
-  Result<std::unique_ptr<Process>> shell(const std::string& script) {
+  Result<std::unique_ptr<Process>> start_shell(const std::string& script) {
     return start({.command = {"/bin/sh", "-c", script}});
   }
 
-  bool says(Process& process, const std::string& line) {
-    return eventually([&] {
+  bool wait_for_line(Process& process, const std::string& line) {
+    return run_until([&] {
       const auto tail = process.log_tail(5);
       return !tail.empty() && tail.back() == line;
     });
   }
 };
 
-bool lives(int pid) { return ::kill(pid, 0) == 0; }
+bool is_alive(int pid) { return ::kill(pid, 0) == 0; }
 
 TEST_F(ProcessTest, TellsACrashWithItsCodeAndItsLastWords) {
-  auto process = shell("echo loading; echo 'CUDA out of memory' >&2; exit 3");
+  auto process = start_shell("echo loading; echo 'CUDA out of memory' >&2; exit 3");
   ASSERT_TRUE(process);
-  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
-  EXPECT_EQ(exited_->code, 3);
-  EXPECT_EQ(exited_->log, (std::vector<std::string>{"loading", "CUDA out of memory"}));
-  EXPECT_EQ(to_string(*exited_), "exited with code 3");
-  EXPECT_FALSE((*process)->running());
+  ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
+  EXPECT_EQ(exit_status_->code, 3);
+  EXPECT_EQ(exit_status_->log, (std::vector<std::string>{"loading", "CUDA out of memory"}));
+  EXPECT_EQ(to_string(*exit_status_), "exited with code 3");
+  EXPECT_FALSE((*process)->is_running());
 }
 
 // Pipes and pidfds; the loop opens others of its own at its first use.
-std::ptrdiff_t descriptors_of_children() {
+std::ptrdiff_t count_child_descriptors() {
   return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"), [](const auto& entry) {
     std::error_code closed_meanwhile;
     const auto what = std::filesystem::read_symlink(entry.path(), closed_meanwhile).string();
@@ -68,53 +68,53 @@ std::ptrdiff_t descriptors_of_children() {
 }
 
 TEST_F(ProcessTest, OneThatEndedKeepsNoDescriptorOpen) {
-  const auto before = descriptors_of_children();
-  auto process = shell("exit 3");
+  const auto before = count_child_descriptors();
+  auto process = start_shell("exit 3");
   ASSERT_TRUE(process);
-  EXPECT_EQ(descriptors_of_children(), before + 2);
-  EXPECT_TRUE(eventually([&] { return descriptors_of_children() == before; }));
-  EXPECT_EQ((*process)->exit()->code, 3);
+  EXPECT_EQ(count_child_descriptors(), before + 2);
+  EXPECT_TRUE(run_until([&] { return count_child_descriptors() == before; }));
+  EXPECT_EQ((*process)->exit_status()->code, 3);
 }
 
 TEST_F(ProcessTest, StopLetsAnApplicationEndByItself) {
-  auto process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
-  ASSERT_TRUE(process && says(**process, "ready"));
-  EXPECT_TRUE(done((*process)->stop(seconds(10))));
-  EXPECT_EQ((*process)->exit()->code, 0);
-  EXPECT_EQ((*process)->exit()->log.back(), "bye");
+  auto process = start_shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(process && wait_for_line(**process, "ready"));
+  EXPECT_TRUE(await_result((*process)->stop(seconds(10))));
+  EXPECT_EQ((*process)->exit_status()->code, 0);
+  EXPECT_EQ((*process)->exit_status()->log.back(), "bye");
 }
 
 TEST_F(ProcessTest, StopKillsWhatIgnoresItsSignal) {
-  auto process = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
-  ASSERT_TRUE(process && says(**process, "ready"));
-  EXPECT_TRUE(done((*process)->stop(std::chrono::milliseconds(50))));
-  EXPECT_EQ((*process)->exit()->signal, SIGKILL);
+  auto process = start_shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(process && wait_for_line(**process, "ready"));
+  EXPECT_TRUE(await_result((*process)->stop(std::chrono::milliseconds(50))));
+  EXPECT_EQ((*process)->exit_status()->signal, SIGKILL);
 }
 
 TEST_F(ProcessTest, KillTakesGrandchildrenAlong) {
-  auto process = shell("(trap '' TERM; sleep 1000) & echo $!; wait");
-  ASSERT_TRUE(process && eventually([&] { return !(*process)->log_tail(1).empty(); }));
+  auto process = start_shell("(trap '' TERM; sleep 1000) & echo $!; wait");
+  ASSERT_TRUE(process && run_until([&] { return !(*process)->log_tail(1).empty(); }));
   const int grandchild = std::stoi((*process)->log_tail(1).back());
-  ASSERT_TRUE(lives(grandchild));
-  EXPECT_TRUE(done((*process)->kill()));
-  EXPECT_FALSE(lives(grandchild));
-  EXPECT_FALSE(lives((*process)->pid()));
+  ASSERT_TRUE(is_alive(grandchild));
+  EXPECT_TRUE(await_result((*process)->kill()));
+  EXPECT_FALSE(is_alive(grandchild));
+  EXPECT_FALSE(is_alive((*process)->pid()));
 }
 
 TEST_F(ProcessTest, AnOrphanOfACrashDoesNotLiveOn) {
-  auto process = shell("sleep 1000 & echo $!; exit 1");
-  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
-  const int orphan = std::stoi(exited_->log.back());
-  EXPECT_TRUE(eventually([&] { return !lives(orphan); }));
+  auto process = start_shell("sleep 1000 & echo $!; exit 1");
+  ASSERT_TRUE(process && run_until([&] { return exit_status_.has_value(); }));
+  const int orphan = std::stoi(exit_status_->log.back());
+  EXPECT_TRUE(run_until([&] { return !is_alive(orphan); }));
 }
 
 TEST_F(ProcessTest, DestroyingItKillsIt) {
-  auto process = shell("echo ready; sleep 1000");
-  ASSERT_TRUE(process && says(**process, "ready"));
+  auto process = start_shell("echo ready; sleep 1000");
+  ASSERT_TRUE(process && wait_for_line(**process, "ready"));
   const int pid = (*process)->pid();
   process->reset();
-  EXPECT_TRUE(eventually([&] { return !lives(pid); }));
-  EXPECT_FALSE(exited_);
+  EXPECT_TRUE(run_until([&] { return !is_alive(pid); }));
+  EXPECT_FALSE(exit_status_);
 }
 
 TEST_F(ProcessTest, SaysWhyItCannotStart) {
@@ -138,12 +138,12 @@ TEST_F(ProcessTest, GivesEnvCwdAndAChosenPort) {
   const auto port = (*process)->port();
   ASSERT_TRUE(port);
   const auto number = std::to_string(*port);
-  EXPECT_TRUE(says(**process, "hello / " + number + " --port=" + number));
+  EXPECT_TRUE(wait_for_line(**process, "hello / " + number + " --port=" + number));
 }
 
 TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
   auto first = Process::start(io_.get_executor(), {.command = {"/bin/sh", "-c", "sleep 60 & sleep 60"}},
-                              {.outlives_us = true});
+                              {.outlives_daemon = true});
   ASSERT_TRUE(first);
   const int pid = (*first)->pid();
   const auto facts = gpu::read_process(pid);
@@ -153,11 +153,11 @@ TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
                                 {.log_lines = 5});
 
   ASSERT_TRUE(adopted) << adopted.error().detail;
-  EXPECT_TRUE((*adopted)->running());
+  EXPECT_TRUE((*adopted)->is_running());
   EXPECT_EQ((*adopted)->port(), 8080);
-  EXPECT_TRUE(done((*adopted)->stop(seconds(5))));
-  EXPECT_FALSE((*adopted)->running());
-  EXPECT_TRUE(living_members(pid).empty()) << "grandchildren end with it";
+  EXPECT_TRUE(await_result((*adopted)->stop(seconds(5))));
+  EXPECT_FALSE((*adopted)->is_running());
+  EXPECT_TRUE(live_group_members(pid).empty()) << "grandchildren end with it";
 }
 
 TEST_F(ProcessTest, AnotherProcessWithItsNumberIsNotTakenOver) {
@@ -174,22 +174,22 @@ TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {
   config::ProcessConfig config{.command = {"/bin/sh", "-c", "setsid sleep 60 & echo up; wait"}};
   config.env[kMarkVariable] = "/tmp/test.db chat";
   auto process = start(config);
-  ASSERT_TRUE(process && says(**process, "up"));
-  const auto strays = [] {
-    const auto marked = marked_processes("/tmp/test.db");
-    return std::ranges::count(marked, "chat", &Marked::consumer);
+  ASSERT_TRUE(process && wait_for_line(**process, "up"));
+  const auto count_strays = [] {
+    const auto marked = find_marked_processes("/tmp/test.db");
+    return std::ranges::count(marked, "chat", &MarkedProcess::consumer);
   };
-  ASSERT_TRUE(eventually([&] { return strays() == 2; })) << "the shell, and what left its group";
-  EXPECT_TRUE(marked_processes("/tmp/other.db").empty());
+  ASSERT_TRUE(run_until([&] { return count_strays() == 2; })) << "the shell, and what left its group";
+  EXPECT_TRUE(find_marked_processes("/tmp/other.db").empty());
 
-  for (const Marked& each : marked_processes("/tmp/test.db"))
-    EXPECT_TRUE(end_marked(each.pid, "/tmp/test.db"));
+  for (const MarkedProcess& each : find_marked_processes("/tmp/test.db"))
+    EXPECT_TRUE(kill_marked_process(each.pid, "/tmp/test.db"));
 
-  EXPECT_TRUE(eventually([&] { return strays() == 0; }));
+  EXPECT_TRUE(run_until([&] { return count_strays() == 0; }));
 }
 
 // Children of ours that have ended and that nobody has asked for.
-std::ptrdiff_t zombies() {
+std::ptrdiff_t count_zombies() {
   return std::ranges::count_if(std::filesystem::directory_iterator("/proc"), [](const auto& entry) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) return false;
@@ -199,21 +199,21 @@ std::ptrdiff_t zombies() {
 }
 
 TEST_F(ProcessTest, WhatLeftItsSessionIsReapedWhenItEnds) {
-  Children::of(io_.get_executor()).reap_others(io_.get_executor());
-  auto process = shell("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.1; exit 0");
-  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
-  EXPECT_EQ(exited_->code, 0) << "who is waited for is not taken away";
-  const int orphan = std::stoi(exited_->log.back());
-  ASSERT_TRUE(eventually([&] { return gpu::read_process(orphan)->parent == getpid(); }));
+  ChildReaper::from_executor(io_.get_executor()).start_reaping_orphans(io_.get_executor());
+  auto process = start_shell("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.1; exit 0");
+  ASSERT_TRUE(process && run_until([&] { return exit_status_.has_value(); }));
+  EXPECT_EQ(exit_status_->code, 0) << "who is waited for is not taken away";
+  const int orphan = std::stoi(exit_status_->log.back());
+  ASSERT_TRUE(run_until([&] { return gpu::read_process(orphan)->parent == getpid(); }));
   ::kill(orphan, SIGKILL);
-  EXPECT_TRUE(eventually([&] { return zombies() == 0; }));
+  EXPECT_TRUE(run_until([&] { return count_zombies() == 0; }));
 }
 
 TEST_F(ProcessTest, ACommandThatIsTooLateLeavesNoZombie) {
-  Children::of(io_.get_executor()).reap_others(io_.get_executor());
-  EXPECT_FALSE(done(run_command({"sleep", "1000"}, std::chrono::milliseconds(20))));
-  EXPECT_TRUE(eventually([&] { return zombies() == 0; }));
-  EXPECT_EQ(done(run_command({"sh", "-c", "echo fine; exit 3"}, seconds(20)))->code, 3);
+  ChildReaper::from_executor(io_.get_executor()).start_reaping_orphans(io_.get_executor());
+  EXPECT_FALSE(await_result(run_command({"sleep", "1000"}, std::chrono::milliseconds(20))));
+  EXPECT_TRUE(run_until([&] { return count_zombies() == 0; }));
+  EXPECT_EQ(await_result(run_command({"sh", "-c", "echo fine; exit 3"}, seconds(20)))->exit_code, 3);
 }
 
 // Its exit is seen while what it said before is on its way: at whatever moment, nothing is lost or said
@@ -222,23 +222,23 @@ TEST_F(ProcessTest, ItsLastWordsComeAfterItsFirst) {
   for (int moment = 0; moment < 12; ++moment) {
     char folder[] = "/tmp/mgpu-runner-XXXXXX";
     ASSERT_NE(mkdtemp(folder), nullptr);
-    const std::string go = std::string(folder) + "/go";
+    const std::string go_file = std::string(folder) + "/go";
     // More than one read takes, so that the next one begins with what is there already.
-    auto process =
-        shell("printf '%08191d\\none\\n' 0; until [ -e " + go + " ]; do :; done; echo two; exit 3");
+    auto process = start_shell("printf '%08191d\\none\\n' 0; until [ -e " + go_file +
+                               " ]; do :; done; echo two; exit 3");
     ASSERT_TRUE(process);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that `one` is in the pipe, most likely
     std::optional<Result<void>> stopped;
     std::function<void(int)> wait_for_moment = [&](int left) {
       if (left > 0) return boost::asio::post(io_, [&, left] { wait_for_moment(left - 1); });
-      std::ofstream{go};
+      std::ofstream{go_file};
       while (gpu::read_process((*process)->pid())->state != 'Z') std::this_thread::yield();
       boost::asio::co_spawn(io_, (*process)->stop(seconds(5)),
                             [&](std::exception_ptr, Result<void> result) { stopped = result; });
     };
     wait_for_moment(moment);
-    ASSERT_TRUE(eventually([&] { return stopped && (*process)->exit(); }));
-    const std::vector<std::string>& log = (*process)->exit()->log;
+    ASSERT_TRUE(run_until([&] { return stopped && (*process)->exit_status(); }));
+    const std::vector<std::string>& log = (*process)->exit_status()->log;
     ASSERT_EQ(log.size(), 3U) << moment;
     EXPECT_EQ(log[1] + " " + log[2], "one two") << moment;
     std::filesystem::remove_all(folder);
@@ -254,11 +254,11 @@ TEST_F(ProcessTest, ALogFileThatNobodyReadsHoldsNobodyUp) {
   auto process = start({.command = {"/bin/sh", "-c", script}, .log_file = path});
   ASSERT_TRUE(process) << process.error().detail;
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_TRUE(eventually([&] { return exited_.has_value(); }));
+  ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
   process->reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
-  EXPECT_EQ(exited_->log.back(), "end");
-  EXPECT_TRUE(std::ranges::any_of(exited_->log, [](const std::string& line) {
+  EXPECT_EQ(exit_status_->log.back(), "end");
+  EXPECT_TRUE(std::ranges::any_of(exit_status_->log, [](const std::string& line) {
     return line.find("log file takes no more") != std::string::npos;
   }));
   std::filesystem::remove_all(folder);
@@ -269,13 +269,13 @@ TEST_F(ProcessTest, WritesTheLogFileToo) {
   ASSERT_NE(mkdtemp(folder), nullptr);
   const auto path = std::string(folder) + "/log";
   auto process = start({.command = {"/bin/echo", "kept"}, .log_file = path});
-  ASSERT_TRUE(process && eventually([&] { return exited_.has_value(); }));
+  ASSERT_TRUE(process && run_until([&] { return exit_status_.has_value(); }));
   const auto line = [&] {
     std::string text;
     std::getline(std::ifstream(path) >> std::ws, text);
     return text;
   };
-  EXPECT_TRUE(eventually([&] { return line() == "kept"; }));
+  EXPECT_TRUE(run_until([&] { return line() == "kept"; }));
   std::filesystem::remove_all(folder);
 }
 

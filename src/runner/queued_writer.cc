@@ -24,14 +24,14 @@
 namespace mgpu::runner {
 namespace {
 
-constexpr std::chrono::milliseconds kLookAgain{50};      // whether it is called off, or can be opened now
-constexpr std::chrono::milliseconds kOpenPatience{200};  // of whoever waits for a file's first opening
+constexpr std::chrono::milliseconds kPollInterval{50};  // whether it is called off, or can be opened now
+constexpr std::chrono::milliseconds kOpenLimit{200};    // of whoever waits for a file's first opening
 // Threads that hang in the kernel for good. With so many of them, further writers drop everything.
-constexpr int kMostLostThreads = 16;
+constexpr int kMaxHungThreads = 16;
 
-constexpr std::size_t kAside = 64;  // what a queued piece takes beside its text
+constexpr std::size_t kPieceOverhead = 64;  // what a queued piece takes beside its text
 
-std::atomic<int> lost_threads{
+std::atomic<int> hung_threads{
     0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): of the process
 
 }  // namespace
@@ -45,10 +45,10 @@ struct QueuedWriter::State {
 
   void run();
   bool open_file();
-  void put(std::string_view piece);
-  bool put_some(std::string_view& rest);
-  void drop(std::uint64_t pieces);
-  bool called_off() const { return abandoned.load(); }
+  void write_piece(std::string_view piece);
+  bool write_some(std::string_view& rest);
+  void count_dropped(std::uint64_t pieces);
+  bool is_abandoned() const { return abandoned.load(); }
 
   const Options options;
   const std::string path;  // empty: the descriptor is somebody else's
@@ -57,37 +57,37 @@ struct QueuedWriter::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::string> queue;
-  std::size_t queued = 0;
+  std::size_t queued_bytes = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t untold = 0;
-  std::optional<int> opened{};  // the first opening's errno; 0: it is open, or will be
+  std::uint64_t unreported_drops = 0;
+  std::optional<int> open_error{};  // the first opening's errno; 0: it is open, or will be
   bool closing = false;
-  bool lost = false;  // the thread hangs, and nobody waits for it any more
-  bool over = false;  // the thread has ended, or never began
+  bool hung = false;      // the thread hangs, and nobody waits for it any more
+  bool finished = false;  // the thread has ended, or never began
   std::atomic<bool> abandoned{false};
 };
 
-void QueuedWriter::State::drop(std::uint64_t pieces) {
+void QueuedWriter::State::count_dropped(std::uint64_t pieces) {
   const std::lock_guard lock(mutex);
   dropped += pieces;
-  untold += pieces;
+  unreported_drops += pieces;
 }
 
 // False: it can't be opened now, or ever.
 bool QueuedWriter::State::open_file() {
   if (fd >= 0) return true;
   fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
-  const int why = fd >= 0 || errno == ENXIO ? 0 : errno;  // ENXIO: a FIFO without a reader
+  const int error = fd >= 0 || errno == ENXIO ? 0 : errno;  // ENXIO: a FIFO without a reader
   const std::lock_guard lock(mutex);
-  if (!opened) opened = why;
+  if (!open_error) open_error = error;
   changed.notify_all();
   return fd >= 0;
 }
 
 // Returns whether to go on with the rest.
-bool QueuedWriter::State::put_some(std::string_view& rest) {
+bool QueuedWriter::State::write_some(std::string_view& rest) {
   pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
-  if (::poll(&ready, 1, static_cast<int>(kLookAgain.count())) <= 0) return true;
+  if (::poll(&ready, 1, static_cast<int>(kPollInterval.count())) <= 0) return true;
   const ssize_t written = ::write(fd, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
   if (written >= 0) {
     rest.remove_prefix(static_cast<std::size_t>(written));
@@ -99,40 +99,40 @@ bool QueuedWriter::State::put_some(std::string_view& rest) {
   return true;
 }
 
-void QueuedWriter::State::put(std::string_view piece) {
-  while (!piece.empty() && !called_off()) {
+void QueuedWriter::State::write_piece(std::string_view piece) {
+  while (!piece.empty() && !is_abandoned()) {
     if (!path.empty() && !open_file()) {
       std::unique_lock lock(mutex);
-      changed.wait_for(lock, kLookAgain, [this] { return called_off(); });
+      changed.wait_for(lock, kPollInterval, [this] { return is_abandoned(); });
       continue;
     }
-    if (!put_some(piece)) break;
+    if (!write_some(piece)) break;
   }
-  if (!piece.empty()) drop(1);
+  if (!piece.empty()) count_dropped(1);
 }
 
 void QueuedWriter::State::run() {
   if (!path.empty()) open_file();
   std::unique_lock lock(mutex);
-  while (!called_off()) {
+  while (!is_abandoned()) {
     changed.wait(lock, [this] { return !queue.empty() || closing; });
     if (queue.empty()) break;
     std::string piece = std::move(queue.front());
     queue.pop_front();
-    const std::size_t size = piece.size() + kAside;
-    const std::uint64_t missing = std::exchange(untold, 0);
+    const std::size_t size = piece.size() + kPieceOverhead;
+    const std::uint64_t missing = std::exchange(unreported_drops, 0);
     lock.unlock();
-    if (missing > 0 && options.note_of_drops) piece.insert(0, options.note_of_drops(missing));
-    put(piece);
+    if (missing > 0 && options.drop_note) piece.insert(0, options.drop_note(missing));
+    write_piece(piece);
     lock.lock();
-    queued -= size;
+    queued_bytes -= size;
   }
-  over = true;
-  if (lost) --lost_threads;
+  finished = true;
+  if (hung) --hung_threads;
   changed.notify_all();
 }
 
-std::unique_ptr<QueuedWriter> QueuedWriter::to(int descriptor, Options options) {
+std::unique_ptr<QueuedWriter> QueuedWriter::for_descriptor(int descriptor, Options options) {
   return std::unique_ptr<QueuedWriter>(
       new QueuedWriter(std::make_shared<State>(descriptor, "", std::move(options))));
 }
@@ -141,41 +141,41 @@ Result<std::unique_ptr<QueuedWriter>> QueuedWriter::open(std::string path, Optio
   auto state = std::make_shared<State>(-1, std::move(path), std::move(options));
   std::unique_ptr<QueuedWriter> writer(new QueuedWriter(state));
   std::unique_lock lock(state->mutex);
-  state->changed.wait_for(lock, kOpenPatience, [&] { return state->opened || state->over; });
-  if (const int why = state->opened.value_or(0); why != 0)
-    return fail(ErrorCode::load_failed, std::strerror(why));
+  state->changed.wait_for(lock, kOpenLimit, [&] { return state->open_error || state->finished; });
+  if (const int error = state->open_error.value_or(0); error != 0)
+    return fail(ErrorCode::load_failed, std::strerror(error));
   return writer;
 }
 
 QueuedWriter::QueuedWriter(std::shared_ptr<State> state) : state_(std::move(state)) {
-  if (lost_threads >= kMostLostThreads)
-    state_->over = true;
+  if (hung_threads >= kMaxHungThreads)
+    state_->finished = true;
   else
     std::thread([shared = state_] { shared->run(); }).detach();
 }
 
 QueuedWriter::~QueuedWriter() {
-  const auto ended = [this] { return state_->over; };
+  const auto ended = [this] { return state_->finished; };
   std::unique_lock lock(state_->mutex);
   state_->closing = true;
   state_->changed.notify_all();
-  if (state_->changed.wait_for(lock, state_->options.patience, ended)) return;
+  if (state_->changed.wait_for(lock, state_->options.flush_limit, ended)) return;
   state_->abandoned = true;
   state_->changed.notify_all();
-  if (state_->changed.wait_for(lock, 2 * kLookAgain, ended)) return;
-  state_->lost = true;
-  ++lost_threads;
+  if (state_->changed.wait_for(lock, 2 * kPollInterval, ended)) return;
+  state_->hung = true;
+  ++hung_threads;
 }
 
 void QueuedWriter::write(std::string piece) {
   if (piece.empty()) return;
   const std::lock_guard lock(state_->mutex);
-  if (state_->over || state_->queued + piece.size() + kAside > kOutputQueue) {
+  if (state_->finished || state_->queued_bytes + piece.size() + kPieceOverhead > kMaxQueuedOutput) {
     ++state_->dropped;
-    ++state_->untold;
+    ++state_->unreported_drops;
     return;
   }
-  state_->queued += piece.size() + kAside;
+  state_->queued_bytes += piece.size() + kPieceOverhead;
   state_->queue.push_back(std::move(piece));
   state_->changed.notify_all();
 }

@@ -16,20 +16,20 @@
 
 namespace mgpu::runner {
 
-inline constexpr std::size_t kOutputQueue = 1 << 20;  // bytes that may wait to be written, of each writer
+inline constexpr std::size_t kMaxQueuedOutput = 1 << 20;  // bytes that may wait to be written, of each writer
 
 class QueuedWriter {
  public:
   struct Options {
     // How long the destructor waits for what is queued. After that it is lost, and so is the thread where it
     // hangs in the kernel (a dead network folder).
-    Duration patience{50'000};
+    Duration flush_limit{50'000};
     // What is written once somebody reads again, by how many pieces were dropped meanwhile; empty: nothing.
-    std::function<std::string(std::uint64_t pieces)> note_of_drops{};
+    std::function<std::string(std::uint64_t pieces)> drop_note{};
   };
 
   // To a descriptor that stays open and the caller's. It is not made non-blocking: others may share it.
-  static std::unique_ptr<QueuedWriter> to(int descriptor, Options options);
+  static std::unique_ptr<QueuedWriter> for_descriptor(int descriptor, Options options);
 
   // To the end of a file, which is made where it is missing. A FIFO that nobody reads yet, and a folder that
   // does not answer, are no errors: the file is opened when it can be. Error: load_failed, in the system's

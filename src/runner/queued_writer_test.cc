@@ -36,22 +36,22 @@ class QueuedWriterTest : public testing::Test {
   }
   void close_end(std::size_t which) { ::close(std::exchange(pipe_[which], -1)); }
 
-  // All that comes until `enough` says so.
-  static std::string read_until(int from, const std::function<bool(const std::string&)>& enough) {
+  // All that comes until `is_enough` says so.
+  static std::string read_until(int from, const std::function<bool(const std::string&)>& is_enough) {
     std::string text;
     std::array<char, 4096> buffer{};
     const auto deadline = SteadyClock::now() + 10s;
-    while (!enough(text) && SteadyClock::now() < deadline) {
+    while (!is_enough(text) && SteadyClock::now() < deadline) {
       const auto count = ::read(from, buffer.data(), buffer.size());
       if (count > 0) text.append(buffer.data(), static_cast<std::size_t>(count));
       if (count <= 0) std::this_thread::sleep_for(1ms);
     }
     return text;
   }
-  static bool until(const std::function<bool()>& is_true) {
+  static bool wait_until(const std::function<bool()>& condition) {
     const auto deadline = SteadyClock::now() + 10s;
-    while (!is_true() && SteadyClock::now() < deadline) std::this_thread::sleep_for(1ms);
-    return is_true();
+    while (!condition() && SteadyClock::now() < deadline) std::this_thread::sleep_for(1ms);
+    return condition();
   }
 
   std::filesystem::path folder_{};
@@ -59,7 +59,7 @@ class QueuedWriterTest : public testing::Test {
 };
 
 TEST_F(QueuedWriterTest, WritesInOrder) {
-  auto writer = QueuedWriter::to(pipe_[1], {.patience = 1s});
+  auto writer = QueuedWriter::for_descriptor(pipe_[1], {.flush_limit = 1s});
   for (int i = 0; i < 1000; ++i) writer->write(std::to_string(i) + "\n");
   writer.reset();
   close_end(1);
@@ -70,8 +70,8 @@ TEST_F(QueuedWriterTest, WritesInOrder) {
 
 TEST_F(QueuedWriterTest, NeverWaitsForAReaderThatStopped) {
   const auto begin = SteadyClock::now();
-  auto writer = QueuedWriter::to(
-      pipe_[1], {.note_of_drops = [](std::uint64_t pieces) { return std::to_string(pieces) + " lost\n"; }});
+  auto writer = QueuedWriter::for_descriptor(
+      pipe_[1], {.drop_note = [](std::uint64_t pieces) { return std::to_string(pieces) + " lost\n"; }});
   const std::string line(1000, 'x');
   for (int i = 0; i < 5000; ++i) writer->write(line + "\n");
   EXPECT_LT(SteadyClock::now() - begin, 2s);
@@ -85,7 +85,7 @@ TEST_F(QueuedWriterTest, NeverWaitsForAReaderThatStopped) {
 }
 
 TEST_F(QueuedWriterTest, IsNotHeldUpAtItsEndEither) {
-  auto writer = QueuedWriter::to(pipe_[1], {});
+  auto writer = QueuedWriter::for_descriptor(pipe_[1], {});
   for (int i = 0; i < 500; ++i) writer->write(std::string(1000, 'x'));
   const auto begin = SteadyClock::now();
   writer.reset();
@@ -93,10 +93,10 @@ TEST_F(QueuedWriterTest, IsNotHeldUpAtItsEndEither) {
 }
 
 TEST_F(QueuedWriterTest, OutlivesTheReader) {
-  auto writer = QueuedWriter::to(pipe_[1], {});
+  auto writer = QueuedWriter::for_descriptor(pipe_[1], {});
   close_end(0);
   writer->write("to nobody\n");
-  EXPECT_TRUE(until([&] { return writer->dropped() == 1; }));
+  EXPECT_TRUE(wait_until([&] { return writer->dropped() == 1; }));
 }
 
 TEST_F(QueuedWriterTest, WaitsForTheReaderOfAFifo) {

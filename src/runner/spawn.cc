@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runner/adopted.h"
-#include "runner/descriptors.h"
+#include "runner/descriptor_limit.h"
+#include "runner/process_recovery.h"
 
 extern char** environ;
 
@@ -26,17 +26,17 @@ namespace mgpu::runner {
 
 namespace {
 
-constexpr int kUnreadOutput = 1 << 20;
-constexpr int kExecPatienceMs = 1000;
+constexpr int kOutputPipeSize = 1 << 20;
+constexpr int kExecLimitMs = 1000;
 
 // What the child says through the error pipe when it can't become the command.
-struct Trouble {
-  enum class Where : int { cwd, exec, other } where = Where::other;
+struct SpawnFailure {
+  enum class Phase : int { cwd, exec, other } phase = Phase::other;
   int error = 0;
 };
 
 // The file that PATH gives for the command, as execvp would find it; the command itself when none is found.
-std::string find_command(const std::string& command, const std::string& path) {
+std::string resolve_command(const std::string& command, const std::string& path) {
   if (command.find('/') != command.npos) return command;
   for (std::size_t from = 0; from <= path.size();) {
     const auto to = std::min(path.find(':', from), path.size());
@@ -50,7 +50,7 @@ std::string find_command(const std::string& command, const std::string& path) {
   return command;
 }
 
-std::vector<std::string> environment(const config::ProcessConfig& config) {
+std::vector<std::string> merged_environment(const config::ProcessConfig& config) {
   std::vector<std::string> all;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
@@ -66,16 +66,16 @@ std::string search_path(const config::ProcessConfig& config) {
   return ours != nullptr ? ours : "/usr/local/bin:/usr/bin:/bin";
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
+std::vector<char*> null_terminated(std::vector<std::string>& texts) {
   std::vector<char*> all;
   for (auto& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;
 }
 
-[[noreturn]] void give_up(int pipe, Trouble::Where where) {
-  const Trouble trouble{where, errno};
-  [[maybe_unused]] auto n = write(pipe, &trouble, sizeof trouble);
+[[noreturn]] void report_failure(int pipe, SpawnFailure::Phase phase) {
+  const SpawnFailure failure{phase, errno};
+  [[maybe_unused]] auto n = write(pipe, &failure, sizeof failure);
   _exit(127);
 }
 
@@ -85,46 +85,48 @@ struct Pipe {
 };
 
 // In the child. Only async-signal-safe calls.
-[[noreturn]] void become(const char* file, char* const* argv, char* const* env, const char* cwd, Pipe output,
-                         int errors, pid_t parent, bool outlives_us) {
+[[noreturn]] void exec_child(const char* file, char* const* argv, char* const* env, const char* cwd,
+                             Pipe output, int error_pipe, pid_t parent, bool outlives_daemon) {
   setpgid(0, 0);
-  if (!outlives_us) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!outlives_daemon) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // the daemon died before prctl could tell us, or could record us
-  const int nothing = open("/dev/null", O_RDONLY);
-  if (dup2(nothing, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
-    give_up(errors, Trouble::Where::other);
+  const int null_input = open("/dev/null", O_RDONLY);
+  if (dup2(null_input, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
+    report_failure(error_pipe, SpawnFailure::Phase::other);
   }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigset_t empty_mask;
+  sigemptyset(&empty_mask);
+  sigprocmask(SIG_SETMASK, &empty_mask, nullptr);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   restore_descriptor_limit();
   // The daemon's sockets must not live on in its children: a port would stay taken after a crash.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  if (outlives_us) {
+  if (outlives_daemon) {
     // The pipe for our own trouble must not be what is closed for it.
-    if (errors == kKeptOutput) errors = fcntl(errors, F_DUPFD_CLOEXEC, kKeptOutput + 1);
-    if (output.read != kKeptOutput) dup2(output.read, kKeptOutput);
-    fcntl(kKeptOutput, F_SETFD, 0);
+    if (error_pipe == kInheritedOutputFd)
+      error_pipe = fcntl(error_pipe, F_DUPFD_CLOEXEC, kInheritedOutputFd + 1);
+    if (output.read != kInheritedOutputFd) dup2(output.read, kInheritedOutputFd);
+    fcntl(kInheritedOutputFd, F_SETFD, 0);
   }
-  if (*cwd != '\0' && chdir(cwd) != 0) give_up(errors, Trouble::Where::cwd);
+  if (*cwd != '\0' && chdir(cwd) != 0) report_failure(error_pipe, SpawnFailure::Phase::cwd);
   execve(file, argv, env);
-  give_up(errors, Trouble::Where::exec);
+  report_failure(error_pipe, SpawnFailure::Phase::exec);
 }
 
 // What the child says before it becomes the command, or 0 once it is. One that hangs in a folder that does
 // not answer holds us up for a moment only: it counts as started, and has its limits like every other.
-ssize_t hear_trouble(int pipe, Trouble& trouble) {
+ssize_t read_failure(int pipe, SpawnFailure& failure) {
   pollfd ready{.fd = pipe, .events = POLLIN, .revents = 0};
-  if (poll(&ready, 1, kExecPatienceMs) == 0) return 0;
-  ssize_t said = 0;
-  do said = read(pipe, &trouble, sizeof trouble);
-  while (said < 0 && errno == EINTR);
-  return said;
+  if (poll(&ready, 1, kExecLimitMs) == 0) return 0;
+  ssize_t bytes_read = 0;
+  do bytes_read = read(pipe, &failure, sizeof failure);
+  while (bytes_read < 0 && errno == EINTR);
+  return bytes_read;
 }
 
-// A reading end that is nobody else's: the child may have the same one (kKeptOutput), and could make it wait.
-int own_end(int output) {
+// A reading end that is nobody else's: the child may have the same one (kInheritedOutputFd), and could make
+// it wait.
+int private_read_end(int output) {
   const int own = open(fmt::format("/proc/self/fd/{}", output).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (own >= 0) {
     close(output);
@@ -134,13 +136,13 @@ int own_end(int output) {
   return output;
 }
 
-Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
-  const std::string why = std::strerror(trouble.error);
-  if (trouble.where == Trouble::Where::cwd) {
+Error spawn_error(const SpawnFailure& failure, const config::ProcessConfig& config) {
+  const std::string why = std::strerror(failure.error);
+  if (failure.phase == SpawnFailure::Phase::cwd) {
     return {ErrorCode::load_failed,
             fmt::format("the working directory \"{}\" can't be entered: {}", config.cwd, why)};
   }
-  if (trouble.where == Trouble::Where::exec && trouble.error == ENOENT) {
+  if (failure.phase == SpawnFailure::Phase::exec && failure.error == ENOENT) {
     return {ErrorCode::load_failed, fmt::format("command not found: \"{}\"", config.command.front())};
   }
   return {ErrorCode::load_failed, fmt::format("\"{}\" can't be started: {}", config.command.front(), why)};
@@ -148,51 +150,51 @@ Error explain(const Trouble& trouble, const config::ProcessConfig& config) {
 
 }  // namespace
 
-Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us) {
+Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_daemon) {
   if (config.command.empty()) return fail(ErrorCode::load_failed, "the process has no command");
   auto arguments = config.command;
-  auto variables = environment(config);
-  const auto argv = pointers(arguments);
-  const auto env = pointers(variables);
-  const auto file = find_command(config.command.front(), search_path(config));
+  auto variables = merged_environment(config);
+  const auto argv = null_terminated(arguments);
+  const auto env = null_terminated(variables);
+  const auto file = resolve_command(config.command.front(), search_path(config));
 
   int output[2] = {-1, -1};
-  int errors[2] = {-1, -1};
+  int error_pipe[2] = {-1, -1};
   if (pipe2(output, O_CLOEXEC) != 0)
     return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
-  if (pipe2(errors, O_CLOEXEC) != 0) {
+  if (pipe2(error_pipe, O_CLOEXEC) != 0) {
     close(output[0]), close(output[1]);
     return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
   }
   // What it may write while nobody reads, before it has to wait. May be refused: then it is the usual 64 KiB.
-  if (outlives_us) fcntl(output[0], F_SETPIPE_SZ, kUnreadOutput);
+  if (outlives_daemon) fcntl(output[0], F_SETPIPE_SZ, kOutputPipeSize);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
-    become(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), {output[0], output[1]}, errors[1],
-           parent, outlives_us);
+    exec_child(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), {output[0], output[1]},
+               error_pipe[1], parent, outlives_daemon);
   }
   const int fork_error = errno;
   close(output[1]);
-  close(errors[1]);
-  Trouble trouble{Trouble::Where::other, fork_error};
-  ssize_t said = pid < 0 ? static_cast<ssize_t>(sizeof trouble) : 0;
+  close(error_pipe[1]);
+  SpawnFailure failure{SpawnFailure::Phase::other, fork_error};
+  ssize_t failure_bytes = pid < 0 ? static_cast<ssize_t>(sizeof failure) : 0;
   if (pid > 0) {
     setpgid(pid, pid);  // also here: whoever comes first
-    said = hear_trouble(errors[0], trouble);
+    failure_bytes = read_failure(error_pipe[0], failure);
   }
-  close(errors[0]);
-  const int pidfd = said == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
-  if (said == 0 && pidfd < 0) {
-    trouble = {Trouble::Where::other, errno};
+  close(error_pipe[0]);
+  const int pidfd = failure_bytes == 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
+  if (failure_bytes == 0 && pidfd < 0) {
+    failure = {SpawnFailure::Phase::other, errno};
     ::kill(-pid, SIGKILL);
   }
   if (pidfd < 0) {
     if (pid > 0) waitpid(pid, nullptr, 0);
     close(output[0]);
-    return std::unexpected(explain(trouble, config));
+    return std::unexpected(spawn_error(failure, config));
   }
-  return Spawned{pid, pidfd, own_end(output[0])};
+  return SpawnedProcess{pid, pidfd, private_read_end(output[0])};
 }
 
 }  // namespace mgpu::runner

@@ -6,15 +6,15 @@
 
 namespace mgpu::runner {
 
-struct Spawned {
+struct SpawnedProcess {
   int pid = -1;
   int pidfd = -1;   // readable once it exited; the caller closes it
   int output = -1;  // its stdout and stderr, non-blocking; the caller closes it
 };
 
-// `outlives_us`: it lives on when the daemon is killed, to be adopted by the next one (adopted.h); otherwise
-// the kernel kills it when the thread that started it ends. Safe beside other threads: between fork and exec
-// the child calls only what is async-signal-safe. Error: load_failed.
-Result<Spawned> spawn(const config::ProcessConfig& config, bool outlives_us);
+// `outlives_daemon`: it lives on when the daemon is killed, to be adopted by the next one (adopted.h);
+// otherwise the kernel kills it when the thread that started it ends. Safe beside other threads: between fork
+// and exec the child calls only what is async-signal-safe. Error: load_failed.
+Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_daemon);
 
 }  // namespace mgpu::runner

@@ -42,7 +42,7 @@ class ServiceTest : public testing::Test {
     return result.value();
   }
   Result<void> wait_ready(Duration limit = kLimit) {
-    return await_result(wait_healthy(*service_, limit, [this] { return process_->running(); }));
+    return await_result(wait_healthy(*service_, limit, [this] { return process_->is_running(); }));
   }
 
   asio::io_context io_;

@@ -19,7 +19,7 @@ inline constexpr int kExitOutOfMemory = 3;
 
 // Takes the bytes of the file `path`, runs the command and returns its exit code (128 + n if signal n ended
 // it). SIGINT and SIGTERM are passed on to it. kExitOutOfMemory if the bytes are refused. The bytes come back
-// with exit().
+// with exit_status().
 int hold_memory(const std::string& path, const HoldOptions& options);
 
 }  // namespace mgpu::simgpu

@@ -21,35 +21,35 @@
 
 namespace mgpu::runner {
 
-class Checkpoint {
+class CudaCheckpoint {
  public:
-  explicit Checkpoint(std::string utility) : utility_(std::move(utility)) {}  // a path
+  explicit CudaCheckpoint(std::string utility) : utility_(std::move(utility)) {}  // a path
 
   // When it returns, their memory is in the host's. What failed half-way is undone as far as possible, so
   // that they run on. Error: eviction_failed, with what the utility said.
-  boost::asio::awaitable<Result<void>> put_aside(std::vector<int> pids, Duration limit);
+  boost::asio::awaitable<Result<void>> park_processes(std::vector<int> pids, Duration limit);
 
   // When it returns they compute again. Error: load_failed; the processes may be dead, or hang for ever, and
   // are best ended.
-  boost::asio::awaitable<Result<void>> bring_back(std::vector<int> pids, Duration limit);
+  boost::asio::awaitable<Result<void>> resume_processes(std::vector<int> pids, Duration limit);
 
  private:
-  using Ended = boost::asio::awaitable<Result<void>>;
-  using Said = boost::asio::awaitable<Result<std::string>>;
+  using AsyncResult = boost::asio::awaitable<Result<void>>;
+  using AsyncOutput = boost::asio::awaitable<Result<std::string>>;
 
-  boost::asio::awaitable<bool> only_toggles(Duration limit);
-  Said ask(std::vector<std::string> options, int pid, Duration limit);
-  Said state_of(int pid, Duration limit);
-  Ended toggle(int pid, Duration limit);
-  Ended act(std::string_view action, int pid, Duration limit);  // `action` is a literal
-  Ended toggle_all(std::vector<int> pids, Duration limit);
-  Ended lock_all(std::vector<int> pids, Duration limit);
-  Ended save_all(std::vector<int> pids, Duration limit);
-  Ended restore_all(std::vector<int> pids, Duration limit);
-  boost::asio::awaitable<void> let_run_on(std::vector<int> pids);
+  boost::asio::awaitable<bool> has_only_toggle(Duration limit);
+  AsyncOutput run_utility(std::vector<std::string> options, int pid, Duration limit);
+  AsyncOutput query_state(int pid, Duration limit);
+  AsyncResult toggle(int pid, Duration limit);
+  AsyncResult run_action(std::string_view action, int pid, Duration limit);  // `action` is a literal
+  AsyncResult toggle_all(std::vector<int> pids, Duration limit);
+  AsyncResult lock_all(std::vector<int> pids, Duration limit);
+  AsyncResult save_all(std::vector<int> pids, Duration limit);
+  AsyncResult restore_all(std::vector<int> pids, Duration limit);
+  boost::asio::awaitable<void> roll_back(std::vector<int> pids);
 
   std::string utility_;
-  int toggles_ = -1;  // whether it knows no more than --toggle; -1: not asked yet
+  int toggle_only_ = -1;  // whether it knows no more than --toggle; -1: not asked yet
 };
 
 }  // namespace mgpu::runner

@@ -15,10 +15,10 @@
 
 namespace mgpu::runner {
 
-class LoopTest : public testing::Test {
+class EventLoopTest : public testing::Test {
  protected:
   // Runs the loop until the condition holds; false after twenty seconds.
-  bool eventually(const std::function<bool()>& condition) {
+  bool run_until(const std::function<bool()>& condition) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
@@ -28,21 +28,21 @@ class LoopTest : public testing::Test {
     return true;
   }
   template <class T>
-  Result<T> done(boost::asio::awaitable<Result<T>> work) {
+  Result<T> await_result(boost::asio::awaitable<Result<T>> work) {
     std::optional<Result<T>> result;
     boost::asio::co_spawn(io_, std::move(work),
                           [&](std::exception_ptr, Result<T> r) { result = std::move(r); });
-    EXPECT_TRUE(eventually([&] { return result.has_value(); }));
+    EXPECT_TRUE(run_until([&] { return result.has_value(); }));
     if (!result) return fail(ErrorCode::internal, "still waiting");
     return *std::move(result);
   }
   // Hears of the end as exited_.
-  Options options() {
-    return {.log_lines = 5, .on_exit = [this](const ExitStatus& status) { exited_ = status; }};
+  RunOptions options() {
+    return {.log_lines = 5, .on_exit = [this](const ExitStatus& status) { exit_status_ = status; }};
   }
 
   boost::asio::io_context io_;
-  std::optional<ExitStatus> exited_;
+  std::optional<ExitStatus> exit_status_;
 };
 
 }  // namespace mgpu::runner

@@ -8,9 +8,9 @@
 
 namespace mgpu::runner {
 
-class Remaining {
+class TimeBudget {
  public:
-  explicit Remaining(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
+  explicit TimeBudget(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
   // Never quite nothing: a step that is begun may fail by itself.
   Duration operator()() const {
     const auto left = std::chrono::duration_cast<Duration>(end_ - std::chrono::steady_clock::now());

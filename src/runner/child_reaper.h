@@ -15,34 +15,34 @@
 
 namespace mgpu::runner {
 
-class Children : public boost::asio::execution_context::service {
+class ChildReaper : public boost::asio::execution_context::service {
  public:
   static boost::asio::execution_context::id id;
-  using key_type = Children;  // NOLINT(readability-identifier-naming): Asio asks for it
+  using key_type = ChildReaper;  // NOLINT(readability-identifier-naming): Asio asks for it
 
-  explicit Children(boost::asio::execution_context& context) : service(context) {}
-  static Children& of(const boost::asio::any_io_executor& executor);
+  explicit ChildReaper(boost::asio::execution_context& context) : service(context) {}
+  static ChildReaper& from_executor(const boost::asio::any_io_executor& executor);
 
   // Somebody waits for this child, until release(): it was reaped, or nobody waits any more.
-  void expect(pid_t pid) { expected_.insert(pid); }
-  void release(pid_t pid);
+  void register_child(pid_t pid) { registered_.insert(pid); }
+  void unregister_child(pid_t pid);
 
   // From now on the children that nobody waits for are reaped when they end, as long as the executor's
   // context lives. Once, at start-up.
-  void reap_others(const boost::asio::any_io_executor& executor);
+  void start_reaping_orphans(const boost::asio::any_io_executor& executor);
 
  private:
-  struct Watch {
-    explicit Watch(const boost::asio::any_io_executor& executor);
-    boost::asio::signal_set ended;
-    boost::asio::steady_timer again;
+  struct SigchldWatch {
+    explicit SigchldWatch(const boost::asio::any_io_executor& executor);
+    boost::asio::signal_set sigchld;
+    boost::asio::steady_timer retry_timer;
   };
   void shutdown() noexcept override { watch_.reset(); }
-  void listen();
-  void look();
+  void wait_for_sigchld();
+  void reap_unregistered();
 
-  std::set<pid_t> expected_;
-  std::unique_ptr<Watch> watch_;
+  std::set<pid_t> registered_;
+  std::unique_ptr<SigchldWatch> watch_;
 };
 
 }  // namespace mgpu::runner

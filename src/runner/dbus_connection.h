@@ -18,46 +18,48 @@
 
 namespace mgpu::runner {
 
-struct MessageEnd {
+struct DbusMessageDeleter {
   void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
 };
-using Message = std::unique_ptr<sd_bus_message, MessageEnd>;
+using DbusMessage = std::unique_ptr<sd_bus_message, DbusMessageDeleter>;
 
 // Of a method: on which object, and how it is called.
-struct Method {
+struct DbusMethod {
   const char* destination = nullptr;
   std::string path{};
   const char* interface = nullptr;
   const char* member = nullptr;
 };
 
-class Bus {
+class DbusConnection {
  public:
   // Errors: service_down (nobody listens there).
-  static Result<std::unique_ptr<Bus>> open(boost::asio::any_io_executor executor, config::BusType which);
+  static Result<std::unique_ptr<DbusConnection>> open(boost::asio::any_io_executor executor,
+                                                      config::BusType type);
 
-  ~Bus();  // what waits for an answer ends with service_down
-  Bus(const Bus&) = delete;
-  Bus& operator=(const Bus&) = delete;
+  ~DbusConnection();  // what waits for an answer ends with service_down
+  DbusConnection(const DbusConnection&) = delete;
+  DbusConnection& operator=(const DbusConnection&) = delete;
 
   // `fill` appends the arguments. Errors: service_down (the bus is gone, or nobody answered within
   // `limit_setting`), not_found (no such object), load_failed (what else the other side refused), in its
   // words.
-  boost::asio::awaitable<Result<Message>> call(Method method, std::function<void(sd_bus_message*)> fill,
-                                               Duration limit);
+  boost::asio::awaitable<Result<DbusMessage>> call(DbusMethod method,
+                                                   std::function<void(sd_bus_message*)> append_arguments,
+                                                   Duration limit);
 
   // `hear` gets each signal that the rule matches, as long as the bus lives. Heard of from the next call on.
-  void match(const std::string& rule, std::function<void(sd_bus_message*)> hear);
+  void add_match(const std::string& rule, std::function<void(sd_bus_message*)> on_signal);
 
   // Once, when the connection broke.
-  void on_lost(std::function<void()> told);
-  bool lost() const;
+  void on_lost(std::function<void()> callback);
+  bool is_lost() const;
 
   sd_bus* raw();  // for objects of one's own (tests)
 
  private:
   struct State;
-  explicit Bus(std::shared_ptr<State> state);
+  explicit DbusConnection(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared with the waits in flight
 };
 

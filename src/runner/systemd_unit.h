@@ -6,28 +6,28 @@
 
 namespace mgpu::runner {
 
-class Unit final : public Runner {
+class SystemdUnit final : public Runner {
  public:
   // Returns once systemd's job has ended well and the unit is active. Errors: load_failed (no bus, no such
   // unit, no permission, the job failed or took longer than start_limit; then it is stopped again).
-  static boost::asio::awaitable<Started> start(boost::asio::any_io_executor executor,
-                                               const config::SystemdConfig& config, Options options);
+  static boost::asio::awaitable<StartResult> start(boost::asio::any_io_executor executor,
+                                                   const config::SystemdConfig& config, RunOptions options);
 
-  static boost::asio::awaitable<Started> find(boost::asio::any_io_executor executor,
-                                              const config::SystemdConfig& config, Options options);
+  static boost::asio::awaitable<StartResult> find(boost::asio::any_io_executor executor,
+                                                  const config::SystemdConfig& config, RunOptions options);
 
-  ~Unit() override;
-  Unit(const Unit&) = delete;
-  Unit& operator=(const Unit&) = delete;
+  ~SystemdUnit() override;
+  SystemdUnit(const SystemdUnit&) = delete;
+  SystemdUnit& operator=(const SystemdUnit&) = delete;
 
-  Identity identity() const override;
+  RunIdentity identity() const override;
   std::optional<std::uint16_t> port() const override {
     return std::nullopt;
   }  // its file says where it listens
-  bool running() const override;  // it has not left `active`
-  const std::optional<ExitStatus>& exit() const override;
+  bool is_running() const override;  // it has not left `active_state`
+  const std::optional<ExitStatus>& exit_status() const override;
   std::vector<std::string> log_tail(std::size_t count) const override;  // of the journal
-  bool ours() const override;
+  bool is_owned() const override;
 
   // SIGKILL goes to what is left of it after `limit_setting`; systemd's own TimeoutStopSec may be shorter.
   boost::asio::awaitable<Result<void>> stop(Duration limit) override;
@@ -35,7 +35,7 @@ class Unit final : public Runner {
   boost::asio::awaitable<Result<void>> kill() override;
 
   struct State;
-  explicit Unit(std::shared_ptr<State> state);
+  explicit SystemdUnit(std::shared_ptr<State> state);
 
  private:
   std::shared_ptr<State> state_;  // shared with the calls in flight, which may outlive us

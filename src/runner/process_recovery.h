@@ -14,21 +14,21 @@ namespace mgpu::runner {
 
 // The fd under which a process that outlives us holds the reading end of its own output. With it nobody ends
 // by SIGPIPE when the daemon dies, and the next daemon finds what was written meanwhile.
-inline constexpr int kKeptOutput = 3;
+inline constexpr int kInheritedOutputFd = 3;
 
 // Which boot of the machine this is; start times and pids of another one mean nothing.
 std::string boot_id();
 
 // A pidfd of the process with this pid and start time (clock ticks since boot). Error: not_found (it is gone,
 // or its number is somebody else's now).
-Result<int> open_known(int pid, std::uint64_t start_time);
+Result<int> open_pidfd(int pid, std::uint64_t start_time);
 
 // The reading end of what the process writes; the caller closes it. -1: it has closed it, or writes
 // elsewhere.
 int reopen_output(int pid);
 
 // The processes of the group that live (zombies do not).
-std::vector<int> living_members(int group);
+std::vector<int> live_group_members(int group);
 
 // The environment variable that tells whose process it is, and its children's: "MARK CONSUMER".
 inline constexpr const char* kMarkVariable = "MGPU_STARTED_AS";
@@ -36,33 +36,34 @@ inline constexpr const char* kMarkVariable = "MGPU_STARTED_AS";
 inline constexpr const char* kStarterVariable = "MGPU_STARTED_BY";
 
 // One life of a daemon.
-struct Life {
+struct DaemonInstance {
   int pid = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
-  friend bool operator==(const Life&, const Life&) = default;
+  friend bool operator==(const DaemonInstance&, const DaemonInstance&) = default;
 };
-Life this_life();
-std::string to_string(const Life& life);  // as in kStarterVariable
+DaemonInstance current_daemon_instance();
+std::string to_string(const DaemonInstance& instance);  // as in kStarterVariable
 
-std::optional<Life> life_in(const std::string& text);  // the reverse; what follows it does not matter
+std::optional<DaemonInstance> parse_daemon_instance(
+    const std::string& text);  // the reverse; what follows it does not matter
 
 // Whether it is not over, and not this one.
-bool is_another_living(const Life& life);
+bool is_other_live_daemon(const DaemonInstance& instance);
 
-struct Marked {
+struct MarkedProcess {
   int pid = 0;
   std::string consumer{};
   std::string mark{};
-  std::optional<Life> starter{};  // none: an mgpu started it that did not say
+  std::optional<DaemonInstance> starter{};  // none: an mgpu started it that did not say
 };
 
 // What the process itself says. None: it has no mark, or we may not look, or it has ended.
-std::optional<Marked> mark_of(int pid);
+std::optional<MarkedProcess> read_process_mark(int pid);
 
 // The living processes that carry the mark, as far as we may look; never ourselves.
-std::vector<Marked> marked_processes(std::string_view mark);
+std::vector<MarkedProcess> find_marked_processes(std::string_view mark);
 
 // SIGKILL, if the number still belongs to a process with the mark. Whether it did.
-bool end_marked(int pid, std::string_view mark);
+bool kill_marked_process(int pid, std::string_view mark);
 
 }  // namespace mgpu::runner

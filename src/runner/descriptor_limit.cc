@@ -1,4 +1,4 @@
-#include "runner/descriptors.h"
+#include "runner/descriptor_limit.h"
 
 #include <sys/resource.h>
 
@@ -6,7 +6,8 @@ namespace mgpu::runner {
 namespace {
 
 // Of the process, as the limit itself is. Written once, before anything is started.
-rlimit before{.rlim_cur = 0, .rlim_max = 0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+rlimit original_limit{.rlim_cur = 0,
+                      .rlim_max = 0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 }  // namespace
 
@@ -15,12 +16,12 @@ std::uint64_t raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
   if (limit.rlim_cur >= limit.rlim_max || ::setrlimit(RLIMIT_NOFILE, &raised) != 0) return limit.rlim_cur;
-  before = limit;
+  original_limit = limit;
   return raised.rlim_cur;
 }
 
 void restore_descriptor_limit() {
-  if (before.rlim_max != 0) ::setrlimit(RLIMIT_NOFILE, &before);
+  if (original_limit.rlim_max != 0) ::setrlimit(RLIMIT_NOFILE, &original_limit);
 }
 
 }  // namespace mgpu::runner

@@ -1,4 +1,4 @@
-#include "runner/unit_log.h"
+#include "runner/unit_journal.h"
 
 #include <algorithm>
 #include <memory>
@@ -12,11 +12,11 @@ namespace mgpu::runner {
 
 namespace {
 
-struct JournalEnd {
+struct JournalDeleter {
   void operator()(sd_journal* journal) const { sd_journal_close(journal); }
 };
 
-std::string message_of(sd_journal* journal) {
+std::string entry_message(sd_journal* journal) {
   constexpr std::string_view kField = "MESSAGE=";
   const void* data = nullptr;
   std::size_t size = 0;
@@ -27,17 +27,17 @@ std::string message_of(sd_journal* journal) {
 
 }  // namespace
 
-std::vector<std::string> unit_log(const config::SystemdConfig& unit, std::size_t count) {
+std::vector<std::string> read_unit_journal(const config::SystemdConfig& unit, std::size_t count) {
   sd_journal* opened = nullptr;
   if (sd_journal_open(&opened, SD_JOURNAL_LOCAL_ONLY) < 0) return {};
-  const std::unique_ptr<sd_journal, JournalEnd> journal(opened);
+  const std::unique_ptr<sd_journal, JournalDeleter> journal(opened);
   const bool system = unit.bus == config::BusType::system;
   const std::string match = (system ? "_SYSTEMD_UNIT=" : "_SYSTEMD_USER_UNIT=") + unit.unit;
   if (sd_journal_add_match(opened, match.data(), match.size()) < 0 || sd_journal_seek_tail(opened) < 0)
     return {};
   std::vector<std::string> lines;
   while (lines.size() < count && sd_journal_previous(opened) > 0)
-    lines.push_back(sanitize_text(message_of(opened)));
+    lines.push_back(sanitize_text(entry_message(opened)));
   std::ranges::reverse(lines);
   return lines;
 }

@@ -1,11 +1,11 @@
-#include "runner/checkpoint.h"
+#include "runner/cuda_checkpoint.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "base/sanitize.h"
 #include "runner/command.h"
-#include "runner/remaining.h"
+#include "runner/time_budget.h"
 
 namespace mgpu::runner {
 
@@ -14,7 +14,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kUndoLimit{2'000'000};  // of each step back after a failure
-constexpr Duration kGrace{500'000};        // after the utility's own limit for a lock
+constexpr Duration kLockGrace{500'000};    // after the utility's own limit for a lock
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
@@ -22,62 +22,64 @@ std::string first_line(std::string text) {
 }
 
 // The same failure, as the caller's.
-std::unexpected<Error> as(ErrorCode code, const Error& error) { return fail(code, error.detail); }
+std::unexpected<Error> with_code(ErrorCode code, const Error& error) { return fail(code, error.detail); }
 
 }  // namespace
 
 // What it prints, without the newline. Error: unavailable.
-Checkpoint::Said Checkpoint::ask(std::vector<std::string> options, int pid, Duration limit) {
+CudaCheckpoint::AsyncOutput CudaCheckpoint::run_utility(std::vector<std::string> options, int pid,
+                                                        Duration limit) {
   std::vector<std::string> words{utility_};
   words.insert(words.end(), options.begin(), options.end());
   words.insert(words.end(), {"--pid", std::to_string(pid)});
   const auto ran = co_await run_command(std::move(words), limit);
   if (!ran) co_return std::unexpected(ran.error());
-  std::string said = first_line(ran->output);
-  if (ran->code != 0) {
-    std::string what;
-    for (const std::string& option : options) what += option + " ";
-    co_return fail(ErrorCode::unavailable, "cuda-checkpoint " + what + "of process " + std::to_string(pid) +
-                                               " failed: " + (said.empty() ? "it says nothing" : said));
+  std::string output = first_line(ran->output);
+  if (ran->exit_code != 0) {
+    std::string command;
+    for (const std::string& option : options) command += option + " ";
+    co_return fail(ErrorCode::unavailable, "cuda-checkpoint " + command + "of process " +
+                                               std::to_string(pid) +
+                                               " failed: " + (output.empty() ? "it says nothing" : output));
   }
-  co_return said;
+  co_return output;
 }
 
-Checkpoint::Said Checkpoint::state_of(int pid, Duration limit) {
+CudaCheckpoint::AsyncOutput CudaCheckpoint::query_state(int pid, Duration limit) {
   std::vector<std::string> options{"--get-state"};
-  co_return co_await ask(std::move(options), pid, limit);
+  co_return co_await run_utility(std::move(options), pid, limit);
 }
 
-Checkpoint::Ended Checkpoint::toggle(int pid, Duration limit) {
+CudaCheckpoint::AsyncResult CudaCheckpoint::toggle(int pid, Duration limit) {
   std::vector<std::string> options{"--toggle"};
-  const auto said = co_await ask(std::move(options), pid, limit);
-  if (!said) co_return std::unexpected(said.error());
+  const auto output = co_await run_utility(std::move(options), pid, limit);
+  if (!output) co_return std::unexpected(output.error());
   co_return Result<void>{};
 }
 
-Checkpoint::Ended Checkpoint::act(std::string_view action, int pid, Duration limit) {
+CudaCheckpoint::AsyncResult CudaCheckpoint::run_action(std::string_view action, int pid, Duration limit) {
   std::vector<std::string> options{"--action", std::string(action)};
   if (action == "lock") {
     options.insert(options.end(), {"--timeout", std::to_string(limit.count() / 1000)});
-    limit += kGrace;
+    limit += kLockGrace;
   }
-  const auto said = co_await ask(std::move(options), pid, limit);
-  if (!said) co_return std::unexpected(said.error());
+  const auto output = co_await run_utility(std::move(options), pid, limit);
+  if (!output) co_return std::unexpected(output.error());
   co_return Result<void>{};
 }
 
 // The utility of driver 550 knows neither states nor single steps.
-asio::awaitable<bool> Checkpoint::only_toggles(Duration limit) {
-  if (toggles_ < 0) {
+asio::awaitable<bool> CudaCheckpoint::has_only_toggle(Duration limit) {
+  if (toggle_only_ < 0) {
     std::vector<std::string> words{utility_, "--help"};
     const auto ran = co_await run_command(std::move(words), limit);
-    if (ran) toggles_ = ran->output.find("--action") == std::string::npos ? 1 : 0;
+    if (ran) toggle_only_ = ran->output.find("--action") == std::string::npos ? 1 : 0;
   }
-  co_return toggles_ == 1;
+  co_return toggle_only_ == 1;
 }
 
-Checkpoint::Ended Checkpoint::toggle_all(std::vector<int> pids, Duration limit) {
-  const Remaining remaining(limit);
+CudaCheckpoint::AsyncResult CudaCheckpoint::toggle_all(std::vector<int> pids, Duration limit) {
+  const TimeBudget remaining(limit);
   for (std::size_t i = 0; i < pids.size(); ++i) {
     const Duration left = remaining();
     const auto toggled = co_await toggle(pids[i], left);
@@ -91,76 +93,76 @@ Checkpoint::Ended Checkpoint::toggle_all(std::vector<int> pids, Duration limit) 
   co_return Result<void>{};
 }
 
-Checkpoint::Ended Checkpoint::lock_all(std::vector<int> pids, Duration limit) {
-  const Remaining remaining(limit);
+CudaCheckpoint::AsyncResult CudaCheckpoint::lock_all(std::vector<int> pids, Duration limit) {
+  const TimeBudget remaining(limit);
   for (const int pid : pids) {
-    const Duration ask_limit = remaining();
-    const auto state = co_await state_of(pid, ask_limit);
+    const Duration query_limit = remaining();
+    const auto state = co_await query_state(pid, query_limit);
     if (!state) co_return std::unexpected(state.error());
     if (*state == "locked") continue;  // an earlier attempt left it so
     if (*state != "running")
       co_return fail(ErrorCode::unavailable,
                      "process " + std::to_string(pid) + " is " + *state + ", not running");
     const Duration left = remaining();
-    const auto locked = co_await act("lock", pid, left);
+    const auto locked = co_await run_action("lock", pid, left);
     if (!locked) co_return locked;
   }
   co_return Result<void>{};
 }
 
-Checkpoint::Ended Checkpoint::save_all(std::vector<int> pids, Duration limit) {
-  const Remaining remaining(limit);
+CudaCheckpoint::AsyncResult CudaCheckpoint::save_all(std::vector<int> pids, Duration limit) {
+  const TimeBudget remaining(limit);
   for (const int pid : pids) {
     const Duration left = remaining();
-    const auto saved = co_await act("checkpoint", pid, left);
+    const auto saved = co_await run_action("checkpoint", pid, left);
     if (!saved) co_return saved;
   }
   co_return Result<void>{};
 }
 
-Checkpoint::Ended Checkpoint::restore_all(std::vector<int> pids, Duration limit) {
-  const Remaining remaining(limit);
+CudaCheckpoint::AsyncResult CudaCheckpoint::restore_all(std::vector<int> pids, Duration limit) {
+  const TimeBudget remaining(limit);
   for (const int pid : pids) {
-    const Duration ask_limit = remaining();
-    const auto state = co_await state_of(pid, ask_limit);
+    const Duration query_limit = remaining();
+    const auto state = co_await query_state(pid, query_limit);
     if (!state) co_return std::unexpected(state.error());
     if (*state == "running" || *state == "locked") continue;
     const Duration left = remaining();
-    const auto restored = co_await act("restore", pid, left);
+    const auto restored = co_await run_action("restore", pid, left);
     if (!restored) co_return restored;
   }
   for (const int pid : pids) {
-    const Duration ask_limit = remaining();
-    const auto state = co_await state_of(pid, ask_limit);
+    const Duration query_limit = remaining();
+    const auto state = co_await query_state(pid, query_limit);
     if (state && *state == "running") continue;
     const Duration left = remaining();
-    const auto unlocked = co_await act("unlock", pid, left);
+    const auto unlocked = co_await run_action("unlock", pid, left);
     if (!unlocked) co_return unlocked;
   }
   co_return Result<void>{};
 }
 
 // After a failure, each by itself: what can run on shall do so.
-asio::awaitable<void> Checkpoint::let_run_on(std::vector<int> pids) {
+asio::awaitable<void> CudaCheckpoint::roll_back(std::vector<int> pids) {
   struct Step {
     std::string_view state, action;
   };
   for (const Step step : {Step{"checkpointed", "restore"}, Step{"locked", "unlock"}}) {
     for (const int pid : pids) {
       const Duration undo = kUndoLimit;
-      const auto state = co_await state_of(pid, undo);
-      if (state && *state == step.state) co_await act(step.action, pid, undo);
+      const auto state = co_await query_state(pid, undo);
+      if (state && *state == step.state) co_await run_action(step.action, pid, undo);
     }
   }
 }
 
-Checkpoint::Ended Checkpoint::put_aside(std::vector<int> pids, Duration limit) {
+CudaCheckpoint::AsyncResult CudaCheckpoint::park_processes(std::vector<int> pids, Duration limit) {
   if (pids.empty())
     co_return fail(ErrorCode::eviction_failed, "the driver names no process of it that holds device memory");
-  const Remaining remaining(limit);
-  const bool simple = co_await only_toggles(limit);
+  const TimeBudget remaining(limit);
+  const bool toggle_only = co_await has_only_toggle(limit);
   Result<void> done{};
-  if (simple) {
+  if (toggle_only) {
     const Duration left = remaining();
     done = co_await toggle_all(pids, left);
   } else {
@@ -168,22 +170,22 @@ Checkpoint::Ended Checkpoint::put_aside(std::vector<int> pids, Duration limit) {
     done = co_await lock_all(pids, half);
     const Duration left = remaining();
     if (done) done = co_await save_all(pids, left);
-    if (!done) co_await let_run_on(pids);
+    if (!done) co_await roll_back(pids);
   }
-  if (!done) co_return as(ErrorCode::eviction_failed, done.error());
+  if (!done) co_return with_code(ErrorCode::eviction_failed, done.error());
   co_return done;
 }
 
-Checkpoint::Ended Checkpoint::bring_back(std::vector<int> pids, Duration limit) {
-  const Remaining remaining(limit);
-  const bool simple = co_await only_toggles(limit);
+CudaCheckpoint::AsyncResult CudaCheckpoint::resume_processes(std::vector<int> pids, Duration limit) {
+  const TimeBudget remaining(limit);
+  const bool toggle_only = co_await has_only_toggle(limit);
   const Duration left = remaining();
   Result<void> done{};
-  if (simple)
+  if (toggle_only)
     done = co_await toggle_all(pids, left);
   else
     done = co_await restore_all(pids, left);
-  if (!done) co_return as(ErrorCode::load_failed, done.error());
+  if (!done) co_return with_code(ErrorCode::load_failed, done.error());
   co_return done;
 }
 

@@ -1,6 +1,6 @@
 // sd-bus says what it waits for (readable, writable, a moment); we wait for that, let it work, and ask again.
 // Its callbacks only note what came and wake who waits: they never run a coroutine inside sd_bus_process.
-#include "runner/bus.h"
+#include "runner/dbus_connection.h"
 
 #include <cerrno>
 #include <chrono>
@@ -15,7 +15,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "runner/changes.h"
+#include "runner/async_condition.h"
 
 namespace mgpu::runner {
 
@@ -23,28 +23,28 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kAfterTheBus{1'000'000};  // sd-bus has a time limit itself; ours only stands behind it
+constexpr Duration kReplySlack{1'000'000};  // sd-bus has a time limit itself; ours only stands behind it
 
-struct BusEnd {
+struct BusDeleter {
   void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
 };
-struct SlotEnd {
+struct SlotDeleter {
   void operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
 };
-using Slot = std::unique_ptr<sd_bus_slot, SlotEnd>;
-using Hear = std::function<void(sd_bus_message*)>;
+using Slot = std::unique_ptr<sd_bus_slot, SlotDeleter>;
+using SignalCallback = std::function<void(sd_bus_message*)>;
 
-struct Match {
-  Hear hear{};
+struct SignalMatch {
+  SignalCallback callback{};
   Slot slot{};
 };
 
-int on_match(sd_bus_message* message, void* match, sd_bus_error*) {
-  static_cast<Match*>(match)->hear(message);
+int dispatch_signal(sd_bus_message* message, void* match, sd_bus_error*) {
+  static_cast<SignalMatch*>(match)->callback(message);
   return 0;
 }
 
-Error error_of(const Method& method, const sd_bus_error& error) {
+Error call_error(const DbusMethod& method, const sd_bus_error& error) {
   const std::string_view name = error.name == nullptr ? "" : error.name;
   auto code = ErrorCode::load_failed;
   if (name.ends_with(".NoSuchUnit") || name.ends_with(".UnknownObject")) code = ErrorCode::not_found;
@@ -56,42 +56,42 @@ Error error_of(const Method& method, const sd_bus_error& error) {
 
 }  // namespace
 
-struct Bus::State : std::enable_shared_from_this<Bus::State> {
+struct DbusConnection::State : std::enable_shared_from_this<DbusConnection::State> {
   State(asio::any_io_executor ex, sd_bus* connected)
-      : executor(std::move(ex)), bus(connected), descriptor(executor), timer(executor), changes(executor) {}
+      : executor(std::move(ex)), bus(connected), descriptor(executor), timer(executor), changed(executor) {}
 
-  void work();
-  void wait();
+  void process_messages();
+  void wait_for_events();
   void wait_readable();
   void wait_writable();
   void wait_timeout();
-  void break_off();
+  void disconnect();
 
   asio::any_io_executor executor;
-  std::unique_ptr<sd_bus, BusEnd> bus;
+  std::unique_ptr<sd_bus, BusDeleter> bus;
   asio::posix::stream_descriptor descriptor;  // a duplicate, so that each side closes its own
   asio::steady_timer timer;
-  Changes changes;  // of answers, and of lost
-  std::deque<Match> matches{};
-  std::function<void()> told{};
+  AsyncCondition changed;  // of answers, and of lost
+  std::deque<SignalMatch> matches{};
+  std::function<void()> on_lost{};
   bool reading = false;
   bool writing = false;
   bool working = false;
   bool lost = false;
 };
 
-void Bus::State::work() {
+void DbusConnection::State::process_messages() {
   if (lost || std::exchange(working, true)) return;
-  int more = 0;
-  do more = sd_bus_process(bus.get(), nullptr);
-  while (more > 0 && !lost);
+  int processed = 0;
+  do processed = sd_bus_process(bus.get(), nullptr);
+  while (processed > 0 && !lost);
   working = false;
-  changes.tell();
-  if (more < 0) return break_off();
-  wait();
+  changed.notify_all();
+  if (processed < 0) return disconnect();
+  wait_for_events();
 }
 
-void Bus::State::wait() {
+void DbusConnection::State::wait_for_events() {
   if (lost) return;
   if (!std::exchange(reading, true)) wait_readable();
   const int events = sd_bus_get_events(bus.get());
@@ -99,42 +99,43 @@ void Bus::State::wait() {
   wait_timeout();
 }
 
-void Bus::State::wait_readable() {
+void DbusConnection::State::wait_readable() {
   descriptor.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
     self->reading = false;
-    if (!error) self->work();
+    if (!error) self->process_messages();
   });
 }
 
-void Bus::State::wait_writable() {
+void DbusConnection::State::wait_writable() {
   descriptor.async_wait(asio::posix::stream_descriptor::wait_write, [self = shared_from_this()](auto error) {
     self->writing = false;
-    if (!error) self->work();
+    if (!error) self->process_messages();
   });
 }
 
-void Bus::State::wait_timeout() {
+void DbusConnection::State::wait_timeout() {
   std::uint64_t at_us = UINT64_MAX;
   timer.cancel();
   if (sd_bus_get_timeout(bus.get(), &at_us) < 0 || at_us == UINT64_MAX) return;
   // Both count CLOCK_MONOTONIC.
   timer.expires_at(asio::steady_timer::time_point(std::chrono::microseconds(at_us)));
   timer.async_wait([self = shared_from_this()](auto error) {
-    if (!error) self->work();
+    if (!error) self->process_messages();
   });
 }
 
-void Bus::State::break_off() {
+void DbusConnection::State::disconnect() {
   if (std::exchange(lost, true)) return;
   boost::system::error_code ignored;
   descriptor.close(ignored);
   timer.cancel();
-  changes.tell();
-  if (auto tell = std::exchange(told, {})) tell();
+  changed.notify_all();
+  if (auto callback = std::exchange(on_lost, {})) callback();
 }
 
-Result<std::unique_ptr<Bus>> Bus::open(asio::any_io_executor executor, config::BusType which) {
-  const bool system = which == config::BusType::system;
+Result<std::unique_ptr<DbusConnection>> DbusConnection::open(asio::any_io_executor executor,
+                                                             config::BusType type) {
+  const bool system = type == config::BusType::system;
   sd_bus* connected = nullptr;
   const int opened = system ? sd_bus_open_system(&connected) : sd_bus_open_user(&connected);
   if (opened == -ENOMEDIUM)
@@ -146,78 +147,80 @@ Result<std::unique_ptr<Bus>> Bus::open(asio::any_io_executor executor, config::B
   boost::system::error_code error;
   state->descriptor.assign(dup(sd_bus_get_fd(connected)), error);
   if (error) return fail(ErrorCode::service_down, "can't watch the bus: " + error.message());
-  state->work();
-  return std::unique_ptr<Bus>(new Bus(std::move(state)));
+  state->process_messages();
+  return std::unique_ptr<DbusConnection>(new DbusConnection(std::move(state)));
 }
 
-Bus::Bus(std::shared_ptr<State> state) : state_(std::move(state)) {}
+DbusConnection::DbusConnection(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-Bus::~Bus() {
-  state_->told = {};
+DbusConnection::~DbusConnection() {
+  state_->on_lost = {};
   state_->matches.clear();
-  state_->break_off();
+  state_->disconnect();
 }
 
 namespace {
 
-struct Answer {
-  std::optional<Result<Message>> got{};
-  Method method{};
+struct PendingCall {
+  std::optional<Result<DbusMessage>> result{};
+  DbusMethod method{};
 };
 
-int on_answer(sd_bus_message* reply, void* answer, sd_bus_error*) {
-  auto& to = *static_cast<Answer*>(answer);
+int on_reply(sd_bus_message* reply, void* pending_call, sd_bus_error*) {
+  auto& call = *static_cast<PendingCall*>(pending_call);
   if (const sd_bus_error* error = sd_bus_message_get_error(reply); error != nullptr)
-    to.got = std::unexpected(error_of(to.method, *error));
+    call.result = std::unexpected(call_error(call.method, *error));
   else
-    to.got = Message(sd_bus_message_ref(reply));
+    call.result = DbusMessage(sd_bus_message_ref(reply));
   return 0;
 }
 
 }  // namespace
 
-asio::awaitable<Result<Message>> Bus::call(Method method, Hear fill, Duration limit) {
+asio::awaitable<Result<DbusMessage>> DbusConnection::call(DbusMethod method, SignalCallback append_arguments,
+                                                          Duration limit) {
   const auto state = state_;
-  const auto gone = [&] {
+  const auto lost_error = [&] {
     return fail(ErrorCode::service_down, fmt::format("{}: the bus is gone", method.member));
   };
-  if (state->lost) co_return gone();
-  sd_bus_message* made = nullptr;
-  if (sd_bus_message_new_method_call(state->bus.get(), &made, method.destination, method.path.c_str(),
+  if (state->lost) co_return lost_error();
+  sd_bus_message* raw_message = nullptr;
+  if (sd_bus_message_new_method_call(state->bus.get(), &raw_message, method.destination, method.path.c_str(),
                                      method.interface, method.member) < 0)
-    co_return gone();
-  const Message message(made);
-  if (fill) fill(made);
-  Answer answer{.method = method};
+    co_return lost_error();
+  const DbusMessage message(raw_message);
+  if (append_arguments) append_arguments(raw_message);
+  PendingCall pending_call{.method = method};
   sd_bus_slot* raw_slot = nullptr;
   const auto limit_us = static_cast<std::uint64_t>(limit.count());
-  const int sent = sd_bus_call_async(state->bus.get(), &raw_slot, made, on_answer, &answer, limit_us);
+  const int sent =
+      sd_bus_call_async(state->bus.get(), &raw_slot, raw_message, on_reply, &pending_call, limit_us);
   const Slot slot(raw_slot);  // while it lives, `answer` is written to
   if (sent < 0) {
-    state->break_off();
-    co_return gone();
+    state->disconnect();
+    co_return lost_error();
   }
-  state->wait();
-  const Duration longer = limit + kAfterTheBus;
-  const std::function<bool()> over = [&] { return answer.got || state->lost; };
-  const bool came = co_await state->changes.wait(over, longer);
-  if (answer.got) co_return *std::move(answer.got);
-  if (came) co_return gone();
+  state->wait_for_events();
+  const Duration guard_limit = limit + kReplySlack;
+  const std::function<bool()> is_finished = [&] { return pending_call.result || state->lost; };
+  const bool finished = co_await state->changed.wait(is_finished, guard_limit);
+  if (pending_call.result) co_return *std::move(pending_call.result);
+  if (finished) co_return lost_error();
   co_return fail(ErrorCode::service_down,
                  fmt::format("{}: no answer within {}", method.member, to_string(limit)));
 }
 
-void Bus::match(const std::string& rule, Hear hear) {
-  Match& match = state_->matches.emplace_back(std::move(hear));
+void DbusConnection::add_match(const std::string& rule, SignalCallback on_signal) {
+  SignalMatch& match = state_->matches.emplace_back(std::move(on_signal));
   sd_bus_slot* slot = nullptr;
   if (!state_->lost &&
-      sd_bus_add_match_async(state_->bus.get(), &slot, rule.c_str(), on_match, nullptr, &match) >= 0)
+      sd_bus_add_match_async(state_->bus.get(), &slot, rule.c_str(), dispatch_signal, nullptr, &match) >= 0)
     match.slot.reset(slot);
-  state_->wait();
+  state_->wait_for_events();
 }
 
-void Bus::on_lost(std::function<void()> told) { state_->told = std::move(told); }
-bool Bus::lost() const { return state_->lost; }
-sd_bus* Bus::raw() { return state_->bus.get(); }
+void DbusConnection::on_lost(std::function<void()> callback) { state_->on_lost = std::move(callback); }
+bool DbusConnection::is_lost() const { return state_->lost; }
+sd_bus* DbusConnection::raw() { return state_->bus.get(); }
 
 }  // namespace mgpu::runner

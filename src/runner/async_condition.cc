@@ -1,4 +1,4 @@
-#include "runner/changes.h"
+#include "runner/async_condition.h"
 
 #include <chrono>
 
@@ -14,26 +14,27 @@ namespace {
 using Timers = std::set<asio::steady_timer*>;
 
 // On the list as long as its frame lives, also where that is never resumed.
-class Listed {
+class WaiterRegistration {
  public:
-  Listed(std::shared_ptr<Timers> list, asio::steady_timer& timer) : list_(std::move(list)), timer_(timer) {
-    list_->insert(&timer_);
+  WaiterRegistration(std::shared_ptr<Timers> waiters, asio::steady_timer& timer)
+      : waiters_(std::move(waiters)), timer_(timer) {
+    waiters_->insert(&timer_);
   }
-  ~Listed() { list_->erase(&timer_); }
-  Listed(const Listed&) = delete;
-  Listed& operator=(const Listed&) = delete;
+  ~WaiterRegistration() { waiters_->erase(&timer_); }
+  WaiterRegistration(const WaiterRegistration&) = delete;
+  WaiterRegistration& operator=(const WaiterRegistration&) = delete;
 
  private:
-  std::shared_ptr<Timers> list_;
+  std::shared_ptr<Timers> waiters_;
   asio::steady_timer& timer_;
 };
 
 }  // namespace
 
-asio::awaitable<bool> Changes::wait(std::function<bool()> condition, Duration limit) {
+asio::awaitable<bool> AsyncCondition::wait(std::function<bool()> condition, Duration limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   asio::steady_timer timer(executor_);
-  const Listed listed(waiting_, timer);
+  const WaiterRegistration registration(waiters_, timer);
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) co_return false;
     timer.expires_at(deadline);

@@ -10,6 +10,6 @@
 namespace mgpu::runner {
 
 // Oldest first; nothing where there is no journal or we may not read it. Reads files, for milliseconds.
-std::vector<std::string> unit_log(const config::SystemdConfig& unit, std::size_t count);
+std::vector<std::string> read_unit_journal(const config::SystemdConfig& unit, std::size_t count);
 
 }  // namespace mgpu::runner

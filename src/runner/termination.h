@@ -13,6 +13,6 @@ inline constexpr Duration kKillLimit{5'000'000};  // SIGKILL works at once, unle
 inline constexpr std::size_t kExitLogLines = 20;
 
 // `who` was killed, and is still there after kKillLimit.
-Error lives_on(const std::string& who);
+Error survived_kill_error(const std::string& who);
 
 }  // namespace mgpu::runner

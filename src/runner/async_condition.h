@@ -16,12 +16,12 @@ namespace mgpu::runner {
 
 // Everything on the one thread of its executor.
 // REQUIRES: who waits is not resumed after it has gone.
-class Changes {
+class AsyncCondition {
  public:
-  explicit Changes(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit AsyncCondition(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  void tell() {
-    for (boost::asio::steady_timer* timer : *waiting_) timer->cancel();
+  void notify_all() {
+    for (boost::asio::steady_timer* timer : *waiters_) timer->cancel();
   }
 
   // Until the condition holds; false where `limit_setting` passes before.
@@ -30,7 +30,7 @@ class Changes {
  private:
   boost::asio::any_io_executor executor_;
   // Shared with the frames of those who wait: an io_context that ends destroys them last.
-  std::shared_ptr<std::set<boost::asio::steady_timer*>> waiting_ =
+  std::shared_ptr<std::set<boost::asio::steady_timer*>> waiters_ =
       std::make_shared<std::set<boost::asio::steady_timer*>>();
 };
 

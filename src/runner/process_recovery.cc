@@ -1,0 +1,154 @@
+#include "runner/process_recovery.h"
+
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "gpu/process_table.h"
+
+namespace mgpu::runner {
+namespace {
+
+std::string read_file(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::optional<int> parse_pid(const std::string& name) {
+  int pid = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return pid;
+}
+
+std::vector<int> list_pids() {
+  std::vector<int> pids;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error))
+    if (const auto pid = parse_pid(entry.path().filename())) pids.push_back(*pid);
+  return pids;
+}
+
+// The value of a variable in the text of /proc/PID/environ.
+std::optional<std::string> find_variable(const std::string& environ, std::string_view name) {
+  const std::string wanted = fmt::format("{}{}=", '\0', name);
+  const auto at = environ.find(wanted);
+  if (at == std::string::npos) return std::nullopt;
+  const auto from = at + wanted.size();
+  return environ.substr(from, environ.find('\0', from) - from);
+}
+
+bool has_mark(const std::optional<MarkedProcess>& marked, std::string_view mark) {
+  return marked && marked->mark == mark;
+}
+
+// The pipe behind a process' fd; 0: none, or another kind of file.
+ino_t pipe_inode(int pid, int fd) {
+  struct stat facts{};
+  const std::string file = fmt::format("/proc/{}/fd/{}", pid, fd);
+  if (::stat(file.c_str(), &facts) != 0 || !S_ISFIFO(facts.st_mode)) return 0;
+  return facts.st_ino;
+}
+
+}  // namespace
+
+std::string boot_id() {
+  std::string id = read_file("/proc/sys/kernel/random/boot_id");
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+Result<int> open_pidfd(int pid, std::uint64_t start_time) {
+  const auto gone_error = [&] { return fail(ErrorCode::not_found, fmt::format("process {} is gone", pid)); };
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return gone_error();
+  // Looked at after the pidfd was opened: if it is the right one now, the pidfd is of the right one.
+  const auto facts = gpu::read_process(pid);
+  if (facts && facts->start_time == start_time && facts->state != 'Z') return fd;
+  ::close(fd);
+  return gone_error();
+}
+
+int reopen_output(int pid) {
+  const ino_t stdout_pipe = pipe_inode(pid, STDOUT_FILENO);
+  // A pipe of which it does not hold the other end as well is none that we gave it.
+  if (stdout_pipe == 0 || stdout_pipe != pipe_inode(pid, kInheritedOutputFd)) return -1;
+  return ::open(fmt::format("/proc/{}/fd/{}", pid, kInheritedOutputFd).c_str(),
+                O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+std::vector<int> live_group_members(int group) {
+  std::vector<int> members;
+  for (const int pid : list_pids()) {
+    const auto facts = gpu::parse_stat(read_file(fmt::format("/proc/{}/stat", pid)));
+    if (facts && facts->group == group && facts->state != 'Z' && facts->state != 'X') members.push_back(pid);
+  }
+  return members;
+}
+
+DaemonInstance current_daemon_instance() {
+  const auto facts = gpu::read_process(::getpid());
+  return {.pid = ::getpid(), .start_time = facts ? facts->start_time : 0};
+}
+
+std::string to_string(const DaemonInstance& instance) {
+  return fmt::format("{} {}", instance.pid, instance.start_time);
+}
+
+std::optional<DaemonInstance> parse_daemon_instance(const std::string& text) {
+  std::istringstream words(text);
+  DaemonInstance instance;
+  return words >> instance.pid >> instance.start_time ? std::optional(instance) : std::nullopt;
+}
+
+bool is_other_live_daemon(const DaemonInstance& instance) {
+  if (instance.pid <= 0 || instance.pid == ::getpid()) return false;
+  const auto facts = gpu::read_process(instance.pid);
+  return facts && facts->start_time == instance.start_time && facts->state != 'Z' && facts->state != 'X';
+}
+
+std::optional<MarkedProcess> read_process_mark(int pid) {
+  const std::string environ = std::string(1, '\0') + read_file(fmt::format("/proc/{}/environ", pid));
+  const auto value = find_variable(environ, kMarkVariable);
+  if (!value) return std::nullopt;
+  const auto separator = value->rfind(' ');  // a path may hold some, a consumer's name does not
+  if (separator == std::string::npos) return std::nullopt;
+  MarkedProcess marked{
+      .pid = pid, .consumer = value->substr(separator + 1), .mark = value->substr(0, separator)};
+  if (const auto starter = find_variable(environ, kStarterVariable))
+    marked.starter = parse_daemon_instance(*starter);
+  return marked;
+}
+
+std::vector<MarkedProcess> find_marked_processes(std::string_view mark) {
+  std::vector<MarkedProcess> all;
+  if (mark.empty()) return all;
+  for (const int pid : list_pids())
+    if (auto marked = read_process_mark(pid); has_mark(marked, mark) && pid != ::getpid())
+      all.push_back(std::move(*marked));
+  return all;
+}
+
+bool kill_marked_process(int pid, std::string_view mark) {
+  const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return false;
+  // Asked after the pidfd was opened: what has the mark now is what the pidfd means.
+  const bool ours = has_mark(read_process_mark(pid), mark);
+  if (ours) ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
+  ::close(fd);
+  return ours;
+}
+
+}  // namespace mgpu::runner
