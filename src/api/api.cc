@@ -147,7 +147,7 @@ Reply error_reply(const Error& error) {
 
 Result<ConsumerId> consumer_in(const Call& call, const engine::Engine& engine) {
   const std::string& name = call.arguments.at("name");
-  if (const auto id = engine.consumer_named(name)) return *id;
+  if (const auto id = engine.find_consumer(name)) return *id;
   std::string known;
   for (const ConsumerState& consumer : engine.world().registry.consumers)
     known += (known.empty() ? "" : ", ") + consumer.spec.name;

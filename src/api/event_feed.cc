@@ -85,8 +85,8 @@ std::string EventFeed::Subscriber::next_piece() {
   const engine::Journal& journal = feed_.engine_.journal();
   if (journal.last_id() >= feed_.looked_at_ + kLookEvery) feed_.drop_who_fell_behind(this);
   std::string piece;
-  for (auto entry = journal.after(last_); entry != journal.entries().end() && piece.size() < kPieceBytes;
-       ++entry) {
+  for (auto entry = journal.first_after(last_);
+       entry != journal.entries().end() && piece.size() < kPieceBytes; ++entry) {
     last_ = entry->id;
     if (what_ == Waiter::For::routine_too || !is_routine(*entry)) piece += feed_.text_of(*entry);
   }

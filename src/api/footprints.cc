@@ -63,7 +63,7 @@ asio::awaitable<Answer> list_footprints(Desk& desk, Call, Outlet) {
 asio::awaitable<Answer> forget_footprint(Desk& desk, Call call, Outlet) {
   const auto id = consumer_in(call, desk.engine);
   if (!id) co_return std::unexpected(id.error());
-  desk.engine.forget(*id);
+  desk.engine.forget_learned(*id);
   co_return json_reply({{"consumer", call.arguments.at("name")}, {"forgotten", true}});
 }
 

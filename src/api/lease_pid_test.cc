@@ -42,7 +42,7 @@ class Connection {
   int client_ = -1;
 };
 
-// `sleep`, as a child or, with a session of its own and no parent that we know of, a stranger.
+// `tick_backoff`, as a child or, with a session of its own and no parent that we know of, a stranger.
 pid_t start_sleep(bool stranger) {
   int report[2];
   EXPECT_EQ(pipe2(report, O_CLOEXEC), 0);

@@ -6,7 +6,7 @@
 
 #include "api/codec.h"
 #include "domain/enum_names.h"
-#include "engine/users.h"
+#include "engine/user_table.h"
 
 namespace mgpu::api {
 namespace {
@@ -57,8 +57,8 @@ Result<Priority> priority(const Json& value) {
 
 Result<std::string> user(const Json& value) {
   Result<std::string> name = text(value);
-  if (name && name->size() > engine::kLongestUser)
-    return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(engine::kLongestUser));
+  if (name && name->size() > engine::kMaxUserLength)
+    return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(engine::kMaxUserLength));
   return name;
 }
 

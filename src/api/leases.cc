@@ -30,7 +30,7 @@ constexpr std::size_t kCrowd = 64;
 Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   TicketRequest ask{.bytes = request.bytes};
   if (request.device.empty()) return ask;
-  const auto device = engine.device_named(request.device);
+  const auto device = engine.find_device(request.device);
   if (!device) return fail(ErrorCode::not_found, "no device \"" + request.device + "\"; see GET /v1/status");
   ask.device = *device;
   return ask;
@@ -38,7 +38,7 @@ Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine
 
 Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& engine) {
   if (request.ai_model.empty()) return engine.resolve(request.consumer);
-  const auto consumer = engine.consumer_named(request.consumer);
+  const auto consumer = engine.find_consumer(request.consumer);
   if (!consumer) return engine.resolve(request.consumer);  // words the error
   return engine.resolve(*consumer, request.ai_model);
 }
@@ -53,7 +53,7 @@ Result<TicketRequest> place_of(const LeaseRequest& request, engine::Engine& engi
   TicketRequest ask{
       .device = device, .consumer = target->consumer, .resident = target->resident, .bytes = request.bytes};
   if (request.device.empty()) return ask;
-  const auto wanted = engine.device_named(request.device);
+  const auto wanted = engine.find_device(request.device);
   const Consumer& spec = registry[target->consumer].spec;
   if (wanted && spec.split.empty() && std::ranges::find(spec.devices, *wanted) != spec.devices.end()) {
     ask.device = *wanted;
@@ -70,7 +70,7 @@ Result<TicketRequest> ask_of(const LeaseRequest& request, engine::Engine& engine
   if (!ask) return ask;
   ask->wait_limit = request.wait_limit;
   ask->priority = request.priority;
-  ask->user = engine.user_of(request.user, "");
+  ask->user = engine.user_number(request.user, "");
   ask->deadline = request.deadline;
   return ask;
 }
@@ -187,11 +187,11 @@ asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, TicketRe
     asio::steady_timer until_ended(desk.executor, asio::steady_timer::time_point::max());
     lease->on_ended([&until_ended](const Error&) { until_ended.cancel(); });
     try {
-      if (!lease->ended()) co_await until_ended.async_wait(asio::use_awaitable);
+      if (!lease->end_error()) co_await until_ended.async_wait(asio::use_awaitable);
     } catch (const boost::system::system_error&) {
-      if (!lease->ended()) throw;  // the client is gone: the lease gives itself back
+      if (!lease->end_error()) throw;  // the client is gone: the lease gives itself back
     }
-    ended = lease->ended();
+    ended = lease->end_error();
   } else {
     ended = lease.error();
   }

@@ -99,7 +99,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   const World& world = engine.world();
   const Device& device = world.registry.devices[id.value];
   const gpu::DeviceInfo& info = engine.devices()[id.value];
-  const gpu::Telemetry vitals = engine.observation(id).vitals.value_or(gpu::Telemetry{});
+  const gpu::Telemetry vitals = engine.observation(id).telemetry.value_or(gpu::Telemetry{});
   Json json = figures_json(statistics_of(world, id), wall_of(engine));
   json.update({{"id", device.name},
                {"name", info.name},
@@ -136,7 +136,7 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
           {"waiting_ms", to_ms((runs ? ticket.granted_at : now) - ticket.arrived_at)},
           {"running_ms", runs ? to_ms(now - ticket.granted_at) : 0.0},
           {"priority", to_string(priority_of(world, ticket.request))},
-          {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_shown(ticket.request.user))},
+          {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_label(ticket.request.user))},
           {"estimated_start", estimated ? time_json(start->second, wall_of(engine)) : Json(nullptr)},
           {"estimated_wait_ms", estimated ? Json(to_ms(time_remaining(start->second, now))) : Json(nullptr)},
           {"overtaken", ticket.overtake_until != kNever},
@@ -168,11 +168,11 @@ std::optional<Instant> StartEstimates::of(const engine::Engine& engine, TicketId
 }
 
 Wall wall_of(const engine::Engine& engine) {
-  return [&engine](Instant at) { return engine.wall(at); };
+  return [&engine](Instant at) { return engine.wall_time(at); };
 }
 
 UserShown user_shown_by(const engine::Engine& engine) {
-  return [&engine](std::uint32_t user) { return engine.user_shown(user); };
+  return [&engine](std::uint32_t user) { return engine.user_label(user); };
 }
 
 Json url_json(const engine::Engine& engine, ConsumerId consumer) {

@@ -44,7 +44,7 @@ class Exchange {
 
   // The next line of the body without its end; none at the body's end. Waits for it.
   Outcome<std::optional<std::string>> next_line(const std::stop_token& stop);
-  // The same without waiting: an empty Outcome line is told apart by `pending`.
+  // The same without waiting: an empty Outcome line is told apart by `pending_events`.
   Outcome<std::optional<std::string>> next_line_if_there(bool& pending);
   // The rest of the body.
   Outcome<std::string> rest(const std::stop_token& stop);

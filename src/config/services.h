@@ -14,7 +14,7 @@ namespace mgpu::config {
 enum class AiModelCount : std::uint8_t {
   one,                     // one at a time, or one from start to end: the consumer's only resident
   several,                 // they come and go one by one: a resident each
-  several_in_router_mode,  // as the key `router` says
+  several_in_router_mode,  // as the key `router_config` says
 };
 
 struct ServiceTraits {

@@ -15,9 +15,9 @@ namespace asio = boost::asio;
 namespace {
 
 std::string url_with_port(std::string url, std::optional<std::uint16_t> port) {
-  constexpr std::string_view kPlace = "${PORT}";
-  if (const auto at = url.find(kPlace); at != std::string::npos && port)
-    url.replace(at, kPlace.size(), std::to_string(*port));
+  constexpr std::string_view kPortVariable = "${PORT}";
+  if (const auto at = url.find(kPortVariable); at != std::string::npos && port)
+    url.replace(at, kPortVariable.size(), std::to_string(*port));
   return url;
 }
 
@@ -31,32 +31,32 @@ std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config)
 }
 
 Application::Application(asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
-                         std::function<void(Error)> lost)
+                         std::function<void(Error)> on_lost)
     : io_(io),
       config_(config),
       log_lines_(log_lines),
-      lost_(std::move(lost)),
+      on_lost_(std::move(on_lost)),
       changed_(io, asio::steady_timer::time_point::max()),
-      pause_(io) {
-  if (!has_service() || !external()) return;
+      poll_timer_(io) {
+  if (!has_service() || !is_external()) return;
   const auto made = make_service();
   MGPU_ASSERT(made, "what an external service is made of was tried when the world was set up");
 }
 
-void Application::keep_beyond_us(std::string mark,
-                                 std::function<void(int, std::optional<std::uint16_t>)> started) {
+void Application::outlive_daemon(std::string mark,
+                                 std::function<void(int, std::optional<std::uint16_t>)> on_started) {
   mark_ = std::move(mark);
-  started_ = std::move(started);
+  on_started_ = std::move(on_started);
 }
 
-void Application::see_only(std::function<std::vector<std::string>()> devices) {
-  seen_devices_ = std::move(devices);
+void Application::restrict_devices(std::function<std::vector<std::string>()> devices) {
+  visible_devices_ = std::move(devices);
 }
 
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
 
 std::optional<Endpoint> Application::endpoint() const {
-  if (!has_service() || (!external() && !runs())) return std::nullopt;
+  if (!has_service() || (!is_external() && !is_running())) return std::nullopt;
   const auto port = runner_ ? runner_->port() : std::nullopt;
   const auto address = service::parse_address(url_with_port(config_.service.url, port));
   if (!address) return std::nullopt;
@@ -64,7 +64,7 @@ std::optional<Endpoint> Application::endpoint() const {
 }
 
 runner::RunIdentity Application::identity() const {
-  if (runs()) return runner_->identity();
+  if (is_running()) return runner_->identity();
   // What somebody else started of it is its, too, before we have looked.
   return {.unit = config_.systemd ? config_.systemd->unit : ""};
 }
@@ -81,11 +81,12 @@ Result<void> Application::make_service() {
   return {};
 }
 
-asio::awaitable<Sighting> Application::look() {
-  Sighting seen;
-  if (!external() && may_be_found() && !runs()) (void)co_await attach(false);  // who is not found is not up
-  if ((!external() && !runs()) || !put_aside_.empty()) co_return seen;
-  seen.by_itself = external() || by_itself_;
+asio::awaitable<ServiceSnapshot> Application::poll_service() {
+  ServiceSnapshot seen;
+  if (!is_external() && is_discoverable() && !is_running())
+    (void)co_await attach(false);  // who is not found is not up
+  if ((!is_external() && !is_running()) || !parked_pids_.empty()) co_return seen;
+  seen.started_externally = is_external() || started_externally_;
   seen.up = !service_;
   if (!service_) co_return seen;
   const auto service = service_;
@@ -94,9 +95,9 @@ asio::awaitable<Sighting> Application::look() {
   seen.up = true;
   const auto listed = co_await service->list_ai_models();
   if (listed) {
-    seen.tells = !listed->empty();
+    seen.reports_residency = !listed->empty();
     for (const service::AiModel& ai_model : *listed) {
-      if (!ai_model.name.empty()) seen.offered.push_back(ai_model.name);
+      if (!ai_model.name.empty()) seen.ai_models.push_back(ai_model.name);
       if (ai_model.resident) seen.warm.emplace_back(ai_model.name, ai_model.bytes.value_or(Bytes{}));
     }
   }
@@ -105,30 +106,30 @@ asio::awaitable<Sighting> Application::look() {
 
 // Answers only for services that live on without their run being ours to watch, or that hang: the end of a
 // run is noticed by itself.
-asio::awaitable<bool> Application::is_gone() {
-  if (!service_ || (!external() && !runs()) || !put_aside_.empty()) co_return false;
-  const std::uint64_t before = changes_;
+asio::awaitable<bool> Application::is_service_down() {
+  if (!service_ || (!is_external() && !is_running()) || !parked_pids_.empty()) co_return false;
+  const std::uint64_t before = generation_;
   const auto service = service_;
   const service::Health health = co_await service->check_health();
-  co_return health.state == service::Health::State::down&& before == changes_;
+  co_return health.state == service::Health::State::down&& before == generation_;
 }
 
-asio::awaitable<std::uint32_t> Application::at_work() {
-  if (!service_ || (!external() && !runs())) co_return 0U;
+asio::awaitable<std::uint32_t> Application::count_active_requests() {
+  if (!service_ || (!is_external() && !is_running())) co_return 0U;
   const auto service = service_;
   const auto count = co_await service->count_active_requests();
   co_return count.value_or(0);
 }
 
-asio::awaitable<void> Application::pause(Duration length) {
+asio::awaitable<void> Application::sleep_for(Duration duration) {
   if (closing_) co_return;
-  pause_.expires_after(length);
-  co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+  poll_timer_.expires_after(duration);
+  co_await poll_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 asio::awaitable<Result<void>> Application::shut_down() {
   closing_ = true;
-  pause_.cancel();
+  poll_timer_.cancel();
   changed_.cancel();
   while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (runner_ && !runner_->is_owned()) co_return Result<void>{};
@@ -138,8 +139,8 @@ asio::awaitable<Result<void>> Application::shut_down() {
 
 void Application::close() {
   closing_ = true;
-  lost_ = nullptr;
-  pause_.cancel();
+  on_lost_ = nullptr;
+  poll_timer_.cancel();
   changed_.cancel();
   runner_.reset();  // whatever is left of a process' group is killed
 }

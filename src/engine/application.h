@@ -27,11 +27,11 @@
 namespace mgpu::engine {
 
 // What a look at a running service showed.
-struct Sighting {
+struct ServiceSnapshot {
   bool up = false;
-  bool tells = false;                  // whether it says what is in device memory; else whoever is up is warm
-  bool by_itself = false;              // it came up without us asking
-  std::vector<std::string> offered{};  // AI models; empty where it has just one
+  bool reports_residency = false;   // whether it says what is in device memory; else whoever is up is warm
+  bool started_externally = false;  // it came up without us asking
+  std::vector<std::string> ai_models{};               // AI models; empty where it has just one
   std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: it does not say
 };
 
@@ -42,29 +42,29 @@ class Application {
  public:
   // `lost` hears when its run ended though nobody stopped it.
   Application(boost::asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
-              std::function<void(Error)> lost);
+              std::function<void(Error)> on_lost);
 
   // From now on parking means: cuda-checkpoint, of the processes that `holders` names (those that hold device
   // memory now). Both must outlive it.
-  using Holders = std::function<boost::asio::awaitable<std::vector<int>>()>;
-  void park_by(runner::CudaCheckpoint& utility, Holders holders);
+  using DevicePidsLookup = std::function<boost::asio::awaitable<std::vector<int>>()>;
+  void enable_checkpoint_parking(runner::CudaCheckpoint& checkpoint, DevicePidsLookup find_device_pids);
   // Its processes outlive a daemon that is killed, carry the mark (runner/process_recovery.h), and `started`
   // hears of each at once, to record it.
-  void keep_beyond_us(std::string mark,
-                      std::function<void(int pid, std::optional<std::uint16_t> port)> started);
+  void outlive_daemon(std::string mark,
+                      std::function<void(int pid, std::optional<std::uint16_t> port)> on_started);
 
   // Its processes see one device alone, unless their configuration chooses: the one whose UUID `device` says
   // when they are started.
-  void see_only(std::function<std::vector<std::string>()> devices);
+  void restrict_devices(std::function<std::vector<std::string>()> devices);
 
-  // A load that fails leaves the process alone while `in_use` says that somebody works in it.
-  void spare_while(std::function<bool()> in_use) { in_use_ = std::move(in_use); }
+  // A load that fails leaves the process alone while `is_in_use` says that somebody works in it.
+  void keep_process_while(std::function<bool()> is_in_use) { is_in_use_ = std::move(is_in_use); }
 
   bool has_service() const;
-  bool external() const { return config::is_external(config_); }
+  bool is_external() const { return config::is_external(config_); }
   // Whether it may be up without us: then it is looked for.
-  bool may_be_found() const { return !config_.process; }
-  bool is_looked_at() const { return has_service() || (may_be_found() && !external()); }
+  bool is_discoverable() const { return !config_.process; }
+  bool is_polled() const { return has_service() || (is_discoverable() && !is_external()); }
   std::optional<Endpoint> endpoint() const;
   runner::RunIdentity identity() const;  // while it runs; a unit's name always
   std::vector<std::string> log_tail() const;
@@ -83,62 +83,64 @@ class Application {
   boost::asio::awaitable<Result<void>> adopt(runner::RecordedProcess known);
 
   // Finds a unit or container that runs without us, too.
-  boost::asio::awaitable<Sighting> look();
-  boost::asio::awaitable<bool> is_gone();
-  boost::asio::awaitable<std::uint32_t> at_work();  // requests that its service is at or has waiting
+  boost::asio::awaitable<ServiceSnapshot> poll_service();
+  boost::asio::awaitable<bool> is_service_down();
+  boost::asio::awaitable<std::uint32_t>
+  count_active_requests();  // requests that its service is at or has waiting
 
   // Waits until the next look is due, or the end has come.
-  boost::asio::awaitable<void> pause(Duration length);
+  boost::asio::awaitable<void> sleep_for(Duration duration);
 
   // Grows with each load and eviction: what was seen before and after may not fit together.
-  std::uint64_t changes() const { return changes_; }
+  std::uint64_t generation() const { return generation_; }
 
   // Stops for good what is ours to stop. Errors: as Runner::stop.
   boost::asio::awaitable<Result<void>> shut_down();
   void close();
 
  private:
-  using Ended = boost::asio::awaitable<Result<void>>;
+  using AsyncResult = boost::asio::awaitable<Result<void>>;
 
   // One at a time, and nobody attaches to what runs already.
-  Ended attach(bool start_it);
-  Ended begin_run(bool start_it, std::optional<runner::RecordedProcess> known);
+  AsyncResult attach(bool start_new);
+  AsyncResult begin_run(bool start_new, std::optional<runner::RecordedProcess> known);
   runner::RunOptions run_options(std::uint64_t number);
   Result<void> make_service();
-  bool runs() const { return runner_ && runner_->is_running(); }
-  Ended stop_after_failed_load(Error why);
-  Ended load_started(std::string ai_model, bool from_parked, bool& asked);  // asked: it came to the service
-  Ended park(std::string ai_model, Duration limit);
-  Ended bring_back(Duration limit);
-  Ended stop_run(Duration limit);
-  Ended kill_run();
-  void run_ended(const runner::ExitStatus& status, std::uint64_t number);
+  bool is_running() const { return runner_ && runner_->is_running(); }
+  AsyncResult stop_after_failed_load(Error why);
+  AsyncResult start_and_load(std::string ai_model, bool from_parked,
+                             bool& reached_service);  // asked: it came to the service
+  AsyncResult park(std::string ai_model, Duration limit);
+  AsyncResult resume_processes(Duration limit);
+  AsyncResult stop_run(Duration limit);
+  AsyncResult kill_run();
+  void on_run_ended(const runner::ExitStatus& status, std::uint64_t number);
   void clean_up_after_crash();
-  Error explained(Error error) const;
+  Error with_diagnostics(Error error) const;
 
   boost::asio::io_context& io_;
   const config::ConsumerConfig& config_;
   std::string mark_{};  // empty: its processes die with us
-  std::function<void(int, std::optional<std::uint16_t>)> started_{};
-  std::function<std::vector<std::string>()> seen_devices_{};  // empty: they see what the daemon sees
+  std::function<void(int, std::optional<std::uint16_t>)> on_started_{};
+  std::function<std::vector<std::string>()> visible_devices_{};  // empty: they see what the daemon sees
   std::size_t log_lines_;
-  std::function<void(Error)> lost_;
-  std::function<bool()> in_use_{};
+  std::function<void(Error)> on_lost_;
+  std::function<bool()> is_in_use_{};
   // Shared with the coroutines that talk to them while they are replaced.
   std::shared_ptr<service::Service> service_{};
   std::shared_ptr<runner::Runner> runner_{};  // the present run, or the last one
   runner::CudaCheckpoint* checkpoint_ = nullptr;
-  Holders holders_{};
-  std::vector<int> put_aside_{};     // processes whose device memory the checkpoint has
+  DevicePidsLookup find_device_pids_{};
+  std::vector<int> parked_pids_{};   // processes whose device memory the checkpoint has
   std::uint64_t run_number_ = 0;     // of the present run
   std::uint64_t expected_exit_ = 0;  // up to this number their end is no surprise
-  std::uint64_t changes_ = 0;
-  unsigned stopping_ = 0;   // stops and kills under way
-  bool attaching_ = false;  // somebody starts it, or looks for it
-  bool by_itself_ = false;  // the present run was found, and neither loaded nor evicted since
+  std::uint64_t generation_ = 0;
+  unsigned pending_stops_ = 0;       // stops and kills under way
+  bool attaching_ = false;           // somebody starts it, or looks for it
+  bool started_externally_ = false;  // the present run was found, and neither loaded nor evicted since
   bool closing_ = false;
   boost::asio::steady_timer changed_;  // never fires: cancelled when a stop or an attachment is over
-  boost::asio::steady_timer pause_;
+  boost::asio::steady_timer poll_timer_;
 };
 
 }  // namespace mgpu::engine

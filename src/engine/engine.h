@@ -30,12 +30,12 @@ namespace mgpu::engine {
 
 class Engine;
 
-inline constexpr std::size_t kLongestWho = 200;      // bytes kept of who stands behind a ticket
-inline constexpr std::size_t kLongestAiModel = 256;  // bytes of an AI model's name
+inline constexpr std::size_t kMaxWhoLength = 200;      // bytes kept of who stands behind a ticket
+inline constexpr std::size_t kMaxAiModelLength = 256;  // bytes of an AI model's name
 
 // For people, and for attributing memory: who stands behind a ticket.
 struct Holder {
-  std::string who{};         // kept as far as kLongestWho, printable: "POST /v1/chat/completions from
+  std::string who{};         // kept as far as kMaxWhoLength, printable: "POST /v1/chat/completions from
                              // 127.0.0.1:5123", "mgpu run python train.py"
   std::optional<int> pid{};  // its process tree's device memory belongs to its lease
 };
@@ -53,7 +53,7 @@ class Lease {
   Duration loading() const;  // the part of it in which its own room was made and its resident loaded
 
   // Set once the core ended the lease early (its service died); the work should stop.
-  const std::optional<Error>& ended() const;
+  const std::optional<Error>& end_error() const;
 
   // Called (posted on the strand) when that happens, or has happened already; at most one listener, called
   // once; dropped with the lease.
@@ -63,7 +63,7 @@ class Lease {
   friend class Engine;
   struct State;
   explicit Lease(std::shared_ptr<State> state);
-  static void tell_ended(const std::shared_ptr<State>& state);
+  static void notify_ended(const std::shared_ptr<State>& state);
   std::shared_ptr<State> state_;  // shared with the engine, which tells it of an early end
 };
 
@@ -74,12 +74,12 @@ struct Target {
 };
 
 // What the last reading of a device showed beside what the core needs.
-struct Observation {
+struct DeviceObservation {
   // Those that belong to no consumer and no lease (gpu/attribution.h).
   std::vector<gpu::ProcessUsage> foreign_processes{};
   std::vector<gpu::Attribution::ConsumerProcess> own_processes{};  // those of consumers
   std::optional<gpu::ProcessUsage> yielding_to{};  // the one of them that the device is left to (yield_to)
-  std::optional<gpu::Telemetry> vitals{};          // utilisation, temperature, power
+  std::optional<gpu::Telemetry> telemetry{};       // utilisation, temperature, power
   Bytes driver_reserved{};                         // in no total of ours: nobody can have it
 };
 
@@ -120,10 +120,10 @@ class Engine {
   // The service of a held lease ran out of device memory before a byte of its answer went out: the lease is a
   // place in the line again, under its old number and with more room asked for. Returns when it is held
   // again. Cancelling is as in acquire(). Errors: as there; out_of_memory (the core does not take it back).
-  boost::asio::awaitable<Result<void>> hold_again(Lease& lease);
+  boost::asio::awaitable<Result<void>> reacquire(Lease& lease);
 
   // Work is done once more because its service had run out of memory: counted, ever.
-  void note_oom_retry();
+  void count_oom_retry();
   std::uint64_t oom_retries() const;
 
   // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name
@@ -133,13 +133,13 @@ class Engine {
   // The same within one consumer; AI models of services that have several (ollama, router) become residents
   // here.
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
-  std::optional<ConsumerId> consumer_named(std::string_view name) const;
-  std::optional<DeviceId> device_named(std::string_view name) const;
+  std::optional<ConsumerId> find_consumer(std::string_view name) const;
+  std::optional<DeviceId> find_device(std::string_view name) const;
 
   // The number of whoever asks, for fair shares (Ask::user), by the name that a request gives or the API key
   // that it shows, as the configuration's `users` says; 0: nobody in particular.
-  std::uint32_t user_of(std::string_view name, std::string_view api_key);
-  std::string user_shown(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
+  std::uint32_t user_number(std::string_view name, std::string_view api_key);
+  std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
 
   const config::Config& config() const;
   const config::ConsumerConfig& config_of(ConsumerId consumer) const;  // lease_only and all others
@@ -149,16 +149,16 @@ class Engine {
   std::vector<std::string> ai_models(ConsumerId consumer) const;
 
   // Whether the application still computes after its answer (service's busy check). False where it can't say.
-  boost::asio::awaitable<bool> still_busy(ConsumerId consumer);
+  boost::asio::awaitable<bool> is_busy(ConsumerId consumer);
 
   // The gateway could not reach the service, or it broke off before answering: the engine looks, and if the
   // service really is gone, tells the core.
-  void suspect(ConsumerId consumer, std::string reason);
+  void report_suspect(ConsumerId consumer, std::string reason);
 
   // An operator's words. Errors: not_found, busy, not_supported.
   Result<void> cancel(TicketId ticket, std::string why);  // waiting or running
   Result<void> evict(ResidentId resident, bool park);     // returns when begun; the journal tells the end
-  void forget(ConsumerId consumer);                       // what was learned of it, now and for later lives
+  void forget_learned(ConsumerId consumer);               // what was learned of it, now and for later lives
 
   // For everybody who looks: true on the strand until the next event.
   const World& world() const;
@@ -166,21 +166,21 @@ class Engine {
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
   const std::vector<gpu::DeviceInfo>& devices() const;  // by DeviceId: name, UUID, ...
-  const Observation& observation(DeviceId device) const;
+  const DeviceObservation& observation(DeviceId device) const;
   // AI models that an external service loaded for somebody who did not ask here, since we look.
   std::uint64_t loaded_uninvited(ConsumerId consumer) const;
   // The file that its footprint was estimated from, for people; empty: it was not.
   std::string estimated_from(ResidentId resident) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
-  std::chrono::system_clock::time_point wall(Instant at) const;
+  std::chrono::system_clock::time_point wall_time(Instant at) const;
   Instant now() const;
 
   // No new work; running work ends or its limit passes; own processes are stopped. Returns when all is done.
   boost::asio::awaitable<void> drain();
 
-  // The devices are read no more. False: the driver hangs (for kDriverPatience already), so that the provider
-  // must not be destroyed, and the process can end only without it.
+  // The devices are read no more. False: the driver hangs (for kDriverStopTimeout already), so that the
+  // provider must not be destroyed, and the process can end only without it.
   bool stop_sampling();
 
  private:

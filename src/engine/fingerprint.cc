@@ -12,22 +12,22 @@ namespace {
 
 // FNV-1a over pieces with their lengths, so that ["a", "bc"] is not ["ab", "c"]. Equal texts must give equal
 // hashes in every later version, too: nothing of the standard library promises that.
-class Hash {
+class Fnv1aHash {
  public:
-  Hash& add(std::string_view piece) {
+  Fnv1aHash& add(std::string_view piece) {
     for (std::size_t size = piece.size(), i = 0; i < sizeof size; ++i) add_byte((size >> (8 * i)) & 0xFF);
     for (const char letter : piece) add_byte(static_cast<unsigned char>(letter));
     return *this;
   }
-  std::string hex() const { return fmt::format("{:016x}", state_); }
+  std::string to_hex() const { return fmt::format("{:016x}", state_); }
 
  private:
   void add_byte(std::uint64_t byte) { state_ = (state_ ^ byte) * 0x100000001B3ULL; }
   std::uint64_t state_ = 0xCBF29CE484222325ULL;
 };
 
-Hash of_memory(const config::ConsumerConfig& consumer) {
-  Hash hash;
+Fnv1aHash memory_hash(const config::ConsumerConfig& consumer) {
+  Fnv1aHash hash;
   hash.add(config::service_name(consumer.service.type));
   hash.add(consumer.service.router ? "router" : "");
   const auto add_settings = [&hash](const auto& runner) {
@@ -45,15 +45,17 @@ Hash of_memory(const config::ConsumerConfig& consumer) {
 
 }  // namespace
 
-std::string memory_fingerprint(const config::ConsumerConfig& consumer) { return of_memory(consumer).hex(); }
+std::string memory_fingerprint(const config::ConsumerConfig& consumer) {
+  return memory_hash(consumer).to_hex();
+}
 
 std::string process_fingerprint(const config::ConsumerConfig& consumer) {
-  Hash hash = of_memory(consumer);
+  Fnv1aHash hash = memory_hash(consumer);
   hash.add(consumer.service.url).add(consumer.device);
   if (consumer.process) hash.add(consumer.process->cwd);
   for (const std::string& device : consumer.devices) hash.add("devices").add(device);
   for (const std::uint32_t part : consumer.split) hash.add("split").add(std::to_string(part));
-  return hash.hex();
+  return hash.to_hex();
 }
 
 }  // namespace mgpu::engine

@@ -5,7 +5,7 @@
 namespace mgpu::engine {
 namespace {
 
-config::ConsumerConfig chat() {
+config::ConsumerConfig chat_config() {
   config::ConsumerConfig consumer{
       .name = "chat",
       .process = config::ProcessConfig{.command = {"server", "-c", "8192"}, .env = {{"A", "1"}}}};
@@ -15,19 +15,19 @@ config::ConsumerConfig chat() {
 }
 
 // It stands in people's files: another version of mgpu must find what this one learned.
-TEST(Fingerprint, StaysTheSameForEver) { EXPECT_EQ(memory_fingerprint(chat()), "60f9b73c2154c8b5"); }
+TEST(Fingerprint, StaysTheSameForEver) { EXPECT_EQ(memory_fingerprint(chat_config()), "60f9b73c2154c8b5"); }
 
 TEST(Fingerprint, WhatChangesMemoryChangesIt) {
-  config::ConsumerConfig longer = chat();
+  config::ConsumerConfig longer = chat_config();
   longer.process->command.back() = "32768";
-  config::ConsumerConfig otherwise = chat();
+  config::ConsumerConfig otherwise = chat_config();
   otherwise.process->env["A"] = "2";
-  config::ConsumerConfig split = chat();
+  config::ConsumerConfig split = chat_config();
   split.process->command = {"server", "-c8192"};
 
-  EXPECT_NE(memory_fingerprint(longer), memory_fingerprint(chat()));
-  EXPECT_NE(memory_fingerprint(otherwise), memory_fingerprint(chat()));
-  EXPECT_NE(memory_fingerprint(split), memory_fingerprint(chat()));
+  EXPECT_NE(memory_fingerprint(longer), memory_fingerprint(chat_config()));
+  EXPECT_NE(memory_fingerprint(otherwise), memory_fingerprint(chat_config()));
+  EXPECT_NE(memory_fingerprint(split), memory_fingerprint(chat_config()));
 }
 
 TEST(Fingerprint, OfAContainerKnowsItsImageAndCommand) {
@@ -43,22 +43,22 @@ TEST(Fingerprint, OfAContainerKnowsItsImageAndCommand) {
 }
 
 TEST(Fingerprint, WhereItMayBePlacedMattersToItsProcessOnly) {
-  config::ConsumerConfig placed = chat();
+  config::ConsumerConfig placed = chat_config();
   placed.devices = {"gpu0", "gpu1"};
-  config::ConsumerConfig elsewhere = chat();
+  config::ConsumerConfig elsewhere = chat_config();
   elsewhere.devices = {"gpu0", "gpu2"};
 
-  EXPECT_EQ(memory_fingerprint(placed), memory_fingerprint(chat()));
-  EXPECT_NE(process_fingerprint(placed), process_fingerprint(chat()));
+  EXPECT_EQ(memory_fingerprint(placed), memory_fingerprint(chat_config()));
+  EXPECT_NE(process_fingerprint(placed), process_fingerprint(chat_config()));
   EXPECT_NE(process_fingerprint(placed), process_fingerprint(elsewhere));
 }
 
 TEST(Fingerprint, WhereItListensMattersToItsProcessOnly) {
-  config::ConsumerConfig moved = chat();
+  config::ConsumerConfig moved = chat_config();
   moved.service.url = "http://127.0.0.1:9002";
 
-  EXPECT_EQ(memory_fingerprint(moved), memory_fingerprint(chat()));
-  EXPECT_NE(process_fingerprint(moved), process_fingerprint(chat()));
+  EXPECT_EQ(memory_fingerprint(moved), memory_fingerprint(chat_config()));
+  EXPECT_NE(process_fingerprint(moved), process_fingerprint(chat_config()));
 }
 
 }  // namespace

@@ -9,49 +9,52 @@ namespace mgpu::engine {
 namespace {
 
 // What an entry takes beside itself, roughly.
-struct OnTheHeap {
-  static std::size_t of(const std::string& text) { return text.size(); }
-  static std::size_t of(const Error& why) { return why.detail.size(); }
-  static std::size_t of(const Result<void>& result) { return result ? 0 : of(result.error()); }
+struct HeapBytes {
+  static std::size_t bytes_of(const std::string& text) { return text.size(); }
+  static std::size_t bytes_of(const Error& why) { return why.detail.size(); }
+  static std::size_t bytes_of(const Result<void>& result) { return result ? 0 : bytes_of(result.error()); }
   template <class T>
-  static std::size_t of(const std::vector<T>& list) {
+  static std::size_t bytes_of(const std::vector<T>& list) {
     return list.size() * sizeof(T);
   }
 
-  std::size_t operator()(const TicketCancelled& e) const { return of(e.error); }
-  std::size_t operator()(const LoadEnded& e) const { return of(e.result); }
-  std::size_t operator()(const RungEnded& e) const { return of(e.result); }
-  std::size_t operator()(const ReadingTaken& e) const { return of(e.reading.consumers); }
-  std::size_t operator()(const ServiceLost& e) const { return of(e.error); }
-  std::size_t operator()(const ResidentAdded& e) const { return of(e.ai_model); }
-  std::size_t operator()(const StrayEnded& e) const { return of(e.consumer) + of(e.reason) + of(e.result); }
-  std::size_t operator()(const Refuse& e) const { return of(e.error); }
-  std::size_t operator()(const EndLease& e) const { return of(e.error); }
-  std::size_t operator()(const Planned& e) const { return of(e.victims) + of(e.considered); }
-  std::size_t operator()(const EvictionFailed& e) const { return of(e.error); }
-  std::size_t operator()(const Overtook& e) const { return of(e.overtaken); }
+  std::size_t operator()(const TicketCancelled& e) const { return bytes_of(e.error); }
+  std::size_t operator()(const LoadEnded& e) const { return bytes_of(e.result); }
+  std::size_t operator()(const RungEnded& e) const { return bytes_of(e.result); }
+  std::size_t operator()(const ReadingTaken& e) const { return bytes_of(e.reading.consumers); }
+  std::size_t operator()(const ServiceLost& e) const { return bytes_of(e.error); }
+  std::size_t operator()(const ResidentAdded& e) const { return bytes_of(e.ai_model); }
+  std::size_t operator()(const StrayEnded& e) const {
+    return bytes_of(e.consumer) + bytes_of(e.reason) + bytes_of(e.result);
+  }
+  std::size_t operator()(const Refuse& e) const { return bytes_of(e.error); }
+  std::size_t operator()(const EndLease& e) const { return bytes_of(e.error); }
+  std::size_t operator()(const Planned& e) const { return bytes_of(e.victims) + bytes_of(e.considered); }
+  std::size_t operator()(const EvictionFailed& e) const { return bytes_of(e.error); }
+  std::size_t operator()(const Overtook& e) const { return bytes_of(e.overtaken); }
   template <class Small>
   std::size_t operator()(const Small&) const {
     return 0;
   }
 };
 
-std::uint32_t size_of(const JournalEntry& entry) {
-  const std::size_t beside =
-      std::visit([](const auto& either) { return std::visit(OnTheHeap{}, either); }, entry.payload);
-  return static_cast<std::uint32_t>(sizeof(JournalEntry) + beside);
+std::uint32_t entry_bytes(const JournalEntry& entry) {
+  const std::size_t heap_bytes =
+      std::visit([](const auto& either) { return std::visit(HeapBytes{}, either); }, entry.payload);
+  return static_cast<std::uint32_t>(sizeof(JournalEntry) + heap_bytes);
 }
 
 }  // namespace
 
-Journal::Journal(std::size_t kept, Bytes memory) : kept_(std::max<std::size_t>(kept, 1)), memory_(memory) {}
+Journal::Journal(std::size_t max_entries, Bytes max_bytes)
+    : max_entries_(std::max<std::size_t>(max_entries, 1)), max_bytes_(max_bytes) {}
 
 void Journal::append(Instant at, std::variant<EventPayload, Effect> what) {
   entries_.push_back({.id = next_id_++, .at = at, .payload = std::move(what)});
-  sizes_.push_back(size_of(entries_.back()));
-  used_ += Bytes{sizes_.back()};
-  while (entries_.size() > 1 && (entries_.size() > kept_ || used_ > memory_)) {
-    used_ -= Bytes{sizes_.front()};
+  sizes_.push_back(entry_bytes(entries_.back()));
+  used_bytes_ += Bytes{sizes_.back()};
+  while (entries_.size() > 1 && (entries_.size() > max_entries_ || used_bytes_ > max_bytes_)) {
+    used_bytes_ -= Bytes{sizes_.front()};
     sizes_.pop_front();
     entries_.pop_front();
   }
@@ -68,7 +71,7 @@ void Journal::append(Instant at, std::variant<EventPayload, Effect> what) {
   }
 }
 
-std::deque<JournalEntry>::const_iterator Journal::after(std::uint64_t id) const {
+std::deque<JournalEntry>::const_iterator Journal::first_after(std::uint64_t id) const {
   if (entries_.empty() || id >= last_id()) return entries_.end();
   const std::uint64_t first = entries_.front().id;
   return id < first ? entries_.begin() : entries_.begin() + static_cast<std::ptrdiff_t>(id - first + 1);

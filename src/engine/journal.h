@@ -18,12 +18,12 @@ using mgpu::JournalEntry;
 class Journal {
  public:
   // Keeps the last `kept` entries, or fewer where they would take more than `memory`; always the last one.
-  explicit Journal(std::size_t kept, Bytes memory = kMiB * 64);
+  explicit Journal(std::size_t max_entries, Bytes max_bytes = kMiB * 64);
 
   void append(Instant at, std::variant<EventPayload, Effect> what);
 
   // The entries with id > `after` that are still kept, oldest first.
-  std::deque<JournalEntry>::const_iterator after(std::uint64_t id) const;
+  std::deque<JournalEntry>::const_iterator first_after(std::uint64_t id) const;
   const std::deque<JournalEntry>& entries() const { return entries_; }
   std::uint64_t last_id() const { return next_id_ - 1; }
 
@@ -32,11 +32,11 @@ class Journal {
   void unsubscribe(std::uint64_t subscription);
 
  private:
-  std::size_t kept_;
+  std::size_t max_entries_;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_subscription_ = 1;
-  Bytes memory_;
-  Bytes used_{};
+  Bytes max_bytes_;
+  Bytes used_bytes_{};
   std::deque<JournalEntry> entries_;
   std::deque<std::uint32_t> sizes_;  // of the entries
   std::map<std::uint64_t, std::function<void(const JournalEntry&)>> listeners_;

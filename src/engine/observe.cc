@@ -7,8 +7,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "config/services.h"
-#include "engine/hours.h"
-#include "engine/impl.h"
+#include "engine/engine_impl.h"
+#include "engine/local_hour.h"
 #include "engine/readings.h"
 #include "engine/yielding.h"
 #include "sched/step.h"
@@ -17,48 +17,49 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-constexpr std::chrono::seconds kLookAgain{5};
-constexpr Duration kReadingLimit{5'000'000};  // a reading that takes longer will not come
-constexpr std::chrono::minutes kLongestNap{10};
+constexpr std::chrono::seconds kPollInterval{5};
+constexpr Duration kReadingTimeout{5'000'000};  // a reading that takes longer will not come
+constexpr std::chrono::minutes kMaxHourSleep{10};
 
-bool is_cold(Residency state) { return state == Residency::cold || state == Residency::failed; }
+bool is_cold_or_failed(Residency state) { return state == Residency::cold || state == Residency::failed; }
 
 }  // namespace
 
-void Engine::Impl::hear(Sample sample) {
+void Engine::Impl::on_sample(Sample sample) {
   const DeviceId device = sample.device;
   if (!sample.raw) {
-    feed(ReadingTaken{{.device = device, .taken_at = sample.taken, .lost = true}});
+    dispatch_event(ReadingTaken{{.device = device, .taken_at = sample.taken, .lost = true}});
     return;
   }
   const gpu::RawReading& raw = *sample.raw;
   const auto owners = owners_on(device, sample);
-  const auto attributed = gpu::attribute(raw, owners, sample.processes, expected_on(world, device));
-  driver_listed_somebody = driver_listed_somebody || !raw.processes.empty();
-  observations[device.value] = {.foreign_processes = attributed.foreign_processes,
-                                .own_processes = attributed.processes,
-                                .yielding_to = yields_to(config.yield_to, attributed.foreign_processes),
-                                .vitals = sample.vitals,
-                                .driver_reserved = raw.driver_reserved};
-  const bool by_process = tells_by_process(world, device, raw, attributed, driver_listed_somebody);
-  Reading reading = reading_of(world, device, sample.taken, raw, attributed, by_process, arrivals);
+  const auto attributed = gpu::attribute(raw, owners, sample.processes, total_expected_bytes(world, device));
+  driver_listed_processes = driver_listed_processes || !raw.processes.empty();
+  observations[device.value] = {
+      .foreign_processes = attributed.foreign_processes,
+      .own_processes = attributed.processes,
+      .yielding_to = find_yield_process(config.yield_to, attributed.foreign_processes),
+      .telemetry = sample.telemetry,
+      .driver_reserved = raw.driver_reserved};
+  const bool by_process = can_attribute_by_process(world, device, raw, attributed, driver_listed_processes);
+  Reading reading = make_reading(world, device, sample.taken, raw, attributed, by_process, last_loads);
   reading.yielded = observations[device.value].yielding_to.has_value();
-  feed(ReadingTaken{std::move(reading)});
+  dispatch_event(ReadingTaken{std::move(reading)});
 }
 
 std::vector<int> Engine::Impl::pids_on_devices(ConsumerId consumer) const {
   std::set<int> pids;  // one process may be on several devices
-  for (const Observation& seen : observations)
+  for (const DeviceObservation& seen : observations)
     for (const auto& process : seen.own_processes)
       if (process.consumer == consumer) pids.insert(process.pid);
   return {pids.begin(), pids.end()};
 }
 
 // A process may have been born since the last reading.
-asio::awaitable<std::vector<int>> Engine::Impl::holders_now(ConsumerId consumer) {
+asio::awaitable<std::vector<int>> Engine::Impl::read_device_pids(ConsumerId consumer) {
   const auto self = shared_from_this();
   const auto its_devices = devices_of(world.registry[consumer].spec);
-  for (const DeviceId device : its_devices) co_await reading_from_now(device);
+  for (const DeviceId device : its_devices) co_await wait_for_fresh_reading(device);
   co_return pids_on_devices(consumer);
 }
 
@@ -86,146 +87,148 @@ std::vector<gpu::Owner> Engine::Impl::owners_on(DeviceId device, const Sample& s
                         .unit = run.unit,
                         .container = run.container_id});
     const auto port = external_port(consumers[i]);
-    if (const auto found = sample.listeners.find(port.value_or(0)); found != sample.listeners.end())
+    if (const auto found = sample.listener_pids.find(port.value_or(0)); found != sample.listener_pids.end())
       owners.push_back(owner_by_listener(ConsumerId{i}, found->second, sample));
   }
-  for (const auto& [ticket, standing] : standings) {
-    if (!standing->holder.pid || !is_on_device(world.registry, standing->ask, device)) continue;
-    gpu::Owner owner{.id = ticket, .root_pid = *standing->holder.pid, .slurm_job = standing->slurm_job};
-    if (standing->ask.consumer) owner.id = *standing->ask.consumer;
+  for (const auto& [ticket, lease_state] : lease_states) {
+    if (!lease_state->holder.pid || !is_on_device(world.registry, lease_state->ask, device)) continue;
+    gpu::Owner owner{.id = ticket, .root_pid = *lease_state->holder.pid, .slurm_job = lease_state->slurm_job};
+    if (lease_state->ask.consumer) owner.id = *lease_state->ask.consumer;
     owners.push_back(std::move(owner));
   }
   return owners;
 }
 
-void Engine::Impl::lost(ConsumerId consumer, Error why) {
-  feed(ServiceLost{.consumer = consumer, .error = std::move(why)});
+void Engine::Impl::report_service_lost(ConsumerId consumer, Error why) {
+  dispatch_event(ServiceLost{.consumer = consumer, .error = std::move(why)});
 }
 
 // External services are looked at now and then, and so are units and containers: what they hold without us
 // counts, and what they offer is learned. Those with a process of ours are asked only for what they offer,
 // and only while it runs.
-asio::awaitable<void> Engine::Impl::watch(ConsumerId consumer) {
+asio::awaitable<void> Engine::Impl::run_poll_loop(ConsumerId consumer) {
   const auto self = shared_from_this();
   // Before the first reading whatever is found would look as if it did not fit, and be told to leave.
   const DeviceId device = world.registry[consumer].spec.device;
   while (!closed && world.registry.readings[device.value].taken_at == Instant{})
     co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
   while (!closed && !world.draining) {
-    co_await look_at(consumer);
+    co_await poll_consumer(consumer);
     if (closed) co_return;
-    const Duration length = kLookAgain;
-    co_await application(consumer).pause(length);
+    const Duration length = kPollInterval;
+    co_await application(consumer).sleep_for(length);
   }
 }
 
-asio::awaitable<void> Engine::Impl::look_at(ConsumerId consumer) {
+asio::awaitable<void> Engine::Impl::poll_consumer(ConsumerId consumer) {
   Application& watched = application(consumer);
-  const std::uint64_t before = watched.changes();
-  const Sighting seen = co_await watched.look();
+  const std::uint64_t generation = watched.generation();
+  const ServiceSnapshot seen = co_await watched.poll_service();
   // What was seen may be older than a load or an eviction that went on meanwhile.
-  if (closed || !seen.up || before != watched.changes()) co_return;
-  targets.list(consumer, seen.offered);
-  if (!watched.may_be_found()) co_return;
-  const bool tells_visits = has_several_ai_models(consumers[consumer.value].service);
+  if (closed || !seen.up || generation != watched.generation()) co_return;
+  name_index.replace_listed(consumer, seen.ai_models);
+  if (!watched.is_discoverable()) co_return;
+  const bool tracks_uninvited = has_several_ai_models(consumers[consumer.value].service);
   std::vector<ResidentId> found;
-  for (const ResidentId resident : warm_in(consumer, seen))
-    if (is_cold(world.registry[resident].state)) found.push_back(resident);
+  for (const ResidentId resident : warm_residents(consumer, seen))
+    if (is_cold_or_failed(world.registry[resident].state)) found.push_back(resident);
   if (!found.empty()) {
     // So far its memory may have counted as foreign. It must not count twice.
     const auto its_devices = devices_of(world.registry[consumer].spec);
-    for (const DeviceId device : its_devices) co_await reading_from_now(device);
-    if (closed || before != watched.changes()) co_return;
+    for (const DeviceId device : its_devices) co_await wait_for_fresh_reading(device);
+    if (closed || generation != watched.generation()) co_return;
     for (const ResidentId resident : found)
-      if (found_warm(resident) && tells_visits) note_uninvited(resident);
+      if (report_found_warm(resident) && tracks_uninvited) record_uninvited_load(resident);
   }
-  if (!tells_visits) co_return;
-  visits[consumer.value].seen = true;
-  co_await show_out_uninvited(consumer);
+  if (!tracks_uninvited) co_return;
+  uninvited_loads[consumer.value].has_baseline = true;
+  co_await evict_uninvited(consumer);
 }
 
-bool Engine::Impl::found_warm(ResidentId resident) {
-  if (!is_cold(world.registry[resident].state)) return false;
-  arrivals[world.registry[resident].consumer.value].found_warm = clock.now();
-  feed(FoundWarm{resident});
+bool Engine::Impl::report_found_warm(ResidentId resident) {
+  if (!is_cold_or_failed(world.registry[resident].state)) return false;
+  last_loads[world.registry[resident].consumer.value].found_warm_at = clock.now();
+  dispatch_event(FoundWarm{resident});
   return true;
 }
 
 // What was there when we looked for the first time came before us, and not behind our back.
-void Engine::Impl::note_uninvited(ResidentId resident) {
-  Visits& visit = visits[world.registry[resident].consumer.value];
-  if (!visit.seen) return;
-  ++visit.uninvited;
-  visit.present.emplace(resident, world.registry[resident].last_used);
+void Engine::Impl::record_uninvited_load(ResidentId resident) {
+  UninvitedLoads& uninvited = uninvited_loads[world.registry[resident].consumer.value];
+  if (!uninvited.has_baseline) return;
+  ++uninvited.count;
+  uninvited.unused_residents.emplace(resident, world.registry[resident].last_used);
 }
 
 // Where the configuration wants it: who came without us is asked to leave, once the service is idle. Whoever
 // was asked for through us meanwhile is welcome.
-asio::awaitable<void> Engine::Impl::show_out_uninvited(ConsumerId consumer) {
-  std::map<ResidentId, Instant>& present = visits[consumer.value].present;
-  std::erase_if(present, [&](const auto& visitor) {
-    const Resident& resident = world.registry[visitor.first];
-    return resident.state != Residency::warm || resident.use_count > 0 ||
-           resident.last_used != visitor.second;
+asio::awaitable<void> Engine::Impl::evict_uninvited(ConsumerId consumer) {
+  std::map<ResidentId, Instant>& unused = uninvited_loads[consumer.value].unused_residents;
+  std::erase_if(unused, [&](const auto& entry) {
+    const Resident& resident = world.registry[entry.first];
+    return resident.state != Residency::warm || resident.use_count > 0 || resident.last_used != entry.second;
   });
-  if (consumers[consumer.value].uninvited != config::UninvitedPolicy::leave || present.empty()) co_return;
-  const std::uint32_t at_work = co_await application(consumer).at_work();
-  if (at_work > 0 || closed) co_return;
-  const std::map<ResidentId, Instant> leaving = std::exchange(present, {});
+  if (consumers[consumer.value].uninvited != config::UninvitedPolicy::leave || unused.empty()) co_return;
+  const std::uint32_t active_requests = co_await application(consumer).count_active_requests();
+  if (active_requests > 0 || closed) co_return;
+  const std::map<ResidentId, Instant> leaving = std::exchange(unused, {});
   for (const auto& [id, since] : leaving)
-    if (check_eviction(world, id, false)) feed(EvictionRequested{.resident = id});
+    if (check_eviction(world, id, false)) dispatch_event(EvictionRequested{.resident = id});
 }
 
 // A clock that is set, or a machine that slept, is noticed within the longest nap.
-asio::awaitable<void> Engine::Impl::tell_hours() {
+asio::awaitable<void> Engine::Impl::run_hour_loop() {
   const auto self = shared_from_this();
-  std::optional<std::uint8_t> told;
+  std::optional<std::uint8_t> last_hour;
   while (!closed) {
     const LocalHour local = local_hour(std::chrono::system_clock::now());
-    if (told != local.hour) feed(HourBegan{local.hour});
-    told = local.hour;
-    next_hour.expires_after(std::min<Duration>(local.until_next, kLongestNap));
-    co_await next_hour.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (last_hour != local.hour) dispatch_event(HourBegan{local.hour});
+    last_hour = local.hour;
+    hour_timer.expires_after(std::min<Duration>(local.until_next, kMaxHourSleep));
+    co_await hour_timer.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
 
-std::vector<ResidentId> Engine::Impl::warm_in(ConsumerId consumer, const Sighting& seen) {
+std::vector<ResidentId> Engine::Impl::warm_residents(ConsumerId consumer, const ServiceSnapshot& seen) {
   const config::ServiceConfig& service = consumers[consumer.value].service;
   std::vector<ResidentId> warm;
   if (has_several_ai_models(service)) {
     for (const auto& [name, bytes] : seen.warm) {
       // A service that invents names must not make the world grow for ever.
-      if (warm.size() >= kMostListed || name.size() > kLongestAiModel) continue;
-      if (world.registry[consumer].residents.size() >= 2 * kMostListed) break;
-      warm.push_back(resident_named(consumer, service::canonical_name(service.type, name),
-                                    bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
+      if (warm.size() >= kMaxListedAiModels || name.size() > kMaxAiModelLength) continue;
+      if (world.registry[consumer].residents.size() >= 2 * kMaxListedAiModels) break;
+      warm.push_back(find_or_add_resident(consumer, service::canonical_name(service.type, name),
+                                          bytes > Bytes{} ? bytes : consumers[consumer.value].footprint));
     }
-  } else if (seen.tells ? !seen.warm.empty()
-                        : seen.by_itself && !service.load) {  // else nothing has to be done to make it ready
+  } else if (seen.reports_residency ? !seen.warm.empty()
+                                    : seen.started_externally &&
+                                          !service.load) {  // else nothing has to be done to make it ready
     warm.push_back(world.registry[consumer].residents.front());
   }
   return warm;
 }
 
-asio::awaitable<void> Engine::Impl::reading_from_now(DeviceId device) {
+asio::awaitable<void> Engine::Impl::wait_for_fresh_reading(DeviceId device) {
   const auto self = shared_from_this();
-  const Instant asked = clock.now();
-  const Instant last_moment = asked + kReadingLimit;
-  sampling.read_now(device);
+  const Instant requested_at = clock.now();
+  const Instant deadline = requested_at + kReadingTimeout;
+  sampler.read_now(device);
   // Nothing else need happen meanwhile: a driver that hangs tells nobody.
-  asio::steady_timer tired(io, clock.steady(last_moment));
-  tired.async_wait([self](const boost::system::error_code& error) {
+  asio::steady_timer timeout(io, clock.steady_time(deadline));
+  timeout.async_wait([self](const boost::system::error_code& error) {
     if (!error) self->changed.cancel();
   });
-  while (!closed && world.registry.readings[device.value].taken_at < asked && clock.now() < last_moment)
+  while (!closed && world.registry.readings[device.value].taken_at < requested_at && clock.now() < deadline)
     co_await changed.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-asio::awaitable<void> Engine::Impl::look_for_loss(ConsumerId consumer, std::string reason) {
+asio::awaitable<void> Engine::Impl::check_service_lost(ConsumerId consumer, std::string reason) {
   const auto self = shared_from_this();
   Application& suspected = application(consumer);
-  const bool gone = co_await suspected.is_gone();
-  if (gone) lost(consumer, {ErrorCode::service_down, world.registry[consumer].spec.name + ": " + reason});
+  const bool gone = co_await suspected.is_service_down();
+  if (gone)
+    report_service_lost(consumer,
+                        {ErrorCode::service_down, world.registry[consumer].spec.name + ": " + reason});
 }
 
 }  // namespace mgpu::engine

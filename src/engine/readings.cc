@@ -7,48 +7,49 @@ namespace mgpu::engine {
 namespace {
 
 // What a consumer, or the bare leases together, had by the last reading, and what may become of it.
-struct Share {
+struct MemoryShare {
   std::optional<ConsumerId> consumer{};  // none: the bare leases
   Bytes bytes{};
   Bytes expected{};
-  bool arriving = false;  // loads, or has loaded since the last reading
-  bool leaving = false;
+  bool loading = false;  // loads, or has loaded since the last reading
+  bool unloading = false;
   bool running = false;
-  bool unseen = false;  // is there, and was not seen to come: so far it passes for foreign
+  bool counted_as_foreign = false;  // is there, and was not seen to come: so far it passes for foreign
 };
 
-std::vector<Share> shares_of(const World& world, DeviceId device, const Arrivals& arrivals) {
+std::vector<MemoryShare> memory_shares(const World& world, DeviceId device, const LastLoads& last_loads) {
   const Registry& registry = world.registry;
   const Reading& before = registry.readings[device.value];
-  std::vector<Share> shares;
+  std::vector<MemoryShare> shares;
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& consumer = registry.consumers[i];
     if (!is_on_device(consumer.spec, device)) continue;
     const Bytes measured = device_usage(consumer, device).measured;
-    const Arrival came = i < arrivals.size() ? arrivals[i] : Arrival{};
-    const bool arriving =
-        has_resident_in(registry, consumer, Residency::loading) || came.loaded > before.taken_at;
-    const bool found = came.found_warm > before.taken_at || measured == Bytes{};
-    shares.push_back({.consumer = ConsumerId{i},
-                      .bytes = measured,
-                      .expected = device_part(consumer.spec, device, expected_bytes(registry, consumer)),
-                      .arriving = arriving,
-                      .leaving = has_resident_in(registry, consumer, Residency::unloading),
-                      .running = consumer.running_leases > 0,
-                      .unseen = !arriving && found && has_resident_in(registry, consumer, Residency::warm)});
+    const LastLoad last_load = i < last_loads.size() ? last_loads[i] : LastLoad{};
+    const bool loading =
+        has_resident_in(registry, consumer, Residency::loading) || last_load.loaded_at > before.taken_at;
+    const bool found = last_load.found_warm_at > before.taken_at || measured == Bytes{};
+    shares.push_back(
+        {.consumer = ConsumerId{i},
+         .bytes = measured,
+         .expected = device_part(consumer.spec, device, expected_bytes(registry, consumer)),
+         .loading = loading,
+         .unloading = has_resident_in(registry, consumer, Residency::unloading),
+         .running = consumer.running_leases > 0,
+         .counted_as_foreign = !loading && found && has_resident_in(registry, consumer, Residency::warm)});
   }
   const Bytes reserved = registry.bare_reserved[device.value];
   shares.push_back({.bytes = before.bare, .expected = reserved, .running = reserved > Bytes{}});
   return shares;
 }
 
-Bytes sum_of(const std::vector<Share>& shares) {
+Bytes total_bytes(const std::vector<MemoryShare>& shares) {
   Bytes sum;
-  for (const Share& share : shares) sum += share.bytes;
+  for (const MemoryShare& share : shares) sum += share.bytes;
   return sum;
 }
 
-// Moves up to `most` bytes of `from` to `to`.
+// Moves up to `most` bytes of `source_file` to `to`.
 void move_bytes(Bytes& from, Bytes& to, Bytes most) {
   const Bytes moved = std::max(Bytes{}, std::min(from, most));
   from -= moved;
@@ -56,42 +57,42 @@ void move_bytes(Bytes& from, Bytes& to, Bytes most) {
 }
 
 // What came since the last reading: whoever loads has it; then whoever runs, up to what it may hold.
-void share_out(Bytes come, std::vector<Share>& shares, Bytes& foreign) {
-  for (Share& share : shares)
-    if (share.arriving) move_bytes(come, share.bytes, come);
-  for (Share& share : shares)
-    if (share.running) move_bytes(come, share.bytes, share.expected - share.bytes);
-  foreign += come;
+void distribute_growth(Bytes growth, std::vector<MemoryShare>& shares, Bytes& foreign) {
+  for (MemoryShare& share : shares)
+    if (share.loading) move_bytes(growth, share.bytes, growth);
+  for (MemoryShare& share : shares)
+    if (share.running) move_bytes(growth, share.bytes, share.expected - share.bytes);
+  foreign += growth;
 }
 
 // What went: it was of who leaves; then of who has more than it should (its work ended, it is dying); then
 // foreign.
-void take_away(Bytes gone, std::vector<Share>& shares, Bytes& foreign) {
-  Bytes away;
+void distribute_shrink(Bytes shrink, std::vector<MemoryShare>& shares, Bytes& foreign) {
+  Bytes freed;
   const auto take = [&](Bytes& from, Bytes most) {
-    const Bytes taken = std::min(gone, std::max(Bytes{}, most));
-    move_bytes(from, away, taken);
-    gone -= taken;
+    const Bytes taken = std::min(shrink, std::max(Bytes{}, most));
+    move_bytes(from, freed, taken);
+    shrink -= taken;
   };
-  for (Share& share : shares)
-    if (share.leaving) take(share.bytes, share.bytes);
-  for (Share& share : shares) take(share.bytes, share.bytes - share.expected);
+  for (MemoryShare& share : shares)
+    if (share.unloading) take(share.bytes, share.bytes);
+  for (MemoryShare& share : shares) take(share.bytes, share.bytes - share.expected);
   take(foreign, foreign);
-  for (Share& share : shares) take(share.bytes, share.bytes);
+  for (MemoryShare& share : shares) take(share.bytes, share.bytes);
 }
 
 // By totals before and after.
-void reckon(Reading& reading, const World& world, Bytes used, const Arrivals& arrivals) {
+void attribute_by_totals(Reading& reading, const World& world, Bytes used, const LastLoads& last_loads) {
   const Reading& before = world.registry.readings[reading.device.value];
-  std::vector<Share> shares = shares_of(world, reading.device, arrivals);
+  std::vector<MemoryShare> shares = memory_shares(world, reading.device, last_loads);
   reading.foreign = before.foreign;
-  const Bytes change = used - sum_of(shares) - reading.foreign;
-  if (change > Bytes{}) share_out(change, shares, reading.foreign);
-  if (change < Bytes{}) take_away(Bytes{} - change, shares, reading.foreign);
-  for (Share& share : shares)
-    if (share.unseen) move_bytes(reading.foreign, share.bytes, share.expected - share.bytes);
+  const Bytes change = used - total_bytes(shares) - reading.foreign;
+  if (change > Bytes{}) distribute_growth(change, shares, reading.foreign);
+  if (change < Bytes{}) distribute_shrink(Bytes{} - change, shares, reading.foreign);
+  for (MemoryShare& share : shares)
+    if (share.counted_as_foreign) move_bytes(reading.foreign, share.bytes, share.expected - share.bytes);
 
-  for (const Share& share : shares) {
+  for (const MemoryShare& share : shares) {
     if (!share.consumer)
       reading.bare = share.bytes;
     else if (share.bytes > Bytes{})
@@ -99,48 +100,49 @@ void reckon(Reading& reading, const World& world, Bytes used, const Arrivals& ar
   }
 }
 
-struct Ours {
+struct OwnMemory {
   Bytes held{};      // should be there by now
   Bytes measured{};  // was there by the last reading
 };
 
-Ours ours_on(const World& world, DeviceId device) {
+OwnMemory own_memory(const World& world, DeviceId device) {
   const Registry& registry = world.registry;
-  Ours ours{.held = registry.bare_reserved[device.value], .measured = registry.readings[device.value].bare};
+  OwnMemory own{.held = registry.bare_reserved[device.value],
+                .measured = registry.readings[device.value].bare};
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on_device(consumer.spec, device)) continue;
-    ours.held += device_part(consumer.spec, device, held_bytes(registry, consumer));
-    ours.measured += device_usage(consumer, device).measured;
+    own.held += device_part(consumer.spec, device, held_bytes(registry, consumer));
+    own.measured += device_usage(consumer, device).measured;
   }
-  return ours;
+  return own;
 }
 
 }  // namespace
 
-bool tells_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
-                      const gpu::Attribution& attributed, bool listed_somebody) {
+bool can_attribute_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
+                              const gpu::Attribution& attributed, bool listed_processes) {
   if (!attributed.by_process) return false;
   if (!attributed.consumers.empty() || !attributed.leases.empty()) return true;
-  const Ours ours = ours_on(world, device);
-  const bool told_before = world.registry.readings[device.value].is_per_process;
-  if (!told_before) return expected_on(world, device) == Bytes{} && ours.measured == Bytes{};
-  if (listed_somebody) return true;
+  const OwnMemory own = own_memory(world, device);
+  const bool was_by_process = world.registry.readings[device.value].is_per_process;
+  if (!was_by_process) return total_expected_bytes(world, device) == Bytes{} && own.measured == Bytes{};
+  if (listed_processes) return true;
   if (world.lines[device.value].loading) return false;
   // Nobody is listed, and what we hold has come all the same: half of it will do, since footprints are
   // guesses.
-  const bool came_unlisted = ours.held > Bytes{} && raw.used * 2 >= ours.held;
-  return !came_unlisted;
+  const bool arrived_unlisted = own.held > Bytes{} && raw.used * 2 >= own.held;
+  return !arrived_unlisted;
 }
 
-Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
-                   const gpu::Attribution& attributed, bool by_process, const Arrivals& arrivals) {
+Reading make_reading(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
+                     const gpu::Attribution& attributed, bool by_process, const LastLoads& last_loads) {
   Reading reading{.device = device,
                   .taken_at = taken,
                   .total = raw.total - raw.driver_reserved,
                   .foreign = attributed.foreign,
                   .is_per_process = by_process};
   if (!by_process) {
-    reckon(reading, world, raw.used, arrivals);
+    attribute_by_totals(reading, world, raw.used, last_loads);
     return reading;
   }
   for (const auto& [lease, bytes] : attributed.leases) reading.bare += bytes;
@@ -148,7 +150,7 @@ Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu
   return reading;
 }
 
-Bytes expected_on(const World& world, DeviceId device) {
+Bytes total_expected_bytes(const World& world, DeviceId device) {
   Bytes sum = world.registry.bare_reserved[device.value];
   for (const ConsumerState& consumer : world.registry.consumers)
     sum += device_part(consumer.spec, device, expected_bytes(world.registry, consumer));

@@ -16,22 +16,22 @@ namespace mgpu::engine {
 
 // Whether the driver really tells our processes' bytes. A list that none of ours is in is no proof of that
 // while something of ours should be: not after readings that did not tell, and not of a driver that has never
-// listed anybody (`listed_somebody`) while something loads or has come unlisted.
-bool tells_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
-                      const gpu::Attribution& attributed, bool listed_somebody);
+// listed anybody (`listed_processes`) while something loads or has come unlisted.
+bool can_attribute_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
+                              const gpu::Attribution& attributed, bool listed_processes);
 
 // When something of a consumer came last; 0: never.
-struct Arrival {
-  Instant loaded{};      // its load ended
-  Instant found_warm{};  // it was seen to be there without our doing
+struct LastLoad {
+  Instant loaded_at{};      // its load ended
+  Instant found_warm_at{};  // it was seen to be there without our doing
 };
-using Arrivals = std::vector<Arrival>;  // by ConsumerId
+using LastLoads = std::vector<LastLoad>;  // by ConsumerId
 
-// `attributed` is of `raw`; `is_per_process` is the answer of tells_by_process.
-Reading reading_of(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
-                   const gpu::Attribution& attributed, bool by_process, const Arrivals& arrivals);
+// `attributed` is of `raw`; `is_per_process` is the answer of can_attribute_by_process.
+Reading make_reading(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
+                     const gpu::Attribution& attributed, bool by_process, const LastLoads& last_loads);
 
 // What all consumers and bare leases of a device together should hold.
-Bytes expected_on(const World& world, DeviceId device);
+Bytes total_expected_bytes(const World& world, DeviceId device);
 
 }  // namespace mgpu::engine

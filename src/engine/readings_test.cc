@@ -9,29 +9,29 @@ namespace {
 constexpr Duration kSecond{1'000'000};
 
 // A device of 24 GiB under WSL2, where a desktop takes some of it, and consumers of ours.
-struct Home {
+struct TotalsFixture {
   World world;
   DeviceId gpu{add_device(world, {.name = "gpu0"})};
-  Arrivals arrivals;
+  LastLoads last_loads;
   Instant now{1'000'000};
 
-  ConsumerId consumer(Bytes footprint, bool ours_to_stop = true, Bytes working = {}) {
+  ConsumerId new_consumer(Bytes footprint, bool ours_to_stop = true, Bytes working = {}) {
     const ConsumerId id =
         add_consumer(world.registry, {.footprint = footprint, .working = working, .can_stop = ours_to_stop});
     add_resident(world.registry, id, "", footprint);
-    arrivals.push_back({});
+    last_loads.push_back({});
     return id;
   }
   Residency& state(ConsumerId id) { return world.registry[world.registry[id].residents[0]].state; }
 
   // The total changes to `used_bytes`: what the next reading says, which the registry then knows.
-  const Reading& shows(Bytes used) {
+  const Reading& take_reading(Bytes used) {
     now = now + kSecond;
     const gpu::RawReading raw{.total = kGiB * 24, .used = used, .lists_processes = false};
-    const auto attributed = gpu::attribute(raw, {}, {}, expected_on(world, gpu));
-    const bool tells = tells_by_process(world, gpu, raw, attributed, false);
-    EXPECT_FALSE(tells);
-    Reading reading = reading_of(world, gpu, now, raw, attributed, tells, arrivals);
+    const auto attributed = gpu::attribute(raw, {}, {}, total_expected_bytes(world, gpu));
+    const bool by_process = can_attribute_by_process(world, gpu, raw, attributed, false);
+    EXPECT_FALSE(by_process);
+    Reading reading = make_reading(world, gpu, now, raw, attributed, by_process, last_loads);
     Bytes sum = reading.foreign + reading.bare;
     for (ConsumerState& known : world.registry.consumers) known.primary_usage.measured = {};
     for (const auto& [id, bytes] : reading.consumers) {
@@ -44,155 +44,155 @@ struct Home {
   Bytes foreign() const { return world.registry.readings[gpu.value].foreign; }
   Bytes measured(ConsumerId id) const { return world.registry[id].primary_usage.measured; }
 
-  void loads(ConsumerId id, Bytes until_used) {
+  void load(ConsumerId id, Bytes until_used) {
     state(id) = Residency::loading;
-    shows(until_used);
+    take_reading(until_used);
     state(id) = Residency::warm;
   }
 };
 
 TEST(ReckonedByTotals, WhatComesWhileAConsumerLoadsIsItsOwn) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8);
-  home.shows(kGiB * 3);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
-  home.loads(llm, kGiB * 8);  // it holds less than it declared
-  EXPECT_EQ(home.measured(llm), kGiB * 5);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8);
+  fixture.take_reading(kGiB * 3);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
+  fixture.load(llm, kGiB * 8);  // it holds less than it declared
+  EXPECT_EQ(fixture.measured(llm), kGiB * 5);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
 }
 
 TEST(ReckonedByTotals, TheEndOfALoadBetweenTwoReadingsIsStillTheLoads) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8);
-  home.shows(kGiB * 3);
-  home.loads(llm, kGiB * 4);
-  home.arrivals[llm.value].loaded = home.now + Duration{1};
-  home.shows(kGiB * 11);
-  EXPECT_EQ(home.measured(llm), kGiB * 8);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8);
+  fixture.take_reading(kGiB * 3);
+  fixture.load(llm, kGiB * 4);
+  fixture.last_loads[llm.value].loaded_at = fixture.now + Duration{1};
+  fixture.take_reading(kGiB * 11);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 8);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
 }
 
 TEST(ReckonedByTotals, WhatGoesWhileAConsumerLeavesWasItsOwnAlsoWhereItDeclaredTooMuch) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8);
-  home.shows(kGiB * 3);
-  home.loads(llm, kGiB * 8);
-  home.state(llm) = Residency::unloading;
-  home.shows(kGiB * 3);
-  EXPECT_EQ(home.measured(llm), Bytes{0});
-  EXPECT_EQ(home.foreign(), kGiB * 3);
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8);
+  fixture.take_reading(kGiB * 3);
+  fixture.load(llm, kGiB * 8);
+  fixture.state(llm) = Residency::unloading;
+  fixture.take_reading(kGiB * 3);
+  EXPECT_EQ(fixture.measured(llm), Bytes{0});
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
 }
 
 TEST(ReckonedByTotals, WhatDidNotComeFreeIsStillHeld) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8);
-  home.loads(llm, kGiB * 8);
-  home.state(llm) = Residency::unloading;
-  home.shows(kGiB * 6);
-  EXPECT_EQ(home.measured(llm), kGiB * 6);
-  home.state(llm) = Residency::cold;  // killed, and it lingers
-  home.shows(kGiB * 6);
-  EXPECT_EQ(home.measured(llm), kGiB * 6);
-  home.shows(kGiB * 0);
-  EXPECT_EQ(home.measured(llm), Bytes{0});
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8);
+  fixture.load(llm, kGiB * 8);
+  fixture.state(llm) = Residency::unloading;
+  fixture.take_reading(kGiB * 6);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 6);
+  fixture.state(llm) = Residency::cold;  // killed, and it lingers
+  fixture.take_reading(kGiB * 6);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 6);
+  fixture.take_reading(kGiB * 0);
+  EXPECT_EQ(fixture.measured(llm), Bytes{0});
 }
 
 TEST(ReckonedByTotals, WhatComesAndGoesBesideIdleConsumersIsForeign) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8);
-  home.loads(llm, kGiB * 8);
-  home.shows(kGiB * 13);
-  EXPECT_EQ(home.foreign(), kGiB * 5);
-  home.shows(kGiB * 9);
-  EXPECT_EQ(home.foreign(), kGiB * 1);
-  EXPECT_EQ(home.measured(llm), kGiB * 8);
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8);
+  fixture.load(llm, kGiB * 8);
+  fixture.take_reading(kGiB * 13);
+  EXPECT_EQ(fixture.foreign(), kGiB * 5);
+  fixture.take_reading(kGiB * 9);
+  EXPECT_EQ(fixture.foreign(), kGiB * 1);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 8);
 }
 
 TEST(ReckonedByTotals, ARunningJobMayTakeItsWorkingMemoryAndTheRestIsForeign) {
-  Home home;
-  const auto llm = home.consumer(kGiB * 8, true, kGiB * 2);
-  home.loads(llm, kGiB * 8);
-  home.world.registry[llm].running_leases = 1;
-  home.shows(kGiB * 13);
-  EXPECT_EQ(home.measured(llm), kGiB * 10);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
-  home.world.registry[llm].running_leases = 0;
-  home.shows(kGiB * 11);
-  EXPECT_EQ(home.measured(llm), kGiB * 8);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
+  TotalsFixture fixture;
+  const auto llm = fixture.new_consumer(kGiB * 8, true, kGiB * 2);
+  fixture.load(llm, kGiB * 8);
+  fixture.world.registry[llm].running_leases = 1;
+  fixture.take_reading(kGiB * 13);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 10);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
+  fixture.world.registry[llm].running_leases = 0;
+  fixture.take_reading(kGiB * 11);
+  EXPECT_EQ(fixture.measured(llm), kGiB * 8);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
 }
 
 TEST(ReckonedByTotals, WhatAServiceLoadedBehindOurBackIsItsOwnOnceItIsFoundWarm) {
-  Home home;
-  const auto ollama = home.consumer(kGiB * 6, false);
-  home.shows(kGiB * 7);
-  EXPECT_EQ(home.foreign(), kGiB * 7);
-  home.state(ollama) = Residency::warm;
-  home.arrivals[ollama.value].found_warm = home.now + Duration{1};
-  home.shows(kGiB * 7);
-  EXPECT_EQ(home.measured(ollama), kGiB * 6);
-  EXPECT_EQ(home.foreign(), kGiB * 1);
+  TotalsFixture fixture;
+  const auto ollama = fixture.new_consumer(kGiB * 6, false);
+  fixture.take_reading(kGiB * 7);
+  EXPECT_EQ(fixture.foreign(), kGiB * 7);
+  fixture.state(ollama) = Residency::warm;
+  fixture.last_loads[ollama.value].found_warm_at = fixture.now + Duration{1};
+  fixture.take_reading(kGiB * 7);
+  EXPECT_EQ(fixture.measured(ollama), kGiB * 6);
+  EXPECT_EQ(fixture.foreign(), kGiB * 1);
 }
 
 TEST(ReckonedByTotals, AServiceThatDeclaredTooMuchIsGivenNothingOfTheForeign) {
-  Home home;
-  const auto ollama = home.consumer(kGiB * 8, false);
-  home.shows(kGiB * 3);
-  home.state(ollama) = Residency::loading;
-  home.shows(kGiB * 4);
-  home.state(ollama) = Residency::warm;
-  home.arrivals[ollama.value].loaded = home.now + Duration{1};
-  home.shows(kGiB * 8);
-  home.shows(kGiB * 8);
-  EXPECT_EQ(home.measured(ollama), kGiB * 5);
-  EXPECT_EQ(home.foreign(), kGiB * 3);
+  TotalsFixture fixture;
+  const auto ollama = fixture.new_consumer(kGiB * 8, false);
+  fixture.take_reading(kGiB * 3);
+  fixture.state(ollama) = Residency::loading;
+  fixture.take_reading(kGiB * 4);
+  fixture.state(ollama) = Residency::warm;
+  fixture.last_loads[ollama.value].loaded_at = fixture.now + Duration{1};
+  fixture.take_reading(kGiB * 8);
+  fixture.take_reading(kGiB * 8);
+  EXPECT_EQ(fixture.measured(ollama), kGiB * 5);
+  EXPECT_EQ(fixture.foreign(), kGiB * 3);
 }
 
 TEST(ReckonedByTotals, ABareLeaseHasWhatItReserved) {
-  Home home;
-  home.shows(kGiB * 3);
-  home.world.registry.bare_reserved[0] = kGiB * 4;
-  EXPECT_EQ(home.shows(kGiB * 8).bare, kGiB * 4);
-  EXPECT_EQ(home.foreign(), kGiB * 4);
-  home.world.registry.bare_reserved[0] = {};
-  EXPECT_EQ(home.shows(kGiB * 4).bare, Bytes{0});
-  EXPECT_EQ(home.foreign(), kGiB * 4);
+  TotalsFixture fixture;
+  fixture.take_reading(kGiB * 3);
+  fixture.world.registry.bare_reserved[0] = kGiB * 4;
+  EXPECT_EQ(fixture.take_reading(kGiB * 8).bare, kGiB * 4);
+  EXPECT_EQ(fixture.foreign(), kGiB * 4);
+  fixture.world.registry.bare_reserved[0] = {};
+  EXPECT_EQ(fixture.take_reading(kGiB * 4).bare, Bytes{0});
+  EXPECT_EQ(fixture.foreign(), kGiB * 4);
 }
 
 // --- when it is reckoned at all ---
 
-struct Listing : Home {
-  ConsumerId llm = consumer(kGiB * 8);
+struct ListedFixture : TotalsFixture {
+  ConsumerId llm = new_consumer(kGiB * 8);
 
-  bool tells(const gpu::RawReading& raw, bool listed_somebody, gpu::Attribution attributed = {}) {
-    return tells_by_process(world, gpu, raw, attributed, listed_somebody);
+  bool can_attribute(const gpu::RawReading& raw, bool listed_processes, gpu::Attribution attributed = {}) {
+    return can_attribute_by_process(world, gpu, raw, attributed, listed_processes);
   }
 };
 
 TEST(TellsByProcess, AnEmptyListIsTheTruthUntilWhatWeHoldHasComeUnlisted) {
-  Listing home;
-  EXPECT_TRUE(home.tells({.used = kGiB}, false));  // nothing of ours is there
-  home.state(home.llm) = Residency::warm;
-  EXPECT_FALSE(home.tells({.used = kGiB * 8}, false));
-  EXPECT_TRUE(home.tells({.used = kGiB * 8}, true));  // it does list others: ours holds nothing
-  EXPECT_TRUE(home.tells({.used = kGiB}, false));     // ours has not come yet
+  ListedFixture fixture;
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));  // nothing of ours is there
+  fixture.state(fixture.llm) = Residency::warm;
+  EXPECT_FALSE(fixture.can_attribute({.used = kGiB * 8}, false));
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB * 8}, true));  // it does list others: ours holds nothing
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));     // ours has not come yet
 }
 
 TEST(TellsByProcess, OnceItDidNotTellItMustNameOneOfOursToBeBelieved) {
-  Listing home;
-  home.state(home.llm) = Residency::warm;
-  home.world.registry.readings[0].is_per_process = false;
-  EXPECT_FALSE(home.tells({.used = kGiB * 8}, true));
-  EXPECT_TRUE(home.tells({.used = kGiB * 8}, true, {.consumers = {{home.llm, kGiB * 8}}}));
-  home.state(home.llm) = Residency::cold;
-  EXPECT_TRUE(home.tells({.used = kGiB}, true));
+  ListedFixture fixture;
+  fixture.state(fixture.llm) = Residency::warm;
+  fixture.world.registry.readings[0].is_per_process = false;
+  EXPECT_FALSE(fixture.can_attribute({.used = kGiB * 8}, true));
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB * 8}, true, {.consumers = {{fixture.llm, kGiB * 8}}}));
+  fixture.state(fixture.llm) = Residency::cold;
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, true));
 }
 
 TEST(TellsByProcess, ADriverThatNeverListedAnybodyIsNotBelievedWhileSomethingLoads) {
-  Listing home;
-  home.world.lines[0].loading = home.world.registry[home.llm].residents[0];
-  EXPECT_FALSE(home.tells({.used = kGiB}, false));
-  EXPECT_TRUE(home.tells({.used = kGiB}, true));
+  ListedFixture fixture;
+  fixture.world.lines[0].loading = fixture.world.registry[fixture.llm].residents[0];
+  EXPECT_FALSE(fixture.can_attribute({.used = kGiB}, false));
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, true));
 }
 
 }  // namespace

@@ -10,18 +10,18 @@
 namespace mgpu::engine {
 namespace {
 
-Result<gpu::DeviceInfo> find_device(const config::DeviceConfig& wanted, std::size_t place,
+Result<gpu::DeviceInfo> find_device(const config::DeviceConfig& wanted, std::size_t position,
                                     const std::vector<gpu::DeviceInfo>& found) {
-  if (wanted.uuid.empty() && !wanted.index && place < found.size()) return found[place];
-  const auto is_it = [&](const gpu::DeviceInfo& info) {
+  if (wanted.uuid.empty() && !wanted.index && position < found.size()) return found[position];
+  const auto matches = [&](const gpu::DeviceInfo& info) {
     if (!wanted.uuid.empty()) return info.uuid == wanted.uuid;
-    return info.index == wanted.index.value_or(static_cast<std::uint32_t>(place));
+    return info.index == wanted.index.value_or(static_cast<std::uint32_t>(position));
   };
-  const auto device = std::ranges::find_if(found, is_it);
+  const auto device = std::ranges::find_if(found, matches);
   if (device != found.end()) return *device;
-  const std::string how = wanted.uuid.empty()
-                              ? "index " + std::to_string(wanted.index.value_or(static_cast<unsigned>(place)))
-                              : "UUID " + wanted.uuid;
+  const std::string how =
+      wanted.uuid.empty() ? "index " + std::to_string(wanted.index.value_or(static_cast<unsigned>(position)))
+                          : "UUID " + wanted.uuid;
   return fail(ErrorCode::invalid_config, "device " + wanted.id + ": the driver has no device with " + how +
                                              " (it has " + std::to_string(found.size()) + ")");
 }
@@ -71,12 +71,14 @@ std::vector<ConsumerId> followers_of(const std::vector<config::ConsumerConfig>& 
 }
 
 // Error: invalid_config (the url of its service).
-Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
-                                     const std::vector<DeviceId>& devices) {
+Result<Consumer> make_consumer_spec(const config::ConsumerConfig& config,
+                                    const std::vector<DeviceId>& devices) {
   const config::ServiceConfig& service = config.service;
   const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
-  const auto asked = service::make_service(service, any_port);
-  if (!asked) return fail(ErrorCode::invalid_config, "consumer " + config.name + ": " + asked.error().detail);
+  const auto service_instance = service::make_service(service, any_port);
+  if (!service_instance)
+    return fail(ErrorCode::invalid_config,
+                "consumer " + config.name + ": " + service_instance.error().detail);
   return Consumer{.name = config.name,
                   .kind = config.kind,
                   .device = devices.front(),
@@ -97,8 +99,8 @@ Result<Consumer> as_the_core_sees_it(const config::ConsumerConfig& config,
                   .turnless = config.turnless,
                   .pinned = config.pinned,
                   .can_park = config.park_method == config::ParkMethod::cuda_checkpoint ||
-                              (*asked && (*asked)->can_park()),
-                  .can_unload = *asked && (*asked)->can_unload(),
+                              (*service_instance && (*service_instance)->can_park()),
+                  .can_unload = *service_instance && (*service_instance)->can_unload(),
                   .can_stop = !config::is_external(config),
                   .idle_unload = config.idle_unload,
                   .load_limit = config.load_limit,
@@ -119,7 +121,7 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
 }
 
 // Where the utility is, if anybody wants it. Error: invalid_config.
-Result<std::string> find_checkpoint(const config::Config& config) {
+Result<std::string> find_cuda_checkpoint(const config::Config& config) {
   for (const config::ConsumerConfig& consumer : config.consumers) {
     if (consumer.park_method != config::ParkMethod::cuda_checkpoint) continue;
     if (has_several_ai_models(consumer.service))
@@ -147,13 +149,13 @@ SchedulingLimits limits_of(const config::Config& config) {
 
 }  // namespace
 
-Bytes memory_of_all(const std::vector<gpu::DeviceInfo>& devices) {
+Bytes total_device_memory(const std::vector<gpu::DeviceInfo>& devices) {
   Bytes sum{};
   for (const gpu::DeviceInfo& device : devices) sum += device.total;
   return sum;
 }
 
-Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found) {
+Result<Setup> make_setup(const config::Config& config, const std::vector<gpu::DeviceInfo>& found) {
   Setup setup;
   setup.world.limits = limits_of(config);
   setup.world.registry.park_memory = config.limits.park_memory;
@@ -161,17 +163,17 @@ Result<Setup> set_up(const config::Config& config, const std::vector<gpu::Device
   for (const config::ConsumerConfig& consumer : config.consumers) {
     const auto devices = wanted_devices(setup.world, consumer);
     if (!devices) return std::unexpected(devices.error());
-    auto seen = as_the_core_sees_it(consumer, *devices);
-    if (!seen) return std::unexpected(seen.error());
-    const ConsumerId id = add_consumer(setup.world.registry, std::move(*seen));
+    auto spec = make_consumer_spec(consumer, *devices);
+    if (!spec) return std::unexpected(spec.error());
+    const ConsumerId id = add_consumer(setup.world.registry, std::move(*spec));
     add_residents(setup.world, id, consumer);
     setup.consumers.push_back(consumer);
   }
   for (std::size_t i = 0; i < setup.consumers.size(); ++i)
     setup.world.registry.consumers[i].spec.followed_by = followers_of(setup.consumers, setup.consumers[i]);
-  auto utility = find_checkpoint(config);
-  if (!utility) return std::unexpected(utility.error());
-  setup.cuda_checkpoint = std::move(*utility);
+  auto checkpoint = find_cuda_checkpoint(config);
+  if (!checkpoint) return std::unexpected(checkpoint.error());
+  setup.cuda_checkpoint = std::move(*checkpoint);
   return setup;
 }
 

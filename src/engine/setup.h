@@ -23,8 +23,8 @@ struct Setup {
 };
 
 // Error: invalid_config (a device that is not there, a consumer bound to it).
-Result<Setup> set_up(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
+Result<Setup> make_setup(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
 
-Bytes memory_of_all(const std::vector<gpu::DeviceInfo>& devices);
+Bytes total_device_memory(const std::vector<gpu::DeviceInfo>& devices);
 
 }  // namespace mgpu::engine

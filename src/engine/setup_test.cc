@@ -11,7 +11,7 @@ const std::vector<gpu::DeviceInfo> kTwoDevices{{.index = 0}, {.index = 1}};
 Setup setup_of(const std::string& yaml) {
   const config::ParseResult parsed = config::parse(yaml, "mgpu.yaml");
   EXPECT_TRUE(parsed.diagnostics.empty());
-  auto setup = set_up(parsed.config, kTwoDevices);
+  auto setup = make_setup(parsed.config, kTwoDevices);
   EXPECT_TRUE(setup) << (setup ? "" : setup.error().detail);
   return setup ? std::move(*setup) : Setup{};
 }
@@ -76,7 +76,7 @@ TEST(FromConfiguration, AConsumerOfSeveralDevicesBeginsOnTheFirst) {
 
 TEST(FromConfiguration, ADeviceThatTheDriverLacksIsRefused) {
   const config::ParseResult parsed = config::parse("consumers: {a: {devices: [gpu0, gpu7]}}", "mgpu.yaml");
-  const auto setup = set_up(parsed.config, kTwoDevices);
+  const auto setup = make_setup(parsed.config, kTwoDevices);
   ASSERT_FALSE(setup);
   EXPECT_EQ(setup.error().detail, "consumer a: there is no device gpu7");
 }

@@ -8,22 +8,22 @@ namespace mgpu::engine {
 bool TimedCalls::run(const std::string& key, Duration limit, std::function<void()> work) {
   std::erase_if(hanging_, [](const auto& one) {
     const std::lock_guard lock(one.second->mutex);
-    return one.second->over;
+    return one.second->done;
   });
-  if (hanging_.contains(key) || hanging_.size() >= kMostHangingCalls) return false;
+  if (hanging_.contains(key) || hanging_.size() >= kMaxHangingCalls) return false;
   const auto call = std::make_shared<Call>();
   try {
     std::thread([call, work = std::move(work)] {
       work();
       const std::lock_guard lock(call->mutex);
-      call->over = true;
+      call->done = true;
       call->changed.notify_one();
     }).detach();
   } catch (const std::system_error&) {
     return false;  // no more threads: nobody looks
   }
   std::unique_lock lock(call->mutex);
-  if (call->changed.wait_for(lock, limit, [&] { return call->over; })) return true;
+  if (call->changed.wait_for(lock, limit, [&] { return call->done; })) return true;
   hanging_.emplace(key, call);
   return false;
 }

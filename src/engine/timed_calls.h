@@ -18,7 +18,7 @@
 namespace mgpu::engine {
 
 // Of these at most may hang at once, all keys together; while they do, nothing more is looked at.
-inline constexpr std::size_t kMostHangingCalls = 16;
+inline constexpr std::size_t kMaxHangingCalls = 16;
 
 class TimedCalls {
  public:
@@ -27,15 +27,15 @@ class TimedCalls {
   template <class T>
   std::optional<T> call(const std::string& key, Duration limit, std::function<T()> work) {
     auto result = std::make_shared<std::optional<T>>();
-    const bool over = run(key, limit, [result, work = std::move(work)] { result->emplace(work()); });
-    return over ? std::move(*result) : std::nullopt;
+    const bool done = run(key, limit, [result, work = std::move(work)] { result->emplace(work()); });
+    return done ? std::move(*result) : std::nullopt;
   }
 
  private:
   struct Call {
     std::mutex mutex{};
     std::condition_variable changed{};
-    bool over = false;
+    bool done = false;
   };
   bool run(const std::string& key, Duration limit, std::function<void()> work);
 

@@ -12,18 +12,18 @@ namespace {
 using namespace std::chrono_literals;
 
 // A call that hangs until it is let go.
-struct Hanging {
-  std::shared_ptr<std::atomic<bool>> let_go = std::make_shared<std::atomic<bool>>(false);
+struct HangingCall {
+  std::shared_ptr<std::atomic<bool>> released = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<std::atomic<int>> ended = std::make_shared<std::atomic<int>>(0);
   std::function<int()> work() const {
-    return [let_go = let_go, ended = ended] {
+    return [let_go = released, ended = ended] {
       while (!*let_go) std::this_thread::sleep_for(1ms);
       ++*ended;
       return 1;
     };
   }
   void release(int count) const {
-    *let_go = true;
+    *released = true;
     while (*ended < count) std::this_thread::sleep_for(1ms);
   }
 };
@@ -34,7 +34,7 @@ TEST(TimedCalls, GiveWhatTheCallGives) {
 }
 
 TEST(TimedCalls, AreGivenUpAfterTheLimitAndNotTriedAgainWhileTheyHang) {
-  const Hanging hanging;
+  const HangingCall hanging;
   TimedCalls calls;
   EXPECT_EQ(calls.call<int>("a", 20ms, hanging.work()), std::nullopt);
   const auto begin = std::chrono::steady_clock::now();
@@ -50,9 +50,9 @@ TEST(TimedCalls, AreGivenUpAfterTheLimitAndNotTriedAgainWhileTheyHang) {
 }
 
 TEST(TimedCalls, HangInANumberThatIsBounded) {
-  const Hanging hanging;
+  const HangingCall hanging;
   TimedCalls calls;
-  const int most = static_cast<int>(kMostHangingCalls);
+  const int most = static_cast<int>(kMaxHangingCalls);
   for (int i = 0; i < most; ++i) calls.call<int>(std::to_string(i), 1ms, hanging.work());
   bool begun = false;
   EXPECT_EQ(calls.call<int>("another", 1s, [&] { return begun = true, 7; }), std::nullopt);

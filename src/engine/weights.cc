@@ -22,17 +22,17 @@ using Files = std::vector<std::string>;
 constexpr std::size_t kMaxFiles = 1000;
 
 // "x-00001-of-00003.gguf" -> the name of shard `number`; empty: it is no shard.
-std::string shard(const std::string& file, std::size_t number) {
+std::string shard_path(const std::string& file, std::size_t number) {
   const auto of = file.rfind("-of-");
   if (of == std::string::npos || of < 6 || file[of - 6] != '-') return "";
   return file.substr(0, of - 5) + fmt::format("{:05}", number) + file.substr(of);
 }
 
 // Those that belong together, where the folder says which: others may be the same weights in another form.
-Files files_in(const fs::path& folder) {
+Files weight_files_in(const fs::path& folder) {
   Files files;
   const fs::path index = folder / "model.safetensors.index.json";
-  if (const auto listed = estimate::indexed_files(read_head(index, estimate::kMaxSafetensorsIndex))) {
+  if (const auto listed = estimate::indexed_files(read_file_head(index, estimate::kMaxSafetensorsIndex))) {
     for (const std::string& name : *listed) files.push_back(folder / name);
     return files;
   }
@@ -50,7 +50,7 @@ Files files_in(const fs::path& folder) {
 Files with_shards(const std::string& file) {
   Files all;
   for (std::size_t number = 1; number <= kMaxFiles; ++number) {
-    const std::string next = shard(file, number);
+    const std::string next = shard_path(file, number);
     std::error_code error;
     if (next.empty() || !fs::exists(next, error)) break;
     all.push_back(next);
@@ -58,17 +58,18 @@ Files with_shards(const std::string& file) {
   return all.empty() ? Files{file} : all;
 }
 
-fs::path in_folder_of(const config::ConsumerConfig& consumer, const std::string& file) {
+fs::path resolve_path(const config::ConsumerConfig& consumer, const std::string& file) {
   return consumer.process && !consumer.process->cwd.empty() ? fs::path(consumer.process->cwd) / file
                                                             : fs::path(file);
 }
 
-Files of_the_only_one(const config::ConsumerConfig& consumer, const estimate::InferenceOptions& asked) {
+Files single_ai_model_files(const config::ConsumerConfig& consumer,
+                            const estimate::InferenceOptions& options) {
   Files files;
-  for (const std::string& each : consumer.weights.empty() ? asked.files : consumer.weights) {
-    const fs::path path = in_folder_of(consumer, each);
+  for (const std::string& each : consumer.weights.empty() ? options.files : consumer.weights) {
+    const fs::path path = resolve_path(consumer, each);
     std::error_code error;
-    const Files found = fs::is_directory(path, error) ? files_in(path) : with_shards(path);
+    const Files found = fs::is_directory(path, error) ? weight_files_in(path) : with_shards(path);
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
@@ -76,7 +77,7 @@ Files of_the_only_one(const config::ConsumerConfig& consumer, const estimate::In
 
 // As its process sees it. What a unit or a container sees is not ours to know: those of the daemon are as
 // good a guess as any for a unit, and none for a container.
-std::string variable(const config::ConsumerConfig& consumer, const std::string& name) {
+std::string environment_variable(const config::ConsumerConfig& consumer, const std::string& name) {
   if (consumer.container) {
     const auto set = consumer.container->env.find(name);
     return set == consumer.container->env.end() ? "" : set->second;
@@ -89,17 +90,18 @@ std::string variable(const config::ConsumerConfig& consumer, const std::string& 
 }
 
 // Where the AI models of the service lie, the likeliest first. A container's folders are not the host's.
-std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer,
-                                 const estimate::InferenceOptions& asked) {
+std::vector<fs::path> weights_folders(const config::ConsumerConfig& consumer,
+                                      const estimate::InferenceOptions& options) {
   std::vector<fs::path> folders;
-  for (const std::string& each : consumer.weights) folders.push_back(in_folder_of(consumer, each));
+  for (const std::string& each : consumer.weights) folders.push_back(resolve_path(consumer, each));
   if (!folders.empty() || consumer.container) return folders;
-  if (!asked.folder.empty()) folders.push_back(in_folder_of(consumer, asked.folder));
+  if (!options.folder.empty()) folders.push_back(resolve_path(consumer, options.folder));
   const config::ServiceTraits& facts = config::service_traits(consumer.service.type);
   if (!facts.weights_variable.empty())
-    if (const auto folder = variable(consumer, std::string(facts.weights_variable)); !folder.empty())
-      folders.push_back(in_folder_of(consumer, folder));
-  const std::string home = variable(consumer, "HOME");
+    if (const auto folder = environment_variable(consumer, std::string(facts.weights_variable));
+        !folder.empty())
+      folders.push_back(resolve_path(consumer, folder));
+  const std::string home = environment_variable(consumer, "HOME");
   for (const std::string_view usual : facts.weights_folders)
     if (!usual.starts_with('~'))
       folders.emplace_back(usual);
@@ -109,79 +111,80 @@ std::vector<fs::path> folders_of(const config::ConsumerConfig& consumer,
 }
 
 // NAME.gguf, a file NAME, or all that is in the folder NAME.
-Files named_in(const fs::path& folder, const std::string& ai_model) {
+Files find_ai_model_files(const fs::path& folder, const std::string& ai_model) {
   const fs::path name(ai_model);
-  const auto leads_away = [](const fs::path& part) { return part == "." || part == ".."; };
-  if (ai_model.empty() || name.is_absolute() || std::ranges::any_of(name, leads_away)) return {};
+  const auto escapes_folder = [](const fs::path& part) { return part == "." || part == ".."; };
+  if (ai_model.empty() || name.is_absolute() || std::ranges::any_of(name, escapes_folder)) return {};
   const fs::path path = folder / name;
   std::error_code error;
   if (fs::is_regular_file(path.string() + ".gguf", error)) return with_shards(path.string() + ".gguf");
-  if (fs::is_directory(path, error)) return files_in(path);
+  if (fs::is_directory(path, error)) return weight_files_in(path);
   return fs::is_regular_file(path, error) ? with_shards(path) : Files{};
 }
 
-Weights of_ollama(const config::ConsumerConfig& consumer, const fs::path& folder, const std::string& ai_model,
-                  Bytes device_memory) {
+Weights find_ollama_weights(const config::ConsumerConfig& consumer, const fs::path& folder,
+                            const std::string& ai_model, Bytes device_memory) {
   const auto manifest = estimate::manifest_path(ai_model);
   if (!manifest) return {};
-  const auto parts = estimate::parse_manifest(read_head(folder / *manifest, estimate::kMaxManifest));
+  const auto parts = estimate::parse_manifest(read_file_head(folder / *manifest, estimate::kMaxManifest));
   if (!parts) return {};
   Weights weights;
   for (const std::string& blob : parts->weights) weights.files.push_back(folder / blob);
   const std::string parameters =
-      parts->parameters.empty() ? "" : read_head(folder / parts->parameters, estimate::kMaxManifest);
-  weights.asked = estimate::ollama_inference_options(
-      parameters, {.context = variable(consumer, "OLLAMA_CONTEXT_LENGTH"),
-                   .parallel = variable(consumer, "OLLAMA_NUM_PARALLEL"),
-                   .cache_type = variable(consumer, "OLLAMA_KV_CACHE_TYPE"),
+      parts->parameters.empty() ? "" : read_file_head(folder / parts->parameters, estimate::kMaxManifest);
+  weights.inference_options = estimate::ollama_inference_options(
+      parameters, {.context = environment_variable(consumer, "OLLAMA_CONTEXT_LENGTH"),
+                   .parallel = environment_variable(consumer, "OLLAMA_NUM_PARALLEL"),
+                   .cache_type = environment_variable(consumer, "OLLAMA_KV_CACHE_TYPE"),
                    .device_memory = device_memory});
   return weights;
 }
 
 // The paths in a container's command are not the host's.
-estimate::InferenceOptions asked_of(const config::ConsumerConfig& consumer) {
+estimate::InferenceOptions options_from_command(const config::ConsumerConfig& consumer) {
   if (consumer.process) return estimate::parse_inference_options(consumer.process->command);
   if (!consumer.container) return {};
   std::vector<std::string> command{consumer.container->image};
   command.insert(command.end(), consumer.container->command.begin(), consumer.container->command.end());
-  estimate::InferenceOptions asked = estimate::parse_inference_options(command);
-  asked.files.clear();
-  asked.folder.clear();
-  return asked;
+  estimate::InferenceOptions options = estimate::parse_inference_options(command);
+  options.files.clear();
+  options.folder.clear();
+  return options;
 }
 
 }  // namespace
 
 // A pipe or a device under that name is none of our business: opening it does not wait, and nothing is read.
-std::string read_head(const fs::path& file, std::size_t size) {
+std::string read_file_head(const fs::path& file, std::size_t size) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return "";
   struct stat facts{};
   const bool regular = ::fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size > 0;
   std::string head(regular ? std::min<std::uintmax_t>(size, static_cast<std::uintmax_t>(facts.st_size)) : 0,
                    '\0');
-  std::size_t there = 0;
-  while (there < head.size()) {
-    const ssize_t count = ::read(fd, head.data() + there, head.size() - there);
+  std::size_t bytes_read = 0;
+  while (bytes_read < head.size()) {
+    const ssize_t count = ::read(fd, head.data() + bytes_read, head.size() - bytes_read);
     if (count <= 0) break;
-    there += static_cast<std::size_t>(count);
+    bytes_read += static_cast<std::size_t>(count);
   }
   ::close(fd);
-  head.resize(there);
+  head.resize(bytes_read);
   return head;
 }
 
-Weights weights_of(const config::ConsumerConfig& consumer, const std::string& ai_model, Bytes device_memory) {
-  Weights weights{.asked = asked_of(consumer)};
+Weights find_weights(const config::ConsumerConfig& consumer, const std::string& ai_model,
+                     Bytes device_memory) {
+  Weights weights{.inference_options = options_from_command(consumer)};
   if (!has_several_ai_models(consumer.service)) {
-    weights.files = of_the_only_one(consumer, weights.asked);
+    weights.files = single_ai_model_files(consumer, weights.inference_options);
     return weights;
   }
-  for (const fs::path& folder : folders_of(consumer, weights.asked)) {
+  for (const fs::path& folder : weights_folders(consumer, weights.inference_options)) {
     if (consumer.service.type == config::ServiceType::ollama) {
-      Weights found = of_ollama(consumer, folder, ai_model, device_memory);
+      Weights found = find_ollama_weights(consumer, folder, ai_model, device_memory);
       if (!found.files.empty()) return found;
-    } else if (weights.files = named_in(folder, ai_model); !weights.files.empty()) {
+    } else if (weights.files = find_ai_model_files(folder, ai_model); !weights.files.empty()) {
       return weights;
     }
   }

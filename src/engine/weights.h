@@ -16,17 +16,18 @@ namespace mgpu::engine {
 
 struct Weights {
   std::vector<std::string> files{};  // none: nobody knows
-  estimate::InferenceOptions asked{};
+  estimate::InferenceOptions inference_options{};
 };
 
 // The files that are configured, else those that the consumer's command names; a folder stands for the files
 // in it, the first of several shards for all of them. Where a service has several AI models, those of the one
 // that is named, in the folder that is configured or that its application uses. `device_memory`: of all
 // devices together.
-Weights weights_of(const config::ConsumerConfig& consumer, const std::string& ai_model, Bytes device_memory);
+Weights find_weights(const config::ConsumerConfig& consumer, const std::string& ai_model,
+                     Bytes device_memory);
 
 // The first bytes of a regular file, `capacity` of them or as many as there are; nothing of a pipe or a
 // device.
-std::string read_head(const std::filesystem::path& file, std::size_t size);
+std::string read_file_head(const std::filesystem::path& file, std::size_t size);
 
 }  // namespace mgpu::engine

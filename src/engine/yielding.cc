@@ -16,9 +16,11 @@ bool is_windows_path(std::string_view command) {
 // The path of the program: to the first blank, or, in Windows' way, to the blank behind the first ".exe".
 std::string_view program_path(std::string_view command) {
   if (!is_windows_path(command)) return command.substr(0, command.find(' '));
-  constexpr std::string_view kEnd = ".exe";
-  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-  const auto found = std::ranges::search(command, kEnd, same);
+  constexpr std::string_view kExeSuffix = ".exe";
+  const auto equals_ignoring_case = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == b;
+  };
+  const auto found = std::ranges::search(command, kExeSuffix, equals_ignoring_case);
   if (found.empty()) return command.substr(0, command.find(' '));
   return command.substr(0, static_cast<std::size_t>(found.end() - command.begin()));
 }
@@ -37,8 +39,8 @@ std::string_view program_name(std::string_view command) {
   return path.substr(path.find_last_of("/\\") + 1);  // npos + 1 is 0: no folder
 }
 
-std::optional<gpu::ProcessUsage> yields_to(std::span<const std::string> patterns,
-                                           std::span<const gpu::ProcessUsage> foreign) {
+std::optional<gpu::ProcessUsage> find_yield_process(std::span<const std::string> patterns,
+                                                    std::span<const gpu::ProcessUsage> foreign) {
   const auto found = std::ranges::find_if(
       foreign, [&](const gpu::ProcessUsage& use) { return matches_any(patterns, use.command); });
   if (found == foreign.end()) return std::nullopt;

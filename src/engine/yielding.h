@@ -16,7 +16,7 @@ std::string_view program_name(std::string_view command);
 
 // The first of the processes whose program's name matches one of the patterns (as a shell matches, but
 // whatever the case).
-std::optional<gpu::ProcessUsage> yields_to(std::span<const std::string> patterns,
-                                           std::span<const gpu::ProcessUsage> foreign);
+std::optional<gpu::ProcessUsage> find_yield_process(std::span<const std::string> patterns,
+                                                    std::span<const gpu::ProcessUsage> foreign);
 
 }  // namespace mgpu::engine

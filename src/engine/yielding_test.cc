@@ -9,28 +9,28 @@ namespace {
 
 const std::vector<std::string> kPatterns{"steam", "*.exe"};
 
-std::optional<gpu::ProcessUsage> left_to(const std::string& command) {
+std::optional<gpu::ProcessUsage> yield_process_for(const std::string& command) {
   const std::vector<gpu::ProcessUsage> foreign{{.pid = 7, .command = command}};
-  return yields_to(kPatterns, foreign);
+  return find_yield_process(kPatterns, foreign);
 }
 
 TEST(YieldsTo, KnowsAProgramByTheNameOfItsFile) {
-  EXPECT_EQ(left_to("/usr/lib/steam/Steam -silent")->pid, 7);
-  EXPECT_EQ(left_to("steam")->pid, 7);
-  EXPECT_FALSE(left_to("/usr/lib/steam/webhelper"));
-  EXPECT_FALSE(left_to("python /opt/steam")) << "what a program is told is not its name";
+  EXPECT_EQ(yield_process_for("/usr/lib/steam/Steam -silent")->pid, 7);
+  EXPECT_EQ(yield_process_for("steam")->pid, 7);
+  EXPECT_FALSE(yield_process_for("/usr/lib/steam/webhelper"));
+  EXPECT_FALSE(yield_process_for("python /opt/steam")) << "what a program is told is not its name";
 }
 
 TEST(YieldsTo, KnowsWindowsProgramsWithBlanksInTheirPath) {
   EXPECT_EQ(program_name("C:\\Program Files\\Some Game\\Play.EXE -windowed x.exe"), "Play.EXE");
-  EXPECT_TRUE(left_to("Z:\\Some Games\\play.exe"));
-  EXPECT_FALSE(left_to("C:\\tools\\nothing.com x"));
+  EXPECT_TRUE(yield_process_for("Z:\\Some Games\\play.exe"));
+  EXPECT_FALSE(yield_process_for("C:\\tools\\nothing.com x"));
 }
 
 TEST(YieldsTo, YieldsToNobodyWhereNothingIsNamed) {
   const std::vector<gpu::ProcessUsage> foreign{{.pid = 7, .command = "steam"}};
-  EXPECT_FALSE(yields_to({}, foreign));
-  EXPECT_FALSE(yields_to(kPatterns, {}));
+  EXPECT_FALSE(find_yield_process({}, foreign));
+  EXPECT_FALSE(find_yield_process(kPatterns, {}));
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include "base/ascii.h"
 #include "domain/enum_names.h"
-#include "engine/users.h"
+#include "engine/user_table.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -36,8 +36,8 @@ Result<Asking> asking_of(const http::Headers& headers) {
                 "\"" + std::string(name) + "\" is not one of realtime, interactive, normal, batch"));
   }
   asking.user = http::header(headers, "X-Mgpu-User");
-  if (asking.user.size() > engine::kLongestUser)
-    return std::unexpected(wrong("X-Mgpu-User", "is longer than " + std::to_string(engine::kLongestUser)));
+  if (asking.user.size() > engine::kMaxUserLength)
+    return std::unexpected(wrong("X-Mgpu-User", "is longer than " + std::to_string(engine::kMaxUserLength)));
   const auto wait_limit = duration_in(headers, "X-Mgpu-Wait-Limit");
   if (!wait_limit) return std::unexpected(wait_limit.error());
   asking.wait_limit = *wait_limit;

@@ -12,14 +12,14 @@ TicketRequest ask_for(engine::Engine& engine, engine::Target target, const Askin
           .resident = target.resident,
           .wait_limit = asking.wait_limit,
           .priority = asking.priority,
-          .user = engine.user_of(asking.user, asking.api_key),
+          .user = engine.user_number(asking.user, asking.api_key),
           .deadline = asking.deadline};
 }
 
 Held held_of(engine::Engine& engine, std::shared_ptr<engine::Lease> lease);
 
 Awaitable<Result<Held>> again(engine::Engine& engine, std::shared_ptr<engine::Lease> lease) {
-  const Result<void> held = co_await engine.hold_again(*lease);
+  const Result<void> held = co_await engine.reacquire(*lease);
   if (!held) co_return std::unexpected(held.error());
   co_return held_of(engine, std::move(lease));
 }
@@ -81,7 +81,7 @@ Desk desk_of(engine::Engine& engine) {
   return {
       .resolve = [&engine](std::string_view name) { return engine.resolve(name); },
       .resolve_within = [&engine](ConsumerId id, std::string_view name) { return engine.resolve(id, name); },
-      .consumer_named = [&engine](std::string_view name) { return engine.consumer_named(name); },
+      .consumer_named = [&engine](std::string_view name) { return engine.find_consumer(name); },
       .config_of = [&engine](ConsumerId id) -> const config::ConsumerConfig& { return engine.config_of(id); },
       .ai_model_of =
           [&engine](engine::Target target) {
@@ -92,9 +92,9 @@ Desk desk_of(engine::Engine& engine) {
       .endpoint = [&engine](ConsumerId id) { return engine.endpoint(id); },
       .acquire = [&engine](engine::Target target,
                            Asking asking) { return acquire(engine, target, std::move(asking)); },
-      .still_busy = [&engine](ConsumerId id) { return engine.still_busy(id); },
-      .suspect = [&engine](ConsumerId id, std::string why) { engine.suspect(id, std::move(why)); },
-      .note_retry = [&engine] { engine.note_oom_retry(); },
+      .still_busy = [&engine](ConsumerId id) { return engine.is_busy(id); },
+      .suspect = [&engine](ConsumerId id, std::string why) { engine.report_suspect(id, std::move(why)); },
+      .note_retry = [&engine] { engine.count_oom_retry(); },
       .everybody = [&engine] { return everybody(engine); },
   };
 }

@@ -31,7 +31,7 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-// `target` as it stands in the request line: path and query. None: not the gateway's.
+// `resolve_target` as it stands in the request line: path and query. None: not the gateway's.
 std::optional<Route> route_of(std::string_view method, std::string_view target);
 
 // The paths that want a "model" in the body, for the person whose request had none: "/v1/chat/completions,

@@ -190,7 +190,7 @@ class LineSimulation {
     return at;
   }
 
-  // When its resident is warm, if room for it can be made from `from` on.
+  // When its resident is warm, if room for it can be made from `source_file` on.
   Instant bring_in_resident(const Ticket& ticket, Instant from) {
     if (!ticket.request.resident) return make_room(ticket, from);
     const Resident& resident = world_.registry[*ticket.request.resident];

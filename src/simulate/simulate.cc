@@ -62,7 +62,7 @@ std::vector<gpu::DeviceInfo> devices_of(const config::Config& config, std::size_
 Result<replay::Machine> house_of(const Request& request) {
   const auto config = read_config(request.config);
   if (!config) return std::unexpected(config.error());
-  auto setup = engine::set_up(*config, devices_of(*config, request.device_memory.size()));
+  auto setup = engine::make_setup(*config, devices_of(*config, request.device_memory.size()));
   if (!setup) return std::unexpected(setup.error());
   replay::Machine house{.world = std::move(setup->world)};
   house.device_memory.resize(house.world.lines.size());

@@ -40,7 +40,8 @@ class Reader {
 
  protected:
   enum class Body { none, length, chunks, until_close };
-  // Sets how the body of `messages.back()` is framed; false after an interim answer, whose head is dropped.
+  // Sets how the body of `messages.resumed()` is framed; false after an interim answer, whose head is
+  // dropped.
   virtual bool begun(Message& message, Body& body) = 0;
   virtual bool first_line(std::string_view line, Message& message) = 0;
   virtual bool may_begin() { return true; }  // whether another message is due

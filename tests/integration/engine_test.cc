@@ -96,7 +96,7 @@ TEST_F(Stage, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
   ASSERT_TRUE(until([&] { return heard.has_value(); }));
   EXPECT_EQ(heard->code, ErrorCode::service_down);
   EXPECT_NE(heard->detail.find("signal 9"), std::string::npos) << heard->detail;
-  EXPECT_TRUE(chat.answer->value().ended());
+  EXPECT_TRUE(chat.answer->value().end_error());
   EXPECT_EQ(figures().in_flight, 0U);
 
   Caller& next = asks_for("chat");
@@ -155,7 +155,7 @@ TEST_F(Stage, AnOperatorEndsALease) {
   Caller& chat = asks_for("chat");
   ASSERT_TRUE(until([&] { return chat.holds(); }));
   EXPECT_TRUE(engine_->cancel(*chat.ticket, "enough"));
-  EXPECT_EQ(chat.answer->value().ended()->detail, "enough");
+  EXPECT_EQ(chat.answer->value().end_error()->detail, "enough");
   EXPECT_EQ(engine_->cancel(TicketId{99}, "").error().code, ErrorCode::not_found);
   EXPECT_EQ(figures().in_flight, 0U);
 }
@@ -203,7 +203,7 @@ struct TwoAiModels : Stage {
 TEST_F(TwoAiModels, AFailedLoadOfOneDoesNotStopTheProcessInWhichAnotherWorks) {
   the_second_is_asked_for_while_it_hangs();
   EXPECT_EQ(pid_of("many"), pid_);
-  EXPECT_FALSE(holder_->answer->value().ended());
+  EXPECT_FALSE(holder_->answer->value().end_error());
   holder_->answer.reset();
   Caller& again = asks_for("first");
   ASSERT_TRUE(until([&] { return again.holds(); }));
@@ -247,7 +247,7 @@ TEST_F(Stage, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
   }
   curtain_up();
   ASSERT_TRUE(until([&] { return engine_->world().registry.readings[1].taken_at > Instant{}; }));
-  const auto train = *engine_->consumer_named("train");
+  const auto train = *engine_->find_consumer("train");
   Caller& caller = asks({.consumer = train}, {.who = "train.py", .pid = ::getpid()});
   ASSERT_TRUE(until([&] { return caller.holds(); }));
   EXPECT_EQ(caller.answer->value().device(), DeviceId{1});
@@ -336,7 +336,7 @@ TEST_F(Stage, DrainEndsWorkThatPassesItsLimit) {
   bool drained = false;
   boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
   ASSERT_TRUE(until([&] { return drained; }));
-  EXPECT_EQ(running.answer->value().ended()->code, ErrorCode::shutting_down);
+  EXPECT_EQ(running.answer->value().end_error()->code, ErrorCode::shutting_down);
 }
 
 TEST_F(Stage, ABareLeaseHoldsBytesOfItsOwn) {
@@ -367,7 +367,7 @@ TEST_F(Stage, NamesLeadToConsumers) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
   EXPECT_NE(unknown.error().detail.find("chat"), std::string::npos);
-  EXPECT_EQ(engine_->device_named("gpu0"), DeviceId{0});
+  EXPECT_EQ(engine_->find_device("gpu0"), DeviceId{0});
 }
 
 TEST_F(Stage, ADeviceThatIsNotThereIsAnInvalidConfig) {

@@ -156,11 +156,11 @@ class Stage : public testing::Test {
   }
 
   Residency state_of(const std::string& name) const {
-    const auto consumer = engine_->consumer_named(name);
+    const auto consumer = engine_->find_consumer(name);
     return engine_->world().registry[engine_->world().registry[*consumer].residents.front()].state;
   }
   int pid_of(const std::string& name) const {
-    return engine_->pid_of(*engine_->consumer_named(name)).value_or(0);
+    return engine_->pid_of(*engine_->find_consumer(name)).value_or(0);
   }
   Statistics figures() const { return total_statistics(engine_->world()); }
 

@@ -15,12 +15,12 @@
 namespace mgpu::engine {
 
 struct Lease::State {
-  State(Engine::Impl* owner, TicketId number, const TicketRequest& what, Holder who,
+  State(Engine::Impl* owner, TicketId number, const TicketRequest& for_ask, Holder for_holder,
         const boost::asio::any_io_executor& strand)
       : engine(owner),
         ticket(number),
-        ask(what),
-        holder(std::move(who)),
+        ask(for_ask),
+        holder(std::move(for_holder)),
         decided(strand, boost::asio::steady_timer::time_point::max()) {}
 
   Engine::Impl* engine = nullptr;  // null once the engine is gone
@@ -33,17 +33,17 @@ struct Lease::State {
   boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
   std::optional<Result<Grant>> outcome{};
   Grant granted{};  // the latest
-  std::optional<Error> ended{};
+  std::optional<Error> end_error{};
   bool requeued = false;  // the core made it wait again, and nobody was told yet
   std::function<void(const Error&)> on_ended{};
 
-  void decide(Result<Grant> what) {
-    outcome = std::move(what);
+  void set_outcome(Result<Grant> result) {
+    outcome = std::move(result);
     decided.cancel();
   }
 
   // Gives everything back, whatever stage it is in: cancels a wait, releases a lease. Once is enough.
-  void leave(Error why);
+  void cancel_or_release(Error why);
 };
 
 }  // namespace mgpu::engine

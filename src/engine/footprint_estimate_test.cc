@@ -1,5 +1,5 @@
 // What is estimated from files that lie where applications keep them.
-#include "engine/estimates.h"
+#include "engine/footprint_estimate.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 using config::ConsumerConfig;
 using config::ServiceType;
 
-const std::string kBlob = "sha256-" + std::string(64, 'a');
-const std::string kParameters = "sha256-" + std::string(64, 'b');
+const std::string kWeightsBlob = "sha256-" + std::string(64, 'a');
+const std::string kParametersBlob = "sha256-" + std::string(64, 'b');
 
 class EstimatedFootprint : public testing::Test {
  protected:
@@ -38,26 +38,26 @@ class EstimatedFootprint : public testing::Test {
     fs::create_directories((folder_ / path).parent_path());
     std::ofstream(folder_ / path, std::ios::binary) << content;
   }
-  static std::string llama() { return estimate::llama_gguf().header() + std::string(9000, 'w'); }
+  static std::string llama_file() { return estimate::llama_gguf().header() + std::string(9000, 'w'); }
 
-  void keep_in_ollama(const std::string& name, const std::string& parameters) const {
+  void store_in_ollama(const std::string& name, const std::string& parameters) const {
     const auto layer = [](const char* what, std::string blob) {
       blob[blob.find('-')] = ':';
       return std::string(R"({"mediaType":"application/vnd.ollama.image.)") + what + R"(","digest":")" + blob +
              "\"}";
     };
     write("manifests/registry.ollama.ai/library/" + name,
-          R"({"layers":[)" + layer("model", kBlob) + "," + layer("params", kParameters) + "]}");
-    write("blobs/" + kBlob, llama());
-    write("blobs/" + kParameters, parameters);
+          R"({"layers":[)" + layer("model", kWeightsBlob) + "," + layer("params", kParametersBlob) + "]}");
+    write("blobs/" + kWeightsBlob, llama_file());
+    write("blobs/" + kParametersBlob, parameters);
   }
 
-  ConsumerConfig ollama() const {
+  ConsumerConfig ollama_config() const {
     ConsumerConfig consumer{.name = "ollama", .weights = {folder_}};
     consumer.service.type = ServiceType::ollama;
     return consumer;
   }
-  ConsumerConfig router(std::vector<std::string> more = {}) const {
+  ConsumerConfig router_config(std::vector<std::string> more = {}) const {
     config::ProcessConfig process{.command = {"llama-server", "--models-dir", folder_}};
     process.command.insert(process.command.end(), more.begin(), more.end());
     ConsumerConfig consumer{.name = "router", .process = std::move(process)};
@@ -70,63 +70,68 @@ class EstimatedFootprint : public testing::Test {
 };
 
 // What the AI model takes with this context.
-Bytes with_context(std::uint64_t context) {
+Bytes footprint_with_context(std::uint64_t context) {
   const std::string file = estimate::llama_gguf().header();
   const auto gguf = estimate::parse_gguf(std::as_bytes(std::span(file)), file.size() + 9000);
   return estimate::estimate_memory(*gguf, {.context = context}).sum() + estimate::kCudaContext;
 }
 
-Bytes bytes_of(const std::optional<Estimate>& estimate) { return estimate ? estimate->bytes : Bytes{}; }
+Bytes bytes_of(const std::optional<FootprintEstimate>& estimate) {
+  return estimate ? estimate->bytes : Bytes{};
+}
 
 TEST_F(EstimatedFootprint, OfOneOfOllamasIsOfTheBlobThatItsManifestNames) {
-  keep_in_ollama("llama3.2/3b", R"({"num_ctx":8192})");
+  store_in_ollama("llama3.2/3b", R"({"num_ctx":8192})");
 
-  const auto estimate = estimated_footprint(ollama(), "llama3.2:3b", kGiB * 8);
+  const auto estimate = estimate_footprint(ollama_config(), "llama3.2:3b", kGiB * 8);
 
   ASSERT_TRUE(estimate);
-  EXPECT_EQ(estimate->bytes, with_context(8192));
-  EXPECT_EQ(estimate->from, "sha256-aaaaaaaaaaaa");
-  EXPECT_FALSE(estimated_footprint(ollama(), "llama3.2:70b", kGiB * 8));
+  EXPECT_EQ(estimate->bytes, footprint_with_context(8192));
+  EXPECT_EQ(estimate->source_file, "sha256-aaaaaaaaaaaa");
+  EXPECT_FALSE(estimate_footprint(ollama_config(), "llama3.2:70b", kGiB * 8));
 }
 
 TEST_F(EstimatedFootprint, OllamasFolderIsWhereItsEnvironmentSays) {
-  keep_in_ollama("llama3.2/latest", "");
-  ConsumerConfig consumer = ollama();
+  store_in_ollama("llama3.2/latest", "");
+  ConsumerConfig consumer = ollama_config();
   consumer.weights.clear();
   consumer.process = config::ProcessConfig{
       .command = {"ollama", "serve"},
       .env = {{"OLLAMA_MODELS", folder_}, {"OLLAMA_CONTEXT_LENGTH", "16384"}, {"HOME", "/nowhere"}}};
 
-  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8)), with_context(16384));
+  EXPECT_EQ(bytes_of(estimate_footprint(consumer, "llama3.2:latest", kGiB * 8)),
+            footprint_with_context(16384));
 
   consumer.process->env["OLLAMA_MODELS"] = "";
-  EXPECT_FALSE(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8));
+  EXPECT_FALSE(estimate_footprint(consumer, "llama3.2:latest", kGiB * 8));
   consumer.process->env["HOME"] = folder_;
   fs::create_directory(folder_ / ".ollama");
   fs::create_directory_symlink(folder_, folder_ / ".ollama/models");
-  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "llama3.2:latest", kGiB * 8)), with_context(16384))
+  EXPECT_EQ(bytes_of(estimate_footprint(consumer, "llama3.2:latest", kGiB * 8)),
+            footprint_with_context(16384))
       << "where it is usual";
 }
 
 TEST_F(EstimatedFootprint, OfARoutersIsOfTheFileOrFolderWithItsName) {
-  write("alone.gguf", llama());
-  write("seeing/seeing.gguf", llama());
-  const std::string sees =
+  write("alone.gguf", llama_file());
+  write("seeing/seeing.gguf", llama_file());
+  const std::string projector =
       estimate::GgufWriter().text("general.architecture", "clip").header() + std::string(5000, 'p');
-  write("seeing/mmproj-F16.gguf", sees);
+  write("seeing/mmproj-F16.gguf", projector);
 
-  const auto alone = estimated_footprint(router({"-c", "8192"}), "alone", {});
-  const auto seeing = estimated_footprint(router({"-c", "8192"}), "seeing", {});
+  const auto alone = estimate_footprint(router_config({"-c", "8192"}), "alone", {});
+  const auto seeing = estimate_footprint(router_config({"-c", "8192"}), "seeing", {});
 
-  EXPECT_EQ(bytes_of(alone), with_context(8192));
-  EXPECT_EQ(alone->from, "alone.gguf");
-  EXPECT_EQ(bytes_of(seeing), with_context(8192) + Bytes{static_cast<std::int64_t>(sees.size())})
+  EXPECT_EQ(bytes_of(alone), footprint_with_context(8192));
+  EXPECT_EQ(alone->source_file, "alone.gguf");
+  EXPECT_EQ(bytes_of(seeing),
+            footprint_with_context(8192) + Bytes{static_cast<std::int64_t>(projector.size())})
       << "what sees pictures is loaded as well";
-  EXPECT_FALSE(estimated_footprint(router(), "other", {}));
-  EXPECT_FALSE(estimated_footprint(router(), ".", {}));
-  EXPECT_FALSE(estimated_footprint(router(), "../" + folder_.filename().string() + "/alone", {}))
+  EXPECT_FALSE(estimate_footprint(router_config(), "other", {}));
+  EXPECT_FALSE(estimate_footprint(router_config(), ".", {}));
+  EXPECT_FALSE(estimate_footprint(router_config(), "../" + folder_.filename().string() + "/alone", {}))
       << "a way out";
-  EXPECT_FALSE(estimated_footprint(router(), (folder_ / "alone").string(), {}));
+  EXPECT_FALSE(estimate_footprint(router_config(), (folder_ / "alone").string(), {}));
 }
 
 TEST_F(EstimatedFootprint, OfACheckpointHasTheShardsOfItsIndexAndTheCacheOfItsConfiguration) {
@@ -145,34 +150,34 @@ TEST_F(EstimatedFootprint, OfACheckpointHasTheShardsOfItsIndexAndTheCacheOfItsCo
   ConsumerConfig consumer{.name = "vllm", .process = std::move(process)};
   consumer.service.type = ServiceType::vllm;
 
-  EXPECT_EQ(bytes_of(estimated_footprint(consumer, "", {})), estimate::kCudaContext + Bytes{7000});
+  EXPECT_EQ(bytes_of(estimate_footprint(consumer, "", {})), estimate::kCudaContext + Bytes{7000});
 
   write("config.json", R"({"architectures":["LlamaForCausalLM"],"num_hidden_layers":32,"hidden_size":4096,
     "num_attention_heads":32,"num_key_value_heads":8,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
-  const auto whole = estimated_footprint(consumer, "", {});
+  const auto whole = estimate_footprint(consumer, "", {});
   EXPECT_EQ(bytes_of(whole), estimate::kCudaContext + Bytes{7000} + kGiB);
-  EXPECT_EQ(whole->from, "model-00001-of-00002.safetensors and 1 more file");
+  EXPECT_EQ(whole->source_file, "model-00001-of-00002.safetensors and 1 more file");
 }
 
 TEST_F(EstimatedFootprint, OfAContainersIsNotOfTheHostsFiles) {
-  write("alone.gguf", llama());
-  ConsumerConfig consumer = router();
+  write("alone.gguf", llama_file());
+  ConsumerConfig consumer = router_config();
   consumer.container = config::ContainerConfig{.image = "llama", .command = consumer.process->command};
   consumer.process.reset();
 
-  EXPECT_FALSE(estimated_footprint(consumer, "alone", {}));
+  EXPECT_FALSE(estimate_footprint(consumer, "alone", {}));
   consumer.weights = {folder_};
-  EXPECT_TRUE(estimated_footprint(consumer, "alone", {})) << "unless the configuration says where they are";
+  EXPECT_TRUE(estimate_footprint(consumer, "alone", {})) << "unless the configuration says where they are";
 }
 
 // Opening a FIFO without a writer waits for one, for ever.
 TEST_F(EstimatedFootprint, OfAPipeIsUnknownAndIsNotWaitedFor) {
   const std::string pipe = folder_ / "weights.gguf";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_EQ(read_head(pipe, 4), "");
+  EXPECT_EQ(read_file_head(pipe, 4), "");
   for (const std::string& weights : {pipe, std::string("/dev/zero"), folder_.string()}) {
     const ConsumerConfig consumer{.name = "chat", .weights = {weights}};
-    EXPECT_FALSE(estimated_footprint(consumer, "", kGiB * 8)) << weights;
+    EXPECT_FALSE(estimate_footprint(consumer, "", kGiB * 8)) << weights;
   }
 }
 

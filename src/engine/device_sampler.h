@@ -28,8 +28,8 @@ namespace mgpu::engine {
 class Clock {
  public:
   Instant now() const;
-  std::chrono::steady_clock::time_point steady(Instant at) const;
-  std::chrono::system_clock::time_point wall(Instant at) const;
+  std::chrono::steady_clock::time_point steady_time(Instant at) const;
+  std::chrono::system_clock::time_point wall_time(Instant at) const;
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now() - std::chrono::seconds(1);
@@ -37,44 +37,44 @@ class Clock {
       std::chrono::system_clock::now() - std::chrono::seconds(1);
 };
 
-inline constexpr std::chrono::seconds kDriverPatience{2};  // for a reading under way, at the end
+inline constexpr std::chrono::seconds kDriverStopTimeout{2};  // for a reading under way, at the end
 
 struct Sample {
   DeviceId device{};
   Instant taken{};  // before the driver was asked: nothing that happened later can be missing from it
   Result<gpu::RawReading> raw{};
-  gpu::Telemetry vitals{};
-  gpu::ProcessTable processes{};             // those of the reading, the listeners, and their ancestors
-  std::map<std::uint16_t, int> listeners{};  // who listens on the ports asked for
+  gpu::Telemetry telemetry{};
+  gpu::ProcessTable processes{};                 // those of the reading, the listeners, and their ancestors
+  std::map<std::uint16_t, int> listener_pids{};  // who listens on the ports asked for
 };
 
-class Sampling {
+class DeviceSampler {
  public:
-  struct Pace {
-    Duration quick{};
+  struct Intervals {
+    Duration busy{};
     Duration idle{};
   };
   // `indices`: the provider's, by DeviceId. `ports`: of external services, whose listeners own their memory.
   // `hear` is called on the strand; not after stop(). The provider must outlive the thread: see ended().
-  Sampling(boost::asio::any_io_executor strand, const Clock& clock, gpu::Provider& provider,
-           std::vector<std::uint32_t> indices, std::vector<std::uint16_t> ports, Pace pace,
-           std::function<void(Sample)> hear);
-  ~Sampling();
+  DeviceSampler(boost::asio::any_io_executor strand, const Clock& clock, gpu::Provider& provider,
+                std::vector<std::uint32_t> indices, std::vector<std::uint16_t> ports, Intervals intervals,
+                std::function<void(Sample)> on_sample);
+  ~DeviceSampler();
 
   void start();
   void stop();  // returns at once
 
-  // After stop(): whether the thread has ended, waiting for that until kDriverPatience after the stop at
+  // After stop(): whether the thread has ended, waiting for that until kDriverStopTimeout after the stop at
   // most. False: the driver hangs; the provider must not be destroyed while this stays so.
-  bool ended();
+  bool wait_for_exit();
 
-  void hurry(bool quick);  // from now on
+  void set_busy(bool busy);  // from now on
   void read_now(DeviceId device);
 
  private:
-  struct Reader;
-  std::shared_ptr<Reader> reader_;  // shared with the thread, which may be left behind
-  std::chrono::steady_clock::time_point stopped_{};
+  struct Worker;
+  std::shared_ptr<Worker> worker_;  // shared with the thread, which may be left behind
+  std::chrono::steady_clock::time_point stopped_at_{};
   std::thread thread_;
 };
 

@@ -13,45 +13,45 @@
 
 namespace mgpu::engine {
 
-inline constexpr std::size_t kMostListed = 4096;  // AI models of one service
+inline constexpr std::size_t kMaxListedAiModels = 4096;  // AI models of one service
 
-struct Named {
+struct NamedTarget {
   ConsumerId consumer{};
   std::string ai_model{};  // empty: the consumer itself was named
 };
 
-class Targets {
+class NameIndex {
  public:
-  explicit Targets(const std::vector<config::ConsumerConfig>& consumers);
+  explicit NameIndex(const std::vector<config::ConsumerConfig>& consumers);
 
-  // What a service said it offers; replaces what it said before. The first kMostListed of them count, and no
-  // name that is longer than kLongestAiModel.
-  void list(ConsumerId consumer, std::vector<std::string> ai_models);
+  // What a service said it offers; replaces what it said before. The first kMaxListedAiModels of them count,
+  // and no name that is longer than kMaxAiModelLength.
+  void replace_listed(ConsumerId consumer, std::vector<std::string> ai_models);
   bool was_listed(ConsumerId consumer) const { return entries_[consumer.value].listed; }
 
   // "consumer/ai-model" first, then consumers and aliases, then AI models in the order of the configuration.
   // Error: not_found, naming the known ones.
-  Result<Named> find(std::string_view name) const;
+  Result<NamedTarget> find(std::string_view name) const;
 
-  std::optional<ConsumerId> consumer_named(std::string_view name) const;  // or by alias
+  std::optional<ConsumerId> find_consumer(std::string_view name) const;  // or by alias
 
   // Whether the configuration or the service names this (canonical) AI model.
-  bool is_heard_of(ConsumerId consumer, std::string_view ai_model) const;
+  bool is_known_ai_model(ConsumerId consumer, std::string_view ai_model) const;
 
   // Whether it may ask this consumer for this (canonical) AI model: known, or the service was never heard.
-  bool offers(ConsumerId consumer, std::string_view ai_model) const;
+  bool may_offer(ConsumerId consumer, std::string_view ai_model) const;
 
   // Of the configuration and listed, canonical, without doubles.
   std::vector<std::string> ai_models(ConsumerId consumer) const;
 
  private:
-  struct JournalEntry {
+  struct ConsumerNames {
     const config::ConsumerConfig* config = nullptr;
     bool listed = false;
-    std::vector<std::string> from_service{};
+    std::vector<std::string> listed_ai_models{};
   };
-  Error unknown(std::string_view name) const;
-  std::vector<JournalEntry> entries_;  // by ConsumerId
+  Error unknown_name_error(std::string_view name) const;
+  std::vector<ConsumerNames> entries_;  // by ConsumerId
 };
 
 }  // namespace mgpu::engine

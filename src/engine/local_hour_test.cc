@@ -1,4 +1,4 @@
-#include "engine/hours.h"
+#include "engine/local_hour.h"
 
 #include <cstdlib>
 #include <ctime>
@@ -10,7 +10,7 @@ namespace {
 
 class LocalHours : public testing::Test {
  protected:
-  void in(const char* zone) {
+  void set_timezone(const char* zone) {
     ::setenv("TZ", zone, 1);
     ::tzset();
   }
@@ -23,21 +23,21 @@ class LocalHours : public testing::Test {
 };
 
 TEST_F(LocalHours, AreThoseOfTheHouse) {
-  in("UTC0");
+  set_timezone("UTC0");
   EXPECT_EQ(local_hour(morning_).hour, 10);
   EXPECT_EQ(local_hour(morning_).until_next, std::chrono::seconds(39 * 60 + 30));
-  in("XXX-2");
+  set_timezone("XXX-2");
   EXPECT_EQ(local_hour(morning_).hour, 12);
 }
 
 TEST_F(LocalHours, BeginWithTheLocalMinuteWhereTheZoneIsOffByHalfAnHour) {
-  in("XXX-5:30");
+  set_timezone("XXX-5:30");
   EXPECT_EQ(local_hour(morning_).hour, 15);
   EXPECT_EQ(local_hour(morning_).until_next, std::chrono::seconds(9 * 60 + 30));
 }
 
 TEST_F(LocalHours, LeaveAWholeHourAtTheirBeginning) {
-  in("UTC0");
+  set_timezone("UTC0");
   EXPECT_EQ(local_hour(std::chrono::system_clock::time_point{}).until_next, std::chrono::hours(1));
 }
 

@@ -9,9 +9,10 @@ namespace mgpu::engine {
 
 namespace asio = boost::asio;
 
-void Application::park_by(runner::CudaCheckpoint& utility, Holders holders) {
-  checkpoint_ = &utility;
-  holders_ = std::move(holders);
+void Application::enable_checkpoint_parking(runner::CudaCheckpoint& checkpoint,
+                                            DevicePidsLookup find_device_pids) {
+  checkpoint_ = &checkpoint;
+  find_device_pids_ = std::move(find_device_pids);
 }
 
 asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration limit) {
@@ -21,18 +22,18 @@ asio::awaitable<Result<void>> Application::park(std::string ai_model, Duration l
       co_return fail(ErrorCode::not_supported, config_.name + " has no service that could be asked");
     co_return co_await service->park(ai_model, limit);
   }
-  const std::vector<int> pids = co_await holders_();
+  const std::vector<int> pids = co_await find_device_pids_();
   const std::uint64_t number = run_number_;
   const Result<void> done = co_await checkpoint_->park_processes(pids, limit);
   // The core may have gone on to stop it meanwhile, and somebody started it anew.
-  if (done && number == run_number_ && (external() || runs())) put_aside_ = pids;
+  if (done && number == run_number_ && (is_external() || is_running())) parked_pids_ = pids;
   co_return done;
 }
 
 // Its processes compute again when this returns. One that died meanwhile, or that the driver can't bring
 // back, is a failed load: whoever loads stops what is left.
-asio::awaitable<Result<void>> Application::bring_back(Duration limit) {
-  const std::vector<int> pids = std::exchange(put_aside_, {});
+asio::awaitable<Result<void>> Application::resume_processes(Duration limit) {
+  const std::vector<int> pids = std::exchange(parked_pids_, {});
   co_return co_await checkpoint_->resume_processes(pids, limit);
 }
 

@@ -11,19 +11,19 @@
 
 namespace mgpu::engine {
 
-struct Estimate {
+struct FootprintEstimate {
   Bytes bytes{};
-  std::string from{};  // for people: the file's name
+  std::string source_file{};  // for people: the file's name
 };
 
 // None: there is no such file, or none that is understood. Reads files: milliseconds, if the disk is not
 // busy. `device_memory`: of all devices together.
-std::optional<Estimate> estimated_footprint(const config::ConsumerConfig& consumer,
-                                            const std::string& ai_model, Bytes device_memory);
+std::optional<FootprintEstimate> estimate_footprint(const config::ConsumerConfig& consumer,
+                                                    const std::string& ai_model, Bytes device_memory);
 
 // The same; none, too, where the folder does not answer within `limit_setting`.
-std::optional<Estimate> estimated_in_time(TimedCalls& calls, Duration limit,
-                                          const config::ConsumerConfig& consumer, const std::string& ai_model,
-                                          Bytes device_memory);
+std::optional<FootprintEstimate> estimate_footprint_within(TimedCalls& calls, Duration limit,
+                                                           const config::ConsumerConfig& consumer,
+                                                           const std::string& ai_model, Bytes device_memory);
 
 }  // namespace mgpu::engine

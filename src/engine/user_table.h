@@ -12,33 +12,33 @@
 
 namespace mgpu::engine {
 
-inline constexpr std::size_t kLongestUser = 128;  // bytes of a name
-inline constexpr std::size_t kUsersKept = 4096;
+inline constexpr std::size_t kMaxUserLength = 128;  // bytes of a name
+inline constexpr std::size_t kMaxUsers = 4096;
 
-class Users {
+class UserTable {
  public:
-  explicit Users(std::size_t kept = kUsersKept);
+  explicit UserTable(std::size_t max_users = kMaxUsers);
 
   // Numbers from 1; who is known has one of their own.
-  std::uint32_t named(std::string_view name);
-  std::uint32_t with_key(std::string_view api_key);
+  std::uint32_t number_by_name(std::string_view name);
+  std::uint32_t number_by_key(std::string_view api_key);
 
   // For people: the name, or "key 7". Empty for 0 and for whoever is forgotten.
-  std::string shown(std::uint32_t number) const;
+  std::string label(std::uint32_t number) const;
 
  private:
   struct User {
-    std::string mark{};  // what it is found by
-    std::string shown{};
+    std::string lookup_key{};  // what it is found by
+    std::string label{};
     std::uint32_t number = 0;
   };
-  std::uint32_t number_of(std::string mark, std::string_view shown);
+  std::uint32_t find_or_add(std::string lookup_key, std::string_view label);
 
-  std::size_t kept_;
+  std::size_t max_users_;
   std::string salt_;
-  std::uint32_t last_ = 0;
+  std::uint32_t last_number_ = 0;
   std::list<User> users_{};  // the latest heard of first
-  std::map<std::string, std::list<User>::iterator, std::less<>> by_mark_{};
+  std::map<std::string, std::list<User>::iterator, std::less<>> by_lookup_key_{};
   std::map<std::uint32_t, std::list<User>::iterator> by_number_{};
 };
 

@@ -15,26 +15,27 @@ namespace {
 
 // When the stop rung has lasted long enough is the core's decision; the runner's own limit only stands behind
 // it.
-constexpr std::chrono::seconds kAfterTheCore{2};
+constexpr std::chrono::seconds kStopGrace{2};
 
 }  // namespace
 
 asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model) {
-  ++changes_;
-  by_itself_ = false;
+  ++generation_;
+  started_externally_ = false;
   const Duration limit = config_.stop_limit;
   const auto service = service_;
   Result<void> result{};
   if (rung == Rung::kill) {
     result = co_await kill_run();
   } else if (rung == Rung::stop) {
-    const Duration longer = limit + kAfterTheCore;
+    const Duration longer = limit + kStopGrace;
     result = co_await stop_run(longer);
-  } else if (!external() && !runs()) {
+  } else if (!is_external() && !is_running()) {
     // Gone already, and its memory with it.
   } else if (rung == Rung::park) {
     result = co_await park(ai_model, limit);
-  } else if (!put_aside_.empty()) {  // its service hangs until it is brought back, which takes device memory
+  } else if (!parked_pids_
+                  .empty()) {  // its service hangs until it is brought back, which takes device memory
     result = fail(ErrorCode::not_supported,
                   config_.name + " is parked by cuda-checkpoint, and can only be stopped");
   } else if (!service) {
@@ -43,8 +44,8 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
     result = co_await service->unload(ai_model, limit);
   }
   // A service that died over the question holds nothing any more.
-  if (!result && !external() && !runs()) result = {};
-  ++changes_;
+  if (!result && !is_external() && !is_running()) result = {};
+  ++generation_;
   co_return result;
 }
 
@@ -52,9 +53,9 @@ asio::awaitable<Result<void>> Application::stop_run(Duration limit) {
   const auto runner = runner_;
   if (!runner) co_return Result<void>{};
   expected_exit_ = run_number_;
-  ++stopping_;
+  ++pending_stops_;
   const Result<void> result = co_await runner->stop(limit);
-  --stopping_;
+  --pending_stops_;
   changed_.cancel();
   co_return result;
 }
@@ -63,28 +64,28 @@ asio::awaitable<Result<void>> Application::kill_run() {
   const auto runner = runner_;
   if (!runner) co_return Result<void>{};
   expected_exit_ = run_number_;
-  ++stopping_;
+  ++pending_stops_;
   const Result<void> result = co_await runner->kill();
-  --stopping_;
+  --pending_stops_;
   changed_.cancel();
   co_return result;
 }
 
-void Application::run_ended(const runner::ExitStatus& status, std::uint64_t number) {
-  if (closing_ || number <= expected_exit_ || !lost_) return;
+void Application::on_run_ended(const runner::ExitStatus& status, std::uint64_t number) {
+  if (closing_ || number <= expected_exit_ || !on_lost_) return;
   clean_up_after_crash();
   Error why{ErrorCode::service_down, config_.name + ": its process " + runner::to_string(status)};
-  const auto said = std::ranges::find_if(status.log, [this](const std::string& line) {
+  const auto oom_line = std::ranges::find_if(status.log, [this](const std::string& line) {
     return service::log_says_out_of_memory(config_.service.type, line);
   });
-  if (said != status.log.end()) why = {ErrorCode::out_of_memory, why.detail + "; it said: " + *said};
-  lost_(std::move(why));
+  if (oom_line != status.log.end()) why = {ErrorCode::out_of_memory, why.detail + "; it said: " + *oom_line};
+  on_lost_(std::move(why));
 }
 
 // The leader died, but its children may live and hold memory. The next load waits until they are gone.
 void Application::clean_up_after_crash() {
-  const auto nothing_more = [runner = runner_](const std::exception_ptr&, const Result<void>&) {};
-  asio::co_spawn(io_, kill_run(), nothing_more);
+  const auto ignore_result = [runner = runner_](const std::exception_ptr&, const Result<void>&) {};
+  asio::co_spawn(io_, kill_run(), ignore_result);
 }
 
 }  // namespace mgpu::engine
