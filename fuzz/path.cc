@@ -168,7 +168,7 @@ struct World {
     service_port = ntohs(address.sin_port);
 
     client = std::make_unique<http::Client>(io.get_executor());
-    gateway = std::make_unique<gateway::Gateway>(desk(), gateway::connect_through(*client), limits);
+    gateway = std::make_unique<gateway::Gateway>(desk(), gateway::make_connector(*client), limits);
     http::ServerOptions options{.listen = "127.0.0.1:0",
                                 .max_header = limits.max_header,
                                 .max_body = limits.max_body,
@@ -189,7 +189,7 @@ struct World {
     ++handlers;
     const std::shared_ptr<void> place(nullptr, [this](void*) { --handlers; });
     const http::RequestHead& head = exchange.head();
-    if (gateway->takes(head.method, head.target)) {
+    if (gateway->handles(head.method, head.target)) {
       co_await gateway->serve(exchange);
     } else {
       http::Headers none;
@@ -198,7 +198,7 @@ struct World {
     }
   }
 
-  gateway::Desk desk() {
+  gateway::EngineApi desk() {
     const auto known = [](std::string_view name) -> Result<engine::Target> {
       if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
       return fail(ErrorCode::not_found, "known is chat");
@@ -206,20 +206,20 @@ struct World {
     return {
         .resolve = known,
         .resolve_within = [known](ConsumerId, std::string_view name) { return known(name); },
-        .consumer_named = [](std::string_view name) -> std::optional<ConsumerId> {
+        .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
           return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
         },
         .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return consumer; },
         .ai_model_of = [](engine::Target) { return std::string{}; },
         .endpoint = [this](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", service_port}); },
-        .acquire = [this](engine::Target, gateway::Asking) { return acquire(); },
-        .still_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
-        .suspect = [](ConsumerId, const std::string&) {},
-        .note_retry = [] {},
-        .everybody = [] { return std::vector<gateway::Listed>{{"chat", "chat", kGiB, true}}; }};
+        .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
+        .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
+        .report_suspect = [](ConsumerId, const std::string&) {},
+        .count_retry = [] {},
+        .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
   }
 
-  Awaitable<Result<gateway::Held>> acquire() {
+  Awaitable<Result<gateway::LeaseHandle>> acquire() {
     ++waiting;
     const std::shared_ptr<void> place(nullptr, [this](void*) { --waiting; });
     constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
@@ -238,16 +238,18 @@ struct World {
     co_return held(std::move(lease));
   }
 
-  static gateway::Held held(std::shared_ptr<Lease> lease) {
+  static gateway::LeaseHandle held(std::shared_ptr<Lease> lease) {
     return {.ticket = 7,
-            .holding = lease,
+            .guard = lease,
             .on_ended =
                 [weak = std::weak_ptr(lease)](auto listener) {
                   if (const auto one = weak.lock()) one->listener = std::move(listener);
                 },
-            .again = [lease] { return again(lease); }};
+            .reacquire = [lease] { return again(lease); }};
   }
-  static Awaitable<Result<gateway::Held>> again(std::shared_ptr<Lease> lease) { co_return held(lease); }
+  static Awaitable<Result<gateway::LeaseHandle>> again(std::shared_ptr<Lease> lease) {
+    co_return held(lease);
+  }
 
   void end_leases(ErrorCode code) {
     for (const auto& weak : std::exchange(given, {}))

@@ -90,7 +90,7 @@ asio::awaitable<void> nothing_here(http::Exchange& exchange) {
                         "nothing at " + exchange.head().target.substr(0, exchange.head().target.find('?')) +
                             "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
                             "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
-                            gateway::routes_that_name_a_model()});
+                            gateway::model_route_list()});
   co_await send(exchange, std::move(reply));
 }
 
@@ -98,7 +98,7 @@ asio::awaitable<void> nothing_here(http::Exchange& exchange) {
 
 asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
-  if (api::takes(gateway::path_of(head.target))) {
+  if (api::takes(gateway::path_without_query(head.target))) {
     co_await control(api, exchange);
   } else if (exchange.is_reserved()) {
     api::Reply reply = api::error_reply({ErrorCode::queue_full,
@@ -106,7 +106,7 @@ asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http:
                                          "only the control plane answers",
                                          std::chrono::seconds(1)});
     co_await send(exchange, std::move(reply));
-  } else if (gateway.takes(head.method, head.target)) {
+  } else if (gateway.handles(head.method, head.target)) {
     co_await gateway.serve(exchange);
   } else {
     co_await nothing_here(exchange);

@@ -108,8 +108,8 @@ class Engine {
   void start();
 
   // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses
-  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits_error, no_room, load_failed,
-  // shutting_down, ...).
+  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits_error, buffer_full_error,
+  // load_failed, shutting_down, ...).
   boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder);
 
   // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before

@@ -8,78 +8,78 @@
 namespace mgpu::gateway {
 namespace {
 
-constexpr std::size_t kMaxKey = 32;                     // longer than "model" in any spelling
-constexpr std::size_t kMaxEncoded = 3 * kMaxModelName;  // every byte as %XX
+constexpr std::size_t kMaxKeyLength = 32;                   // longer than "model" in any spelling
+constexpr std::size_t kMaxEncodedName = 3 * kMaxModelName;  // every byte as %XX
 
-bool unreserved(char c) {
+bool is_unreserved(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
          c == '.' || c == '~';
 }
 
 }  // namespace
 
-std::string percent_decoded(std::string_view text, bool plus_is_blank) {
-  std::string said;
+std::string percent_decode(std::string_view text, bool plus_is_blank) {
+  std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size()) {
       unsigned byte = 0;
       const char* digits = text.data() + i + 1;
       if (std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
-        said += static_cast<char>(byte);
+        decoded += static_cast<char>(byte);
         i += 2;
         continue;
       }
     }
-    said += text[i] == '+' && plus_is_blank ? ' ' : text[i];
+    decoded += text[i] == '+' && plus_is_blank ? ' ' : text[i];
   }
-  return said;
+  return decoded;
 }
 
-std::string percent_encoded(std::string_view text) {
-  std::string out;
+std::string percent_encode(std::string_view text) {
+  std::string encoded;
   for (char c : text) {
-    if (unreserved(c))
-      out += c;
+    if (is_unreserved(c))
+      encoded += c;
     else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
-  return out;
+  return encoded;
 }
 
-Search FormScanner::put(char c, std::uint64_t at, Finding& finding) {
+ScanStatus FormScanner::put(char c, std::uint64_t offset, ScanResult& result) {
   if (c <= ' ' || c >= 0x7F || c == '"' || c == '{' || c == '}')
-    return finding.invalid("the body is neither JSON nor multipart nor a urlencoded form");
-  if (c == '&') return field_ended(at, finding);
+    return result.set_invalid("the body is neither JSON nor multipart nor a urlencoded form");
+  if (c == '&') return end_field(offset, result);
   if (in_key_ && c == '=') {
     in_key_ = false;
-    value_begin_ = at + 1;
+    value_begin_ = offset + 1;
   } else if (in_key_) {
-    if (key_.size() < kMaxKey) key_ += c;
-  } else if (value_.size() <= kMaxEncoded) {
+    if (key_.size() < kMaxKeyLength) key_ += c;
+  } else if (value_.size() <= kMaxEncodedName) {
     value_ += c;
   }
-  return Search::still_looking;
+  return ScanStatus::still_looking;
 }
 
-Search FormScanner::end(std::uint64_t at, Finding& finding) {
-  Search last = field_ended(at, finding);
-  return last == Search::still_looking ? Search::absent : last;
+ScanStatus FormScanner::finish(std::uint64_t offset, ScanResult& result) {
+  ScanStatus last = end_field(offset, result);
+  return last == ScanStatus::still_looking ? ScanStatus::absent : last;
 }
 
-Search FormScanner::field_ended(std::uint64_t at, Finding& finding) {
-  if (in_key_ || percent_decoded(key_, true) != "model") {
+ScanStatus FormScanner::end_field(std::uint64_t offset, ScanResult& result) {
+  if (in_key_ || percent_decode(key_, true) != "model") {
     in_key_ = true;
     key_.clear();
     value_.clear();
-    return Search::still_looking;
+    return ScanStatus::still_looking;
   }
-  std::string name = percent_decoded(value_, true);
-  if (name.empty()) return finding.invalid("the field \"model\" is empty");
+  std::string name = percent_decode(value_, true);
+  if (name.empty()) return result.set_invalid("the field \"model\" is empty");
   if (name.size() > kMaxModelName)
-    return finding.invalid(fmt::format("the field \"model\" is longer than {} bytes", kMaxModelName));
-  finding.name = std::move(name);
-  finding.where = {value_begin_, at};
-  return Search::found;
+    return result.set_invalid(fmt::format("the field \"model\" is longer than {} bytes", kMaxModelName));
+  result.name = std::move(name);
+  result.range = {value_begin_, offset};
+  return ScanStatus::found;
 }
 
 }  // namespace mgpu::gateway

@@ -4,18 +4,18 @@
 #include <cstdint>
 #include <string>
 
-#include "gateway/scanner.h"
+#include "gateway/scan_result.h"
 
 namespace mgpu::gateway {
 
 class FormScanner {
  public:
   // The byte at offset `at` of the body.
-  Search put(char c, std::uint64_t at, Finding& finding);
-  Search end(std::uint64_t at, Finding& finding);
+  ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
+  ScanStatus finish(std::uint64_t offset, ScanResult& result);
 
  private:
-  Search field_ended(std::uint64_t at, Finding& finding);
+  ScanStatus end_field(std::uint64_t offset, ScanResult& result);
 
   bool in_key_ = true;
   std::string key_;
@@ -24,7 +24,7 @@ class FormScanner {
 };
 
 // "a%20b+c" -> "a b c"; a '%' without two hex digits stays. `plus_is_blank`: in forms, not in paths.
-std::string percent_decoded(std::string_view text, bool plus_is_blank);
-std::string percent_encoded(std::string_view text);
+std::string percent_decode(std::string_view text, bool plus_is_blank);
+std::string percent_encode(std::string_view text);
 
 }  // namespace mgpu::gateway

@@ -11,74 +11,75 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool starts_form(char c) {
+bool can_start_form(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '%' || c == '&';
 }
 
 }  // namespace
 
-Search ModelFinder::feed(std::string_view chunk) {
-  for (std::size_t i = 0; i < chunk.size() && search_ == Search::still_looking;) {
-    std::size_t skipped = skip(chunk.substr(i));
+ScanStatus ModelFinder::feed(std::string_view chunk) {
+  for (std::size_t i = 0; i < chunk.size() && status_ == ScanStatus::still_looking;) {
+    std::size_t skipped = count_skippable(chunk.substr(i));
     i += skipped;
-    at_ += skipped;
+    offset_ += skipped;
     if (i == chunk.size()) break;
-    search_ = put(chunk[i++]);
-    ++at_;
+    status_ = put(chunk[i++]);
+    ++offset_;
   }
-  return search_;
+  return status_;
 }
 
-Search ModelFinder::end() {
-  if (search_ != Search::still_looking) return search_;
-  if (auto* json = std::get_if<JsonScanner>(&scanner_)) return search_ = json->end(finding_);
-  if (auto* multipart = std::get_if<MultipartScanner>(&scanner_)) return search_ = multipart->end(finding_);
-  if (auto* form = std::get_if<FormScanner>(&scanner_)) return search_ = form->end(at_, finding_);
-  if (opening_.empty()) return search_ = Search::absent;
-  return search_ = finding_.invalid("the body ends before it says what it is");
+ScanStatus ModelFinder::finish() {
+  if (status_ != ScanStatus::still_looking) return status_;
+  if (auto* json = std::get_if<JsonScanner>(&scanner_)) return status_ = json->finish(result_);
+  if (auto* multipart = std::get_if<MultipartScanner>(&scanner_)) return status_ = multipart->finish(result_);
+  if (auto* form = std::get_if<FormScanner>(&scanner_)) return status_ = form->finish(offset_, result_);
+  if (format_prefix_.empty()) return status_ = ScanStatus::absent;
+  return status_ = result_.set_invalid("the body ends before it says what it is");
 }
 
-std::string ModelFinder::written(std::string_view name) const {
+std::string ModelFinder::encode_name(std::string_view name) const {
   if (std::holds_alternative<JsonScanner>(scanner_))
     return nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (std::holds_alternative<FormScanner>(scanner_)) return percent_encoded(name);
+  if (std::holds_alternative<FormScanner>(scanner_)) return percent_encode(name);
   return std::string(name);
 }
 
-Search ModelFinder::put(char c) {
-  if (auto* json = std::get_if<JsonScanner>(&scanner_)) return json->put(c, at_, finding_);
-  if (auto* multipart = std::get_if<MultipartScanner>(&scanner_)) return multipart->put(c, at_, finding_);
-  if (auto* form = std::get_if<FormScanner>(&scanner_)) return form->put(c, at_, finding_);
-  return start(c);
+ScanStatus ModelFinder::put(char c) {
+  if (auto* json = std::get_if<JsonScanner>(&scanner_)) return json->put(c, offset_, result_);
+  if (auto* multipart = std::get_if<MultipartScanner>(&scanner_)) return multipart->put(c, offset_, result_);
+  if (auto* form = std::get_if<FormScanner>(&scanner_)) return form->put(c, offset_, result_);
+  return detect_format(c);
 }
 
-Search ModelFinder::start(char c) {
-  if (opening_.empty() && is_space(c)) return Search::still_looking;
-  opening_ += c;
-  if (opening_ == kByteOrderMark) {
-    opening_.clear();
-    return Search::still_looking;
+ScanStatus ModelFinder::detect_format(char c) {
+  if (format_prefix_.empty() && is_space(c)) return ScanStatus::still_looking;
+  format_prefix_ += c;
+  if (format_prefix_ == kByteOrderMark) {
+    format_prefix_.clear();
+    return ScanStatus::still_looking;
   }
-  if (kByteOrderMark.starts_with(opening_) || opening_ == "-") return Search::still_looking;
-  if (opening_ == "--") {
+  if (kByteOrderMark.starts_with(format_prefix_) || format_prefix_ == "-") return ScanStatus::still_looking;
+  if (format_prefix_ == "--") {
     auto& multipart = scanner_.emplace<MultipartScanner>();
-    multipart.put('-', at_ - 1, finding_);
-    return multipart.put('-', at_, finding_);
+    multipart.put('-', offset_ - 1, result_);
+    return multipart.put('-', offset_, result_);
   }
-  if (opening_.size() == 1 && starts_form(c)) return scanner_.emplace<FormScanner>().put(c, at_, finding_);
-  return scanner_.emplace<JsonScanner>(also_name_).put(c, at_, finding_);
+  if (format_prefix_.size() == 1 && can_start_form(c))
+    return scanner_.emplace<FormScanner>().put(c, offset_, result_);
+  return scanner_.emplace<JsonScanner>(accept_name_key_).put(c, offset_, result_);
 }
 
 // How many of the next bytes can't change anything: most of a body is long strings (prompts, pictures in
 // base64) and file parts, which this passes over many times faster than the scanners would.
-std::size_t ModelFinder::skip(std::string_view rest) {
-  if (auto* json = std::get_if<JsonScanner>(&scanner_); json != nullptr && json->skims_string()) {
+std::size_t ModelFinder::count_skippable(std::string_view rest) {
+  if (auto* json = std::get_if<JsonScanner>(&scanner_); json != nullptr && json->can_skip_string()) {
     auto plain = [](char c) { return c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20; };
     return static_cast<std::size_t>(std::find_if_not(rest.begin(), rest.end(), plain) - rest.begin());
   }
   if (auto* multipart = std::get_if<MultipartScanner>(&scanner_);
-      multipart != nullptr && multipart->skims_part())
-    return std::min(rest.find(multipart->delimiter_start()), rest.size());
+      multipart != nullptr && multipart->can_skip_part())
+    return std::min(rest.find(multipart->delimiter_first_byte()), rest.size());
   return 0;
 }
 

@@ -18,44 +18,44 @@
 #include "gateway/form_scanner.h"
 #include "gateway/json_scanner.h"
 #include "gateway/multipart_scanner.h"
-#include "gateway/scanner.h"
+#include "gateway/scan_result.h"
 
 namespace mgpu::gateway {
 
 class ModelFinder {
  public:
-  // `also_name`: Ollama's older spelling; the top-level "name" counts where a JSON body has no "model".
-  explicit ModelFinder(bool also_name = false) : also_name_(also_name) {}
+  // `accept_name_key`: Ollama's older spelling; the top-level "name" counts where a JSON body has no "model".
+  explicit ModelFinder(bool accept_name_key = false) : accept_name_key_(accept_name_key) {}
 
   // The next bytes of the body. After any answer but still_looking, more bytes change nothing.
-  Search feed(std::string_view chunk);
+  ScanStatus feed(std::string_view chunk);
 
   // The body is complete: never still_looking.
-  Search end();
+  ScanStatus finish();
 
   // found: the name, as its value says it; never empty.
-  const std::string& name() const { return finding_.name; }
+  const std::string& name() const { return result_.name; }
 
   // invalid: why, for a person.
-  const std::string& reason() const { return finding_.reason; }
+  const std::string& reason() const { return result_.reason; }
 
   // found: where the value stands in the body (with its quotes in JSON), as offsets of bytes already fed.
-  Span where() const { return finding_.where; }
+  ByteRange value_range() const { return result_.range; }
 
   // found: how `name` is written in a body of this form, to stand at where().
-  std::string written(std::string_view name) const;
+  std::string encode_name(std::string_view name) const;
 
  private:
-  Search start(char c);
-  Search put(char c);
-  std::size_t skip(std::string_view rest);
+  ScanStatus detect_format(char c);
+  ScanStatus put(char c);
+  std::size_t count_skippable(std::string_view rest);
 
-  bool also_name_;
-  std::uint64_t at_ = 0;  // offset of the byte in hand
-  std::string opening_;   // the first bytes, until they say what the body is
+  bool accept_name_key_;
+  std::uint64_t offset_ = 0;   // offset of the byte in hand
+  std::string format_prefix_;  // the first bytes, until they say what the body is
   std::variant<std::monostate, JsonScanner, MultipartScanner, FormScanner> scanner_;
-  Finding finding_;
-  Search search_ = Search::still_looking;
+  ScanResult result_;
+  ScanStatus status_ = ScanStatus::still_looking;
 };
 
 }  // namespace mgpu::gateway

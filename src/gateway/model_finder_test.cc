@@ -13,54 +13,54 @@
 namespace mgpu::gateway {
 namespace {
 
-struct Answer {
-  Search search{};
+struct FinderOutcome {
+  ScanStatus status{};
   std::string name{};
   std::string reason{};
-  Span where{};
-  friend bool operator==(const Answer&, const Answer&) = default;
+  ByteRange range{};
+  friend bool operator==(const FinderOutcome&, const FinderOutcome&) = default;
 };
 
-Answer answer_of(const ModelFinder& finder, Search search) {
-  return {search, finder.name(), finder.reason(), finder.where()};
+FinderOutcome make_outcome(const ModelFinder& finder, ScanStatus status) {
+  return {status, finder.name(), finder.reason(), finder.value_range()};
 }
 
-Answer look(std::string_view body, bool also_name = false) {
-  ModelFinder finder(also_name);
+FinderOutcome scan_whole(std::string_view body, bool accept_name_key = false) {
+  ModelFinder finder(accept_name_key);
   finder.feed(body);
-  return answer_of(finder, finder.end());
+  return make_outcome(finder, finder.finish());
 }
 
-Answer look_cut_at(std::string_view body, std::size_t cut) {
+FinderOutcome scan_split(std::string_view body, std::size_t cut) {
   ModelFinder finder;
   finder.feed(body.substr(0, cut));
   finder.feed(body.substr(cut));
-  return answer_of(finder, finder.end());
+  return make_outcome(finder, finder.finish());
 }
 
-Answer look_byte_by_byte(std::string_view body) {
+FinderOutcome scan_bytewise(std::string_view body) {
   ModelFinder finder;
   for (char c : body) finder.feed({&c, 1});
-  return answer_of(finder, finder.end());
+  return make_outcome(finder, finder.finish());
 }
 
-std::optional<std::string> found(std::string_view body, bool also_name = false) {
-  Answer answer = look(body, also_name);
-  if (answer.search != Search::found) return std::nullopt;
-  return answer.name;
+std::optional<std::string> found_model(std::string_view body, bool accept_name_key = false) {
+  FinderOutcome outcome = scan_whole(body, accept_name_key);
+  if (outcome.status != ScanStatus::found) return std::nullopt;
+  return outcome.name;
 }
 
-std::string reason_of(std::string_view body) {
-  Answer answer = look(body);
-  return answer.search == Search::invalid ? answer.reason : "(not invalid)";
+std::string invalid_reason(std::string_view body) {
+  FinderOutcome outcome = scan_whole(body);
+  return outcome.status == ScanStatus::invalid ? outcome.reason : "(not invalid)";
 }
 
-std::string text_of(std::string_view body) {
-  Answer answer = look(body);
-  return std::string(body.substr(answer.where.begin, answer.where.end - answer.where.begin));
+std::string value_text(std::string_view body) {
+  FinderOutcome outcome = scan_whole(body);
+  return std::string(body.substr(outcome.range.begin, outcome.range.end - outcome.range.begin));
 }
 
-const std::string kTranscription =
+const std::string kTranscriptionBody =
     "--X-1\r\n"
     "Content-Disposition: form-data; name=\"file\"; filename=\"a; name=\\\"model\\\".wav\"\r\n"
     "Content-Type: audio/wav\r\n\r\n"
@@ -71,113 +71,116 @@ const std::string kTranscription =
     "--X-1--\r\n";
 
 TEST(ModelFinder, FindsTheTopLevelModelAnywhereInJson) {
-  EXPECT_EQ(found(R"({"model":"a"})"), "a");
+  EXPECT_EQ(found_model(R"({"model":"a"})"), "a");
   EXPECT_EQ(
-      found(R"( {"messages":[{"model":"no"},{"x":{"model":"no"}}],"n":-1.5e+3,"t":true,"model" : "a/b:c"})"),
+      found_model(
+          R"( {"messages":[{"model":"no"},{"x":{"model":"no"}}],"n":-1.5e+3,"t":true,"model" : "a/b:c"})"),
       "a/b:c");
-  EXPECT_EQ(found(R"({"text":"\"model\":\"no\"","model":"yes"})"), "yes");
-  EXPECT_EQ(found("\xEF\xBB\xBF{\"model\":\"bom\"}"), "bom");
+  EXPECT_EQ(found_model(R"({"text":"\"model\":\"no\"","model":"yes"})"), "yes");
+  EXPECT_EQ(found_model("\xEF\xBB\xBF{\"model\":\"bom\"}"), "bom");
 }
 
 TEST(ModelFinder, DecodesEscapesInKeyAndValue) {
-  EXPECT_EQ(found(R"({"m\u006fdel":"a\/b\n\u00e9\ud83d\ude00"})"), "a/b\n\u00e9\U0001F600");
-  EXPECT_EQ(found(R"({"model":"\ud83dx\ude00"})"), "\uFFFDx\uFFFD");
+  EXPECT_EQ(found_model(R"({"m\u006fdel":"a\/b\n\u00e9\ud83d\ude00"})"), "a/b\n\u00e9\U0001F600");
+  EXPECT_EQ(found_model(R"({"model":"\ud83dx\ude00"})"), "\uFFFDx\uFFFD");
 }
 
 TEST(ModelFinder, DoesNotWaitForTheRestOfTheBody) {
   ModelFinder finder;
-  EXPECT_EQ(finder.feed(R"({"model":"a)"), Search::still_looking);
-  EXPECT_EQ(finder.feed(R"(b","messages":[)"), Search::found);
+  EXPECT_EQ(finder.feed(R"({"model":"a)"), ScanStatus::still_looking);
+  EXPECT_EQ(finder.feed(R"(b","messages":[)"), ScanStatus::found);
   EXPECT_EQ(finder.name(), "ab");
 }
 
 TEST(ModelFinder, SaysWhereTheValueStands) {
-  EXPECT_EQ(text_of(R"({"n":1, "model": "a\u0062", "x":2})"), R"("a\u0062")");
-  EXPECT_EQ(text_of(kTranscription), "whisper-1");
-  EXPECT_EQ(text_of("n=1&model=a%2Fb&x=2"), "a%2Fb");
+  EXPECT_EQ(value_text(R"({"n":1, "model": "a\u0062", "x":2})"), R"("a\u0062")");
+  EXPECT_EQ(value_text(kTranscriptionBody), "whisper-1");
+  EXPECT_EQ(value_text("n=1&model=a%2Fb&x=2"), "a%2Fb");
 }
 
 TEST(ModelFinder, WritesANameInTheBodysForm) {
   ModelFinder json, multipart, form;
   json.feed(R"({"model":"a"})");
-  multipart.feed(kTranscription);
+  multipart.feed(kTranscriptionBody);
   form.feed("model=a&");
-  EXPECT_EQ(json.written("q\"uote"), R"("q\"uote")");
-  EXPECT_EQ(multipart.written("a/b"), "a/b");
-  EXPECT_EQ(form.written("a/b c"), "a%2Fb%20c");
+  EXPECT_EQ(json.encode_name("q\"uote"), R"("q\"uote")");
+  EXPECT_EQ(multipart.encode_name("a/b"), "a/b");
+  EXPECT_EQ(form.encode_name("a/b c"), "a%2Fb%20c");
 }
 
 TEST(ModelFinder, TakesOllamasNameOnlyWhereThereIsNoModel) {
-  EXPECT_EQ(found(R"({"name":"n"})", true), "n");
-  EXPECT_EQ(found(R"({"name":"n","model":"m"})", true), "m");
-  EXPECT_EQ(found(R"({"name":"n"})", false), std::nullopt);
+  EXPECT_EQ(found_model(R"({"name":"n"})", true), "n");
+  EXPECT_EQ(found_model(R"({"name":"n","model":"m"})", true), "m");
+  EXPECT_EQ(found_model(R"({"name":"n"})", false), std::nullopt);
 }
 
 TEST(ModelFinder, SaysAbsentWhenTheBodyIsOverWithoutIt) {
-  EXPECT_EQ(look("").search, Search::absent);
-  EXPECT_EQ(look("{}").search, Search::absent);
-  EXPECT_EQ(look(R"({"x":{"model":"nested"},"y":"model"})").search, Search::absent);
-  EXPECT_EQ(look("--b\r\nContent-Disposition: form-data; name=file\r\n\r\nx\r\n--b--").search,
-            Search::absent);
-  EXPECT_EQ(look("a=b&models=x").search, Search::absent);
+  EXPECT_EQ(scan_whole("").status, ScanStatus::absent);
+  EXPECT_EQ(scan_whole("{}").status, ScanStatus::absent);
+  EXPECT_EQ(scan_whole(R"({"x":{"model":"nested"},"y":"model"})").status, ScanStatus::absent);
+  EXPECT_EQ(scan_whole("--b\r\nContent-Disposition: form-data; name=file\r\n\r\nx\r\n--b--").status,
+            ScanStatus::absent);
+  EXPECT_EQ(scan_whole("a=b&models=x").status, ScanStatus::absent);
 }
 
 TEST(ModelFinder, SaysWhyABodyIsInvalid) {
-  EXPECT_EQ(reason_of("[1]"), "the JSON body is not an object");
-  EXPECT_EQ(reason_of("\"x\""), "the JSON body is not an object");
-  EXPECT_EQ(reason_of(R"({"model":7})"), "\"model\" is not a string");
-  EXPECT_EQ(reason_of(R"({"model":""})"), "\"model\" is empty");
-  EXPECT_EQ(reason_of(R"({"a":1,})"), "the body is not valid JSON: unexpected '}' at byte 7");
-  EXPECT_EQ(reason_of(R"({"a":01})"), "the body is not valid JSON: unexpected '1' at byte 6");
-  EXPECT_EQ(reason_of("{\"a\":\"\n\"}"), "the body is not valid JSON: unexpected byte 0x0a at byte 6");
-  EXPECT_EQ(reason_of(R"({"a":[1,2)"), "the JSON body ends in the middle");
-  EXPECT_EQ(reason_of("hello world"), "the body is neither JSON nor multipart nor a urlencoded form");
-  EXPECT_EQ(reason_of("--b\r\nContent-Disp"), "the multipart body ends before its closing boundary");
+  EXPECT_EQ(invalid_reason("[1]"), "the JSON body is not an object");
+  EXPECT_EQ(invalid_reason("\"x\""), "the JSON body is not an object");
+  EXPECT_EQ(invalid_reason(R"({"model":7})"), "\"model\" is not a string");
+  EXPECT_EQ(invalid_reason(R"({"model":""})"), "\"model\" is empty");
+  EXPECT_EQ(invalid_reason(R"({"a":1,})"), "the body is not valid JSON: unexpected '}' at byte 7");
+  EXPECT_EQ(invalid_reason(R"({"a":01})"), "the body is not valid JSON: unexpected '1' at byte 6");
+  EXPECT_EQ(invalid_reason("{\"a\":\"\n\"}"), "the body is not valid JSON: unexpected byte 0x0a at byte 6");
+  EXPECT_EQ(invalid_reason(R"({"a":[1,2)"), "the JSON body ends in the middle");
+  EXPECT_EQ(invalid_reason("hello world"), "the body is neither JSON nor multipart nor a urlencoded form");
+  EXPECT_EQ(invalid_reason("--b\r\nContent-Disp"), "the multipart body ends before its closing boundary");
 }
 
 TEST(ModelFinder, HoldsNamesUpToTheLimit) {
   std::string longest(kMaxModelName, 'm');
-  EXPECT_EQ(found(R"({"model":")" + longest + R"("})"), longest);
-  EXPECT_EQ(reason_of(R"({"model":"m)" + longest + R"("})"), "\"model\" is longer than 256 bytes");
+  EXPECT_EQ(found_model(R"({"model":")" + longest + R"("})"), longest);
+  EXPECT_EQ(invalid_reason(R"({"model":"m)" + longest + R"("})"), "\"model\" is longer than 256 bytes");
   std::string part = "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n";
-  EXPECT_EQ(found(part + longest + "\r\n--b--"), longest);
-  EXPECT_EQ(look(part + "m" + longest + "\r\n--b--").search, Search::invalid);
-  EXPECT_EQ(look("model=m" + longest).search, Search::invalid);
+  EXPECT_EQ(found_model(part + longest + "\r\n--b--"), longest);
+  EXPECT_EQ(scan_whole(part + "m" + longest + "\r\n--b--").status, ScanStatus::invalid);
+  EXPECT_EQ(scan_whole("model=m" + longest).status, ScanStatus::invalid);
 }
 
 TEST(ModelFinder, StopsAtDeepNesting) {
   std::string deep = R"({"a":)" + std::string(100'000, '[');
-  EXPECT_EQ(reason_of(deep), "the JSON body is nested too deeply");
+  EXPECT_EQ(invalid_reason(deep), "the JSON body is nested too deeply");
 }
 
-TEST(ModelFinder, FindsThePartNamedModelBehindAFile) { EXPECT_EQ(found(kTranscription), "whisper-1"); }
+TEST(ModelFinder, FindsThePartNamedModelBehindAFile) {
+  EXPECT_EQ(found_model(kTranscriptionBody), "whisper-1");
+}
 
 TEST(ModelFinder, ReadsPartHeadersAsClientsWriteThem) {
-  auto part = [](std::string header) { return found("--b\r\n" + header + "\r\n\r\nw\r\n--b--"); };
+  auto part = [](std::string header) { return found_model("--b\r\n" + header + "\r\n\r\nw\r\n--b--"); };
   EXPECT_EQ(part("Content-Disposition: form-data; name=\"model\""), "w");
   EXPECT_EQ(part("content-disposition:form-data;name=model"), "w");
   EXPECT_EQ(part("Content-Type: text/plain\r\nCONTENT-DISPOSITION: form-data; filename=x; NAME = \"model\""),
             "w");
   EXPECT_EQ(part("Content-Disposition: form-data; filename=\"; name=model\"; name=\"file\""), std::nullopt);
-  EXPECT_EQ(found("--b\nContent-Disposition: form-data; name=model\n\nbare line feeds\n--b--\n"),
+  EXPECT_EQ(found_model("--b\nContent-Disposition: form-data; name=model\n\nbare line feeds\n--b--\n"),
             "bare line feeds");
 }
 
 TEST(ModelFinder, ReadsEmptyPartsAndLinesInTheValue) {
-  EXPECT_EQ(found("--b\r\nContent-Disposition: form-data; name=prompt\r\n\r\n\r\n"
-                  "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n"
-                  "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--c\r\n--b--"),
+  EXPECT_EQ(found_model("--b\r\nContent-Disposition: form-data; name=prompt\r\n\r\n\r\n"
+                        "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n"
+                        "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--c\r\n--b--"),
             "\r\n--c");
 }
 
 TEST(ModelFinder, FindsTheFieldOfAForm) {
-  EXPECT_EQ(found("n=1&model=a%2Fb+c&x"), "a/b c");
-  EXPECT_EQ(found("model=last"), "last");
+  EXPECT_EQ(found_model("n=1&model=a%2Fb+c&x"), "a/b c");
+  EXPECT_EQ(found_model("model=last"), "last");
 }
 
 TEST(ModelFinder, GivesTheSameAnswerHoweverTheBodyIsCut) {
   std::vector<std::string> bodies = {
-      kTranscription,
+      kTranscriptionBody,
       R"( {"a":[1,-0.5e-3,null,{"model":[]}],"m\u006fdel":"\ud83d\ude00\"x"} )",
       "x=1&model=%41",
       "\xEF\xBB\xBF{\"a\":\"\\q\"}",
@@ -185,14 +188,14 @@ TEST(ModelFinder, GivesTheSameAnswerHoweverTheBodyIsCut) {
       "--",
       R"({"a":tru})"};
   for (const std::string& body : bodies) {
-    Answer whole = look(body);
-    EXPECT_EQ(look_byte_by_byte(body), whole) << body;
-    for (std::size_t cut = 0; cut <= body.size(); ++cut) EXPECT_EQ(look_cut_at(body, cut), whole) << body;
+    FinderOutcome whole = scan_whole(body);
+    EXPECT_EQ(scan_bytewise(body), whole) << body;
+    for (std::size_t cut = 0; cut <= body.size(); ++cut) EXPECT_EQ(scan_split(body, cut), whole) << body;
   }
 }
 
 TEST(ModelFinder, AgreesWithAWholeParserOnRandomJson) {
-  bool held = rc::check("one-byte reader and nlohmann agree on the validity and the name", [] {
+  bool holds = rc::check("one-byte reader and nlohmann agree on the validity and the name", [] {
     static const std::vector<std::string> words = {"{",         "}",
                                                    "[",         "]",
                                                    ":",         ",",
@@ -207,19 +210,19 @@ TEST(ModelFinder, AgreesWithAWholeParserOnRandomJson) {
     auto pieces = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(words));
     std::string body = "{";
     for (const std::string& piece : pieces) body += piece;
-    Answer ours = look(body);
-    RC_ASSERT(look_byte_by_byte(body) == ours);
+    FinderOutcome ours = scan_whole(body);
+    RC_ASSERT(scan_bytewise(body) == ours);
     auto theirs = nlohmann::json::parse(body, nullptr, false);
-    if (ours.search == Search::absent) RC_ASSERT(theirs.is_discarded() || !theirs.contains("model"));
+    if (ours.status == ScanStatus::absent) RC_ASSERT(theirs.is_discarded() || !theirs.contains("model"));
     if (theirs.is_discarded()) return;
-    if (!theirs.contains("model")) RC_ASSERT(ours.search == Search::absent);
-    if (ours.search == Search::found) RC_ASSERT(theirs.contains("model"));
+    if (!theirs.contains("model")) RC_ASSERT(ours.status == ScanStatus::absent);
+    if (ours.status == ScanStatus::found) RC_ASSERT(theirs.contains("model"));
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
 TEST(ModelFinder, FindsThePartWhateverTheFileContains) {
-  bool held = rc::check("random parts before the wanted one", [] {
+  bool holds = rc::check("random parts before the wanted one", [] {
     auto pieces = *rc::gen::container<std::vector<std::string>>(
         rc::gen::element<std::string>("\r", "\n", "\r\n", "-", "--", "--b", "\r\n--b", "x", "\r\n--bx", " "));
     std::string file;
@@ -230,12 +233,12 @@ TEST(ModelFinder, FindsThePartWhateverTheFileContains) {
     RC_PRE(!file.starts_with("--b"));
     std::string body = "--b\r\nContent-Disposition: form-data; name=file\r\n\r\n" + file +
                        "\r\n--b\r\nContent-Disposition: form-data; name=model\r\n\r\nm\r\n--b--\r\n";
-    Answer whole = look(body);
-    RC_ASSERT(whole.search == Search::found);
+    FinderOutcome whole = scan_whole(body);
+    RC_ASSERT(whole.status == ScanStatus::found);
     RC_ASSERT(whole.name == "m");
-    RC_ASSERT(look_byte_by_byte(body) == whole);
+    RC_ASSERT(scan_bytewise(body) == whole);
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
 }  // namespace

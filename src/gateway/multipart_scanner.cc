@@ -20,30 +20,30 @@ std::string_view trimmed(std::string_view text) {
 
 // Takes a quoted string (which `text` starts with) off its front and returns what it says.
 std::string take_quoted(std::string_view& text) {
-  std::string said;
+  std::string unquoted;
   text.remove_prefix(1);
   while (!text.empty() && text.front() != '"') {
     if (text.front() == '\\' && text.size() > 1) text.remove_prefix(1);
-    said += text.front();
+    unquoted += text.front();
     text.remove_prefix(1);
   }
   if (!text.empty()) text.remove_prefix(1);
-  return said;
+  return unquoted;
 }
 
-std::vector<std::size_t> kmp_fallback(std::string_view pattern) {
-  std::vector<std::size_t> fallback(pattern.size(), 0);
+std::vector<std::size_t> kmp_failure_table(std::string_view pattern) {
+  std::vector<std::size_t> table(pattern.size(), 0);
   for (std::size_t i = 1, k = 0; i < pattern.size(); ++i) {
-    while (k > 0 && pattern[i] != pattern[k]) k = fallback[k - 1];
+    while (k > 0 && pattern[i] != pattern[k]) k = table[k - 1];
     if (pattern[i] == pattern[k]) ++k;
-    fallback[i] = k;
+    table[i] = k;
   }
-  return fallback;
+  return table;
 }
 
 }  // namespace
 
-std::string form_part_name(std::string_view line) {
+std::string parse_part_name(std::string_view line) {
   std::size_t colon = line.find(':');
   if (colon == line.npos || !equals_ignore_case(trimmed(line.substr(0, colon)), "content-disposition"))
     return {};
@@ -72,111 +72,113 @@ std::string form_part_name(std::string_view line) {
   return {};
 }
 
-Search MultipartScanner::put(char c, std::uint64_t at, Finding& finding) {
-  switch (place_) {
-    case Place::content:
-      return put_content(c, finding);
-    case Place::after_delimiter:
-      return put_after_delimiter(c, finding);
-    case Place::boundary:
-      if (c == '\n') return boundary_known(finding);
-      if (line_.size() == kMaxBoundary) return finding.invalid("the multipart boundary is too long");
+ScanStatus MultipartScanner::put(char c, std::uint64_t offset, ScanResult& result) {
+  switch (state_) {
+    case State::content:
+      return put_content(c, result);
+    case State::after_delimiter:
+      return put_after_delimiter(c, result);
+    case State::boundary:
+      if (c == '\n') return end_boundary_line(result);
+      if (line_.size() == kMaxBoundary) return result.set_invalid("the multipart boundary is too long");
       line_ += c;
-      return Search::still_looking;
-    case Place::header:
-      if (c == '\n') return header_line(at);
-      if (line_.size() == kMaxPartHeader) return finding.invalid("a header of a multipart part is too long");
+      return ScanStatus::still_looking;
+    case State::header:
+      if (c == '\n') return end_header_line(offset);
+      if (line_.size() == kMaxPartHeaderLine)
+        return result.set_invalid("a header of a multipart part is too long");
       line_ += c;
-      return Search::still_looking;
+      return ScanStatus::still_looking;
   }
   std::unreachable();
 }
 
-Search MultipartScanner::end(Finding& finding) {
-  return finding.invalid("the multipart body ends before its closing boundary");
+ScanStatus MultipartScanner::finish(ScanResult& result) {
+  return result.set_invalid("the multipart body ends before its closing boundary");
 }
 
-Search MultipartScanner::boundary_known(Finding& finding) {
+ScanStatus MultipartScanner::end_boundary_line(ScanResult& result) {
   bool crlf = !line_.empty() && line_.back() == '\r';
   std::string_view boundary = trimmed(line_);
-  if (boundary.size() <= 2) return finding.invalid("the multipart body has an empty boundary");
+  if (boundary.size() <= 2) return result.set_invalid("the multipart body has an empty boundary");
   delimiter_ = (crlf ? "\r\n" : "\n") + std::string(boundary);
-  fallback_ = kmp_fallback(delimiter_);
+  failure_table_ = kmp_failure_table(delimiter_);
   line_.clear();
-  place_ = Place::header;
-  return Search::still_looking;
+  state_ = State::header;
+  return ScanStatus::still_looking;
 }
 
-Search MultipartScanner::header_line(std::uint64_t at) {
+ScanStatus MultipartScanner::end_header_line(std::uint64_t offset) {
   std::string line = std::exchange(line_, {});
-  std::string_view said = trimmed(line);
-  if (!said.empty()) {
-    if (form_part_name(said) == "model") wanted_ = true;
-    return Search::still_looking;
+  std::string_view trimmed_line = trimmed(line);
+  if (!trimmed_line.empty()) {
+    if (parse_part_name(trimmed_line) == "model") is_model_part_ = true;
+    return ScanStatus::still_looking;
   }
-  place_ = Place::content;
+  state_ = State::content;
   value_.clear();
-  value_begin_ = at + 1;
+  value_begin_ = offset + 1;
   // A part without content has its delimiter right behind the blank line, whose break then is the
   // delimiter's.
-  borrowed_ = delimiter_[0] == '\n' ? 1 : line.empty() ? 0 : 2;
-  matched_ = borrowed_;
-  return Search::still_looking;
+  header_break_bytes_ = delimiter_[0] == '\n' ? 1 : line.empty() ? 0 : 2;
+  matched_ = header_break_bytes_;
+  return ScanStatus::still_looking;
 }
 
-Search MultipartScanner::put_content(char c, Finding& finding) {
+ScanStatus MultipartScanner::put_content(char c, ScanResult& result) {
   while (c != delimiter_[matched_]) {
-    if (matched_ == 0) return keep({&c, 1}, finding);
-    std::size_t shorter = fallback_[matched_ - 1];
-    if (Search kept = keep(delimiter_.substr(0, matched_ - shorter), finding); kept != Search::still_looking)
+    if (matched_ == 0) return append_value({&c, 1}, result);
+    std::size_t shorter = failure_table_[matched_ - 1];
+    if (ScanStatus kept = append_value(delimiter_.substr(0, matched_ - shorter), result);
+        kept != ScanStatus::still_looking)
       return kept;
     matched_ = shorter;
   }
-  if (++matched_ == delimiter_.size()) place_ = Place::after_delimiter;
-  return Search::still_looking;
+  if (++matched_ == delimiter_.size()) state_ = State::after_delimiter;
+  return ScanStatus::still_looking;
 }
 
 // The delimiter counts only with "--" or nothing but blanks behind it, up to a line break like the one before
 // it: another boundary may begin like ours, and a file may contain anything.
-Search MultipartScanner::put_after_delimiter(char c, Finding& finding) {
+ScanStatus MultipartScanner::put_after_delimiter(char c, ScanResult& result) {
   bool blank = (c == ' ' || c == '\t' || c == '\r') && trimmed(line_).empty() && !line_.ends_with('\r');
   bool same_break = line_.ends_with('\r') == (delimiter_[0] == '\r');
-  if (c == '\n' && same_break && trimmed(line_).empty()) return part_ended(false, finding);
-  if (c == '-' && line_ == "-") return part_ended(true, finding);
+  if (c == '\n' && same_break && trimmed(line_).empty()) return end_part(false, result);
+  if (c == '-' && line_ == "-") return end_part(true, result);
   if ((c == '-' && line_.empty()) || (blank && line_.size() < kMaxBoundary)) {
     line_ += c;
-    return Search::still_looking;
+    return ScanStatus::still_looking;
   }
   std::string unread = std::exchange(line_, {}) + c;
-  place_ = Place::content;
+  state_ = State::content;
   matched_ = 0;
-  Search kept = keep(delimiter_, finding);
-  for (std::size_t i = 0; i < unread.size() && kept == Search::still_looking; ++i)
-    kept = put_content(unread[i], finding);
+  ScanStatus kept = append_value(delimiter_, result);
+  for (std::size_t i = 0; i < unread.size() && kept == ScanStatus::still_looking; ++i)
+    kept = put_content(unread[i], result);
   return kept;
 }
 
-Search MultipartScanner::part_ended(bool last, Finding& finding) {
-  if (wanted_) {
-    if (value_.empty()) return finding.invalid("the part \"model\" is empty");
-    finding.where = {value_begin_, value_begin_ + value_.size()};
-    finding.name = std::move(value_);
-    return Search::found;
+ScanStatus MultipartScanner::end_part(bool last, ScanResult& result) {
+  if (is_model_part_) {
+    if (value_.empty()) return result.set_invalid("the part \"model\" is empty");
+    result.range = {value_begin_, value_begin_ + value_.size()};
+    result.name = std::move(value_);
+    return ScanStatus::found;
   }
   line_.clear();
-  place_ = Place::header;
-  return last ? Search::absent : Search::still_looking;
+  state_ = State::header;
+  return last ? ScanStatus::absent : ScanStatus::still_looking;
 }
 
-Search MultipartScanner::keep(std::string_view bytes, Finding& finding) {
-  std::size_t not_content = std::min(borrowed_, bytes.size());
-  borrowed_ -= not_content;
+ScanStatus MultipartScanner::append_value(std::string_view bytes, ScanResult& result) {
+  std::size_t not_content = std::min(header_break_bytes_, bytes.size());
+  header_break_bytes_ -= not_content;
   bytes.remove_prefix(not_content);
-  if (!wanted_) return Search::still_looking;
+  if (!is_model_part_) return ScanStatus::still_looking;
   if (value_.size() + bytes.size() > kMaxModelName)
-    return finding.invalid(fmt::format("the part \"model\" is longer than {} bytes", kMaxModelName));
+    return result.set_invalid(fmt::format("the part \"model\" is longer than {} bytes", kMaxModelName));
   value_ += bytes;
-  return Search::still_looking;
+  return ScanStatus::still_looking;
 }
 
 }  // namespace mgpu::gateway

@@ -8,46 +8,46 @@
 #include <string_view>
 #include <vector>
 
-#include "gateway/scanner.h"
+#include "gateway/scan_result.h"
 
 namespace mgpu::gateway {
 
 class MultipartScanner {
  public:
   // The byte at offset `at` of the body.
-  Search put(char c, std::uint64_t at, Finding& finding);
-  Search end(Finding& finding);
+  ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
+  ScanStatus finish(ScanResult& result);
 
   // Between possible delimiters: bytes that are not the delimiter's first may be passed over unseen.
-  bool skims_part() const { return place_ == Place::content && matched_ == 0 && !wanted_; }
-  char delimiter_start() const { return delimiter_[0]; }
+  bool can_skip_part() const { return state_ == State::content && matched_ == 0 && !is_model_part_; }
+  char delimiter_first_byte() const { return delimiter_[0]; }
 
  private:
   static constexpr std::size_t kMaxBoundary = 256;
-  static constexpr std::size_t kMaxPartHeader = 8192;  // a line
+  static constexpr std::size_t kMaxPartHeaderLine = 8192;  // a line
 
-  enum class Place : std::uint8_t { boundary, header, content, after_delimiter };
+  enum class State : std::uint8_t { boundary, header, content, after_delimiter };
 
-  Search boundary_known(Finding& finding);
-  Search header_line(std::uint64_t at);
-  Search put_content(char c, Finding& finding);
-  Search put_after_delimiter(char c, Finding& finding);
-  Search keep(std::string_view bytes, Finding& finding);
-  Search part_ended(bool last, Finding& finding);
+  ScanStatus end_boundary_line(ScanResult& result);
+  ScanStatus end_header_line(std::uint64_t offset);
+  ScanStatus put_content(char c, ScanResult& result);
+  ScanStatus put_after_delimiter(char c, ScanResult& result);
+  ScanStatus append_value(std::string_view bytes, ScanResult& result);
+  ScanStatus end_part(bool last, ScanResult& result);
 
-  Place place_ = Place::boundary;
-  std::string line_;                   // of the boundary, a header, or what follows a delimiter
-  std::string delimiter_;              // with the line break before it
-  std::vector<std::size_t> fallback_;  // KMP: of delimiter_
+  State state_ = State::boundary;
+  std::string line_;                        // of the boundary, a header, or what follows a delimiter
+  std::string delimiter_;                   // with the line break before it
+  std::vector<std::size_t> failure_table_;  // KMP: of delimiter_
   std::size_t matched_ = 0;
-  std::size_t borrowed_ = 0;  // bytes of the match that are the headers' blank line, not content
-  bool wanted_ = false;       // in the part named "model"
+  std::size_t header_break_bytes_ = 0;  // bytes of the match that are the headers' blank line, not content
+  bool is_model_part_ = false;          // in the part named "model"
   std::string value_;
   std::uint64_t value_begin_ = 0;
 };
 
 // The `name` of a Content-Disposition header line, quoted or not; empty where the line is another header or
 // has none.
-std::string form_part_name(std::string_view header_line);
+std::string parse_part_name(std::string_view header_line);
 
 }  // namespace mgpu::gateway

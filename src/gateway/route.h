@@ -11,11 +11,11 @@ namespace mgpu::gateway {
 
 enum class Protocol : std::uint8_t { openai, ollama, plain };
 
-enum class Purpose : std::uint8_t {
+enum class RouteKind : std::uint8_t {
   needs_turn,      // the body names the AI model; waits in the line
   to_consumer,     // /c/<consumer>/...: the path names the consumer
   list_models,     // GET /v1/models
-  one_model,       // GET /v1/models/{id}
+  get_model,       // GET /v1/models/{id}
   ollama_tags,     // GET /api/tags: what /v1/models says, in Ollama's words
   ollama_ps,       // GET /api/ps: what is warm
   ollama_version,  // GET /api/version
@@ -25,23 +25,23 @@ enum class Purpose : std::uint8_t {
 
 struct Route {
   Protocol protocol = Protocol::plain;
-  Purpose purpose = Purpose::needs_turn;
-  std::string argument{};  // one_model: its id. to_consumer: the consumer. Decoded
+  RouteKind kind = RouteKind::needs_turn;
+  std::string argument{};  // get_model: its id. consumer_route: the consumer. Decoded
   std::string target{};    // path and query to ask the service for
   friend bool operator==(const Route&, const Route&) = default;
 };
 
 // `resolve_target` as it stands in the request line: path and query. None: not the gateway's.
-std::optional<Route> route_of(std::string_view method, std::string_view target);
+std::optional<Route> find_route(std::string_view method, std::string_view target);
 
 // The paths that want a "model" in the body, for the person whose request had none: "/v1/chat/completions,
 // ...".
-std::string routes_that_name_a_model();
+std::string model_route_list();
 
 // Whether a path (without its query) matches one of a consumer's free_paths, e.g. "/ws" or "/history/*".
 bool matches_path(std::string_view pattern, std::string_view path);
 
 // The part of a target before its query.
-std::string_view path_of(std::string_view target);
+std::string_view path_without_query(std::string_view target);
 
 }  // namespace mgpu::gateway

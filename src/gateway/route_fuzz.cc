@@ -8,7 +8,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view target(reinterpret_cast<const char*>(data), size);
-  auto route = mgpu::gateway::route_of("POST", target);
+  auto route = mgpu::gateway::find_route("POST", target);
   if (route) MGPU_ASSERT(route->target.starts_with('/'), "a service is asked for a path");
   return 0;
 }

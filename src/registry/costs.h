@@ -17,7 +17,7 @@ Duration unload_time(const Resident& resident);
 // Of a job about which nothing is known.
 inline constexpr Duration kDefaultRunTime{1'000'000};
 
-// Of one job; `fallback` where none was seen.
+// Of one job; `table` where none was seen.
 Duration run_time(const Resident& resident, Duration fallback);
 
 }  // namespace mgpu

@@ -14,16 +14,17 @@ namespace mgpu::gateway {
 bool is_hop_by_hop(std::string_view name, std::string_view connection);
 
 // The X-Forwarded-For to send: what the client sent, if anything, and its address.
-std::string forwarded_for(std::string_view sent, std::string_view client_address);
+std::string forwarded_for(std::string_view received, std::string_view client_address);
 
 // The name to write into the body in place of `asked`, or none where the body stays as it is. `resident` is
-// the AI model of the resident it was resolved to ("" where the consumer has just one), `configured` the AI
-// models that the consumer's configuration names. A name that the service itself may know is left alone.
-std::optional<std::string> name_for_service(std::string_view asked, std::string_view resident,
-                                            const std::vector<std::string>& configured);
+// the AI model of the resident it was resolved to ("" where the consumer has just one), `configured_models`
+// the AI models that the consumer's configuration names. A name that the service itself may know is left
+// alone.
+std::optional<std::string> service_model_name(std::string_view requested, std::string_view resident_model,
+                                              const std::vector<std::string>& configured_models);
 
 // Whether a consumer's path takes no turn. A path with ".." in it never is free: the service would
 // read it as another one.
-bool is_free(const std::vector<std::string>& free_paths, std::string_view target);
+bool is_free_path(const std::vector<std::string>& free_paths, std::string_view target);
 
 }  // namespace mgpu::gateway

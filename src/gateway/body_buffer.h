@@ -14,7 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "gateway/scanner.h"
+#include "gateway/scan_result.h"
 
 namespace mgpu::gateway {
 
@@ -25,50 +25,52 @@ struct BodyBudget {
   std::uint64_t disk_left = 0;
 };
 
-class EarlyBody {
+class BodyBuffer {
  public:
   // `in_memory`: of this one; where all together have used up theirs, it goes to the file earlier. `folder`:
   // where the file is made, if any. Empty: TMPDIR, or else /tmp.
-  EarlyBody(Bytes in_memory, std::shared_ptr<BodyBudget> budget, std::string folder = {});
-  EarlyBody(EarlyBody&& other) noexcept;
-  EarlyBody& operator=(EarlyBody&&) = delete;
-  ~EarlyBody();
+  BodyBuffer(Bytes memory_limit, std::shared_ptr<BodyBudget> budget, std::string folder = {});
+  BodyBuffer(BodyBuffer&& other) noexcept;
+  BodyBuffer& operator=(BodyBuffer&&) = delete;
+  ~BodyBuffer();
 
   // Errors: queue_full (all files together are at their limit, or the disk is full), internal (no file can be
   // made or written).
   Result<void> append(std::string_view bytes);
 
   // REQUIRES: `where` lies in what was appended, nothing was taken yet, and this is called at most once.
-  void replace(Span where, std::string text);
+  void replace(ByteRange range, std::string replacement);
 
   // What take() gives in all, and what it would have given without replace().
-  std::uint64_t size() const { return size_ - (edited_.end - edited_.begin) + text_.size(); }
+  std::uint64_t size() const {
+    return size_ - (replaced_range_.end - replaced_range_.begin) + replacement_.size();
+  }
   std::uint64_t original_size() const { return size_; }
 
   // Gives everything back before the end of its life. Nothing may be appended or taken any more.
   void clear();
 
   // Starts again from the first byte: a request is sent once more.
-  void rewind() { taken_ = 0, text_taken_ = 0; }
+  void rewind() { read_offset_ = 0, replacement_offset_ = 0; }
 
   // The next bytes, at most `at_most` (more than 0) of them; empty at the end. Error: internal.
-  Result<std::string> take(std::size_t at_most);
+  Result<std::string> read_next(std::size_t max_bytes);
 
  private:
   Result<void> spill(std::string_view bytes);
-  Result<std::string> read(std::uint64_t from, std::size_t count) const;
+  Result<std::string> read_at(std::uint64_t from, std::size_t count) const;
 
-  std::size_t in_memory_;
+  std::size_t memory_limit_;
   std::shared_ptr<BodyBudget> budget_;
   std::string folder_;
   std::string memory_;
-  int file_ = -1;  // holds what is behind memory_
-  std::uint64_t on_disk_ = 0;
+  int fd_ = -1;  // holds what is behind memory_
+  std::uint64_t disk_bytes_ = 0;
   std::uint64_t size_ = 0;
-  Span edited_;
-  std::string text_;         // stands in place of edited_
-  std::uint64_t taken_ = 0;  // of the original bytes
-  std::size_t text_taken_ = 0;
+  ByteRange replaced_range_;
+  std::string replacement_;        // stands in place of edited_
+  std::uint64_t read_offset_ = 0;  // of the original bytes
+  std::size_t replacement_offset_ = 0;
 };
 
 }  // namespace mgpu::gateway

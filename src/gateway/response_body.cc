@@ -1,4 +1,4 @@
-#include "gateway/wording.h"
+#include "gateway/response_body.h"
 
 #include <nlohmann/json.hpp>
 
@@ -10,10 +10,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // A message may quote what the client sent, which need not be UTF-8.
-std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // OpenAI's clients tell by `type` whose fault it was; its own names.
-std::string_view openai_type(ErrorCode code) {
+std::string_view openai_error_type(ErrorCode code) {
   int status = http_status(code);
   if (status == 401) return "authentication_error";
   if (status == 429) return "rate_limit_error";
@@ -25,7 +25,7 @@ Json error_json(Protocol protocol, const Error& error) {
     case Protocol::openai:
       return {{"error",
                {{"message", error.detail},
-                {"type", openai_type(error.code)},
+                {"type", openai_error_type(error.code)},
                 {"param", nullptr},
                 {"code", to_string(error.code)}}}};
     case Protocol::ollama:
@@ -36,75 +36,77 @@ Json error_json(Protocol protocol, const Error& error) {
   return {{"error", {{"code", to_string(error.code)}, {"message", error.detail}}}};
 }
 
-Json model_json(const Listed& listed, std::int64_t created) {
+Json model_json(const ListedModel& listed, std::int64_t created) {
   return {{"id", listed.id}, {"object", "model"}, {"created", created}, {"owned_by", listed.owner}};
 }
 
-Json details_json() {
+Json ollama_details_json() {
   return {{"parent_model", ""},        {"format", ""},         {"family", ""},
           {"families", Json::array()}, {"parameter_size", ""}, {"quantization_level", ""}};
 }
 
-Json ollama_json(const Listed& listed) {
+Json ollama_model_json(const ListedModel& listed) {
   return {{"name", listed.id},
           {"model", listed.id},
           {"size", listed.footprint.count},
           {"digest", ""},
-          {"details", details_json()}};
+          {"details", ollama_details_json()}};
 }
 
 }  // namespace
 
-std::string error_body(Protocol protocol, const Error& error) { return text(error_json(protocol, error)); }
+std::string error_body(Protocol protocol, const Error& error) {
+  return dump_json(error_json(protocol, error));
+}
 
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error) {
   if (starts_with_ignore_case(content_type, "text/event-stream"))
-    return "data: " + text(error_json(protocol, error)) + "\n\n";
+    return "data: " + dump_json(error_json(protocol, error)) + "\n\n";
   if (starts_with_ignore_case(content_type, "application/x-ndjson"))
-    return text(error_json(Protocol::ollama, error)) + "\n";
+    return dump_json(error_json(Protocol::ollama, error)) + "\n";
   return {};
 }
 
-std::string models_body(const std::vector<Listed>& listed, std::int64_t created) {
+std::string models_body(const std::vector<ListedModel>& listed, std::int64_t created) {
   Json data = Json::array();
-  for (const Listed& one : listed) data.push_back(model_json(one, created));
-  return text({{"object", "list"}, {"data", std::move(data)}});
+  for (const ListedModel& one : listed) data.push_back(model_json(one, created));
+  return dump_json({{"object", "list"}, {"data", std::move(data)}});
 }
 
-std::string model_body(const Listed& listed, std::int64_t created) {
-  return text(model_json(listed, created));
+std::string model_body(const ListedModel& listed, std::int64_t created) {
+  return dump_json(model_json(listed, created));
 }
 
-std::string tags_body(const std::vector<Listed>& listed, std::string_view modified_at) {
+std::string tags_body(const std::vector<ListedModel>& listed, std::string_view modified_at) {
   Json models = Json::array();
-  for (const Listed& one : listed) {
-    Json json = ollama_json(one);
+  for (const ListedModel& one : listed) {
+    Json json = ollama_model_json(one);
     json["modified_at"] = modified_at;
     models.push_back(std::move(json));
   }
-  return text({{"models", std::move(models)}});
+  return dump_json({{"models", std::move(models)}});
 }
 
-std::string ps_body(const std::vector<Listed>& listed, std::string_view expires_at) {
+std::string ps_body(const std::vector<ListedModel>& listed, std::string_view expires_at) {
   Json models = Json::array();
-  for (const Listed& one : listed) {
+  for (const ListedModel& one : listed) {
     if (!one.warm) continue;
-    Json json = ollama_json(one);
+    Json json = ollama_model_json(one);
     json["size_vram"] = one.footprint.count;
     json["expires_at"] = expires_at;
     models.push_back(std::move(json));
   }
-  return text({{"models", std::move(models)}});
+  return dump_json({{"models", std::move(models)}});
 }
 
-std::string show_body(const Listed& listed, std::string_view modified_at) {
-  return text({{"modelfile", ""},
-               {"parameters", ""},
-               {"template", ""},
-               {"details", details_json()},
-               {"model_info", {{"general.name", listed.id}}},
-               {"capabilities", Json::array({"completion"})},
-               {"modified_at", modified_at}});
+std::string show_body(const ListedModel& listed, std::string_view modified_at) {
+  return dump_json({{"modelfile", ""},
+                    {"parameters", ""},
+                    {"template", ""},
+                    {"details", ollama_details_json()},
+                    {"model_info", {{"general.name", listed.id}}},
+                    {"capabilities", Json::array({"completion"})},
+                    {"modified_at", modified_at}});
 }
 
 }  // namespace mgpu::gateway

@@ -17,8 +17,8 @@
 
 namespace mgpu::gateway {
 
-struct Asking {
-  std::string who{};  // for people
+struct QueueOptions {
+  std::string requested_by{};  // for people
   std::optional<Priority> priority{};
   std::string user{};
   std::string api_key{};
@@ -27,9 +27,9 @@ struct Asking {
 };
 
 // Everything but `who`. Error: invalid_request, naming the header.
-Result<Asking> asking_of(const http::Headers& headers);
+Result<QueueOptions> parse_queue_options(const http::Headers& headers);
 
 // Whether a request's header is for us and not for the service.
-bool is_for_us(std::string_view name);
+bool is_mgpu_header(std::string_view name);
 
 }  // namespace mgpu::gateway

@@ -1,4 +1,4 @@
-#include "gateway/passing_on.h"
+#include "gateway/forwarding_rules.h"
 
 #include <filesystem>
 #include <string>
@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "gateway/early_body.h"
+#include "gateway/body_buffer.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -14,10 +14,10 @@ namespace {
 const auto budget =
     std::make_shared<BodyBudget>(BodyBudget{.memory_left = 1'000'000, .disk_left = 1'000'000});
 
-std::string all_of(EarlyBody& body, std::size_t step) {
+std::string drain(BodyBuffer& body, std::size_t step) {
   std::string all;
   while (true) {
-    auto piece = body.take(step);
+    auto piece = body.read_next(step);
     EXPECT_TRUE(piece) << piece.error().detail;
     if (!piece || piece->empty()) return all;
     all += *piece;
@@ -25,38 +25,38 @@ std::string all_of(EarlyBody& body, std::size_t step) {
 }
 
 TEST(EarlyBody, GivesBackWhatItTookInMemoryAndBeyond) {
-  EarlyBody body(Bytes{4}, budget);
+  BodyBuffer body(Bytes{4}, budget);
   for (const char* piece : {"ab", "cdef", "", "ghij"}) ASSERT_TRUE(body.append(piece));
   EXPECT_EQ(body.size(), 10U);
-  EXPECT_EQ(all_of(body, 3), "abcdefghij");
+  EXPECT_EQ(drain(body, 3), "abcdefghij");
   body.rewind();
-  EXPECT_EQ(all_of(body, 100), "abcdefghij");
+  EXPECT_EQ(drain(body, 100), "abcdefghij");
 }
 
 TEST(EarlyBody, ReplacesASpanWhereverItLies) {
   for (std::int64_t in_memory : {0, 1, 3, 4, 6, 100})
     for (std::uint64_t begin = 0; begin < 8; ++begin)
       for (std::string text : {"", "X", "LONGER"}) {
-        EarlyBody body(Bytes{in_memory}, budget);
+        BodyBuffer body(Bytes{in_memory}, budget);
         ASSERT_TRUE(body.append("01234567"));
         body.replace({begin, begin + 1}, text);
         std::string wanted = std::string("01234567").replace(begin, 1, text);
         EXPECT_EQ(body.size(), wanted.size());
-        EXPECT_EQ(all_of(body, 2), wanted);
+        EXPECT_EQ(drain(body, 2), wanted);
         body.rewind();
-        EXPECT_EQ(all_of(body, 5), wanted);
+        EXPECT_EQ(drain(body, 5), wanted);
       }
 }
 
 TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
   const auto small = std::make_shared<BodyBudget>(BodyBudget{.memory_left = 6, .disk_left = 5});
   {
-    EarlyBody first(Bytes{4}, small), second(Bytes{4}, small), third(Bytes{4}, small);
+    BodyBuffer first(Bytes{4}, small), second(Bytes{4}, small), third(Bytes{4}, small);
     EXPECT_TRUE(first.append("abcd"));
     EXPECT_TRUE(second.append("efgh")) << "half of it in a file";
     EXPECT_EQ(small->memory_left, 0U);
     EXPECT_EQ(small->disk_left, 3U);
-    EXPECT_EQ(all_of(second, 10), "efgh");
+    EXPECT_EQ(drain(second, 10), "efgh");
     const auto refused = third.append("ijkl");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::queue_full);
@@ -64,8 +64,8 @@ TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
     first.clear();
     EXPECT_EQ(small->memory_left, 4U);
     EXPECT_TRUE(third.append("ijkl"));
-    EarlyBody moved(std::move(third));
-    EXPECT_EQ(all_of(moved, 10), "ijkl");
+    BodyBuffer moved(std::move(third));
+    EXPECT_EQ(drain(moved, 10), "ijkl");
   }
   EXPECT_EQ(small->memory_left, 6U);
   EXPECT_EQ(small->disk_left, 5U);
@@ -74,12 +74,12 @@ TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
 TEST(EarlyBody, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
   auto folder = std::filesystem::temp_directory_path() / ("early_body_" + std::to_string(::getpid()));
   std::filesystem::create_directory(folder);
-  EarlyBody body(Bytes{1}, budget, folder);
+  BodyBuffer body(Bytes{1}, budget, folder);
   ASSERT_TRUE(body.append("spilled"));
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove(folder);
-  EarlyBody homeless(Bytes{1}, budget, folder);
-  auto result = homeless.append("spilled");
+  BodyBuffer unwritable(Bytes{1}, budget, folder);
+  auto result = unwritable.append("spilled");
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().detail.find(folder.string()), std::string::npos);
 }
@@ -97,21 +97,21 @@ TEST(PassingOn, AddsTheClientToForwardedFor) {
 }
 
 TEST(PassingOn, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
-  EXPECT_EQ(name_for_service("gemma", "gemma", {}), std::nullopt);
-  EXPECT_EQ(name_for_service("gemma", "gemma:latest", {}), std::nullopt);
-  EXPECT_EQ(name_for_service("ollama/gemma", "gemma:latest", {}), "gemma:latest");
-  EXPECT_EQ(name_for_service("chat", "", {"gemma"}), "gemma");
-  EXPECT_EQ(name_for_service("gpt-4o-mini", "", {}), std::nullopt);
-  EXPECT_EQ(name_for_service("chat", "", {"a", "b"}), std::nullopt);
+  EXPECT_EQ(service_model_name("gemma", "gemma", {}), std::nullopt);
+  EXPECT_EQ(service_model_name("gemma", "gemma:latest", {}), std::nullopt);
+  EXPECT_EQ(service_model_name("ollama/gemma", "gemma:latest", {}), "gemma:latest");
+  EXPECT_EQ(service_model_name("chat", "", {"gemma"}), "gemma");
+  EXPECT_EQ(service_model_name("gpt-4o-mini", "", {}), std::nullopt);
+  EXPECT_EQ(service_model_name("chat", "", {"a", "b"}), std::nullopt);
 }
 
 TEST(PassingOn, FreePathsCannotBeClimbedOutOf) {
   std::vector<std::string> free_paths = {"/ws", "/history/*"};
-  EXPECT_TRUE(is_free(free_paths, "/ws?clientId=1"));
-  EXPECT_TRUE(is_free(free_paths, "/history/a..b"));
-  EXPECT_FALSE(is_free(free_paths, "/prompt"));
-  EXPECT_FALSE(is_free(free_paths, "/history/../prompt"));
-  EXPECT_FALSE(is_free(free_paths, "/history/%2e%2E/prompt"));
+  EXPECT_TRUE(is_free_path(free_paths, "/ws?clientId=1"));
+  EXPECT_TRUE(is_free_path(free_paths, "/history/a..b"));
+  EXPECT_FALSE(is_free_path(free_paths, "/prompt"));
+  EXPECT_FALSE(is_free_path(free_paths, "/history/../prompt"));
+  EXPECT_FALSE(is_free_path(free_paths, "/history/%2e%2E/prompt"));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ std::string error_body(Protocol protocol, const Error& error);
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error);
 
 // One AI model, or one name of a consumer.
-struct Listed {
+struct ListedModel {
   std::string id{};
   std::string owner{};  // the consumer
   Bytes footprint{};
@@ -32,12 +32,12 @@ struct Listed {
 };
 
 // GET /v1/models, GET /v1/models/{id}. `created` is a Unix time in seconds.
-std::string models_body(const std::vector<Listed>& listed, std::int64_t created);
-std::string model_body(const Listed& listed, std::int64_t created);
+std::string models_body(const std::vector<ListedModel>& listed, std::int64_t created);
+std::string model_body(const ListedModel& listed, std::int64_t created);
 
 // GET /api/tags, GET /api/ps (`expires_at` RFC 3339), POST /api/show of a service that is not up.
-std::string tags_body(const std::vector<Listed>& listed, std::string_view modified_at);
-std::string ps_body(const std::vector<Listed>& listed, std::string_view expires_at);
-std::string show_body(const Listed& listed, std::string_view modified_at);
+std::string tags_body(const std::vector<ListedModel>& listed, std::string_view modified_at);
+std::string ps_body(const std::vector<ListedModel>& listed, std::string_view expires_at);
+std::string show_body(const ListedModel& listed, std::string_view modified_at);
 
 }  // namespace mgpu::gateway

@@ -1,12 +1,13 @@
-#include "gateway/upload_rate.h"
+#include "gateway/upload_rate_monitor.h"
 
 namespace mgpu::gateway {
 
-bool UploadRate::keeps_up(Duration waited, std::uint64_t bytes) {
+bool UploadRateMonitor::record_chunk(Duration waited, std::uint64_t bytes) {
   waited_ += waited;
   bytes_ += bytes;
   if (waited_ < kWindow) return true;
-  const double needed = static_cast<double>(least_.count) * std::chrono::duration<double>(waited_).count();
+  const double needed =
+      static_cast<double>(min_per_second_.count) * std::chrono::duration<double>(waited_).count();
   const bool enough = static_cast<double>(bytes_) >= needed;
   waited_ = Duration{0};
   bytes_ = 0;

@@ -38,31 +38,32 @@ struct Caller {
   std::string address{};  // "127.0.0.1"
   std::function<Awaitable<Result<std::string>>()>
       read{};  // one at a time; errors: cancelled (gone), invalid_request (framing), too_large
-  std::function<Awaitable<Result<void>>(ResponseHead)> begin{};
+  std::function<Awaitable<Result<void>>(ResponseHead)> send_head{};
   std::function<Awaitable<Result<void>>(std::string)> write{};
   std::function<Awaitable<void>()> finish{};  // the answer is complete; the connection may live on
-  std::function<void()> break_off{};          // the answer is not complete, and the client must see that
+  std::function<void()> abort{};              // the answer is not complete, and the client must see that
   // Returns when the client is gone; one that only closed its sending side is not. Takes nothing from read();
   // may be awaited beside read and write, once at a time. Can be cancelled.
-  std::function<Awaitable<void>()> gone{};
+  std::function<Awaitable<void>()> wait_until_disconnected{};
 };
 
 // One request to a service. Closed when the last copy is destroyed.
 struct Upstream {
   std::function<Awaitable<Result<void>>(std::string)> send{};
   std::function<Awaitable<Result<void>>()> end_body{};
-  std::function<Awaitable<Result<ResponseHead>>()> answer{};  // service_down: broke off before it
+  std::function<Awaitable<Result<ResponseHead>>()> read_response_head{};  // service_down: broke off before it
   std::function<Awaitable<Result<std::string>>()> read{};
   std::function<void()> abort{};          // everything that waits on it fails
   std::function<void()> shutdown_send{};  // after a 101: nothing more will be sent
-  std::function<bool()> resent{};  // whether a dead kept connection was replaced (http/client.h, answer())
+  std::function<bool()>
+      was_resent{};  // whether a dead kept connection was replaced (http/client.h, answer())
 };
 
 // Connects (or takes an idle connection) and sends the head, with Host set. Error: service_down.
-using Connect = std::function<Awaitable<Result<Upstream>>(engine::Endpoint, RequestHead)>;
+using Connector = std::function<Awaitable<Result<Upstream>>(engine::Endpoint, RequestHead)>;
 
 // The real ones; what they are made of must outlive them.
-Caller caller_of(http::Exchange& exchange);
-Connect connect_through(http::Client& client);
+Caller make_caller(http::Exchange& exchange);
+Connector make_connector(http::Client& client);
 
 }  // namespace mgpu::gateway

@@ -10,20 +10,20 @@
 
 namespace mgpu::gateway {
 
-class UploadRate {
+class UploadRateMonitor {
  public:
   static constexpr Duration kWindow{5'000'000};  // over which the rate is looked at
 
-  explicit UploadRate(Bytes least_per_second) : least_(least_per_second) {}
+  explicit UploadRateMonitor(Bytes min_per_second) : min_per_second_(min_per_second) {}
 
   // How long to wait for the next piece before it is too late, whatever comes then.
-  Duration patience() const { return kWindow - waited_; }
+  Duration time_left() const { return kWindow - waited_; }
 
   // A piece of `bytes` came after waiting for it so long. False: the client has been too slow.
-  bool keeps_up(Duration waited, std::uint64_t bytes);
+  bool record_chunk(Duration waited, std::uint64_t bytes);
 
  private:
-  Bytes least_;
+  Bytes min_per_second_;
   Duration waited_{0};       // in the window that is under way
   std::uint64_t bytes_ = 0;  // that came in it
 };

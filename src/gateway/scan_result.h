@@ -9,23 +9,23 @@ namespace mgpu::gateway {
 
 inline constexpr std::size_t kMaxModelName = 256;
 
-enum class Search : std::uint8_t { still_looking, found, absent, invalid };
+enum class ScanStatus : std::uint8_t { still_looking, found, absent, invalid };
 
 // [begin, end) in bytes of the body.
-struct Span {
+struct ByteRange {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
-  friend bool operator==(const Span&, const Span&) = default;
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
 };
 
-struct Finding {
+struct ScanResult {
   std::string name{};
-  Span where{};
+  ByteRange range{};
   std::string reason{};
 
-  Search invalid(std::string why) {
+  ScanStatus set_invalid(std::string why) {
     reason = std::move(why);
-    return Search::invalid;
+    return ScanStatus::invalid;
   }
 };
 

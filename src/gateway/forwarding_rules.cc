@@ -1,0 +1,62 @@
+#include "gateway/forwarding_rules.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/ascii.h"
+#include "gateway/form_scanner.h"
+#include "gateway/route.h"
+
+namespace mgpu::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 8> kHopByHopHeaders{
+    "connection", "keep-alive",        "proxy-connection", "te",
+    "trailer",    "transfer-encoding", "upgrade",          "proxy-authenticate"};
+
+// "m" and Ollama's "m:latest" are one AI model.
+bool is_same_ai_model(std::string_view a, std::string_view b) {
+  constexpr std::string_view kLatestTag = ":latest";
+  if (a.ends_with(kLatestTag)) a.remove_suffix(kLatestTag.size());
+  if (b.ends_with(kLatestTag)) b.remove_suffix(kLatestTag.size());
+  return a == b;
+}
+
+bool has_parent_segment(std::string_view path) {
+  std::string decoded = percent_decode(path, false);
+  std::string_view rest = decoded;
+  while (true) {
+    std::size_t end = std::min(rest.find_first_of("/\\"), rest.size());
+    if (rest.substr(0, end) == "..") return true;
+    if (end == rest.size()) return false;
+    rest.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
+
+bool is_hop_by_hop(std::string_view name, std::string_view connection) {
+  auto same = [name](std::string_view other) { return equals_ignore_case(name, other); };
+  return std::ranges::any_of(kHopByHopHeaders, same) || list_contains(connection, name);
+}
+
+std::string forwarded_for(std::string_view received, std::string_view client_address) {
+  if (received.empty()) return std::string(client_address);
+  return std::string(received) + ", " + std::string(client_address);
+}
+
+std::optional<std::string> service_model_name(std::string_view requested, std::string_view resident_model,
+                                              const std::vector<std::string>& configured_models) {
+  std::string_view service_name = resident_model;
+  if (service_name.empty() && configured_models.size() == 1) service_name = configured_models.front();
+  if (service_name.empty() || is_same_ai_model(service_name, requested)) return std::nullopt;
+  return std::string(service_name);
+}
+
+bool is_free_path(const std::vector<std::string>& free_paths, std::string_view target) {
+  std::string_view path = path_without_query(target);
+  auto matches = [path](const std::string& pattern) { return matches_path(pattern, path); };
+  return std::ranges::any_of(free_paths, matches) && !has_parent_segment(path);
+}
+
+}  // namespace mgpu::gateway
