@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "api/desk.h"
+#include "api/api_context.h"
 #include "api/event_feed.h"
-#include "api/lease_book.h"
+#include "api/lease_table.h"
 #include "api/notifier.h"
 #include "api/status.h"
 
@@ -19,14 +19,14 @@ namespace mgpu::api {
 struct Route {
   std::string_view method;
   std::string_view path;  // "/v1/consumers/{name}"
-  Handler handler;
+  RouteHandler handler;
 };
 
 // All of them.
 std::span<const Route> routes();
 
 // Whether `path` is one of ours, with whatever method.
-bool takes(std::string_view path);
+bool has_route(std::string_view path);
 
 class Api {
  public:
@@ -36,14 +36,15 @@ class Api {
 
   // Errors of any kind become their reply; none: the answer went to the outlet. Cancelling it is the client's
   // going away. REQUIRES: the api and its engine outlive the coroutine.
-  boost::asio::awaitable<std::optional<Reply>> answer(Call call, Outlet outlet);
+  boost::asio::awaitable<std::optional<ApiResponse>> handle_request(ApiRequest request,
+                                                                    ResponseStream stream);
 
  private:
-  LeaseBook leases_;
+  LeaseTable leases_;
   Notifier notifier_;
   EventFeed events_;
-  StartEstimates starts_;
-  Desk desk_;
+  StartEstimates start_estimates_;
+  ApiContext context_;
 };
 
 }  // namespace mgpu::api

@@ -9,23 +9,23 @@ namespace mgpu::api {
 namespace {
 
 // One overload for each alternative of the journal; the names stand in kNames below, in the variants' order.
-struct Told {
+struct EntryEncoder {
   const Registry& registry;
-  const Wall& wall;
-  const UserShown& user_shown;
+  const WallClock& wall;
+  const UserLabels& user_labels;
 
   Json consumer(ConsumerId id) const { return registry[id].spec.name; }
   Json device(DeviceId id) const { return registry.devices[id.value].name; }
-  Json of(ResidentId id) const {
+  Json resident_fields(ResidentId id) const {
     const Resident& resident = registry[id];
     return {{"consumer", consumer(resident.consumer)}, {"ai_model", resident.ai_model}};
   }
-  static Json with(Json json, const Result<void>& result) {
+  static Json with_result(Json json, const Result<void>& result) {
     json["ok"] = result.has_value();
     if (!result) json.update(error_json(result.error()));
     return json;
   }
-  static Json with(Json json, const Error& why) {
+  static Json with_error(Json json, const Error& why) {
     json.update(error_json(why));
     return json;
   }
@@ -38,21 +38,23 @@ struct Told {
               {"warm_up", e.request.is_warm_up}};
     if (e.request.bytes.count != 0) json["bytes"] = e.request.bytes.count;
     if (e.request.priority) json["priority"] = to_string(*e.request.priority);
-    if (e.request.user != 0) json["user"] = user_shown(e.request.user);
+    if (e.request.user != 0) json["user"] = user_labels(e.request.user);
     if (e.request.deadline > Duration{0}) json["deadline_ms"] = to_ms(e.request.deadline);
     return json;
   }
-  Json operator()(const TicketCancelled& e) const { return with({{"ticket", e.ticket.value}}, e.error); }
+  Json operator()(const TicketCancelled& e) const {
+    return with_error({{"ticket", e.ticket.value}}, e.error);
+  }
   Json operator()(const LeaseReleased& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const LoadEnded& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["source"] = to_string(e.source);
-    return with(std::move(json), e.result);
+    return with_result(std::move(json), e.result);
   }
   Json operator()(const RungEnded& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["rung"] = to_string(e.rung);
-    return with(std::move(json), e.result);
+    return with_result(std::move(json), e.result);
   }
   Json operator()(const ReadingTaken& e) const {
     Json consumers = Json::array();
@@ -62,14 +64,16 @@ struct Told {
             {"foreign_bytes", e.reading.foreign.count}, {"bare_bytes", e.reading.bare.count},
             {"consumers", std::move(consumers)},        {"lost", e.reading.lost}};
   }
-  Json operator()(const ServiceLost& e) const { return with({{"consumer", consumer(e.consumer)}}, e.error); }
-  Json operator()(const FoundWarm& e) const { return of(e.resident); }
+  Json operator()(const ServiceLost& e) const {
+    return with_error({{"consumer", consumer(e.consumer)}}, e.error);
+  }
+  Json operator()(const FoundWarm& e) const { return resident_fields(e.resident); }
   Json operator()(const ResidentAdded& e) const {
     return {
         {"consumer", consumer(e.consumer)}, {"ai_model", e.ai_model}, {"footprint_bytes", e.footprint.count}};
   }
   Json operator()(const EvictionRequested& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["park"] = e.park;
     return json;
   }
@@ -78,35 +82,35 @@ struct Told {
   Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
   Json operator()(const HourBegan& e) const { return {{"hour", e.hour}}; }
   Json operator()(const StrayEnded& e) const {
-    return with({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.reason}}, e.result);
+    return with_result({{"consumer", e.consumer}, {"pid", e.pid}, {"why", e.reason}}, e.result);
   }
   Json operator()(const StrayLeftAlone& e) const {
     return {{"consumer", e.consumer}, {"pid", e.pid}, {"owner_pid", e.owner_pid}};
   }
-  Json operator()(const LearnedForgotten& e) const { return of(e.resident); }
+  Json operator()(const LearnedForgotten& e) const { return resident_fields(e.resident); }
 
   Json operator()(const Grant& e) const {
     return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
   }
   Json operator()(const Refuse& e) const {
-    return with({{"ticket", e.ticket.value}, {"retry_after_ms", to_ms(e.retry_after)}}, e.error);
+    return with_error({{"ticket", e.ticket.value}, {"retry_after_ms", to_ms(e.retry_after)}}, e.error);
   }
-  Json operator()(const EndLease& e) const { return with({{"ticket", e.ticket.value}}, e.error); }
+  Json operator()(const EndLease& e) const { return with_error({{"ticket", e.ticket.value}}, e.error); }
   Json operator()(const Load& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["ticket"] = e.ticket ? Json(e.ticket->value) : Json(nullptr);
     json["from_parked"] = e.from_parked;
     return json;
   }
   Json operator()(const Evict& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["rung"] = to_string(e.rung);
     return json;
   }
   Json operator()(const TakeReading& e) const { return {{"device", device(e.device)}}; }
   Json operator()(const Planned& e) const {
     Json victims = Json::array();
-    for (const ResidentId victim : e.victims) victims.push_back(of(victim));
+    for (const ResidentId victim : e.victims) victims.push_back(resident_fields(victim));
     Json considered = Json::array();
     for (const EvictionCandidate& candidate : e.considered)
       considered.push_back(candidate_json(candidate, registry));
@@ -119,20 +123,20 @@ struct Told {
             {"considered", std::move(considered)}};
   }
   Json operator()(const Evicted& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["rung"] = to_string(e.rung);
     json["before_bytes"] = e.before_bytes.count;
     json["after_bytes"] = e.after_bytes.count;
     return json;
   }
   Json operator()(const EvictionFailed& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["still_held_bytes"] = e.still_held_bytes.count;
-    return with(std::move(json), e.error);
+    return with_error(std::move(json), e.error);
   }
-  Json operator()(const ReadAhead& e) const { return of(e.resident); }
+  Json operator()(const ReadAhead& e) const { return resident_fields(e.resident); }
   Json operator()(const CostsLearned& e) const {
-    Json json = of(e.resident);
+    Json json = resident_fields(e.resident);
     json["learned"] = learned_json(e.costs);
     return json;
   }
@@ -144,22 +148,22 @@ struct Told {
   Json operator()(const Requeued& e) const {
     return {{"ticket", e.ticket.value}, {"expected_bytes", e.expected_bytes.count}};
   }
-  Json operator()(const LoadedInVain& e) const { return of(e.resident); }
+  Json operator()(const LoadedInVain& e) const { return resident_fields(e.resident); }
 };
 
-constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kHappenings{
+constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kEventTypes{
     "ticket_arrived",     "ticket_cancelled",   "lease_released",    "load_ended",
     "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
     "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended",
     "stray_left_alone"};
-constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffects{
+constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffectTypes{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};
 
 }  // namespace
 
-Json time_json(Instant at, const Wall& wall) {
+Json time_json(Instant at, const WallClock& wall) {
   if (at == Instant{} || at == kNever) return nullptr;
   return to_rfc3339(wall(at));
 }
@@ -168,7 +172,7 @@ Json error_json(const Error& error) {
   return {{"error", {{"code", to_string(error.code)}, {"message", error.detail}}}};
 }
 
-Json figures_json(const Statistics& s, const Wall& wall) {
+Json statistics_json(const Statistics& s, const WallClock& wall) {
   return {{"queue_depth", s.queue_depth},
           {"in_flight", s.in_flight},
           {"total_jobs", s.total_jobs},
@@ -190,7 +194,7 @@ Json learned_json(const LearnedCosts& learned) {
           {"runs", learned.runs}};
 }
 
-Json resident_json(const Resident& resident, const Wall& wall) {
+Json resident_json(const Resident& resident, const WallClock& wall) {
   const bool failed = resident.state == Residency::failed;
   return {{"ai_model", resident.ai_model},
           {"state", to_string(resident.state)},
@@ -222,7 +226,7 @@ std::string_view stage_name(TicketStage stage) {
   return "";
 }
 
-Residency state_of(const Registry& registry, const ConsumerState& consumer) {
+Residency consumer_residency(const Registry& registry, const ConsumerState& consumer) {
   // From the least lively to the most.
   constexpr std::array kOrder{Residency::cold,      Residency::failed,  Residency::parked,
                               Residency::unloading, Residency::loading, Residency::warm};
@@ -233,17 +237,17 @@ Residency state_of(const Registry& registry, const ConsumerState& consumer) {
   return liveliest;
 }
 
-std::string_view name_of(const std::variant<EventPayload, Effect>& what) {
-  if (const auto* happening = std::get_if<EventPayload>(&what)) return kHappenings[happening->index()];
-  return kEffects[std::get<Effect>(what).index()];
+std::string_view event_type(const std::variant<EventPayload, Effect>& what) {
+  if (const auto* happening = std::get_if<EventPayload>(&what)) return kEventTypes[happening->index()];
+  return kEffectTypes[std::get<Effect>(what).index()];
 }
 
-Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const Wall& wall,
-                const UserShown& user_shown) {
-  const Told told{registry, wall, user_shown};
-  Json json = std::visit([&](const auto& either) { return std::visit(told, either); }, entry.payload);
+Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const WallClock& wall,
+                const UserLabels& user_labels) {
+  const EntryEncoder encoder{registry, wall, user_labels};
+  Json json = std::visit([&](const auto& either) { return std::visit(encoder, either); }, entry.payload);
   json["at"] = time_json(entry.at, wall);
-  json["type"] = name_of(entry.payload);  // a line of a journal must speak for itself
+  json["type"] = event_type(entry.payload);  // a line of a journal must speak for itself
   return json;
 }
 

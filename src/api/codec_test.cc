@@ -11,17 +11,17 @@ system_clock::time_point wall(Instant at) {
   return system_clock::time_point{} + std::chrono::microseconds(at.us);
 }
 
-std::string nobody(std::uint32_t) { return ""; }
+std::string empty_user_label(std::uint32_t) { return ""; }
 
 TEST(Codec, WritesTheSixFiguresUnderTheirNames) {
   Statistics statistics{.queue_depth = 2, .in_flight = 1, .total_jobs = 9, .last_wait = Duration{1500}};
   statistics.oldest_queued = Instant{2'000'000};
-  const Json json = figures_json(statistics, wall);
+  const Json json = statistics_json(statistics, wall);
   EXPECT_EQ(json,
             Json::parse(R"({"queue_depth":2,"in_flight":1,"total_jobs":9,"last_wait_ms":1.5,"last_run_ms":0.0,
                                   "oldest_queued":"1970-01-01T00:00:02.000Z"})"));
   statistics.oldest_queued.reset();
-  EXPECT_TRUE(figures_json(statistics, wall)["oldest_queued"].is_null());
+  EXPECT_TRUE(statistics_json(statistics, wall)["oldest_queued"].is_null());
 }
 
 TEST(Codec, TellsWhyAResidentFailedOnlyWhileItHas) {
@@ -46,8 +46,8 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
       .id = 3,
       .at = Instant{1'000'000},
       .payload = Effect{Evicted{.resident = resident, .rung = Rung::stop, .before_bytes = kGiB}}};
-  EXPECT_EQ(name_of(entry.payload), "evicted");
-  EXPECT_EQ(entry_json(entry, registry, wall, nobody),
+  EXPECT_EQ(event_type(entry.payload), "evicted");
+  EXPECT_EQ(entry_json(entry, registry, wall, empty_user_label),
             Json::parse(
                 R"({"consumer":"chat","ai_model":"m","rung":"stop","before_bytes":1073741824,"after_bytes":0,
                             "at":"1970-01-01T00:00:01.000Z","type":"evicted"})"));
@@ -70,12 +70,12 @@ TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
 }
 
 TEST(Codec, EveryEventHasItsName) {
-  EXPECT_EQ(name_of(EventPayload{TicketArrived{}}), "ticket_arrived");
-  EXPECT_EQ(name_of(EventPayload{ReadingTaken{}}), "reading_taken");
-  EXPECT_EQ(name_of(EventPayload{Tick{}}), "tick");
-  EXPECT_EQ(name_of(Effect{Grant{}}), "granted");
-  EXPECT_EQ(name_of(Effect{EndLease{}}), "lease_ended");
-  EXPECT_EQ(name_of(Effect{EvictionFailed{}}), "eviction_failed");
+  EXPECT_EQ(event_type(EventPayload{TicketArrived{}}), "ticket_arrived");
+  EXPECT_EQ(event_type(EventPayload{ReadingTaken{}}), "reading_taken");
+  EXPECT_EQ(event_type(EventPayload{Tick{}}), "tick");
+  EXPECT_EQ(event_type(Effect{Grant{}}), "granted");
+  EXPECT_EQ(event_type(Effect{EndLease{}}), "lease_ended");
+  EXPECT_EQ(event_type(Effect{EvictionFailed{}}), "eviction_failed");
 }
 
 TEST(Codec, MendsTextThatIsNotUtf8) { EXPECT_EQ(dump(Json{{"a", "\xff"}}), "{\"a\":\"\xEF\xBF\xBD\"}"); }

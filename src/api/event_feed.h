@@ -18,7 +18,7 @@
 
 namespace mgpu::api {
 
-inline constexpr std::size_t kEncodedKept = 4U << 20;  // bytes of text
+inline constexpr std::size_t kMaxEncodedBytes = 4U << 20;  // bytes of text
 
 class EventFeed {
  public:
@@ -28,16 +28,17 @@ class EventFeed {
 
   class Subscriber {
    public:
-    Subscriber(EventFeed& feed, std::uint64_t after, Waiter::For what, std::function<void()> break_off);
+    Subscriber(EventFeed& feed, std::uint64_t after, Waiter::Filter filter,
+               std::function<void()> abort_connection);
     ~Subscriber();
     Subscriber(const Subscriber&) = delete;
     Subscriber& operator=(const Subscriber&) = delete;
 
     // Up to a piece of what it has not had yet; empty: it had everything.
-    std::string next_piece();
+    std::string next_chunk();
 
     // Whether the journal has forgotten what it has not had yet.
-    bool fell_behind() const;
+    bool has_fallen_behind() const;
 
     // Until there is more, or the limit passes; throws when the coroutine is cancelled.
     boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point until);
@@ -45,21 +46,21 @@ class EventFeed {
    private:
     friend class EventFeed;
     EventFeed& feed_;
-    std::uint64_t last_;  // the id up to which it had everything
-    const Waiter::For what_;
+    std::uint64_t last_id_;  // the id up to which it had everything
+    const Waiter::Filter filter_;
     Waiter waiter_;
-    std::function<void()> break_off_;
-    bool had_everything_ = false;  // but for what is routine
+    std::function<void()> abort_connection_;
+    bool is_caught_up_ = false;  // but for what is routine
   };
 
   // What follows `after`. `break_off` ends its connection: called when it does not read and falls behind what
   // the journal keeps. Error: queue_full.
-  Result<std::unique_ptr<Subscriber>> subscribe(std::uint64_t after, Waiter::For what,
-                                                std::function<void()> break_off);
+  Result<std::unique_ptr<Subscriber>> subscribe(std::uint64_t after, Waiter::Filter filter,
+                                                std::function<void()> abort_connection);
 
  private:
-  const std::string& text_of(const engine::JournalEntry& entry);
-  void drop_who_fell_behind(const Subscriber* except);
+  const std::string& encoded_text(const engine::JournalEntry& entry);
+  void drop_slow_subscribers(const Subscriber* except);
 
   boost::asio::any_io_executor executor_;
   engine::Engine& engine_;
@@ -67,9 +68,9 @@ class EventFeed {
   const std::uint32_t max_subscribers_;
   std::unordered_set<Subscriber*> subscribers_;
   std::unordered_map<std::uint64_t, std::string> encoded_;  // by id
-  std::deque<std::uint64_t> order_;                         // in which they were encoded
+  std::deque<std::uint64_t> encoding_order_;                // in which they were encoded
   std::size_t encoded_bytes_ = 0;
-  std::uint64_t looked_at_ = 0;  // the id when last looked for who fell behind
+  std::uint64_t last_checked_id_ = 0;  // the id when last looked for who fell behind
 };
 
 // An event on the wire; `id` may be empty.

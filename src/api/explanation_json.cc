@@ -9,23 +9,23 @@
 namespace mgpu::api {
 namespace {
 
-struct Shape {
-  const Wording& wording;
-  const Registry& registry = wording.registry;
-  const Wall& wall = wording.wall;
+struct ExplanationEncoder {
+  const RenderContext& render_context;
+  const Registry& registry = render_context.registry;
+  const WallClock& wall = render_context.wall;
 
   Json time(const std::optional<Instant>& at) const { return at ? time_json(*at, wall) : Json(nullptr); }
   Json resident(const std::optional<ResidentId>& id) const {
     if (!id) return {{"consumer", nullptr}, {"ai_model", ""}};
     return {{"consumer", registry[registry[*id].consumer].spec.name}, {"ai_model", registry[*id].ai_model}};
   }
-  Json asked(TicketId ticket, const TicketRequest& ask) const {
+  Json ask_fields(TicketId ticket, const TicketRequest& ask) const {
     return {{"ticket", ticket.value},
             {"consumer", ask.consumer ? Json(registry[*ask.consumer].spec.name) : Json(nullptr)},
             {"ai_model", ask.resident ? registry[*ask.resident].ai_model : ""},
             {"bytes", ask.bytes.count},
             {"priority", ask.priority ? Json(to_string(*ask.priority)) : Json(nullptr)},
-            {"user", ask.user == 0 ? Json(nullptr) : Json(wording.user_shown(ask.user))}};
+            {"user", ask.user == 0 ? Json(nullptr) : Json(render_context.user_labels(ask.user))}};
   }
 
   Json segment(const explain::WaitSegment& one) const {
@@ -80,67 +80,68 @@ struct Shape {
     return json;
   }
 
-  Json of(const explain::Explanation& told) const {
+  Json encode(const explain::Explanation& explanation) const {
     const auto passings = [this](const auto& one) { return passing(one); };
-    Json json = asked(told.ticket, told.ask.value_or(TicketRequest{}));
-    json.update({{"arrived", time(told.arrived)},
-                 {"beginning_gone", told.truncated},
-                 {"state", to_string(told.state)},
-                 {"waited_ms", to_ms(told.waited)},
-                 {"granted", time(told.granted)},
-                 {"segments", list(told.segments, [this](const auto& one) { return segment(one); })},
-                 {"segments_left_off", told.segments_dropped},
-                 {"passed_by", list(told.passed_by, passings)},
-                 {"passed_others", list(told.passed_others, passings)},
-                 {"plans", list(told.plans, [this](const auto& one) { return plan(one); })},
-                 {"evictions", list(told.evictions, [this](const auto& one) { return eviction(one); })},
-                 {"loads", list(told.loads, [this](const auto& one) { return load(one); })},
-                 {"requeued", list(told.requeued, [this](Instant at) { return time_json(at, wall); })}});
-    if (told.why) json.update(error_json(*told.why));
+    Json json = ask_fields(explanation.ticket, explanation.ask.value_or(TicketRequest{}));
+    json.update(
+        {{"arrived", time(explanation.arrived)},
+         {"beginning_gone", explanation.truncated},
+         {"state", to_string(explanation.state)},
+         {"waited_ms", to_ms(explanation.waited)},
+         {"granted", time(explanation.granted)},
+         {"segments", list(explanation.segments, [this](const auto& one) { return segment(one); })},
+         {"segments_left_off", explanation.segments_dropped},
+         {"passed_by", list(explanation.passed_by, passings)},
+         {"passed_others", list(explanation.passed_others, passings)},
+         {"plans", list(explanation.plans, [this](const auto& one) { return plan(one); })},
+         {"evictions", list(explanation.evictions, [this](const auto& one) { return eviction(one); })},
+         {"loads", list(explanation.loads, [this](const auto& one) { return load(one); })},
+         {"requeued", list(explanation.requeued, [this](Instant at) { return time_json(at, wall); })}});
+    if (explanation.why) json.update(error_json(*explanation.why));
     return json;
   }
 
-  Json of(const explain::WhatIf& told) const {
+  Json encode(const explain::WhatIf& what_if) const {
     const auto number = [](TicketId ticket) { return Json(ticket.value); };
-    Json json = asked(told.ticket, told.ask);
+    Json json = ask_fields(what_if.ticket, what_if.ask);
     json.erase("ticket");  // nobody has it
     Json plans = Json::array();
-    for (const Effect& effect : told.effects)
-      if (const auto* planned = std::get_if<Planned>(&effect); planned && planned->ticket == told.ticket)
+    for (const Effect& effect : what_if.effects)
+      if (const auto* planned = std::get_if<Planned>(&effect); planned && planned->ticket == what_if.ticket)
         plans.push_back(plan(explain::plan_of(*planned)));
-    json.update(
-        {{"stage", told.refused ? Json(nullptr) : Json(stage_name(told.stage))},
-         {"place", told.place},
-         {"holders", list(told.turn_holders, number)},
-         {"before", list(told.tickets_ahead, number)},
-         {"must_load", told.must_load},
-         {"plans", std::move(plans)},
-         {"estimated_start", time(told.estimated_start)},
-         {"estimated_wait_ms", told.estimated_start ? Json(to_ms(told.estimated_wait)) : Json(nullptr)}});
-    if (told.refused) json.update(error_json(*told.refused));
+    json.update({{"stage", what_if.refused ? Json(nullptr) : Json(stage_name(what_if.stage))},
+                 {"place", what_if.place},
+                 {"holders", list(what_if.turn_holders, number)},
+                 {"before", list(what_if.tickets_ahead, number)},
+                 {"must_load", what_if.must_load},
+                 {"plans", std::move(plans)},
+                 {"estimated_start", time(what_if.estimated_start)},
+                 {"estimated_wait_ms",
+                  what_if.estimated_start ? Json(to_ms(what_if.estimated_wait)) : Json(nullptr)}});
+    if (what_if.refused) json.update(error_json(*what_if.refused));
     return json;
   }
 };
 
-template <class Told>
-Json with_sentences(const Told& told, const Wording& wording) {
-  const Shape shape{wording};
-  Json json = shape.of(told);
+template <class Value>
+Json with_sentences(const Value& value, const RenderContext& render_context) {
+  const ExplanationEncoder encoder{render_context};
+  Json json = encoder.encode(value);
   json["sentences"] = explain::format_sentences(
-      told, {.registry = wording.registry, .journal = wording.journal, .time = [&wording](Instant at) {
-               return to_rfc3339(wording.wall(at));
-             }});
+      value, {.registry = render_context.registry,
+              .journal = render_context.journal,
+              .time = [&render_context](Instant at) { return to_rfc3339(render_context.wall(at)); }});
   return json;
 }
 
 }  // namespace
 
-Json explanation_json(const explain::Explanation& told, const Wording& wording) {
-  return with_sentences(told, wording);
+Json explanation_json(const explain::Explanation& explanation, const RenderContext& render_context) {
+  return with_sentences(explanation, render_context);
 }
 
-Json prospect_json(const explain::WhatIf& told, const Wording& wording) {
-  return with_sentences(told, wording);
+Json what_if_json(const explain::WhatIf& what_if, const RenderContext& render_context) {
+  return with_sentences(what_if, render_context);
 }
 
 }  // namespace mgpu::api

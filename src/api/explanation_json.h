@@ -12,14 +12,14 @@
 namespace mgpu::api {
 
 // How ids, instants and users are called; the journal for tickets that a sentence names.
-struct Wording {
+struct RenderContext {
   const Registry& registry;
   const std::deque<JournalEntry>& journal;
-  Wall wall{};
-  UserShown user_shown{};
+  WallClock wall{};
+  UserLabels user_labels{};
 };
 
-Json explanation_json(const explain::Explanation& told, const Wording& wording);
-Json prospect_json(const explain::WhatIf& told, const Wording& wording);
+Json explanation_json(const explain::Explanation& explanation, const RenderContext& render_context);
+Json what_if_json(const explain::WhatIf& what_if, const RenderContext& render_context);
 
 }  // namespace mgpu::api

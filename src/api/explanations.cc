@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/desk.h"
+#include "api/api_context.h"
 #include "api/explanation_json.h"
 #include "api/status.h"
 #include "domain/enum_names.h"
@@ -13,22 +13,22 @@ namespace {
 
 namespace asio = boost::asio;
 
-Wording wording_of(const engine::Engine& engine) {
+RenderContext make_render_context(const engine::Engine& engine) {
   return {.registry = engine.world().registry,
           .journal = engine.journal().entries(),
-          .wall = wall_of(engine),
-          .user_shown = user_shown_by(engine)};
+          .wall = make_wall_clock(engine),
+          .user_labels = make_user_labels(engine)};
 }
 
-std::string query_of(const Call& call, const std::string& key) {
-  const auto found = call.query.find(key);
-  return found == call.query.end() ? "" : found->second;
+std::string query_value(const ApiRequest& request, const std::string& key) {
+  const auto found = request.query.find(key);
+  return found == request.query.end() ? "" : found->second;
 }
 
-Result<TicketRequest> ask_of(const Call& call, engine::Engine& engine) {
-  const std::string name = query_of(call, "consumer");
+Result<TicketRequest> ask_from_query(const ApiRequest& request, engine::Engine& engine) {
+  const std::string name = query_value(request, "consumer");
   if (name.empty()) return fail(ErrorCode::invalid_request, "say who asks: ?consumer=NAME");
-  const std::string user = query_of(call, "user");
+  const std::string user = query_value(request, "user");
   if (user.size() > engine::kMaxUserLength)
     return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(engine::kMaxUserLength));
   const auto target = engine.resolve(name);
@@ -37,7 +37,7 @@ Result<TicketRequest> ask_of(const Call& call, engine::Engine& engine) {
                     .consumer = target->consumer,
                     .resident = target->resident,
                     .user = engine.user_number(user, "")};
-  if (const std::string priority = query_of(call, "priority"); !priority.empty()) {
+  if (const std::string priority = query_value(request, "priority"); !priority.empty()) {
     ask.priority = priority_from_name(priority);
     if (!ask.priority)
       return fail(ErrorCode::invalid_request,
@@ -48,27 +48,28 @@ Result<TicketRequest> ask_of(const Call& call, engine::Engine& engine) {
 
 }  // namespace
 
-asio::awaitable<Answer> explain_ticket(Desk& desk, Call call, Outlet) {
-  const auto number = number_in(call, "ticket");
+asio::awaitable<HandlerResult> explain_ticket(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto number = number_from_path(request, "ticket");
   if (!number) co_return std::unexpected(number.error());
   const TicketId id{*number};
-  const World& world = desk.engine.world();
-  const auto there = world.tickets.find(id);
-  const auto told =
-      explain::explain(desk.engine.journal().entries(), world.registry, id,
-                       there == world.tickets.end() ? nullptr : &there->second, desk.engine.now());
-  if (!told)
+  const World& world = context.engine.world();
+  const auto current = world.tickets.find(id);
+  const auto explanation =
+      explain::explain(context.engine.journal().entries(), world.registry, id,
+                       current == world.tickets.end() ? nullptr : &current->second, context.engine.now());
+  if (!explanation)
     co_return fail(ErrorCode::not_found, "nothing is known of ticket " + std::to_string(id.value) +
                                              ": it never was, or is longer ago than limits.events reaches");
-  co_return json_reply(explanation_json(*told, wording_of(desk.engine)));
+  co_return json_response(explanation_json(*explanation, make_render_context(context.engine)));
 }
 
-asio::awaitable<Answer> explain_next(Desk& desk, Call call, Outlet) {
-  const auto ask = ask_of(call, desk.engine);
+asio::awaitable<HandlerResult> explain_next(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto ask = ask_from_query(request, context.engine);
   if (!ask) co_return std::unexpected(ask.error());
-  World copy = desk.engine.world();
-  copy.now = std::max(copy.now, desk.engine.now());
-  co_return json_reply(prospect_json(explain::what_if(std::move(copy), *ask), wording_of(desk.engine)));
+  World copy = context.engine.world();
+  copy.now = std::max(copy.now, context.engine.now());
+  co_return json_response(
+      what_if_json(explain::what_if(std::move(copy), *ask), make_render_context(context.engine)));
 }
 
 }  // namespace mgpu::api

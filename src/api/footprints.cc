@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "api/desk.h"
+#include "api/api_context.h"
 #include "config/services.h"
 #include "service/service.h"
 
@@ -13,7 +13,7 @@ namespace {
 namespace asio = boost::asio;
 
 // What the configuration says itself.
-Bytes declared_in(const config::ConsumerConfig& config, const std::string& ai_model) {
+Bytes declared_footprint(const config::ConsumerConfig& config, const std::string& ai_model) {
   const config::ServiceConfig& service = config.service;
   Bytes largest{};  // whichever it serves, where it has just one at a time
   for (const auto& [name, own] : config.ai_models)
@@ -23,7 +23,7 @@ Bytes declared_in(const config::ConsumerConfig& config, const std::string& ai_mo
 }
 
 // The name of the source, and a sentence about it.
-std::pair<const char*, std::string> source_of(const engine::Engine& engine, ResidentId id) {
+std::pair<const char*, std::string> footprint_source(const engine::Engine& engine, ResidentId id) {
   const Resident& resident = engine.world().registry[id];
   const LearnedCosts& learned = resident.costs;
   if (learned.footprint > Bytes{})
@@ -31,7 +31,7 @@ std::pair<const char*, std::string> source_of(const engine::Engine& engine, Resi
   if (const std::string file = engine.estimated_from(id); !file.empty())
     return {"estimated", "estimated from " + file};
   if (resident.declared_footprint == Bytes{}) return {"unknown", "nobody said, and it was not seen yet"};
-  if (declared_in(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
+  if (declared_footprint(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
     return {"declared", "declared"};
   return {"estimated", "as its service told when it was found loaded"};
 }
@@ -39,7 +39,7 @@ std::pair<const char*, std::string> source_of(const engine::Engine& engine, Resi
 Json footprint_json(const engine::Engine& engine, ResidentId id) {
   const Resident& resident = engine.world().registry[id];
   const Consumer& spec = engine.world().registry[resident.consumer].spec;
-  const auto [source, why] = source_of(engine, id);
+  const auto [source, why] = footprint_source(engine, id);
   return {{"consumer", spec.name},
           {"ai_model", resident.ai_model},
           {"source", source},
@@ -52,19 +52,19 @@ Json footprint_json(const engine::Engine& engine, ResidentId id) {
 
 }  // namespace
 
-asio::awaitable<Answer> list_footprints(Desk& desk, Call, Outlet) {
-  const Registry& registry = desk.engine.world().registry;
+asio::awaitable<HandlerResult> list_footprints(ApiContext& context, ApiRequest, ResponseStream) {
+  const Registry& registry = context.engine.world().registry;
   Json rows = Json::array();
   for (const ConsumerState& consumer : registry.consumers)
-    for (const ResidentId id : consumer.residents) rows.push_back(footprint_json(desk.engine, id));
-  co_return json_reply({{"footprints", std::move(rows)}});
+    for (const ResidentId id : consumer.residents) rows.push_back(footprint_json(context.engine, id));
+  co_return json_response({{"footprints", std::move(rows)}});
 }
 
-asio::awaitable<Answer> forget_footprint(Desk& desk, Call call, Outlet) {
-  const auto id = consumer_in(call, desk.engine);
+asio::awaitable<HandlerResult> forget_footprint(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto id = consumer_from_path(request, context.engine);
   if (!id) co_return std::unexpected(id.error());
-  desk.engine.forget_learned(*id);
-  co_return json_reply({{"consumer", call.arguments.at("name")}, {"forgotten", true}});
+  context.engine.forget_learned(*id);
+  co_return json_response({{"consumer", request.path_arguments.at("name")}, {"forgotten", true}});
 }
 
 }  // namespace mgpu::api

@@ -15,9 +15,9 @@ namespace mgpu::api {
 namespace {
 
 // A connection of this process to itself; the peer as its listener sees it.
-class Connection {
+class LoopbackConnection {
  public:
-  explicit Connection(int family = AF_INET) {
+  explicit LoopbackConnection(int family = AF_INET) {
     listener_ = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     client_ = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     listen(listener_, 1);
@@ -31,9 +31,9 @@ class Connection {
                ? "127.0.0.1:" + std::to_string(ntohs(reinterpret_cast<sockaddr_in*>(&at)->sin_port))
                : "::1:" + std::to_string(ntohs(reinterpret_cast<sockaddr_in6*>(&at)->sin6_port));
   }
-  ~Connection() { close(listener_), close(client_); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  ~LoopbackConnection() { close(listener_), close(client_); }
+  LoopbackConnection(const LoopbackConnection&) = delete;
+  LoopbackConnection& operator=(const LoopbackConnection&) = delete;
 
   std::string peer;
 
@@ -44,8 +44,8 @@ class Connection {
 
 // `tick_backoff`, as a child or, with a session of its own and no parent that we know of, a stranger.
 pid_t start_sleep(bool stranger) {
-  int report[2];
-  EXPECT_EQ(pipe2(report, O_CLOEXEC), 0);
+  int pid_pipe[2];
+  EXPECT_EQ(pipe2(pid_pipe, O_CLOEXEC), 0);
   const pid_t child = fork();
   if (child == 0) {
     if (stranger) {
@@ -56,27 +56,27 @@ pid_t start_sleep(bool stranger) {
       while (getppid() == between) usleep(1000);
     }
     const pid_t self = getpid();
-    (void)!write(report[1], &self, sizeof self);
+    (void)!write(pid_pipe[1], &self, sizeof self);
     execlp("sleep", "sleep", "100", nullptr);
     _exit(127);
   }
-  close(report[1]);
+  close(pid_pipe[1]);
   pid_t pid = 0;
-  EXPECT_EQ(read(report[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
-  close(report[0]);
+  EXPECT_EQ(read(pid_pipe[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+  close(pid_pipe[0]);
   if (stranger) waitpid(child, nullptr, 0);
   return pid;
 }
 
 TEST(LeasePid, TheCallersOwnIsVerified) {
-  const Connection connection;
+  const LoopbackConnection connection;
   EXPECT_EQ(verified_pid(getpid(), connection.peer), getpid());
-  const Connection six(AF_INET6);
+  const LoopbackConnection six(AF_INET6);
   EXPECT_EQ(verified_pid(getpid(), six.peer), getpid());
 }
 
 TEST(LeasePid, ThatOfAChildAndOfAParentIsVerified) {
-  const Connection connection;
+  const LoopbackConnection connection;
   const pid_t child = start_sleep(false);
   EXPECT_EQ(verified_pid(child, connection.peer), child);
   EXPECT_EQ(verified_pid(getppid(), connection.peer), getppid());
@@ -85,14 +85,14 @@ TEST(LeasePid, ThatOfAChildAndOfAParentIsVerified) {
 }
 
 TEST(LeasePid, ThatOfAStrangerIsNot) {
-  const Connection connection;
+  const LoopbackConnection connection;
   const pid_t stranger = start_sleep(true);
   EXPECT_EQ(verified_pid(stranger, connection.peer), std::nullopt);
   kill(stranger, SIGKILL);
 }
 
 TEST(LeasePid, TheFirstProcessAndTheKernelsAreNobodys) {
-  const Connection connection;
+  const LoopbackConnection connection;
   EXPECT_EQ(verified_pid(1, connection.peer), std::nullopt);
   EXPECT_EQ(verified_pid(2, connection.peer), std::nullopt);
 }

@@ -11,20 +11,20 @@
 namespace mgpu::api {
 namespace {
 
-constexpr std::size_t kMaxWho = 256;
+constexpr std::size_t kMaxRequestWho = 256;
 
-Result<std::string> text(const Json& value) {
+Result<std::string> string_from_json(const Json& value) {
   if (!value.is_string()) return fail(ErrorCode::invalid_request, "must be a string");
   return value.get<std::string>();
 }
 
-Result<Duration> duration(const Json& value) {
-  const auto written = text(value);
+Result<Duration> duration_from_json(const Json& value) {
+  const auto written = string_from_json(value);
   if (!written) return std::unexpected(written.error());
   return parse_duration(*written);
 }
 
-Result<Bytes> bytes(const Json& value) {
+Result<Bytes> bytes_from_json(const Json& value) {
   if (value.is_string()) return parse_bytes(value.get<std::string>());
   if (value.is_number_integer())
     if (const auto count = bytes_from_number(value.get<double>())) return *count;
@@ -33,7 +33,7 @@ Result<Bytes> bytes(const Json& value) {
                   to_exact_string(kLargestBytes));
 }
 
-Result<int> pid(const Json& value) {
+Result<int> pid_from_json(const Json& value) {
   if (value == 1)
     return fail(
         ErrorCode::invalid_request,
@@ -44,54 +44,61 @@ Result<int> pid(const Json& value) {
   return fail(ErrorCode::invalid_request, "must be a process id");
 }
 
-Result<bool> bind(const Json& value) {
+Result<bool> bind_from_json(const Json& value) {
   if (value == "connection") return true;
   return fail(ErrorCode::invalid_request, R"(must be "connection")");
 }
 
-Result<Priority> priority(const Json& value) {
+Result<Priority> priority_from_json(const Json& value) {
   if (const auto known = value.is_string() ? priority_from_name(value.get<std::string>()) : std::nullopt)
     return *known;
   return fail(ErrorCode::invalid_request, "must be one of realtime, interactive, normal, batch");
 }
 
-Result<std::string> user(const Json& value) {
-  Result<std::string> name = text(value);
+Result<std::string> user_from_json(const Json& value) {
+  Result<std::string> name = string_from_json(value);
   if (name && name->size() > engine::kMaxUserLength)
     return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(engine::kMaxUserLength));
   return name;
 }
 
 template <class T, class Field>
-Result<void> put(Result<T> read, Field& field) {
+Result<void> assign(Result<T> read, Field& field) {
   if (!read) return std::unexpected(read.error());
   field = std::move(*read);
   return {};
 }
 
-struct Key {
+struct RequestKey {
   std::string_view name;
   Result<void> (*read)(const Json& value, LeaseRequest& request);
 };
 
-constexpr std::array kKeys{
-    Key{"consumer", [](const Json& v, LeaseRequest& r) { return put(text(v), r.consumer); }},
-    Key{"ai_model", [](const Json& v, LeaseRequest& r) { return put(text(v), r.ai_model); }},
-    Key{"device", [](const Json& v, LeaseRequest& r) { return put(text(v), r.device); }},
-    Key{"bytes", [](const Json& v, LeaseRequest& r) { return put(bytes(v), r.bytes); }},
-    Key{"wait_limit", [](const Json& v, LeaseRequest& r) { return put(duration(v), r.wait_limit); }},
-    Key{"ttl", [](const Json& v, LeaseRequest& r) { return put(duration(v), r.ttl); }},
-    Key{"bind", [](const Json& v, LeaseRequest& r) { return put(bind(v), r.bound_to_connection); }},
-    Key{"pid", [](const Json& v, LeaseRequest& r) { return put(pid(v), r.pid); }},
-    Key{"who", [](const Json& v, LeaseRequest& r) { return put(text(v), r.who); }},
-    Key{"priority", [](const Json& v, LeaseRequest& r) { return put(priority(v), r.priority); }},
-    Key{"user", [](const Json& v, LeaseRequest& r) { return put(user(v), r.user); }},
-    Key{"deadline", [](const Json& v, LeaseRequest& r) { return put(duration(v), r.deadline); }},
+constexpr std::array kRequestKeys{
+    RequestKey{"consumer",
+               [](const Json& v, LeaseRequest& r) { return assign(string_from_json(v), r.consumer); }},
+    RequestKey{"ai_model",
+               [](const Json& v, LeaseRequest& r) { return assign(string_from_json(v), r.ai_model); }},
+    RequestKey{"device",
+               [](const Json& v, LeaseRequest& r) { return assign(string_from_json(v), r.device); }},
+    RequestKey{"bytes", [](const Json& v, LeaseRequest& r) { return assign(bytes_from_json(v), r.bytes); }},
+    RequestKey{"wait_limit",
+               [](const Json& v, LeaseRequest& r) { return assign(duration_from_json(v), r.wait_limit); }},
+    RequestKey{"ttl", [](const Json& v, LeaseRequest& r) { return assign(duration_from_json(v), r.ttl); }},
+    RequestKey{"bind", [](const Json& v,
+                          LeaseRequest& r) { return assign(bind_from_json(v), r.bound_to_connection); }},
+    RequestKey{"pid", [](const Json& v, LeaseRequest& r) { return assign(pid_from_json(v), r.pid); }},
+    RequestKey{"who", [](const Json& v, LeaseRequest& r) { return assign(string_from_json(v), r.who); }},
+    RequestKey{"priority",
+               [](const Json& v, LeaseRequest& r) { return assign(priority_from_json(v), r.priority); }},
+    RequestKey{"user", [](const Json& v, LeaseRequest& r) { return assign(user_from_json(v), r.user); }},
+    RequestKey{"deadline",
+               [](const Json& v, LeaseRequest& r) { return assign(duration_from_json(v), r.deadline); }},
 };
 
 Result<void> read_key(const std::string& name, const Json& value, LeaseRequest& request) {
   std::string known;
-  for (const Key& key : kKeys) {
+  for (const RequestKey& key : kRequestKeys) {
     if (key.name == name) {
       auto read = key.read(value, request);
       if (!read) read.error().detail = name + ": " + read.error().detail;
@@ -116,7 +123,7 @@ Result<LeaseRequest> parse_lease_request(std::string_view body) {
     return fail(ErrorCode::invalid_request, R"(say for whom: "consumer", or "bytes" for a bare reservation)");
   if (request.ttl && *request.ttl <= Duration{0})
     return fail(ErrorCode::invalid_request, "ttl: must be longer than 0");
-  request.who.resize(std::min(request.who.size(), kMaxWho));
+  request.who.resize(std::min(request.who.size(), kMaxRequestWho));
   return request;
 }
 

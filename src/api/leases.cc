@@ -8,10 +8,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
-#include "api/desk.h"
-#include "api/lease_book.h"
+#include "api/api_context.h"
 #include "api/lease_pid.h"
 #include "api/lease_request.h"
+#include "api/lease_table.h"
 #include "api/notifier.h"
 #include "api/status.h"
 #include "sched/start_estimate.h"
@@ -24,8 +24,8 @@ namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
 
 // At somebody's place in the line, where more tickets than these are in it.
-constexpr std::chrono::milliseconds kBetweenLooks{100};
-constexpr std::size_t kCrowd = 64;
+constexpr std::chrono::milliseconds kLongLineInterval{100};
+constexpr std::size_t kLongLine = 64;
 
 Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   TicketRequest ask{.bytes = request.bytes};
@@ -36,7 +36,7 @@ Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine
   return ask;
 }
 
-Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& engine) {
+Result<engine::Target> resolve_target(const LeaseRequest& request, engine::Engine& engine) {
   if (request.ai_model.empty()) return engine.resolve(request.consumer);
   const auto consumer = engine.find_consumer(request.consumer);
   if (!consumer) return engine.resolve(request.consumer);  // words the error
@@ -44,9 +44,9 @@ Result<engine::Target> target_of(const LeaseRequest& request, engine::Engine& en
 }
 
 // Which consumer or how many bytes, and where.
-Result<TicketRequest> place_of(const LeaseRequest& request, engine::Engine& engine) {
+Result<TicketRequest> target_ask(const LeaseRequest& request, engine::Engine& engine) {
   if (request.consumer.empty()) return bare_ask(request, engine);
-  const auto target = target_of(request, engine);
+  const auto target = resolve_target(request, engine);
   if (!target) return std::unexpected(target.error());
   const Registry& registry = engine.world().registry;
   const DeviceId device = registry[target->consumer].spec.device;
@@ -65,8 +65,8 @@ Result<TicketRequest> place_of(const LeaseRequest& request, engine::Engine& engi
   return ask;
 }
 
-Result<TicketRequest> ask_of(const LeaseRequest& request, engine::Engine& engine) {
-  Result<TicketRequest> ask = place_of(request, engine);
+Result<TicketRequest> ask_from_request(const LeaseRequest& request, engine::Engine& engine) {
+  Result<TicketRequest> ask = target_ask(request, engine);
   if (!ask) return ask;
   ask->wait_limit = request.wait_limit;
   ask->priority = request.priority;
@@ -75,9 +75,9 @@ Result<TicketRequest> ask_of(const LeaseRequest& request, engine::Engine& engine
   return ask;
 }
 
-engine::Holder holder_of(const LeaseRequest& request, const Call& call) {
-  return {.who = request.who.empty() ? "a lease from " + call.peer : request.who,
-          .pid = request.pid ? verified_pid(*request.pid, call.peer) : std::nullopt};
+engine::Holder holder_from_request(const LeaseRequest& lease_request, const ApiRequest& request) {
+  return {.who = lease_request.who.empty() ? "a lease from " + request.peer : lease_request.who,
+          .pid = lease_request.pid ? verified_pid(*lease_request.pid, request.peer) : std::nullopt};
 }
 
 Json pid_json(const engine::Engine& engine, TicketId ticket) {
@@ -102,89 +102,91 @@ Json lease_json(const engine::Engine& engine, const engine::Lease& lease, const 
 }
 
 // Both halves of a bound lease's wait: the one that waits, and the one that tells the client how it stands.
-struct Wait {
+struct BoundLeaseWait {
   std::optional<TicketId> ticket{};
   std::optional<Result<engine::Lease>> result{};
   bool streaming = false;  // the head of the answer went out
 };
 
-asio::awaitable<void> wait_in_line(Desk& desk, TicketRequest ask, engine::Holder holder, Wait& wait,
-                                   Waiter& waiter) {
+asio::awaitable<void> wait_in_line(ApiContext& context, TicketRequest ask, engine::Holder holder,
+                                   BoundLeaseWait& wait, Waiter& waiter) {
   std::function<void(TicketId)> on_ticket = [&wait](TicketId ticket) { wait.ticket = ticket; };
-  auto result = co_await desk.engine.acquire(ask, std::move(holder), std::move(on_ticket));
+  auto result = co_await context.engine.acquire(ask, std::move(holder), std::move(on_ticket));
   wait.result.emplace(std::move(result));
   waiter.wake();
 }
 
-asio::awaitable<void> tell(const Outlet& outlet, Json event) {
+asio::awaitable<void> write_event(const ResponseStream& stream, Json event) {
   std::string line = dump(event) + "\n";
-  const Result<void> written = co_await outlet.write(std::move(line));
+  const Result<void> written = co_await stream.write(std::move(line));
   if (!written) throw boost::system::system_error(asio::error::connection_reset, written.error().detail);
 }
 
-asio::awaitable<void> begin_stream(const Outlet& outlet, Wait& wait) {
-  Reply head{.content_type = "application/x-ndjson"};
+asio::awaitable<void> begin_stream(const ResponseStream& stream, BoundLeaseWait& wait) {
+  ApiResponse head{.content_type = "application/x-ndjson"};
   if (wait.ticket) head.headers.emplace_back("X-Mgpu-Ticket", std::to_string(wait.ticket->value));
   wait.streaming = true;
-  const Result<void> begun = co_await outlet.begin(std::move(head));
+  const Result<void> begun = co_await stream.begin(std::move(head));
   if (!begun) throw boost::system::system_error(asio::error::connection_reset, begun.error().detail);
 }
 
-Json waiting_json(Desk& desk, TicketId id, std::size_t place) {
-  const World& world = desk.engine.world();
+Json waiting_event_json(ApiContext& context, TicketId id, std::size_t place) {
+  const World& world = context.engine.world();
   Json event{{"event", "waiting"}, {"ticket", id.value}, {"place", place}};
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end()) return event;
-  const auto start = desk.starts.of(desk.engine, id);
-  event["estimated_wait_ms"] = start ? Json(to_ms(time_remaining(*start, desk.engine.now()))) : Json(nullptr);
+  const auto start = context.start_estimates.start_of(context.engine, id);
+  event["estimated_wait_ms"] =
+      start ? Json(to_ms(time_remaining(*start, context.engine.now()))) : Json(nullptr);
   const LineState& line = world.lines[ticket->second.request.device.value];
   if (!line.turns.empty()) event["behind"] = world.registry[line.turns.front()].spec.name;
   return event;
 }
 
 // Ends by itself once the wait is over, so that no line is cut off in its middle.
-asio::awaitable<void> tell_places(Desk& desk, const Outlet& outlet, Wait& wait, Waiter& waiter) {
-  std::optional<std::size_t> told;
+asio::awaitable<void> stream_places(ApiContext& context, const ResponseStream& stream, BoundLeaseWait& wait,
+                                    Waiter& waiter) {
+  std::optional<std::size_t> last_place;
   while (!wait.result) {
     if (wait.ticket) {
-      if (!wait.streaming) co_await begin_stream(outlet, wait);
-      const std::size_t place = place_in_line(desk.engine.world(), *wait.ticket);
-      if (!wait.result && told != place) {
-        told = place;
-        Json event = waiting_json(desk, *wait.ticket, place);
-        co_await tell(outlet, std::move(event));
+      if (!wait.streaming) co_await begin_stream(stream, wait);
+      const std::size_t place = place_in_line(context.engine.world(), *wait.ticket);
+      if (!wait.result && last_place != place) {
+        last_place = place;
+        Json event = waiting_event_json(context, *wait.ticket, place);
+        co_await write_event(stream, std::move(event));
         continue;  // it may have changed while the client was slow
       }
     }
     const auto until = std::chrono::steady_clock::now() + std::chrono::hours(1);
     if (!wait.result) co_await waiter.wait(until);
     // A thousand who wait must not each look at the line at every event.
-    const auto look_again = std::chrono::steady_clock::now() + kBetweenLooks;
-    const bool crowded = desk.engine.world().tickets.size() > kCrowd;
-    if (!wait.result && crowded) co_await waiter.pause(look_again);
+    const auto look_again = std::chrono::steady_clock::now() + kLongLineInterval;
+    const bool is_long = context.engine.world().tickets.size() > kLongLine;
+    if (!wait.result && is_long) co_await waiter.sleep_until(look_again);
   }
 }
 
-asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, TicketRequest ask,
-                                             engine::Holder holder) {
-  Wait wait;
+asio::awaitable<HandlerResult> hold_while_connected(ApiContext& context, ResponseStream stream,
+                                                    TicketRequest ask, engine::Holder holder) {
+  BoundLeaseWait wait;
   {
-    Waiter waiter(desk.executor, desk.notifier);
-    auto waiting = wait_in_line(desk, ask, std::move(holder), wait, waiter);
-    auto telling = tell_places(desk, outlet, wait, waiter);
-    auto both = std::move(waiting) && std::move(telling);
+    Waiter waiter(context.executor, context.notifier);
+    auto waiting = wait_in_line(context, ask, std::move(holder), wait, waiter);
+    auto place_stream = stream_places(context, stream, wait, waiter);
+    auto both = std::move(waiting) && std::move(place_stream);
     co_await std::move(both);
   }
   Result<engine::Lease>& lease = *wait.result;
   if (!lease && !wait.streaming) co_return std::unexpected(lease.error());
-  if (!wait.streaming) co_await begin_stream(outlet, wait);
+  if (!wait.streaming) co_await begin_stream(stream, wait);
   std::optional<Error> ended;
   if (lease) {
-    Json shown = lease_json(desk.engine, *lease, ask, nullptr);
-    const auto listed = desk.leases.list(lease->ticket(), shown);
-    shown["event"] = "granted";
-    co_await tell(outlet, std::move(shown));
-    asio::steady_timer until_ended(desk.executor, asio::steady_timer::time_point::max());
+    Json listing = lease_json(context.engine, *lease, ask, nullptr);
+    const auto listed = context.leases.add_listing(lease->ticket(), listing);
+    listing["event"] = "granted";
+    co_await write_event(stream, std::move(listing));
+    asio::steady_timer until_ended(context.executor, asio::steady_timer::time_point::max());
     lease->on_ended([&until_ended](const Error&) { until_ended.cancel(); });
     try {
       if (!lease->end_error()) co_await until_ended.async_wait(asio::use_awaitable);
@@ -195,67 +197,67 @@ asio::awaitable<Answer> hold_while_connected(Desk& desk, Outlet outlet, TicketRe
   } else {
     ended = lease.error();
   }
-  Json last = error_json(*ended);
-  last["event"] = "ended";
-  co_await tell(outlet, std::move(last));
+  Json end_event = error_json(*ended);
+  end_event["event"] = "ended";
+  co_await write_event(stream, std::move(end_event));
   co_return std::nullopt;
 }
 
-Error unknown_lease(std::uint64_t id) {
+Error unknown_lease_error(std::uint64_t id) {
   return {ErrorCode::not_found,
           "no lease " + std::to_string(id) + ": it was given back, has expired, or never was"};
 }
 
 }  // namespace
 
-asio::awaitable<Answer> take_lease(Desk& desk, Call call, Outlet outlet) {
-  const auto request = parse_lease_request(call.body);
-  if (!request) co_return std::unexpected(request.error());
-  const auto ask = ask_of(*request, desk.engine);
+asio::awaitable<HandlerResult> acquire_lease(ApiContext& context, ApiRequest request, ResponseStream stream) {
+  const auto lease_request = parse_lease_request(request.body);
+  if (!lease_request) co_return std::unexpected(lease_request.error());
+  const auto ask = ask_from_request(*lease_request, context.engine);
   if (!ask) co_return std::unexpected(ask.error());
-  auto place = desk.leases.reserve();
-  if (!place) co_return std::unexpected(place.error());
-  engine::Holder holder = holder_of(*request, call);
-  if (request->bound_to_connection) {
-    TicketRequest asked = *ask;
-    co_return co_await hold_while_connected(desk, std::move(outlet), asked, std::move(holder));
+  auto slot = context.leases.reserve_slot();
+  if (!slot) co_return std::unexpected(slot.error());
+  engine::Holder holder = holder_from_request(*lease_request, request);
+  if (lease_request->bound_to_connection) {
+    TicketRequest ask_copy = *ask;
+    co_return co_await hold_while_connected(context, std::move(stream), ask_copy, std::move(holder));
   }
-  TicketRequest asked = *ask;
-  auto lease = co_await desk.engine.acquire(asked, std::move(holder));
+  TicketRequest ask_copy = *ask;
+  auto lease = co_await context.engine.acquire(ask_copy, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
-  const Duration ttl = request->ttl.value_or(desk.engine.config().limits.lease_ttl);
-  const Json shown = lease_json(desk.engine, *lease, *ask, to_ms(ttl));
-  Reply reply = json_reply(shown);
-  reply.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());
-  desk.leases.keep(std::move(*lease), std::move(*place), ttl, shown);
-  co_return reply;
+  const Duration ttl = lease_request->ttl.value_or(context.engine.config().limits.lease_ttl);
+  const Json listing = lease_json(context.engine, *lease, *ask, to_ms(ttl));
+  ApiResponse response = json_response(listing);
+  response.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());
+  context.leases.add(std::move(*lease), std::move(*slot), ttl, listing);
+  co_return response;
 }
 
-asio::awaitable<Answer> list_leases(Desk& desk, Call, Outlet) {
+asio::awaitable<HandlerResult> list_leases(ApiContext& context, ApiRequest, ResponseStream) {
   Json leases = Json::array();
-  for (const auto& [ticket, shown] : desk.leases.shown()) leases.push_back(shown);
-  co_return json_reply({{"leases", std::move(leases)}});
+  for (const auto& [ticket, listing] : context.leases.listings()) leases.push_back(listing);
+  co_return json_response({{"leases", std::move(leases)}});
 }
 
-asio::awaitable<Answer> release_lease(Desk& desk, Call call, Outlet) {
-  const auto id = number_in(call, "id");
+asio::awaitable<HandlerResult> release_lease(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto id = number_from_path(request, "id");
   if (!id) co_return std::unexpected(id.error());
-  if (desk.leases.is_bound(TicketId{*id})) {
-    if (auto cancelled = desk.engine.cancel(TicketId{*id}, "its lease was released by " + call.peer);
+  if (context.leases.is_bound(TicketId{*id})) {
+    if (auto cancelled = context.engine.cancel(TicketId{*id}, "its lease was released by " + request.peer);
         !cancelled)
       co_return std::unexpected(cancelled.error());
-  } else if (!desk.leases.release(TicketId{*id})) {
-    co_return std::unexpected(unknown_lease(*id));
+  } else if (!context.leases.release(TicketId{*id})) {
+    co_return std::unexpected(unknown_lease_error(*id));
   }
-  co_return json_reply({{"id", *id}, {"released", true}});
+  co_return json_response({{"id", *id}, {"released", true}});
 }
 
-asio::awaitable<Answer> heartbeat(Desk& desk, Call call, Outlet) {
-  const auto id = number_in(call, "id");
+asio::awaitable<HandlerResult> renew_lease(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto id = number_from_path(request, "id");
   if (!id) co_return std::unexpected(id.error());
-  const auto shown = desk.leases.heartbeat(TicketId{*id});
-  if (!shown) co_return std::unexpected(unknown_lease(*id));
-  co_return json_reply(*shown);
+  const auto listing = context.leases.renew(TicketId{*id});
+  if (!listing) co_return std::unexpected(unknown_lease_error(*id));
+  co_return json_response(*listing);
 }
 
 }  // namespace mgpu::api

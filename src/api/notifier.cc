@@ -17,29 +17,29 @@ bool is_routine(const engine::JournalEntry& entry) {
 }
 
 Notifier::Notifier(engine::Journal& journal) : journal_(journal) {
-  subscription_ = journal_.subscribe([this](const engine::JournalEntry& entry) { hear(entry); });
+  subscription_ = journal_.subscribe([this](const engine::JournalEntry& entry) { on_entry(entry); });
 }
 
 Notifier::~Notifier() { journal_.unsubscribe(subscription_); }
 
-void Notifier::hear(const engine::JournalEntry& entry) {
+void Notifier::on_entry(const engine::JournalEntry& entry) {
   const auto wake_all = [&](std::unordered_set<Waiter*>& waiting) {
     for (Waiter* waiter : std::exchange(waiting, {})) {
       waiter->woken_by_ = entry.id;
       waiter->wake();
     }
   };
-  wake_all(waiting_for_routine_);
+  wake_all(waiting_for_all_);
   if (!is_routine(entry)) wake_all(waiting_);
 }
 
-Waiter::Waiter(const asio::any_io_executor& executor, Notifier& notifier, For what)
-    : notifier_(notifier), what_(what), timer_(executor) {}
+Waiter::Waiter(const asio::any_io_executor& executor, Notifier& notifier, Filter filter)
+    : notifier_(notifier), filter_(filter), timer_(executor) {}
 
-Waiter::~Waiter() { those_like_me().erase(this); }
+Waiter::~Waiter() { matching_waiters().erase(this); }
 
-std::unordered_set<Waiter*>& Waiter::those_like_me() {
-  return what_ == For::news ? notifier_.waiting_ : notifier_.waiting_for_routine_;
+std::unordered_set<Waiter*>& Waiter::matching_waiters() {
+  return filter_ == Filter::significant ? notifier_.waiting_ : notifier_.waiting_for_all_;
 }
 
 void Waiter::wake() {
@@ -49,12 +49,12 @@ void Waiter::wake() {
 
 asio::awaitable<void> Waiter::wait(std::chrono::steady_clock::time_point until) {
   woken_by_ = 0;
-  those_like_me().insert(this);
-  co_await pause(until);  // where this throws, its coroutine ends, and we with it
-  those_like_me().erase(this);
+  matching_waiters().insert(this);
+  co_await sleep_until(until);  // where this throws, its coroutine ends, and we with it
+  matching_waiters().erase(this);
 }
 
-asio::awaitable<void> Waiter::pause(std::chrono::steady_clock::time_point until) {
+asio::awaitable<void> Waiter::sleep_until(std::chrono::steady_clock::time_point until) {
   if (!woken_) {
     timer_.expires_at(until);
     boost::system::error_code why;

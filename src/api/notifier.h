@@ -29,19 +29,20 @@ class Notifier {
 
  private:
   friend class Waiter;
-  void hear(const engine::JournalEntry& entry);
+  void on_entry(const engine::JournalEntry& entry);
 
   engine::Journal& journal_;
   std::uint64_t subscription_ = 0;
-  std::unordered_set<Waiter*> waiting_;              // for what is not routine,
-  std::unordered_set<Waiter*> waiting_for_routine_;  // and for everything
+  std::unordered_set<Waiter*> waiting_;          // for what is not routine,
+  std::unordered_set<Waiter*> waiting_for_all_;  // and for everything
 };
 
 // One coroutine's.
 class Waiter {
  public:
-  enum class For : bool { news, routine_too };
-  Waiter(const boost::asio::any_io_executor& executor, Notifier& notifier, For what = For::news);
+  enum class Filter : bool { significant, all };
+  Waiter(const boost::asio::any_io_executor& executor, Notifier& notifier,
+         Filter filter = Filter::significant);
   ~Waiter();
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
@@ -57,14 +58,14 @@ class Waiter {
   boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point until);
 
   // The same, deaf to the journal.
-  boost::asio::awaitable<void> pause(std::chrono::steady_clock::time_point until);
+  boost::asio::awaitable<void> sleep_until(std::chrono::steady_clock::time_point until);
 
  private:
   friend class Notifier;
-  std::unordered_set<Waiter*>& those_like_me();
+  std::unordered_set<Waiter*>& matching_waiters();
 
   Notifier& notifier_;
-  const For what_;
+  const Filter filter_;
   boost::asio::steady_timer timer_;
   bool woken_ = false;
   std::uint64_t woken_by_ = 0;

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/desk.h"
+#include "api/api_context.h"
 #include "api/notifier.h"
 #include "domain/enum_names.h"
 #include "sched/step.h"
@@ -12,9 +12,9 @@ namespace {
 
 namespace asio = boost::asio;
 
-std::string ai_model_in(const Call& call) {
-  const auto found = call.query.find("ai_model");
-  return found == call.query.end() ? "" : found->second;
+std::string ai_model_from_query(const ApiRequest& request) {
+  const auto found = request.query.find("ai_model");
+  return found == request.query.end() ? "" : found->second;
 }
 
 bool is_settled(Residency state) {
@@ -22,12 +22,12 @@ bool is_settled(Residency state) {
 }
 
 // The consumer's residents, or the one that was named.
-Result<std::vector<ResidentId>> residents_meant(Desk& desk, const Call& call) {
-  const auto consumer = consumer_in(call, desk.engine);
+Result<std::vector<ResidentId>> requested_residents(ApiContext& context, const ApiRequest& request) {
+  const auto consumer = consumer_from_path(request, context.engine);
   if (!consumer) return std::unexpected(consumer.error());
-  std::vector<ResidentId> residents = desk.engine.world().registry[*consumer].residents;
-  if (const std::string ai_model = ai_model_in(call); !ai_model.empty()) {
-    const auto target = desk.engine.resolve(*consumer, ai_model);
+  std::vector<ResidentId> residents = context.engine.world().registry[*consumer].residents;
+  if (const std::string ai_model = ai_model_from_query(request); !ai_model.empty()) {
+    const auto target = context.engine.resolve(*consumer, ai_model);
     if (!target) return std::unexpected(target.error());
     residents.clear();
     if (target->resident) residents.push_back(*target->resident);
@@ -35,27 +35,28 @@ Result<std::vector<ResidentId>> residents_meant(Desk& desk, const Call& call) {
   return residents;
 }
 
-asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
-  auto residents = residents_meant(desk, call);
+asio::awaitable<HandlerResult> evict_residents(ApiContext& context, ApiRequest request, bool park) {
+  auto residents = requested_residents(context, request);
   if (!residents) co_return std::unexpected(residents.error());
-  const World& world = desk.engine.world();
-  const auto away = [&](ResidentId id) { return is_already_evicted(world.registry[id], park); };
+  const World& world = context.engine.world();
+  const auto already_away = [&](ResidentId id) { return is_already_evicted(world.registry[id], park); };
   for (const ResidentId id : *residents)
-    if (auto may = check_eviction(world, id, park); !may && !away(id)) co_return std::unexpected(may.error());
+    if (auto may = check_eviction(world, id, park); !may && !already_away(id))
+      co_return std::unexpected(may.error());
   // Who holds nothing is told all the same: it shall not come back by habit.
   for (const ResidentId id : *residents)
-    if (away(id))
-      if (auto kept = desk.engine.evict(id, park); !kept) co_return std::unexpected(kept.error());
-  std::erase_if(*residents, away);
+    if (already_away(id))
+      if (auto kept = context.engine.evict(id, park); !kept) co_return std::unexpected(kept.error());
+  std::erase_if(*residents, already_away);
 
-  Waiter waiter(desk.executor, desk.notifier, Waiter::For::routine_too);
+  Waiter waiter(context.executor, context.notifier, Waiter::Filter::all);
   Duration limit = std::chrono::seconds(5);
   for (const ResidentId id : *residents) {
     // Every rung may take its limit twice: to answer, and to show the memory free.
     limit += world.registry[world.registry[id].consumer].spec.stop_limit * 2 * 4;
     // Stopping the process for the first takes the others along: what is on its way needs no second request.
     if (check_eviction(world, id, park))
-      if (auto begun = desk.engine.evict(id, park); !begun) co_return std::unexpected(begun.error());
+      if (auto begun = context.engine.evict(id, park); !begun) co_return std::unexpected(begun.error());
   }
   const auto until = std::chrono::steady_clock::now() + limit;
   const auto settled = [&](ResidentId id) { return is_settled(world.registry[id].state); };
@@ -69,42 +70,42 @@ asio::awaitable<Answer> evict(Desk& desk, Call call, bool park) {
   for (const ResidentId id : *residents)
     evicted.push_back(
         {{"ai_model", world.registry[id].ai_model}, {"state", to_string(world.registry[id].state)}});
-  co_return json_reply({{"consumer", call.arguments.at("name")}, {"evicted", std::move(evicted)}});
+  co_return json_response({{"consumer", request.path_arguments.at("name")}, {"evicted", std::move(evicted)}});
 }
 
 }  // namespace
 
-asio::awaitable<Answer> load_consumer(Desk& desk, Call call, Outlet) {
-  const auto consumer = consumer_in(call, desk.engine);
+asio::awaitable<HandlerResult> load_consumer(ApiContext& context, ApiRequest request, ResponseStream) {
+  const auto consumer = consumer_from_path(request, context.engine);
   if (!consumer) co_return std::unexpected(consumer.error());
-  const auto target = desk.engine.resolve(*consumer, ai_model_in(call));
+  const auto target = context.engine.resolve(*consumer, ai_model_from_query(request));
   if (!target) co_return std::unexpected(target.error());
   if (!target->resident)
     co_return fail(ErrorCode::not_supported, "it has neither service nor process: there is nothing to load");
-  TicketRequest ask{.device = desk.engine.world().registry[*consumer].spec.device,
+  TicketRequest ask{.device = context.engine.world().registry[*consumer].spec.device,
                     .consumer = *consumer,
                     .resident = target->resident,
                     .is_warm_up = true};
-  engine::Holder holder{.who = "load from " + call.peer};
-  const auto lease = co_await desk.engine.acquire(ask, std::move(holder));
+  engine::Holder holder{.who = "load from " + request.peer};
+  const auto lease = co_await context.engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
-  const Resident& resident = desk.engine.world().registry[*target->resident];
-  Reply reply = json_reply({{"consumer", call.arguments.at("name")},
-                            {"ai_model", resident.ai_model},
-                            {"state", to_string(resident.state)},
-                            {"ticket", lease->ticket().value},
-                            {"waited_ms", to_ms(lease->waited())},
-                            {"loading_ms", to_ms(lease->loading())}});
-  reply.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());
-  co_return reply;
+  const Resident& resident = context.engine.world().registry[*target->resident];
+  ApiResponse response = json_response({{"consumer", request.path_arguments.at("name")},
+                                        {"ai_model", resident.ai_model},
+                                        {"state", to_string(resident.state)},
+                                        {"ticket", lease->ticket().value},
+                                        {"waited_ms", to_ms(lease->waited())},
+                                        {"loading_ms", to_ms(lease->loading())}});
+  response.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());
+  co_return response;
 }
 
-asio::awaitable<Answer> unload_consumer(Desk& desk, Call call, Outlet) {
-  co_return co_await evict(desk, std::move(call), false);
+asio::awaitable<HandlerResult> unload_consumer(ApiContext& context, ApiRequest request, ResponseStream) {
+  co_return co_await evict_residents(context, std::move(request), false);
 }
 
-asio::awaitable<Answer> park_consumer(Desk& desk, Call call, Outlet) {
-  co_return co_await evict(desk, std::move(call), true);
+asio::awaitable<HandlerResult> park_consumer(ApiContext& context, ApiRequest request, ResponseStream) {
+  co_return co_await evict_residents(context, std::move(request), true);
 }
 
 }  // namespace mgpu::api

@@ -26,21 +26,21 @@ TEST(Routes, ServeTheDocumentThatIsInTheRepository) {
 }
 
 TEST(Routes, AreOursWhateverTheMethodAndLeaveTheGatewaysAlone) {
-  EXPECT_TRUE(takes("/v1/status"));
-  EXPECT_TRUE(takes("/v1/consumers/chat/load"));
-  EXPECT_TRUE(takes("/v1/leases/7"));
-  EXPECT_FALSE(takes("/v1/leases/"));
-  EXPECT_FALSE(takes("/v1/chat/completions"));
-  EXPECT_FALSE(takes("/v1/models"));
-  EXPECT_FALSE(takes("/v1/consumers/chat/load/more"));
-  EXPECT_FALSE(takes("/"));
+  EXPECT_TRUE(has_route("/v1/status"));
+  EXPECT_TRUE(has_route("/v1/consumers/chat/load"));
+  EXPECT_TRUE(has_route("/v1/leases/7"));
+  EXPECT_FALSE(has_route("/v1/leases/"));
+  EXPECT_FALSE(has_route("/v1/chat/completions"));
+  EXPECT_FALSE(has_route("/v1/models"));
+  EXPECT_FALSE(has_route("/v1/consumers/chat/load/more"));
+  EXPECT_FALSE(has_route("/"));
 }
 
 TEST(Query, IsDecoded) {
   const auto query = parse_query("ai_model=a%2Fb%20c&follow=false&&x");
   EXPECT_EQ(query,
             (std::map<std::string, std::string>{{"ai_model", "a/b c"}, {"follow", "false"}, {"x", ""}}));
-  EXPECT_EQ(percent_decoded("100%"), "100%");
+  EXPECT_EQ(percent_decode("100%"), "100%");
 }
 
 }  // namespace

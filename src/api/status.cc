@@ -13,7 +13,7 @@
 namespace mgpu::api {
 namespace {
 
-constexpr std::chrono::milliseconds kEstimatesHold{100};
+constexpr std::chrono::milliseconds kEstimateTtl{100};
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
@@ -37,7 +37,7 @@ Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
 }
 
 // In host memory, while it has none of the device's.
-Bytes parked(const Registry& registry, const ConsumerState& consumer) {
+Bytes parked_bytes(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes;
   for (const ResidentId id : consumer.residents)
     if (registry[id].state == Residency::parked) bytes += registry[id].footprint;
@@ -54,14 +54,14 @@ Json by_consumer_json(const Registry& registry, DeviceId device) {
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on_device(consumer.spec, device)) continue;
     const Bytes taken = committed_bytes(registry, consumer, device);  // never less than measured, or expected
-    const Bytes aside = device_part(consumer.spec, device, parked(registry, consumer));
+    const Bytes parked_part = device_part(consumer.spec, device, parked_bytes(registry, consumer));
     const Bytes awaited = device_part(consumer.spec, device, expected_bytes(registry, consumer));
-    if (taken + aside == Bytes{}) continue;
+    if (taken + parked_part == Bytes{}) continue;
     by_consumer.push_back({{"consumer", consumer.spec.name},
                            {"committed_bytes", taken.count},
                            {"measured_bytes", device_usage(consumer, device).measured.count},
                            {"expected_bytes", awaited.count},
-                           {"parked_bytes", aside.count}});
+                           {"parked_bytes", parked_part.count}});
   }
   return by_consumer;
 }
@@ -71,11 +71,11 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
   const Registry& registry = engine.world().registry;
   const Reading& reading = registry.readings[device.value];
   Bytes measured = reading.bare;
-  Bytes aside;
+  Bytes parked_total;
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on_device(consumer.spec, device)) continue;
     measured += device_usage(consumer, device).measured;
-    aside += device_part(consumer.spec, device, parked(registry, consumer));
+    parked_total += device_part(consumer.spec, device, parked_bytes(registry, consumer));
   }
   const bool read = reading.taken_at > Instant{};
   return {{"total_bytes", reading.total.count},
@@ -86,7 +86,7 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
           {"measured_bytes", measured.count},
           {"headroom_bytes", headroom(registry, device).count},
           {"free_bytes", (reading.total - measured - reading.foreign).count},
-          {"parked_bytes", aside.count},
+          {"parked_bytes", parked_total.count},
           {"bare_committed_bytes", std::max(registry.bare_reserved[device.value], reading.bare).count},
           {"bare_measured_bytes", reading.bare.count},
           {"attribution", reading.is_per_process ? "by_process" : "by_totals"},
@@ -100,7 +100,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   const Device& device = world.registry.devices[id.value];
   const gpu::DeviceInfo& info = engine.devices()[id.value];
   const gpu::Telemetry vitals = engine.observation(id).telemetry.value_or(gpu::Telemetry{});
-  Json json = figures_json(statistics_of(world, id), wall_of(engine));
+  Json json = statistics_json(statistics_of(world, id), make_wall_clock(engine));
   json.update({{"id", device.name},
                {"name", info.name},
                {"uuid", info.uuid},
@@ -137,7 +137,7 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
           {"running_ms", runs ? to_ms(now - ticket.granted_at) : 0.0},
           {"priority", to_string(priority_of(world, ticket.request))},
           {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_label(ticket.request.user))},
-          {"estimated_start", estimated ? time_json(start->second, wall_of(engine)) : Json(nullptr)},
+          {"estimated_start", estimated ? time_json(start->second, make_wall_clock(engine)) : Json(nullptr)},
           {"estimated_wait_ms", estimated ? Json(to_ms(time_remaining(start->second, now))) : Json(nullptr)},
           {"overtaken", ticket.overtake_until != kNever},
           {"who", holder != nullptr ? holder->who : ""}};
@@ -145,10 +145,10 @@ Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t
 
 }  // namespace
 
-const std::map<TicketId, Instant>& StartEstimates::all(const engine::Engine& engine) {
+const std::map<TicketId, Instant>& StartEstimates::all_starts(const engine::Engine& engine) {
   const std::uint64_t last = engine.journal().last_id();
-  if (last == as_of_) return starts_;
-  as_of_ = last;
+  if (last == last_entry_id_) return starts_;
+  last_entry_id_ = last;
   starts_.clear();
   const World& world = engine.world();
   for (std::size_t i = 0; i < world.lines.size(); ++i)
@@ -156,22 +156,22 @@ const std::map<TicketId, Instant>& StartEstimates::all(const engine::Engine& eng
       Instant& start = starts_[ticket];  // one that is split starts when all its devices are ready
       start = std::max(start, at);
     }
-  made_ = std::chrono::steady_clock::now();
+  computed_at_ = std::chrono::steady_clock::now();
   return starts_;
 }
 
-std::optional<Instant> StartEstimates::of(const engine::Engine& engine, TicketId ticket) {
-  const bool fresh = std::chrono::steady_clock::now() < made_ + kEstimatesHold;
-  if (!fresh || !starts_.contains(ticket)) all(engine);
+std::optional<Instant> StartEstimates::start_of(const engine::Engine& engine, TicketId ticket) {
+  const bool fresh = std::chrono::steady_clock::now() < computed_at_ + kEstimateTtl;
+  if (!fresh || !starts_.contains(ticket)) all_starts(engine);
   const auto found = starts_.find(ticket);
   return found == starts_.end() ? std::nullopt : std::optional(found->second);
 }
 
-Wall wall_of(const engine::Engine& engine) {
+WallClock make_wall_clock(const engine::Engine& engine) {
   return [&engine](Instant at) { return engine.wall_time(at); };
 }
 
-UserShown user_shown_by(const engine::Engine& engine) {
+UserLabels make_user_labels(const engine::Engine& engine) {
   return [&engine](std::uint32_t user) { return engine.user_label(user); };
 }
 
@@ -185,7 +185,7 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
   const Registry& registry = engine.world().registry;
   const ConsumerState& consumer = registry[id];
   const config::ConsumerConfig& config = engine.config_of(id);
-  const Wall wall = wall_of(engine);
+  const WallClock wall = make_wall_clock(engine);
   Json residents = Json::array();
   for (const ResidentId resident : consumer.residents)
     residents.push_back(resident_json(registry[resident], wall));
@@ -197,7 +197,7 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
           {"device", registry.devices[consumer.spec.device.value].name},
           {"devices", std::move(devices)},
           {"service", config::service_name(config.service.type)},
-          {"state", to_string(state_of(registry, consumer))},
+          {"state", to_string(consumer_residency(registry, consumer))},
           {"footprint_bytes", consumer.spec.footprint.count},
           {"residents", std::move(residents)},
           {"running", consumer.running_leases},
@@ -228,8 +228,8 @@ Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
   std::ranges::sort(tickets, [](const Ticket* a, const Ticket* b) {
     return a->stage != b->stage ? a->stage > b->stage : LinePlace{a->due, a->id} < LinePlace{b->due, b->id};
   });
-  tickets.resize(std::min(tickets.size(), kMaxLineShown));
-  const Starts& starts = estimates.all(engine);
+  tickets.resize(std::min(tickets.size(), kMaxLineTickets));
+  const Starts& starts = estimates.all_starts(engine);
   Json line = Json::array();
   for (const Ticket* ticket : tickets)
     line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id), starts));
@@ -239,7 +239,7 @@ Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
 Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started,
                  std::uint64_t log_lines_dropped, StartEstimates& estimates) {
   const World& world = engine.world();
-  Json json = figures_json(total_statistics(world), wall_of(engine));
+  Json json = statistics_json(total_statistics(world), make_wall_clock(engine));
   Json devices = Json::array();
   for (std::size_t i = 0; i < world.registry.devices.size(); ++i)
     devices.push_back(device_json(engine, DeviceId{i}));

@@ -12,7 +12,7 @@ namespace {
 namespace asio = boost::asio;
 using asio::experimental::awaitable_operators::operator||;  // NOLINT(misc-unused-using-decls): used below
 
-asio::awaitable<void> send(http::Exchange& exchange, api::Reply reply) {
+asio::awaitable<void> send(http::Exchange& exchange, api::ApiResponse reply) {
   http::Headers headers = std::move(reply.headers);
   headers.emplace_back("Content-Type", std::move(reply.content_type));
   std::string body = std::move(reply.body);
@@ -20,7 +20,7 @@ asio::awaitable<void> send(http::Exchange& exchange, api::Reply reply) {
   if (!sent) exchange.abort();
 }
 
-asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::Reply reply) {
+asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::ApiResponse reply) {
   http::ResponseHead head{
       .status = reply.status, .headers = std::move(reply.headers), .length = std::nullopt};
   head.headers.emplace_back("Content-Type", std::move(reply.content_type));
@@ -31,18 +31,19 @@ asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::Reply 
 }
 
 // Never throws: a library's surprise becomes a 500 (or the end of a stream), and the daemon goes on.
-asio::awaitable<std::optional<api::Reply>> ask(api::Api& api, api::Call call, api::Outlet outlet) {
+asio::awaitable<std::optional<api::ApiResponse>> ask(api::Api& api, api::ApiRequest call,
+                                                     api::ResponseStream outlet) {
   try {
-    co_return co_await api.answer(std::move(call), std::move(outlet));
+    co_return co_await api.handle_request(std::move(call), std::move(outlet));
   } catch (const boost::system::system_error&) {
     co_return std::nullopt;  // cancelled: the client is gone
   } catch (const std::exception& surprise) {
     spdlog::error("control plane: {}", surprise.what());
-    co_return api::error_reply({ErrorCode::internal, surprise.what()});
+    co_return api::error_response({ErrorCode::internal, surprise.what()});
   }
 }
 
-api::Call call_of(const http::Exchange& exchange, std::string body) {
+api::ApiRequest call_of(const http::Exchange& exchange, std::string body) {
   const http::RequestHead& head = exchange.head();
   const std::size_t question = head.target.find('?');
   return {.method = head.method,
@@ -54,28 +55,29 @@ api::Call call_of(const http::Exchange& exchange, std::string body) {
 }
 
 asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
-  const Bytes limit{static_cast<std::int64_t>(api::kMaxBody)};
+  const Bytes limit{static_cast<std::int64_t>(api::kMaxRequestBody)};
   auto body = co_await http::read_body(exchange, limit);
   if (!body) {
     if (body.error().code == ErrorCode::cancelled) co_return exchange.abort();
-    api::Reply refusal = api::error_reply(body.error());
+    api::ApiResponse refusal = api::error_response(body.error());
     co_await send(exchange, std::move(refusal));
     co_return;
   }
   bool streaming = false;
-  api::Outlet outlet{.begin =
-                         [&exchange, &streaming](api::Reply head) {
-                           streaming = true;
-                           return begin_stream(exchange, std::move(head));
-                         },
-                     .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
-                     .break_off = [&exchange] { exchange.abort(); }};
+  api::ResponseStream outlet{
+      .begin =
+          [&exchange, &streaming](api::ApiResponse head) {
+            streaming = true;
+            return begin_stream(exchange, std::move(head));
+          },
+      .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
+      .abort = [&exchange] { exchange.abort(); }};
   auto asked = ask(api, call_of(exchange, std::move(*body)), outlet);
   auto gone = exchange.wait_until_disconnected();
   auto first = std::move(asked) || std::move(gone);
   auto outcome = co_await std::move(first);
   if (outcome.index() == 1) co_return exchange.abort();
-  std::optional<api::Reply> reply = std::move(std::get<0>(outcome));
+  std::optional<api::ApiResponse> reply = std::move(std::get<0>(outcome));
   if (reply && !streaming)
     co_await send(exchange, std::move(*reply));
   else if (streaming && !reply)
@@ -85,12 +87,12 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
 }
 
 asio::awaitable<void> nothing_here(http::Exchange& exchange) {
-  api::Reply reply =
-      api::error_reply({ErrorCode::not_found,
-                        "nothing at " + exchange.head().target.substr(0, exchange.head().target.find('?')) +
-                            "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
-                            "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
-                            gateway::model_route_list()});
+  api::ApiResponse reply = api::error_response(
+      {ErrorCode::not_found, "nothing at " +
+                                 exchange.head().target.substr(0, exchange.head().target.find('?')) +
+                                 "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
+                                 "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
+                                 gateway::model_route_list()});
   co_await send(exchange, std::move(reply));
 }
 
@@ -98,13 +100,14 @@ asio::awaitable<void> nothing_here(http::Exchange& exchange) {
 
 asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
-  if (api::takes(gateway::path_without_query(head.target))) {
+  if (api::has_route(gateway::path_without_query(head.target))) {
     co_await control(api, exchange);
   } else if (exchange.is_reserved()) {
-    api::Reply reply = api::error_reply({ErrorCode::queue_full,
-                                         "all limits.max_connections are in use; on the few beyond them "
-                                         "only the control plane answers",
-                                         std::chrono::seconds(1)});
+    api::ApiResponse reply =
+        api::error_response({ErrorCode::queue_full,
+                             "all limits.max_connections are in use; on the few beyond them "
+                             "only the control plane answers",
+                             std::chrono::seconds(1)});
     co_await send(exchange, std::move(reply));
   } else if (gateway.handles(head.method, head.target)) {
     co_await gateway.serve(exchange);

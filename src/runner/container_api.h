@@ -86,7 +86,7 @@ std::optional<int> parse_exit_code(const std::string& answer);
 // (big endian), the text.
 class OutputFrameDecoder {
  public:
-  // Text in `piece`, frames split anywhere.
+  // Text in `chunk`, frames split anywhere.
   std::string decode(std::string_view piece);
 
  private:

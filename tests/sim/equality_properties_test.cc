@@ -62,8 +62,8 @@ Written written(const History& history, std::size_t buckets) {
 // Everything that can be read of it, line by line.
 std::vector<std::string> read(const Written& life) {
   std::vector<std::string> lines;
-  const api::Wording wording{
-      .registry = life.world.registry, .journal = life.journal, .wall = wall, .user_shown = user_shown};
+  const api::RenderContext wording{
+      .registry = life.world.registry, .journal = life.journal, .wall = wall, .user_labels = user_shown};
   for (const JournalEntry& entry : life.journal)
     lines.push_back(api::dump(api::entry_json(entry, life.world.registry, wall, user_shown)));
   for (const TicketId id : life.tickets)

@@ -16,19 +16,19 @@
 
 namespace mgpu::api {
 
-inline constexpr std::size_t kMaxBody = 64 * 1024;
+inline constexpr std::size_t kMaxRequestBody = 64 * 1024;
 
-struct Call {
+struct ApiRequest {
   std::string method{};
-  std::string path{};                              // still encoded, without the query
-  std::map<std::string, std::string> query{};      // decoded
-  std::map<std::string, std::string> arguments{};  // what stands for {name} in the route; decoded
-  std::string body{};                              // at most kMaxBody
+  std::string path{};                                   // still encoded, without the query
+  std::map<std::string, std::string> query{};           // decoded
+  std::map<std::string, std::string> path_arguments{};  // what stands for {name} in the route; decoded
+  std::string body{};                                   // at most kMaxRequestBody
   std::string last_event_id{};
   std::string peer{};  // "127.0.0.1:5123"
 };
 
-struct Reply {
+struct ApiResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body{};
@@ -37,18 +37,18 @@ struct Reply {
 
 // Where an answer goes that comes in pieces. `append_entry` fails once the client is gone, and waits while it
 // is slow.
-struct Outlet {
-  std::function<boost::asio::awaitable<Result<void>>(Reply)>
+struct ResponseStream {
+  std::function<boost::asio::awaitable<Result<void>>(ApiResponse)>
       begin{};  // the head; its body is the first piece
   std::function<boost::asio::awaitable<Result<void>>(std::string)> write{};
-  std::function<void()> break_off{};  // ends it at once, in the middle of a write too
+  std::function<void()> abort{};  // ends it at once, in the middle of a write too
 };
 
 // None: the answer went to the outlet, and ends with this.
-using Answer = Result<std::optional<Reply>>;
+using HandlerResult = Result<std::optional<ApiResponse>>;
 
 // "a=1&b=x%20y", decoded. A key that stands twice: the last.
 std::map<std::string, std::string> parse_query(std::string_view query);
-std::string percent_decoded(std::string_view text);
+std::string percent_decode(std::string_view text);
 
 }  // namespace mgpu::api

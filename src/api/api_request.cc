@@ -1,10 +1,10 @@
-#include "api/call.h"
+#include "api/api_request.h"
 
 #include <charconv>
 
 namespace mgpu::api {
 
-std::string percent_decoded(std::string_view text) {
+std::string percent_decode(std::string_view text) {
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     unsigned char byte = 0;
@@ -27,8 +27,8 @@ std::map<std::string, std::string> parse_query(std::string_view query) {
     query.remove_prefix(std::min(query.size(), pair.size() + 1));
     const std::size_t equals = pair.find('=');
     if (pair.empty()) continue;
-    parsed[percent_decoded(pair.substr(0, equals))] =
-        equals == std::string_view::npos ? "" : percent_decoded(pair.substr(equals + 1));
+    parsed[percent_decode(pair.substr(0, equals))] =
+        equals == std::string_view::npos ? "" : percent_decode(pair.substr(equals + 1));
   }
   return parsed;
 }
