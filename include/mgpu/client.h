@@ -24,8 +24,8 @@ namespace mgpu {
 inline namespace client_v1 {
 
 // Why something did not happen. `exit_code` is one of the daemon's (docs/api.md): queue_full, wait_limit,
-// never_fits_error, not_found, load_failed, ...; or `cancelled` by the stop token, or `unavailable`: the
-// daemon can't be reached.
+// never_fits_error, not_found, load_failed, ...; or `cancelled` by the stop token, or `unavailable_failure`:
+// the daemon can't be reached.
 struct Failure {
   std::string code;
   std::string detail;  // a sentence for people

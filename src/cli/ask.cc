@@ -11,7 +11,7 @@
 #include "cli/exit_codes.h"
 #include "cli/memory.h"
 #include "cli/show.h"
-#include "client/calls.h"
+#include "client/api_calls.h"
 #include "client/url.h"
 
 namespace mgpu::cli {
@@ -115,11 +115,12 @@ int steer(const Options& options, const std::string& verb) {
 
 int print_events(const Options& options) {
   const std::string path = options.follow ? "/v1/events" : "/v1/events?follow=false";
-  const auto end = client::follow(url_of(options), path, "", [&](const client::ServerEvent& event) {
-    fmt::print("{}\n", sanitize_text(options.json ? event_json(event) : show_event(event)));
-    std::fflush(stdout);
-    return true;
-  });
+  const auto end =
+      client::follow_events(url_of(options), path, "", [&](const client::ServerSentEvent& event) {
+        fmt::print("{}\n", sanitize_text(options.json ? event_json(event) : show_event(event)));
+        std::fflush(stdout);
+        return true;
+      });
   return end ? kOk : failed(end.failure());
 }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "client/calls.h"
+#include "client/api_calls.h"
 
 namespace mgpu::cli {
 

@@ -21,7 +21,7 @@
 #include "cli/process_tree.h"
 #include "cli/supervisor.h"
 #include "cli/text.h"
-#include "client/calls.h"
+#include "client/api_calls.h"
 #include "client/url.h"
 
 #include "mgpu/client.h"

@@ -69,10 +69,10 @@ class RunProcess {
 };
 
 void grant(FakeDaemon::Caller& caller) {
-  caller.request();
+  caller.read_request();
   caller.begin_stream();
-  caller.say_line(kGranted);
-  caller.wait_for_goodbye();
+  caller.send_line(kGranted);
+  caller.wait_for_close();
 }
 
 TEST(Run, PassesTheExitCodeAndTheTicketOn) {
@@ -85,15 +85,16 @@ TEST(Run, PassesTheExitCodeAndTheTicketOn) {
 
 TEST(Run, SaysWhereItStands) {
   FakeDaemon daemon([](FakeDaemon::Caller& caller) {
-    if (caller.request().starts_with("GET /v1/line "))
-      return caller.say_json("200 OK",
-                             R"({"line":[{"ticket":5,"consumer":"chat","device":"gpu0","stage":"running"},
+    if (caller.read_request().starts_with("GET /v1/line "))
+      return caller.send_response(
+          "200 OK",
+          R"({"line":[{"ticket":5,"consumer":"chat","device":"gpu0","stage":"running"},
                                                    {"ticket":7,"consumer":null,"device":"gpu0","stage":"waiting"}]})");
     caller.begin_stream();
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":3})");
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":0})");
-    caller.say_line(kGranted);
-    caller.wait_for_goodbye();
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":3})");
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":0})");
+    caller.send_line(kGranted);
+    caller.wait_for_close();
   });
   RunProcess run(daemon.url(), {"--bytes", "1GiB", "true"});
   EXPECT_EQ(run.end(), 0);
@@ -103,16 +104,16 @@ TEST(Run, SaysWhereItStands) {
 
 TEST(Run, ARefusalIs125AndAWaitLimit124) {
   FakeDaemon refusing([](FakeDaemon::Caller& caller) {
-    caller.request();
-    caller.say_json("507 X", R"({"error":{"code":"never_fits","message":"lacks 2.0 GiB"}})");
+    caller.read_request();
+    caller.send_response("507 X", R"({"error":{"code":"never_fits","message":"lacks 2.0 GiB"}})");
   });
   RunProcess refused(refusing.url(), {"--bytes", "1GiB", "--", "true"});
   EXPECT_EQ(refused.end(), 125);
   EXPECT_EQ(refused.output(), "mgpu: never_fits: lacks 2.0 GiB\n");
   FakeDaemon slow([](FakeDaemon::Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(R"({"event":"ended","error":{"code":"wait_limit","message":"waited 1 s"}})");
+    caller.send_line(R"({"event":"ended","error":{"code":"wait_limit","message":"waited 1 s"}})");
   });
   EXPECT_EQ(RunProcess(slow.url(), {"--bytes", "1GiB", "--wait-limit", "1s", "--", "true"}).end(), 124);
 }
@@ -151,10 +152,10 @@ TEST(Run, InterruptedWhileWaitingItLeavesTheLine) {
   std::promise<void> waiting;
   std::promise<void> gone;
   FakeDaemon daemon([&](FakeDaemon::Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
     waiting.set_value();
-    caller.wait_for_goodbye();
+    caller.wait_for_close();
     gone.set_value();
   });
   RunProcess run(daemon.url(), {"-c", "x", "--", "true"});
@@ -167,9 +168,9 @@ TEST(Run, InterruptedWhileWaitingItLeavesTheLine) {
 TEST(Run, GoesOnWithAWarningWhenTheTurnEndsEarly) {
   std::promise<void> may_end;
   FakeDaemon daemon([&](FakeDaemon::Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(kGranted);
+    caller.send_line(kGranted);
     may_end.get_future().get();
   });
   RunProcess run(daemon.url(),

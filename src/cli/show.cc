@@ -193,7 +193,7 @@ std::string show_sentences(const Json& explanation) {
 }
 
 // "2026-11-24T13:10:00.123Z  granted  ticket=7 waited_ms=12"
-std::string show_event(const client::ServerEvent& event) {
+std::string show_event(const client::ServerSentEvent& event) {
   const Json json = Json::parse(event.data, nullptr, false);
   if (!json.is_object()) return event.data;
   const std::string type = event.type.empty() ? text_at(json, "type") : event.type;
@@ -209,7 +209,7 @@ std::string show_event(const client::ServerEvent& event) {
   return text;
 }
 
-std::string event_json(const client::ServerEvent& event) {
+std::string event_json(const client::ServerSentEvent& event) {
   Json json = Json::parse(event.data, nullptr, false);
   if (!json.is_object()) json = {{"data", event.data}};
   Json named = {{"id", event.id.empty() ? Json() : Json(std::stoull(event.id))}, {"event", event.type}};

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "client/calls.h"
+#include "client/api_calls.h"
 
 namespace mgpu::cli {
 
@@ -16,8 +16,8 @@ std::string show_line(const client::Json& answer);
 std::string show_steered(const client::Json& answer);
 // Of an explanation: what the daemon says, a sentence a line.
 std::string show_sentences(const client::Json& explanation);
-std::string show_event(const client::ServerEvent& event);
+std::string show_event(const client::ServerSentEvent& event);
 // One line of JSON: the event's data, and its id and name, which the stream tells beside the data.
-std::string event_json(const client::ServerEvent& event);
+std::string event_json(const client::ServerSentEvent& event);
 
 }  // namespace mgpu::cli

@@ -6,18 +6,18 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "client/calls.h"
-#include "client/exchange.h"
+#include "client/api_calls.h"
+#include "client/http_connection.h"
 #include "client/url.h"
 
 namespace mgpu {
 inline namespace client_v1 {
 namespace {
 
-using client::Exchange;
+using client::HttpConnection;
 using client::Json;
 
-std::string lease_body(const Request& request) {
+std::string lease_request_json(const Request& request) {
   Json body{{"bind", "connection"}};
   // The first process of a container is another one elsewhere.
   if (getpid() != 1) body["pid"] = getpid();
@@ -35,34 +35,34 @@ std::string lease_body(const Request& request) {
   return body.dump();
 }
 
-Failure failure_in(const Json& event) {
+Failure ended_failure(const Json& event) {
   const Json error = event.value("error", Json::object());
   if (!error.is_object()) return {"internal", "the daemon ended it without a reason"};
   return {error.value("code", "internal"), error.value("message", "the daemon gave no reason")};
 }
 
 // A number where there is one; tickets may also come as text.
-std::uint64_t number_in(const Json& event, const char* name) {
+std::uint64_t number_field(const Json& event, const char* name) {
   const auto found = event.find(name);
   if (found == event.end()) return 0;
   if (found->is_number_unsigned()) return found->get<std::uint64_t>();
   return found->is_string() ? std::strtoull(found->get<std::string>().c_str(), nullptr, 10) : 0;
 }
 
-Waiting waiting_in(const Json& event) {
-  Waiting waiting{.ticket = number_in(event, "ticket"),
-                  .place = static_cast<std::uint32_t>(number_in(event, "place"))};
+Waiting parse_waiting(const Json& event) {
+  Waiting waiting{.ticket = number_field(event, "ticket"),
+                  .place = static_cast<std::uint32_t>(number_field(event, "place"))};
   if (const auto wait = event.find("estimated_wait_ms"); wait != event.end() && wait->is_number())
     waiting.estimated_wait = std::chrono::milliseconds(static_cast<std::int64_t>(wait->get<double>()));
   return waiting;
 }
 
-const Failure kEndedWithoutReason{"unavailable", "the daemon closed the connection: it has stopped"};
+const Failure kDaemonStopped{"unavailable", "the daemon closed the connection: it has stopped"};
 
 }  // namespace
 
 struct Lease::State {
-  Exchange stream;
+  HttpConnection stream;
   std::uint64_t ticket = 0;
   std::optional<Failure> ended{};
 };
@@ -79,14 +79,14 @@ void Lease::release() { state_.reset(); }
 std::optional<Failure> Lease::ended() {
   while (state_ && !state_->ended) {
     bool pending = false;
-    const auto line = state_->stream.next_line_if_there(pending);
+    const auto line = state_->stream.try_next_line(pending);
     if (pending) return std::nullopt;
     if (!line || !*line) {
-      state_->ended = line ? kEndedWithoutReason : line.failure();
+      state_->ended = line ? kDaemonStopped : line.failure();
       break;
     }
     const Json event = Json::parse(**line, nullptr, false);
-    if (event.is_object() && event.value("event", "") == "ended") state_->ended = failure_in(event);
+    if (event.is_object() && event.value("event", "") == "ended") state_->ended = ended_failure(event);
   }
   return state_ ? state_->ended : std::nullopt;
 }
@@ -94,24 +94,24 @@ std::optional<Failure> Lease::ended() {
 Client::Client(std::string url) : url_(client::url_or_default(url)) {}
 
 Outcome<Lease> Client::acquire(const Request& request, std::stop_token stop) {
-  Outcome<Exchange> stream =
-      Exchange::begin(url_, {.method = "POST", .path = "/v1/leases", .body = lease_body(request)}, stop);
+  Outcome<HttpConnection> stream = HttpConnection::open(
+      url_, {.method = "POST", .path = "/v1/leases", .body = lease_request_json(request)}, stop);
   if (!stream) return stream.failure();
   if (stream->status() >= 400) {
-    const Outcome<std::string> body = stream->rest(stop);
-    return body ? client::failure_of(stream->status(), *body) : body.failure();
+    const Outcome<std::string> body = stream->read_rest(stop);
+    return body ? client::parse_failure(stream->status(), *body) : body.failure();
   }
   for (;;) {
     const auto line = stream->next_line(stop);
     if (!line) return line.failure();
-    if (!*line) return kEndedWithoutReason;
+    if (!*line) return kDaemonStopped;
     const Json event = Json::parse(**line, nullptr, false);
     if (!event.is_object()) continue;  // an empty line keeps the connection alive
     const std::string what = event.value("event", "");
     if (what == "granted")
-      return Lease(std::make_unique<Lease::State>(std::move(*stream), number_in(event, "ticket")));
-    if (what == "ended") return failure_in(event);
-    if (what == "waiting" && request.on_waiting) request.on_waiting(waiting_in(event));
+      return Lease(std::make_unique<Lease::State>(std::move(*stream), number_field(event, "ticket")));
+    if (what == "ended") return ended_failure(event);
+    if (what == "waiting" && request.on_waiting) request.on_waiting(parse_waiting(event));
   }
 }
 

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "client/calls.h"
+#include "client/api_calls.h"
 #include "client/fake_daemon.h"
 #include "client/url.h"
 
@@ -16,52 +16,52 @@ namespace {
 
 using Caller = FakeDaemon::Caller;
 
-const std::string kGranted = R"({"event":"granted","ticket":7})";
+const std::string kGrantedEvent = R"({"event":"granted","ticket":7})";
 
 // Grants at once; tells when the caller has gone.
-struct Granting {
-  std::promise<void> goodbye{};
+struct GrantingDaemon {
+  std::promise<void> caller_closed{};
   FakeDaemon daemon{[this](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(kGranted);
-    caller.wait_for_goodbye();
-    goodbye.set_value();
+    caller.send_line(kGrantedEvent);
+    caller.wait_for_close();
+    caller_closed.set_value();
   }};
-  bool given_back() {
-    return goodbye.get_future().wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+  bool is_lease_released() {
+    return caller_closed.get_future().wait_for(std::chrono::seconds(5)) == std::future_status::ready;
   }
 };
 
 TEST(Client, RunsTheJobInItsTurnAndReturnsItsValue) {
-  Granting world;
-  const auto result = Client(world.daemon.url()).run("tts", {}, [] { return std::string("spoken"); });
+  GrantingDaemon granting;
+  const auto result = Client(granting.daemon.url()).run("tts", {}, [] { return std::string("spoken"); });
   ASSERT_TRUE(result);
   EXPECT_EQ(*result, "spoken");
-  EXPECT_TRUE(world.given_back());
+  EXPECT_TRUE(granting.is_lease_released());
 }
 
 TEST(Client, GivesBackWhenTheJobThrows) {
-  Granting world;
+  GrantingDaemon granting;
   EXPECT_THROW(
-      (void)Client(world.daemon.url()).run("tts", {}, []() -> int { throw std::runtime_error("hoarse"); }),
+      (void)Client(granting.daemon.url()).run("tts", {}, []() -> int { throw std::runtime_error("hoarse"); }),
       std::runtime_error);
-  EXPECT_TRUE(world.given_back());
+  EXPECT_TRUE(granting.is_lease_released());
 }
 
 TEST(Client, AJobMayReturnNothingAndSeeItsLease) {
-  Granting world;
+  GrantingDaemon granting;
   std::uint64_t ticket = 0;
-  EXPECT_TRUE(Client(world.daemon.url()).run("tts", {}, [&](Lease& lease) { ticket = lease.ticket(); }));
+  EXPECT_TRUE(Client(granting.daemon.url()).run("tts", {}, [&](Lease& lease) { ticket = lease.ticket(); }));
   EXPECT_EQ(ticket, 7u);
 }
 
 TEST(Client, AsksForWhatWasRequested) {
-  std::promise<std::string> asked;
+  std::promise<std::string> request_sent;
   FakeDaemon daemon([&](Caller& caller) {
-    asked.set_value(caller.request());
-    caller.say_json("507 Insufficient Storage",
-                    R"({"error":{"code":"never_fits","message":"2 GiB too large"}})");
+    request_sent.set_value(caller.read_request());
+    caller.send_response("507 Insufficient Storage",
+                         R"({"error":{"code":"never_fits","message":"2 GiB too large"}})");
   });
   const auto lease = Client(daemon.url())
                          .acquire({.bytes = 6,
@@ -73,7 +73,7 @@ TEST(Client, AsksForWhatWasRequested) {
   ASSERT_FALSE(lease);
   EXPECT_EQ(lease.failure().code, "never_fits");
   EXPECT_EQ(lease.failure().detail, "2 GiB too large");
-  const std::string request = asked.get_future().get();
+  const std::string request = request_sent.get_future().get();
   EXPECT_TRUE(request.starts_with("POST /v1/leases HTTP/1.1\r\n"));
   const Json body = Json::parse(request.substr(request.find("\r\n\r\n") + 4));
   EXPECT_EQ(body["bytes"], 6);
@@ -89,29 +89,29 @@ TEST(Client, AsksForWhatWasRequested) {
 
 TEST(Client, TellsWhereItStandsInTheLine) {
   FakeDaemon daemon([](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":2})");
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":1})");
-    caller.say_line(kGranted);
-    caller.wait_for_goodbye();
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":2})");
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":1})");
+    caller.send_line(kGrantedEvent);
+    caller.wait_for_close();
   });
-  std::vector<std::string> heard;
+  std::vector<std::string> places;
   const auto lease = Client(daemon.url()).acquire({.consumer = "tts", .on_waiting = [&](const Waiting& at) {
-                                                     heard.push_back(std::to_string(at.place));
+                                                     places.push_back(std::to_string(at.place));
                                                    }});
   EXPECT_TRUE(lease);
-  EXPECT_EQ(heard, (std::vector<std::string>{"2", "1"}));
+  EXPECT_EQ(places, (std::vector<std::string>{"2", "1"}));
 }
 
 TEST(Client, AStopRequestLeavesTheLine) {
-  std::promise<void> gone;
+  std::promise<void> caller_closed;
   FakeDaemon daemon([&](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":1})");
-    caller.wait_for_goodbye();
-    gone.set_value();
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":1})");
+    caller.wait_for_close();
+    caller_closed.set_value();
   });
   std::stop_source source;
   const auto lease =
@@ -120,19 +120,19 @@ TEST(Client, AStopRequestLeavesTheLine) {
                    source.get_token());
   ASSERT_FALSE(lease);
   EXPECT_EQ(lease.failure().code, "cancelled");
-  gone.get_future().get();
+  caller_closed.get_future().get();
 }
 
 TEST(Client, AStopRequestFromAnotherThreadWakesTheWaitingOne) {
-  std::promise<void> asked;
+  std::promise<void> request_sent;
   FakeDaemon daemon([&](Caller& caller) {
-    caller.request();
-    asked.set_value();
-    caller.wait_for_goodbye();  // not even a head
+    caller.read_request();
+    request_sent.set_value();
+    caller.wait_for_close();  // not even a head
   });
   std::stop_source source;
   std::thread other([&] {
-    asked.get_future().get();
+    request_sent.get_future().get();
     source.request_stop();
   });
   EXPECT_EQ(Client(daemon.url()).acquire({.consumer = "tts"}, source.get_token()).failure().code,
@@ -142,10 +142,10 @@ TEST(Client, AStopRequestFromAnotherThreadWakesTheWaitingOne) {
 
 TEST(Client, ARefusalInTheStreamIsAFailure) {
   FakeDaemon daemon([](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(R"({"event":"waiting","ticket":7,"place":1})");
-    caller.say_line(R"({"event":"ended","error":{"code":"wait_limit","message":"waited 2 s"}})");
+    caller.send_line(R"({"event":"waiting","ticket":7,"place":1})");
+    caller.send_line(R"({"event":"ended","error":{"code":"wait_limit","message":"waited 2 s"}})");
   });
   EXPECT_EQ(Client(daemon.url()).acquire({.consumer = "tts"}).failure().code, "wait_limit");
 }
@@ -153,12 +153,12 @@ TEST(Client, ARefusalInTheStreamIsAFailure) {
 TEST(Lease, TellsThatItEndedEarly) {
   std::promise<void> end;
   FakeDaemon daemon([&](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(kGranted);
+    caller.send_line(kGrantedEvent);
     end.get_future().get();
-    caller.say_line(R"({"event":"ended","error":{"code":"service_down","message":"it died"}})");
-    caller.wait_for_goodbye();
+    caller.send_line(R"({"event":"ended","error":{"code":"service_down","message":"it died"}})");
+    caller.wait_for_close();
   });
   auto lease = Client(daemon.url()).acquire({.consumer = "tts"});
   ASSERT_TRUE(lease);
@@ -172,9 +172,9 @@ TEST(Lease, TellsThatItEndedEarly) {
 
 TEST(Lease, EndsWithTheDaemon) {
   FakeDaemon daemon([](Caller& caller) {
-    caller.request();
+    caller.read_request();
     caller.begin_stream();
-    caller.say_line(kGranted);
+    caller.send_line(kGrantedEvent);
   });
   auto lease = Client(daemon.url()).acquire({.consumer = "tts"});
   ASSERT_TRUE(lease);
@@ -184,14 +184,14 @@ TEST(Lease, EndsWithTheDaemon) {
 }
 
 TEST(Lease, MovesAndIsGivenBackOnce) {
-  Granting world;
-  auto lease = Client(world.daemon.url()).acquire({.consumer = "tts"});
+  GrantingDaemon granting;
+  auto lease = Client(granting.daemon.url()).acquire({.consumer = "tts"});
   ASSERT_TRUE(lease);
   Lease moved = std::move(*lease);
   EXPECT_EQ(moved.ticket(), 7u);
   moved.release();
   moved.release();
-  EXPECT_TRUE(world.given_back());
+  EXPECT_TRUE(granting.is_lease_released());
   EXPECT_FALSE(moved.ended());
 }
 
@@ -208,8 +208,8 @@ TEST(Client, SaysWhenNobodyIsThere) {
 
 TEST(Client, SaysWhenSomebodyElseIsThere) {
   FakeDaemon daemon([](Caller& caller) {
-    caller.request();
-    caller.say_json("404 Not Found", "<html>nginx</html>");
+    caller.read_request();
+    caller.send_response("404 Not Found", "<html>nginx</html>");
   });
   EXPECT_EQ(Client(daemon.url()).acquire({.consumer = "tts"}).failure().code, "internal");
   EXPECT_EQ(get(daemon.url(), "/v1/status").failure().code, "internal");
@@ -217,11 +217,11 @@ TEST(Client, SaysWhenSomebodyElseIsThere) {
 
 TEST(Calls, AnswersAreJson) {
   FakeDaemon daemon([](Caller& caller) {
-    const std::string request = caller.request();
-    if (request.starts_with("GET /v1/status ")) caller.say_json("200 OK", R"({"queue_depth": 3})");
+    const std::string request = caller.read_request();
+    if (request.starts_with("GET /v1/status ")) caller.send_response("200 OK", R"({"queue_depth": 3})");
     if (request.starts_with("POST "))
-      caller.say_json("409 Conflict", R"({"error":{"code":"busy","message":"in use"}})");
-    if (request.starts_with("DELETE ")) caller.say("HTTP/1.1 204 No Content\r\n\r\n");
+      caller.send_response("409 Conflict", R"({"error":{"code":"busy","message":"in use"}})");
+    if (request.starts_with("DELETE ")) caller.send("HTTP/1.1 204 No Content\r\n\r\n");
   });
   EXPECT_EQ(get(daemon.url(), "/v1/status")->at("queue_depth"), 3);
   EXPECT_EQ(post(daemon.url(), "/v1/consumers/chat/unload").failure().code, "busy");
@@ -229,20 +229,20 @@ TEST(Calls, AnswersAreJson) {
 }
 
 TEST(Calls, EventsAreFollowedFromTheLastOneSeen) {
-  std::promise<std::string> asked;
+  std::promise<std::string> request_sent;
   FakeDaemon daemon([&](Caller& caller) {
-    asked.set_value(caller.request());
-    caller.say(
+    request_sent.set_value(caller.read_request());
+    caller.send(
         "HTTP/1.1 200 OK\r\n\r\n: hello\n\nid: 8\nevent: granted\ndata: {\"a\":\ndata: 1}\n\nid: 9\ndata: "
         "x\n\n");
   });
   std::vector<std::string> seen;
-  EXPECT_TRUE(follow(daemon.url(), "/v1/events", "7", [&](const ServerEvent& event) {
+  EXPECT_TRUE(follow_events(daemon.url(), "/v1/events", "7", [&](const ServerSentEvent& event) {
     seen.push_back(event.id + " " + event.type + " " + event.data);
     return true;
   }));
   EXPECT_EQ(seen, (std::vector<std::string>{"8 granted {\"a\":\n1}", "9  x"}));
-  EXPECT_NE(asked.get_future().get().find("Last-Event-ID: 7\r\n"), std::string::npos);
+  EXPECT_NE(request_sent.get_future().get().find("Last-Event-ID: 7\r\n"), std::string::npos);
 }
 
 TEST(Url, IsReadAsPeopleWriteIt) {

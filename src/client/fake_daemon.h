@@ -22,10 +22,10 @@ class FakeDaemon {
    public:
     explicit Caller(int fd) : fd_(fd) {}
     // The request as it came: head and body. Empty if the caller went away.
-    std::string request() {
+    std::string read_request() {
       std::string text;
       std::size_t end = std::string::npos;
-      while (end == std::string::npos || text.size() < end + 4 + length(text)) {
+      while (end == std::string::npos || text.size() < end + 4 + content_length(text)) {
         char bytes[4096];
         const ssize_t n = recv(fd_, bytes, sizeof bytes, 0);
         if (n <= 0) return {};
@@ -34,25 +34,25 @@ class FakeDaemon {
       }
       return text;
     }
-    void say(const std::string& bytes) { ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-    void say_json(const std::string& status, const std::string& body) {
-      say("HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    void send(const std::string& bytes) { ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+    void send_response(const std::string& status, const std::string& body) {
+      send("HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     }
-    void begin_stream() { say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); }
-    void say_line(const std::string& line) {
+    void begin_stream() { send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); }
+    void send_line(const std::string& line) {
       char size[20];
       std::snprintf(size, sizeof size, "%zx\r\n", line.size() + 1);
-      say(size + line + "\n\r\n");
+      send(size + line + "\n\r\n");
     }
     // Waits until the caller closes its end.
-    void wait_for_goodbye() {
+    void wait_for_close() {
       char byte = 0;
       while (recv(fd_, &byte, 1, 0) > 0) {
       }
     }
 
    private:
-    static std::size_t length(const std::string& text) {
+    static std::size_t content_length(const std::string& text) {
       const std::size_t at = text.find("Content-Length: ");
       return at == std::string::npos ? 0 : std::stoul(text.substr(at + 16));
     }
@@ -76,7 +76,7 @@ class FakeDaemon {
   ~FakeDaemon() {
     shutdown(listener_, SHUT_RDWR);
     thread_.join();
-    for (std::thread& thread : callers_) thread.join();
+    for (std::thread& thread : caller_threads_) thread.join();
     close(listener_);
   }
   FakeDaemon(const FakeDaemon&) = delete;
@@ -87,7 +87,7 @@ class FakeDaemon {
  private:
   void accept_all() {
     for (int fd = 0; (fd = accept(listener_, nullptr, nullptr)) >= 0;) {
-      callers_.emplace_back([this, fd] {
+      caller_threads_.emplace_back([this, fd] {
         Caller caller(fd);
         script_(caller);
         close(fd);
@@ -99,7 +99,7 @@ class FakeDaemon {
   int listener_;
   std::string url_;
   std::thread thread_;
-  std::list<std::thread> callers_;  // touched by thread_ only, until that has ended
+  std::list<std::thread> caller_threads_;  // touched by thread_ only, until that has ended
 };
 
 }  // namespace mgpu::client

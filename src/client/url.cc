@@ -5,14 +5,14 @@
 
 namespace mgpu::client {
 
-Outcome<Address> parse_url(const std::string& url) {
+Outcome<HostPort> parse_url(const std::string& url) {
   const Failure refusal{"invalid_request",
                         "\"" + url + "\" is not the daemon's URL: write http://127.0.0.1:8090"};
   std::string_view rest = url;
   if (rest.starts_with("http://")) rest.remove_prefix(7);
   if (rest.ends_with("/")) rest.remove_suffix(1);
   if (rest.empty() || rest.find_first_of("/@?# \t") != std::string_view::npos) return refusal;
-  Address address{.port = "80"};
+  HostPort address{.port = "80"};
   const std::size_t bracket = rest.starts_with('[') ? rest.find(']') : 0;
   if (bracket == std::string_view::npos) return refusal;
   if (const std::size_t colon = rest.find(':', bracket); colon != std::string_view::npos) {

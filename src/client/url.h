@@ -7,13 +7,13 @@
 
 namespace mgpu::client {
 
-struct Address {
+struct HostPort {
   std::string host{};
   std::string port{};
 };
 
 // "http://host:port", "http://host", "http://[::1]:8090/", "host:port". Failure: invalid_request.
-Outcome<Address> parse_url(const std::string& url);
+Outcome<HostPort> parse_url(const std::string& url);
 
 // `given`, or $MGPU_URL, or http://127.0.0.1:8090.
 std::string url_or_default(const std::string& given);

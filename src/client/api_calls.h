@@ -21,9 +21,9 @@ Outcome<Json> post(const std::string& url, const std::string& path, const Json& 
 Outcome<Json> del(const std::string& url, const std::string& path, const std::stop_token& stop = {});
 
 // The Failure that an error body means; `status` where the body does not say.
-Failure failure_of(int status, const std::string& body);
+Failure parse_failure(int status, const std::string& body);
 
-struct ServerEvent {
+struct ServerSentEvent {
   std::string id{};
   std::string type{};
   std::string data{};
@@ -31,7 +31,8 @@ struct ServerEvent {
 
 // Hands over each event of an SSE stream until the stream ends, a stop is requested, or `each` returns false.
 // `last_id`: resume after this one; empty: from the beginning of what is kept.
-Outcome<void> follow(const std::string& url, const std::string& path, const std::string& last_id,
-                     const std::function<bool(const ServerEvent&)>& each, const std::stop_token& stop = {});
+Outcome<void> follow_events(const std::string& url, const std::string& path, const std::string& last_id,
+                            const std::function<bool(const ServerSentEvent&)>& on_event,
+                            const std::stop_token& stop = {});
 
 }  // namespace mgpu::client

@@ -9,15 +9,15 @@
 
 namespace mgpu::client {
 
-class AnswerReader {
+class ResponseParser {
  public:
   // Takes the next bytes. False: this is no HTTP answer, or its header is over kMaxHeader.
   [[nodiscard]] bool feed(std::string_view bytes);
   // The connection was closed. False if the answer was not complete yet.
-  [[nodiscard]] bool close();
+  [[nodiscard]] bool end_of_input();
 
   bool has_head() const { return state_ > State::head; }
-  bool complete() const { return state_ == State::complete; }
+  bool is_complete() const { return state_ == State::complete; }
   int status() const { return status_; }
   // By lower-case name; empty where there is none.
   std::string header(const std::string& name) const;
@@ -29,10 +29,10 @@ class AnswerReader {
  private:
   enum class State { head, length, until_close, chunk_size, chunk_data, chunk_end, trailer, complete };
 
-  bool step();
-  bool read_head();
+  bool parse_step();
+  bool take_head();
   bool parse_head(std::string_view head);
-  bool read_chunk_size();
+  bool take_chunk_size();
   bool take_data(State next);
   bool take_line(std::string& line);
 
@@ -41,8 +41,8 @@ class AnswerReader {
   std::string body_;
   std::map<std::string, std::string> headers_;
   int status_ = 0;
-  std::uint64_t left_ = 0;  // of the body or the chunk
-  bool broken_ = false;
+  std::uint64_t remaining_ = 0;  // of the body or the chunk
+  bool malformed_ = false;
 };
 
 }  // namespace mgpu::client

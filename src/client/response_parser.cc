@@ -1,4 +1,4 @@
-#include "client/answer.h"
+#include "client/response_parser.h"
 
 #include <algorithm>
 #include <cctype>
@@ -8,7 +8,7 @@
 namespace mgpu::client {
 namespace {
 
-std::string lower(std::string_view text) {
+std::string to_lower(std::string_view text) {
   std::string result(text);
   std::ranges::transform(result, result.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -29,36 +29,36 @@ bool parse_number(std::string_view text, Number& number, int base = 10) {
 
 }  // namespace
 
-bool AnswerReader::feed(std::string_view bytes) {
+bool ResponseParser::feed(std::string_view bytes) {
   buffer_ += bytes;
-  while (!broken_ && step()) {
+  while (!malformed_ && parse_step()) {
   }
-  return !broken_;
+  return !malformed_;
 }
 
-bool AnswerReader::close() {
+bool ResponseParser::end_of_input() {
   if (state_ == State::until_close) state_ = State::complete;
-  return complete();
+  return is_complete();
 }
 
-std::string AnswerReader::header(const std::string& name) const {
+std::string ResponseParser::header(const std::string& name) const {
   const auto found = headers_.find(name);
   return found == headers_.end() ? "" : found->second;
 }
 
 // One step forward; false if more bytes are needed or the answer is broken.
-bool AnswerReader::step() {
+bool ResponseParser::parse_step() {
   std::string line;
   switch (state_) {
     case State::head:
-      return read_head();
+      return take_head();
     case State::length:
       return take_data(State::complete);
     case State::until_close:
       body_ += std::exchange(buffer_, {});
       return false;
     case State::chunk_size:
-      return read_chunk_size();
+      return take_chunk_size();
     case State::chunk_data:
       return take_data(State::chunk_end);
     case State::chunk_end:
@@ -75,18 +75,18 @@ bool AnswerReader::step() {
   return false;
 }
 
-bool AnswerReader::read_head() {
+bool ResponseParser::take_head() {
   const std::size_t end = buffer_.find("\r\n\r\n");
   if (end == std::string::npos) {
-    broken_ = buffer_.size() > kMaxHeader;
+    malformed_ = buffer_.size() > kMaxHeader;
     return false;
   }
-  broken_ = !parse_head(std::string_view(buffer_).substr(0, end + 2));
+  malformed_ = !parse_head(std::string_view(buffer_).substr(0, end + 2));
   buffer_.erase(0, end + 4);
-  return !broken_;
+  return !malformed_;
 }
 
-bool AnswerReader::parse_head(std::string_view head) {
+bool ResponseParser::parse_head(std::string_view head) {
   headers_.clear();
   if (!head.starts_with("HTTP/1.") || head.size() < 12 || !parse_number(head.substr(9, 3), status_))
     return false;
@@ -96,46 +96,46 @@ bool AnswerReader::parse_head(std::string_view head) {
     head.remove_prefix(line.size() + 2);
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return false;
-    headers_[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+    headers_[to_lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
   }
   if (status_ >= 100 && status_ < 200) return true;  // 100 Continue: the real head follows
   if (status_ == 204 || status_ == 304) {
     state_ = State::complete;
-  } else if (lower(header("transfer-encoding")) == "chunked") {
+  } else if (to_lower(header("transfer-encoding")) == "chunked") {
     state_ = State::chunk_size;
   } else if (headers_.contains("content-length")) {
     state_ = State::length;
-    return parse_number(headers_["content-length"], left_);
+    return parse_number(headers_["content-length"], remaining_);
   } else {
     state_ = State::until_close;
   }
   return true;
 }
 
-bool AnswerReader::read_chunk_size() {
+bool ResponseParser::take_chunk_size() {
   std::string line;
   if (!take_line(line)) return false;
-  if (!parse_number(trimmed(std::string_view(line).substr(0, line.find(';'))), left_, 16)) {
-    broken_ = true;
+  if (!parse_number(trimmed(std::string_view(line).substr(0, line.find(';'))), remaining_, 16)) {
+    malformed_ = true;
     return false;
   }
-  state_ = left_ == 0 ? State::trailer : State::chunk_data;
+  state_ = remaining_ == 0 ? State::trailer : State::chunk_data;
   return true;
 }
 
-bool AnswerReader::take_data(State next) {
-  const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer_.size()));
+bool ResponseParser::take_data(State next) {
+  const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, buffer_.size()));
   body_.append(buffer_, 0, size);
   buffer_.erase(0, size);
-  left_ -= size;
-  if (left_ == 0) state_ = next;
-  return left_ == 0;
+  remaining_ -= size;
+  if (remaining_ == 0) state_ = next;
+  return remaining_ == 0;
 }
 
-bool AnswerReader::take_line(std::string& line) {
+bool ResponseParser::take_line(std::string& line) {
   const std::size_t end = buffer_.find("\r\n");
   if (end == std::string::npos) {
-    broken_ = buffer_.size() > kMaxHeader;
+    malformed_ = buffer_.size() > kMaxHeader;
     return false;
   }
   line = buffer_.substr(0, end);

@@ -6,19 +6,19 @@
 #include <stop_token>
 #include <string>
 
-#include "client/answer.h"
+#include "client/response_parser.h"
 
 #include "mgpu/client.h"
 
 namespace mgpu::client {
 
 // A file descriptor that closes itself.
-class Descriptor {
+class FileDescriptor {
  public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor() { close(); }
+  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor() { close(); }
   int get() const { return fd_; }
   void close();
 
@@ -26,41 +26,42 @@ class Descriptor {
   int fd_;
 };
 
-struct Call {
+struct HttpRequest {
   std::string method = "GET";
   std::string path{};
-  std::string body{};    // JSON
-  std::string header{};  // further lines, each with \r\n
+  std::string body{};           // JSON
+  std::string extra_headers{};  // further lines, each with \r\n
 };
 
-class Exchange {
+class HttpConnection {
  public:
   // Connects, sends the request and reads the answer's head. Failures: unavailable, cancelled,
   // invalid_request.
-  static Outcome<Exchange> begin(const std::string& url, const Call& call, const std::stop_token& stop);
+  static Outcome<HttpConnection> open(const std::string& url, const HttpRequest& request,
+                                      const std::stop_token& stop);
 
-  int status() const { return answer_.status(); }
+  int status() const { return response_.status(); }
   int descriptor() const { return socket_.get(); }
 
   // The next line of the body without its end; none at the body's end. Waits for it.
   Outcome<std::optional<std::string>> next_line(const std::stop_token& stop);
   // The same without waiting: an empty Outcome line is told apart by `pending_events`.
-  Outcome<std::optional<std::string>> next_line_if_there(bool& pending);
+  Outcome<std::optional<std::string>> try_next_line(bool& pending);
   // The rest of the body.
-  Outcome<std::string> rest(const std::stop_token& stop);
+  Outcome<std::string> read_rest(const std::stop_token& stop);
 
   void close() { socket_.close(); }
 
  private:
-  Exchange(Descriptor socket, std::string url) : socket_(std::move(socket)), url_(std::move(url)) {}
+  HttpConnection(FileDescriptor socket, std::string url) : socket_(std::move(socket)), url_(std::move(url)) {}
   Outcome<void> send(const std::string& bytes, const std::stop_token& stop);
   Outcome<void> receive(const std::stop_token& stop);
-  Outcome<void> take_bytes();
+  Outcome<void> receive_available();
   std::optional<std::string> take_line();
 
-  Descriptor socket_;
+  FileDescriptor socket_;
   std::string url_;
-  AnswerReader answer_;
+  ResponseParser response_;
 };
 
 }  // namespace mgpu::client
