@@ -11,7 +11,7 @@
 #include "households.h"
 #include "replay/csv.h"
 #include "replay/summary.h"
-#include "simulate/show.h"
+#include "simulate/report.h"
 #include "variants.h"
 
 namespace mgpu::bench {
@@ -121,7 +121,7 @@ void compare(const Wanted& wanted) {
     for (const std::string& variant : wanted.variants) {
       const auto outcome = or_give_up(run_seeds(
           variant, trace, {.first = wanted.first, .seeds = wanted.seeds, .settings = wanted.settings}));
-      all[trace][variant] = simulate::figures_json(replay::summarize(outcome));
+      all[trace][variant] = simulate::summary_json(replay::summarize(outcome));
       if (!wanted.json) print_row(variant, outcome);
     }
   }

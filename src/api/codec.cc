@@ -8,7 +8,8 @@
 namespace mgpu::api {
 namespace {
 
-// One overload for each alternative of the journal; the names stand in kNames below, in the variants' order.
+// One overload for each alternative of the journal; the names stand in kActivityNames below, in the variants'
+// order.
 struct EntryEncoder {
   const Registry& registry;
   const WallClock& wall;

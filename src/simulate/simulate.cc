@@ -16,8 +16,8 @@
 #include "replay/csv.h"
 #include "replay/replay.h"
 #include "replay/settings.h"
-#include "simulate/record.h"
-#include "simulate/show.h"
+#include "simulate/journal_import.h"
+#include "simulate/report.h"
 
 namespace mgpu::simulate {
 namespace {
@@ -32,8 +32,8 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 template <class T>
-std::unexpected<Error> in_file(const std::string& path, const Result<T>& wrong) {
-  return fail(wrong.error().code, path + ": " + wrong.error().detail);
+std::unexpected<Error> file_error(const std::string& path, const Result<T>& result) {
+  return fail(result.error().code, path + ": " + result.error().detail);
 }
 
 // --- the house ---
@@ -48,7 +48,7 @@ Result<config::Config> read_config(const std::string& path) {
 }
 
 // The driver is not asked: whatever the configuration names is there. Sizes come later.
-std::vector<gpu::DeviceInfo> devices_of(const config::Config& config, std::size_t at_least) {
+std::vector<gpu::DeviceInfo> configured_devices(const config::Config& config, std::size_t at_least) {
   std::vector<gpu::DeviceInfo> devices(std::max({config.devices.size(), at_least, std::size_t{1}}));
   for (std::size_t i = 0; i < devices.size(); ++i) {
     devices[i].index = static_cast<std::uint32_t>(i);
@@ -59,28 +59,28 @@ std::vector<gpu::DeviceInfo> devices_of(const config::Config& config, std::size_
   return devices;
 }
 
-Result<replay::Machine> house_of(const Request& request) {
+Result<replay::Machine> build_machine(const SimulationRequest& request) {
   const auto config = read_config(request.config);
   if (!config) return std::unexpected(config.error());
-  auto setup = engine::make_setup(*config, devices_of(*config, request.device_memory.size()));
+  auto setup = engine::make_setup(*config, configured_devices(*config, request.device_memory.size()));
   if (!setup) return std::unexpected(setup.error());
-  replay::Machine house{.world = std::move(setup->world)};
-  house.device_memory.resize(house.world.lines.size());
-  for (const Resident& resident : house.world.registry.residents)
-    house.costs.push_back(replay::estimated_costs(resident.footprint));
-  return house;
+  replay::Machine machine{.world = std::move(setup->world)};
+  machine.device_memory.resize(machine.world.lines.size());
+  for (const Resident& resident : machine.world.registry.residents)
+    machine.costs.push_back(replay::estimated_costs(resident.footprint));
+  return machine;
 }
 
-void set_device_memory(replay::Machine& house, const std::vector<Bytes>& sizes) {
-  for (std::size_t i = 0; i < house.device_memory.size() && !sizes.empty(); ++i)
-    house.device_memory[i] = sizes[std::min(i, sizes.size() - 1)];
+void set_device_memory(replay::Machine& machine, const std::vector<Bytes>& sizes) {
+  for (std::size_t i = 0; i < machine.device_memory.size() && !sizes.empty(); ++i)
+    machine.device_memory[i] = sizes[std::min(i, sizes.size() - 1)];
 }
 
-Result<void> all_sizes_known(const replay::Machine& house) {
-  for (std::size_t i = 0; i < house.device_memory.size(); ++i)
-    if (house.device_memory[i] <= Bytes{})
+Result<void> check_device_sizes(const replay::Machine& machine) {
+  for (std::size_t i = 0; i < machine.device_memory.size(); ++i)
+    if (machine.device_memory[i] <= Bytes{})
       return fail(ErrorCode::invalid_request,
-                  "nothing says how large " + house.world.registry.devices[i].name +
+                  "nothing says how large " + machine.world.registry.devices[i].name +
                       " is: give --device-memory, or --footprints with what `mgpu status "
                       "--json` prints");
   return {};
@@ -90,10 +90,10 @@ Result<void> all_sizes_known(const replay::Machine& house) {
 
 struct Trace {
   replay::Workload workload{};
-  Told told{};
+  ReportHeader header{};
 };
 
-std::string how_long(const replay::Workload& workload) {
+std::string format_workload_length(const replay::Workload& workload) {
   Instant first = kNever, last{};
   for (const replay::Flow& flow : workload.flows)
     first = std::min(first, flow.start), last = std::max(last, flow.start);
@@ -101,73 +101,77 @@ std::string how_long(const replay::Workload& workload) {
                                 : to_string(std::chrono::duration_cast<std::chrono::seconds>(last - first));
 }
 
-Result<Trace> read_trace(const Request& request, replay::Machine& house, std::size_t& known) {
+Result<Trace> read_trace(const SimulationRequest& request, replay::Machine& machine,
+                         std::size_t& known_costs) {
   const auto text = read_file(request.trace);
   if (!text) return std::unexpected(text.error());
   Trace trace;
   if (is_journal(*text)) {
-    const auto journal = read_journal(*text);
-    if (!journal) return in_file(request.trace, journal);
-    known += learn_from(house, *journal);
-    Recorded recorded = workload_of(house, *journal);
+    const auto journal = parse_journal(*text);
+    if (!journal) return file_error(request.trace, journal);
+    known_costs += learn_from(machine, *journal);
+    RecordedWorkload recorded = extract_workload(machine, *journal);
     trace.workload = std::move(recorded.workload);
-    if (recorded.left_out > 0)
-      trace.told.remarks.push_back(fmt::format(
-          "{} tickets are left out: they never ran, or belong to no consumer here.", recorded.left_out));
+    if (recorded.skipped_tickets > 0)
+      trace.header.remarks.push_back(
+          fmt::format("{} tickets are left out: they never ran, or belong to no consumer here.",
+                      recorded.skipped_tickets));
   } else {
-    auto workload = replay::parse_csv(*text, house);
-    if (!workload) return in_file(request.trace, workload);
+    auto workload = replay::parse_csv(*text, machine);
+    if (!workload) return file_error(request.trace, workload);
     trace.workload = std::move(*workload);
   }
   std::size_t jobs = 0;
   for (const replay::Flow& flow : trace.workload.flows) jobs += flow.steps.size();
-  trace.told.trace = fmt::format("{}: {} jobs in {}", request.trace, jobs, how_long(trace.workload));
+  trace.header.trace =
+      fmt::format("{}: {} jobs in {}", request.trace, jobs, format_workload_length(trace.workload));
   return trace;
 }
 
 // What was learned, from a status or a journal, whichever it is.
-Result<std::size_t> learn_from_file(const std::string& path, replay::Machine& house) {
+Result<std::size_t> learn_from_file(const std::string& path, replay::Machine& machine) {
   if (path.empty()) return 0;
   const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
   if (const auto status = nlohmann::json::parse(*text, nullptr, false); !status.is_discarded())
-    return learn_from(house, status);
-  const auto journal = read_journal(*text);
-  if (!journal) return in_file(path, journal);
-  return learn_from(house, *journal);
+    return learn_from(machine, status);
+  const auto journal = parse_journal(*text);
+  if (!journal) return file_error(path, journal);
+  return learn_from(machine, *journal);
 }
 
 // --- the variants ---
 
-Result<Variant> live(const replay::Machine& house, const Trace& trace, std::string name,
-                     const std::vector<std::string>& settings, const std::vector<Bytes>& device_memory) {
-  Variant variant{.name = std::move(name), .house = house, .outcome = {}};
+Result<Variant> run_variant(const replay::Machine& machine, const Trace& trace, std::string name,
+                            const std::vector<std::string>& settings,
+                            const std::vector<Bytes>& device_memory) {
+  Variant variant{.name = std::move(name), .machine = machine, .outcome = {}};
   for (const std::string& setting : settings)
-    if (const auto done = replay::apply_setting(variant.house, setting); !done)
+    if (const auto done = replay::apply_setting(variant.machine, setting); !done)
       return fail(done.error().code, setting + ": " + done.error().detail);
-  set_device_memory(variant.house, device_memory);
-  variant.outcome = replay::replay(variant.house, trace.workload);
+  set_device_memory(variant.machine, device_memory);
+  variant.outcome = replay::replay(variant.machine, trace.workload);
   return variant;
 }
 
 // Each policy as the house is, and with all changes at once.
-Result<std::vector<Variant>> live_all(const Request& request, const replay::Machine& house,
-                                      const Trace& trace, const std::vector<Bytes>& more_memory) {
+Result<std::vector<Variant>> run_variants(const SimulationRequest& request, const replay::Machine& machine,
+                                          const Trace& trace, const std::vector<Bytes>& more_memory) {
   std::vector<std::string> policies = request.policies;
   if (policies.empty())
-    policies.emplace_back(house.world.limits.policy == Policy::fifo ? "fifo" : "affinity");
+    policies.emplace_back(machine.world.limits.policy == Policy::fifo ? "fifo" : "affinity");
   std::string changes;
   for (const std::string& setting : request.settings) changes += ", " + setting;
   for (const Bytes bytes : more_memory) changes += ", " + to_exact_string(bytes);
   std::vector<Variant> variants;
   for (const std::string& policy : policies) {
     std::vector<std::string> settings{"policy=" + policy};
-    auto plain = live(house, trace, policy, settings, {});
+    auto plain = run_variant(machine, trace, policy, settings, {});
     if (!plain) return std::unexpected(plain.error());
     variants.push_back(std::move(*plain));
     if (changes.empty()) continue;
     settings.insert(settings.end(), request.settings.begin(), request.settings.end());
-    auto changed = live(house, trace, policy + changes, settings, more_memory);
+    auto changed = run_variant(machine, trace, policy + changes, settings, more_memory);
     if (!changed) return std::unexpected(changed.error());
     variants.push_back(std::move(*changed));
   }
@@ -184,31 +188,31 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-Result<std::string> simulate(const Request& request) {
-  auto house = house_of(request);
-  if (!house) return std::unexpected(house.error());
-  const auto told = learn_from_file(request.footprints, *house);
-  if (!told) return std::unexpected(told.error());
-  std::size_t known = *told;
-  auto trace = read_trace(request, *house, known);
+Result<std::string> simulate(const SimulationRequest& request) {
+  auto machine = build_machine(request);
+  if (!machine) return std::unexpected(machine.error());
+  const auto learned = learn_from_file(request.footprints, *machine);
+  if (!learned) return std::unexpected(learned.error());
+  std::size_t known = *learned;
+  auto trace = read_trace(request, *machine, known);
   if (!trace) return std::unexpected(trace.error());
-  if (known < house->costs.size())
-    trace->told.remarks.push_back(fmt::format(
+  if (known < machine->costs.size())
+    trace->header.remarks.push_back(fmt::format(
         "What loads take is known of {} of {} residents; for the others 2 GiB/s from the disk is assumed.",
-        std::min(known, house->costs.size()), house->costs.size()));
+        std::min(known, machine->costs.size()), machine->costs.size()));
 
   // Sizes that are known make the given ones a change; else they say how the house is.
   std::vector<Bytes> more_memory = request.device_memory;
-  if (!all_sizes_known(*house)) set_device_memory(*house, std::exchange(more_memory, {}));
-  if (const auto sized = all_sizes_known(*house); !sized) return std::unexpected(sized.error());
-  set_learned_costs(*house);
+  if (!check_device_sizes(*machine)) set_device_memory(*machine, std::exchange(more_memory, {}));
+  if (const auto sized = check_device_sizes(*machine); !sized) return std::unexpected(sized.error());
+  set_learned_costs(*machine);
 
-  const auto variants = live_all(request, *house, *trace, more_memory);
+  const auto variants = run_variants(request, *machine, *trace, more_memory);
   if (!variants) return std::unexpected(variants.error());
   if (!request.svg.empty())
-    if (const auto written = write_file(request.svg, show_timeline(*variants)); !written)
+    if (const auto written = write_file(request.svg, format_timeline_svg(*variants)); !written)
       return std::unexpected(written.error());
-  return request.json ? show_json(trace->told, *variants) : show_table(trace->told, *variants);
+  return request.json ? format_json(trace->header, *variants) : format_table(trace->header, *variants);
 }
 
 }  // namespace mgpu::simulate

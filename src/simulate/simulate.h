@@ -10,7 +10,7 @@
 
 namespace mgpu::simulate {
 
-struct Request {
+struct SimulationRequest {
   std::string config{};  // path
   std::string trace{};   // path: a journal (`mgpu events --json`, /v1/events) or a CSV (replay/csv.h)
   std::vector<std::string> policies{};  // none: the configuration's
@@ -24,6 +24,6 @@ struct Request {
 };
 
 // What to print. Errors: invalid_config, invalid_request (what is wrong with which file).
-Result<std::string> simulate(const Request& request);
+Result<std::string> simulate(const SimulationRequest& request);
 
 }  // namespace mgpu::simulate

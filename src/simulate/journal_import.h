@@ -16,31 +16,32 @@
 
 namespace mgpu::simulate {
 
-struct Entry {
+struct RecordedEvent {
   Instant at{};  // microseconds since 1970
   std::string type{};
-  nlohmann::json what{};
+  nlohmann::json fields{};
 };
 
 // A journal has one JSON object a line, or the server-sent events of /v1/events. Whether it looks like one.
 bool is_journal(std::string_view text);
 
 // Error: invalid_request, with the number of the line.
-Result<std::vector<Entry>> read_journal(std::string_view text);
+Result<std::vector<RecordedEvent>> parse_journal(std::string_view text);
 
 // What the journal tells about the house: AI models that came up later, sizes of devices, what loads and
 // evictions took. Returns how many residents have a load that was seen.
-std::size_t learn_from(replay::Machine& house, const std::vector<Entry>& journal);
+std::size_t learn_from(replay::Machine& machine, const std::vector<RecordedEvent>& journal);
 
 // The same from what `mgpu status --json` printed.
-std::size_t learn_from(replay::Machine& house, const nlohmann::json& status);
+std::size_t learn_from(replay::Machine& machine, const nlohmann::json& status);
 
-struct Recorded {
+struct RecordedWorkload {
   replay::Workload workload{};
-  std::size_t left_out = 0;  // tickets that never ran, or that belong to no consumer of the configuration
+  std::size_t skipped_tickets =
+      0;  // tickets that never ran, or that belong to no consumer of the configuration
 };
 
 // Who came, and how long they held their lease. Each comes at the time of then, whatever is different now.
-Recorded workload_of(const replay::Machine& house, const std::vector<Entry>& journal);
+RecordedWorkload extract_workload(const replay::Machine& machine, const std::vector<RecordedEvent>& journal);
 
 }  // namespace mgpu::simulate

@@ -14,22 +14,22 @@ namespace mgpu::simulate {
 
 struct Variant {
   std::string name{};  // "affinity, overtake_limit=5s"
-  replay::Machine house{};
+  replay::Machine machine{};
   replay::Outcome outcome{};
 };
 
 // What a reader must know to judge the figures, in sentences.
-struct Told {
+struct ReportHeader {
   std::string trace{};
   std::vector<std::string> remarks{};
 };
 
-nlohmann::json figures_json(const replay::Summary& figures);
+nlohmann::json summary_json(const replay::Summary& summary);
 
-std::string show_table(const Told& told, const std::vector<Variant>& variants);
-std::string show_json(const Told& told, const std::vector<Variant>& variants);
+std::string format_table(const ReportHeader& header, const std::vector<Variant>& variants);
+std::string format_json(const ReportHeader& header, const std::vector<Variant>& variants);
 
 // One panel for each variant, one lane for each consumer that did anything.
-std::string show_timeline(const std::vector<Variant>& variants);
+std::string format_timeline_svg(const std::vector<Variant>& variants);
 
 }  // namespace mgpu::simulate

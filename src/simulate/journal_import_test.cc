@@ -1,4 +1,4 @@
-#include "simulate/record.h"
+#include "simulate/journal_import.h"
 
 #include <gtest/gtest.h>
 
@@ -9,15 +9,15 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 
 replay::Machine one_consumer() {
-  replay::Machine house;
-  const DeviceId device = replay::add_device(house, {.name = "gpu0"}, {});
+  replay::Machine machine;
+  const DeviceId device = replay::add_device(machine, {.name = "gpu0"}, {});
   Consumer spec{.name = "chat", .device = device, .footprint = kGiB * 4};
-  replay::add_consumer(house, spec, replay::estimated_costs(kGiB * 4));
-  return house;
+  replay::add_consumer(machine, spec, replay::estimated_costs(kGiB * 4));
+  return machine;
 }
 
 // What a daemon wrote while one request came, was loaded for and ran, and another gave up.
-const std::string kDay =
+const std::string kJournal =
     R"({"at":"2026-11-24T23:59:58.000Z","type":"reading_taken","device":"gpu0","total_bytes":8589934592}
 {"at":"2026-11-24T23:59:59.500Z","type":"ticket_arrived","ticket":1,"consumer":"chat","ai_model":"","device":"gpu0","warm_up":false}
 {"at":"2026-11-24T23:59:59.500Z","type":"load","consumer":"chat","ai_model":"","ticket":1,"from_parked":false}
@@ -31,21 +31,21 @@ const std::string kDay =
 )";
 
 TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
-  const replay::Machine house = one_consumer();
-  const auto journal = read_journal(kDay);
+  const replay::Machine machine = one_consumer();
+  const auto journal = parse_journal(kJournal);
   ASSERT_TRUE(journal) << journal.error().detail;
-  const Recorded recorded = workload_of(house, *journal);
+  const RecordedWorkload recorded = extract_workload(machine, *journal);
   ASSERT_EQ(recorded.workload.flows.size(), 1U);
   EXPECT_EQ(recorded.workload.flows[0].steps[0].work, 1500ms);
-  EXPECT_EQ(recorded.left_out, 1U);
+  EXPECT_EQ(recorded.skipped_tickets, 1U);
 }
 
 TEST(Journal, TellsWhatLoadsTookAndHowLargeTheDeviceIs) {
-  replay::Machine house = one_consumer();
-  EXPECT_EQ(learn_from(house, *read_journal(kDay)), 1U);
-  EXPECT_EQ(house.device_memory[0], kGiB * 8);
-  EXPECT_EQ(house.costs[0].load_cold, 3s);
-  EXPECT_EQ(house.costs[0].unload, 250ms);
+  replay::Machine machine = one_consumer();
+  EXPECT_EQ(learn_from(machine, *parse_journal(kJournal)), 1U);
+  EXPECT_EQ(machine.device_memory[0], kGiB * 8);
+  EXPECT_EQ(machine.costs[0].load_cold, 3s);
+  EXPECT_EQ(machine.costs[0].unload, 250ms);
 }
 
 TEST(Journal, IsReadFromServerSentEventsAlike) {
@@ -54,42 +54,42 @@ TEST(Journal, IsReadFromServerSentEventsAlike) {
       R"(data: {"at":"2026-11-24T23:59:59.500Z","ticket":1,"consumer":"chat","ai_model":"llama3:8b"})"
       "\n\n";
   ASSERT_TRUE(is_journal(events));
-  const auto journal = read_journal(events);
+  const auto journal = parse_journal(events);
   ASSERT_TRUE(journal) << journal.error().detail;
   ASSERT_EQ(journal->size(), 1U);
   EXPECT_EQ(journal->front().type, "ticket_arrived");
-  replay::Machine house = one_consumer();
-  learn_from(house, *journal);  // an AI model that the configuration does not name
-  EXPECT_EQ(house.world.registry.residents.size(), 2U);
-  EXPECT_EQ(house.costs.size(), 2U);
+  replay::Machine machine = one_consumer();
+  learn_from(machine, *journal);  // an AI model that the configuration does not name
+  EXPECT_EQ(machine.world.registry.residents.size(), 2U);
+  EXPECT_EQ(machine.costs.size(), 2U);
 }
 
 TEST(Journal, SaysWhichLineIsWrong) {
-  EXPECT_EQ(read_journal("{\"at\":\"yesterday\",\"type\":\"granted\"}\n").error().detail,
+  EXPECT_EQ(parse_journal("{\"at\":\"yesterday\",\"type\":\"granted\"}\n").error().detail,
             "line 1 says no time (at) or no type");
-  EXPECT_EQ(read_journal("\n{\"at\":\n").error().detail, "line 2 is no JSON object");
+  EXPECT_EQ(parse_journal("\n{\"at\":\n").error().detail, "line 2 is no JSON object");
   EXPECT_FALSE(is_journal("time,consumer,seconds\n"));
 }
 
 TEST(Journal, IsRefusedWhereAnAmountOrATimeIsOutOfRange) {
   const auto refusal = [](const std::string& more) {
-    const auto read = read_journal(R"({"at":"2026-11-24T23:59:58.000Z","type":"learned",)" + more + "}\n");
+    const auto read = parse_journal(R"({"at":"2026-11-24T23:59:58.000Z","type":"learned",)" + more + "}\n");
     return read ? std::string("taken") : read.error().detail;
   };
   EXPECT_EQ(refusal(R"("learned":{"load_cold_ms":1e300})"), "line 1: load_cold_ms is out of range");
   EXPECT_EQ(refusal(R"("footprint_bytes":9223372036854775807)"), "line 1: footprint_bytes is out of range");
   EXPECT_EQ(refusal(R"("headroom_bytes":-4096)"), "taken") << "headroom may be below zero";
-  const auto far = read_journal(R"({"at":"1971-01-01T00:00:00.000Z","type":"tick"})"
-                                "\n"
-                                R"({"at":"9999-01-01T00:00:00.000Z","type":"tick"})"
-                                "\n");
+  const auto far = parse_journal(R"({"at":"1971-01-01T00:00:00.000Z","type":"tick"})"
+                                 "\n"
+                                 R"({"at":"9999-01-01T00:00:00.000Z","type":"tick"})"
+                                 "\n");
   ASSERT_FALSE(far);
   EXPECT_EQ(far.error().detail, "line 2 is more than 366d away from the first");
-  EXPECT_FALSE(read_journal(R"({"at":"2026-11-24T99:99:1e300Z","type":"tick"})"));
+  EXPECT_FALSE(parse_journal(R"({"at":"2026-11-24T99:99:1e300Z","type":"tick"})"));
 }
 
 TEST(Status, TellsWhatWasLearned) {
-  replay::Machine house = one_consumer();
+  replay::Machine machine = one_consumer();
   const json status{{"devices", {{{"id", "gpu0"}, {"memory", {{"total_bytes", kGiB.count * 24}}}}}},
                     {"consumers",
                      {{{"name", "chat"},
@@ -97,11 +97,11 @@ TEST(Status, TellsWhatWasLearned) {
                         {{{"ai_model", ""},
                           {"footprint_bytes", kGiB.count * 5},
                           {"learned", {{"load_cold_ms", 8000.0}, {"load_parked_ms", 500.0}}}}}}}}}};
-  EXPECT_EQ(learn_from(house, status), 1U);
-  EXPECT_EQ(house.device_memory[0], kGiB * 24);
-  EXPECT_EQ(house.world.registry.residents[0].footprint, kGiB * 5);
-  EXPECT_EQ(house.costs[0].load_cold, 8s);
-  EXPECT_EQ(house.costs[0].load_parked, 500ms);
+  EXPECT_EQ(learn_from(machine, status), 1U);
+  EXPECT_EQ(machine.device_memory[0], kGiB * 24);
+  EXPECT_EQ(machine.world.registry.residents[0].footprint, kGiB * 5);
+  EXPECT_EQ(machine.costs[0].load_cold, 8s);
+  EXPECT_EQ(machine.costs[0].load_parked, 500ms);
 }
 
 }  // namespace
