@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "cli/ask.h"
 #include "cli/completion.h"
 #include "cli/config_command.h"
+#include "cli/daemon_commands.h"
 #include "cli/exit_codes.h"
 #include "cli/run_command.h"
 
@@ -17,24 +17,24 @@ namespace {
 
 // --- arguments that several commands have ---
 
-void json_flag(CLI::App& app, Options& options) {
+void add_json_flag(CLI::App& app, Options& options) {
   app.add_flag("--json", options.json, "Print the daemon's answer as JSON");
 }
 
-void consumer_argument(CLI::App& app, Options& options) {
+void add_consumer_argument(CLI::App& app, Options& options) {
   app.add_option("consumer", options.consumer, "Name of the consumer, or consumer/ai-model")->required();
 }
 
-CLI::Option* bytes_option(CLI::App& app, const std::string& name, std::function<void(Bytes)> take,
-                          const std::string& text) {
+CLI::Option* add_bytes_option(CLI::App& app, const std::string& name, std::function<void(Bytes)> on_value,
+                              const std::string& text) {
   return app
       .add_option_function<std::vector<std::string>>(
           name,
-          [take](const std::vector<std::string>& values) {
+          [on_value](const std::vector<std::string>& values) {
             for (const std::string& value : values) {
               const Result<Bytes> bytes = parse_bytes(value);
               if (!bytes) throw CLI::ValidationError(bytes.error().detail);
-              take(*bytes);
+              on_value(*bytes);
             }
           },
           text)
@@ -42,8 +42,8 @@ CLI::Option* bytes_option(CLI::App& app, const std::string& name, std::function<
       ->allow_extra_args(false);  // one value each time, so that words may follow
 }
 
-void duration_option(CLI::App& app, const std::string& name, std::chrono::milliseconds& into,
-                     const std::string& text) {
+void add_duration_option(CLI::App& app, const std::string& name, std::chrono::milliseconds& into,
+                         const std::string& text) {
   app.add_option_function<std::string>(
          name,
          [&into](const std::string& value) {
@@ -55,7 +55,7 @@ void duration_option(CLI::App& app, const std::string& name, std::chrono::millis
       ->type_name("DURATION");
 }
 
-void priority_option(CLI::App& app, Options& options) {
+void add_priority_option(CLI::App& app, Options& options) {
   app.add_option("--priority", options.priority, "How urgent it is (default: the consumer's)")
       ->check(CLI::IsMember({"realtime", "interactive", "normal", "batch"}));
 }
@@ -66,17 +66,17 @@ Command serve_command(std::function<int(const ServeOptions&)> serve) {
   return {.name = "serve",
           .summary = "Run the daemon",
           .example = "mgpu serve --config mgpu.yaml\n  mgpu serve -c mgpu.yaml --simulated 24GiB",
-          .arguments =
+          .add_arguments =
               [](CLI::App& app, Options& options) {
                 app.add_option("-c,--config", options.serve.config,
                                "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
                 app.add_option("--listen", options.serve.listen,
                                "Address and port, instead of the configuration's");
-                bytes_option(
+                add_bytes_option(
                     app, "--simulated", [&options](Bytes bytes) { options.serve.simulated.push_back(bytes); },
                     "Simulate a device of this size instead of using real ones (may be repeated)");
               },
-          .act = [serve](const Options& options) { return serve(options.serve); }};
+          .run = [serve](const Options& options) { return serve(options.serve); }};
 }
 
 Command run_in_turn_command() {
@@ -91,75 +91,75 @@ Command run_in_turn_command() {
           "SIGTERM.\n"
           "If the turn ends early because the daemon stopped, the command goes on and a warning is printed.\n"
           "The command finds MGPU_TICKET, MGPU_CONSUMER and MGPU_URL in its environment.",
-      .arguments =
+      .add_arguments =
           [](CLI::App& app, Options& options) {
             auto* consumer =
                 app.add_option("-c,--consumer", options.consumer, "Take the turn as this consumer");
-            bytes_option(
+            add_bytes_option(
                 app, "--bytes", [&options](Bytes bytes) { options.bytes = bytes; },
                 "Reserve this much device memory without being a consumer (6GiB)")
                 ->excludes(consumer);
             app.add_option("--device", options.device, "Id of the device, with --bytes");
-            duration_option(app, "--wait-limit", options.wait_limit,
-                            "Give up if the turn does not come within this time (30s, 10m)");
-            duration_option(app, "--deadline", options.deadline,
-                            "Be refused if the command can't start within this time");
-            priority_option(app, options);
+            add_duration_option(app, "--wait-limit", options.wait_limit,
+                                "Give up if the turn does not come within this time (30s, 10m)");
+            add_duration_option(app, "--deadline", options.deadline,
+                                "Be refused if the command can't start within this time");
+            add_priority_option(app, options);
             app.add_option("--user", options.user, "On whose behalf, for fair shares among users");
             app.add_flag("-q,--quiet", options.quiet, "Do not say where in the line it stands");
             app.prefix_command();
           },
-      .act = run_command,
-      .exit_codes = kExitCodesOfRun};
+      .run = run_command,
+      .exit_codes = kRunExitCodeHelp};
 }
 
 Command line_command() {
   return {.name = "line",
           .summary = "Show who waits, or take a ticket out of the line",
           .example = "mgpu line\n  mgpu line cancel 42",
-          .arguments = json_flag,
-          .act = print_line,
+          .add_arguments = add_json_flag,
+          .run = print_line,
           .subcommands = {{.name = "cancel",
                            .summary = "Take a ticket out of the line, or end its lease",
                            .example = "mgpu line cancel 42",
-                           .arguments =
+                           .add_arguments =
                                [](CLI::App& app, Options& options) {
                                  app.add_option("ticket", options.ticket, "Number of the ticket")->required();
-                                 json_flag(app, options);
+                                 add_json_flag(app, options);
                                },
-                           .act = cancel_ticket}}};
+                           .run = cancel_ticket}}};
 }
 
 Command footprints_command() {
   return {.name = "footprints",
           .summary = "Show what each resident costs, and how that is known",
           .example = "mgpu footprints\n  mgpu footprints forget chat",
-          .arguments = json_flag,
-          .act = print_footprints,
+          .add_arguments = add_json_flag,
+          .run = print_footprints,
           .subcommands = {
               {.name = "forget",
                .summary = "Forget what was learned of a consumer, and begin with its declaration again",
                .example = "mgpu footprints forget chat",
-               .arguments = consumer_argument,
-               .act = forget_footprint}}};
+               .add_arguments = add_consumer_argument,
+               .run = forget_footprint}}};
 }
 
 Command explain_command() {
   return {.name = "explain",
           .summary = "Tell why a ticket waited, or what would happen if a consumer asked now",
           .example = "mgpu explain 42\n  mgpu explain --next chat --priority interactive",
-          .arguments =
+          .add_arguments =
               [](CLI::App& app, Options& options) {
                 auto* ticket = app.add_option("ticket", options.ticket, "Number of the ticket");
                 auto* next =
                     app.add_option("--next", options.consumer,
                                    "Instead: what if this consumer (or consumer/ai-model) asked now");
                 next->excludes(ticket);
-                priority_option(app, options);
-                json_flag(app, options);
+                add_priority_option(app, options);
+                add_json_flag(app, options);
               },
-          .act = [](const Options& options) -> int {
-            if (options.ticket != 0 || !options.consumer.empty()) return explain(options);
+          .run = [](const Options& options) -> int {
+            if (options.ticket != 0 || !options.consumer.empty()) return print_explanation(options);
             fmt::print(stderr, "mgpu explain: needs the number of a ticket, or --next CONSUMER\n");
             return kUsage;
           }};
@@ -169,18 +169,18 @@ Command events_command() {
   return {.name = "events",
           .summary = "Show what happened: arrivals, grants, loads, evictions",
           .example = "mgpu events --follow\n  mgpu events --json | jq .",
-          .arguments =
+          .add_arguments =
               [](CLI::App& app, Options& options) {
                 app.add_flag("-f,--follow", options.follow, "Go on with what happens from now on");
                 app.add_flag("--json", options.json, "One JSON object a line");
               },
-          .act = print_events};
+          .run = print_events};
 }
 
-int print_simulated(const std::function<Result<std::string>(const SimulateOptions&)>& simulate,
-                    const Options& options) {
+int print_simulation(const std::function<Result<std::string>(const SimulateOptions&)>& simulate,
+                     const Options& options) {
   SimulateOptions wanted = options.simulate;
-  const auto path = config_path(wanted.config);
+  const auto path = find_config_path(wanted.config);
   if (!path) {
     fmt::print(stderr, "mgpu simulate: {}\n", path.error().detail);
     return kUsage;
@@ -208,7 +208,7 @@ Command simulate_command(std::function<Result<std::string>(const SimulateOptions
           "each policy is shown as it is, and with all changes of --set and --device-memory at once.\n"
           "A table is a CSV file with the columns time,consumer,seconds[,user,priority,flow]; rows of one\n"
           "flow are asked one after the other. No daemon is needed.",
-      .arguments =
+      .add_arguments =
           [](CLI::App& app, Options& options) {
             SimulateOptions& wanted = options.simulate;
             app.add_option("-c,--config", wanted.config,
@@ -220,7 +220,7 @@ Command simulate_command(std::function<Result<std::string>(const SimulateOptions
             app.add_option("--set", wanted.settings,
                            "KEY=VALUE to change: a limit, capacity, page_cache, consumers.NAME.KEY")
                 ->allow_extra_args(false);
-            bytes_option(
+            add_bytes_option(
                 app, "--device-memory",
                 [&options](Bytes bytes) { options.simulate.device_memory.push_back(bytes); },
                 "Size of the devices, instead of what the trace says (may be repeated)");
@@ -228,13 +228,13 @@ Command simulate_command(std::function<Result<std::string>(const SimulateOptions
                 "--footprints", wanted.footprints,
                 "What `mgpu status --json` printed, or another journal: sizes, and what loads take");
             app.add_option("--svg", wanted.svg, "Write a timeline to this file");
-            json_flag(app, options);
+            add_json_flag(app, options);
           },
-      .act = [simulate = std::move(simulate)](
-                 const Options& options) { return print_simulated(simulate, options); }};
+      .run = [simulate = std::move(simulate)](
+                 const Options& options) { return print_simulation(simulate, options); }};
 }
 
-void file_argument(CLI::App& app, Options& options) {
+void add_file_argument(CLI::App& app, Options& options) {
   app.add_option("file,-c,--config", options.serve.config,
                  "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
 }
@@ -246,43 +246,43 @@ Command config_command() {
           .subcommands = {{.name = "check",
                            .summary = "Say everything that is wrong with a configuration",
                            .example = "mgpu config check mgpu.yaml",
-                           .arguments =
+                           .add_arguments =
                                [](CLI::App& app, Options& options) {
-                                 file_argument(app, options);
+                                 add_file_argument(app, options);
                                  app.add_flag("--json", options.json, "The complaints as JSON");
                                },
-                           .act = check_config},
+                           .run = check_config},
                           {.name = "show",
                            .summary = "Print a configuration with every default",
                            .example = "mgpu config show mgpu.yaml",
-                           .arguments = file_argument,
-                           .act = show_config},
+                           .add_arguments = add_file_argument,
+                           .run = print_config},
                           {.name = "schema",
                            .summary = "Print the JSON schema, for editors",
                            .example = "mgpu config schema > mgpu.schema.json",
-                           .act = show_schema},
+                           .run = print_schema},
                           {.name = "reference",
                            .summary = "Print the page about every key (docs/config.md)",
                            .example = "mgpu config reference > docs/config.md",
-                           .act = show_reference}}};
+                           .run = print_reference}}};
 }
 
 Command completion_command() {
   return {.name = "completion",
           .summary = "Print a completion script for a shell",
           .example = "source <(mgpu completion bash)",
-          .arguments =
+          .add_arguments =
               [](CLI::App& app, Options& options) {
                 app.add_option("shell", options.shell, "bash, zsh or fish")
                     ->required()
                     ->check(CLI::IsMember({"bash", "zsh", "fish"}));
               },
-          .act =
+          .run =
               [](const Options& options) {
                 Options scratch;
                 std::function<int(const Options&)> nothing;
-                const std::vector<Command> table = commands({});
-                const auto app = parser(table, scratch, nothing);
+                const std::vector<Command> table = command_table({});
+                const auto app = make_parser(table, scratch, nothing);
                 const auto make = options.shell == "bash"  ? bash_completion
                                   : options.shell == "zsh" ? zsh_completion
                                                            : fish_completion;
@@ -291,86 +291,86 @@ Command completion_command() {
               }};
 }
 
-Command steering_command(const std::string& verb, const std::string& summary) {
+Command residency_command(const std::string& verb, const std::string& summary) {
   return {.name = verb,
           .summary = summary,
           .example = "mgpu " + verb + " chat",
-          .arguments =
+          .add_arguments =
               [](CLI::App& app, Options& options) {
-                consumer_argument(app, options);
-                json_flag(app, options);
+                add_consumer_argument(app, options);
+                add_json_flag(app, options);
               },
-          .act = [verb](const Options& options) { return steer(options, verb); }};
+          .run = [verb](const Options& options) { return change_residency(options, verb); }};
 }
 
 std::string footer(const Command& command) {
   return fmt::format("Example:\n  {}\n\n{}\n", command.example,
-                     command.exit_codes != nullptr ? command.exit_codes : kExitCodes);
+                     command.exit_codes != nullptr ? command.exit_codes : kExitCodeHelp);
 }
 
-void add(CLI::App& parent, const Command& command, Options& options,
-         std::function<int(const Options&)>& chosen) {
+void add_command(CLI::App& parent, const Command& command, Options& options,
+                 std::function<int(const Options&)>& selected) {
   CLI::App* app = parent.add_subcommand(command.name, command.summary);
   app->footer(footer(command));
   app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
-  if (command.arguments) command.arguments(*app, options);
-  for (const Command& inner : command.subcommands) add(*app, inner, options, chosen);
-  if (!command.act) app->require_subcommand(1);
+  if (command.add_arguments) command.add_arguments(*app, options);
+  for (const Command& inner : command.subcommands) add_command(*app, inner, options, selected);
+  if (!command.run) app->require_subcommand(1);
   // Called inside out, so the innermost command that does something wins.
-  app->callback([&chosen, act = command.act] {
-    if (!chosen && act) chosen = act;
+  app->callback([&selected, run = command.run] {
+    if (!selected && run) selected = run;
   });
 }
 
 }  // namespace
 
-std::vector<Command> commands(Doors doors) {
+std::vector<Command> command_table(CommandBackends backends) {
   return {
-      serve_command(std::move(doors.serve)),
+      serve_command(std::move(backends.serve)),
       {.name = "status",
        .summary = "Show devices, memory by owner, consumers and the line",
        .example = "mgpu status --watch",
-       .arguments =
+       .add_arguments =
            [](CLI::App& app, Options& options) {
              app.add_flag("-w,--watch", options.watch, "Again every second, until Ctrl-C");
-             json_flag(app, options);
+             add_json_flag(app, options);
            },
-       .act = print_status},
+       .run = print_status},
       {.name = "memory",
        .summary = "Show who holds what of each device's memory",
        .example = "mgpu memory",
-       .arguments =
+       .add_arguments =
            [](CLI::App& app, Options& options) {
              app.add_flag("--json", options.json, "The same as JSON; the parts add up to the driver's total");
            },
-       .act = print_memory},
+       .run = print_memory},
       run_in_turn_command(),
-      steering_command("load", "Bring a consumer into device memory"),
-      steering_command("unload", "Take a consumer's device memory back"),
-      steering_command("park", "Move a consumer into host memory, where it is quick to bring back"),
+      residency_command("load", "Bring a consumer into device memory"),
+      residency_command("unload", "Take a consumer's device memory back"),
+      residency_command("park", "Move a consumer into host memory, where it is quick to bring back"),
       {.name = "consumers",
        .summary = "Show the consumers and their state",
        .example = "mgpu consumers",
-       .arguments =
+       .add_arguments =
            [](CLI::App& app, Options& options) {
-             json_flag(app, options);
+             add_json_flag(app, options);
              app.add_flag("--names", options.names, "Only the names, one a line");
            },
-       .act = print_consumers},
+       .run = print_consumers},
       footprints_command(),
       line_command(),
       explain_command(),
       events_command(),
-      simulate_command(std::move(doors.simulate)),
+      simulate_command(std::move(backends.simulate)),
       config_command(),
       {.name = "version",
        .summary = "Print the version",
        .example = "mgpu version",
-       .arguments =
+       .add_arguments =
            [](CLI::App& app, Options& options) {
              app.add_flag("--json", options.json, "As JSON, as GET /v1/version says it");
            },
-       .act =
+       .run =
            [](const Options& options) {
              if (options.json)
                fmt::print("{{\"name\": \"mgpu\", \"version\": \"{}\"}}\n", MGPU_VERSION);
@@ -382,19 +382,19 @@ std::vector<Command> commands(Doors doors) {
   };
 }
 
-std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& options,
-                                 std::function<int(const Options&)>& chosen) {
+std::unique_ptr<CLI::App> make_parser(const std::vector<Command>& table, Options& options,
+                                      std::function<int(const Options&)>& selected) {
   auto app = std::make_unique<CLI::App>(
       "mgpu: several GPU programs on one GPU, one line, room made before each", "mgpu");
   app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
   app->require_subcommand(1);
-  app->footer(std::string("Example:\n  mgpu serve --config mgpu.yaml &\n  mgpu status\n\n") + kExitCodes +
+  app->footer(std::string("Example:\n  mgpu serve --config mgpu.yaml &\n  mgpu status\n\n") + kExitCodeHelp +
               "\n");
-  for (const Command& command : table) add(*app, command, options, chosen);
+  for (const Command& command : table) add_command(*app, command, options, selected);
   return app;
 }
 
-int main(int argc, const char* const* argv, Doors doors) {
+int main(int argc, const char* const* argv, CommandBackends backends) {
   // What follows the first -- is the command of `mgpu run`, none of our words.
   std::vector<std::string> words(argv + 1, argv + argc);
   const auto split = std::ranges::find(words, "--");
@@ -402,9 +402,9 @@ int main(int argc, const char* const* argv, Doors doors) {
   if (split != words.end()) options.command.assign(split + 1, words.end());
   words.erase(split, words.end());
 
-  std::function<int(const Options&)> chosen;
-  const std::vector<Command> table = commands(std::move(doors));
-  const auto app = parser(table, options, chosen);
+  std::function<int(const Options&)> selected;
+  const std::vector<Command> table = command_table(std::move(backends));
+  const auto app = make_parser(table, options, selected);
   try {
     std::ranges::reverse(words);  // as CLI11 wants them
     app->parse(words);
@@ -419,7 +419,7 @@ int main(int argc, const char* const* argv, Doors doors) {
     if (options.consumer.empty() && options.bytes == Bytes{})
       return fmt::print(stderr, "mgpu run: needs --consumer NAME or --bytes 6GiB\n"), kUsage;
   }
-  return chosen(options);
+  return selected(options);
 }
 
 }  // namespace mgpu::cli

@@ -14,7 +14,7 @@
 namespace mgpu::cli {
 
 // What this room may not do itself; main.cc hands it in.
-struct Doors {
+struct CommandBackends {
   // Runs the daemon until it is told to stop; returns the exit code.
   std::function<int(const ServeOptions&)> serve{};
   // What would have been, as text to print.
@@ -25,19 +25,19 @@ struct Command {
   std::string name{};
   std::string summary{};
   std::string example{};
-  std::function<void(CLI::App&, Options&)> arguments{};  // none: takes none
-  std::function<int(const Options&)> act{};              // none: only its subcommands do something
+  std::function<void(CLI::App&, Options&)> add_arguments{};  // none: takes none
+  std::function<int(const Options&)> run{};                  // none: only its subcommands do something
   std::vector<Command> subcommands{};
   const char* exit_codes = nullptr;  // none: the usual ones
 };
 
-std::vector<Command> commands(Doors doors);
+std::vector<Command> command_table(CommandBackends backends);
 
 // The parser of the whole command line; `chosen` is set to what is to be done.
-std::unique_ptr<CLI::App> parser(const std::vector<Command>& table, Options& options,
-                                 std::function<int(const Options&)>& chosen);
+std::unique_ptr<CLI::App> make_parser(const std::vector<Command>& table, Options& options,
+                                      std::function<int(const Options&)>& selected);
 
 // The whole program. Errors go to stderr.
-int main(int argc, const char* const* argv, Doors doors);
+int main(int argc, const char* const* argv, CommandBackends backends);
 
 }  // namespace mgpu::cli

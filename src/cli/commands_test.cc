@@ -7,7 +7,7 @@
 namespace mgpu::cli {
 namespace {
 
-struct Outcome {
+struct CliResult {
   int code = 0;
   std::string out{};
   std::string err{};
@@ -16,8 +16,8 @@ struct Outcome {
 };
 
 // Runs `mgpu words...` within the test.
-Outcome mgpu(std::vector<const char*> words) {
-  Outcome outcome;
+CliResult run_mgpu(std::vector<const char*> words) {
+  CliResult outcome;
   words.insert(words.begin(), "mgpu");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -41,7 +41,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 TEST(Commands, ServeTakesItsOptions) {
-  const Outcome outcome = mgpu(
+  const CliResult outcome = run_mgpu(
       {"serve", "-c", "x.yaml", "--listen", "127.0.0.1:0", "--simulated", "24GiB", "--simulated", "8GiB"});
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
   EXPECT_EQ(outcome.served.config, "x.yaml");
@@ -50,9 +50,9 @@ TEST(Commands, ServeTakesItsOptions) {
 }
 
 TEST(Commands, SimulateTakesItsOptions) {
-  const Outcome outcome = mgpu({"simulate", "-c", "x.yaml", "--trace", "day.csv", "--policy", "fifo,affinity",
-                                "--set", "capacity=2", "--set", "consumers.chat.pinned=true",
-                                "--device-memory", "48GiB", "--svg", "day.svg", "--json"});
+  const CliResult outcome = run_mgpu(
+      {"simulate", "-c", "x.yaml", "--trace", "day.csv", "--policy", "fifo,affinity", "--set", "capacity=2",
+       "--set", "consumers.chat.pinned=true", "--device-memory", "48GiB", "--svg", "day.svg", "--json"});
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
   EXPECT_EQ(outcome.out, "as if\n");
   EXPECT_EQ(outcome.simulated.trace, "day.csv");
@@ -62,27 +62,28 @@ TEST(Commands, SimulateTakesItsOptions) {
   EXPECT_EQ(outcome.simulated.device_memory, (std::vector<Bytes>{kGiB * 48}));
   EXPECT_EQ(outcome.simulated.svg, "day.svg");
   EXPECT_TRUE(outcome.simulated.json);
-  EXPECT_EQ(mgpu({"simulate"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"simulate"}).code, kUsage);
 }
 
 TEST(Commands, WrongUseIsExitCodeTwo) {
-  EXPECT_EQ(mgpu({}).code, kUsage);
-  EXPECT_EQ(mgpu({"srve"}).code, kUsage);
-  EXPECT_EQ(mgpu({"load"}).code, kUsage);
-  EXPECT_EQ(mgpu({"config"}).code, kUsage);
-  EXPECT_EQ(mgpu({"serve", "--simulated", "lots"}).code, kUsage);
-  EXPECT_EQ(mgpu({"run", "--consumer", "x"}).code, kUsage);
-  EXPECT_EQ(mgpu({"run", "--", "true"}).code, kUsage);
-  EXPECT_EQ(mgpu({"run", "--consumer", "x", "--wait-limit", "soon", "--", "true"}).code, kUsage);
-  EXPECT_EQ(mgpu({"completion", "tcsh"}).code, kUsage);
-  EXPECT_TRUE(contains(mgpu({"serve", "--simulated", "lots"}).err, "\"lots\" is not an amount of memory"));
+  EXPECT_EQ(run_mgpu({}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"srve"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"load"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"config"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"serve", "--simulated", "lots"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"run", "--consumer", "x"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"run", "--", "true"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"run", "--consumer", "x", "--wait-limit", "soon", "--", "true"}).code, kUsage);
+  EXPECT_EQ(run_mgpu({"completion", "tcsh"}).code, kUsage);
+  EXPECT_TRUE(
+      contains(run_mgpu({"serve", "--simulated", "lots"}).err, "\"lots\" is not an amount of memory"));
 }
 
 TEST(Commands, EveryHelpHasAnExampleAndTheExitCodes) {
-  const std::vector<Command> table = commands({});
+  const std::vector<Command> table = command_table({});
   EXPECT_GE(table.size(), 12u);
   for (const Command& command : table) {
-    const std::string help = mgpu({command.name.c_str(), "--help"}).out;
+    const std::string help = run_mgpu({command.name.c_str(), "--help"}).out;
     EXPECT_TRUE(contains(help, "Example:\n  mgpu " + command.name) || command.name == "completion") << help;
     EXPECT_TRUE(contains(help, "Exit codes:")) << help;
   }
@@ -90,36 +91,37 @@ TEST(Commands, EveryHelpHasAnExampleAndTheExitCodes) {
 
 TEST(Commands, NobodyAtTheUrlIsExitCodeThree) {
   for (const char* command : {"status", "consumers", "line", "events"}) {
-    const Outcome outcome = mgpu({command, "--url", "http://127.0.0.1:1"});
+    const CliResult outcome = run_mgpu({command, "--url", "http://127.0.0.1:1"});
     EXPECT_EQ(outcome.code, kUnreachable);
     EXPECT_TRUE(contains(outcome.err, "unavailable: no answer from mgpu at http://127.0.0.1:1"))
         << outcome.err;
   }
-  EXPECT_EQ(mgpu({"--url", "http://127.0.0.1:1", "status"}).code, kUnreachable);
-  EXPECT_EQ(mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "true"}).code, kUnreachable);
+  EXPECT_EQ(run_mgpu({"--url", "http://127.0.0.1:1", "status"}).code, kUnreachable);
+  EXPECT_EQ(run_mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "true"}).code,
+            kUnreachable);
 }
 
 TEST(Commands, ACommandThatIsNotThereNeedNotWaitForItsTurn) {
-  EXPECT_EQ(mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "no-such-program"}).code,
+  EXPECT_EQ(run_mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "--", "no-such-program"}).code,
             kNoSuchCommand);
   EXPECT_EQ(
-      mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "/dev/null", "--its-own-flag"}).code,
+      run_mgpu({"run", "--url", "http://127.0.0.1:1", "--bytes", "1GiB", "/dev/null", "--its-own-flag"}).code,
       kNotExecutable);
 }
 
 TEST(Commands, ConfigComplaintsAreExitCodeTwo) {
-  EXPECT_EQ(mgpu({"config", "check", "/nowhere/mgpu.yaml"}).code, kUsage);
-  const Outcome as_json = mgpu({"config", "check", "--json", "/nowhere/mgpu.yaml"});
+  EXPECT_EQ(run_mgpu({"config", "check", "/nowhere/mgpu.yaml"}).code, kUsage);
+  const CliResult as_json = run_mgpu({"config", "check", "--json", "/nowhere/mgpu.yaml"});
   EXPECT_EQ(as_json.code, kUsage);
   EXPECT_TRUE(contains(as_json.out, "\"good\": false") && contains(as_json.out, "can't be read"));
-  EXPECT_TRUE(contains(mgpu({"config", "reference"}).out, "# Configuration"));
-  EXPECT_TRUE(contains(mgpu({"config", "schema"}).out, "$schema"));
+  EXPECT_TRUE(contains(run_mgpu({"config", "reference"}).out, "# Configuration"));
+  EXPECT_TRUE(contains(run_mgpu({"config", "schema"}).out, "$schema"));
 }
 
 TEST(Completion, KnowsEveryCommand) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
-    const std::string script = mgpu({"completion", shell}).out;
-    for (const Command& command : commands({})) EXPECT_TRUE(contains(script, command.name)) << shell;
+    const std::string script = run_mgpu({"completion", shell}).out;
+    for (const Command& command : command_table({})) EXPECT_TRUE(contains(script, command.name)) << shell;
     EXPECT_TRUE(contains(script, "wait-limit")) << shell;
   }
 }

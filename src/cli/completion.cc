@@ -30,7 +30,7 @@ std::string joined_names(const std::vector<const CLI::App*>& apps) {
 }
 
 // Text within single quotes, for all three shells.
-std::string in_quotes(std::string text) {
+std::string single_quoted(std::string text) {
   for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4)
     text.replace(at, 1, "'\\''");
   return "'" + text + "'";
@@ -78,13 +78,13 @@ std::string zsh_completion(const CLI::App& app) {
   std::string names;
   std::string cases;
   for (const CLI::App* command : subcommands_of(app)) {
-    names += fmt::format(
-        "    {}\n", in_quotes(command->get_name() + ":" + with_escaped_colons(command->get_description())));
+    names += fmt::format("    {}\n", single_quoted(command->get_name() + ":" +
+                                                   with_escaped_colons(command->get_description())));
     std::string words;
     for (const CLI::App* inner : subcommands_of(*command))
-      words += " " + in_quotes(inner->get_name() + ":" + with_escaped_colons(inner->get_description()));
+      words += " " + single_quoted(inner->get_name() + ":" + with_escaped_colons(inner->get_description()));
     for (const Flag& flag : flags_of(*command))
-      words += " " + in_quotes(flag.name + ":" + with_escaped_colons(flag.text));
+      words += " " + single_quoted(flag.name + ":" + with_escaped_colons(flag.text));
     if (takes_consumer(*command)) words += " ${(f)\"$(mgpu consumers --names 2>/dev/null)\"}";
     cases += fmt::format("    {}) words_here=({}) ;;\n", command->get_name(), words);
   }
@@ -113,13 +113,13 @@ std::string fish_completion(const CLI::App& app) {
   for (const CLI::App* command : subcommands_of(app)) {
     const std::string& name = command->get_name();
     text += fmt::format("complete -c mgpu -n __fish_use_subcommand -f -a {} -d {}\n", name,
-                        in_quotes(command->get_description()));
+                        single_quoted(command->get_description()));
     const std::string here = fmt::format("complete -c mgpu -n '__fish_seen_subcommand_from {}'", name);
     for (const CLI::App* inner : subcommands_of(*command))
-      text +=
-          fmt::format("{} -f -a {} -d {}\n", here, inner->get_name(), in_quotes(inner->get_description()));
+      text += fmt::format("{} -f -a {} -d {}\n", here, inner->get_name(),
+                          single_quoted(inner->get_description()));
     for (const Flag& flag : flags_of(*command))
-      text += fmt::format("{} -l {} -d {}\n", here, flag.name.substr(2), in_quotes(flag.text));
+      text += fmt::format("{} -l {} -d {}\n", here, flag.name.substr(2), single_quoted(flag.text));
     if (takes_consumer(*command)) text += here + " -f -a '(mgpu consumers --names 2>/dev/null)'\n";
   }
   return text;

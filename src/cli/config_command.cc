@@ -11,13 +11,13 @@
 namespace mgpu::cli {
 namespace {
 
-int complain(const config::ParseResult& parsed) {
+int print_diagnostics(const config::ParseResult& parsed) {
   for (const config::Diagnostic& complaint : parsed.diagnostics)
     fmt::print(stderr, "{}\n", to_string(complaint));
   return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
-int complain_as_json(const std::string& path, const config::ParseResult& parsed) {
+int print_diagnostics_as_json(const std::string& path, const config::ParseResult& parsed) {
   nlohmann::ordered_json complaints = nlohmann::ordered_json::array();
   for (const config::Diagnostic& complaint : parsed.diagnostics)
     complaints.push_back({{"line", complaint.line},
@@ -32,11 +32,13 @@ int complain_as_json(const std::string& path, const config::ParseResult& parsed)
   return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
-int no_file(const Error& error) { return fmt::print(stderr, "mgpu: {}\n", error.detail), kUsage; }
+int print_missing_config(const Error& error) {
+  return fmt::print(stderr, "mgpu: {}\n", error.detail), kUsage;
+}
 
 }  // namespace
 
-Result<std::string> config_path(const std::string& given) {
+Result<std::string> find_config_path(const std::string& given) {
   if (!given.empty()) return given;
   std::error_code ignored;
   for (const char* path : {"mgpu.yaml", "/etc/mgpu/mgpu.yaml"})
@@ -46,31 +48,31 @@ Result<std::string> config_path(const std::string& given) {
 }
 
 int check_config(const Options& options) {
-  const Result<std::string> path = config_path(options.serve.config);
-  if (!path) return no_file(path.error());
+  const Result<std::string> path = find_config_path(options.serve.config);
+  if (!path) return print_missing_config(path.error());
   const config::ParseResult parsed = config::parse_file(*path, config::CheckScope::text_and_files);
-  if (options.json) return complain_as_json(*path, parsed);
-  if (const int code = complain(parsed); code != kOk) return code;
+  if (options.json) return print_diagnostics_as_json(*path, parsed);
+  if (const int code = print_diagnostics(parsed); code != kOk) return code;
   const std::size_t count = parsed.config.consumers.size();
   fmt::print("{}: good, {} consumer{}\n", *path, count, count == 1 ? "" : "s");
   return kOk;
 }
 
-int show_config(const Options& options) {
-  const Result<std::string> path = config_path(options.serve.config);
-  if (!path) return no_file(path.error());
+int print_config(const Options& options) {
+  const Result<std::string> path = find_config_path(options.serve.config);
+  if (!path) return print_missing_config(path.error());
   const config::ParseResult parsed = config::parse_file(*path);
-  if (const int code = complain(parsed); code != kOk) return code;
+  if (const int code = print_diagnostics(parsed); code != kOk) return code;
   fmt::print("{}", config::to_yaml(parsed.config));
   return kOk;
 }
 
-int show_schema(const Options&) {
+int print_schema(const Options&) {
   fmt::print("{}", config::json_schema());
   return kOk;
 }
 
-int show_reference(const Options&) {
+int print_reference(const Options&) {
   fmt::print("{}", config::reference_page());
   return kOk;
 }

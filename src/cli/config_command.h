@@ -9,11 +9,11 @@
 namespace mgpu::cli {
 
 // `given`, or whichever of ./mgpu.yaml and /etc/mgpu/mgpu.yaml is there. Error: invalid_config.
-Result<std::string> config_path(const std::string& given);
+Result<std::string> find_config_path(const std::string& given);
 
 int check_config(const Options& options);
-int show_config(const Options& options);
-int show_schema(const Options& options);
-int show_reference(const Options& options);
+int print_config(const Options& options);
+int print_schema(const Options& options);
+int print_reference(const Options& options);
 
 }  // namespace mgpu::cli

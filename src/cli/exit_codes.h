@@ -1,9 +1,9 @@
-// What the exit codes of `mgpu` mean; every --help ends with them.
+// What the exit codes of `run_mgpu` mean; every --help ends with them.
 #pragma once
 
 namespace mgpu::cli {
 
-enum Exit : int {
+enum ExitCode : int {
   kOk = 0,
   kFailed = 1,       // refused, or failed
   kUsage = 2,        // wrong arguments or a wrong configuration
@@ -14,10 +14,10 @@ enum Exit : int {
   kNoSuchCommand = 127,
 };
 
-inline constexpr const char* kExitCodes =
+inline constexpr const char* kExitCodeHelp =
     "Exit codes: 0 ok, 1 refused or failed, 2 wrong arguments or configuration, 3 the daemon does not "
     "answer.";
-inline constexpr const char* kExitCodesOfRun =
+inline constexpr const char* kRunExitCodeHelp =
     "Exit codes: the command's own, or 128 + the signal that ended it; 2 wrong arguments, 3 the daemon does "
     "not\n"
     "answer, 124 the turn did not come within --wait-limit, 125 refused, 126 the command can't be executed,\n"

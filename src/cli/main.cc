@@ -1,4 +1,4 @@
-// The program `mgpu`: the command line, and what its commands reach beyond it.
+// The program `run_mgpu`: the command line, and what its commands reach beyond it.
 #include <fmt/format.h>
 
 #include "cli/commands.h"
@@ -11,7 +11,7 @@
 namespace {
 
 int serve(const mgpu::cli::ServeOptions& options) {
-  const auto path = mgpu::cli::config_path(options.config);
+  const auto path = mgpu::cli::find_config_path(options.config);
   if (!path) return fmt::print(stderr, "mgpu: {}\n", path.error().detail), mgpu::cli::kUsage;
   return mgpu::daemon::serve({.config = *path, .listen = options.listen, .simulated = options.simulated});
 }

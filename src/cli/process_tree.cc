@@ -22,22 +22,22 @@
 namespace mgpu::cli {
 namespace {
 
-constexpr int kLookAgainMs = 10;
+constexpr int kPollIntervalMs = 10;
 
-struct Facts {
+struct ProcessStat {
   char state = '?';
   pid_t parent = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
 };
 
 // None: there is no such process.
-std::optional<Facts> facts_of(pid_t pid) {
+std::optional<ProcessStat> read_process_stat(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   const std::size_t name_end = text.rfind(')');  // the name may hold anything
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream words(text.substr(name_end + 1));
-  Facts facts;
+  ProcessStat facts;
   words >> facts.state >> facts.parent;
   std::string skipped;
   for (int field = 5; field < 22; ++field) words >> skipped;
@@ -45,42 +45,42 @@ std::optional<Facts> facts_of(pid_t pid) {
   return words ? std::optional(facts) : std::nullopt;
 }
 
-std::map<pid_t, Facts> all_processes() {
-  std::map<pid_t, Facts> all;
+std::map<pid_t, ProcessStat> read_all_processes() {
+  std::map<pid_t, ProcessStat> all;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::string name = entry.path().filename();
     pid_t pid = 0;
     const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (bad != std::errc{} || end != name.data() + name.size()) continue;
-    if (const auto facts = facts_of(pid)) all.emplace(pid, *facts);
+    if (const auto facts = read_process_stat(pid)) all.emplace(pid, *facts);
   }
   return all;
 }
 
-std::map<pid_t, Facts> below(pid_t root) {
-  const std::map<pid_t, Facts> all = all_processes();
+std::map<pid_t, ProcessStat> living_processes_below(pid_t root) {
+  const std::map<pid_t, ProcessStat> all = read_all_processes();
   std::multimap<pid_t, pid_t> children;
   for (const auto& [pid, facts] : all) children.emplace(facts.parent, pid);
-  std::map<pid_t, Facts> found;
-  std::vector<pid_t> open{root};
-  while (!open.empty()) {
-    const pid_t parent = open.back();
-    open.pop_back();
+  std::map<pid_t, ProcessStat> found;
+  std::vector<pid_t> unvisited{root};
+  while (!unvisited.empty()) {
+    const pid_t parent = unvisited.back();
+    unvisited.pop_back();
     const auto [from, to] = children.equal_range(parent);
     for (auto child = from; child != to; ++child)
-      if (found.emplace(child->second, all.at(child->second)).second) open.push_back(child->second);
+      if (found.emplace(child->second, all.at(child->second)).second) unvisited.push_back(child->second);
   }
   std::erase_if(found, [](const auto& one) { return one.second.state == 'Z' || one.second.state == 'X'; });
   return found;
 }
 
 // Only if the number still belongs to the process that was seen.
-void signal_process(pid_t pid, const Facts& seen, int number) {
+void signal_process(pid_t pid, const ProcessStat& expected, int number) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return;
-  const auto now = facts_of(pid);
-  if (now && now->start_time == seen.start_time) syscall(SYS_pidfd_send_signal, fd, number, nullptr, 0);
+  const auto now = read_process_stat(pid);
+  if (now && now->start_time == expected.start_time) syscall(SYS_pidfd_send_signal, fd, number, nullptr, 0);
   close(fd);
 }
 
@@ -88,28 +88,28 @@ void signal_process(pid_t pid, const Facts& seen, int number) {
 
 std::vector<pid_t> living_descendants(pid_t root) {
   std::vector<pid_t> pids;
-  for (const auto& [pid, facts] : below(root)) pids.push_back(pid);
+  for (const auto& [pid, facts] : living_processes_below(root)) pids.push_back(pid);
   return pids;
 }
 
-bool end_descendants(EndLimits limits, const std::function<bool()>& hurry) {
+bool terminate_descendants(TerminationLimits limits, const std::function<bool()>& skip_grace) {
   const auto begin = std::chrono::steady_clock::now();
-  std::set<std::pair<pid_t, std::uint64_t>> asked;
+  std::set<std::pair<pid_t, std::uint64_t>> sigterm_sent;
   for (;;) {
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
-    const std::map<pid_t, Facts> left = below(getpid());
+    const std::map<pid_t, ProcessStat> left = living_processes_below(getpid());
     if (left.empty()) return true;
     const auto passed = std::chrono::steady_clock::now() - begin;
     if (passed >= limits.limit) return false;
-    const bool force = passed >= limits.grace || hurry();
+    const bool force = passed >= limits.grace || skip_grace();
     for (const auto& [pid, facts] : left) {
       if (force)
         signal_process(pid, facts, SIGKILL);
-      else if (asked.emplace(pid, facts.start_time).second)
+      else if (sigterm_sent.emplace(pid, facts.start_time).second)
         signal_process(pid, facts, SIGTERM);
     }
-    poll(nullptr, 0, kLookAgainMs);
+    poll(nullptr, 0, kPollIntervalMs);
   }
 }
 

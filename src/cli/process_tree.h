@@ -14,7 +14,7 @@ namespace mgpu::cli {
 // Children, their children, and so on; zombies are not among them.
 std::vector<pid_t> living_descendants(pid_t root);
 
-struct EndLimits {
+struct TerminationLimits {
   std::chrono::milliseconds grace{};  // between SIGTERM and SIGKILL
   std::chrono::milliseconds limit{};  // for the whole
 };
@@ -22,6 +22,6 @@ struct EndLimits {
 // SIGTERM to all living descendants of this process, and SIGKILL to who is left after the grace or once
 // `hurry` says so; all children that end meanwhile are reaped. False: some live on (they hang in a driver, or
 // belong to another user).
-bool end_descendants(EndLimits limits, const std::function<bool()>& hurry);
+bool terminate_descendants(TerminationLimits limits, const std::function<bool()>& skip_grace);
 
 }  // namespace mgpu::cli

@@ -20,7 +20,7 @@
 #include "cli/exit_codes.h"
 #include "cli/process_tree.h"
 #include "cli/supervisor.h"
-#include "cli/text.h"
+#include "cli/text_format.h"
 #include "client/api_calls.h"
 #include "client/url.h"
 
@@ -29,15 +29,16 @@
 namespace mgpu::cli {
 namespace {
 
-constexpr std::size_t kLongestWho = 120;  // characters of the command that people see in the line
-constexpr int kSignalBase = 128;          // of the exit code of a command that a signal ended
-constexpr const char* kLeft = "some processes of the command can't be ended; they may still hold memory";
+constexpr std::size_t kMaxWhoLength = 120;  // characters of the command that people see in the line
+constexpr int kSignalExitBase = 128;        // of the exit code of a command that a signal ended
+constexpr const char* kSurvivorsWarning =
+    "some processes of the command can't be ended; they may still hold memory";
 
-void say(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", sanitize_lines(text)); }
+void print_message(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", sanitize_lines(text)); }
 
 // Whether the command can be executed, looked up as a shell would; asked before waiting in the line for
 // nothing.
-int look_up(const std::string& name) {
+int check_executable(const std::string& name) {
   if (name.find('/') != std::string::npos)
     return access(name.c_str(), X_OK) == 0
                ? kOk
@@ -65,7 +66,7 @@ int exit_code_of(const Failure& failure) {
 }
 
 // " (chat is running)": who has the turn that this ticket waits for; empty where that can't be told.
-std::string running_now(const std::string& url, std::uint64_t ticket) {
+std::string describe_running(const std::string& url, std::uint64_t ticket) {
   const auto line = client::get(url, "/v1/line");
   if (!line || !line->is_object() || !line->contains("line")) return "";
   std::string device;
@@ -80,17 +81,17 @@ std::string running_now(const std::string& url, std::uint64_t ticket) {
   return "";
 }
 
-void say_where(const std::string& url, const Waiting& at) {
-  if (at.place == 0) return say("next, its room is being made");
+void print_position(const std::string& url, const Waiting& at) {
+  if (at.place == 0) return print_message("next, its room is being made");
   const std::string place = at.place == 1 ? "next" : ordinal(at.place);
   const std::string starts =
       at.estimated_wait
-          ? ", starts in about " + duration_text(static_cast<double>(at.estimated_wait->count()))
+          ? ", starts in about " + format_duration(static_cast<double>(at.estimated_wait->count()))
           : "";
-  say("waiting, " + place + " in line" + running_now(url, at.ticket) + starts);
+  print_message("waiting, " + place + " in line" + describe_running(url, at.ticket) + starts);
 }
 
-Request request_of(const Options& options) {
+Request lease_request(const Options& options) {
   Request request{.consumer = options.consumer,
                   .bytes = static_cast<std::uint64_t>(options.bytes.count),
                   .device = options.device,
@@ -100,10 +101,10 @@ Request request_of(const Options& options) {
                   .user = options.user,
                   .deadline = options.deadline};
   for (const std::string& word : options.command) request.who += " " + word;
-  request.who.resize(std::min(request.who.size(), kLongestWho));
+  request.who.resize(std::min(request.who.size(), kMaxWhoLength));
   if (!options.quiet)
     request.on_waiting = [url = client::url_or_default(options.url)](const Waiting& at) {
-      say_where(url, at);
+      print_position(url, at);
     };
   return request;
 }
@@ -122,7 +123,7 @@ sigset_t watched_signals() {
 }
 
 // In the child: becomes the command, or returns errno.
-int become(const Options& options, const std::string& ticket) {
+int exec_command(const Options& options, const std::string& ticket) {
   setenv("MGPU_TICKET", ticket.c_str(), 1);
   setenv("MGPU_URL", client::url_or_default(options.url).c_str(), 1);
   if (!options.consumer.empty()) setenv("MGPU_CONSUMER", options.consumer.c_str(), 1);
@@ -134,71 +135,74 @@ int become(const Options& options, const std::string& ticket) {
 }
 
 // A signal from the terminal has reached the whole process group; one that was sent to us alone is passed on.
-void pass_on(int signals, const Supervisor& supervisor) {
+void forward_signal(int signal_fd, const Supervisor& supervisor) {
   signalfd_siginfo signal{};
-  if (read(signals, &signal, sizeof signal) != sizeof signal) return;
-  supervisor.tell(static_cast<int>(signal.ssi_signo), signal.ssi_code != SI_KERNEL);
+  if (read(signal_fd, &signal, sizeof signal) != sizeof signal) return;
+  supervisor.send_signal(static_cast<int>(signal.ssi_signo), signal.ssi_code != SI_KERNEL);
 }
 
 // Waits for the end of the command and its tree while passing signals on and watching the lease. None: the
 // supervisor was killed.
-std::optional<Report> attend(const Supervisor& supervisor, int signals, Lease& lease) {
+std::optional<SupervisorReport> wait_for_command(const Supervisor& supervisor, int signal_fd, Lease& lease) {
   bool warned = false;
   for (;;) {
-    std::array<pollfd, 3> watched{{{signals, POLLIN, 0},
+    std::array<pollfd, 3> watched{{{signal_fd, POLLIN, 0},
                                    {supervisor.descriptor(), POLLIN, 0},
                                    {warned ? -1 : lease.native_handle(), POLLIN, 0}}};
     if (poll(watched.data(), watched.size(), -1) < 0) continue;
-    if (watched[0].revents != 0) pass_on(signals, supervisor);
-    if (watched[1].revents != 0) return supervisor.hear();
+    if (watched[0].revents != 0) forward_signal(signal_fd, supervisor);
+    if (watched[1].revents != 0) return supervisor.receive_report();
     if (watched[2].revents == 0) continue;
     if (const auto why = lease.ended()) {
-      say("the turn ended early: " + why->detail + "; the command goes on, but others may use the GPU now");
+      print_message("the turn ended early: " + why->detail +
+                    "; the command goes on, but others may use the GPU now");
       warned = true;
     }
   }
 }
 
 int exit_code_of(int status) {
-  return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
+  return WIFSIGNALED(status) ? kSignalExitBase + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 int run_in_turn(const Options& options, Lease& lease) {
   const sigset_t watched = watched_signals();
   sigset_t before;
   sigprocmask(SIG_BLOCK, &watched, &before);
-  const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  const int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
   // Whoever is left where the supervisor is killed becomes ours.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const std::string ticket = std::to_string(lease.ticket());
-  auto supervisor = Supervisor::fork(before, [&] { return become(options, ticket); });
-  if (!supervisor) return say(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
-  const std::optional<Report> report = attend(*supervisor, signals, lease);
+  auto supervisor = Supervisor::fork(before, [&] { return exec_command(options, ticket); });
+  if (!supervisor)
+    return print_message(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
+  const std::optional<SupervisorReport> report = wait_for_command(*supervisor, signal_fd, lease);
   const int own_status = supervisor->reap();
-  close(signals);
+  close(signal_fd);
   if (!report) {
-    const bool all_ended = end_descendants(kTreeEnd, [] { return false; });
-    if (!all_ended) say(kLeft);
+    const bool all_ended = terminate_descendants(kTreeTermination, [] { return false; });
+    if (!all_ended) print_message(kSurvivorsWarning);
     return exit_code_of(own_status);
   }
-  if (report->what == Report::What::not_started) {
-    say(options.command.front() + ": " + std::strerror(report->value));
+  if (report->kind == SupervisorReport::Kind::not_started) {
+    print_message(options.command.front() + ": " + std::strerror(report->value));
     return report->value == ENOENT ? kNoSuchCommand : kNotExecutable;
   }
-  if (report->left) say(kLeft);
+  if (report->has_survivors) print_message(kSurvivorsWarning);
   return exit_code_of(report->value);
 }
 
 }  // namespace
 
 int run_command(const Options& options) {
-  if (const int missing = look_up(options.command.front()); missing != kOk) {
-    say(options.command.front() + (missing == kNoSuchCommand ? ": no such command" : ": can't be executed"));
+  if (const int missing = check_executable(options.command.front()); missing != kOk) {
+    print_message(options.command.front() +
+                  (missing == kNoSuchCommand ? ": no such command" : ": can't be executed"));
     return missing;
   }
-  Outcome<Lease> lease = Client(options.url).acquire(request_of(options));
+  Outcome<Lease> lease = Client(options.url).acquire(lease_request(options));
   if (!lease) {
-    say(lease.failure().code + ": " + lease.failure().detail);
+    print_message(lease.failure().code + ": " + lease.failure().detail);
     return exit_code_of(lease.failure());
   }
   return run_in_turn(options, *lease);

@@ -17,7 +17,7 @@ namespace {
 
 using client::FakeDaemon;
 
-const std::string kGranted = R"({"event":"granted","ticket":7})";
+const std::string kGrantedEvent = R"({"event":"granted","ticket":7})";
 
 // mgpu run --url URL words..., with its output in a file.
 class RunProcess {
@@ -46,7 +46,7 @@ class RunProcess {
   RunProcess& operator=(const RunProcess&) = delete;
 
   // The exit code, or 1000 + the signal that ended it.
-  int end() const {
+  int wait_for_exit() const {
     int status = 0;
     waitpid(pid, &status, 0);
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -57,7 +57,7 @@ class RunProcess {
     return text.str();
   }
   // Waits until the command has said this.
-  void wait_for(const std::string& words) const {
+  void wait_for_output(const std::string& words) const {
     while (output().find(words) == std::string::npos)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -68,18 +68,18 @@ class RunProcess {
   std::filesystem::path output_;
 };
 
-void grant(FakeDaemon::Caller& caller) {
+void grant_lease(FakeDaemon::Caller& caller) {
   caller.read_request();
   caller.begin_stream();
-  caller.send_line(kGranted);
+  caller.send_line(kGrantedEvent);
   caller.wait_for_close();
 }
 
 TEST(Run, PassesTheExitCodeAndTheTicketOn) {
-  FakeDaemon daemon(grant);
+  FakeDaemon daemon(grant_lease);
   RunProcess run(daemon.url(),
                  {"-c", "train", "--", "sh", "-c", "echo $MGPU_TICKET $MGPU_CONSUMER; exit 42"});
-  EXPECT_EQ(run.end(), 42);
+  EXPECT_EQ(run.wait_for_exit(), 42);
   EXPECT_EQ(run.output(), "7 train\n");
 }
 
@@ -93,11 +93,11 @@ TEST(Run, SaysWhereItStands) {
     caller.begin_stream();
     caller.send_line(R"({"event":"waiting","ticket":7,"place":3})");
     caller.send_line(R"({"event":"waiting","ticket":7,"place":0})");
-    caller.send_line(kGranted);
+    caller.send_line(kGrantedEvent);
     caller.wait_for_close();
   });
   RunProcess run(daemon.url(), {"--bytes", "1GiB", "true"});
-  EXPECT_EQ(run.end(), 0);
+  EXPECT_EQ(run.wait_for_exit(), 0);
   EXPECT_EQ(run.output(),
             "mgpu: waiting, 3rd in line (chat is running)\nmgpu: next, its room is being made\n");
 }
@@ -108,61 +108,63 @@ TEST(Run, ARefusalIs125AndAWaitLimit124) {
     caller.send_response("507 X", R"({"error":{"code":"never_fits","message":"lacks 2.0 GiB"}})");
   });
   RunProcess refused(refusing.url(), {"--bytes", "1GiB", "--", "true"});
-  EXPECT_EQ(refused.end(), 125);
+  EXPECT_EQ(refused.wait_for_exit(), 125);
   EXPECT_EQ(refused.output(), "mgpu: never_fits: lacks 2.0 GiB\n");
   FakeDaemon slow([](FakeDaemon::Caller& caller) {
     caller.read_request();
     caller.begin_stream();
     caller.send_line(R"({"event":"ended","error":{"code":"wait_limit","message":"waited 1 s"}})");
   });
-  EXPECT_EQ(RunProcess(slow.url(), {"--bytes", "1GiB", "--wait-limit", "1s", "--", "true"}).end(), 124);
+  EXPECT_EQ(RunProcess(slow.url(), {"--bytes", "1GiB", "--wait-limit", "1s", "--", "true"}).wait_for_exit(),
+            124);
 }
 
 TEST(Run, PassesSignalsOn) {
-  FakeDaemon daemon(grant);
+  FakeDaemon daemon(grant_lease);
   RunProcess run(daemon.url(), {"-c", "x", "--", "sh", "-c",
                                 "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done"});
-  run.wait_for("up");
+  run.wait_for_output("up");
   kill(run.pid, SIGTERM);
-  EXPECT_EQ(run.end(), 3);
+  EXPECT_EQ(run.wait_for_exit(), 3);
   EXPECT_EQ(run.output(), "up\nbye\n");
 }
 
 TEST(Run, ACommandEndedByASignalIs128AndTheSignal) {
-  FakeDaemon daemon(grant);
-  EXPECT_EQ(RunProcess(daemon.url(), {"-c", "x", "--", "sh", "-c", "kill -9 $$"}).end(), 128 + SIGKILL);
+  FakeDaemon daemon(grant_lease);
+  EXPECT_EQ(RunProcess(daemon.url(), {"-c", "x", "--", "sh", "-c", "kill -9 $$"}).wait_for_exit(),
+            128 + SIGKILL);
 }
 
 TEST(Run, KilledItGivesBackAndTheCommandIsAskedToEnd) {
   std::promise<void> given_back;
   FakeDaemon daemon([&](FakeDaemon::Caller& caller) {
-    grant(caller);
+    grant_lease(caller);
     given_back.set_value();
   });
   RunProcess run(daemon.url(), {"-c", "x", "--", "sh", "-c",
                                 "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done"});
-  run.wait_for("up");
+  run.wait_for_output("up");
   kill(run.pid, SIGKILL);
-  EXPECT_EQ(run.end(), 1000 + SIGKILL);
+  EXPECT_EQ(run.wait_for_exit(), 1000 + SIGKILL);
   given_back.get_future().get();
-  run.wait_for("bye");
+  run.wait_for_output("bye");
 }
 
 TEST(Run, InterruptedWhileWaitingItLeavesTheLine) {
   std::promise<void> waiting;
-  std::promise<void> gone;
+  std::promise<void> connection_closed;
   FakeDaemon daemon([&](FakeDaemon::Caller& caller) {
     caller.read_request();
     caller.begin_stream();
     waiting.set_value();
     caller.wait_for_close();
-    gone.set_value();
+    connection_closed.set_value();
   });
   RunProcess run(daemon.url(), {"-c", "x", "--", "true"});
   waiting.get_future().get();
   kill(run.pid, SIGINT);
-  EXPECT_EQ(run.end(), 1000 + SIGINT);
-  gone.get_future().get();
+  EXPECT_EQ(run.wait_for_exit(), 1000 + SIGINT);
+  connection_closed.get_future().get();
 }
 
 TEST(Run, GoesOnWithAWarningWhenTheTurnEndsEarly) {
@@ -170,16 +172,16 @@ TEST(Run, GoesOnWithAWarningWhenTheTurnEndsEarly) {
   FakeDaemon daemon([&](FakeDaemon::Caller& caller) {
     caller.read_request();
     caller.begin_stream();
-    caller.send_line(kGranted);
+    caller.send_line(kGrantedEvent);
     may_end.get_future().get();
   });
   RunProcess run(daemon.url(),
                  {"-c", "x", "--", "sh", "-c", "trap 'exit 5' USR1; echo up; while :; do sleep 0.01; done"});
-  run.wait_for("up");
+  run.wait_for_output("up");
   may_end.set_value();
-  run.wait_for("mgpu: the turn ended early");
+  run.wait_for_output("mgpu: the turn ended early");
   kill(run.pid, SIGUSR1);
-  EXPECT_EQ(run.end(), 5);
+  EXPECT_EQ(run.wait_for_exit(), 5);
 }
 
 }  // namespace

@@ -18,11 +18,11 @@
 namespace mgpu::cli {
 namespace {
 
-constexpr int kShellsSignalBase = 128;  // a shell's exit code for a command that a signal ended is above it
+constexpr int kSignalExitBase = 128;  // a shell's exit code for a command that a signal ended is above it
 
-struct Told {
+struct SignalMessage {
   int signal = 0;
-  bool pass_on = false;
+  bool forward = false;
 };
 
 // False: nobody hears it any more.
@@ -40,28 +40,28 @@ std::optional<Message> receive_message(int channel) {
   return got == sizeof message ? std::optional(message) : std::nullopt;
 }
 
-bool readable(int fd) {
+bool is_readable(int fd) {
   pollfd look{.fd = fd, .events = POLLIN, .revents = 0};
   return poll(&look, 1, 0) > 0;
 }
 
 // The errno of a failed exec, read when the pipe closes; 0 if the command runs.
-int exec_error(int report) {
+int read_exec_error(int report_fd) {
   int error = 0;
-  while (read(report, &error, sizeof error) < 0 && errno == EINTR) {
+  while (read(report_fd, &error, sizeof error) < 0 && errno == EINTR) {
   }
-  close(report);
+  close(report_fd);
   return error;
 }
 
-struct Command {
+struct SpawnedCommand {
   pid_t pid = -1;
   int error = 0;  // why it does not run
 };
 
-Command start(const sigset_t& mask, const std::function<int()>& become) {
-  std::array<int, 2> report{};
-  if (pipe2(report.data(), O_CLOEXEC) != 0) return {.error = errno};
+SpawnedCommand spawn_command(const sigset_t& mask, const std::function<int()>& exec_command) {
+  std::array<int, 2> report_pipe{};
+  if (pipe2(report_pipe.data(), O_CLOEXEC) != 0) return {.error = errno};
   const pid_t self = getpid();
   const pid_t child = ::fork();
   if (child < 0) return {.error = errno};
@@ -69,41 +69,41 @@ Command start(const sigset_t& mask, const std::function<int()>& become) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != self) _exit(EXIT_FAILURE);  // it died before the line above
     sigprocmask(SIG_SETMASK, &mask, nullptr);
-    const int error = become();
-    [[maybe_unused]] const auto written = write(report[1], &error, sizeof error);
+    const int error = exec_command();
+    [[maybe_unused]] const auto written = write(report_pipe[1], &error, sizeof error);
     _exit(EXIT_FAILURE);
   }
-  close(report[1]);
-  return {.pid = child, .error = exec_error(report[0])};
+  close(report_pipe[1]);
+  return {.pid = child, .error = read_exec_error(report_pipe[0])};
 }
 
-class Watch {
+class CommandWatch {
  public:
-  Watch(pid_t command, int channel) : command_(command), channel_(channel) {
+  CommandWatch(pid_t command, int channel) : command_(command), channel_(channel) {
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, nullptr);
-    children_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    child_signal_fd_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   }
 
   // Until the command has ended, or whoever waits for it has gone.
-  void wait() {
+  void wait_for_end() {
     // Once before the first signal: the command may have ended before we listened.
-    for (reap(); !status_ && !alone_; reap()) {
-      std::array<pollfd, 2> watched{{{children_, POLLIN, 0}, {channel_, POLLIN, 0}}};
+    for (reap(); !status_ && !parent_gone_; reap()) {
+      std::array<pollfd, 2> watched{{{child_signal_fd_, POLLIN, 0}, {channel_, POLLIN, 0}}};
       if (poll(watched.data(), watched.size(), -1) < 0) continue;
       if (signalfd_siginfo ignored{}; watched[0].revents != 0) [[maybe_unused]]
-        const auto n = read(children_, &ignored, sizeof ignored);
-      if (watched[1].revents != 0) hear();
+        const auto n = read(child_signal_fd_, &ignored, sizeof ignored);
+      if (watched[1].revents != 0) receive_signal();
     }
   }
 
   // Whether what is left of its tree shall end, too. What a command that ends by itself leaves behind on
   // purpose (an agent, a server in the background) stays.
-  bool must_end() const {
-    if (alone_ || told_to_end_) return true;
-    return WIFSIGNALED(*status_) || WEXITSTATUS(*status_) > kShellsSignalBase;
+  bool must_end_tree() const {
+    if (parent_gone_ || end_requested_) return true;
+    return WIFSIGNALED(*status_) || WEXITSTATUS(*status_) > kSignalExitBase;
   }
   int status() const { return status_.value_or(0); }
 
@@ -114,51 +114,55 @@ class Watch {
       if (pid == command_) status_ = status;
   }
 
-  void hear() {
-    const auto told = receive_message<Told>(channel_);
-    if (!told) {
-      alone_ = true;
+  void receive_signal() {
+    const auto message = receive_message<SignalMessage>(channel_);
+    if (!message) {
+      parent_gone_ = true;
       return;
     }
     // It is our child and not reaped yet: the number is its own.
-    if (told->pass_on) kill(command_, told->signal);
+    if (message->forward) kill(command_, message->signal);
     // Ctrl-C may be meant for something inside; how the command ends tells.
-    if (told->signal == SIGTERM || told->signal == SIGHUP || told->signal == SIGQUIT) told_to_end_ = true;
+    if (message->signal == SIGTERM || message->signal == SIGHUP || message->signal == SIGQUIT)
+      end_requested_ = true;
   }
 
   pid_t command_;
   int channel_;
-  int children_ = -1;
+  int child_signal_fd_ = -1;
   std::optional<int> status_{};
-  bool told_to_end_ = false;
-  bool alone_ = false;
+  bool end_requested_ = false;
+  bool parent_gone_ = false;
 };
 
-[[noreturn]] void supervise(int channel, const sigset_t& mask, const std::function<int()>& become) {
+[[noreturn]] void supervise(int channel, const sigset_t& mask, const std::function<int()>& exec_command) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  const Command command = start(mask, become);
+  const SpawnedCommand command = spawn_command(mask, exec_command);
   setsid();  // after the command was forked, which stays in its group and at its terminal
   if (command.error != 0) {
-    send_message(channel, Report{.what = Report::What::not_started, .value = command.error});
+    send_message(channel,
+                 SupervisorReport{.kind = SupervisorReport::Kind::not_started, .value = command.error});
     _exit(EXIT_FAILURE);
   }
-  Watch watch(command.pid, channel);
-  watch.wait();
-  const auto told_again = [channel] { return readable(channel) && receive_message<Told>(channel); };
-  const bool all_ended = !watch.must_end() || end_descendants(kTreeEnd, told_again);
-  send_message(channel, Report{.value = watch.status(), .left = !all_ended});
+  CommandWatch watch(command.pid, channel);
+  watch.wait_for_end();
+  const auto signalled_again = [channel] {
+    return is_readable(channel) && receive_message<SignalMessage>(channel);
+  };
+  const bool all_ended = !watch.must_end_tree() || terminate_descendants(kTreeTermination, signalled_again);
+  send_message(channel, SupervisorReport{.value = watch.status(), .has_survivors = !all_ended});
   _exit(EXIT_SUCCESS);
 }
 
 }  // namespace
 
-std::optional<Supervisor> Supervisor::fork(const sigset_t& mask, const std::function<int()>& become) {
+std::optional<Supervisor> Supervisor::fork(const sigset_t& mask, const std::function<int()>& exec_command) {
   std::array<int, 2> pair{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return std::nullopt;
   const pid_t pid = ::fork();
   if (pid == 0) {
     close(pair[0]);
-    supervise(pair[1], mask, become);
+    supervise(pair[1], mask, exec_command);
   }
   const int why = errno;
   close(pair[1]);
@@ -175,11 +179,13 @@ Supervisor::~Supervisor() {
   if (channel_ >= 0) close(channel_);
 }
 
-void Supervisor::tell(int signal, bool pass_on) const {
-  send_message(channel_, Told{.signal = signal, .pass_on = pass_on});
+void Supervisor::send_signal(int signal, bool forward) const {
+  send_message(channel_, SignalMessage{.signal = signal, .forward = forward});
 }
 
-std::optional<Report> Supervisor::hear() const { return receive_message<Report>(channel_); }
+std::optional<SupervisorReport> Supervisor::receive_report() const {
+  return receive_message<SupervisorReport>(channel_);
+}
 
 int Supervisor::reap() {
   int status = 0;

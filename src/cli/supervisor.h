@@ -18,20 +18,21 @@
 namespace mgpu::cli {
 
 // Time to save what it has, before force.
-inline constexpr EndLimits kTreeEnd{.grace = std::chrono::seconds(10), .limit = std::chrono::seconds(20)};
+inline constexpr TerminationLimits kTreeTermination{.grace = std::chrono::seconds(10),
+                                                    .limit = std::chrono::seconds(20)};
 
 // What it tells. `ended` is the last.
-struct Report {
-  enum class What : int { not_started, ended } what = What::ended;
-  int value = 0;      // errno; the wait status
-  bool left = false;  // ended: some of its processes could not be ended
+struct SupervisorReport {
+  enum class Kind : int { not_started, ended } kind = Kind::ended;
+  int value = 0;               // errno; the wait status
+  bool has_survivors = false;  // ended: some of its processes could not be ended
 };
 
 class Supervisor {
  public:
   // Forks it, and it the command: `become` execs in the process of the command, or returns errno. `mask`: the
   // command's. None: errno tells why.
-  static std::optional<Supervisor> fork(const sigset_t& mask, const std::function<int()>& become);
+  static std::optional<Supervisor> fork(const sigset_t& mask, const std::function<int()>& exec_command);
 
   Supervisor(Supervisor&& other) noexcept;
   Supervisor& operator=(Supervisor&&) = delete;
@@ -40,10 +41,10 @@ class Supervisor {
   int descriptor() const { return channel_; }  // readable: hear()
 
   // A signal that reached us: passed on to the command, or only noted (it has it already).
-  void tell(int signal, bool pass_on) const;
+  void send_signal(int signal, bool forward) const;
 
   // None: it was killed itself. Waits.
-  std::optional<Report> hear() const;
+  std::optional<SupervisorReport> receive_report() const;
 
   // Its own wait status, once it has ended.
   int reap();

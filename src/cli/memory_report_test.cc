@@ -1,4 +1,4 @@
-#include "cli/memory.h"
+#include "cli/memory_report.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@ namespace {
 using client::Json;
 
 // 24 GiB, of which the driver keeps 1: chat holds 8 of the 10 it declared, voice is promised 4, a game has 3.
-Json status(std::int64_t reserve = kGiB.count, std::int64_t headroom = (kGiB * 5).count) {
+Json sample_status(std::int64_t reserve = kGiB.count, std::int64_t headroom = (kGiB * 5).count) {
   const Json chat{{"consumer", "chat"},
                   {"committed_bytes", (kGiB * 10).count},
                   {"measured_bytes", (kGiB * 8).count},
@@ -40,19 +40,19 @@ std::int64_t sum_of_parts(const Json& device) {
 }
 
 TEST(Memory, ThePartsAddUpToTheDriversTotal) {
-  const Json device = memory_of(status()).at("devices").at(0);
+  const Json device = memory_report(sample_status()).at("devices").at(0);
   EXPECT_EQ(device.at("total_bytes"), (kGiB * 24).count);
   EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
 }
 
 TEST(Memory, AlsoWhereMoreIsInUseThanThereShouldBe) {
-  const Json device = memory_of(status((kGiB * 8).count, (kGiB * -2).count)).at("devices").at(0);
+  const Json device = memory_report(sample_status((kGiB * 8).count, (kGiB * -2).count)).at("devices").at(0);
   EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
-  EXPECT_NE(show_memory({{"devices", {device}}}).find("[aaa"), std::string::npos);
+  EXPECT_NE(format_memory({{"devices", {device}}}).find("[aaa"), std::string::npos);
 }
 
 TEST(Memory, TheBarShowsWhoHasHowMuchAndWhatIsOnlyPromised) {
-  const std::string text = show_memory(memory_of(status()));
+  const std::string text = format_memory(memory_report(sample_status()));
   const std::string bar = text.substr(text.find('['), 66);
   EXPECT_EQ(bar, "[aaaaaaaaaaaaaaaaaaaaaAAAAAABBBBBBBBBB%%%%%%%%===.............###]") << text;
   EXPECT_NE(text.find("pid 77 3.0 GiB: game"), std::string::npos) << text;
@@ -61,11 +61,11 @@ TEST(Memory, TheBarShowsWhoHasHowMuchAndWhatIsOnlyPromised) {
 }
 
 TEST(Memory, SaysWhereItIsReckonedAndWhereNothingIsKnownYet) {
-  Json by_totals = status();
+  Json by_totals = sample_status();
   by_totals["devices"][0]["memory"]["attribution"] = "by_totals";
-  EXPECT_NE(show_memory(memory_of(by_totals)).find("reckoned from totals"), std::string::npos);
+  EXPECT_NE(format_memory(memory_report(by_totals)).find("reckoned from totals"), std::string::npos);
   const Json unread{{"devices", {{{"id", "gpu0"}}}}};
-  EXPECT_NE(show_memory(memory_of(unread)).find("not read yet"), std::string::npos);
+  EXPECT_NE(format_memory(memory_report(unread)).find("not read yet"), std::string::npos);
 }
 
 }  // namespace

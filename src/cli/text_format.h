@@ -11,10 +11,10 @@ namespace mgpu::cli {
 std::string ordinal(std::uint64_t n);
 
 // 0.4 -> "<1 ms", 12 -> "12 ms", 1234 -> "1.2 s", 90'000 -> "1 min 30 s", 7'260'000 -> "2 h 1 min".
-std::string duration_text(double ms);
+std::string format_duration(double ms);
 
 // Left-aligned columns as wide as their widest cell, which is printable (base/sanitize.h); rows may be
 // shorter than the first.
-std::string table(std::vector<std::vector<std::string>> rows);
+std::string format_table(std::vector<std::vector<std::string>> rows);
 
 }  // namespace mgpu::cli

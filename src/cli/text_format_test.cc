@@ -1,8 +1,8 @@
-#include "cli/text.h"
+#include "cli/text_format.h"
 
 #include <gtest/gtest.h>
 
-#include "cli/show.h"
+#include "cli/answer_format.h"
 
 namespace mgpu::cli {
 namespace {
@@ -15,24 +15,24 @@ TEST(Text, OrdinalsAreEnglish) {
 }
 
 TEST(Text, DurationsHaveTheUnitThatMatters) {
-  EXPECT_EQ(duration_text(0), "0 ms");
-  EXPECT_EQ(duration_text(0.3), "<1 ms");
-  EXPECT_EQ(duration_text(999.9), "999 ms");
-  EXPECT_EQ(duration_text(1250), "1.2 s");
-  EXPECT_EQ(duration_text(59'999), "59.9 s");
-  EXPECT_EQ(duration_text(90'000), "1 min 30 s");
-  EXPECT_EQ(duration_text(7'260'000), "2 h 1 min");
+  EXPECT_EQ(format_duration(0), "0 ms");
+  EXPECT_EQ(format_duration(0.3), "<1 ms");
+  EXPECT_EQ(format_duration(999.9), "999 ms");
+  EXPECT_EQ(format_duration(1250), "1.2 s");
+  EXPECT_EQ(format_duration(59'999), "59.9 s");
+  EXPECT_EQ(format_duration(90'000), "1 min 30 s");
+  EXPECT_EQ(format_duration(7'260'000), "2 h 1 min");
 }
 
 TEST(Text, ColumnsStandBelowEachOther) {
-  EXPECT_EQ(table({{"NAME", "STATE"}, {"ü", "warm"}, {"chatter", ""}}),
+  EXPECT_EQ(format_table({{"NAME", "STATE"}, {"ü", "warm"}, {"chatter", ""}}),
             "NAME     STATE\nü        warm\nchatter\n");
 }
 
 TEST(Show, AStatusOfAnotherVersionIsShownAsFarAsItGoes) {
-  EXPECT_NE(show_status(client::Json::parse(R"({"queue_depth": 3, "news": 1})")).find("3 waiting"),
+  EXPECT_NE(format_status(client::Json::parse(R"({"queue_depth": 3, "news": 1})")).find("3 waiting"),
             std::string::npos);
-  EXPECT_EQ(show_line(client::Json::array()), "nobody waits or runs\n");
+  EXPECT_EQ(format_line(client::Json::array()), "nobody waits or runs\n");
 }
 
 TEST(Show, AStatusTellsWhoOwnsTheMemory) {
@@ -46,7 +46,7 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
       "residents": [{"ai_model": "", "state": "warm", "footprint_bytes": 6442450944, "error": null}]}],
     "line": [{"ticket": 10, "consumer": "chat", "ai_model": "", "device": "gpu0", "stage": "waiting", "place": 1,
       "waiting_ms": 2000, "running_ms": 0, "who": "POST /v1/completions"}]})");
-  EXPECT_EQ(show_status(status),
+  EXPECT_EQ(format_status(status),
             "1 waiting, 1 running, 9 jobs done\n\n"
             "DEVICE      MEMORY    HELD     EXPECTED  WAITING  RUNNING  JOBS  LAST WAIT  LAST RUN\n"
             "gpu0        12.0 GiB  6.0 GiB  6.0 GiB   1        1        9     12 ms      1.5 s\n"
@@ -71,31 +71,32 @@ TEST(Show, WhatFewTicketsHaveGetsAColumnWhereOneHasIt) {
      "running_ms": 0, "priority": "batch", "user": "ada", "estimated_wait_ms": 4200, "overtaken": true,
      "who": "b"}])");
   EXPECT_EQ(
-      show_line(line),
+      format_line(line),
       "TICKET  STAGE    PLACE  CONSUMER  DEVICE  PRIORITY  USER  WAITED             STARTS IN  RUNNING  WHO\n"
       "1       running  0      chat      gpu0                    0 ms                          10 ms    a\n"
       "2       waiting  1      tts       gpu0    batch     ada   2.0 s (overtaken)  4.2 s      0 ms     b\n");
 }
 
 TEST(Show, AnEventIsOneLine) {
-  EXPECT_EQ(show_event({.type = "granted",
-                        .data = R"({"id":1,"at":"2026-11-24T13:10:00.123Z","ticket":7,"bytes":1073741824})"}),
-            "2026-11-24T13:10:00.123Z  granted          ticket=7 bytes=1.0 GiB");
+  EXPECT_EQ(
+      format_event({.type = "granted",
+                    .data = R"({"id":1,"at":"2026-11-24T13:10:00.123Z","ticket":7,"bytes":1073741824})"}),
+      "2026-11-24T13:10:00.123Z  granted          ticket=7 bytes=1.0 GiB");
 }
 
 TEST(Show, AnEventAsJsonSaysWhichItIs) {
-  EXPECT_EQ(event_json({.id = "355", .type = "granted", .data = R"({"at":"2026-11-24","ticket":7})"}),
+  EXPECT_EQ(format_event_json({.id = "355", .type = "granted", .data = R"({"at":"2026-11-24","ticket":7})"}),
             R"({"id":355,"event":"granted","at":"2026-11-24","ticket":7})");
 }
 
 TEST(Show, AConsumerThatOnlyTakesLeasesHasAFootprintToo) {
   const auto train =
       client::Json::parse(R"([{"name": "train", "footprint_bytes": 1073741824, "residents": []}])");
-  EXPECT_NE(show_consumers(train).find("1.0 GiB"), std::string::npos);
+  EXPECT_NE(format_consumers(train).find("1.0 GiB"), std::string::npos);
 }
 
 TEST(Show, TheLogStaysOutOfTheTable) {
-  const std::string table = show_consumers(client::Json::parse(
+  const std::string table = format_consumers(client::Json::parse(
       R"([{"name": "chat", "residents": [{"error": "exited with code 1; last log lines:\nno such file"}]}])"));
   EXPECT_NE(table.find("exited with code 1\n"), std::string::npos) << table;
 }

@@ -12,9 +12,9 @@ namespace mgpu::cli {
 // foreign_processes}]}. The `bytes` of all parts add up to total_bytes, which is the driver's own number; a
 // consumer's are what it is committed to. `kind` is consumer, leases, foreign, reserve, free or driver. Where
 // more is in use than there should be, free is negative.
-client::Json memory_of(const client::Json& status);
+client::Json memory_report(const client::Json& status);
 
 // Of what memory_of() says, a bar and a table for each device.
-std::string show_memory(const client::Json& memory);
+std::string format_memory(const client::Json& memory);
 
 }  // namespace mgpu::cli

@@ -15,9 +15,9 @@ int print_footprints(const Options& options);
 int forget_footprint(const Options& options);
 int print_events(const Options& options);
 int cancel_ticket(const Options& options);
-int explain(const Options& options);
+int print_explanation(const Options& options);
 
 // "load", "unload", "park".
-int steer(const Options& options, const std::string& verb);
+int change_residency(const Options& options, const std::string& verb);
 
 }  // namespace mgpu::cli

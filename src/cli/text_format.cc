@@ -1,4 +1,4 @@
-#include "cli/text.h"
+#include "cli/text_format.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@ namespace mgpu::cli {
 namespace {
 
 // Characters, not bytes: continuation bytes of UTF-8 take no room.
-std::size_t width(const std::string& text) {
+std::size_t display_width(const std::string& text) {
   return static_cast<std::size_t>(
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
@@ -27,7 +27,7 @@ std::string ordinal(std::uint64_t n) {
   return fmt::format("{}{}", n, ending);
 }
 
-std::string duration_text(double ms) {
+std::string format_duration(double ms) {
   if (ms <= 0) return "0 ms";
   if (ms < 1) return "<1 ms";
   if (ms < 1000) return fmt::format("{:.0f} ms", std::floor(ms));
@@ -37,21 +37,21 @@ std::string duration_text(double ms) {
   return fmt::format("{} h {} min", seconds / 3600, seconds % 3600 / 60);
 }
 
-std::string table(std::vector<std::vector<std::string>> rows) {
+std::string format_table(std::vector<std::vector<std::string>> rows) {
   // What others have named shall not draw lines of its own.
   for (auto& row : rows)
     for (std::string& cell : row) cell = sanitize_text(cell);
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], display_width(row[i]));
   }
   std::string text;
   for (const auto& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
       line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] - width(row[i]) + 2, ' ');
+      if (i + 1 < row.size()) line.append(widths[i] - display_width(row[i]) + 2, ' ');
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
