@@ -12,32 +12,32 @@
 namespace mgpu::daemon {
 namespace {
 
-std::string from_environment(const char* name, std::string otherwise) {
+std::string env_variable_or(const char* name, std::string fallback) {
   const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : std::move(otherwise);
+  return value != nullptr && *value != '\0' ? value : std::move(fallback);
 }
 
 Result<std::unique_ptr<gpu::Provider>> open_nvml(const config::GpuConfig& config) {
-  return gpu::open_nvml(from_environment("MGPU_NVML_LIBRARY", config.library));
+  return gpu::open_nvml(env_variable_or("MGPU_NVML_LIBRARY", config.library));
 }
 
 Result<std::unique_ptr<gpu::Provider>> open_drm() {
-  const std::string root = from_environment("MGPU_DRM_ROOT", "");
+  const std::string root = env_variable_or("MGPU_DRM_ROOT", "");
   return gpu::open_drm({.sys = root + "/sys", .proc = root + "/proc"});
 }
 
-bool simulated(const gpu::Provider& provider) {
+bool is_simulated(const gpu::Provider& provider) {
   return !provider.devices().empty() && provider.devices().front().simulated;
 }
 
-bool all_shared_with_host(const gpu::Provider& provider) {
+bool all_use_host_memory(const gpu::Provider& provider) {
   return std::ranges::all_of(provider.devices(), &gpu::DeviceInfo::host_memory);
 }
 
 Result<std::unique_ptr<gpu::Provider>> open_all(const config::GpuConfig& config) {
   auto nvml = open_nvml(config);
   const bool has_nvml = nvml && !(*nvml)->devices().empty();
-  if (has_nvml && simulated(**nvml)) return nvml;
+  if (has_nvml && is_simulated(**nvml)) return nvml;
   auto drm = open_drm();
   if (!has_nvml && !drm) {
     const std::string no_nvml = nvml ? "the NVML library lists no device" : nvml.error().detail;
@@ -45,7 +45,7 @@ Result<std::unique_ptr<gpu::Provider>> open_all(const config::GpuConfig& config)
   }
   std::vector<std::unique_ptr<gpu::Provider>> providers;
   if (has_nvml) providers.push_back(std::move(*nvml));
-  if (drm && !(has_nvml && all_shared_with_host(**drm))) providers.push_back(std::move(*drm));
+  if (drm && !(has_nvml && all_use_host_memory(**drm))) providers.push_back(std::move(*drm));
   return gpu::combine_providers(std::move(providers));
 }
 

@@ -18,11 +18,11 @@
 namespace mgpu::daemon {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(1);
-constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v";
-constexpr std::string_view kPlain = "\033[m";
+constexpr Duration kCloseLimit = std::chrono::seconds(1);
+constexpr const char* kLogPattern = "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v";
+constexpr std::string_view kResetColour = "\033[m";
 
-std::string_view colour_of(spdlog::level::level_enum level) {
+std::string_view level_colour(spdlog::level::level_enum level) {
   switch (level) {
     case spdlog::level::warn:
       return "\033[33m\033[1m";
@@ -36,7 +36,7 @@ std::string_view colour_of(spdlog::level::level_enum level) {
 
 // Text of others is in it, which must not command a terminal. Its lines below the first are indented, so that
 // they pass for no entries of their own.
-std::string as_logged(std::string_view entry) {
+std::string format_entry(std::string_view entry) {
   std::string shown = sanitize_lines(entry);
   constexpr std::string_view kIndent = "    ";
   for (auto at = shown.find('\n'); at + 1 < shown.size() && at != std::string::npos;
@@ -46,18 +46,18 @@ std::string as_logged(std::string_view entry) {
 }
 
 // One line of the log as text. Where it is coloured, the level is.
-class ToWriter final : public spdlog::sinks::base_sink<std::mutex> {
+class QueuedWriterSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  ToWriter(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
+  QueuedWriterSink(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t formatted;
     formatter_->format(message, formatted);
-    std::string line = as_logged({formatted.data(), formatted.size()});
+    std::string line = format_entry({formatted.data(), formatted.size()});
     if (coloured_ && message.color_range_end > message.color_range_start) {
-      line.insert(message.color_range_end, kPlain);
-      line.insert(message.color_range_start, colour_of(message.level));
+      line.insert(message.color_range_end, kResetColour);
+      line.insert(message.color_range_start, level_colour(message.level));
     }
     writer_.write(std::move(line));
   }
@@ -67,12 +67,12 @@ class ToWriter final : public spdlog::sinks::base_sink<std::mutex> {
   const bool coloured_;
 };
 
-void keep_standard_descriptors() {
+void reserve_standard_descriptors() {
   for (int descriptor = 0; descriptor <= 2; ++descriptor)
     if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // the lowest that is free: this one
 }
 
-std::string note_of_drops(std::uint64_t lines) {
+std::string format_dropped_note(std::uint64_t lines) {
   return fmt::format("mgpu: {} line{} of the log not read in time, and dropped\n", lines,
                      lines == 1 ? " was" : "s were");
 }
@@ -80,13 +80,13 @@ std::string note_of_drops(std::uint64_t lines) {
 }  // namespace
 
 Log::Log() {
-  keep_standard_descriptors();
-  out_ = runner::QueuedWriter::for_descriptor(STDOUT_FILENO, {.flush_limit = kPatience});
-  err_ = runner::QueuedWriter::for_descriptor(STDERR_FILENO,
-                                              {.flush_limit = kPatience, .drop_note = note_of_drops});
-  auto sink = std::make_shared<ToWriter>(*err_, ::isatty(STDERR_FILENO) == 1);
+  reserve_standard_descriptors();
+  stdout_writer_ = runner::QueuedWriter::for_descriptor(STDOUT_FILENO, {.flush_limit = kCloseLimit});
+  stderr_writer_ = runner::QueuedWriter::for_descriptor(
+      STDERR_FILENO, {.flush_limit = kCloseLimit, .drop_note = format_dropped_note});
+  auto sink = std::make_shared<QueuedWriterSink>(*stderr_writer_, ::isatty(STDERR_FILENO) == 1);
   auto logger = std::make_shared<spdlog::logger>("mgpu", std::move(sink));
-  logger->set_pattern(kPattern);
+  logger->set_pattern(kLogPattern);
   spdlog::set_default_logger(std::move(logger));
 }
 
@@ -95,16 +95,18 @@ Log::~Log() { close(); }
 void Log::close() {
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("mgpu", std::make_shared<spdlog::sinks::null_sink_mt>()));
-  out_.reset();
-  err_.reset();
+  stdout_writer_.reset();
+  stderr_writer_.reset();
 }
 
-void Log::say(std::string line) {
-  if (out_) out_->write(std::move(line) + "\n");
+void Log::print(std::string line) {
+  if (stdout_writer_) stdout_writer_->write(std::move(line) + "\n");
 }
-void Log::complain(std::string line) {
-  if (err_) err_->write(std::move(line) + "\n");
+void Log::print_error(std::string line) {
+  if (stderr_writer_) stderr_writer_->write(std::move(line) + "\n");
 }
-std::uint64_t Log::dropped() const { return (err_ ? err_->dropped() : 0) + (out_ ? out_->dropped() : 0); }
+std::uint64_t Log::dropped() const {
+  return (stderr_writer_ ? stderr_writer_->dropped() : 0) + (stdout_writer_ ? stdout_writer_->dropped() : 0);
+}
 
 }  // namespace mgpu::daemon

@@ -20,8 +20,8 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // For people, without time or level.
-  void say(std::string line);       // stdout
-  void complain(std::string line);  // stderr
+  void print(std::string line);        // stdout
+  void print_error(std::string line);  // stderr
 
   // Waits a second at most for what is not written yet; what is said later goes nowhere.
   void close();
@@ -29,8 +29,8 @@ class Log {
   std::uint64_t dropped() const;  // lines that were not read in time, ever
 
  private:
-  std::unique_ptr<runner::QueuedWriter> out_;
-  std::unique_ptr<runner::QueuedWriter> err_;
+  std::unique_ptr<runner::QueuedWriter> stdout_writer_;
+  std::unique_ptr<runner::QueuedWriter> stderr_writer_;
 };
 
 }  // namespace mgpu::daemon

@@ -1,4 +1,4 @@
-#include "daemon/over_http.h"
+#include "daemon/request_dispatch.h"
 
 #include <memory>
 #include <utility>
@@ -12,7 +12,7 @@ namespace {
 namespace asio = boost::asio;
 using asio::experimental::awaitable_operators::operator||;  // NOLINT(misc-unused-using-decls): used below
 
-asio::awaitable<void> send(http::Exchange& exchange, api::ApiResponse reply) {
+asio::awaitable<void> send_reply(http::Exchange& exchange, api::ApiResponse reply) {
   http::Headers headers = std::move(reply.headers);
   headers.emplace_back("Content-Type", std::move(reply.content_type));
   std::string body = std::move(reply.body);
@@ -31,8 +31,8 @@ asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::ApiRes
 }
 
 // Never throws: a library's surprise becomes a 500 (or the end of a stream), and the daemon goes on.
-asio::awaitable<std::optional<api::ApiResponse>> ask(api::Api& api, api::ApiRequest call,
-                                                     api::ResponseStream outlet) {
+asio::awaitable<std::optional<api::ApiResponse>> call_api(api::Api& api, api::ApiRequest call,
+                                                          api::ResponseStream outlet) {
   try {
     co_return co_await api.handle_request(std::move(call), std::move(outlet));
   } catch (const boost::system::system_error&) {
@@ -43,7 +43,7 @@ asio::awaitable<std::optional<api::ApiResponse>> ask(api::Api& api, api::ApiRequ
   }
 }
 
-api::ApiRequest call_of(const http::Exchange& exchange, std::string body) {
+api::ApiRequest to_api_call(const http::Exchange& exchange, std::string body) {
   const http::RequestHead& head = exchange.head();
   const std::size_t question = head.target.find('?');
   return {.method = head.method,
@@ -54,13 +54,13 @@ api::ApiRequest call_of(const http::Exchange& exchange, std::string body) {
           .peer = exchange.peer_address() + ":" + std::to_string(exchange.peer_port())};
 }
 
-asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
+asio::awaitable<void> serve_control_plane(api::Api& api, http::Exchange& exchange) {
   const Bytes limit{static_cast<std::int64_t>(api::kMaxRequestBody)};
   auto body = co_await http::read_body(exchange, limit);
   if (!body) {
     if (body.error().code == ErrorCode::cancelled) co_return exchange.abort();
     api::ApiResponse refusal = api::error_response(body.error());
-    co_await send(exchange, std::move(refusal));
+    co_await send_reply(exchange, std::move(refusal));
     co_return;
   }
   bool streaming = false;
@@ -72,47 +72,47 @@ asio::awaitable<void> control(api::Api& api, http::Exchange& exchange) {
           },
       .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
       .abort = [&exchange] { exchange.abort(); }};
-  auto asked = ask(api, call_of(exchange, std::move(*body)), outlet);
+  auto answered = call_api(api, to_api_call(exchange, std::move(*body)), outlet);
   auto gone = exchange.wait_until_disconnected();
-  auto first = std::move(asked) || std::move(gone);
+  auto first = std::move(answered) || std::move(gone);
   auto outcome = co_await std::move(first);
   if (outcome.index() == 1) co_return exchange.abort();
   std::optional<api::ApiResponse> reply = std::move(std::get<0>(outcome));
   if (reply && !streaming)
-    co_await send(exchange, std::move(*reply));
+    co_await send_reply(exchange, std::move(*reply));
   else if (streaming && !reply)
     co_await exchange.finish();
   else
     exchange.abort();
 }
 
-asio::awaitable<void> nothing_here(http::Exchange& exchange) {
+asio::awaitable<void> send_not_found(http::Exchange& exchange) {
   api::ApiResponse reply = api::error_response(
       {ErrorCode::not_found, "nothing at " +
                                  exchange.head().target.substr(0, exchange.head().target.find('?')) +
                                  "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
                                  "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
                                  gateway::model_route_list()});
-  co_await send(exchange, std::move(reply));
+  co_await send_reply(exchange, std::move(reply));
 }
 
 }  // namespace
 
-asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
+asio::awaitable<void> dispatch_request(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
   if (api::has_route(gateway::path_without_query(head.target))) {
-    co_await control(api, exchange);
+    co_await serve_control_plane(api, exchange);
   } else if (exchange.is_reserved()) {
     api::ApiResponse reply =
         api::error_response({ErrorCode::queue_full,
                              "all limits.max_connections are in use; on the few beyond them "
                              "only the control plane answers",
                              std::chrono::seconds(1)});
-    co_await send(exchange, std::move(reply));
+    co_await send_reply(exchange, std::move(reply));
   } else if (gateway.handles(head.method, head.target)) {
     co_await gateway.serve(exchange);
   } else {
-    co_await nothing_here(exchange);
+    co_await send_not_found(exchange);
   }
 }
 

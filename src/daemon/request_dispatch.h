@@ -8,6 +8,7 @@
 namespace mgpu::daemon {
 
 // One request: the control plane's, else the gateway's, else a 404 that names the entrances.
-boost::asio::awaitable<void> answer_one(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange);
+boost::asio::awaitable<void> dispatch_request(api::Api& api, gateway::Gateway& gateway,
+                                              http::Exchange& exchange);
 
 }  // namespace mgpu::daemon

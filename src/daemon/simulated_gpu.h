@@ -14,7 +14,7 @@ class SimulatedGpu {
  public:
   // Makes the file and names it to this process and its children (env MGPU_SIMGPU). Errors: unavailable,
   // invalid_request.
-  static Result<SimulatedGpu> make(const std::vector<Bytes>& devices);
+  static Result<SimulatedGpu> create(const std::vector<Bytes>& devices);
   SimulatedGpu(SimulatedGpu&& other) noexcept;
   SimulatedGpu& operator=(SimulatedGpu&&) = delete;
   ~SimulatedGpu();

@@ -10,22 +10,22 @@
 
 namespace mgpu::daemon {
 
-struct Line {
+struct LogLine {
   std::string text{};
   bool warning = false;
 };
 
 // None for what is routine.
-std::optional<Line> told(const engine::JournalEntry& entry, const Registry& registry);
+std::optional<LogLine> format_log_line(const engine::JournalEntry& entry, const Registry& registry);
 
 // Says once for each device that its driver does not tell whose its bytes are. Not while something loads: a
 // driver may list a process only once it computes.
-class ByTotals {
+class AttributionWarning {
  public:
-  std::optional<Line> told(const engine::JournalEntry& entry, const Registry& registry);
+  std::optional<LogLine> warning_if_new(const engine::JournalEntry& entry, const Registry& registry);
 
  private:
-  std::set<DeviceId> known_{};
+  std::set<DeviceId> warned_devices_{};
 };
 
 }  // namespace mgpu::daemon

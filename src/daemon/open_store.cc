@@ -1,4 +1,4 @@
-#include "daemon/state.h"
+#include "daemon/open_store.h"
 
 #include <cstdlib>
 #include <utility>
@@ -8,10 +8,10 @@
 namespace mgpu::daemon {
 namespace {
 
-constexpr const char* kFile = "/mgpu.db";
-constexpr const char* kNone = "none";
+constexpr const char* kFileName = "/mgpu.db";
+constexpr const char* kNoStore = "none";
 
-std::string variable(const char* name) {
+std::string env_variable(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
 }
@@ -19,13 +19,15 @@ std::string variable(const char* name) {
 }  // namespace
 
 std::string store_path(const config::Config& config) {
-  if (config.store == kNone) return "";
+  if (config.store == kNoStore) return "";
   if (!config.store.empty()) return config.store;
   // systemd may name several folders, the unit's own first.
-  if (const std::string folders = variable("STATE_DIRECTORY"); !folders.empty())
-    return folders.substr(0, folders.find(':')) + kFile;
-  if (const std::string folder = variable("XDG_STATE_HOME"); !folder.empty()) return folder + "/mgpu" + kFile;
-  if (const std::string home = variable("HOME"); !home.empty()) return home + "/.local/state/mgpu" + kFile;
+  if (const std::string folders = env_variable("STATE_DIRECTORY"); !folders.empty())
+    return folders.substr(0, folders.find(':')) + kFileName;
+  if (const std::string folder = env_variable("XDG_STATE_HOME"); !folder.empty())
+    return folder + "/mgpu" + kFileName;
+  if (const std::string home = env_variable("HOME"); !home.empty())
+    return home + "/.local/state/mgpu" + kFileName;
   return "";
 }
 
@@ -33,7 +35,7 @@ Result<store::Store::OpenResult> open_store(const config::Config& config) {
   const std::string path = store_path(config);
   if (path.empty()) {
     const char* const note = "there is no folder for the store: what is learned will be forgotten";
-    return store::Store::OpenResult{.warning = config.store == kNone ? "" : note};
+    return store::Store::OpenResult{.warning = config.store == kNoStore ? "" : note};
   }
   auto opened =
       store::Store::open({.path = path,

@@ -1,4 +1,4 @@
-#include "daemon/simulated.h"
+#include "daemon/simulated_gpu.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -37,7 +37,7 @@ SimulatedGpu::~SimulatedGpu() {
   if (!folder_.empty()) fs::remove_all(folder_, ignored);
 }
 
-Result<SimulatedGpu> SimulatedGpu::make(const std::vector<Bytes>& devices) {
+Result<SimulatedGpu> SimulatedGpu::create(const std::vector<Bytes>& devices) {
   auto library = find_library();
   if (!library) return std::unexpected(library.error());
   std::string folder = (fs::temp_directory_path() / "mgpu-simulated-XXXXXX").string();
