@@ -1,5 +1,5 @@
 // What services have in common that hold one of many AI models at a time and are told which: the key
-// `ai_model`. Without it they keep what they hold, since we would not know what to load again.
+// `ai_model_index`. Without it they keep what they hold, since we would not know what to load again.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ class SingleSlotService : public ServiceBase {
  protected:
   // The name of what it holds; empty: nothing.
   virtual boost::asio::awaitable<Result<std::string>> get_loaded_name() = 0;
-  // Whether the name that it gives is that of the AI model `ai_model`.
+  // Whether the name that it gives is that of the AI model `ai_model_index`.
   virtual bool is_same_ai_model(const std::string& reported, const std::string& ai_model) const {
     return reported == ai_model;
   }

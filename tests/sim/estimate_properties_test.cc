@@ -18,8 +18,8 @@
 #include "sched/start_estimate.h"
 #include "sched/step.h"
 
-#include "history.h"
-#include "lived.h"
+#include "machine_run.h"
+#include "scenario_generator.h"
 
 namespace mgpu::sim {
 namespace {
@@ -27,9 +27,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr DeviceId kDevice{0};
-constexpr Duration kReadings = 10ms;  // that a change, or a start, waits for
+constexpr Duration kReadingDelay = 10ms;  // that a change, or a start, waits for
 
-struct Told {
+struct StartEstimate {
   TicketId ticket{};
   Instant now{};
   Instant start{};
@@ -37,9 +37,9 @@ struct Told {
 
 TEST(Estimates, AreNeverOfAMomentThatIsPast) {
   const bool held = rc::check("nobody is told of a start in the past", [] {
-    const History history = some_history();
-    World world = history.world;
-    for (const Event& event : history.events) {
+    const ScenarioPrefix scenario = draw_scenario();
+    World world = scenario.world;
+    for (const Event& event : scenario.events) {
       step(world, event);
       for (std::size_t i = 0; i < world.lines.size(); ++i)
         for (const auto& [id, at] : estimated_starts(world, DeviceId{i})) RC_ASSERT(at >= world.now);
@@ -49,46 +49,49 @@ TEST(Estimates, AreNeverOfAMomentThatIsPast) {
 }
 
 // One at a time, and it is known how long each job takes.
-Household orderly(Household household) {
-  household.fifo = true, household.devices = household.capacity = 1;
-  for (Member& member : household.members) {
-    member.concurrency = 1, member.turnless = member.lease_only = member.parks = false;
-    member.run_ms = 400;
+TestMachine single_job_machine(TestMachine test_machine) {
+  test_machine.fifo = true, test_machine.devices = test_machine.capacity = 1;
+  for (TestConsumer& consumer : test_machine.consumers) {
+    consumer.concurrency = 1, consumer.turnless = consumer.lease_only = consumer.parks = false;
+    consumer.run_ms = 400;
   }
-  return household;
+  return test_machine;
 }
 
 // Of all that were told of their start after the last of them had come.
-std::vector<Told> told_in(const Household& household, std::vector<Request> requests, Lived& lived) {
-  for (Request& request : requests) request.work_ms = 400, request.at_ms /= 10;
-  std::vector<Told> told;
-  lived = live(household, requests, {}, 10s, [&](const World& world) {
+std::vector<StartEstimate> collect_estimates(const TestMachine& test_machine,
+                                             std::vector<TestRequest> requests, MachineRun& run) {
+  for (TestRequest& request : requests) request.work_ms = 400, request.at_ms /= 10;
+  std::vector<StartEstimate> estimates;
+  run = run_machine(test_machine, requests, {}, 10s, [&](const World& world) {
     const Statistics& so_far = world.lines[kDevice.value].statistics;
     if (so_far.total_jobs + so_far.queue_depth + so_far.in_flight < requests.size()) return;
-    for (const auto& [id, at] : estimated_starts(world, kDevice)) told.push_back({id, world.now, at});
+    for (const auto& [id, at] : estimated_starts(world, kDevice)) estimates.push_back({id, world.now, at});
   });
-  return told;
+  return estimates;
 }
 
-void is_off_by_at_most(const Told& told, const Lived& lived, Duration late, Duration early) {
-  const Instant granted = lived.witness.tickets().at(told.ticket).granted->at;
-  if (granted <= told.start + late && told.start <= granted + early) return;
-  RC_FAIL("ticket " + std::to_string(told.ticket.value) + " was to wait " + to_string(told.start - told.now) +
-          ", and waited " + to_string(granted - told.now));
+void assert_error_at_most(const StartEstimate& estimate, const MachineRun& run, Duration late,
+                          Duration early) {
+  const Instant granted = run.recorder.tickets().at(estimate.ticket).granted->at;
+  if (granted <= estimate.start + late && estimate.start <= granted + early) return;
+  RC_FAIL("ticket " + std::to_string(estimate.ticket.value) + " was to wait " +
+          to_string(estimate.start - estimate.now) + ", and waited " + to_string(granted - estimate.now));
 }
 
 TEST(Estimates, AreRightWhereNobodyHasToLeave) {
   std::size_t checked = 0;
   const bool held = rc::check("with memory for all, an estimate is right to a quarter of a job", [&] {
-    const auto household = *rc::gen::map(some_household(), [](const Household& drawn) {
-      Household household = orderly(drawn);
-      for (Member& member : household.members)
-        member.footprint_gib = 1 + member.footprint_gib % 2, member.working_gib = 0, member.ai_models = 1;
-      return household;
+    const auto test_machine = *rc::gen::map(arbitrary_machine(), [](const TestMachine& drawn) {
+      TestMachine test_machine = single_job_machine(drawn);
+      for (TestConsumer& consumer : test_machine.consumers)
+        consumer.footprint_gib = 1 + consumer.footprint_gib % 2, consumer.working_gib = 0,
+        consumer.ai_models = 1;
+      return test_machine;
     });
-    Lived lived;
-    for (const Told& told : told_in(household, *some_requests(), lived)) {
-      is_off_by_at_most(told, lived, kReadings, 100ms + kReadings);
+    MachineRun run;
+    for (const StartEstimate& estimate : collect_estimates(test_machine, *arbitrary_requests(), run)) {
+      assert_error_at_most(estimate, run, kReadingDelay, 100ms + kReadingDelay);
       ++checked;
     }
   });
@@ -99,15 +102,16 @@ TEST(Estimates, AreRightWhereNobodyHasToLeave) {
 TEST(Estimates, AreWrongByTheChangesOfThoseBeforeAtMost) {
   std::size_t checked = 0;
   const bool held = rc::check("an estimate may guess changes of residents wrong, but no work", [&] {
-    const auto household = *rc::gen::map(some_household(), orderly);
-    const int unload_ms = std::ranges::max_element(household.members, {}, &Member::unload_ms)->unload_ms;
-    Lived lived;
-    for (const Told& told : told_in(household, *some_requests(), lived)) {
+    const auto test_machine = *rc::gen::map(arbitrary_machine(), single_job_machine);
+    const int unload_ms =
+        std::ranges::max_element(test_machine.consumers, {}, &TestConsumer::unload_ms)->unload_ms;
+    MachineRun run;
+    for (const StartEstimate& estimate : collect_estimates(test_machine, *arbitrary_requests(), run)) {
       Duration changes{0};
-      for (const auto& [id, seen] : lived.witness.tickets())
-        if (id <= told.ticket && seen.granted->at > told.now)
-          changes += std::chrono::milliseconds{lived.member_of(seen).load_ms + unload_ms} + kReadings;
-      is_off_by_at_most(told, lived, changes + kReadings, changes + 100ms + kReadings);
+      for (const auto& [id, record] : run.recorder.tickets())
+        if (id <= estimate.ticket && record.granted->at > estimate.now)
+          changes += std::chrono::milliseconds{run.member_of(record).load_ms + unload_ms} + kReadingDelay;
+      assert_error_at_most(estimate, run, changes + kReadingDelay, changes + 100ms + kReadingDelay);
       ++checked;
     }
   });

@@ -16,23 +16,23 @@ int replay_file(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
-  const auto failure = mgpu::sim::replay(mgpu::sim::from_text(text.str()));
-  std::cout << path << ": " << (failure ? "FAILED: " + failure->what : "holds") << '\n';
+  const auto failure = mgpu::sim::replay_scenario(mgpu::sim::from_text(text.str()));
+  std::cout << path << ": " << (failure ? "FAILED: " + failure->message : "holds") << '\n';
   return failure ? 1 : 0;
 }
 
-int report(std::uint64_t seed, const mgpu::sim::Life& life) {
-  std::cout << "seed " << seed << " FAILED after " << life.failure->after << " events: " << life.failure->what
-            << '\n';
-  const auto again = mgpu::sim::replay(life.scenario);
-  if (!again) {
+int report_failure(std::uint64_t seed, const mgpu::sim::SimulationResult& result) {
+  std::cout << "seed " << seed << " FAILED after " << result.failure->event_count
+            << " events: " << result.failure->message << '\n';
+  const auto replayed = mgpu::sim::replay_scenario(result.scenario);
+  if (!replayed) {
     std::cout << "(the physical house is part of this failure, so it can't be shrunk: run --seeds 1 --from "
               << seed << ")\n# what was fed until then:\n"
-              << to_text(life.scenario);
+              << to_text(result.scenario);
     return 1;
   }
-  std::cout << "# shrunk; keep it as tests/sim/regressions/<what>.scenario\n# " << again->what << '\n'
-            << to_text(mgpu::sim::shrink(life.scenario, *again));
+  std::cout << "# shrunk; keep it as tests/sim/regressions/<what>.scenario\n# " << replayed->message << '\n'
+            << to_text(mgpu::sim::shrink_scenario(result.scenario, *replayed));
   return 1;
 }
 
@@ -52,10 +52,10 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   std::uint64_t events = 0, grants = 0, refusals = 0, loads = 0, evictions = 0, out_of_memory = 0;
   for (std::uint64_t seed = from; seed < from + seeds; ++seed) {
-    const mgpu::sim::Life life = mgpu::sim::live(seed);
-    if (life.failure) return report(seed, life);
-    events += life.scenario.events.size(), grants += life.grants, refusals += life.refusals;
-    loads += life.loads, evictions += life.evictions, out_of_memory += life.out_of_memory;
+    const mgpu::sim::SimulationResult result = mgpu::sim::run_simulation(seed);
+    if (result.failure) return report_failure(seed, result);
+    events += result.scenario.events.size(), grants += result.grants, refusals += result.refusals;
+    loads += result.loads, evictions += result.evictions, out_of_memory += result.out_of_memory;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::cout << seeds << " lives from seed " << from << " in " << took.count() << " s: " << events

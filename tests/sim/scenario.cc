@@ -9,12 +9,12 @@
 #include "domain/enum_names.h"
 #include "sched/step.h"
 
-#include "referee.h"
+#include "invariant_checker.h"
 
 namespace mgpu::sim {
 namespace {
 
-struct Writer {
+struct EventWriter {
   std::ostream& out;
 
   void operator()(const TicketArrived& e) const {
@@ -105,7 +105,7 @@ Reading read_reading(std::istream& in) {
   return reading;
 }
 
-EventPayload read_happening(std::istream& in) {
+EventPayload read_event(std::istream& in) {
   const auto name = read<std::string>(in);
   if (name == "arrived") {
     const TicketId ticket = read_ticket(in);
@@ -206,7 +206,7 @@ Consumer read_spec(std::istream& in) {
 }
 
 // Whether the shell could send this now: answers only to questions, ids only in order.
-bool possible(const World& world, const Event& event) {
+bool is_possible(const World& world, const Event& event) {
   if (event.at < world.now) return false;
   if (const auto* arrived = std::get_if<TicketArrived>(&event.payload))
     return !world.tickets.contains(arrived->ticket);
@@ -235,7 +235,7 @@ std::string to_text(const Scenario& scenario) {
     out << "resident " << r.consumer.value << ' ' << r.footprint.count << '\n';
   for (const Event& event : scenario.events) {
     out << '@' << event.at.us << ' ';
-    std::visit(Writer{out}, event.payload);
+    std::visit(EventWriter{out}, event.payload);
     out << '\n';
   }
   return out.str();
@@ -277,25 +277,26 @@ Scenario from_text(const std::string& text) {
       add_resident(world.registry, consumer, "", read_bytes(in));
     } else {
       const Instant at{std::stoll(word.substr(1))};
-      scenario.events.push_back({at, read_happening(in)});
+      scenario.events.push_back({at, read_event(in)});
     }
   }
   return scenario;
 }
 
-std::optional<Failure> replay(const Scenario& scenario) {
+std::optional<ScenarioFailure> replay_scenario(const Scenario& scenario) {
   World world = scenario.world;
-  Referee referee;
+  InvariantChecker checker;
   for (std::size_t i = 0; i < scenario.events.size(); ++i) {
     const Event& event = scenario.events[i];
-    if (!possible(world, event)) continue;
-    if (auto broken = referee.judged_step(world, event); !broken.empty()) return Failure{broken, i + 1};
+    if (!is_possible(world, event)) continue;
+    if (auto violation = checker.step_and_check(world, event); !violation.empty())
+      return ScenarioFailure{violation, i + 1};
   }
   return std::nullopt;
 }
 
-Scenario shrink(Scenario scenario, const Failure& failure) {
-  scenario.events.resize(failure.after);
+Scenario shrink_scenario(Scenario scenario, const ScenarioFailure& failure) {
+  scenario.events.resize(failure.event_count);
   for (std::size_t chunk = std::max<std::size_t>(scenario.events.size() / 2, 1);;
        chunk = std::max<std::size_t>(chunk / 2, 1)) {
     bool shorter = false;
@@ -304,9 +305,9 @@ Scenario shrink(Scenario scenario, const Failure& failure) {
       const auto begin = candidate.events.begin() + static_cast<std::ptrdiff_t>(from);
       candidate.events.erase(
           begin, begin + static_cast<std::ptrdiff_t>(std::min(chunk, candidate.events.size() - from)));
-      const auto again = replay(candidate);
-      if (again && again->what == failure.what) {
-        candidate.events.resize(std::min(again->after, candidate.events.size()));
+      const auto replayed = replay_scenario(candidate);
+      if (replayed && replayed->message == failure.message) {
+        candidate.events.resize(std::min(replayed->event_count, candidate.events.size()));
         scenario = std::move(candidate);
         shorter = true;
       } else {

@@ -21,17 +21,17 @@ std::string to_text(const Scenario& scenario);
 Scenario from_text(const std::string& text);
 
 // What went wrong, and after how many events.
-struct Failure {
-  std::string what{};
-  std::size_t after = 0;
+struct ScenarioFailure {
+  std::string message{};
+  std::size_t event_count = 0;
 };
 
 // Feeds the events again and checks everything after each. Events that the shell could not have sent at that
 // point (an answer to a question that was not asked) are left out, so that a shrunken scenario stays a
 // possible one.
-std::optional<Failure> replay(const Scenario& scenario);
+std::optional<ScenarioFailure> replay_scenario(const Scenario& scenario);
 
 // The shortest sub-list of events that still fails in the same way.
-Scenario shrink(Scenario scenario, const Failure& failure);
+Scenario shrink_scenario(Scenario scenario, const ScenarioFailure& failure);
 
 }  // namespace mgpu::sim

@@ -10,9 +10,9 @@
 
 namespace mgpu::sim {
 
-struct Life {
+struct SimulationResult {
   Scenario scenario{};  // everything that was fed to the core
-  std::optional<Failure> failure{};
+  std::optional<ScenarioFailure> failure{};
   std::uint64_t fingerprint = 0;  // of all effects
   std::uint64_t grants = 0;
   std::uint64_t refusals = 0;
@@ -22,6 +22,6 @@ struct Life {
       0;  // allocations that the simulated driver refused, where foreign growth was to blame
 };
 
-Life live(std::uint64_t seed);
+SimulationResult run_simulation(std::uint64_t seed);
 
 }  // namespace mgpu::sim

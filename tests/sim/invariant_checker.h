@@ -12,33 +12,33 @@
 
 namespace mgpu::sim {
 
-class Referee {
+class InvariantChecker {
  public:
   // Steps the world and returns the broken promise in words, or empty. `effects` are those of the last step.
-  std::string judged_step(World& world, const Event& event);
+  std::string step_and_check(World& world, const Event& event);
   const Effects& effects() const { return effects_; }
 
   // A fingerprint of all effects so far: equal event sequences must give equal ones.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
-  std::string memory_is_respected(const World& world) const;
-  std::string ends_once(const World& world);
-  std::string in_order(const World& world) const;
+  std::string check_memory(const World& world) const;
+  std::string check_ticket_ends(const World& world);
+  std::string check_order(const World& world) const;
 
-  void remember_the_line(const World& world);
+  void record_waiting_tickets(const World& world);
 
   // A ticket that waited for a turn before the step.
-  struct Waited {
-    Instant until{};  // may be overtaken before then
+  struct WaitingTicket {
+    Instant overtake_until{};  // may be overtaken before then
     bool claims = false;
     std::optional<ConsumerId> consumer{};
-    std::uint64_t kind = 0;  // class and user
+    std::uint64_t class_and_user = 0;  // class and user
   };
-  std::map<TicketId, Waited> waited_;
+  std::map<TicketId, WaitingTicket> waiting_before_;
   Effects effects_;
-  std::set<TicketId> arrived_;  // and not yet ended
-  std::set<TicketId> ended_;
+  std::set<TicketId> open_tickets_;  // and not yet ended
+  std::set<TicketId> ended_tickets_;
   std::uint64_t fingerprint_ = 1469598103934665603ULL;
 };
 

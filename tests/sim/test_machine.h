@@ -20,11 +20,11 @@ namespace mgpu::sim {
 inline constexpr int kDeviceGib = 16;
 
 // Where a member is. In a household with one device all are there.
-enum class Home : std::uint8_t { first, second, split };
+enum class Placement : std::uint8_t { first, second, split };
 
 // A consumer. Whatever may be drawn fits its device by itself.
-struct Member {
-  Home home = Home::first;
+struct TestConsumer {
+  Placement placement = Placement::first;
   int footprint_gib = 1;
   int working_gib = 0;
   int load_ms = 0;
@@ -42,7 +42,7 @@ struct Member {
   bool parks = false;
 };
 
-struct Household {
+struct TestMachine {
   int devices = 1;
   int capacity = 1;
   bool fifo = false;
@@ -50,44 +50,44 @@ struct Household {
   int overtake_ms = 0;  // overtake_limit; 0: it follows what changes cost
   int ageing_ms = 0;
   int park_gib = 0;
-  std::vector<Member> members{};
+  std::vector<TestConsumer> consumers{};
 };
 
 // Somebody who asks once.
-struct Request {
+struct TestRequest {
   int at_ms = 0;
-  int member = 0;  // counted around, so that every number is somebody
-  int ai_model = 0;
+  int consumer_index = 0;  // counted around, so that every number is somebody
+  int ai_model_index = 0;
   int work_ms = 1;
   int priority = 0;  // from 1; 0: its member's
   int user = 0;
 };
 
 // So many who ask, and ask again as soon as they have been served and paused, until the end.
-struct Regulars {
+struct RepeatingClients {
   int clients = 1;
   int pause_ms = 0;
-  Request request{};  // the first
+  TestRequest request{};  // the first
 };
 
-rc::Gen<Member> some_member();
-rc::Gen<Household> some_household();
-rc::Gen<Request> some_request();
-rc::Gen<std::vector<Request>> some_requests();
-rc::Gen<std::vector<Regulars>> some_regulars();
+rc::Gen<TestConsumer> arbitrary_consumer();
+rc::Gen<TestMachine> arbitrary_machine();
+rc::Gen<TestRequest> arbitrary_request();
+rc::Gen<std::vector<TestRequest>> arbitrary_requests();
+rc::Gen<std::vector<RepeatingClients>> arbitrary_clients();
 
 // rapidcheck prints with these.
-std::ostream& operator<<(std::ostream& out, const Member& member);
-std::ostream& operator<<(std::ostream& out, const Household& household);
-std::ostream& operator<<(std::ostream& out, const Request& request);
-std::ostream& operator<<(std::ostream& out, const Regulars& regulars);
+std::ostream& operator<<(std::ostream& out, const TestConsumer& consumer);
+std::ostream& operator<<(std::ostream& out, const TestMachine& test_machine);
+std::ostream& operator<<(std::ostream& out, const TestRequest& request);
+std::ostream& operator<<(std::ostream& out, const RepeatingClients& repeating);
 
 // The house, with all costs known to the core as if from an earlier life.
-replay::Machine built(const Household& household);
+replay::Machine to_machine(const TestMachine& test_machine);
 
 // Nobody asks for anything after `horizon`.
-replay::Workload asked(const Household& household, const replay::Machine& house,
-                       const std::vector<Request>& requests, const std::vector<Regulars>& regulars,
-                       Duration horizon);
+replay::Workload to_workload(const TestMachine& test_machine, const replay::Machine& machine,
+                             const std::vector<TestRequest>& requests,
+                             const std::vector<RepeatingClients>& repeating, Duration horizon);
 
 }  // namespace mgpu::sim

@@ -6,10 +6,10 @@
 
 namespace mgpu::sim {
 
-using History = Scenario;
+using ScenarioPrefix = Scenario;
 
 // Drawn by rapidcheck, which looks for the shortest that shows what is wrong. A promise of the core that
 // breaks meanwhile is thrown.
-History some_history();
+ScenarioPrefix draw_scenario();
 
 }  // namespace mgpu::sim

@@ -1,11 +1,11 @@
-#include "witness.h"
+#include "ticket_recorder.h"
 
 #include "sched/step.h"
 
 namespace mgpu::sim {
 
-Effects Witness::operator()(World& world, const Event& event) {
-  const Moment now{.step = ++steps_, .at = event.at};
+Effects TicketRecorder::operator()(World& world, const Event& event) {
+  const StepTime now{.step = ++steps_, .at = event.at};
   if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) {
     tickets_[arrival->ticket] = {.ask = arrival->request, .arrived = now};
     waiting_.insert(arrival->ticket);
@@ -20,23 +20,23 @@ Effects Witness::operator()(World& world, const Event& event) {
     }
     if (const auto* refusal = std::get_if<Refuse>(&effect)) tickets_[refusal->ticket].refused = true;
   }
-  look_at_tickets(world, now);
+  update_waiting_tickets(world, now);
   return effects;
 }
 
-void Witness::look_at_tickets(const World& world, Moment now) {
+void TicketRecorder::update_waiting_tickets(const World& world, StepTime now) {
   std::erase_if(waiting_, [&](TicketId id) {
-    const auto there = world.tickets.find(id);
-    if (there == world.tickets.end()) return true;
-    Seen& seen = tickets_[id];
-    if (there->second.stage != TicketStage::waiting) {
-      seen.taken_up = now;
+    const auto found = world.tickets.find(id);
+    if (found == world.tickets.end()) return true;
+    TicketRecord& record = tickets_[id];
+    if (found->second.stage != TicketStage::waiting) {
+      record.promised = now;
       return true;
     }
-    if (!there->second.has_claim)
-      seen.claimed.reset();
-    else if (!seen.claimed)
-      seen.claimed = now;
+    if (!found->second.has_claim)
+      record.claimed.reset();
+    else if (!record.claimed)
+      record.claimed = now;
     return false;
   });
 }

@@ -13,33 +13,33 @@
 namespace mgpu::sim {
 
 // A moment: steps of one instant come one after the other.
-struct Moment {
+struct StepTime {
   std::uint64_t step = 0;
   Instant at{};
 };
 
-struct Seen {
+struct TicketRecord {
   TicketRequest ask{};
-  Moment arrived{};
-  std::optional<Moment> claimed{};   // its resident was to be loaded ahead of its turn
-  std::optional<Moment> taken_up{};  // it waited no longer for its turn, but for its room at most
-  std::optional<Moment> granted{};
-  std::optional<Moment> released{};
+  StepTime arrived{};
+  std::optional<StepTime> claimed{};   // its resident was to be loaded ahead of its turn
+  std::optional<StepTime> promised{};  // it waited no longer for its turn, but for its room at most
+  std::optional<StepTime> granted{};
+  std::optional<StepTime> released{};
   bool refused = false;
 };
 
-class Witness {
+class TicketRecorder {
  public:
   Effects operator()(World& world, const Event& event);
 
-  const std::map<TicketId, Seen>& tickets() const { return tickets_; }
+  const std::map<TicketId, TicketRecord>& tickets() const { return tickets_; }
   const std::vector<TicketId>& grants() const { return grants_; }  // in their order
 
  private:
-  void look_at_tickets(const World& world, Moment now);
+  void update_waiting_tickets(const World& world, StepTime now);
 
   std::uint64_t steps_ = 0;
-  std::map<TicketId, Seen> tickets_{};
+  std::map<TicketId, TicketRecord> tickets_{};
   std::set<TicketId> waiting_{};
   std::vector<TicketId> grants_{};
 };

@@ -1,4 +1,4 @@
-#include "referee.h"
+#include "invariant_checker.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -9,62 +9,64 @@
 namespace mgpu::sim {
 namespace {
 
-struct BrokenPromise : std::runtime_error {
+struct AssertionFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-void mix(std::uint64_t& hash, std::uint64_t value) { hash = (hash ^ value) * 1099511628211ULL; }
+void mix_hash(std::uint64_t& hash, std::uint64_t value) { hash = (hash ^ value) * 1099511628211ULL; }
 
-struct Mixer {
+struct EffectHasher {
   std::uint64_t& hash;
   void operator()(const Grant& e) const {
-    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.waited.count()));
+    mix_hash(hash, e.ticket.value), mix_hash(hash, static_cast<std::uint64_t>(e.waited.count()));
   }
   void operator()(const Refuse& e) const {
-    mix(hash, e.ticket.value), mix(hash, static_cast<std::uint64_t>(e.error.code));
+    mix_hash(hash, e.ticket.value), mix_hash(hash, static_cast<std::uint64_t>(e.error.code));
   }
-  void operator()(const EndLease& e) const { mix(hash, e.ticket.value); }
-  void operator()(const Load& e) const { mix(hash, e.resident.value); }
+  void operator()(const EndLease& e) const { mix_hash(hash, e.ticket.value); }
+  void operator()(const Load& e) const { mix_hash(hash, e.resident.value); }
   void operator()(const Evict& e) const {
-    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.rung));
+    mix_hash(hash, e.resident.value), mix_hash(hash, static_cast<std::uint64_t>(e.rung));
   }
-  void operator()(const TakeReading& e) const { mix(hash, e.device.value); }
+  void operator()(const TakeReading& e) const { mix_hash(hash, e.device.value); }
   void operator()(const Planned& e) const {
-    for (const ResidentId victim : e.victims) mix(hash, victim.value);
+    for (const ResidentId victim : e.victims) mix_hash(hash, victim.value);
   }
-  void operator()(const Evicted& e) const { mix(hash, static_cast<std::uint64_t>(e.after_bytes.count)); }
+  void operator()(const Evicted& e) const { mix_hash(hash, static_cast<std::uint64_t>(e.after_bytes.count)); }
   void operator()(const EvictionFailed& e) const {
-    mix(hash, static_cast<std::uint64_t>(e.still_held_bytes.count));
+    mix_hash(hash, static_cast<std::uint64_t>(e.still_held_bytes.count));
   }
-  void operator()(const ReadAhead& e) const { mix(hash, e.resident.value); }
+  void operator()(const ReadAhead& e) const { mix_hash(hash, e.resident.value); }
   void operator()(const CostsLearned& e) const {
-    mix(hash, e.resident.value), mix(hash, static_cast<std::uint64_t>(e.costs.footprint.count));
+    mix_hash(hash, e.resident.value), mix_hash(hash, static_cast<std::uint64_t>(e.costs.footprint.count));
   }
-  void operator()(const Overtook& e) const { mix(hash, e.ticket.value), mix(hash, e.overtaken.size()); }
-  void operator()(const Requeued& e) const { mix(hash, e.ticket.value); }
-  void operator()(const LoadedInVain& e) const { mix(hash, e.resident.value); }
+  void operator()(const Overtook& e) const {
+    mix_hash(hash, e.ticket.value), mix_hash(hash, e.overtaken.size());
+  }
+  void operator()(const Requeued& e) const { mix_hash(hash, e.ticket.value); }
+  void operator()(const LoadedInVain& e) const { mix_hash(hash, e.resident.value); }
 };
 
 }  // namespace
 
-std::string Referee::judged_step(World& world, const Event& event) {
-  set_assertion_handler([](const char* promise) { throw BrokenPromise(promise); });
-  remember_the_line(world);
+std::string InvariantChecker::step_and_check(World& world, const Event& event) {
+  set_assertion_handler([](const char* promise) { throw AssertionFailure(promise); });
+  record_waiting_tickets(world);
   try {
     effects_ = step(world, event);
-  } catch (const BrokenPromise& broken) {
+  } catch (const AssertionFailure& broken) {
     return std::string("assertion: ") + broken.what();
   }
   for (const Effect& effect : effects_) {
-    mix(fingerprint_, effect.index());
-    std::visit(Mixer{fingerprint_}, effect);
+    mix_hash(fingerprint_, effect.index());
+    std::visit(EffectHasher{fingerprint_}, effect);
   }
-  if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) arrived_.insert(arrival->ticket);
+  if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) open_tickets_.insert(arrival->ticket);
   if (const auto* release = std::get_if<LeaseReleased>(&event.payload);
       release && !world.tickets.contains(release->ticket))
-    if (arrived_.erase(release->ticket)) ended_.insert(release->ticket);
+    if (open_tickets_.erase(release->ticket)) ended_tickets_.insert(release->ticket);
   for (const std::string& check :
-       {memory_is_respected(world), ends_once(world), in_order(world), broken_invariant(world)})
+       {check_memory(world), check_ticket_ends(world), check_order(world), broken_invariant(world)})
     if (!check.empty()) return check;
   if (std::holds_alternative<Tick>(event.payload) && next_wakeup(world) <= world.now)
     return "8: time has come for something, and nothing comes of it";
@@ -73,17 +75,17 @@ std::string Referee::judged_step(World& world, const Event& event) {
 
 // Invariant 1, added up by hand from the reading and the configuration: what is there, and what may come now.
 // Promises that were made later in the same step are not there yet.
-std::string Referee::memory_is_respected(const World& world) const {
+std::string InvariantChecker::check_memory(const World& world) const {
   std::set<DeviceId> started;
-  const auto begins_on = [&](std::span<const DeviceId> devices) {
+  const auto add_started = [&](std::span<const DeviceId> devices) {
     started.insert(devices.begin(), devices.end());
   };
   for (const Effect& effect : effects_) {
     if (const auto* load = std::get_if<Load>(&effect))
-      begins_on(devices_of(world.registry[world.registry[load->resident].consumer].spec));
+      add_started(devices_of(world.registry[world.registry[load->resident].consumer].spec));
     if (const auto* grant = std::get_if<Grant>(&effect))
       if (const auto ticket = world.tickets.find(grant->ticket); ticket != world.tickets.end())
-        begins_on(devices_of(world.registry, ticket->second.request));
+        add_started(devices_of(world.registry, ticket->second.request));
   }
   for (const DeviceId device : started) {
     const Reading& reading = world.registry.readings[device.value];
@@ -113,27 +115,27 @@ std::string Referee::memory_is_respected(const World& world) const {
   return {};
 }
 
-std::string Referee::ends_once(const World& world) {
+std::string InvariantChecker::check_ticket_ends(const World& world) {
   for (const Effect& effect : effects_) {
-    TicketId over{};
-    if (const auto* refused = std::get_if<Refuse>(&effect)) over = refused->ticket;
-    if (const auto* ended = std::get_if<EndLease>(&effect)) over = ended->ticket;
-    if (over == TicketId{}) continue;
-    if (!arrived_.erase(over)) return "5: a ticket ended twice, or never arrived";
-    ended_.insert(over);
+    TicketId ended_ticket{};
+    if (const auto* refused = std::get_if<Refuse>(&effect)) ended_ticket = refused->ticket;
+    if (const auto* ended = std::get_if<EndLease>(&effect)) ended_ticket = ended->ticket;
+    if (ended_ticket == TicketId{}) continue;
+    if (!open_tickets_.erase(ended_ticket)) return "5: a ticket ended twice, or never arrived";
+    ended_tickets_.insert(ended_ticket);
   }
-  for (const TicketId id : arrived_)
+  for (const TicketId id : open_tickets_)
     if (!world.tickets.contains(id)) return "5: a ticket vanished without an end";
   for (const auto& [id, ticket] : world.tickets)
-    if (ended_.contains(id)) return "5: a ticket lives on after its end";
+    if (ended_tickets_.contains(id)) return "5: a ticket lives on after its end";
   return {};
 }
 
 // Whoever was promised a turn in this step, before somebody who is due earlier and could not have expected
 // it. Under fifo nobody may be; else only until the first of the line has borne its bound, but for what was
 // loaded ahead before that.
-std::string Referee::in_order(const World& world) const {
-  for (const auto& [id, before] : waited_) {
+std::string InvariantChecker::check_order(const World& world) const {
+  for (const auto& [id, before] : waiting_before_) {
     const auto now = world.tickets.find(id);
     if (now == world.tickets.end() || now->second.stage == TicketStage::waiting) continue;
     for (const DeviceId device : devices_of(world.registry, now->second.request))
@@ -141,31 +143,31 @@ std::string Referee::in_order(const World& world) const {
         if (!(earlier < LinePlace{now->second.due, id})) break;
         if (world.limits.policy == Policy::fifo)
           return "6: a later ticket overtook one that was due before it";
-        const auto bound = waited_.find(earlier.ticket);
-        if (bound != waited_.end() && world.now >= bound->second.until && !before.claims)
+        const auto bound = waiting_before_.find(earlier.ticket);
+        if (bound != waiting_before_.end() && world.now >= bound->second.overtake_until && !before.claims)
           return "6: a ticket was overtaken after its bound";
       }
-    for (const auto& [other, former] : waited_)
-      if (other < id && former.consumer == now->second.request.consumer && former.kind == before.kind &&
-          now->second.request.consumer && world.tickets.contains(other) &&
-          world.tickets.at(other).stage == TicketStage::waiting)
+    for (const auto& [other, other_before] : waiting_before_)
+      if (other < id && other_before.consumer == now->second.request.consumer &&
+          other_before.class_and_user == before.class_and_user && now->second.request.consumer &&
+          world.tickets.contains(other) && world.tickets.at(other).stage == TicketStage::waiting)
         return "6: a ticket overtook one of its own consumer and class";
   }
   return {};
 }
 
-void Referee::remember_the_line(const World& world) {
-  waited_.clear();
+void InvariantChecker::record_waiting_tickets(const World& world) {
+  waiting_before_.clear();
   for (const LineState& line : world.lines)
     for (const LinePlace& place : line.waiting) {
       const Ticket& ticket = world.tickets.at(place.ticket);
-      const Priority usual =
+      const Priority default_priority =
           ticket.request.consumer ? world.registry[*ticket.request.consumer].spec.priority : Priority::normal;
-      const auto priority = static_cast<std::uint64_t>(ticket.request.priority.value_or(usual));
-      waited_[place.ticket] = {.until = ticket.overtake_until,
-                               .claims = ticket.has_claim,
-                               .consumer = ticket.request.consumer,
-                               .kind = priority << 32U | ticket.request.user};
+      const auto priority = static_cast<std::uint64_t>(ticket.request.priority.value_or(default_priority));
+      waiting_before_[place.ticket] = {.overtake_until = ticket.overtake_until,
+                                       .claims = ticket.has_claim,
+                                       .consumer = ticket.request.consumer,
+                                       .class_and_user = priority << 32U | ticket.request.user};
     }
 }
 
