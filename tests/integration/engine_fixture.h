@@ -32,16 +32,16 @@ namespace mgpu::engine {
 struct Caller {
   std::optional<Result<Lease>> answer{};
   std::optional<TicketId> ticket{};
-  boost::asio::cancellation_signal hang_up{};
+  boost::asio::cancellation_signal cancel_signal{};
 
-  bool holds() const { return answer && answer->has_value(); }
-  bool refused_with(ErrorCode code) const { return answer && !*answer && answer->error().code == code; }
-  void go_away() { hang_up.emit(boost::asio::cancellation_type::terminal); }
+  bool has_lease() const { return answer && answer->has_value(); }
+  bool is_refused_with(ErrorCode code) const { return answer && !*answer && answer->error().code == code; }
+  void cancel() { cancel_signal.emit(boost::asio::cancellation_type::terminal); }
 };
 
-class Stage : public testing::Test {
+class EngineFixture : public testing::Test {
  protected:
-  static constexpr std::chrono::seconds kPatience{5};
+  static constexpr std::chrono::seconds kTimeout{5};
 
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() / ("mgpu-stage-" + std::to_string(::getpid()));
@@ -59,7 +59,7 @@ class Stage : public testing::Test {
   }
 
   void TearDown() override {
-    if (HasFailure() && engine_) std::cerr << what_happened();
+    if (HasFailure() && engine_) std::cerr << format_journal();
     for (const auto& caller : callers_) caller->answer.reset();
     engine_.reset();
     io_.poll();
@@ -67,7 +67,7 @@ class Stage : public testing::Test {
   }
 
   // For the person who reads a failed story.
-  std::string what_happened() const {
+  std::string format_journal() const {
     std::string text;
     for (const JournalEntry& entry : engine_->journal().entries()) {
       text += std::to_string(entry.at.us / 1000) + " ms ";
@@ -90,49 +90,50 @@ class Stage : public testing::Test {
   }
 
   // A consumer of 600 MiB of the 1000: two of them never fit together.
-  config::ConsumerConfig& consumer(const std::string& name, const std::vector<std::string>& options = {}) {
+  config::ConsumerConfig& add_consumer_config(const std::string& name,
+                                              const std::vector<std::string>& options = {}) {
     config::ProcessConfig process;
     process.command = {MGPU_FAKE_SERVICE, "--port", "${PORT}", "--name", name, "--bytes", "629145600"};
     process.command.insert(process.command.end(), options.begin(), options.end());
-    config::ConsumerConfig described{.name = name, .process = process, .footprint = kMiB * 600};
-    described.service.type = config::ServiceType::generic;
-    described.service.url = "http://127.0.0.1:${PORT}";
-    described.load_limit = std::chrono::seconds(10);
-    described.stop_limit = std::chrono::seconds(3);
-    return config_.consumers.emplace_back(described);
+    config::ConsumerConfig consumer_config{.name = name, .process = process, .footprint = kMiB * 600};
+    consumer_config.service.type = config::ServiceType::generic;
+    consumer_config.service.url = "http://127.0.0.1:${PORT}";
+    consumer_config.load_limit = std::chrono::seconds(10);
+    consumer_config.stop_limit = std::chrono::seconds(3);
+    return config_.consumers.emplace_back(consumer_config);
   }
 
-  void curtain_up() {
+  void start_engine() {
     auto created = Engine::create(io_, config_, *provider_);
     ASSERT_TRUE(created) << created.error().detail;
     engine_ = std::move(*created);
     engine_->start();
   }
 
-  Caller& asks_for(const std::string& name) {
+  Caller& acquire_for(const std::string& name) {
     const auto target = engine_->resolve(name);
     EXPECT_TRUE(target) << name;
-    return asks({.consumer = target->consumer, .resident = target->resident}, {.who = name});
+    return acquire({.consumer = target->consumer, .resident = target->resident}, {.who = name});
   }
 
-  Caller& asks(TicketRequest ask, Holder holder) {
+  Caller& acquire(TicketRequest ask, Holder holder) {
     Caller& caller = *callers_.emplace_back(std::make_unique<Caller>());
     boost::asio::co_spawn(
-        io_, wait(caller, ask, holder),
-        boost::asio::bind_cancellation_slot(caller.hang_up.slot(), [](const std::exception_ptr&) {}));
+        io_, await_lease(caller, ask, holder),
+        boost::asio::bind_cancellation_slot(caller.cancel_signal.slot(), [](const std::exception_ptr&) {}));
     return caller;
   }
 
-  boost::asio::awaitable<void> wait(Caller& caller, TicketRequest ask, Holder holder) {
+  boost::asio::awaitable<void> await_lease(Caller& caller, TicketRequest ask, Holder holder) {
     const std::function<void(TicketId)> on_ticket = [&caller](TicketId ticket) { caller.ticket = ticket; };
     auto answer = co_await engine_->acquire(ask, holder, on_ticket);
     caller.answer.emplace(std::move(answer));
   }
 
   // Lets the strand run until something is true; a story that does not get there has failed.
-  [[nodiscard]] bool until(const std::function<bool()>& is_true) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (!is_true()) {
+  [[nodiscard]] bool run_until(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + kTimeout;
+    while (!condition()) {
       if (std::chrono::steady_clock::now() > deadline) return false;
       io_.restart();
       io_.run_one_for(std::chrono::milliseconds(50));
@@ -140,29 +141,29 @@ class Stage : public testing::Test {
     return true;
   }
 
-  template <class What>
-  std::vector<What> told() const {
-    std::vector<What> found;
+  template <class Entity>
+  std::vector<Entity> journaled() const {
+    std::vector<Entity> found;
     for (const JournalEntry& entry : engine_->journal().entries()) {
       if (const auto* effect = std::get_if<Effect>(&entry.payload)) {
-        if constexpr (std::is_constructible_v<Effect, What>)
-          if (const auto* what = std::get_if<What>(effect)) found.push_back(*what);
-      } else if constexpr (std::is_constructible_v<EventPayload, What>) {
-        if (const auto* what = std::get_if<What>(&std::get<EventPayload>(entry.payload)))
+        if constexpr (std::is_constructible_v<Effect, Entity>)
+          if (const auto* what = std::get_if<Entity>(effect)) found.push_back(*what);
+      } else if constexpr (std::is_constructible_v<EventPayload, Entity>) {
+        if (const auto* what = std::get_if<Entity>(&std::get<EventPayload>(entry.payload)))
           found.push_back(*what);
       }
     }
     return found;
   }
 
-  Residency state_of(const std::string& name) const {
+  Residency residency_of(const std::string& name) const {
     const auto consumer = engine_->find_consumer(name);
     return engine_->world().registry[engine_->world().registry[*consumer].residents.front()].state;
   }
   int pid_of(const std::string& name) const {
     return engine_->pid_of(*engine_->find_consumer(name)).value_or(0);
   }
-  Statistics figures() const { return total_statistics(engine_->world()); }
+  Statistics statistics() const { return total_statistics(engine_->world()); }
 
   std::uint64_t refused_allocations() const {
     const auto state = simgpu::LockedState::open(folder_ / "gpu");
