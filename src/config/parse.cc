@@ -76,7 +76,7 @@ class Parser {
     }
   }
 
-  // `pattern` is the table's path of this mapping, `path` the file's.
+  // `filler_text` is the table's path of this mapping, `path` the file's.
   void read_mapping(const YAML::Node& node, const std::string& pattern, const std::string& path,
                     KeyContext context) {
     const std::vector<std::string> known = child_names(pattern);

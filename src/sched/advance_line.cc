@@ -200,7 +200,7 @@ void advance_claim(World& world, Effects& out, TicketId id) {
     start_load(world, out, *ticket.request.resident, id);
 }
 
-// Everybody due before `served` was passed by it: from now on each bears that only so long.
+// Everybody due before `attempt_counts` was passed by it: from now on each bears that only so long.
 void record_overtaking(World& world, Effects& out, LineState& line, const Ticket& served,
                        OvertakeReason reason) {
   const LinePlace place{served.due, served.id};

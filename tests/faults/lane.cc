@@ -25,12 +25,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kQuiet = milliseconds(40);  // after so long without a byte nobody will go on by himself
-constexpr auto kStall = milliseconds(60);
+constexpr auto kQuietPeriod = milliseconds(40);  // after so long without a byte nobody will go on by himself
+constexpr auto kStallPeriod = milliseconds(60);
 constexpr auto kDelay = milliseconds(4);
-constexpr std::string_view kGarbled = "garbled";  // stands for a case whose id may have been corrupted
-constexpr std::size_t kPiece = 64 * 1024;
-constexpr std::size_t kSip = 16 * 1024;  // of a slow reader, each millisecond
+constexpr std::string_view kCorruptedCase = "garbled";  // stands for a case whose id may have been corrupted
+constexpr std::size_t kReadSize = 64 * 1024;
+constexpr std::size_t kSlowReadSize = 16 * 1024;  // of a slow reader, each millisecond
 
 int listener_on_loopback(std::uint16_t& port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -66,32 +66,32 @@ int connect_to(std::uint16_t port, unsigned lane) {
 }
 
 // One end of a connection, and how far its script is.
-struct End {
+struct Endpoint {
   int fd = -1;
-  bool heard_end = false, reset = false;  // what the daemon did
-  bool broken = false;                    // nothing can be sent any more
-  bool shut = false;                      // we sent our FIN
+  bool got_eof = false, got_reset = false;  // what the daemon did
+  bool send_failed = false;                 // nothing can be sent any more
+  bool sent_fin = false;                    // we sent our FIN
   const Steps* steps = nullptr;
   std::size_t step = 0, offset = 0;
-  Clock::time_point paused{};  // until then
-  Clock::time_point ends{};    // a stalled one is closed then
-  bool stalled = false, hanging = false, wants_room = false;
+  Clock::time_point paused_until{};  // until then
+  Clock::time_point stall_end{};     // a stalled one is closed then
+  bool stalled = false, hanging = false, wants_write = false;
 
-  bool open() const { return fd >= 0; }
+  bool is_open() const { return fd >= 0; }
   bool has_steps() const { return steps != nullptr && step < steps->size(); }
 };
 
-struct ServiceEnd : End {
-  RequestReader heard{};
-  std::string opening{};  // until it is known whether it is a probe
-  bool is_probe = false, is_known = false;
-  std::optional<std::size_t> message{};  // of `heard`, that is answered
-  std::size_t begun = 0;                 // messages whose answer has begun
-  std::size_t answered = 0;              // whole answers sent
-  std::vector<std::size_t> numbers{};    // of the exchange's requests, by message
+struct ServiceEndpoint : Endpoint {
+  RequestReader reader{};
+  std::string first_bytes{};  // until it is known whether it is a probe
+  bool is_probe = false, is_scripted = false;
+  std::optional<std::size_t> current_message{};  // of `heard`, that is answered
+  std::size_t answers_begun = 0;                 // messages whose answer has begun
+  std::size_t answers_sent = 0;                  // whole answers sent
+  std::vector<std::size_t> request_numbers{};    // of the exchange's requests, by message
 };
 
-struct Injection {
+struct FaultInjection {
   bool fired = false;
   std::size_t sent = 0;
 };
@@ -109,35 +109,35 @@ std::string_view to_string(Order order) {
   return kNames.at(static_cast<std::size_t>(order));
 }
 
-std::string reproduction(const Case& played) {
-  std::string line =
-      fmt::format("--only {} --order {} --side {} --fault {} --at {}", all_scripts()[played.script].name,
-                  to_string(played.order), to_string(played.side), to_string(played.fault), played.at);
-  if (played.fault == Fault::corrupt) line += fmt::format(" --seed {}", played.seed);
+std::string reproduction_options(const FaultCase& fault_case) {
+  std::string line = fmt::format("--only {} --order {} --side {} --fault {} --at {}",
+                                 all_scripts()[fault_case.script_index].name, to_string(fault_case.order),
+                                 to_string(fault_case.side), to_string(fault_case.fault), fault_case.at);
+  if (fault_case.fault == Fault::corrupt) line += fmt::format(" --seed {}", fault_case.seed);
   return line;
 }
 
-std::size_t length_of(const Exchange& exchange, Side side) {
-  const auto of = [](const Steps& steps) {
+std::size_t bytes_to_send(const ExchangeScript& exchange, Side side) {
+  const auto bytes_of = [](const Steps& steps) {
     std::size_t sum = 0;
     for (const Step& step : steps) sum += step.bytes.size();
     return sum;
   };
-  if (side == Side::client) return of(exchange.client);
+  if (side == Side::client) return bytes_of(exchange.client);
   std::size_t sum = 0;
-  for (const Wanted& request : exchange.requests)
-    for (const Steps& steps : request.attempts) sum += of(steps);
+  for (const ExpectedRequest& request : exchange.requests)
+    for (const Steps& steps : request.attempts) sum += bytes_of(steps);
   return sum;
 }
 
 struct Lane::Impl {
-  Impl(unsigned number, Limits limits_) : lane_number(number), limits(limits_) {
-    listener = listener_on_loopback(port);
+  Impl(unsigned number, CaseTimeouts limits_) : lane_number(number), limits(limits_) {
+    listener_fd = listener_on_loopback(service_port);
   }
   ~Impl() {
-    if (listener >= 0) ::close(listener);
-    if (control >= 0) ::close(control);
-    for (ServiceEnd& end : services) close_end(end);
+    if (listener_fd >= 0) ::close(listener_fd);
+    if (control_fd >= 0) ::close(control_fd);
+    for (ServiceEndpoint& end : services) close_endpoint(end);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -147,61 +147,67 @@ struct Lane::Impl {
 
   // --- one case ---
 
-  Outcome play(const Case& wanted) {
-    played = wanted;
-    const std::string id = fmt::format("{:08x}", ++count);
-    exchange = all_scripts()[played.script].make({.lane = name(), .id = id});
-    log.clear();
+  CaseResult run_case(const FaultCase& fault_case) {
+    current_case = fault_case;
+    const std::string id = fmt::format("{:08x}", ++case_count);
+    exchange = all_scripts()[current_case.script_index].make({.lane = name(), .id = id});
+    transcript.clear();
     started = Clock::now();
     problem.clear();
     client = {};
     response = {};
-    faulted = {};
-    served.assign(exchange.requests.size(), 0);
+    injection = {};
+    attempt_counts.assign(exchange.requests.size(), 0);
     case_id = id;
     client_left = false;
-    for (const Wanted& request : exchange.requests)
-      response.asked.push_back({request.method, request.upgrade, exchange.http_1_0});
-    response.any_number = (played.side == Side::client && played.fault == Fault::corrupt) ||
-                          (is_tunnel() && played.order == Order::client_first);
+    for (const ExpectedRequest& request : exchange.requests)
+      response.sent_requests.push_back({request.method, request.upgrade, exchange.http_1_0});
+    response.has_any_answer_count =
+        (current_case.side == Side::client && current_case.fault == Fault::corrupt) ||
+        (is_tunnel() && current_case.order == Order::client_first);
     client.steps = &exchange.client;
     client.fd = connect_to(daemon_port, lane_number);
-    Outcome outcome;
+    CaseResult outcome;
     if (client.fd < 0) {
       outcome.problem = fmt::format("the daemon takes no connection: {}", std::strerror(errno));
       outcome.poisoned = true;
       return outcome;
     }
     run_exchange();
-    if (problem.empty()) judge();
-    const bool next_due = problem.empty() && client.open() && !client.heard_end && !client_faulted();
-    if (next_due) ask_again();
-    close_end(client);
-    const std::string first = problem;
+    if (problem.empty()) check_result();
+    const bool next_due = problem.empty() && client.is_open() && !client.got_eof && !is_client_faulted();
+    if (next_due) send_next_request();
+    close_endpoint(client);
+    const std::string first_problem = problem;
     problem.clear();
-    settle();
-    if (!first.empty() && !problem.empty()) outcome.poisoned = true;
+    wait_until_idle();
+    if (!first_problem.empty() && !problem.empty()) outcome.poisoned = true;
     if (!problem.empty() && problem.starts_with("turn:")) outcome.poisoned = true;
-    problem = first.empty() ? problem : problem.empty() ? first : first + "; then " + problem;
-    for (ServiceEnd& end : services) close_end(end);
+    problem = first_problem.empty() ? problem
+              : problem.empty()     ? first_problem
+                                    : first_problem + "; then " + problem;
+    for (ServiceEndpoint& end : services) close_endpoint(end);
     services.clear();
-    before = reproduction(played);
-    if (client_faulted() || client_left || !first.empty()) left_cases.push_back(case_id);
-    if (played.side == Side::client && played.fault == Fault::corrupt) left_cases.emplace_back(kGarbled);
-    while (left_cases.size() > 10) left_cases.pop_front();
+    previous_case = reproduction_options(current_case);
+    if (is_client_faulted() || client_left || !first_problem.empty()) abandoned_cases.push_back(case_id);
+    if (current_case.side == Side::client && current_case.fault == Fault::corrupt)
+      abandoned_cases.emplace_back(kCorruptedCase);
+    while (abandoned_cases.size() > 10) abandoned_cases.pop_front();
     outcome.problem = problem;
-    outcome.transcript = log;
+    outcome.transcript = transcript;
     return outcome;
   }
 
   bool is_tunnel() const { return exchange.requests.back().status == 101; }
-  bool client_faulted() const {
-    return played.side == Side::client && played.fault != Fault::none && played.fault != Fault::delay;
+  bool is_client_faulted() const {
+    return current_case.side == Side::client && current_case.fault != Fault::none &&
+           current_case.fault != Fault::delay;
   }
-  bool service_faulted() const {
-    return played.side == Side::service && played.fault != Fault::none && played.fault != Fault::delay;
+  bool is_service_faulted() const {
+    return current_case.side == Side::service && current_case.fault != Fault::none &&
+           current_case.fault != Fault::delay;
   }
-  bool faulty() const { return client_faulted() || service_faulted(); }
+  bool has_faulty_side() const { return is_client_faulted() || is_service_faulted(); }
 
   // Both scripts, until nothing is left to happen.
   void run_exchange() {
@@ -210,323 +216,332 @@ struct Lane::Impl {
     bool released = false;
     Clock::time_point released_at{};
     while (true) {
-      advance_all();
+      advance_scripts();
       if (is_over()) return;
       const auto now = Clock::now();
-      const bool quiet = now - last_progress > kQuiet && !paused_anywhere(now);
-      if (quiet && faulty() && !hangs() && !half_closed_at_end() && close_faulted("quiet")) {
+      const bool quiet = now - last_progress > kQuietPeriod && !is_any_side_paused(now);
+      if (quiet && has_faulty_side() && !has_hanging_side() && !is_half_closed_at_end() &&
+          close_faulted_side("quiet")) {
         released = true;  // what its fault has left waiting ends here
         released_at = last_progress = now;
       }
-      if (hangs() && !released && now - last_progress > limits.hang) {
+      if (has_hanging_side() && !released && now - last_progress > limits.hang) {
         // A connection without a request may stay for long; a turn may not.
-        const std::string left = in_flight();
+        const std::string left = describe_in_flight();
         if (!left.empty() && !exchange.endless) return fail("a side that hangs keeps its turn: " + left);
-        close_faulted("hangs");
+        close_faulted_side("hangs");
         released = true;
         released_at = last_progress = now;
       }
       if (released && now - released_at > limits.settle + milliseconds(500))
-        return fail(client.open() ? "hang: the client neither gets an answer nor the end of its connection"
-                                  : "hang: the service's connection stays open after its client has gone");
+        return fail(client.is_open() ? "hang: the client neither gets an answer nor the end of its connection"
+                                     : "hang: the service's connection stays open after its client has gone");
       if (now > hard_limit) return fail("hang: nothing happens any more");
       poll_once(milliseconds(10));
     }
   }
 
   // Whether there was something to close.
-  bool close_faulted(std::string_view why) {
+  bool close_faulted_side(std::string_view why) {
     bool closed = false;
-    const auto close_one = [&](End& end) {
-      if (!end.open()) return;
-      note("harness", fmt::format("{}: closes the faulted side", why));
+    const auto close_if_open = [&](Endpoint& end) {
+      if (!end.is_open()) return;
+      log_line("harness", fmt::format("{}: closes the faulted side", why));
       end.hanging = false;
-      close_end(end);
+      close_endpoint(end);
       closed = true;
     };
-    if (played.side == Side::client) {
-      close_one(client);
+    if (current_case.side == Side::client) {
+      close_if_open(client);
       client_left = true;
     }
-    for (ServiceEnd& end : services)
-      if (played.side == Side::service && end.is_known) close_one(end);
+    for (ServiceEndpoint& end : services)
+      if (current_case.side == Side::service && end.is_scripted) close_if_open(end);
     return closed;
   }
 
   // Such a client still wants its answer.
-  bool half_closed_at_end() const {
-    return played.side == Side::client && played.fault == Fault::half && !exchange.endless &&
-           played.at >= length_of(exchange, Side::client);
+  bool is_half_closed_at_end() const {
+    return current_case.side == Side::client && current_case.fault == Fault::half && !exchange.endless &&
+           current_case.at >= bytes_to_send(exchange, Side::client);
   }
 
-  bool hangs() const {
-    return client.hanging || std::ranges::any_of(services, [](const ServiceEnd& end) { return end.hanging; });
+  bool has_hanging_side() const {
+    return client.hanging ||
+           std::ranges::any_of(services, [](const ServiceEndpoint& end) { return end.hanging; });
   }
 
-  bool paused_anywhere(Clock::time_point now) const {
-    const auto waits = [&](const End& end) {
-      return end.open() && (end.paused > now || (end.stalled && end.ends > now));
+  bool is_any_side_paused(Clock::time_point now) const {
+    const auto is_paused = [&](const Endpoint& end) {
+      return end.is_open() && (end.paused_until > now || (end.stalled && end.stall_end > now));
     };
-    return waits(client) || std::ranges::any_of(services, waits);
+    return is_paused(client) || std::ranges::any_of(services, is_paused);
   }
 
-  bool answers_complete() const {
-    return !response.is_raw && response.complete() >= exchange.requests.size();
+  bool has_all_answers() const {
+    return !response.is_raw && response.complete_count() >= exchange.requests.size();
   }
 
   // The client has what it wanted and has sent all it has to, or its connection is over; and no service still
   // talks.
   bool is_over() {
-    if (client.open()) {
+    if (client.is_open()) {
       if (client.stalled || client.hanging) return false;
-      if (!client.heard_end && !(answers_complete() && !client.has_steps())) return false;
-      if (client.heard_end) {
-        response.end(client.reset);
-        client.broken = true;
+      if (!client.got_eof && !(has_all_answers() && !client.has_steps())) return false;
+      if (client.got_eof) {
+        response.end_of_stream(client.got_reset);
+        client.send_failed = true;
       }
     }
-    for (const ServiceEnd& end : services) {
-      if (!end.open() || end.is_probe) continue;
+    for (const ServiceEndpoint& end : services) {
+      if (!end.is_open() || end.is_probe) continue;
       if (end.stalled || end.hanging) return false;
-      if (client.open() && !client.heard_end && end.has_steps() && !end.broken) return false;
+      if (client.is_open() && !client.got_eof && end.has_steps() && !end.send_failed) return false;
     }
     return true;
   }
 
   // --- the scripts ---
 
-  void advance_all() {
+  void advance_scripts() {
     bool moved = true;
     while (moved) {
-      moved = advance(client, Side::client);
-      for (ServiceEnd& end : services) moved |= serve(end);
+      moved = advance_script(client, Side::client);
+      for (ServiceEndpoint& end : services) moved |= serve_connection(end);
     }
   }
 
   // What a service does on one of its connections.
-  bool serve(ServiceEnd& end) {
-    if (!end.open()) return false;
+  bool serve_connection(ServiceEndpoint& end) {
+    if (!end.is_open()) return false;
     if (end.is_probe) return answer_probe(end);
-    if (!end.is_known) return false;
+    if (!end.is_scripted) return false;
     bool moved = false;
-    if (!end.has_steps() && !end.stalled && !end.broken) {
-      if (end.message) {
-        ++end.answered;
-        end.message.reset();
+    if (!end.has_steps() && !end.stalled && !end.send_failed) {
+      if (end.current_message) {
+        ++end.answers_sent;
+        end.current_message.reset();
         end.steps = nullptr;
       }
-      if (end.begun < end.heard.messages.size()) {
+      if (end.answers_begun < end.reader.messages.size()) {
         begin_answer(end);
         moved = true;
       }
     }
-    if (end.message || is_due(Side::service)) moved |= advance(end, Side::service);
-    if (end.open() && end.heard_end && (!end.has_steps() || end.broken || !end.steps)) {
-      close_end(end);
+    if (end.current_message || is_fault_due(Side::service)) moved |= advance_script(end, Side::service);
+    if (end.is_open() && end.got_eof && (!end.has_steps() || end.send_failed || !end.steps)) {
+      close_endpoint(end);
       moved = true;
-    } else if (end.open() && end.heard_end && end.message) {
+    } else if (end.is_open() && end.got_eof && end.current_message) {
       // The daemon gave the request up: whatever is still to be said finds nobody.
-      end.broken = true;
+      end.send_failed = true;
       moved = true;
     }
     return moved;
   }
 
-  void begin_answer(ServiceEnd& end) {
-    const std::size_t at = end.begun++;
-    const std::string_view mark = end.heard.messages[at].header("X-Case");
+  void begin_answer(ServiceEndpoint& end) {
+    const std::size_t at = end.answers_begun++;
+    const std::string_view case_header = end.reader.messages[at].header("X-Case");
     std::size_t number = 0;
-    const bool ours = mark.size() > 9 && mark.substr(0, 8) == case_id;
+    const bool is_current_case = case_header.size() > 9 && case_header.substr(0, 8) == case_id;
     // The client of a case before left, and what the daemon had begun by then lay in our socket.
-    const auto was_left = [&](std::string_view id) {
-      return std::ranges::find(left_cases, id) != left_cases.end();
+    const auto was_abandoned = [&](std::string_view id) {
+      return std::ranges::find(abandoned_cases, id) != abandoned_cases.end();
     };
-    if (!ours && (was_left(mark.substr(0, std::min<std::size_t>(mark.size(), 8))) || was_left(kGarbled))) {
-      note("service", "closes a connection of a case before");
-      close_end(end);
+    if (!is_current_case &&
+        (was_abandoned(case_header.substr(0, std::min<std::size_t>(case_header.size(), 8))) ||
+         was_abandoned(kCorruptedCase))) {
+      log_line("service", "closes a connection of a case before");
+      close_endpoint(end);
       end.is_probe = true;
       return;
     }
-    if (ours) number = static_cast<std::size_t>(mark[9] - '0');
-    if (!ours && !(played.side == Side::client && played.fault == Fault::corrupt))
-      fail(fmt::format("the service gets a request of another case: X-Case {}, before this: {}", mark,
-                       before));
+    if (is_current_case) number = static_cast<std::size_t>(case_header[9] - '0');
+    if (!is_current_case && !(current_case.side == Side::client && current_case.fault == Fault::corrupt))
+      fail(fmt::format("the service gets a request of another case: X-Case {}, before this: {}", case_header,
+                       previous_case));
     if (number >= exchange.requests.size()) number = 0;
-    end.numbers.resize(at + 1, number);
-    const Wanted& wanted = exchange.requests[number];
-    end.message = at;
+    end.request_numbers.resize(at + 1, number);
+    const ExpectedRequest& expected = exchange.requests[number];
+    end.current_message = at;
     end.offset = end.step = 0;
     static const Steps kNothing{send("HTTP/1.1 200 Not scripted\r\nContent-Length: 0\r\n\r\n")};
-    const std::size_t attempt = served[number]++;
-    end.steps =
-        wanted.attempts.empty() ? &kNothing : &wanted.attempts[std::min(attempt, wanted.attempts.size() - 1)];
+    const std::size_t attempt = attempt_counts[number]++;
+    end.steps = expected.attempts.empty()
+                    ? &kNothing
+                    : &expected.attempts[std::min(attempt, expected.attempts.size() - 1)];
   }
 
-  bool answer_probe(ServiceEnd& end) {
+  bool answer_probe(ServiceEndpoint& end) {
     bool moved = false;
-    while (end.answered < end.heard.complete()) {
-      ++end.answered;
+    while (end.answers_sent < end.reader.complete_count()) {
+      ++end.answers_sent;
       constexpr std::string_view kHealthy = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-      if (::send(end.fd, kHealthy.data(), kHealthy.size(), MSG_NOSIGNAL) < 0) end.broken = true;
+      if (::send(end.fd, kHealthy.data(), kHealthy.size(), MSG_NOSIGNAL) < 0) end.send_failed = true;
       moved = true;
     }
-    if (end.heard_end || end.broken) {
-      close_end(end);
+    if (end.got_eof || end.send_failed) {
+      close_endpoint(end);
       moved = true;
     }
     return moved;
   }
 
-  bool is_due(Side side) const {
-    return played.side == side && played.fault != Fault::none && !faulted.fired && faulted.sent >= played.at;
+  bool is_fault_due(Side side) const {
+    return current_case.side == side && current_case.fault != Fault::none && !injection.fired &&
+           injection.sent >= current_case.at;
   }
 
-  bool advance(End& end, Side side) {
+  bool advance_script(Endpoint& end, Side side) {
     bool moved = false;
-    while (end.open() && !end.stalled && !end.hanging && end.paused <= Clock::now()) {
-      end.wants_room = false;
-      if (is_due(side) && played.fault != Fault::corrupt) {
-        fire(end, side);
+    while (end.is_open() && !end.stalled && !end.hanging && end.paused_until <= Clock::now()) {
+      end.wants_write = false;
+      if (is_fault_due(side) && current_case.fault != Fault::corrupt) {
+        inject_fault(end, side);
         moved = true;
         continue;
       }
-      if (!end.has_steps() || end.broken || end.shut) break;
+      if (!end.has_steps() || end.send_failed || end.sent_fin) break;
       const Step& step = (*end.steps)[end.step];
-      if (!take_step(end, side, step)) break;
+      if (!run_step(end, side, step)) break;
       moved = true;
     }
     return moved;
   }
 
   // One step, or a part of it; false where it has to wait.
-  bool take_step(End& end, Side side, const Step& step) {
+  bool run_step(Endpoint& end, Side side, const Step& step) {
     switch (step.kind) {
       case Step::Kind::send:
-        return send_some(end, side, step);
+        return send_part(end, side, step);
       case Step::Kind::wait:
-        if (!waits_no_more(end, side, step)) return false;
+        if (!is_wait_over(end, side, step)) return false;
         break;
       case Step::Kind::pause:
-        end.paused = Clock::now() + milliseconds(step.pause_ms);
+        end.paused_until = Clock::now() + milliseconds(step.pause_ms);
         break;
       case Step::Kind::shut_sending:
-        note(to_string(side), "shuts its sending side");
+        log_line(to_string(side), "shuts its sending side");
         ::shutdown(end.fd, SHUT_WR);
-        end.shut = true;
+        end.sent_fin = true;
         break;
       case Step::Kind::close:
-        note(to_string(side), "closes");
-        if (side == Side::service) ++static_cast<ServiceEnd&>(end).answered;
+        log_line(to_string(side), "closes");
+        if (side == Side::service) ++static_cast<ServiceEndpoint&>(end).answers_sent;
         if (side == Side::client) client_left = true;
-        close_end(end);
+        close_endpoint(end);
         return true;
     }
     ++end.step;
-    progress();
+    note_progress();
     return true;
   }
 
-  bool waits_no_more(End& end, Side side, const Step& step) {
+  bool is_wait_over(Endpoint& end, Side side, const Step& step) {
     if (side == Side::client) {
-      if (played.order == Order::client_first) return true;
-      return step.until(View{.heard = response});
+      if (current_case.order == Order::client_first) return true;
+      return step.condition(WaitContext{.reader = response});
     }
-    auto& service = static_cast<ServiceEnd&>(end);
-    if (played.order == Order::service_first) return true;
-    return step.until(View{.heard = service.heard, .message = *service.message});
+    auto& service = static_cast<ServiceEndpoint&>(end);
+    if (current_case.order == Order::service_first) return true;
+    return step.condition(WaitContext{.reader = service.reader, .message_index = *service.current_message});
   }
 
-  bool send_some(End& end, Side side, const Step& step) {
+  bool send_part(Endpoint& end, Side side, const Step& step) {
     std::string_view rest = std::string_view(step.bytes).substr(end.offset);
-    const bool client_told = side == Side::client && end.offset == 0 && played.order != Order::client_first &&
-                             !response.messages.empty() && response.messages.back().complete &&
-                             response.messages.back().closes();
-    const bool refused = side == Side::client && is_tunnel() && played.order != Order::client_first &&
+    const bool client_saw_close = side == Side::client && end.offset == 0 &&
+                                  current_case.order != Order::client_first && !response.messages.empty() &&
+                                  response.messages.back().complete &&
+                                  response.messages.back().closes_connection();
+    const bool refused = side == Side::client && is_tunnel() && current_case.order != Order::client_first &&
                          !response.messages.empty() && !response.is_raw;
-    if (client_told || refused || rest.empty()) {  // it was told that the connection ends, or stays as it is
-      if (client_told || refused) end.step = end.steps->size() - 1;
+    if (client_saw_close || refused ||
+        rest.empty()) {  // it was told that the connection ends, or stays as it is
+      if (client_saw_close || refused) end.step = end.steps->size() - 1;
       ++end.step;
       end.offset = 0;
       return true;
     }
     std::string changed;
-    if (played.side == side && !faulted.fired && played.fault != Fault::none) {
-      const std::size_t room = played.at - faulted.sent;
-      if (played.fault == Fault::corrupt && room == 0) {
-        changed = corrupted(rest.front());
+    if (current_case.side == side && !injection.fired && current_case.fault != Fault::none) {
+      const std::size_t until_fault = current_case.at - injection.sent;
+      if (current_case.fault == Fault::corrupt && until_fault == 0) {
+        changed = corrupt_byte(rest.front());
         rest = changed;
       } else {
-        rest = rest.substr(0, room);
+        rest = rest.substr(0, until_fault);
       }
     }
     const ssize_t sent = ::send(end.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EAGAIN) {
-        end.wants_room = true;
+        end.wants_write = true;
         return false;
       }
-      note(to_string(side), fmt::format("can't send: {}", std::strerror(errno)));
-      end.broken = true;
+      log_line(to_string(side), fmt::format("can't send: {}", std::strerror(errno)));
+      end.send_failed = true;
       return true;
     }
-    note_bytes(to_string(side), rest.substr(0, static_cast<std::size_t>(sent)));
+    log_bytes(to_string(side), rest.substr(0, static_cast<std::size_t>(sent)));
     const auto n = static_cast<std::size_t>(sent);
     end.offset += n;
-    if (played.side == side) {
-      if (!changed.empty()) faulted.fired = true;
-      faulted.sent += n;
+    if (current_case.side == side) {
+      if (!changed.empty()) injection.fired = true;
+      injection.sent += n;
     }
     if (end.offset == step.bytes.size()) {
       ++end.step;
       end.offset = 0;
     }
-    progress();
+    note_progress();
     return true;
   }
 
-  std::string corrupted(char was) {
+  std::string corrupt_byte(char was) {
     constexpr std::string_view kBad("\0\n\r :;,\t0f\x7f\xff", 12);
-    const std::uint32_t choice = played.seed % 16;
+    const std::uint32_t choice = current_case.seed % 16;
     char becomes =
-        choice < kBad.size() ? kBad[choice] : static_cast<char>(was ^ (1 << (played.seed / 16 % 8)));
+        choice < kBad.size() ? kBad[choice] : static_cast<char>(was ^ (1 << (current_case.seed / 16 % 8)));
     if (becomes == was) becomes = static_cast<char>(was ^ 1);
-    note(to_string(played.side), fmt::format("corrupts \"{}\"", escaped({&was, 1})));
+    log_line(to_string(current_case.side), fmt::format("corrupts \"{}\"", escaped({&was, 1})));
     return {becomes};
   }
 
-  void fire(End& end, Side side) {
-    faulted.fired = true;
-    note(to_string(side), fmt::format("{} after {} bytes", to_string(played.fault), faulted.sent));
-    progress();
-    switch (played.fault) {
+  void inject_fault(Endpoint& end, Side side) {
+    injection.fired = true;
+    log_line(to_string(side),
+             fmt::format("{} after {} bytes", to_string(current_case.fault), injection.sent));
+    note_progress();
+    switch (current_case.fault) {
       case Fault::none:
       case Fault::corrupt:
         return;
       case Fault::cut:
-        return close_end(end);
+        return close_endpoint(end);
       case Fault::half:
         ::shutdown(end.fd, SHUT_WR);
-        end.shut = true;
+        end.sent_fin = true;
         return;
       case Fault::reset: {
         const linger now{.l_onoff = 1, .l_linger = 0};
         ::setsockopt(end.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-        return close_end(end);
+        return close_endpoint(end);
       }
       case Fault::stall:
         end.stalled = true;
-        end.ends = Clock::now() + kStall;
+        end.stall_end = Clock::now() + kStallPeriod;
         return;
       case Fault::hang:
         end.hanging = true;
         return;
       case Fault::delay:
-        end.paused = Clock::now() + kDelay;
+        end.paused_until = Clock::now() + kDelay;
         return;
     }
   }
 
-  static void close_end(End& end) {
+  static void close_endpoint(Endpoint& end) {
     if (end.fd >= 0) ::close(end.fd);
     end.fd = -1;
   }
@@ -534,40 +549,40 @@ struct Lane::Impl {
   // --- bytes in ---
 
   void poll_once(milliseconds limit) {
-    std::vector<pollfd> fds{{.fd = listener, .events = POLLIN, .revents = 0}};
-    std::vector<End*> ends{nullptr};
+    std::vector<pollfd> fds{{.fd = listener_fd, .events = POLLIN, .revents = 0}};
+    std::vector<Endpoint*> ends{nullptr};
     const auto now = Clock::now();
-    const auto watch = [&](End& end) {
-      if (!end.open()) return;
-      if (end.stalled && end.ends <= now) {
-        note("harness", "the stalled side closes");
-        close_end(end);
+    const auto watch = [&](Endpoint& end) {
+      if (!end.is_open()) return;
+      if (end.stalled && end.stall_end <= now) {
+        log_line("harness", "the stalled side closes");
+        close_endpoint(end);
         end.stalled = false;
-        progress();
+        note_progress();
         return;
       }
-      if (end.paused > now) {
-        limit = std::min(limit, std::chrono::ceil<milliseconds>(end.paused - now));
+      if (end.paused_until > now) {
+        limit = std::min(limit, std::chrono::ceil<milliseconds>(end.paused_until - now));
         if (!end.hanging) return;
       }
       short events = end.hanging ? POLLRDHUP : POLLIN;
-      if (end.stalled || end.heard_end) events = 0;
-      if (end.wants_room && !end.stalled && !end.hanging) events = static_cast<short>(events | POLLOUT);
+      if (end.stalled || end.got_eof) events = 0;
+      if (end.wants_write && !end.stalled && !end.hanging) events = static_cast<short>(events | POLLOUT);
       if (events == 0) return;
       fds.push_back({.fd = end.fd, .events = events, .revents = 0});
       ends.push_back(&end);
     };
     watch(client);
-    for (ServiceEnd& end : services) watch(end);
+    for (ServiceEndpoint& end : services) watch(end);
     if (::poll(fds.data(), fds.size(), static_cast<int>(limit.count())) <= 0) return;
     if (fds[0].revents != 0) accept_all();
     for (std::size_t i = 1; i < fds.size(); ++i) {
       if (fds[i].revents == 0) continue;
       if (ends[i]->hanging) {
-        note("harness", "the daemon ends the side that hangs");
-        close_end(*ends[i]);
+        log_line("harness", "the daemon ends the side that hangs");
+        close_endpoint(*ends[i]);
         ends[i]->hanging = false;
-        progress();
+        note_progress();
       } else if ((fds[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
         receive(*ends[i]);
       }
@@ -576,217 +591,228 @@ struct Lane::Impl {
 
   void accept_all() {
     while (true) {
-      const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = ::accept4(listener_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
       const int one = 1;
       ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      ServiceEnd& end = services.emplace_back();
+      ServiceEndpoint& end = services.emplace_back();
       end.fd = fd;
-      end.heard.becomes_raw = [this](const Message& request) {
-        const std::string_view mark = request.header("X-Case");
-        const std::size_t number = mark.size() > 9 ? static_cast<std::size_t>(mark[9] - '0') : 0;
+      end.reader.is_upgrade = [this](const Message& request) {
+        const std::string_view case_header = request.header("X-Case");
+        const std::size_t number =
+            case_header.size() > 9 ? static_cast<std::size_t>(case_header[9] - '0') : 0;
         return number < exchange.requests.size() && exchange.requests[number].status == 101;
       };
     }
   }
 
-  void receive(End& end) {
-    std::array<char, kPiece> room;
+  void receive(Endpoint& end) {
+    std::array<char, kReadSize> buffer;
     const bool slow = &end == &client && exchange.slow_reader;
-    const ssize_t got = ::recv(end.fd, room.data(), slow ? kSip : room.size(), 0);
-    if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) {
-      end.heard_end = true;
-      end.reset = got < 0;
-      if (&end != &client && static_cast<ServiceEnd&>(end).is_probe) return;
-      note(&end == &client ? "client" : "service", got < 0 ? "hears a reset" : "hears the end");
-      progress();
+    const ssize_t received = ::recv(end.fd, buffer.data(), slow ? kSlowReadSize : buffer.size(), 0);
+    if (received < 0 && errno == EAGAIN) return;
+    if (received <= 0) {
+      end.got_eof = true;
+      end.got_reset = received < 0;
+      if (&end != &client && static_cast<ServiceEndpoint&>(end).is_probe) return;
+      log_line(&end == &client ? "client" : "service", received < 0 ? "hears a reset" : "hears the end");
+      note_progress();
       return;
     }
-    const std::string_view bytes(room.data(), static_cast<std::size_t>(got));
+    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(received));
     if (&end == &client) {
-      if (slow) end.paused = Clock::now() + milliseconds(1);
-      note_bytes("client hears", bytes);
+      if (slow) end.paused_until = Clock::now() + milliseconds(1);
+      log_bytes("client hears", bytes);
       response.feed(bytes);
-      progress();
+      note_progress();
       return;
     }
-    auto& service = static_cast<ServiceEnd&>(end);
-    if (service.is_known || service.is_probe) {
-      if (service.is_known) {
-        note_bytes("service hears", bytes);
-        progress();
+    auto& service = static_cast<ServiceEndpoint&>(end);
+    if (service.is_scripted || service.is_probe) {
+      if (service.is_scripted) {
+        log_bytes("service hears", bytes);
+        note_progress();
       }
-      service.heard.feed(bytes);
+      service.reader.feed(bytes);
       return;
     }
-    service.opening += bytes;
+    service.first_bytes += bytes;
     constexpr std::string_view kProbe = "GET /health ";
-    if (service.opening.size() < kProbe.size()) return;
-    service.is_probe = service.opening.starts_with(kProbe);
-    service.is_known = !service.is_probe;
-    if (service.is_known) {
-      note_bytes("service hears", service.opening);
-      progress();
+    if (service.first_bytes.size() < kProbe.size()) return;
+    service.is_probe = service.first_bytes.starts_with(kProbe);
+    service.is_scripted = !service.is_probe;
+    if (service.is_scripted) {
+      log_bytes("service hears", service.first_bytes);
+      note_progress();
     }
-    service.heard.feed(service.opening);
+    service.reader.feed(service.first_bytes);
   }
 
   // --- what must be true ---
 
-  void judge() {
-    const bool garbled = played.fault == Fault::corrupt;
+  void check_result() {
+    const bool is_corrupted = current_case.fault == Fault::corrupt;
     if (!response.problem.empty()) return fail("answer: " + response.problem);
-    for (const ServiceEnd& end : services)
-      if (!end.is_probe && !end.heard.problem.empty())
-        return fail("request to the service: " + end.heard.problem);
-    if (!garbled || played.side == Side::service) judge_requests();
-    if (!problem.empty() || garbled) return;
+    for (const ServiceEndpoint& end : services)
+      if (!end.is_probe && !end.reader.problem.empty())
+        return fail("request to the service: " + end.reader.problem);
+    if (!is_corrupted || current_case.side == Side::service) check_service_requests();
+    if (!problem.empty() || is_corrupted) return;
     for (std::size_t i = 0; i < response.messages.size() && i < exchange.requests.size(); ++i)
-      judge_answer(response.messages[i], exchange.requests[i]);
-    if (problem.empty()) judge_missing();
+      check_answer(response.messages[i], exchange.requests[i]);
+    if (problem.empty()) check_missing_answers();
   }
 
   // The service sees what the client sent, in whole or the beginning of it, and no POST twice.
-  void judge_requests() {
-    std::vector<int> whole(exchange.requests.size());
-    for (const ServiceEnd& end : services) {
+  void check_service_requests() {
+    std::vector<int> request_counts(exchange.requests.size());
+    for (const ServiceEndpoint& end : services) {
       if (end.is_probe) continue;
-      for (std::size_t i = 0; i < end.heard.messages.size(); ++i) {
-        const Message& got = end.heard.messages[i];
-        const std::size_t number = i < end.numbers.size() ? end.numbers[i] : 0;
-        const Wanted& wanted = exchange.requests[number];
-        if (got.method != wanted.method) return fail("the service gets another method: " + got.method);
-        if (!wanted.sent.starts_with(got.body) ||
-            (got.complete && got.body != wanted.sent && !end.heard.is_raw)) {
-          const auto same =
-              static_cast<std::size_t>(std::ranges::mismatch(wanted.sent, got.body).in2 - got.body.begin());
+      for (std::size_t i = 0; i < end.reader.messages.size(); ++i) {
+        const Message& received = end.reader.messages[i];
+        const std::size_t number = i < end.request_numbers.size() ? end.request_numbers[i] : 0;
+        const ExpectedRequest& expected = exchange.requests[number];
+        if (received.method != expected.method)
+          return fail("the service gets another method: " + received.method);
+        if (!expected.request_body.starts_with(received.body) ||
+            (received.complete && received.body != expected.request_body && !end.reader.is_raw)) {
+          const auto same = static_cast<std::size_t>(
+              std::ranges::mismatch(expected.request_body, received.body).in2 - received.body.begin());
           return fail(
               fmt::format("the service gets another body: {} of {} bytes, right up to {}, then \"{}\"",
-                          got.body.size(), wanted.sent.size(), same, escaped(got.body.substr(same), 100)));
+                          received.body.size(), expected.request_body.size(), same,
+                          escaped(received.body.substr(same), 100)));
         }
-        if (wanted.drops_upgrade && !got.header("Upgrade").empty())
-          return fail("Upgrade is passed on: " + std::string(got.header("Upgrade")));
-        if (end.heard.is_raw && !wanted.raw_up.starts_with(end.heard.raw))
+        if (expected.drops_upgrade && !received.header("Upgrade").empty())
+          return fail("Upgrade is passed on: " + std::string(received.header("Upgrade")));
+        if (end.reader.is_raw && !expected.raw_up.starts_with(end.reader.raw))
           return fail("the service gets other bytes through the tunnel");
-        ++whole[number];
+        ++request_counts[number];
       }
     }
-    for (std::size_t i = 0; i < whole.size(); ++i)
-      if (whole[i] > 1 && exchange.requests[i].method != "GET" && exchange.requests[i].method != "HEAD" &&
-          exchange.requests[i].method != "DELETE" && !exchange.may_repeat)
-        return fail(fmt::format("the service gets a {} {} times", exchange.requests[i].method, whole[i]));
+    for (std::size_t i = 0; i < request_counts.size(); ++i)
+      if (request_counts[i] > 1 && exchange.requests[i].method != "GET" &&
+          exchange.requests[i].method != "HEAD" && exchange.requests[i].method != "DELETE" &&
+          !exchange.may_repeat)
+        return fail(
+            fmt::format("the service gets a {} {} times", exchange.requests[i].method, request_counts[i]));
   }
 
-  bool may_fail() const { return faulty() || exchange.any_status || played.order != Order::in_turn; }
+  bool may_fail() const {
+    return has_faulty_side() || exchange.any_status || current_case.order != Order::in_turn;
+  }
 
-  void judge_answer(const Message& got, const Wanted& wanted) {
-    if (wanted.status == 101 && response.is_raw) {
-      if (!wanted.raw_down.starts_with(response.raw))
+  void check_answer(const Message& received, const ExpectedRequest& expected) {
+    if (expected.status == 101 && response.is_raw) {
+      if (!expected.raw_down.starts_with(response.raw))
         return fail("the client gets other bytes through the tunnel");
       return;
     }
-    if (got.status != wanted.status) {
-      if (may_fail() && got.status >= 400 && !got.header("Content-Type").empty()) return;
+    if (received.status != expected.status) {
+      if (may_fail() && received.status >= 400 && !received.header("Content-Type").empty()) return;
       if (may_fail() && exchange.any_status) return;
-      return fail(fmt::format("the client gets status {} instead of {}: {}", got.status, wanted.status,
-                              escaped(got.body, 300)));
+      return fail(fmt::format("the client gets status {} instead of {}: {}", received.status, expected.status,
+                              escaped(received.body, 300)));
     }
-    if (exchange.any_status || wanted.attempts.empty() || wanted.body.empty()) return;
-    if (got.status >= 500 && got.body.starts_with("{\"error\"")) return;  // the daemon's own
-    std::string_view body = got.body;
-    if (const std::size_t told = body.find("data: {\"error\""); told != body.npos)
-      body = body.substr(0, told);
-    if (const std::size_t told = body.find("{\"error\""); told != body.npos) body = body.substr(0, told);
-    if (!wanted.body.starts_with(body))
-      return fail(fmt::format("the client gets another body: \"{}\"", escaped(got.body, 300)));
-    const bool end_is_all = wanted.until_close && service_faulted();
-    if (got.complete && got.body != wanted.body && wanted.method != "HEAD" && !end_is_all && !got.until_close)
-      return fail(fmt::format("a part of the answer looks like all of it: \"{}\"", escaped(got.body, 300)));
-    if (got.complete && got.until_close && got.body != wanted.body && !end_is_all)
+    if (exchange.any_status || expected.attempts.empty() || expected.answer_body.empty()) return;
+    if (received.status >= 500 && received.body.starts_with("{\"error\"")) return;  // the daemon's own
+    std::string_view body = received.body;
+    if (const std::size_t error_at = body.find("data: {\"error\""); error_at != body.npos)
+      body = body.substr(0, error_at);
+    if (const std::size_t error_at = body.find("{\"error\""); error_at != body.npos)
+      body = body.substr(0, error_at);
+    if (!expected.answer_body.starts_with(body))
+      return fail(fmt::format("the client gets another body: \"{}\"", escaped(received.body, 300)));
+    const bool is_ended_by_eof = expected.until_close && is_service_faulted();
+    if (received.complete && received.body != expected.answer_body && expected.method != "HEAD" &&
+        !is_ended_by_eof && !received.until_close)
       return fail(
-          fmt::format("a part of the answer ends as if it were all of it: \"{}\"", escaped(got.body, 300)));
+          fmt::format("a part of the answer looks like all of it: \"{}\"", escaped(received.body, 300)));
+    if (received.complete && received.until_close && received.body != expected.answer_body &&
+        !is_ended_by_eof)
+      return fail(fmt::format("a part of the answer ends as if it were all of it: \"{}\"",
+                              escaped(received.body, 300)));
   }
 
   // An honest client gets an answer to each request, or sees that one was broken off.
-  void judge_missing() {
+  void check_missing_answers() {
     const bool all_sent = client.step >= exchange.client.size();
-    const bool honest = !client_faulted() || half_closed_at_end();
+    const bool honest = !is_client_faulted() || is_half_closed_at_end();
     if (!honest || exchange.endless || client_left) return;
     const std::size_t due = exchange.requests.size();
     const bool last_incomplete = !response.messages.empty() && !response.messages.back().complete;
-    const bool told_to_stop = !response.messages.empty() && response.messages.back().closes();
-    if (!all_sent && played.fault == Fault::hang) return;  // the client waited for the side that hung
-    if (response.messages.size() < due && !last_incomplete && !told_to_stop)
+    const bool saw_close = !response.messages.empty() && response.messages.back().closes_connection();
+    if (!all_sent && current_case.fault == Fault::hang) return;  // the client waited for the side that hung
+    if (response.messages.size() < due && !last_incomplete && !saw_close)
       return fail(fmt::format("{} of {} answers, and then the {} of the connection", response.messages.size(),
-                              due, client.reset ? "reset" : "end"));
-    const bool service_ok = !service_faulted() || faulted.sent >= length_of(exchange, Side::service);
+                              due, client.got_reset ? "reset" : "end"));
+    const bool service_ok = !is_service_faulted() || injection.sent >= bytes_to_send(exchange, Side::service);
     if (service_ok && last_incomplete && !may_fail())
       return fail("an answer is broken off though its service is well");
     if (response.is_raw) {
-      if (!faulty() && played.order == Order::in_turn && client.heard_end) {
-        if (client.reset) return fail("a tunnel that its service closed ends with a reset");
+      if (!has_faulty_side() && current_case.order == Order::in_turn && client.got_eof) {
+        if (client.got_reset) return fail("a tunnel that its service closed ends with a reset");
         if (response.raw != exchange.requests.back().raw_down && all_sent)
           return fail(fmt::format("{} of {} bytes come through the tunnel", response.raw.size(),
                                   exchange.requests.back().raw_down.size()));
       }
       return;
     }
-    if (client.heard_end && client.reset && !last_incomplete && !service_faulted())
+    if (client.got_eof && client.got_reset && !last_incomplete && !is_service_faulted())
       return fail("the connection is reset after its last answer, which may be lost");
   }
 
   // The connection's next request is answered, or the connection closed.
-  void ask_again() {
-    if (response.is_raw || response.messages.empty() || client.shut || client.has_steps()) return;
+  void send_next_request() {
+    if (response.is_raw || response.messages.empty() || client.sent_fin || client.has_steps()) return;
     // What it sent through a tunnel that never was is its next request, and no good one.
-    if (played.order == Order::client_first && is_tunnel()) return;
-    response.asked.push_back({"GET", false, false});
+    if (current_case.order == Order::client_first && is_tunnel()) return;
+    response.sent_requests.push_back({"GET", false, false});
     const std::string_view next = "GET /healthz HTTP/1.1\r\nHost: mgpu\r\n\r\n";
-    const std::size_t had = response.messages.size();
+    const std::size_t answers_before = response.messages.size();
     if (::send(client.fd, next.data(), next.size(), MSG_NOSIGNAL) < 0) return;
-    note_bytes("client", next);
-    const bool may_close = response.messages.back().closes();
+    log_bytes("client", next);
+    const bool may_close = response.messages.back().closes_connection();
     const auto until = Clock::now() + limits.settle;
-    while (!client.heard_end && response.complete() <= had && Clock::now() < until) {
-      if (response.messages.size() > had && response.messages.back().complete) break;
+    while (!client.got_eof && response.complete_count() <= answers_before && Clock::now() < until) {
+      if (response.messages.size() > answers_before && response.messages.back().complete) break;
       poll_once(milliseconds(10));
-      for (ServiceEnd& end : services) serve(end);
+      for (ServiceEndpoint& end : services) serve_connection(end);
     }
     if (!response.problem.empty()) return fail("answer to the next request: " + response.problem);
-    if (client.heard_end && (may_close || response.messages.size() == had)) return;
-    if (response.messages.size() <= had || !response.messages.back().complete)
+    if (client.got_eof && (may_close || response.messages.size() == answers_before)) return;
+    if (response.messages.size() <= answers_before || !response.messages.back().complete)
       return fail("the connection's next request is neither answered nor the connection closed");
     if (response.messages.back().status != 200)
       fail(fmt::format("the connection's next request gets {}", response.messages.back().status));
   }
 
   // Within the limit nobody is in flight or waits, and what was cut off at the service is closed.
-  void settle() {
+  void wait_until_idle() {
     const auto begun = Clock::now();
-    std::string last;
+    std::string leftovers;
     // What a client sent before it closed may still lie in the daemon's sockets: it is at rest when it is so
     // thrice.
-    int calm = client.heard_end ? 2 : 0;
+    int idle_polls = client.got_eof ? 2 : 0;
     while (true) {
-      last = still_there();
-      calm = last.empty() ? calm + 1 : 0;
-      if (calm == 3) return;
-      if (last.empty()) continue;
+      leftovers = describe_leftovers();
+      idle_polls = leftovers.empty() ? idle_polls + 1 : 0;
+      if (idle_polls == 3) return;
+      if (leftovers.empty()) continue;
       if (Clock::now() - begun > limits.settle) break;
-      pump(milliseconds(5));
+      poll_and_serve(milliseconds(5));
     }
-    fail(last);
+    fail(leftovers);
   }
 
-  void pump(milliseconds limit) {
+  void poll_and_serve(milliseconds limit) {
     poll_once(limit);
-    for (ServiceEnd& end : services) serve(end);
+    for (ServiceEndpoint& end : services) serve_connection(end);
   }
 
   // What of this lane is in flight or waits; empty if nothing.
-  std::string in_flight() {
-    const std::string body = ask_control("/v1/consumers/" + name());
+  std::string describe_in_flight() {
+    const std::string body = query_control_plane("/v1/consumers/" + name());
     if (body.empty()) return "turn: the control plane does not answer";
     const auto consumer = nlohmann::json::parse(body, nullptr, false);
     if (consumer.is_discarded()) return "turn: the control plane answers " + escaped(body, 200);
@@ -795,96 +821,96 @@ struct Lane::Impl {
     return fmt::format("turn: {} in flight, {} waiting, after all is over", running, waiting);
   }
 
-  std::string still_there() {
-    if (std::string left = in_flight(); !left.empty()) return left;
-    for (ServiceEnd& end : services) {
-      if (!end.open() || end.is_probe || end.heard_end) continue;
+  std::string describe_leftovers() {
+    if (std::string left = describe_in_flight(); !left.empty()) return left;
+    for (ServiceEndpoint& end : services) {
+      if (!end.is_open() || end.is_probe || end.got_eof) continue;
       const bool whole =
-          !end.heard.messages.empty() && end.heard.messages.back().complete && !end.heard.is_raw;
+          !end.reader.messages.empty() && end.reader.messages.back().complete && !end.reader.is_raw;
       const bool answered =
-          end.answered + (end.message && !end.has_steps() ? 1 : 0) >= end.heard.messages.size();
-      if (!whole || !answered || end.heard.messages.empty())
+          end.answers_sent + (end.current_message && !end.has_steps() ? 1 : 0) >= end.reader.messages.size();
+      if (!whole || !answered || end.reader.messages.empty())
         return "a connection to the service stays open in mid-exchange";
     }
     return {};
   }
 
-  std::string ask_control(const std::string& target) {
+  std::string query_control_plane(const std::string& target) {
     const auto until = Clock::now() + std::max<milliseconds>(limits.settle, milliseconds(3000));
     for (int attempt = 0; attempt < 2; ++attempt) {
-      if (control < 0) control = connect_to(daemon_port, lane_number);
-      if (control < 0) return {};
+      if (control_fd < 0) control_fd = connect_to(daemon_port, lane_number);
+      if (control_fd < 0) return {};
       const std::string request = fmt::format("GET {} HTTP/1.1\r\nHost: mgpu\r\n\r\n", target);
       ResponseReader reader;
-      reader.asked.push_back({});
-      bool dead = ::send(control, request.data(), request.size(), MSG_NOSIGNAL) < 0;
-      while (!dead && Clock::now() < until) {
-        pollfd look{.fd = control, .events = POLLIN, .revents = 0};
-        if (::poll(&look, 1, 1) > 0) {
-          std::array<char, kPiece> room;
-          const ssize_t got = ::recv(control, room.data(), room.size(), 0);
-          if (got <= 0 && !(got < 0 && errno == EAGAIN)) dead = true;
-          if (got > 0) reader.feed({room.data(), static_cast<std::size_t>(got)});
-          if (reader.complete() == 1) return reader.messages[0].body;
+      reader.sent_requests.push_back({});
+      bool is_dead = ::send(control_fd, request.data(), request.size(), MSG_NOSIGNAL) < 0;
+      while (!is_dead && Clock::now() < until) {
+        pollfd poll_fd{.fd = control_fd, .events = POLLIN, .revents = 0};
+        if (::poll(&poll_fd, 1, 1) > 0) {
+          std::array<char, kReadSize> buffer;
+          const ssize_t received = ::recv(control_fd, buffer.data(), buffer.size(), 0);
+          if (received <= 0 && !(received < 0 && errno == EAGAIN)) is_dead = true;
+          if (received > 0) reader.feed({buffer.data(), static_cast<std::size_t>(received)});
+          if (reader.complete_count() == 1) return reader.messages[0].body;
         } else {
-          pump(milliseconds(0));  // a probe may want its answer meanwhile
+          poll_and_serve(milliseconds(0));  // a probe may want its answer meanwhile
         }
       }
-      ::close(control);
-      control = -1;
-      if (!dead) return {};
+      ::close(control_fd);
+      control_fd = -1;
+      if (!is_dead) return {};
     }
     return {};
   }
 
   // --- the transcript ---
 
-  void progress() { last_progress = Clock::now(); }
+  void note_progress() { last_progress = Clock::now(); }
 
   void fail(std::string what) {
     if (problem.empty()) problem = std::move(what);
-    note("harness", "FAILS: " + problem);
+    log_line("harness", "FAILS: " + problem);
   }
 
-  void note(std::string_view who, std::string_view what) {
-    if (log.size() > 20'000) return;
+  void log_line(std::string_view who, std::string_view what) {
+    if (transcript.size() > 20'000) return;
     const auto at = std::chrono::duration<double, std::milli>(Clock::now() - started).count();
-    log += fmt::format("  {:8.1f} ms  {}: {}\n", at, who, what);
+    transcript += fmt::format("  {:8.1f} ms  {}: {}\n", at, who, what);
   }
-  void note_bytes(std::string_view who, std::string_view bytes) {
-    if (log.size() > 20'000) return;
-    note(who, fmt::format("\"{}\"", escaped(bytes, 700)));
+  void log_bytes(std::string_view who, std::string_view bytes) {
+    if (transcript.size() > 20'000) return;
+    log_line(who, fmt::format("\"{}\"", escaped(bytes, 700)));
   }
 
   unsigned lane_number;
-  Limits limits;
-  int listener = -1, control = -1;
-  std::uint16_t port = 0, daemon_port = 0;
-  std::uint32_t count = 0;
+  CaseTimeouts limits;
+  int listener_fd = -1, control_fd = -1;
+  std::uint16_t service_port = 0, daemon_port = 0;
+  std::uint32_t case_count = 0;
 
-  Case played;
-  Exchange exchange;
+  FaultCase current_case;
+  ExchangeScript exchange;
   std::string case_id;
-  std::deque<std::string> left_cases;  // whose clients left before the end
-  End client;
+  std::deque<std::string> abandoned_cases;  // whose clients left before the end
+  Endpoint client;
   ResponseReader response;
-  std::list<ServiceEnd> services;
-  Injection faulted;
-  std::vector<std::size_t> served;  // attempts of each request
-  std::string problem, log, before;
+  std::list<ServiceEndpoint> services;
+  FaultInjection injection;
+  std::vector<std::size_t> attempt_counts;  // attempts of each request
+  std::string problem, transcript, previous_case;
   bool client_left = false;  // as its script says
   Clock::time_point started{}, last_progress{};
 };
 
-Lane::Lane(unsigned number, Limits limits) : impl_(std::make_unique<Impl>(number, limits)) {}
+Lane::Lane(unsigned number, CaseTimeouts limits) : impl_(std::make_unique<Impl>(number, limits)) {}
 Lane::~Lane() = default;
 std::string Lane::name() const { return impl_->name(); }
-std::uint16_t Lane::service_port() const { return impl_->port; }
-void Lane::attach(std::uint16_t daemon_port) {
+std::uint16_t Lane::service_port() const { return impl_->service_port; }
+void Lane::set_daemon_port(std::uint16_t daemon_port) {
   impl_->daemon_port = daemon_port;
-  if (impl_->control >= 0) ::close(impl_->control);
-  impl_->control = -1;
+  if (impl_->control_fd >= 0) ::close(impl_->control_fd);
+  impl_->control_fd = -1;
 }
-Outcome Lane::play(const Case& wanted) { return impl_->play(wanted); }
+CaseResult Lane::run_case(const FaultCase& fault_case) { return impl_->run_case(fault_case); }
 
 }  // namespace mgpu::faults

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "exchange.h"
+#include "exchange_script.h"
 
 namespace mgpu::faults {
 
@@ -23,8 +23,8 @@ std::string_view to_string(Side side);
 std::string_view to_string(Fault fault);
 std::string_view to_string(Order order);
 
-struct Case {
-  std::uint16_t script = 0;
+struct FaultCase {
+  std::uint16_t script_index = 0;
   Side side = Side::client;
   Fault fault = Fault::none;
   Order order = Order::in_turn;
@@ -33,15 +33,15 @@ struct Case {
 };
 
 // `--only early-close --side client --fault cut --at 17`
-std::string reproduction(const Case& played);
+std::string reproduction_options(const FaultCase& fault_case);
 
-struct Limits {
+struct CaseTimeouts {
   std::chrono::milliseconds settle{1000};  // until nobody is in flight, and connections are closed
   std::chrono::milliseconds answer{8000};  // for an exchange without a fault
   std::chrono::milliseconds hang{3800};    // a side that hangs keeps no turn for so long (run_limit is 3 s)
 };
 
-struct Outcome {
+struct CaseResult {
   std::string problem{};  // empty: as it should be
   std::string transcript{};
   bool poisoned = false;  // the daemon did not come back: the lane is of no more use
@@ -49,7 +49,7 @@ struct Outcome {
 
 class Lane {
  public:
-  Lane(unsigned number, Limits limits);
+  Lane(unsigned number, CaseTimeouts limits);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -57,8 +57,8 @@ class Lane {
   std::string name() const;
   std::uint16_t service_port() const;
 
-  void attach(std::uint16_t daemon_port);  // also after the daemon was started anew
-  Outcome play(const Case& wanted);
+  void set_daemon_port(std::uint16_t daemon_port);  // also after the daemon was started anew
+  CaseResult run_case(const FaultCase& fault_case);
 
  private:
   struct Impl;
@@ -66,6 +66,6 @@ class Lane {
 };
 
 // How many bytes each side has to send.
-std::size_t length_of(const Exchange& exchange, Side side);
+std::size_t bytes_to_send(const ExchangeScript& exchange, Side side);
 
 }  // namespace mgpu::faults

@@ -17,7 +17,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "daemon.h"
+#include "daemon_process.h"
 #include "lane.h"
 
 namespace mgpu::faults {
@@ -51,31 +51,32 @@ struct Options {
 };
 
 constexpr std::size_t kRssSlackKib = (kSanitized ? 300 : 48) * 1024;
-constexpr std::size_t kEachByte = 700, kLastBytes = 60, kStride = 61, kBigStride = 4'999, kBig = 20'000,
-                      kHangStride = 40;
+constexpr std::size_t kDenseHead = 700, kDenseTail = 60, kStride = 61, kBigStride = 4'999,
+                      kBigLength = 20'000, kHangStride = 40;
 
 // The positions at which a side of so many bytes is broken: all of them, but of a big body only some.
-std::vector<std::uint32_t> positions(std::size_t length) {
+std::vector<std::uint32_t> fault_positions(std::size_t length) {
   std::vector<std::uint32_t> all;
   for (std::size_t at = 0; at <= length; ++at)
-    if (at <= kEachByte || length - at <= kLastBytes || at % (length > kBig ? kBigStride : kStride) == 0)
+    if (at <= kDenseHead || length - at <= kDenseTail ||
+        at % (length > kBigLength ? kBigStride : kStride) == 0)
       all.push_back(static_cast<std::uint32_t>(at));
   return all;
 }
 
-std::vector<Case> all_cases(const Options& options) {
-  std::vector<Case> cases;
+std::vector<FaultCase> all_cases(const Options& options) {
+  std::vector<FaultCase> cases;
   const auto& scripts = all_scripts();
   for (std::size_t s = 0; s < scripts.size(); ++s) {
     if (!options.only.empty() && options.only != scripts[s].name) continue;
-    const Exchange exchange = scripts[s].make({.lane = "lane0099", .id = "00000000"});
+    const ExchangeScript exchange = scripts[s].make({.lane = "lane0099", .id = "00000000"});
     for (const Order order : {Order::in_turn, Order::client_first, Order::service_first}) {
       if (!options.order.empty() && options.order != to_string(order)) continue;
-      const Case plain{.script = static_cast<std::uint16_t>(s), .order = order};
+      const FaultCase plain{.script_index = static_cast<std::uint16_t>(s), .order = order};
       if (options.side.empty() && (options.fault.empty() || options.fault == "none")) cases.push_back(plain);
       for (const Side side : {Side::client, Side::service}) {
         if (!options.side.empty() && options.side != to_string(side)) continue;
-        const std::size_t length = length_of(exchange, side);
+        const std::size_t length = bytes_to_send(exchange, side);
         if (length == 0) continue;
         for (const Fault fault : {Fault::cut, Fault::half, Fault::reset, Fault::stall, Fault::hang,
                                   Fault::delay, Fault::corrupt}) {
@@ -83,10 +84,10 @@ std::vector<Case> all_cases(const Options& options) {
           if (options.fault.empty() && order != Order::in_turn &&
               (fault == Fault::hang || fault == Fault::stall))
             continue;
-          for (const std::uint32_t at : positions(length)) {
+          for (const std::uint32_t at : fault_positions(length)) {
             if (options.at >= 0 && at != static_cast<std::uint32_t>(options.at)) continue;
             if (fault == Fault::hang && options.at < 0 && at % kHangStride != 0 && at != length) continue;
-            Case one = plain;
+            FaultCase one = plain;
             one.side = side;
             one.fault = fault;
             one.at = at;
@@ -98,33 +99,33 @@ std::vector<Case> all_cases(const Options& options) {
   }
   std::mt19937 random(options.seed);
   const bool just_one = options.at >= 0;
-  for (Case& one : cases) one.seed = just_one ? options.seed : static_cast<std::uint32_t>(random());
+  for (FaultCase& one : cases) one.seed = just_one ? options.seed : static_cast<std::uint32_t>(random());
   std::ranges::shuffle(cases, random);
   if (!options.all && cases.size() > options.sample) cases.resize(options.sample);
   return cases;
 }
 
 // Failures of one kind are told once, with how often they happened.
-class Report {
+class FailureReport {
  public:
-  void add(const Case& played, const std::string& problem, const std::string& transcript) {
+  void add(const FaultCase& fault_case, const std::string& problem, const std::string& transcript) {
     const std::scoped_lock lock(mutex_);
     ++count_;
     const std::string kind =
-        fmt::format("{} {} {} {}", all_scripts()[played.script].name, to_string(played.side),
-                    to_string(played.fault), problem.substr(0, 40));
+        fmt::format("{} {} {} {}", all_scripts()[fault_case.script_index].name, to_string(fault_case.side),
+                    to_string(fault_case.fault), problem.substr(0, 40));
     if (kinds_[kind]++ > 0) return;
-    fmt::print("FAILED mgpu-faults {}\n  {}\n{}\n", reproduction(played), problem, transcript);
+    fmt::print("FAILED mgpu-faults {}\n  {}\n{}\n", reproduction_options(fault_case), problem, transcript);
     std::fflush(stdout);
   }
-  void add_daemon(const std::string& what, const std::string& kind) {
+  void add_daemon_failure(const std::string& what, const std::string& kind) {
     const std::scoped_lock lock(mutex_);
     ++count_;
     if (kinds_[kind]++ > 0) return;
     fmt::print("FAILED {}\n", what);
     std::fflush(stdout);
   }
-  void summary() const {
+  void print_summary() const {
     for (const auto& [kind, times] : kinds_) fmt::print("  {:5} x {}\n", times, kind);
   }
   std::size_t count() const { return count_; }
@@ -135,30 +136,31 @@ class Report {
   std::atomic<std::size_t> count_ = 0;
 };
 
-class Run {
+class FaultTest {
  public:
-  Run(Options options, std::vector<Case> cases, fs::path folder)
+  FaultTest(Options options, std::vector<FaultCase> cases, fs::path folder)
       : options_(std::move(options)), cases_(std::move(cases)), folder_(std::move(folder)) {
-    const Limits limits{.settle = std::chrono::milliseconds(options_.settle_ms)};
-    const std::size_t wanted = std::min<std::size_t>(options_.lanes, std::max<std::size_t>(cases_.size(), 1));
-    for (unsigned i = 0; i < wanted; ++i) lanes_.push_back({.lane = std::make_unique<Lane>(i, limits)});
+    const CaseTimeouts limits{.settle = std::chrono::milliseconds(options_.settle_ms)};
+    const std::size_t lane_count =
+        std::min<std::size_t>(options_.lanes, std::max<std::size_t>(cases_.size(), 1));
+    for (unsigned i = 0; i < lane_count; ++i) lanes_.push_back({.lane = std::make_unique<Lane>(i, limits)});
     start_daemon();
   }
 
   int run() {
-    const auto begun = Clock::now();
+    const auto started_at = Clock::now();
     while (done_ < cases_.size() && report_.count() < options_.max_failures) {
       const std::size_t end = std::min(
           cases_.size(), done_ + (done_ == 0 ? std::min<std::size_t>(options_.round, 400) : options_.round));
-      one_round(end);
+      run_round(end);
       check_daemon();
     }
-    if (daemon_->alive() && !daemon_->stop())
-      report_.add_daemon(
-          "the daemon does not end in order: " + daemon_->ending() + "\n" + daemon_->last_words(),
+    if (daemon_->is_alive() && !daemon_->stop())
+      report_.add_daemon_failure(
+          "the daemon does not end in order: " + daemon_->exit_reason() + "\n" + daemon_->log_tail(),
           "the daemon does not end in order");
-    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    report_.summary();
+    const double seconds = std::chrono::duration<double>(Clock::now() - started_at).count();
+    report_.print_summary();
     fmt::print(
         "faults: {} of {} cases over {} exchanges, seed {}, {:.1f} s: {}\n", done_, cases_.size(),
         all_scripts().size(), options_.seed, seconds,
@@ -167,103 +169,105 @@ class Run {
   }
 
  private:
-  struct Post {
+  struct LaneSlot {
     std::unique_ptr<Lane> lane;
-    std::optional<Case> playing{};
+    std::optional<FaultCase> running_case{};
     bool poisoned = false;
   };
 
   void start_daemon() {
     std::vector<std::pair<std::string, std::uint16_t>> consumers;
-    for (const Post& post : lanes_) consumers.emplace_back(post.lane->name(), post.lane->service_port());
-    daemon_ = std::make_unique<Daemon>(options_.program, folder_, consumers);
-    for (Post& post : lanes_) {
-      post.lane->attach(daemon_->port());
-      post.poisoned = false;
+    for (const LaneSlot& slot : lanes_) consumers.emplace_back(slot.lane->name(), slot.lane->service_port());
+    daemon_ = std::make_unique<DaemonProcess>(options_.program, folder_, consumers);
+    for (LaneSlot& slot : lanes_) {
+      slot.lane->set_daemon_port(daemon_->port());
+      slot.poisoned = false;
     }
     baseline_.reset();
   }
 
-  void one_round(std::size_t end) {
+  void run_round(std::size_t end) {
     std::atomic<std::size_t> next = done_;
     std::atomic<bool> stop = false;
     std::vector<std::jthread> threads;
-    for (Post& post : lanes_)
+    for (LaneSlot& slot : lanes_)
       threads.emplace_back([&] {
-        while (!stop && !post.poisoned) {
+        while (!stop && !slot.poisoned) {
           const std::size_t at = next++;
           if (at >= end) break;
-          post.playing = cases_[at];
-          const Outcome outcome = post.lane->play(cases_[at]);
+          slot.running_case = cases_[at];
+          const CaseResult outcome = slot.lane->run_case(cases_[at]);
           if (options_.verbose)
-            fmt::print("{} {}\n{}", reproduction(cases_[at]),
+            fmt::print("{} {}\n{}", reproduction_options(cases_[at]),
                        outcome.problem.empty() ? "ok" : outcome.problem, outcome.transcript);
           if (!outcome.problem.empty()) {
-            if (!alive()) {
+            if (!is_daemon_alive()) {
               stop = true;
               break;
             }
-            post.poisoned = outcome.poisoned;
+            slot.poisoned = outcome.poisoned;
             report_.add(cases_[at], outcome.problem, outcome.transcript);
             if (report_.count() >= options_.max_failures) stop = true;
           }
-          post.playing.reset();
+          slot.running_case.reset();
         }
       });
     threads.clear();
     done_ = std::min(end, next.load());
   }
 
-  bool alive() {
+  bool is_daemon_alive() {
     const std::scoped_lock lock(daemon_mutex_);
-    return daemon_->alive();
+    return daemon_->is_alive();
   }
 
   void check_daemon() {
-    if (!alive()) {
-      std::string playing;
-      for (Post& post : lanes_)
-        if (post.playing) playing += "\n  " + reproduction(*std::exchange(post.playing, std::nullopt));
-      const std::string words = daemon_->last_words();
-      std::size_t sign = words.find("SUMMARY: ");
-      if (sign == words.npos) sign = words.find("Assertion ");
-      const std::string kind =
-          sign == words.npos ? daemon_->ending() : words.substr(sign, words.find('\n', sign) - sign);
-      report_.add_daemon(fmt::format("the daemon died: {}; it said:\n{}\n  during one of{}",
-                                     daemon_->ending(), words, playing),
-                         "the daemon died: " + kind);
+    if (!is_daemon_alive()) {
+      std::string running_cases;
+      for (LaneSlot& slot : lanes_)
+        if (slot.running_case)
+          running_cases += "\n  " + reproduction_options(*std::exchange(slot.running_case, std::nullopt));
+      const std::string tail = daemon_->log_tail();
+      std::size_t marker_at = tail.find("SUMMARY: ");
+      if (marker_at == tail.npos) marker_at = tail.find("Assertion ");
+      const std::string kind = marker_at == tail.npos
+                                   ? daemon_->exit_reason()
+                                   : tail.substr(marker_at, tail.find('\n', marker_at) - marker_at);
+      report_.add_daemon_failure(fmt::format("the daemon died: {}; it said:\n{}\n  during one of{}",
+                                             daemon_->exit_reason(), tail, running_cases),
+                                 "the daemon died: " + kind);
       return start_daemon();
     }
-    const bool poisoned = std::ranges::any_of(lanes_, &Post::poisoned);
-    const Vitals now = daemon_->vitals();
+    const bool poisoned = std::ranges::any_of(lanes_, &LaneSlot::poisoned);
+    const ResourceUsage now = daemon_->resource_usage();
     if (!baseline_) baseline_ = now;
     // A lane leaves behind a connection or two in the daemon's pool.
     const bool leaks_descriptors = now.descriptors > baseline_->descriptors + 3 * lanes_.size();
     const bool leaks_memory = now.rss_kib > baseline_->rss_kib + kRssSlackKib;
     if (leaks_descriptors && !poisoned)
-      report_.add_daemon(fmt::format("descriptors: {} at first, now {}, after {} cases",
-                                     baseline_->descriptors, now.descriptors, done_),
-                         "descriptors grow");
+      report_.add_daemon_failure(fmt::format("descriptors: {} at first, now {}, after {} cases",
+                                             baseline_->descriptors, now.descriptors, done_),
+                                 "descriptors grow");
     if (leaks_memory && !poisoned)
-      report_.add_daemon(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
-                                     baseline_->rss_kib, now.rss_kib, done_),
-                         "memory grows");
+      report_.add_daemon_failure(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
+                                             baseline_->rss_kib, now.rss_kib, done_),
+                                 "memory grows");
     if (leaks_descriptors || leaks_memory) baseline_ = now;
     if (poisoned) start_daemon();
   }
 
   Options options_;
-  std::vector<Case> cases_;
+  std::vector<FaultCase> cases_;
   fs::path folder_;
-  std::vector<Post> lanes_;
+  std::vector<LaneSlot> lanes_;
   std::mutex daemon_mutex_;
-  std::unique_ptr<Daemon> daemon_;
-  std::optional<Vitals> baseline_;
-  Report report_;
+  std::unique_ptr<DaemonProcess> daemon_;
+  std::optional<ResourceUsage> baseline_;
+  FailureReport report_;
   std::size_t done_ = 0;
 };
 
-int main_with(int argc, char** argv) {
+int run_main(int argc, char** argv) {
   Options options;
   options.program = fs::canonical("/proc/self/exe").parent_path() / "mgpu";
   CLI::App app("Breaks each side of the daemon's exchanges at every byte.");
@@ -284,10 +288,10 @@ int main_with(int argc, char** argv) {
   app.add_flag("--verbose", options.verbose, "the transcript of each case");
   CLI11_PARSE(app, argc, argv);
   if (options.list) {
-    for (const Script& script : all_scripts()) {
-      const Exchange exchange = script.make({.lane = "lane0099", .id = "00000000"});
+    for (const NamedScript& script : all_scripts()) {
+      const ExchangeScript exchange = script.make({.lane = "lane0099", .id = "00000000"});
       fmt::print("{:24} client {:6} bytes, service {:6} bytes\n", script.name,
-                 length_of(exchange, Side::client), length_of(exchange, Side::service));
+                 bytes_to_send(exchange, Side::client), bytes_to_send(exchange, Side::service));
     }
     fmt::print("{} cases\n", [&] {
       options.all = true;
@@ -295,7 +299,7 @@ int main_with(int argc, char** argv) {
     }());
     return 0;
   }
-  std::vector<Case> cases = all_cases(options);
+  std::vector<FaultCase> cases = all_cases(options);
   if (cases.empty()) {
     fmt::print(stderr, "mgpu-faults: no such case\n");
     return 2;
@@ -303,7 +307,7 @@ int main_with(int argc, char** argv) {
   std::string pattern = fs::temp_directory_path() / "mgpu-faults-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) return 2;
   const fs::path folder = pattern;
-  const int code = Run(options, std::move(cases), folder).run();
+  const int code = FaultTest(options, std::move(cases), folder).run();
   fs::remove_all(folder);
   return code;
 }
@@ -313,7 +317,7 @@ int main_with(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return mgpu::faults::main_with(argc, argv);
+    return mgpu::faults::run_main(argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "mgpu-faults: {}\n", error.what());
     return 2;

@@ -8,22 +8,22 @@
 #include <string_view>
 #include <vector>
 
-#include "wire.h"
+#include "http_reader.h"
 
 namespace mgpu::faults {
 
 // What one side of an exchange can know while it waits.
-struct View {
-  const Reader& heard;      // what came on this side's connection
-  std::size_t message = 0;  // of `heard`, the request that the service answers
-  bool other_done = false;  // the other side has nothing left to send
+struct WaitContext {
+  const MessageReader& reader;    // what came on this side's connection
+  std::size_t message_index = 0;  // of `heard`, the request that the service answers
+  bool other_done = false;        // the other side has nothing left to send
 };
 
 struct Step {
   enum class Kind { send, wait, pause, shut_sending, close };
   Kind kind = Kind::send;
   std::string bytes{};
-  std::function<bool(const View&)> until{};
+  std::function<bool(const WaitContext&)> condition{};
   int pause_ms = 0;
 };
 using Steps = std::vector<Step>;
@@ -31,23 +31,23 @@ using Steps = std::vector<Step>;
 Step send(std::string bytes);
 Step pause_ms(int ms);
 Step shut_sending();
-Step close_it();
+Step close_connection();
 // For the client.
-Step until_answers(std::size_t count);  // complete ones
-Step until_heads(std::size_t count);    // final answers that have begun
-Step until_interims(int count);
+Step wait_for_answers(std::size_t count);  // complete ones
+Step wait_for_heads(std::size_t count);    // final answers that have begun
+Step wait_for_interims(int count);
 // For the service; of the request that it answers.
-Step until_whole();
-Step until_body(std::size_t bytes);
+Step wait_for_request();
+Step wait_for_body(std::size_t bytes);
 // For both.
-Step until_raw(std::size_t bytes);
+Step wait_for_raw(std::size_t bytes);
 
 // One request of the client, and what must come of it if nothing breaks.
-struct Wanted {
+struct ExpectedRequest {
   std::string method = "GET";
-  std::string sent{};  // its body
+  std::string request_body{};  // its body
   int status = 200;
-  std::string body{};  // of the answer, as the client must see it
+  std::string answer_body{};  // of the answer, as the client must see it
   std::vector<Steps>
       attempts{};  // of the service; the last one for all further ones. Empty: it never gets there
   bool upgrade = false;
@@ -56,9 +56,9 @@ struct Wanted {
   bool drops_upgrade = true;  // the service must not see the header
 };
 
-struct Exchange {
+struct ExchangeScript {
   Steps client{};
-  std::vector<Wanted> requests{};
+  std::vector<ExpectedRequest> requests{};
   bool http_1_0 = false;
   bool last_closes = false;      // the client asked for the end of the connection
   bool body_may_be_cut = false;  // the service answers early: it need not see the whole request
@@ -68,15 +68,15 @@ struct Exchange {
   bool any_status = false;  // whether it works out depends on the order
 };
 
-struct Names {
+struct CaseNames {
   std::string lane;  // the consumer: "lane03"
   std::string id;    // of this case: "0000beef"
 };
 
-struct Script {
+struct NamedScript {
   std::string_view name;
-  Exchange (*make)(const Names&);
+  ExchangeScript (*make)(const CaseNames&);
 };
-const std::vector<Script>& all_scripts();
+const std::vector<NamedScript>& all_scripts();
 
 }  // namespace mgpu::faults

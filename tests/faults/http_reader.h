@@ -21,69 +21,68 @@ struct Message {
   bool complete = false;
 
   std::string_view header(std::string_view name) const;
-  bool closes() const;  // says `Connection: close`, or can only end so
+  bool closes_connection() const;  // says `Connection: close`, or can only end so
 };
 
 // The part that requests and answers share: a head, then a body by length, by chunks or until the end.
-class Reader {
+class MessageReader {
  public:
-  virtual ~Reader() = default;
+  virtual ~MessageReader() = default;
   void feed(std::string_view bytes);
-  void end(bool reset);  // the connection is over
+  void end_of_stream(bool reset);  // the connection is over
 
   std::vector<Message> messages{};  // requests, or final answers; the last one may be incomplete
-  int interims = 0;                 // 1xx answers
+  int interim_count = 0;            // 1xx answers
   std::string raw{};                // after a 101
   bool is_raw = false;
   std::string problem{};
-  std::size_t complete() const;
+  std::size_t complete_count() const;
 
  protected:
-  enum class Body { none, length, chunks, until_close };
+  enum class Framing { none, length, chunks, until_close };
   // Sets how the body of `messages.resumed()` is framed; false after an interim answer, whose head is
   // dropped.
-  virtual bool begun(Message& message, Body& body) = 0;
-  virtual bool first_line(std::string_view line, Message& message) = 0;
-  virtual bool may_begin() { return true; }  // whether another message is due
+  virtual bool frame_body(Message& message, Framing& framing) = 0;
+  virtual bool parse_first_line(std::string_view line, Message& message) = 0;
+  virtual bool is_message_due() { return true; }  // whether another message is due
 
-  void complain(std::string what);
+  void set_problem(std::string what);
 
  private:
   enum class State { head, length, chunk_size, chunk, chunk_end, trailers, until_close, raw, bad };
   void read_head(std::string_view head);
-  bool step();
+  bool read_part();
 
   State state_ = State::head;
   std::string buffer_;
-  std::size_t at_ = 0;  // what is read of it
-  std::size_t left_ = 0;
+  std::size_t read_offset_ = 0;  // what is read of it
+  std::size_t bytes_left_ = 0;
 };
 
-class RequestReader final : public Reader {
+class RequestReader final : public MessageReader {
  public:
-  std::function<bool(const Message&)>
-      becomes_raw{};  // whether the service switches protocols at this request
+  std::function<bool(const Message&)> is_upgrade{};  // whether the service switches protocols at this request
 
  protected:
-  bool first_line(std::string_view line, Message& message) override;
-  bool begun(Message& message, Body& body) override;
+  bool parse_first_line(std::string_view line, Message& message) override;
+  bool frame_body(Message& message, Framing& framing) override;
 };
 
-class ResponseReader final : public Reader {
+class ResponseReader final : public MessageReader {
  public:
   // What the client asked for, in order: the framing of an answer depends on it.
-  struct Asked {
+  struct SentRequest {
     std::string method = "GET";
     bool upgrade = false;
     bool http_1_0 = false;
   };
-  std::vector<Asked> asked{};
-  bool any_number = false;  // of answers: the client's bytes were corrupted, and may mean anything
+  std::vector<SentRequest> sent_requests{};
+  bool has_any_answer_count = false;  // of answers: the client's bytes were corrupted, and may mean anything
 
  protected:
-  bool first_line(std::string_view line, Message& message) override;
-  bool begun(Message& message, Body& body) override;
-  bool may_begin() override { return any_number || messages.size() < asked.size(); }
+  bool parse_first_line(std::string_view line, Message& message) override;
+  bool frame_body(Message& message, Framing& framing) override;
+  bool is_message_due() override { return has_any_answer_count || messages.size() < sent_requests.size(); }
 };
 
 std::string escaped(std::string_view bytes, std::size_t limit = 2000);

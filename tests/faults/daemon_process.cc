@@ -1,4 +1,4 @@
-#include "daemon.h"
+#include "daemon_process.h"
 
 #include <array>
 #include <chrono>
@@ -26,12 +26,12 @@ using Json = nlohmann::json;
 // Small limits, so that what stalls ends soon; many samples, since all wait for one who makes room after an
 // error.
 Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& consumers) {
-  Json of = Json::object();
+  Json consumers_json = Json::object();
   for (const auto& [name, port] : consumers)
-    of[name] = {{"url", fmt::format("http://127.0.0.1:{}", port)},
-                {"service", "generic"},
-                {"footprint", "1MiB"},
-                {"free_paths", {"/free/*"}}};
+    consumers_json[name] = {{"url", fmt::format("http://127.0.0.1:{}", port)},
+                            {"service", "generic"},
+                            {"footprint", "1MiB"},
+                            {"free_paths", {"/free/*"}}};
   return {{"listen", "127.0.0.1:0"},
           {"store", "none"},
           {"gpu", {{"sample_busy", "20ms"}, {"sample_idle", "100ms"}}},
@@ -46,13 +46,13 @@ Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& con
             {"drain_limit", "1s"},
             {"events", 500},
             {"history_rows", 1000}}},
-          {"consumers", of}};
+          {"consumers", consumers_json}};
 }
 
 }  // namespace
 
-Daemon::Daemon(fs::path program, fs::path folder,
-               const std::vector<std::pair<std::string, std::uint16_t>>& consumers)
+DaemonProcess::DaemonProcess(fs::path program, fs::path folder,
+                             const std::vector<std::pair<std::string, std::uint16_t>>& consumers)
     : folder_(std::move(folder)) {
   fs::create_directories(folder_);
   std::ofstream(folder_ / "mgpu.yaml") << configuration(consumers).dump(1);
@@ -75,73 +75,73 @@ Daemon::Daemon(fs::path program, fs::path folder,
     ::_exit(127);
   }
   ::close(pipe[1]);
-  out_ = pipe[0];
-  std::string said;
+  stdout_fd_ = pipe[0];
+  std::string output;
   const auto until = std::chrono::steady_clock::now() + 30s;
   constexpr std::string_view kReady = "listening on http://127.0.0.1:";
   while (port_ == 0 && std::chrono::steady_clock::now() < until) {
-    pollfd look{.fd = out_, .events = POLLIN, .revents = 0};
-    if (::poll(&look, 1, 100) <= 0) continue;
-    std::array<char, 1024> room;
-    const ssize_t got = ::read(out_, room.data(), room.size());
-    if (got <= 0) break;
-    said.append(room.data(), static_cast<std::size_t>(got));
-    const std::size_t at = said.find(kReady);
-    if (at != said.npos && said.find('\n', at) != said.npos)
-      port_ = static_cast<std::uint16_t>(std::stoi(said.substr(at + kReady.size())));
+    pollfd poll_fd{.fd = stdout_fd_, .events = POLLIN, .revents = 0};
+    if (::poll(&poll_fd, 1, 100) <= 0) continue;
+    std::array<char, 1024> buffer;
+    const ssize_t received = ::read(stdout_fd_, buffer.data(), buffer.size());
+    if (received <= 0) break;
+    output.append(buffer.data(), static_cast<std::size_t>(received));
+    const std::size_t at = output.find(kReady);
+    if (at != output.npos && output.find('\n', at) != output.npos)
+      port_ = static_cast<std::uint16_t>(std::stoi(output.substr(at + kReady.size())));
   }
-  if (port_ == 0) throw std::runtime_error("mgpu serve does not get ready: " + said + last_words());
+  if (port_ == 0) throw std::runtime_error("mgpu serve does not get ready: " + output + log_tail());
 }
 
-Daemon::~Daemon() {
+DaemonProcess::~DaemonProcess() {
   if (pid_ > 0) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  if (out_ >= 0) ::close(out_);
+  if (stdout_fd_ >= 0) ::close(stdout_fd_);
 }
 
-bool Daemon::alive() {
+bool DaemonProcess::is_alive() {
   if (pid_ < 0) return false;
   int status = 0;
   if (::waitpid(pid_, &status, WNOHANG) != pid_) return true;
   pid_ = -1;
-  ending_ = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
-                                : fmt::format("exit code {}", WEXITSTATUS(status));
+  exit_reason_ = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                     : fmt::format("exit code {}", WEXITSTATUS(status));
   return false;
 }
 
-Vitals Daemon::vitals() const {
-  Vitals vitals;
+ResourceUsage DaemonProcess::resource_usage() const {
+  ResourceUsage usage;
   std::error_code ignored;
   for (fs::directory_iterator it(fmt::format("/proc/{}/fd", pid_), ignored), end; it != end;
        it.increment(ignored))
-    ++vitals.descriptors;
+    ++usage.descriptors;
   std::ifstream statm(fmt::format("/proc/{}/statm", pid_));
   std::size_t size = 0, resident = 0;
   statm >> size >> resident;
-  vitals.rss_kib = resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) / 1024;
-  return vitals;
+  usage.rss_kib = resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+  return usage;
 }
 
-std::string Daemon::last_words(std::size_t bytes) const {
+std::string DaemonProcess::log_tail(std::size_t bytes) const {
   std::ifstream log(folder_ / "log");
   std::string text{std::istreambuf_iterator<char>(log), {}};
   // What a sanitizer or an assertion says stands before the end.
-  for (const std::string_view sign :
+  for (const std::string_view marker :
        {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:"})
-    if (const std::size_t at = text.find(sign); at != text.npos) {
+    if (const std::size_t at = text.find(marker); at != text.npos) {
       const std::size_t summary = text.find("SUMMARY: ", at);
       return text.substr(at, bytes) + "\n" + (summary == text.npos ? "" : text.substr(summary, 300));
     }
   return text.size() > bytes ? text.substr(text.size() - bytes) : text;
 }
 
-bool Daemon::stop() {
-  if (!alive()) return false;
+bool DaemonProcess::stop() {
+  if (!is_alive()) return false;
   ::kill(pid_, SIGTERM);
-  for (int i = 0; i < 1000 && alive(); ++i) std::this_thread::sleep_for(10ms);
-  return ending_ == "exit code 0";
+  for (int i = 0; i < 1000 && is_alive(); ++i) std::this_thread::sleep_for(10ms);
+  return exit_reason_ == "exit code 0";
 }
 
 }  // namespace mgpu::faults

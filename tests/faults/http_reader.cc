@@ -1,4 +1,4 @@
-#include "wire.h"
+#include "http_reader.h"
 
 #include <algorithm>
 #include <cctype>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxHead = 64 * 1024;
 
-bool same(std::string_view a, std::string_view b) {
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(
       a, b, {}, [](unsigned char c) { return std::tolower(c); },
       [](unsigned char c) { return std::tolower(c); });
@@ -41,87 +41,87 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-bool number(std::string_view text, std::size_t& value, int base) {
+bool parse_number(std::string_view text, std::size_t& value, int base) {
   if (text.empty() || text.size() > 15) return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-std::size_t count(const Message& message, std::string_view name) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(message.headers, [&](const auto& line) { return same(line.first, name); }));
+std::size_t count_headers(const Message& message, std::string_view name) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      message.headers, [&](const auto& line) { return equals_ignoring_case(line.first, name); }));
 }
 
 }  // namespace
 
 std::string_view Message::header(std::string_view name) const {
   for (const auto& [key, value] : headers)
-    if (same(key, name)) return value;
+    if (equals_ignoring_case(key, name)) return value;
   return {};
 }
 
-bool Message::closes() const {
-  return until_close || same(header("Connection"), "close") ||
-         (http_1_0 && !same(header("Connection"), "keep-alive"));
+bool Message::closes_connection() const {
+  return until_close || equals_ignoring_case(header("Connection"), "close") ||
+         (http_1_0 && !equals_ignoring_case(header("Connection"), "keep-alive"));
 }
 
-std::size_t Reader::complete() const {
+std::size_t MessageReader::complete_count() const {
   return static_cast<std::size_t>(std::ranges::count(messages, true, &Message::complete));
 }
 
-void Reader::complain(std::string what) {
+void MessageReader::set_problem(std::string what) {
   if (problem.empty()) problem = std::move(what);
   state_ = State::bad;
 }
 
-void Reader::feed(std::string_view bytes) {
+void MessageReader::feed(std::string_view bytes) {
   if (state_ == State::raw) {
     raw += bytes;
     return;
   }
   buffer_ += bytes;
-  while (step()) {
+  while (read_part()) {
   }
-  buffer_.erase(0, at_);
-  at_ = 0;
+  buffer_.erase(0, read_offset_);
+  read_offset_ = 0;
 }
 
-void Reader::end(bool reset) {
+void MessageReader::end_of_stream(bool reset) {
   if (state_ == State::until_close && !reset) messages.back().complete = true;
 }
 
 // One part of a message, if it is there.
-bool Reader::step() {
-  const std::string_view rest = std::string_view(buffer_).substr(at_);
+bool MessageReader::read_part() {
+  const std::string_view rest = std::string_view(buffer_).substr(read_offset_);
   if (rest.empty()) return false;
   const auto line_end = [&]() -> std::size_t {
     const std::size_t end = rest.find("\r\n");
     const std::size_t bare = rest.find('\n');
     if (bare != rest.npos && (end == rest.npos || bare < end))
-      complain("a bare LF ends a line of a chunked body");
+      set_problem("a bare LF ends a line of a chunked body");
     return state_ == State::bad ? rest.npos : end;
   };
   switch (state_) {
     case State::head: {
-      if (!may_begin()) {
-        complain(fmt::format("bytes beyond the last answer that is due: \"{}\"", escaped(rest, 200)));
+      if (!is_message_due()) {
+        set_problem(fmt::format("bytes beyond the last answer that is due: \"{}\"", escaped(rest, 200)));
         return false;
       }
       const std::size_t end = rest.find("\r\n\r\n");
       if (end == rest.npos) {
-        if (rest.size() > kMaxHead) complain("a head without end");
+        if (rest.size() > kMaxHead) set_problem("a head without end");
         return false;
       }
-      at_ += end + 4;
+      read_offset_ += end + 4;
       read_head(rest.substr(0, end));
       return state_ != State::bad;
     }
     case State::length: {
-      const std::string_view part = rest.substr(0, left_);
+      const std::string_view part = rest.substr(0, bytes_left_);
       messages.back().body += part;
-      at_ += part.size();
-      left_ -= part.size();
-      if (left_ > 0) return false;
+      read_offset_ += part.size();
+      bytes_left_ -= part.size();
+      if (bytes_left_ > 0) return false;
       messages.back().complete = true;
       state_ = State::head;
       return true;
@@ -130,35 +130,35 @@ bool Reader::step() {
       const std::size_t end = line_end();
       if (end == rest.npos) return false;
       const std::string_view line = rest.substr(0, std::min(end, rest.find(';')));
-      if (!number(line, left_, 16)) {
-        complain(fmt::format("\"{}\" is no chunk size", escaped(rest.substr(0, end), 100)));
+      if (!parse_number(line, bytes_left_, 16)) {
+        set_problem(fmt::format("\"{}\" is no chunk size", escaped(rest.substr(0, end), 100)));
         return false;
       }
-      at_ += end + 2;
-      state_ = left_ == 0 ? State::trailers : State::chunk;
+      read_offset_ += end + 2;
+      state_ = bytes_left_ == 0 ? State::trailers : State::chunk;
       return true;
     }
     case State::chunk: {
-      const std::string_view part = rest.substr(0, left_);
+      const std::string_view part = rest.substr(0, bytes_left_);
       messages.back().body += part;
-      at_ += part.size();
-      left_ -= part.size();
-      if (left_ == 0) state_ = State::chunk_end;
+      read_offset_ += part.size();
+      bytes_left_ -= part.size();
+      if (bytes_left_ == 0) state_ = State::chunk_end;
       return true;
     }
     case State::chunk_end:
       if (rest.size() < 2) return false;
       if (!rest.starts_with("\r\n")) {
-        complain(fmt::format("no CRLF after a chunk, but \"{}\"", escaped(rest, 100)));
+        set_problem(fmt::format("no CRLF after a chunk, but \"{}\"", escaped(rest, 100)));
         return false;
       }
-      at_ += 2;
+      read_offset_ += 2;
       state_ = State::chunk_size;
       return true;
     case State::trailers: {
       const std::size_t end = line_end();
       if (end == rest.npos) return false;
-      at_ += end + 2;
+      read_offset_ += end + 2;
       if (end > 0) return true;
       messages.back().complete = true;
       state_ = State::head;
@@ -166,11 +166,11 @@ bool Reader::step() {
     }
     case State::until_close:
       messages.back().body += rest;
-      at_ += rest.size();
+      read_offset_ += rest.size();
       return false;
     case State::raw:
       raw += rest;
-      at_ += rest.size();
+      read_offset_ += rest.size();
       return false;
     case State::bad:
       return false;
@@ -178,7 +178,7 @@ bool Reader::step() {
   return false;
 }
 
-void Reader::read_head(std::string_view head) {
+void MessageReader::read_head(std::string_view head) {
   Message message;
   const std::string shown = escaped(head, 300);
   bool first = true;
@@ -187,41 +187,42 @@ void Reader::read_head(std::string_view head) {
     const std::string_view line = head.substr(0, end);
     head.remove_prefix(std::min(end + 2, head.size()));
     if (line.contains('\r') || line.contains('\n') || !is_text(line))
-      return complain("a control character, bare CR or LF in a head: " + shown);
+      return set_problem("a control character, bare CR or LF in a head: " + shown);
     if (std::exchange(first, false)) {
-      if (!first_line(line, message)) return complain("a malformed first line: " + shown);
+      if (!parse_first_line(line, message)) return set_problem("a malformed first line: " + shown);
       continue;
     }
     const std::size_t colon = line.find(':');
     if (colon == line.npos || !is_token(line.substr(0, colon)))
-      return complain("a malformed header: " + shown);
+      return set_problem("a malformed header: " + shown);
     message.headers.emplace_back(line.substr(0, colon), trimmed(line.substr(colon + 1)));
   }
-  const std::size_t lengths = count(message, "Content-Length"), codings = count(message, "Transfer-Encoding");
-  if (lengths + codings > 1) return complain("more than one framing: " + shown);
-  if (lengths == 1 && !number(message.header("Content-Length"), left_, 10))
-    return complain("a malformed Content-Length: " + shown);
+  const std::size_t lengths = count_headers(message, "Content-Length"),
+                    codings = count_headers(message, "Transfer-Encoding");
+  if (lengths + codings > 1) return set_problem("more than one framing: " + shown);
+  if (lengths == 1 && !parse_number(message.header("Content-Length"), bytes_left_, 10))
+    return set_problem("a malformed Content-Length: " + shown);
   if (codings == 1 && message.header("Transfer-Encoding") != "chunked")
-    return complain("an odd Transfer-Encoding: " + shown);
-  Body body = lengths == 1 ? Body::length : codings == 1 ? Body::chunks : Body::none;
+    return set_problem("an odd Transfer-Encoding: " + shown);
+  Framing framing = lengths == 1 ? Framing::length : codings == 1 ? Framing::chunks : Framing::none;
   messages.push_back(std::move(message));
-  if (!begun(messages.back(), body)) return;
+  if (!frame_body(messages.back(), framing)) return;
   if (state_ == State::bad) return;
   if (is_raw) {
     messages.back().complete = true;
     state_ = State::raw;
     return;
   }
-  if (body == Body::length && left_ == 0) body = Body::none;
-  messages.back().complete = body == Body::none;
-  messages.back().until_close = body == Body::until_close;
-  state_ = body == Body::none     ? State::head
-           : body == Body::length ? State::length
-           : body == Body::chunks ? State::chunk_size
-                                  : State::until_close;
+  if (framing == Framing::length && bytes_left_ == 0) framing = Framing::none;
+  messages.back().complete = framing == Framing::none;
+  messages.back().until_close = framing == Framing::until_close;
+  state_ = framing == Framing::none     ? State::head
+           : framing == Framing::length ? State::length
+           : framing == Framing::chunks ? State::chunk_size
+                                        : State::until_close;
 }
 
-bool RequestReader::first_line(std::string_view line, Message& message) {
+bool RequestReader::parse_first_line(std::string_view line, Message& message) {
   const std::size_t one = line.find(' '), two = line.rfind(' ');
   if (one == line.npos || two <= one) return false;
   message.method = line.substr(0, one);
@@ -229,17 +230,18 @@ bool RequestReader::first_line(std::string_view line, Message& message) {
   return is_token(message.method) && is_visible(message.target) && line.substr(two + 1) == "HTTP/1.1";
 }
 
-bool RequestReader::begun(Message& message, Body&) {
-  if (count(message, "Host") != 1 || !is_visible(message.header("Host"))) complain("not exactly one Host");
-  if (count(message, "Expect") != 0) complain("Expect was passed on");
-  is_raw = becomes_raw && becomes_raw(message);
+bool RequestReader::frame_body(Message& message, Framing&) {
+  if (count_headers(message, "Host") != 1 || !is_visible(message.header("Host")))
+    set_problem("not exactly one Host");
+  if (count_headers(message, "Expect") != 0) set_problem("Expect was passed on");
+  is_raw = is_upgrade && is_upgrade(message);
   return true;
 }
 
-bool ResponseReader::first_line(std::string_view line, Message& message) {
+bool ResponseReader::parse_first_line(std::string_view line, Message& message) {
   if (!line.starts_with("HTTP/1.1 ") && !line.starts_with("HTTP/1.0 ")) return false;
   std::size_t status = 0;
-  if (line.size() < 12 || !number(line.substr(9, 3), status, 10) || status < 100 || status > 999)
+  if (line.size() < 12 || !parse_number(line.substr(9, 3), status, 10) || status < 100 || status > 999)
     return false;
   if (line.size() > 12 && line[12] != ' ') return false;
   message.status = static_cast<int>(status);
@@ -247,27 +249,28 @@ bool ResponseReader::first_line(std::string_view line, Message& message) {
   return true;
 }
 
-bool ResponseReader::begun(Message& message, Body& body) {
-  const Asked request = messages.size() <= asked.size() ? asked[messages.size() - 1] : Asked{};
+bool ResponseReader::frame_body(Message& message, Framing& framing) {
+  const SentRequest request =
+      messages.size() <= sent_requests.size() ? sent_requests[messages.size() - 1] : SentRequest{};
   if (message.status == 101) {
-    if (!request.upgrade) complain("101 to a client that did not ask for it");
+    if (!request.upgrade) set_problem("101 to a client that did not ask for it");
     is_raw = true;
     return true;
   }
   if (message.status < 200) {
-    if (request.http_1_0) complain("an interim answer to an HTTP/1.0 client");
+    if (request.http_1_0) set_problem("an interim answer to an HTTP/1.0 client");
     messages.pop_back();
-    ++interims;
+    ++interim_count;
     return false;
   }
   const bool bodiless = message.status == 204 || message.status == 304 || request.method == "HEAD";
-  if (message.status == 204 && body != Body::none) complain("a 204 with a body");
-  if (request.http_1_0 && body == Body::chunks) complain("chunks to an HTTP/1.0 client");
-  const bool no_length = message.header("Content-Length").empty() && body == Body::none;
+  if (message.status == 204 && framing != Framing::none) set_problem("a 204 with a body");
+  if (request.http_1_0 && framing == Framing::chunks) set_problem("chunks to an HTTP/1.0 client");
+  const bool no_length = message.header("Content-Length").empty() && framing == Framing::none;
   if (bodiless)
-    body = Body::none;
+    framing = Framing::none;
   else if (no_length)
-    body = Body::until_close;
+    framing = Framing::until_close;
   return true;
 }
 
