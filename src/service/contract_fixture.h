@@ -14,7 +14,7 @@
 
 #include "service/service.h"
 
-#include "tests/fakes/http_fake.h"
+#include "tests/fakes/fake_http_server.h"
 
 namespace mgpu::service {
 
@@ -23,8 +23,8 @@ inline const std::string kSuccess = "fine";
 class ContractFixture : public testing::Test {
  protected:
   using json = nlohmann::json;
-  using FakeRequest = fakes::Asked;
-  using FakeResponse = fakes::Told;
+  using FakeRequest = fakes::FakeRequest;
+  using FakeResponse = fakes::FakeResponse;
 
   void create_service(config::ServiceConfig config) {
     config.url = fake.url();
@@ -78,7 +78,7 @@ class ContractFixture : public testing::Test {
 
   static constexpr Duration kLimit{5'000'000};
   boost::asio::io_context io;
-  fakes::HttpFake fake{io};
+  fakes::FakeHttpServer fake{io};
   std::unique_ptr<Service> service;
   std::string last_error;  // the last error's detail
 };

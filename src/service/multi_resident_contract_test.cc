@@ -14,7 +14,7 @@ namespace mgpu::service {
 namespace {
 
 using config::ServiceType;
-using fakes::plain;
+using fakes::text_response;
 using nlohmann::json;
 
 // --- LM Studio 0.4 ---
@@ -22,7 +22,7 @@ using nlohmann::json;
 class LmStudio : public ContractFixture {
  protected:
   LmStudio() {
-    fake.on("GET /api/v1/models", [this](const FakeRequest&) {
+    fake.add_route("GET /api/v1/models", [this](const FakeRequest&) {
       json all = json::array();
       for (const auto& [key, ids] : instances) {
         json loaded = json::array();
@@ -31,7 +31,7 @@ class LmStudio : public ContractFixture {
       }
       return json{{"models", all}};
     });
-    fake.on("POST /api/v1/models/load", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /api/v1/models/load", [this](const FakeRequest& request) -> FakeResponse {
       const std::string key = request.body.at("model");
       if (out_of_memory)
         return {400,
@@ -42,7 +42,7 @@ class LmStudio : public ContractFixture {
       ids.insert(ids.empty() ? key : key + ":" + std::to_string(ids.size() + 1));
       return json{{"type", "llm"}, {"instance_id", key}, {"status", "loaded"}};
     });
-    fake.on("POST /api/v1/models/unload", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /api/v1/models/unload", [this](const FakeRequest& request) -> FakeResponse {
       for (auto& [key, ids] : instances)
         if (ids.erase(request.body.at("instance_id")) > 0)
           return json{{"instance_id", request.body.at("instance_id")}};
@@ -84,25 +84,26 @@ TEST_F(LmStudio, SaysThatMemoryRanOut) {
 class LocalAi : public ContractFixture {
  protected:
   LocalAi() {
-    fake.on("GET /readyz", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("GET /readyz", [this](const FakeRequest&) -> FakeResponse {
       return {ready ? 200 : 503, {{"status", ready ? "ok" : "starting"}}};
     });
-    fake.on("GET /v1/models",
-            [](const FakeRequest&) { return json{{"data", {{{"id", "phi"}}, {{"id", "bert"}}}}}; });
-    fake.on("GET /system", [this](const FakeRequest&) {
+    fake.add_route("GET /v1/models",
+                   [](const FakeRequest&) { return json{{"data", {{{"id", "phi"}}, {{"id", "bert"}}}}}; });
+    fake.add_route("GET /system", [this](const FakeRequest&) {
       json all = json::array();
       for (const auto& name : loaded) all.push_back({{"id", name}, {"backend", "llama-cpp"}});
       return json{{"backends", {"llama-cpp"}}, {"loaded_models", all}};
     });
-    fake.on("GET /backend/monitor",
-            [](const FakeRequest& request) { return json{{"state", request.asks("phi") ? 1 : 2}}; });
-    fake.on("POST /backend/load", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("GET /backend/monitor", [](const FakeRequest& request) {
+      return json{{"state", request.query_contains("phi") ? 1 : 2}};
+    });
+    fake.add_route("POST /backend/load", [this](const FakeRequest& request) -> FakeResponse {
       if (out_of_memory)
         return {500, {{"error", {{"code", 500}, {"message", "rpc error: cudaMalloc failed"}}}}};
       loaded.insert(request.body.at("model"));
       return json{{"message", "loaded"}};
     });
-    fake.on("POST /backend/shutdown", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /backend/shutdown", [this](const FakeRequest& request) -> FakeResponse {
       if (loaded.erase(request.body.at("model")) == 0) return {404, {{"error", {{"message", "not loaded"}}}}};
       return json{{"message", "stopped"}};
     });
@@ -131,8 +132,8 @@ TEST_F(LocalAi, SaysThatMemoryRanOut) {
 }
 
 TEST_F(LocalAi, AnOlderOneLoadsWithItsFirstRequest) {
-  fake.on("POST /backend/load",
-          [](const FakeRequest&) -> FakeResponse { return {404, {{"error", "Not Found"}}}; });
+  fake.add_route("POST /backend/load",
+                 [](const FakeRequest&) -> FakeResponse { return {404, {{"error", "Not Found"}}}; });
   create_service(ServiceType::localai);
   EXPECT_EQ(load("phi"), kSuccess);
 }
@@ -142,23 +143,25 @@ TEST_F(LocalAi, AnOlderOneLoadsWithItsFirstRequest) {
 class Speaches : public ContractFixture {
  protected:
   Speaches() {
-    fake.on("GET /health", [](const FakeRequest&) { return json{{"message", "OK"}}; });
-    fake.on("GET /v1/models",
-            [](const FakeRequest&) { return json{{"data", {{{"id", "org/whisper"}}, {{"id", "kokoro"}}}}}; });
-    fake.on("GET /api/ps", [this](const FakeRequest&) { return json{{"models", loaded}}; });
-    fake.on("POST /api/ps/org/whisper", [this](const FakeRequest&) -> FakeResponse {
-      if (out_of_memory) return plain("Internal Server Error: CUDA failed with error out of memory", 500);
+    fake.add_route("GET /health", [](const FakeRequest&) { return json{{"message", "OK"}}; });
+    fake.add_route("GET /v1/models", [](const FakeRequest&) {
+      return json{{"data", {{{"id", "org/whisper"}}, {{"id", "kokoro"}}}}};
+    });
+    fake.add_route("GET /api/ps", [this](const FakeRequest&) { return json{{"models", loaded}}; });
+    fake.add_route("POST /api/ps/org/whisper", [this](const FakeRequest&) -> FakeResponse {
+      if (out_of_memory)
+        return text_response("Internal Server Error: CUDA failed with error out of memory", 500);
       if (!loaded.insert("org/whisper").second) return {409, {{"detail", "already loaded"}}};
       holds_memory = true;
       return {201, "created"};
     });
-    fake.on("DELETE /api/ps/org/whisper", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("DELETE /api/ps/org/whisper", [this](const FakeRequest&) -> FakeResponse {
       if (loaded.erase("org/whisper") == 0) return {404, {{"detail", "not loaded"}}};
       if (in_use) return {409, {{"detail", "in use"}}};  // forgotten all the same
       holds_memory = false;
       return json("ok");
     });
-    fake.on("DELETE /v1/models/org/whisper", [this](const FakeRequest&) {
+    fake.add_route("DELETE /v1/models/org/whisper", [this](const FakeRequest&) {
       has_files = false;
       return json("ok");
     });
@@ -204,25 +207,25 @@ TEST_F(Speaches, SaysThatMemoryRanOut) {
 class Triton : public ContractFixture {
  protected:
   Triton() {
-    fake.on("GET /v2/health/ready", [](const FakeRequest&) { return plain(""); });
-    fake.on("POST /v2/repository/index", [this](const FakeRequest&) {
+    fake.add_route("GET /v2/health/ready", [](const FakeRequest&) { return text_response(""); });
+    fake.add_route("POST /v2/repository/index", [this](const FakeRequest&) {
       if (unload_polls == 1) state = "UNAVAILABLE";
       unload_polls = std::max(unload_polls - 1, 0);
       return json{{{"name", "resnet"}, {"version", "1"}, {"state", state}},
                   {{"name", "resnet"}, {"version", "2"}, {"state", "UNAVAILABLE"}},
                   {{"name", "bert"}}};
     });
-    fake.on("POST /v2/repository/models/resnet/load", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("POST /v2/repository/models/resnet/load", [this](const FakeRequest&) -> FakeResponse {
       if (out_of_memory)
         return {400, {{"error", "load failed for model 'resnet': failed to allocate CUDA memory"}}};
       state = "READY";
-      return plain("");
+      return text_response("");
     });
-    fake.on("POST /v2/repository/models/resnet/unload", [this](const FakeRequest& request) {
+    fake.add_route("POST /v2/repository/models/resnet/unload", [this](const FakeRequest& request) {
       unloads_dependents = request.body.at("parameters").at("unload_dependents");
       state = "UNLOADING";
       unload_polls = 3;
-      return plain("");
+      return text_response("");
     });
   }
   std::string state = "UNAVAILABLE";
@@ -253,18 +256,18 @@ TEST_F(Triton, SaysThatMemoryRanOut) {
 class LlamaRouter : public ContractFixture {
  protected:
   LlamaRouter() {
-    fake.on("GET /models", [this](const FakeRequest&) {
+    fake.add_route("GET /models", [this](const FakeRequest&) {
       return json{{"data",
                    {{{"id", "a"}, {"status", {{"value", state}, {"failed", failed}}}},
                     {{"id", "b"}, {"status", {{"value", "unloaded"}}}}}}};
     });
-    fake.on("POST /models/load", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("POST /models/load", [this](const FakeRequest&) -> FakeResponse {
       if (state == "loaded") return {400, {{"error", {{"message", "model is already running"}}}}};
       state = failed ? "unloaded" : "loaded";
       return json{{"success", true}};
     });
-    fake.on("GET /slots", [this](const FakeRequest& request) {
-      loaded_by_query = loaded_by_query || !request.asks("autoload=false");
+    fake.add_route("GET /slots", [this](const FakeRequest& request) {
+      loaded_by_query = loaded_by_query || !request.query_contains("autoload=false");
       return json{{{"id", 0}, {"is_processing", true}}};
     });
   }
@@ -380,15 +383,15 @@ TEST_F(Wyoming, IsDownWhereNobodyListens) {
 class Ollama : public ContractFixture {
  protected:
   Ollama() {
-    fake.on("GET /api/version", [](const FakeRequest&) { return json{{"version", "0.33.0"}}; });
-    fake.on("POST /api/generate", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("GET /api/version", [](const FakeRequest&) { return json{{"version", "0.33.0"}}; });
+    fake.add_route("POST /api/generate", [this](const FakeRequest&) -> FakeResponse {
       return out_of_memory
                  ? FakeResponse(
                        500,
                        {{"error", "llama runner process has terminated: cudaMalloc failed: out of memory"}})
                  : FakeResponse(400, {{"error", "\"bge\" does not support generate"}});
     });
-    fake.on("POST /api/embed", [this](const FakeRequest& request) {
+    fake.add_route("POST /api/embed", [this](const FakeRequest& request) {
       embedding_loaded = request.body.at("model") == "bge" && request.body.at("keep_alive") == -1;
       return json{{"embeddings", json::array()}};
     });

@@ -11,7 +11,7 @@ namespace mgpu::service {
 namespace {
 
 using config::ServiceType;
-using fakes::plain;
+using fakes::text_response;
 using nlohmann::json;
 
 // --- vLLM 0.33 ---
@@ -19,22 +19,23 @@ using nlohmann::json;
 class Vllm : public ContractFixture {
  protected:
   Vllm() {
-    fake.on("GET /health", [](const FakeRequest&) { return plain(""); })
-        .on("GET /v1/models", [](const FakeRequest&) { return json{{"data", {{{"id", "qwen"}}}}}; })
-        .on("GET /is_sleeping", [this](const FakeRequest&) { return json{{"is_sleeping", level > 0}}; })
-        .on("GET /metrics", [this](const FakeRequest&) { return plain(metrics()); });
-    fake.on("POST /sleep", [this](const FakeRequest& request) {
-      level = request.asks("level=2") ? 2 : 1;
-      aborts = !request.asks("mode=wait");
+    fake.add_route("GET /health", [](const FakeRequest&) { return text_response(""); })
+        .add_route("GET /v1/models", [](const FakeRequest&) { return json{{"data", {{{"id", "qwen"}}}}}; })
+        .add_route("GET /is_sleeping",
+                   [this](const FakeRequest&) { return json{{"is_sleeping", level > 0}}; })
+        .add_route("GET /metrics", [this](const FakeRequest&) { return text_response(metrics()); });
+    fake.add_route("POST /sleep", [this](const FakeRequest& request) {
+      level = request.query_contains("level=2") ? 2 : 1;
+      aborts = !request.query_contains("mode=wait");
       weights_loaded = level == 1;
       return json{{"status", "sleeping"}, {"level", level}};
     });
-    fake.on("POST /wake_up", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /wake_up", [this](const FakeRequest& request) -> FakeResponse {
       if (out_of_memory) return {500, {{"error", {{"message", "CUDA out of memory."}, {"code", 500}}}}};
-      if (!request.asks("tags=weights")) level = 0;
+      if (!request.query_contains("tags=weights")) level = 0;
       return json{{"status", level > 0 ? "sleeping" : "awake"}};
     });
-    fake.on("POST /collective_rpc", [this](const FakeRequest& request) {
+    fake.add_route("POST /collective_rpc", [this](const FakeRequest& request) {
       weights_loaded = weights_loaded || request.body.at("method") == "reload_weights";
       return json::object();
     });
@@ -96,9 +97,10 @@ TEST_F(Vllm, WakesToTooLittleMemory) {
 }
 
 TEST_F(Vllm, WithoutSleepModeSaysHowToStartIt) {
-  fake.on("POST /sleep", [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
-  fake.on("GET /is_sleeping",
-          [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
+  fake.add_route("POST /sleep",
+                 [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
+  fake.add_route("GET /is_sleeping",
+                 [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
   create_service(ServiceType::vllm);
   EXPECT_EQ(unload(), "not_supported");
   EXPECT_NE(last_error.find("--enable-sleep-mode"), std::string::npos);
@@ -119,35 +121,36 @@ TEST(VllmSigns, AreInItsLog) {
 class Sglang : public ContractFixture {
  protected:
   Sglang() {
-    fake.on("GET /ready", [this](const FakeRequest&) {
+    fake.add_route("GET /ready", [this](const FakeRequest&) {
       probed_without_memory = probed_without_memory || released;
-      return plain("");
+      return text_response("");
     });
-    fake.on("GET /model_info", [](const FakeRequest&) { return json{{"model_path", "/models/qwen"}}; })
-        .on("GET /v1/models", [](const FakeRequest&) { return json{{"data", {{{"id", "qwen"}}}}}; })
-        .on("GET /v1/loads",
+    fake.add_route("GET /model_info", [](const FakeRequest&) { return json{{"model_path", "/models/qwen"}}; })
+        .add_route("GET /v1/models", [](const FakeRequest&) { return json{{"data", {{{"id", "qwen"}}}}}; })
+        .add_route(
+            "GET /v1/loads",
             [this](const FakeRequest&) {
               return json{
                   {"loads", {{{"dp_rank", 0}, {"num_running_reqs", running}, {"num_waiting_reqs", 0}}}}};
             })
-        .on("GET /server_info", [this](const FakeRequest&) {
+        .add_route("GET /server_info", [this](const FakeRequest&) {
           return json{{"enable_memory_saver", has_memory_saver},
                       {"enable_weights_cpu_backup", has_cpu_backup},
                       {"model_path", "/models/qwen"}};
         });
-    fake.on("POST /release_memory_occupation", [this](const FakeRequest& request) {
+    fake.add_route("POST /release_memory_occupation", [this](const FakeRequest& request) {
       crashed = crashed || running > 0;
       released = true;
       weights_valid = has_cpu_backup;
       tags = request.body.value("tags", json::array());
       return json(nullptr);
     });
-    fake.on("POST /resume_memory_occupation", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /resume_memory_occupation", [this](const FakeRequest& request) -> FakeResponse {
       if (!released || request.body.value("tags", json::array()) != tags) return {500, "KeyError"};
       released = false;
       return json(nullptr);
     });
-    fake.on("POST /update_weights_from_disk", [this](const FakeRequest& request) {
+    fake.add_route("POST /update_weights_from_disk", [this](const FakeRequest& request) {
       weights_valid = request.body.at("model_path") == "/models/qwen";
       return json{{"success", true}};
     });
@@ -208,15 +211,15 @@ TEST(SglangSigns, ComeWith400AsWell) {
 class ComfyUi : public ContractFixture {
  protected:
   ComfyUi() {
-    fake.on("GET /system_stats", [this](const FakeRequest&) {
+    fake.add_route("GET /system_stats", [this](const FakeRequest&) {
       return json{{"system", {{"comfyui_version", "0.3"}}},
                   {"devices", {{{"name", "cuda:0"}, {"torch_vram_total", pool}, {"torch_vram_free", 1000}}}}};
     });
-    fake.on("GET /prompt",
-            [this](const FakeRequest&) { return json{{"exec_info", {{"queue_remaining", queue}}}}; });
-    fake.on("POST /free", [this](const FakeRequest& request) {
+    fake.add_route("GET /prompt",
+                   [this](const FakeRequest&) { return json{{"exec_info", {{"queue_remaining", queue}}}}; });
+    fake.add_route("POST /free", [this](const FakeRequest& request) {
       if (request.body.at("unload_models") == true && request.body.at("free_memory") == true) pool = 1000;
-      return plain("");
+      return text_response("");
     });
   }
   std::int64_t pool = 6'000'000'000;
@@ -242,8 +245,8 @@ TEST_F(ComfyUi, WorksOnAfterItsAnswer) {
 }
 
 TEST_F(ComfyUi, AControlRequestThatFailsIsSaid) {
-  fake.on("POST /free",
-          [](const FakeRequest&) -> FakeResponse { return {500, {{"error", "torch is confused"}}}; });
+  fake.add_route("POST /free",
+                 [](const FakeRequest&) -> FakeResponse { return {500, {{"error", "torch is confused"}}}; });
   create_service(ServiceType::comfyui);
   EXPECT_EQ(unload(), "service_down");
   EXPECT_NE(last_error.find("torch is confused"), std::string::npos);
@@ -254,18 +257,19 @@ TEST_F(ComfyUi, AControlRequestThatFailsIsSaid) {
 class A1111 : public ContractFixture {
  protected:
   A1111() {
-    fake.on("GET /sdapi/v1/memory", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("GET /sdapi/v1/memory", [this](const FakeRequest& request) -> FakeResponse {
       authorization = http::header(request.headers, "Authorization");
       return json{{"ram", {{"free", 1}}}, {"cuda", {{"reserved", {{"current", pool}, {"peak", pool}}}}}};
     });
-    fake.on("GET /sdapi/v1/progress",
-            [this](const FakeRequest&) { return json{{"progress", 0}, {"state", {{"job_count", jobs}}}}; });
-    fake.on("POST /sdapi/v1/unload-checkpoint", [this](const FakeRequest&) {
+    fake.add_route("GET /sdapi/v1/progress", [this](const FakeRequest&) {
+      return json{{"progress", 0}, {"state", {{"job_count", jobs}}}};
+    });
+    fake.add_route("POST /sdapi/v1/unload-checkpoint", [this](const FakeRequest&) {
       broken_picture = jobs != 0;
       pool = 0;
       return json::object();
     });
-    fake.on("POST /sdapi/v1/reload-checkpoint", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("POST /sdapi/v1/reload-checkpoint", [this](const FakeRequest&) -> FakeResponse {
       if (out_of_memory)
         return {
             500,
@@ -313,8 +317,8 @@ TEST_F(A1111, TakesUserAndPassword) {
 }
 
 TEST_F(A1111, WithoutItsApiIsDown) {
-  fake.on("GET /sdapi/v1/memory",
-          [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
+  fake.add_route("GET /sdapi/v1/memory",
+                 [](const FakeRequest&) -> FakeResponse { return {404, {{"detail", "Not Found"}}}; });
   create_service(ServiceType::a1111);
   EXPECT_FALSE(is_up());
 }
@@ -324,21 +328,21 @@ TEST_F(A1111, WithoutItsApiIsDown) {
 class TabbyApi : public ContractFixture {
  protected:
   TabbyApi() {
-    fake.on("GET /health", [](const FakeRequest&) { return json{{"status", "healthy"}}; });
-    fake.on("GET /v1/model", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("GET /health", [](const FakeRequest&) { return json{{"status", "healthy"}}; });
+    fake.add_route("GET /v1/model", [this](const FakeRequest&) -> FakeResponse {
       if (loaded.empty())
         return {503, {{"detail", {{"error", {{"message", "No models are currently loaded."}}}}}}};
       return json{{"id", loaded}, {"parameters", {{"max_seq_len", 4096}}}};
     });
-    fake.on("POST /v1/model/load", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /v1/model/load", [this](const FakeRequest& request) -> FakeResponse {
       if (http::header(request.headers, "X-Admin-Key") != "secret") return {401, {{"detail", "bad key"}}};
-      if (!event.empty()) return plain(event);
+      if (!event.empty()) return text_response(event);
       loaded = request.body.at("model_name");
-      return plain(
+      return text_response(
           "data: {\"module\":1,\"modules\":2,\"status\":\"processing\"}\n\n"
           "data: {\"module\":2,\"modules\":2,\"status\":\"finished\"}\n\n");
     });
-    fake.on("POST /v1/model/unload", [this](const FakeRequest&) {
+    fake.add_route("POST /v1/model/unload", [this](const FakeRequest&) {
       loaded = "";
       return json(nullptr);
     });
@@ -399,16 +403,16 @@ TEST_F(TabbyApi, KeepsWhatWeCouldNotLoadAgain) {
 class TextGenerationWebui : public ContractFixture {
  protected:
   TextGenerationWebui() {
-    fake.on("GET /v1/internal/health", [](const FakeRequest&) { return json{{"status", "ok"}}; });
-    fake.on("GET /v1/internal/model/info", [this](const FakeRequest&) {
+    fake.add_route("GET /v1/internal/health", [](const FakeRequest&) { return json{{"status", "ok"}}; });
+    fake.add_route("GET /v1/internal/model/info", [this](const FakeRequest&) {
       return json{{"model_name", loaded}, {"lora_names", json::array()}, {"loader", "llama.cpp"}};
     });
-    fake.on("POST /v1/internal/model/load", [this](const FakeRequest& request) -> FakeResponse {
+    fake.add_route("POST /v1/internal/model/load", [this](const FakeRequest& request) -> FakeResponse {
       if (request.body.at("model_name") != "gemma") return {500, {{"detail", "Failed to load the model."}}};
       loaded = "gemma";
       return json("OK");
     });
-    fake.on("POST /v1/internal/model/unload", [this](const FakeRequest&) {
+    fake.add_route("POST /v1/internal/model/unload", [this](const FakeRequest&) {
       loaded = "None";
       return json("OK");
     });
@@ -436,18 +440,19 @@ TEST_F(TextGenerationWebui, ALoadThatFailsIsSaid) {
 class KoboldCpp : public ContractFixture {
  protected:
   KoboldCpp() {
-    fake.on("GET /api/extra/version",
-            [this](const FakeRequest&) { return json{{"result", name}, {"version", "1.102"}}; });
+    fake.add_route("GET /api/extra/version",
+                   [this](const FakeRequest&) { return json{{"result", name}, {"version", "1.102"}}; });
     // It imitates Ollama; these are constants and say nothing.
-    fake.on("GET /api/version", [](const FakeRequest&) { return json{{"version", "0.7.0"}}; })
-        .on("GET /api/ps", [](const FakeRequest&) { return json{{"models", {{{"name", "koboldcpp/x"}}}}}; });
-    fake.on("GET /api/v1/model", [this](const FakeRequest&) -> FakeResponse {
+    fake.add_route("GET /api/version", [](const FakeRequest&) { return json{{"version", "0.7.0"}}; })
+        .add_route("GET /api/ps",
+                   [](const FakeRequest&) { return json{{"models", {{{"name", "koboldcpp/x"}}}}}; });
+    fake.add_route("GET /api/v1/model", [this](const FakeRequest&) -> FakeResponse {
       if (restart_polls > 0) return --restart_polls, FakeResponse(503, "restarting");
       return json{{"result", loaded}};
     });
-    fake.on("GET /api/extra/perf",
-            [this](const FakeRequest&) { return json{{"idle", running > 0 ? 0 : 1}, {"queue", 1}}; });
-    fake.on("POST /api/admin/reload_config", [this](const FakeRequest& request) {
+    fake.add_route("GET /api/extra/perf",
+                   [this](const FakeRequest&) { return json{{"idle", running > 0 ? 0 : 1}, {"queue", 1}}; });
+    fake.add_route("POST /api/admin/reload_config", [this](const FakeRequest& request) {
       const std::string file = request.body.at("filename");
       if (file != "gemma.kcpps" && file != "unload_model") return json{{"success", false}};
       loaded = file == "unload_model" ? "inactive" : "koboldcpp/gemma";
@@ -494,10 +499,11 @@ TEST_F(KoboldCpp, CountsItsQueue) {
 class LlamaServer : public ContractFixture {
  protected:
   LlamaServer() {
-    fake.on("GET /health", [](const FakeRequest&) { return json{{"status", "ok"}}; })
-        .on("GET /props",
-            [this](const FakeRequest&) { return json{{"total_slots", 2}, {"is_sleeping", is_sleeping}}; });
-    fake.on("GET /slots", [this](const FakeRequest&) {
+    fake.add_route("GET /health", [](const FakeRequest&) { return json{{"status", "ok"}}; })
+        .add_route("GET /props", [this](const FakeRequest&) {
+          return json{{"total_slots", 2}, {"is_sleeping", is_sleeping}};
+        });
+    fake.add_route("GET /slots", [this](const FakeRequest&) {
       is_sleeping = false;  // it wakes, and loads again
       return json{{{"id", 0}, {"is_processing", true}}, {{"id", 1}, {"is_processing", false}}};
     });
@@ -524,8 +530,8 @@ TEST_F(LlamaServer, IsNotWokenByALook) {
 class NoUnloadContract : public ContractFixture {};
 
 TEST_F(NoUnloadContract, Infinity) {
-  fake.on("GET /health", [](const FakeRequest&) { return json{{"unix", 1.5}}; });
-  fake.on("GET /models", [](const FakeRequest&) {
+  fake.add_route("GET /health", [](const FakeRequest&) { return json{{"unix", 1.5}}; });
+  fake.add_route("GET /models", [](const FakeRequest&) {
     return json{{"data", {{{"id", "bge"}, {"stats", {{"queue_absolute", 2}, {"results_pending", 1}}}}}}};
   });
   create_service(ServiceType::infinity);
@@ -539,10 +545,11 @@ TEST_F(NoUnloadContract, Infinity) {
 
 TEST_F(NoUnloadContract, Tei) {
   bool ready = false;
-  fake.on("GET /health", [&](const FakeRequest&) { return plain("", ready ? 200 : 503); });
-  fake.on("GET /info", [](const FakeRequest&) { return json{{"model_id", "BAAI/bge"}}; });
-  fake.on("GET /metrics",
-          [](const FakeRequest&) { return plain("# TYPE te_queue_size gauge\nte_queue_size 5\n"); });
+  fake.add_route("GET /health", [&](const FakeRequest&) { return text_response("", ready ? 200 : 503); });
+  fake.add_route("GET /info", [](const FakeRequest&) { return json{{"model_id", "BAAI/bge"}}; });
+  fake.add_route("GET /metrics", [](const FakeRequest&) {
+    return text_response("# TYPE te_queue_size gauge\nte_queue_size 5\n");
+  });
   create_service(ServiceType::tei);
   EXPECT_EQ(await_result(service->check_health()).state, Health::State::loading);
   ready = true;
@@ -555,18 +562,19 @@ TEST_F(NoUnloadContract, Tei) {
 }
 
 TEST_F(NoUnloadContract, WhisperCpp) {
-  fake.on("GET /health",
-          [](const FakeRequest&) -> FakeResponse { return {503, {{"status", "loading model"}}}; });
+  fake.add_route("GET /health",
+                 [](const FakeRequest&) -> FakeResponse { return {503, {{"status", "loading model"}}}; });
   create_service(ServiceType::whisper_cpp);
   EXPECT_EQ(await_result(service->check_health()).state, Health::State::loading);
-  fake.on("GET /health", [](const FakeRequest&) { return json{{"status", "ok"}}; });
+  fake.add_route("GET /health", [](const FakeRequest&) { return json{{"status", "ok"}}; });
   EXPECT_TRUE(is_up());
   EXPECT_EQ(load(), kSuccess);
   EXPECT_EQ(unload(), "not_supported");
 }
 
 TEST_F(NoUnloadContract, SdServer) {
-  fake.on("GET /v1/models", [](const FakeRequest&) { return json{{"data", {{{"id", "sd-cpp-local"}}}}}; });
+  fake.add_route("GET /v1/models",
+                 [](const FakeRequest&) { return json{{"data", {{{"id", "sd-cpp-local"}}}}}; });
   create_service(ServiceType::sd_server);
   EXPECT_TRUE(is_up());
   EXPECT_EQ(unload(), "not_supported");
@@ -577,13 +585,14 @@ TEST_F(NoUnloadContract, SdServer) {
 TEST_F(NoUnloadContract, ButInvokeAiEmptiesItsCache) {
   json stats = nullptr;
   int pending = 0;
-  fake.on("GET /api/v1/app/version", [](const FakeRequest&) { return json{{"version", "6.14.2"}}; })
-      .on("GET /api/v2/models/stats", [&](const FakeRequest&) { return stats; })
-      .on("GET /api/v1/queue/default/status",
+  fake.add_route("GET /api/v1/app/version", [](const FakeRequest&) { return json{{"version", "6.14.2"}}; })
+      .add_route("GET /api/v2/models/stats", [&](const FakeRequest&) { return stats; })
+      .add_route(
+          "GET /api/v1/queue/default/status",
           [&](const FakeRequest&) { return json{{"queue", {{"pending", pending}, {"in_progress", 1}}}}; })
-      .on("POST /api/v2/models/empty_model_cache", [&](const FakeRequest&) {
+      .add_route("POST /api/v2/models/empty_model_cache", [&](const FakeRequest&) {
         stats["in_cache"] = 0;
-        return plain("");
+        return text_response("");
       });
   create_service(ServiceType::invokeai);
   EXPECT_TRUE(is_up());

@@ -26,14 +26,14 @@ namespace {
 using mgpu::simgpu::CheckpointState;
 using mgpu::simgpu::LockedState;
 
-bool misbehaves(const std::string& how) {
+bool has_fault(const std::string& fault) {
   std::ifstream faults(mgpu::simgpu::path_from_environment() + ".checkpoint-fault");
   for (std::string word; faults >> word;)
-    if (word == how) return true;
+    if (word == fault) return true;
   return false;
 }
 
-void note(const std::string& what, int pid) {
+void append_to_log(const std::string& what, int pid) {
   const std::string line = what + " " + std::to_string(pid) + "\n";
   const std::string path = mgpu::simgpu::path_from_environment() + ".checkpoint-log";
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -41,77 +41,77 @@ void note(const std::string& what, int pid) {
   close(fd);
 }
 
-int failed(const std::string& what, int pid, const std::string& why) {
+int print_failure(const std::string& what, int pid, const std::string& why) {
   fprintf(stderr, "Could not %s process ID %d: \"%s\"\n", what.c_str(), pid, why.c_str());
   return 1;
 }
 
-int usage() {
+int print_usage() {
   printf("CUDA checkpoint and restore utility.\n\n    --toggle --pid <pid>\n");
-  if (!misbehaves("only-toggle"))
+  if (!has_fault("only-toggle"))
     printf(
         "    --get-state --pid <pid>\n    --action lock|checkpoint|restore|unlock --pid <pid> [--timeout "
         "<ms>]\n");
   return 0;
 }
 
-const char* name_of(CheckpointState stage) {
+const char* state_name(CheckpointState stage) {
   return stage == CheckpointState::running  ? "running"
          : stage == CheckpointState::locked ? "locked"
                                             : "checkpointed";
 }
 
-int get_state(int pid) {
+int print_state(int pid) {
   const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
   const auto stage = state ? find_checkpoint_state(**state, pid) : std::nullopt;
-  if (!stage) return failed("get the state of", pid, "invalid argument");
-  printf("%s\n", name_of(*stage));
+  if (!stage) return print_failure("get the state of", pid, "invalid argument");
+  printf("%s\n", state_name(*stage));
   return 0;
 }
 
-int act(const std::string& action, int pid) {
-  note(action, pid);
-  if (action == "lock" && misbehaves("lock-hangs")) pause();
-  if (misbehaves(action + "-fails"))
-    return failed(action, pid, "OS call failed or operation not supported on this OS");
-  if (action == "restore" && misbehaves("restore-kills")) kill(pid, SIGKILL);
+int run_action(const std::string& action, int pid) {
+  append_to_log(action, pid);
+  if (action == "lock" && has_fault("lock-hangs")) pause();
+  if (has_fault(action + "-fails"))
+    return print_failure(action, pid, "OS call failed or operation not supported on this OS");
+  if (action == "restore" && has_fault("restore-kills")) kill(pid, SIGKILL);
   const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
-  if (!state) return failed(action, pid, state.error().detail);
+  if (!state) return print_failure(action, pid, state.error().detail);
   int code = MGPU_SIMGPU_INVALID_VALUE;
   if (action == "lock") code = lock_process(**state, pid);
   if (action == "checkpoint") code = checkpoint_process(**state, pid, mgpu::simgpu::now_ns());
   if (action == "restore") code = restore_process(**state, pid);
   if (action == "unlock") code = unlock_process(**state, pid);
   if (code == MGPU_SIMGPU_OK) return 0;
-  return failed(action, pid, code == MGPU_SIMGPU_OUT_OF_MEMORY ? "out of memory" : "invalid argument");
+  return print_failure(action, pid, code == MGPU_SIMGPU_OUT_OF_MEMORY ? "out of memory" : "invalid argument");
 }
 
 int toggle(int pid) {
-  bool aside = false;
+  bool is_checkpointed = false;
   {
     const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
-    aside = state && find_checkpoint_state(**state, pid) == CheckpointState::checkpointed;
+    is_checkpointed = state && find_checkpoint_state(**state, pid) == CheckpointState::checkpointed;
   }
-  for (const char* action : {aside ? "restore" : "lock", aside ? "unlock" : "checkpoint"})
-    if (const int code = act(action, pid); code != 0) return code;
+  for (const char* action : {is_checkpointed ? "restore" : "lock", is_checkpointed ? "unlock" : "checkpoint"})
+    if (const int code = run_action(action, pid); code != 0) return code;
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> given;
+  std::map<std::string, std::string> options;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    const bool alone = option == "--get-state" || option == "--toggle" || option == "--help";
-    given[option] = !alone && i + 1 < argc ? argv[++i] : "";
+    const bool is_flag = option == "--get-state" || option == "--toggle" || option == "--help";
+    options[option] = !is_flag && i + 1 < argc ? argv[++i] : "";
   }
   int pid = 0;
-  const std::string& text = given["--pid"];
+  const std::string& text = options["--pid"];
   std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (given.contains("--help") || pid == 0) return usage();
-  if (given.contains("--toggle")) return toggle(pid);
-  if (misbehaves("only-toggle")) return fprintf(stderr, "unknown option\n"), 1;
-  if (given.contains("--get-state")) return get_state(pid);
-  return act(given["--action"], pid);
+  if (options.contains("--help") || pid == 0) return print_usage();
+  if (options.contains("--toggle")) return toggle(pid);
+  if (has_fault("only-toggle")) return fprintf(stderr, "unknown option\n"), 1;
+  if (options.contains("--get-state")) return print_state(pid);
+  return run_action(options["--action"], pid);
 }

@@ -66,7 +66,7 @@ std::atomic<int> running = 0;
 
 void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
-void note(const char* what, const std::string& user) {
+void append_to_journal(const char* what, const std::string& user) {
   if (options.journal.empty()) return;
   const auto line = std::string(what) + " " + options.name + " " +
                     std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + " " + user +
@@ -76,7 +76,7 @@ void note(const char* what, const std::string& user) {
   close(fd);
 }
 
-std::string word_in(const std::string& path) {
+std::string read_word(const std::string& path) {
   char word[64];
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const auto n = fd < 0 ? 0 : read(fd, word, sizeof word);
@@ -85,65 +85,66 @@ std::string word_in(const std::string& path) {
 }
 
 // Whether this fault happens now. One from the file happens once.
-bool strikes(const char* fault) {
+bool consume_fault(const char* fault) {
   if (options.fault == fault) return true;
-  return !options.faults.empty() && word_in(options.faults) == fault && unlink(options.faults.c_str()) == 0;
+  return !options.faults.empty() && read_word(options.faults) == fault && unlink(options.faults.c_str()) == 0;
 }
 
 // At a request, also one that was announced by --fault happens once, if --once says so.
-bool strikes_at_request(const char* fault) {
-  return strikes(fault) && (options.once.empty() || unlink(options.once.c_str()) == 0);
+bool consume_request_fault(const char* fault) {
+  return consume_fault(fault) && (options.once.empty() || unlink(options.once.c_str()) == 0);
 }
 
-using Call = int (*)(unsigned, std::uint64_t);
-int call(const char* name, unsigned device, std::uint64_t bytes) {
+using AllocationFunction = int (*)(unsigned, std::uint64_t);
+int call_simgpu(const char* name, unsigned device, std::uint64_t bytes) {
   static void* library = [] {
     const char* path = std::getenv("MGPU_NVML_LIBRARY");
     return path != nullptr ? dlopen(path, RTLD_NOW) : nullptr;
   }();
   if (library == nullptr || bytes == 0) return 0;
-  return reinterpret_cast<Call>(dlsym(library, name))(device, bytes);
+  return reinterpret_cast<AllocationFunction>(dlsym(library, name))(device, bytes);
 }
-bool take(std::uint64_t bytes) {
-  if (strikes("oom")) return false;
+bool allocate(std::uint64_t bytes) {
+  if (consume_fault("oom")) return false;
   const std::uint64_t part = bytes / options.devices.size();
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
-    if (call("mgpu_simgpu_alloc", options.devices[i], part) == 0) continue;
-    note("refused", std::to_string(part));
-    for (std::size_t taken = 0; taken < i; ++taken) call("mgpu_simgpu_free", options.devices[taken], part);
+    if (call_simgpu("mgpu_simgpu_alloc", options.devices[i], part) == 0) continue;
+    append_to_journal("refused", std::to_string(part));
+    for (std::size_t taken = 0; taken < i; ++taken)
+      call_simgpu("mgpu_simgpu_free", options.devices[taken], part);
     return false;
   }
   return true;
 }
-void give(std::uint64_t bytes) {
+void free_memory(std::uint64_t bytes) {
   for (const unsigned device : options.devices)
-    call("mgpu_simgpu_free", device, bytes / options.devices.size());
+    call_simgpu("mgpu_simgpu_free", device, bytes / options.devices.size());
 }
 
-std::uint64_t size_of(const std::string& ai_model) {
-  const auto at = options.ai_models.find(ai_model);
-  return at == options.ai_models.end() ? options.bytes : at->second;
+std::uint64_t ai_model_bytes(const std::string& ai_model) {
+  const auto found = options.ai_models.find(ai_model);
+  return found == options.ai_models.end() ? options.bytes : found->second;
 }
 
 bool load(const std::string& ai_model) {
   const std::lock_guard lock(mutex);
   if (resident.contains(ai_model)) return true;
   pause_ms(options.load_ms);
-  if (strikes("crash-at-load")) {
+  if (consume_fault("crash-at-load")) {
     fprintf(stderr, "cannot open model.gguf: No such file or directory\n");
     _exit(1);
   }
-  if (!take(size_of(ai_model))) return false;
+  if (!allocate(ai_model_bytes(ai_model))) return false;
   resident.insert(ai_model);
   return true;
 }
 
 bool unload(const std::string& ai_model) {
   const std::lock_guard lock(mutex);
-  if (strikes("fail-unload")) return false;
-  if (strikes("slow-free")) pause_ms(500);
-  const auto part = strikes("half-free") ? 2u : 1u;
-  if (resident.erase(ai_model) > 0) give(size_of(ai_model) / part);
+  if (consume_fault("fail-unload")) return false;
+  if (consume_fault("slow-free")) pause_ms(500);
+  const auto divisor = consume_fault("half-free") ? 2u : 1u;
+  if (resident.erase(ai_model) > 0) free_memory(ai_model_bytes(ai_model) / divisor);
   return true;
 }
 
@@ -165,12 +166,12 @@ struct Exchange {
   void answer(int status, const json& object) const { answer(status, object.dump()); }
 };
 
-void out_of_memory(const Exchange& x) {
+void answer_out_of_memory(const Exchange& x) {
   x.answer(500, json{{"error", {{"message", "CUDA out of memory"}, {"type", "server_error"}}}});
 }
 
 // Works for `ms`; false as soon as the caller has left, who gets nothing more then.
-bool work_for(const Exchange& x, int ms) {
+bool work_while_connected(const Exchange& x, int ms) {
   pollfd caller{.fd = x.socket, .events = POLLRDHUP, .revents = 0};
   return poll(&caller, 1, ms) == 0;
 }
@@ -180,13 +181,13 @@ bool work_for(const Exchange& x, int ms) {
 class Job {
  public:
   explicit Job(std::string user) : user_(std::move(user)) {
-    note("start", user_);
+    append_to_journal("start", user_);
     ++running;
   }
-  void end(const char* how) {
+  void end(const char* outcome) {
     --running;
-    note(how, user_);
-    give(options.working);
+    append_to_journal(outcome, user_);
+    free_memory(options.working);
   }
 
  private:
@@ -195,7 +196,7 @@ class Job {
 
 // Five chunks spread over run_ms, as the caller's protocol frames them; chunked, so that an end that comes
 // too early can be seen.
-void stream(const Exchange& x, Job& job, bool ndjson) {
+void stream_answer(const Exchange& x, Job& job, bool ndjson) {
   x.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
               (ndjson ? "application/x-ndjson" : "text/event-stream") +
               "\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -205,8 +206,8 @@ void stream(const Exchange& x, Job& job, bool ndjson) {
     x.send_text(size + text + "\r\n");
   };
   for (int i = 0; i < 5; ++i) {
-    if (i == 2 && strikes("crash-in-stream")) _exit(9);
-    if (!work_for(x, options.run_ms / 5)) return job.end("cut");
+    if (i == 2 && consume_fault("crash-in-stream")) _exit(9);
+    if (!work_while_connected(x, options.run_ms / 5)) return job.end("cut");
     if (i == 4) job.end("end");
     const auto word = "word" + std::to_string(i);
     const json chunk = ndjson
@@ -218,7 +219,7 @@ void stream(const Exchange& x, Job& job, bool ndjson) {
   send_chunk("");
 }
 
-json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
+json answer_body(const Exchange& x, const std::string& ai_model, bool ollama) {
   const json message{{"role", "assistant"}, {"content", "answer of " + ai_model}};
   if (ollama) return {{"model", ai_model}, {"message", message}, {"done", true}};
   if (x.path == "/v1/embeddings") return {{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}};
@@ -232,61 +233,63 @@ json answer_to(const Exchange& x, const std::string& ai_model, bool ollama) {
        {{{"index", 0}, {"message", message}, {"text", "answer of " + ai_model}, {"finish_reason", "stop"}}}}};
 }
 
-void work(const Exchange& x, const json& asked) {
+void run_request(const Exchange& x, const json& request) {
   const bool ollama = options.role == Role::ollama && x.path.starts_with("/api/");
-  const auto ai_model = options.role == Role::plain ? options.name : asked.value("model", "");
-  if (strikes_at_request("crash-at-request")) _exit(9);
-  if (strikes_at_request("oom-at-request")) return out_of_memory(x);
-  if (strikes_at_request("oom-crash-at-request")) {
+  const auto ai_model = options.role == Role::plain ? options.name : request.value("model", "");
+  if (consume_request_fault("crash-at-request")) _exit(9);
+  if (consume_request_fault("oom-at-request")) return answer_out_of_memory(x);
+  if (consume_request_fault("oom-crash-at-request")) {
     fprintf(stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n");
     _exit(1);
   }
   if (options.role != Role::plain && !options.ai_models.contains(ai_model)) {
     return x.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
   }
-  if (!load(ai_model) || !take(options.working)) return out_of_memory(x);
-  Job job(asked.value("user", ""));
-  if (asked.value("stream", ollama)) return stream(x, job, ollama);
-  if (!work_for(x, asked.value("run_ms", options.run_ms))) return job.end("cut");
+  if (!load(ai_model) || !allocate(options.working)) return answer_out_of_memory(x);
+  Job job(request.value("user", ""));
+  if (request.value("stream", ollama)) return stream_answer(x, job, ollama);
+  if (!work_while_connected(x, request.value("run_ms", options.run_ms))) return job.end("cut");
   job.end("end");
-  x.answer(200, answer_to(x, ai_model, ollama));
+  x.answer(200, answer_body(x, ai_model, ollama));
 }
 
-json listed(bool only_resident) {
+json ai_models_json(bool only_resident) {
   const std::lock_guard lock(mutex);
   json all = json::array();
   for (const auto& [name, bytes] : options.ai_models) {
-    const bool here = resident.contains(name);
-    if (only_resident && !here) continue;
+    const bool is_resident = resident.contains(name);
+    if (only_resident && !is_resident) continue;
     all.push_back({{"name", name},
                    {"model", name},
                    {"id", name},
                    {"size", bytes},
                    {"size_vram", bytes},
-                   {"status", {{"value", here ? "loaded" : "unloaded"}}}});
+                   {"status", {{"value", is_resident ? "loaded" : "unloaded"}}}});
   }
   return all;
 }
 
-std::string tagged(const std::string& name) { return name.find(':') == name.npos ? name + ":latest" : name; }
-
-bool speak_ollama(const Exchange& x, json asked) {
-  if (x.path == "/" || x.path == "/api/version") return x.answer(200, json{{"version", "0.33.0"}}), true;
-  if (x.path == "/api/tags") return x.answer(200, json{{"models", listed(false)}}), true;
-  if (x.path == "/api/ps") return x.answer(200, json{{"models", listed(true)}}), true;
-  if (asked.contains("model")) asked["model"] = tagged(asked.value("model", ""));
-  const auto ai_model = asked.value("model", "");
-  if (x.path == "/api/generate" && !asked.contains("prompt") && options.ai_models.contains(ai_model)) {
-    const bool leaves = asked.value("keep_alive", json()) == json(0);
-    if (leaves ? !unload(ai_model) : !load(ai_model)) return out_of_memory(x), true;
-    return x.answer(200, json{{"done", true}, {"done_reason", leaves ? "unload" : "load"}}), true;
-  }
-  return work(x, asked), true;
+std::string with_default_tag(const std::string& name) {
+  return name.find(':') == name.npos ? name + ":latest" : name;
 }
 
-bool route_router(const Exchange& x, const json& asked) {
-  const auto ai_model = asked.value("model", "");
-  if (x.path == "/models") return x.answer(200, json{{"data", listed(false)}}), true;
+bool handle_ollama(const Exchange& x, json request) {
+  if (x.path == "/" || x.path == "/api/version") return x.answer(200, json{{"version", "0.33.0"}}), true;
+  if (x.path == "/api/tags") return x.answer(200, json{{"models", ai_models_json(false)}}), true;
+  if (x.path == "/api/ps") return x.answer(200, json{{"models", ai_models_json(true)}}), true;
+  if (request.contains("model")) request["model"] = with_default_tag(request.value("model", ""));
+  const auto ai_model = request.value("model", "");
+  if (x.path == "/api/generate" && !request.contains("prompt") && options.ai_models.contains(ai_model)) {
+    const bool is_unload = request.value("keep_alive", json()) == json(0);
+    if (is_unload ? !unload(ai_model) : !load(ai_model)) return answer_out_of_memory(x), true;
+    return x.answer(200, json{{"done", true}, {"done_reason", is_unload ? "unload" : "load"}}), true;
+  }
+  return run_request(x, request), true;
+}
+
+bool handle_router(const Exchange& x, const json& request) {
+  const auto ai_model = request.value("model", "");
+  if (x.path == "/models") return x.answer(200, json{{"data", ai_models_json(false)}}), true;
   if (x.path != "/models/load" && x.path != "/models/unload") return false;
   if (!options.ai_models.contains(ai_model)) return x.answer(404, json{{"error", "not found"}}), true;
   // As the real one: 200 at once, the work follows.
@@ -294,32 +297,32 @@ bool route_router(const Exchange& x, const json& asked) {
   return x.path == "/models/load" ? load(ai_model) : unload(ai_model), true;
 }
 
-void handle(const Exchange& x) {
+void handle_request(const Exchange& x) {
   if (options.fault == "not-http" && x.path.starts_with("/v1/"))
     return x.send_text("\x16\x03 this is no HTTP\r\n\r\n");
-  auto asked = json::parse(x.body, nullptr, false);
-  if (!asked.is_object()) asked = json::object();
+  auto request = json::parse(x.body, nullptr, false);
+  if (!request.is_object()) request = json::object();
   if (options.fault == "rubbish" && x.path != "/api/version" && x.path != "/health")
     return x.answer(200, std::string("<rubbish>"));
   if (x.path == "/health") {
     return ready ? x.answer(200, json{{"status", "ok"}})
                  : x.answer(503, json{{"error", {{"code", 503}, {"message", "Loading model"}}}});
   }
-  if (options.role == Role::ollama && speak_ollama(x, asked)) return;
-  if (options.role == Role::router && route_router(x, asked)) return;
-  if (x.path == "/load") return load(options.name) ? x.answer(200, json::object()) : out_of_memory(x);
+  if (options.role == Role::ollama && handle_ollama(x, request)) return;
+  if (options.role == Role::router && handle_router(x, request)) return;
+  if (x.path == "/load") return load(options.name) ? x.answer(200, json::object()) : answer_out_of_memory(x);
   if (x.path == "/unload") return x.answer(unload(options.name) ? 200 : 500, json::object());
   if (x.path == "/busy") return x.answer(200, json{{"running", running.load()}});
   if (x.path == "/v1/models")
     return x.answer(200, json{{"object", "list"}, {"data", {{{"id", options.name}, {"object", "model"}}}}});
   if (x.path == "/echo") return x.answer(200, x.body, "application/octet-stream");
-  if (x.path == "/slow-stream") asked["stream"] = true;
-  if (x.path.starts_with("/v1/") || x.path == "/slow-stream") return work(x, asked);
+  if (x.path == "/slow-stream") request["stream"] = true;
+  if (x.path.starts_with("/v1/") || x.path == "/slow-stream") return run_request(x, request);
   x.answer(404, json{{"error", {{"message", "no such route"}}}});
 }
 
 // The data of a complete chunked body.
-std::string dechunked(std::string_view body) {
+std::string decode_chunks(std::string_view body) {
   std::string data;
   for (std::size_t at = 0; at < body.size();) {
     const auto size = std::stoul(std::string(body.substr(at, 16)), nullptr, 16);
@@ -331,7 +334,7 @@ std::string dechunked(std::string_view body) {
 }
 
 // One request a connection.
-void serve(int socket) {
+void serve_connection(int socket) {
   std::string text;
   char buffer[16384];
   std::size_t head = std::string::npos, length = 0;
@@ -356,14 +359,14 @@ void serve(int socket) {
   if (complete()) {
     const auto space = text.find(' ');
     const auto end = text.find_first_of(" ?", space + 1);
-    handle({socket, text.substr(0, space), text.substr(space + 1, end - space - 1),
-            chunked ? dechunked(text.substr(head + 4)) : text.substr(head + 4)});
+    handle_request({socket, text.substr(0, space), text.substr(space + 1, end - space - 1),
+                    chunked ? decode_chunks(text.substr(head + 4)) : text.substr(head + 4)});
   }
   shutdown(socket, SHUT_WR);
   close(socket);
 }
 
-void read_options(int argc, char** argv) {
+void parse_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string key = argv[i];
     const auto value = [&] { return std::string(i + 1 < argc ? argv[++i] : ""); };
@@ -395,9 +398,10 @@ void read_options(int argc, char** argv) {
       options.role = Role::ollama;
     else if (key == "--llama-router")
       options.role = Role::router;
-    else if (const auto is = key.find('='); is != key.npos) {
-      const auto name = key.substr(0, is);
-      options.ai_models[options.role == Role::ollama ? tagged(name) : name] = std::stoull(key.substr(is + 1));
+    else if (const auto equals_at = key.find('='); equals_at != key.npos) {
+      const auto name = key.substr(0, equals_at);
+      options.ai_models[options.role == Role::ollama ? with_default_tag(name) : name] =
+          std::stoull(key.substr(equals_at + 1));
     }
   }
   if (options.devices.empty()) options.devices = {0};
@@ -406,9 +410,9 @@ void read_options(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  read_options(argc, argv);
+  parse_options(argc, argv);
   std::signal(SIGUSR1, [](int) { [[maybe_unused]] auto n = write(STDOUT_FILENO, "told to talk\n", 13); });
-  if (strikes("ignore-stop")) std::signal(SIGTERM, SIG_IGN);
+  if (consume_fault("ignore-stop")) std::signal(SIGTERM, SIG_IGN);
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int yes = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -423,9 +427,9 @@ int main(int argc, char** argv) {
       fprintf(stderr, "cudaMalloc failed: out of memory\n");
       _exit(1);
     }
-    ready = !strikes("never-healthy");
+    ready = !consume_fault("never-healthy");
   }).detach();
   for (int socket; (socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;)
-    std::thread(serve, socket).detach();
+    std::thread(serve_connection, socket).detach();
   return 0;
 }
