@@ -16,33 +16,33 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 namespace {
 
 namespace fs = std::filesystem;
-using Bytes = std::vector<std::uint8_t>;
+using InputBytes = std::vector<std::uint8_t>;
 
-void try_out(const Bytes& input) { LLVMFuzzerTestOneInput(input.data(), input.size()); }
+void run_input(const InputBytes& input) { LLVMFuzzerTestOneInput(input.data(), input.size()); }
 
 // Parts of some inputs, one after the other, a few bytes of it changed.
-Bytes mixed(const std::vector<Bytes>& corpus, std::mt19937& random) {
-  const auto below = [&](std::size_t end) {
+InputBytes make_mutant(const std::vector<InputBytes>& corpus, std::mt19937& random) {
+  const auto random_below = [&](std::size_t end) {
     return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
   };
-  Bytes made;
-  for (std::size_t parts = 1 + below(3); parts > 0; --parts) {
-    const Bytes& one = corpus[below(corpus.size())];
+  InputBytes mutant;
+  for (std::size_t parts = 1 + random_below(3); parts > 0; --parts) {
+    const InputBytes& one = corpus[random_below(corpus.size())];
     if (one.empty()) continue;
-    const std::size_t begin = below(4) == 0 ? below(one.size()) : 0;
-    const std::size_t end = begin + 1 + below(one.size() - begin);
-    made.insert(made.end(), one.begin() + static_cast<std::ptrdiff_t>(begin),
-                one.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::size_t begin = random_below(4) == 0 ? random_below(one.size()) : 0;
+    const std::size_t end = begin + 1 + random_below(one.size() - begin);
+    mutant.insert(mutant.end(), one.begin() + static_cast<std::ptrdiff_t>(begin),
+                  one.begin() + static_cast<std::ptrdiff_t>(end));
   }
-  for (std::size_t changes = below(6); changes > 0 && !made.empty(); --changes) {
-    const auto at = made.begin() + static_cast<std::ptrdiff_t>(below(made.size()));
-    const auto byte = static_cast<std::uint8_t>(below(256));
-    if (below(2) == 0)
+  for (std::size_t changes = random_below(6); changes > 0 && !mutant.empty(); --changes) {
+    const auto at = mutant.begin() + static_cast<std::ptrdiff_t>(random_below(mutant.size()));
+    const auto byte = static_cast<std::uint8_t>(random_below(256));
+    if (random_below(2) == 0)
       *at = byte;
     else
-      made.insert(at, byte);
+      mutant.insert(at, byte);
   }
-  return made;
+  return mutant;
 }
 
 }  // namespace
@@ -52,13 +52,13 @@ int main(int argc, char** argv) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(argv[1])) files.push_back(entry.path());
   std::ranges::sort(files);
-  std::vector<Bytes> corpus;
+  std::vector<InputBytes> corpus;
   for (const fs::path& file : files) {
     std::ifstream in(file, std::ios::binary);
     corpus.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
     std::printf("%s\n", file.filename().c_str());
     std::fflush(stdout);  // the last one is the one that failed
-    try_out(corpus.back());
+    run_input(corpus.back());
   }
   if (corpus.empty()) return 2;
   const unsigned seed = argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : 1;
@@ -66,11 +66,11 @@ int main(int argc, char** argv) {
   const int count = std::atoi(argv[2]);
   const char* last = std::getenv("REPLAY_LAST");  // a file that keeps the input which is tried
   for (int i = 0; i < count; ++i) {
-    const Bytes input = mixed(corpus, random);
+    const InputBytes input = make_mutant(corpus, random);
     if (last != nullptr)
       std::ofstream(last, std::ios::binary)
           .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
-    try_out(input);
+    run_input(input);
   }
   std::printf("replay: %zu inputs of the corpus and %d made of them, seed %u: all is back after each\n",
               corpus.size(), count, seed);

@@ -35,11 +35,11 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using gateway::Awaitable;
 
-constexpr std::size_t kMostConnections = 4;  // of clients
-constexpr int kMostPauses = 3;               // each takes real time
+constexpr std::size_t kMaxClients = 4;  // of clients
+constexpr int kMaxPauses = 3;           // each takes real time
 constexpr auto kPause = 8ms;
 
-constexpr std::array<std::string_view, 24> kRequests{
+constexpr std::array<std::string_view, 24> kClientMessages{
     "GET /c/chat/x HTTP/1.1\r\nHost: m\r\n\r\n",
     "GET /c/chat/x HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n",
     "POST /c/chat/x HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhello",
@@ -65,7 +65,7 @@ constexpr std::array<std::string_view, 24> kRequests{
     "GET /v1/models HTTP/1.1\r\nHost: m\r\n\r\n",
     "POST /nothing HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhel"};
 
-constexpr std::array<std::string_view, 20> kAnswers{
+constexpr std::array<std::string_view, 20> kServiceMessages{
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -87,7 +87,7 @@ constexpr std::array<std::string_view, 20> kAnswers{
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
     "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"};
 
-sockaddr_in loopback(std::uint16_t port) {
+sockaddr_in loopback_address(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -96,23 +96,23 @@ sockaddr_in loopback(std::uint16_t port) {
 }
 
 // One end that we play.
-class End {
+class SocketPeer {
  public:
-  explicit End(int fd) : fd_(fd) {
+  explicit SocketPeer(int fd) : fd_(fd) {
     const int one = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   }
-  End(const End&) = delete;
-  End& operator=(const End&) = delete;
-  ~End() { close(); }
+  SocketPeer(const SocketPeer&) = delete;
+  SocketPeer& operator=(const SocketPeer&) = delete;
+  ~SocketPeer() { close(); }
 
-  void say(std::string_view bytes) {
+  void send(std::string_view bytes) {
     if (fd_ >= 0) (void)!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   }
   // Whether there was something to hear.
-  bool hear() {
-    std::array<char, 16'384> room;
-    return fd_ >= 0 && reads && ::recv(fd_, room.data(), room.size(), MSG_DONTWAIT) > 0;
+  bool receive() {
+    std::array<char, 16'384> buffer;
+    return fd_ >= 0 && is_reading && ::recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0;
   }
   void close() {
     if (fd_ >= 0) ::close(fd_);
@@ -127,13 +127,13 @@ class End {
     if (fd_ >= 0) ::shutdown(fd_, SHUT_WR);
   }
 
-  bool reads = true;
+  bool is_reading = true;
 
  private:
   int fd_;
 };
 
-struct World {
+struct GatewayHarness {
   // What the engine would know.
   struct Lease {
     std::function<void(const Error&)> listener{};
@@ -141,34 +141,34 @@ struct World {
   config::ConsumerConfig consumer{
       .name = "chat", .service = {.type = config::ServiceType::generic, .free_paths = {"/free/*"}}};
   config::LimitsConfig limits;
-  bool grants = true;
-  int handlers = 0, leases = 0, waiting = 0;
-  std::list<std::weak_ptr<Lease>> given;
+  bool grants_leases = true;
+  int active_handlers = 0, open_leases = 0, waiting = 0;
+  std::list<std::weak_ptr<Lease>> granted;
 
   asio::io_context io{1};
-  asio::steady_timer turn{io, asio::steady_timer::time_point::max()};
-  int listener = -1;
+  asio::steady_timer grant_timer{io, asio::steady_timer::time_point::max()};
+  int listen_fd = -1;
   std::uint16_t service_port = 0;
   std::unique_ptr<http::Client> client;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<http::Server> server;
-  std::list<End> clients, services;
+  std::list<SocketPeer> clients, services;
 
-  World() {
+  GatewayHarness() {
     limits.max_header = kKiB * 2;
     limits.max_body = kKiB * 100;
     limits.body_memory = kKiB * 4;
     limits.run_limit = limits.stall_limit = Duration{20'000};
-    listener = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(0);
-    ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address);
-    ::listen(listener, 64);
+    listen_fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    sockaddr_in address = loopback_address(0);
+    ::bind(listen_fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    ::listen(listen_fd, 64);
     socklen_t size = sizeof address;
-    ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+    ::getsockname(listen_fd, reinterpret_cast<sockaddr*>(&address), &size);
     service_port = ntohs(address.sin_port);
 
     client = std::make_unique<http::Client>(io.get_executor());
-    gateway = std::make_unique<gateway::Gateway>(desk(), gateway::make_connector(*client), limits);
+    gateway = std::make_unique<gateway::Gateway>(engine_api(), gateway::make_connector(*client), limits);
     http::ServerOptions options{.listen = "127.0.0.1:0",
                                 .max_header = limits.max_header,
                                 .max_body = limits.max_body,
@@ -179,15 +179,15 @@ struct World {
     MGPU_ASSERT(started, "a port is free");
     server = std::move(*started);
   }
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
-  ~World() {
-    if (listener >= 0) ::close(listener);
+  GatewayHarness(const GatewayHarness&) = delete;
+  GatewayHarness& operator=(const GatewayHarness&) = delete;
+  ~GatewayHarness() {
+    if (listen_fd >= 0) ::close(listen_fd);
   }
 
   Awaitable<void> handle(http::Exchange& exchange) {
-    ++handlers;
-    const std::shared_ptr<void> place(nullptr, [this](void*) { --handlers; });
+    ++active_handlers;
+    const std::shared_ptr<void> handler_guard(nullptr, [this](void*) { --active_handlers; });
     const http::RequestHead& head = exchange.head();
     if (gateway->handles(head.method, head.target)) {
       co_await gateway->serve(exchange);
@@ -198,14 +198,14 @@ struct World {
     }
   }
 
-  gateway::EngineApi desk() {
-    const auto known = [](std::string_view name) -> Result<engine::Target> {
+  gateway::EngineApi engine_api() {
+    const auto resolve = [](std::string_view name) -> Result<engine::Target> {
       if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
       return fail(ErrorCode::not_found, "known is chat");
     };
     return {
-        .resolve = known,
-        .resolve_within = [known](ConsumerId, std::string_view name) { return known(name); },
+        .resolve = resolve,
+        .resolve_within = [resolve](ConsumerId, std::string_view name) { return resolve(name); },
         .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
           return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
         },
@@ -221,72 +221,72 @@ struct World {
 
   Awaitable<Result<gateway::LeaseHandle>> acquire() {
     ++waiting;
-    const std::shared_ptr<void> place(nullptr, [this](void*) { --waiting; });
-    constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
-    while (!grants) {
-      co_await turn.async_wait(kQuietly);
+    const std::shared_ptr<void> waiting_guard(nullptr, [this](void*) { --waiting; });
+    constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+    while (!grants_leases) {
+      co_await grant_timer.async_wait(kAsTuple);
       const auto state = co_await asio::this_coro::cancellation_state;
       if (state.cancelled() != asio::cancellation_type::none)
         co_return fail(ErrorCode::cancelled, "the caller went away");
     }
-    ++leases;
+    ++open_leases;
     std::shared_ptr<Lease> lease(new Lease, [this](Lease* one) {
       delete one;
-      --leases;
+      --open_leases;
     });
-    given.push_back(lease);
-    co_return held(std::move(lease));
+    granted.push_back(lease);
+    co_return make_lease_handle(std::move(lease));
   }
 
-  static gateway::LeaseHandle held(std::shared_ptr<Lease> lease) {
+  static gateway::LeaseHandle make_lease_handle(std::shared_ptr<Lease> lease) {
     return {.ticket = 7,
             .guard = lease,
             .on_ended =
                 [weak = std::weak_ptr(lease)](auto listener) {
                   if (const auto one = weak.lock()) one->listener = std::move(listener);
                 },
-            .reacquire = [lease] { return again(lease); }};
+            .reacquire = [lease] { return reacquire(lease); }};
   }
-  static Awaitable<Result<gateway::LeaseHandle>> again(std::shared_ptr<Lease> lease) {
-    co_return held(lease);
+  static Awaitable<Result<gateway::LeaseHandle>> reacquire(std::shared_ptr<Lease> lease) {
+    co_return make_lease_handle(lease);
   }
 
   void end_leases(ErrorCode code) {
-    for (const auto& weak : std::exchange(given, {}))
+    for (const auto& weak : std::exchange(granted, {}))
       if (const auto lease = weak.lock(); lease && lease->listener) {
         const auto tell = std::exchange(lease->listener, nullptr);
         tell({code, "its process ended"});
       }
   }
-  void open_line() {
-    grants = true;
-    turn.cancel();
+  void grant_waiting() {
+    grants_leases = true;
+    grant_timer.cancel();
   }
 
   // Until nothing moves any more.
-  void settle() {
-    bool moved = true;
-    while (moved) {
-      moved = io.poll() > 0;
-      for (int fd = 0; listener >= 0 && fd >= 0;) {
-        fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  void poll_until_idle() {
+    bool progressed = true;
+    while (progressed) {
+      progressed = io.poll() > 0;
+      for (int fd = 0; listen_fd >= 0 && fd >= 0;) {
+        fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
         if (fd >= 0) services.emplace_back(fd);
-        moved |= fd >= 0;
+        progressed |= fd >= 0;
       }
-      for (End& end : clients) moved |= end.hear();
-      for (End& end : services) moved |= end.hear();
+      for (SocketPeer& peer : clients) progressed |= peer.receive();
+      for (SocketPeer& peer : services) progressed |= peer.receive();
     }
   }
 
-  void pause() {
+  void run_for_pause() {
     io.run_for(kPause);
-    settle();
+    poll_until_idle();
   }
 
   void connect() {
-    if (clients.size() >= kMostConnections) return;
+    if (clients.size() >= kMaxClients) return;
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const sockaddr_in address = loopback(server->port());
+    const sockaddr_in address = loopback_address(server->port());
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
       ::close(fd);
       return;
@@ -294,48 +294,48 @@ struct World {
     clients.emplace_back(fd);
   }
 
-  bool everything_is_back() const {
-    return handlers == 0 && leases == 0 && waiting == 0 && server->connection_count() == 0;
+  bool is_idle() const {
+    return active_handlers == 0 && open_leases == 0 && waiting == 0 && server->connection_count() == 0;
   }
 
   // Whether everything is back before long. What needs no time is back at once.
-  bool comes_back() {
-    settle();
+  bool wait_until_idle() {
+    poll_until_idle();
     const auto until = std::chrono::steady_clock::now() + 3s;
-    while (!everything_is_back() && std::chrono::steady_clock::now() < until) {
+    while (!is_idle() && std::chrono::steady_clock::now() < until) {
       io.run_one_for(2ms);
-      settle();
+      poll_until_idle();
     }
-    return everything_is_back();
+    return is_idle();
   }
 
   // The clients' going ends everything, whatever the service and the line do.
-  void end() {
-    for (End& one : clients) one.reset();
-    if (!comes_back()) {
+  void shut_down() {
+    for (SocketPeer& peer : clients) peer.reset();
+    if (!wait_until_idle()) {
       MGPU_ASSERT(waiting == 0, "nobody waits in the line once the clients are gone");
-      MGPU_ASSERT(leases == 0, "no lease is held once the clients are gone");
-      MGPU_ASSERT(handlers == 0, "no handler runs once the clients are gone");
+      MGPU_ASSERT(open_leases == 0, "no lease is held once the clients are gone");
+      MGPU_ASSERT(active_handlers == 0, "no handler runs once the clients are gone");
       MGPU_ASSERT(server->connection_count() == 0, "no connection is open once the clients are gone");
     }
     server->close();
     server.reset();
-    settle();
+    poll_until_idle();
   }
 };
 
 // The input, taken byte by byte; 0 where it has ended.
-class Input {
+class FuzzInput {
  public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
+  FuzzInput(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
   bool empty() const { return rest_.empty(); }
-  std::uint8_t next() {
+  std::uint8_t next_byte() {
     if (rest_.empty()) return 0;
     const auto byte = static_cast<std::uint8_t>(rest_.front());
     rest_.remove_prefix(1);
     return byte;
   }
-  std::string_view bytes(std::size_t count) {
+  std::string_view next_bytes(std::size_t count) {
     const std::string_view taken = rest_.substr(0, count);
     rest_.remove_prefix(taken.size());
     return taken;
@@ -345,24 +345,24 @@ class Input {
   std::string_view rest_;
 };
 
-void obey(World& world, Input& input, int& pauses) {
-  if (world.clients.empty()) world.connect();
-  End nobody(-1);
-  End& client = world.clients.empty() ? nobody : world.clients.back();
-  End& service = world.services.empty() ? nobody : world.services.back();
-  switch (input.next() % 24) {
+void execute_command(GatewayHarness& harness, FuzzInput& input, int& pauses) {
+  if (harness.clients.empty()) harness.connect();
+  SocketPeer closed(-1);
+  SocketPeer& client = harness.clients.empty() ? closed : harness.clients.back();
+  SocketPeer& service = harness.services.empty() ? closed : harness.services.back();
+  switch (input.next_byte() % 24) {
     case 0:
-      return client.say(input.bytes(input.next()));
+      return client.send(input.next_bytes(input.next_byte()));
     case 1:
-      return service.say(input.bytes(input.next()));
+      return service.send(input.next_bytes(input.next_byte()));
     case 2:
     case 3:
     case 4:
-      return client.say(kRequests[input.next() % kRequests.size()]);
+      return client.send(kClientMessages[input.next_byte() % kClientMessages.size()]);
     case 5:
     case 6:
     case 7:
-      return service.say(kAnswers[input.next() % kAnswers.size()]);
+      return service.send(kServiceMessages[input.next_byte() % kServiceMessages.size()]);
     case 8:
       return client.close();
     case 9:
@@ -376,39 +376,40 @@ void obey(World& world, Input& input, int& pauses) {
     case 13:
       return service.half_close();
     case 14:
-      return world.connect();
+      return harness.connect();
     case 15:
-      return world.end_leases(input.next() % 2 == 0 ? ErrorCode::service_down : ErrorCode::out_of_memory);
+      return harness.end_leases(input.next_byte() % 2 == 0 ? ErrorCode::service_down
+                                                           : ErrorCode::out_of_memory);
     case 16:
-      world.grants = false;
+      harness.grants_leases = false;
       return;
     case 17:
-      return world.open_line();
+      return harness.grant_waiting();
     case 18:
-      if (pauses++ < kMostPauses) world.pause();
+      if (pauses++ < kMaxPauses) harness.run_for_pause();
       return;
     case 19:
-      client.reads = !client.reads;
+      client.is_reading = !client.is_reading;
       return;
     case 20:
-      service.reads = !service.reads;
+      service.is_reading = !service.is_reading;
       return;
     case 21:
-      return client.say(std::string(input.next() * std::size_t{2048}, 'x'));
+      return client.send(std::string(input.next_byte() * std::size_t{2048}, 'x'));
     case 22:
-      return service.say(std::string(input.next() * std::size_t{2048}, 'y'));
+      return service.send(std::string(input.next_byte() * std::size_t{2048}, 'y'));
     case 23:  // another one speaks
-      if (!world.clients.empty())
-        world.clients.splice(world.clients.end(), world.clients, world.clients.begin());
-      if (!world.services.empty())
-        world.services.splice(world.services.end(), world.services, world.services.begin());
+      if (!harness.clients.empty())
+        harness.clients.splice(harness.clients.end(), harness.clients, harness.clients.begin());
+      if (!harness.services.empty())
+        harness.services.splice(harness.services.end(), harness.services, harness.services.begin());
       return;
     default:
       return;
   }
 }
 
-std::size_t open_descriptors() {
+std::size_t count_open_descriptors() {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
   return count;
@@ -419,18 +420,19 @@ std::size_t open_descriptors() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static int inputs = 0;
-  const bool looks = ++inputs % 64 == 0;
-  const std::size_t before = looks ? mgpu::path::open_descriptors() : 0;
+  const bool checks_descriptors = ++inputs % 64 == 0;
+  const std::size_t before = checks_descriptors ? mgpu::path::count_open_descriptors() : 0;
   {
-    mgpu::path::World world;
-    mgpu::path::Input input(data, size);
+    mgpu::path::GatewayHarness harness;
+    mgpu::path::FuzzInput input(data, size);
     int pauses = 0;
     while (!input.empty()) {
-      mgpu::path::obey(world, input, pauses);
-      world.settle();
+      mgpu::path::execute_command(harness, input, pauses);
+      harness.poll_until_idle();
     }
-    world.end();
+    harness.shut_down();
   }
-  if (looks) MGPU_ASSERT(mgpu::path::open_descriptors() == before, "no descriptor is left open");
+  if (checks_descriptors)
+    MGPU_ASSERT(mgpu::path::count_open_descriptors() == before, "no descriptor is left open");
   return 0;
 }
