@@ -17,20 +17,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t kWaiting = 1'000;
+constexpr std::uint64_t kWaitingTickets = 1'000;
 constexpr std::uint64_t kEvents = 1'000'000;
 constexpr int kRounds = 3;
-constexpr std::uint64_t kBetweenReadings =
+constexpr std::uint64_t kJobsPerReading =
     1'000;  // jobs; what they gave back wants to be seen free now and then
 
-ReadingTaken reading_at(Instant taken, std::uint64_t consumers) {
+ReadingTaken make_reading(Instant taken, std::uint64_t consumers) {
   Reading reading{.taken_at = taken, .total = kGiB * 80};
   for (std::uint64_t i = 0; i < consumers; ++i)
     reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
   return {reading};
 }
 
-World world_with(std::uint64_t consumers, Policy policy) {
+World make_world(std::uint64_t consumers, Policy policy) {
   World world;
   world.limits.policy = policy;
   const DeviceId device = add_device(world, {.name = "gpu0", .reserve = kMiB * 512});
@@ -43,89 +43,93 @@ World world_with(std::uint64_t consumers, Policy policy) {
     const ResidentId resident = add_resident(world.registry, id, "", kMiB * 200);
     world.registry[resident].state = Residency::warm;
   }
-  step(world, {.at = {1}, .payload = reading_at({1}, consumers)});
+  step(world, {.at = {1}, .payload = make_reading({1}, consumers)});
   return world;
 }
 
-// One life of the daemon: `also` is called after every step, with the world.
-class Life {
+// One life of the daemon: `after_step` is called after every step, with the world.
+class StepBenchmark {
  public:
-  Life(std::uint64_t consumers, Policy policy)
-      : world_(world_with(consumers, policy)), consumers_(consumers) {
-    for (std::uint64_t i = 0; i < kWaiting + 1; ++i) arrive();
-    MGPU_ASSERT(running_.value > 0 && world_.lines[0].statistics.queue_depth == kWaiting,
+  StepBenchmark(std::uint64_t consumers, Policy policy)
+      : world_(make_world(consumers, policy)), consumers_(consumers) {
+    for (std::uint64_t i = 0; i < kWaitingTickets + 1; ++i) add_ticket();
+    MGPU_ASSERT(running_ticket_.value > 0 && world_.lines[0].statistics.queue_depth == kWaitingTickets,
                 "the line is full and somebody computes");
   }
 
-  template <class Also>
-  double events_per_second(Also also) {
+  template <class AfterStep>
+  double measure_events_per_second(AfterStep after_step) {
     const auto before = Clock::now();
     for (std::uint64_t i = 0; i < kEvents / 2; ++i) {
-      release();
-      also(world_);
-      arrive();
-      also(world_);
-      if (i % kBetweenReadings == 0) hand_over(reading_at({++now_}, consumers_));
+      release_lease();
+      after_step(world_);
+      add_ticket();
+      after_step(world_);
+      if (i % kJobsPerReading == 0) run_step(make_reading({++now_}, consumers_));
     }
-    const std::chrono::duration<double> took = Clock::now() - before;
-    MGPU_ASSERT(world_.lines[0].statistics.queue_depth == kWaiting, "each release granted the next ticket");
-    return static_cast<double>(kEvents) / took.count();
+    const std::chrono::duration<double> elapsed = Clock::now() - before;
+    MGPU_ASSERT(world_.lines[0].statistics.queue_depth == kWaitingTickets,
+                "each release granted the next ticket");
+    return static_cast<double>(kEvents) / elapsed.count();
   }
 
  private:
-  void hand_over(EventPayload what) {
+  void run_step(EventPayload what) {
     const Effects effects = step(world_, {.at = {++now_}, .payload = std::move(what)});
     for (const Effect& effect : effects)
-      if (const auto* grant = std::get_if<Grant>(&effect)) running_ = grant->ticket;
+      if (const auto* grant = std::get_if<Grant>(&effect)) running_ticket_ = grant->ticket;
   }
-  void arrive() {
+  void add_ticket() {
     const TicketId ticket{++last_ticket_};
-    const std::uint64_t who = ticket.value % consumers_;
-    hand_over(TicketArrived{
+    const std::uint64_t consumer = ticket.value % consumers_;
+    run_step(TicketArrived{
         .ticket = ticket,
-        .request = {.device = DeviceId{0}, .consumer = ConsumerId{who}, .resident = ResidentId{who}}});
+        .request = {
+            .device = DeviceId{0}, .consumer = ConsumerId{consumer}, .resident = ResidentId{consumer}}});
   }
-  void release() { hand_over(LeaseReleased{running_}); }
+  void release_lease() { run_step(LeaseReleased{running_ticket_}); }
 
   World world_;
   std::uint64_t consumers_;
   std::int64_t now_ = 1;
   std::uint64_t last_ticket_ = 0;
-  TicketId running_{};
+  TicketId running_ticket_{};
 };
 
 // The time of single steps, the clock's own included.
-std::vector<double> microseconds_of_steps(Life& life) {
-  std::vector<double> took;
+std::vector<double> measure_step_microseconds(StepBenchmark& benchmark) {
+  std::vector<double> step_times;
   auto before = Clock::now();
-  life.events_per_second([&](const World&) {
+  benchmark.measure_events_per_second([&](const World&) {
     const auto now = Clock::now();
-    took.push_back(std::chrono::duration<double, std::micro>(now - before).count());
+    step_times.push_back(std::chrono::duration<double, std::micro>(now - before).count());
     before = Clock::now();
   });
-  std::ranges::sort(took);
-  return took;
+  std::ranges::sort(step_times);
+  return step_times;
 }
 
 // The best of a few rounds: what disturbs a round comes from outside.
-void measure(std::uint64_t consumers, Policy policy) {
-  double alone = 0, with_wakeup = 0;
-  Life life(consumers, policy);
+void print_measurements(std::uint64_t consumers, Policy policy) {
+  double step_rate = 0, step_and_wakeup_rate = 0;
+  StepBenchmark benchmark(consumers, policy);
   std::int64_t sink = 0;
   for (int round = 0; round < kRounds; ++round) {
-    alone = std::max(alone, life.events_per_second([](const World&) {}));
-    with_wakeup = std::max(
-        with_wakeup, life.events_per_second([&](const World& world) { sink ^= next_wakeup(world).us; }));
+    step_rate = std::max(step_rate, benchmark.measure_events_per_second([](const World&) {}));
+    step_and_wakeup_rate = std::max(
+        step_and_wakeup_rate,
+        benchmark.measure_events_per_second([&](const World& world) { sink ^= next_wakeup(world).us; }));
   }
-  const std::vector<double> took = microseconds_of_steps(life);
-  const auto at = [&](double share) {
-    return took[static_cast<std::size_t>(share * static_cast<double>(took.size()))];
+  const std::vector<double> step_times = measure_step_microseconds(benchmark);
+  const auto percentile = [&](double share) {
+    return step_times[static_cast<std::size_t>(share * static_cast<double>(step_times.size()))];
   };
   std::printf(
       "{\"policy\": \"%s\", \"consumers\": %llu, \"waiting\": %llu, \"step\": %.0f, "
       "\"step_and_next_wakeup\": %.0f, \"step_p50_us\": %.2f, \"step_p99_us\": %.2f}\n",
       policy == Policy::fifo ? "fifo" : "affinity", static_cast<unsigned long long>(consumers),
-      static_cast<unsigned long long>(kWaiting), alone, with_wakeup, at(0.5), at(0.99));
+      static_cast<unsigned long long>(kWaitingTickets), step_rate, step_and_wakeup_rate, percentile(0.5),
+      percentile(0.99));
   MGPU_ASSERT(sink != 1, "the compiler keeps next_wakeup");
 }
 
@@ -134,7 +138,7 @@ void measure(std::uint64_t consumers, Policy policy) {
 
 int main() {
   for (const mgpu::Policy policy : {mgpu::Policy::fifo, mgpu::Policy::affinity}) {
-    mgpu::measure(10, policy);
-    mgpu::measure(100, policy);
+    mgpu::print_measurements(10, policy);
+    mgpu::print_measurements(100, policy);
   }
 }

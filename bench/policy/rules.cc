@@ -10,29 +10,29 @@ namespace mgpu::bench {
 namespace {
 
 using replay::Outcome;
-using Who = std::size_t;  // a consumer's number, and its resident's
+using ConsumerIndex = std::size_t;  // a consumer's number, and its resident's
 
-enum class Seat : std::uint8_t { cold, loading, warm, leaving };
+enum class LoadState : std::uint8_t { cold, loading, warm, evicting };
 
 // The device and the people; a rule looks at it after everything that happens, and says what to do next.
-class Ground {
+class RuleSimulation {
  public:
-  using Rule = void (*)(Ground&);
+  using Rule = void (*)(RuleSimulation&);
 
-  Ground(const replay::Machine& house, const replay::Workload& workload, Rule rule)
+  RuleSimulation(const replay::Machine& house, const replay::Workload& workload, Rule rule)
       : house_(house),
         rule_(rule),
-        crowd_(agenda_, workload, [this](std::size_t job, const replay::FlowStep&) { come(job); }),
-        processor_(agenda_, [this](std::size_t job) { done(job); }),
+        driver_(agenda_, workload, [this](std::size_t job, const replay::FlowStep&) { on_arrival(job); }),
+        processor_(agenda_, [this](std::size_t job) { on_job_done(job); }),
         cache_(house.page_cache),
-        seats_(house.world.registry.consumers.size()),
-        running_(seats_.size()),
-        used_(seats_.size()) {}
+        load_states_(house.world.registry.consumers.size()),
+        running_jobs_(load_states_.size()),
+        last_used_(load_states_.size()) {}
 
-  Outcome live() {
-    agenda_.schedule_at(Instant{1'000'000}, [this] { crowd_.start(); });
-    while (crowd_.has_open_flows()) agenda_.run_next();
-    outcome_.jobs = std::move(crowd_.jobs());
+  Outcome run() {
+    agenda_.schedule_at(Instant{1'000'000}, [this] { driver_.start(); });
+    while (driver_.has_open_flows()) agenda_.run_next();
+    outcome_.jobs = std::move(driver_.jobs());
     outcome_.end = agenda_.now();
     return std::move(outcome_);
   }
@@ -40,38 +40,41 @@ class Ground {
   // --- what a rule sees ---
 
   const std::list<std::size_t>& waiting() const { return waiting_; }
-  Who who(std::size_t job) { return static_cast<Who>(crowd_.jobs()[job].consumer.value); }
-  std::size_t consumers() const { return seats_.size(); }
-  Seat seat(Who who) const { return seats_[who]; }
-  bool idle(Who who) const { return running_[who] == 0; }
-  bool nobody_runs() const { return processor_.running_count() == 0; }
-  bool something_moves() const {
-    return std::ranges::any_of(seats_, [](Seat s) { return s == Seat::loading || s == Seat::leaving; });
+  ConsumerIndex consumer_of(std::size_t job) {
+    return static_cast<ConsumerIndex>(driver_.jobs()[job].consumer.value);
   }
-  Bytes need(Who who) const {
-    const Consumer& spec = house_.world.registry.consumers[who].spec;
+  std::size_t consumers() const { return load_states_.size(); }
+  LoadState load_state(ConsumerIndex consumer) const { return load_states_[consumer]; }
+  bool is_idle(ConsumerIndex consumer) const { return running_jobs_[consumer] == 0; }
+  bool is_processor_idle() const { return processor_.running_count() == 0; }
+  bool is_moving_resident() const {
+    return std::ranges::any_of(
+        load_states_, [](LoadState s) { return s == LoadState::loading || s == LoadState::evicting; });
+  }
+  Bytes needed_memory(ConsumerIndex consumer) const {
+    const Consumer& spec = house_.world.registry.consumers[consumer].spec;
     return spec.footprint + spec.working;
   }
-  Duration reload(Who who) const { return house_.costs[who].load_cold; }
-  Bytes room() const {
-    Bytes room = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
-    for (Who i = 0; i < seats_.size(); ++i)
-      if (seats_[i] != Seat::cold) room -= need(i);
-    return room;
+  Duration load_time(ConsumerIndex consumer) const { return house_.costs[consumer].load_cold; }
+  Bytes free_memory() const {
+    Bytes available = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
+    for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
+      if (load_states_[i] != LoadState::cold) available -= needed_memory(i);
+    return available;
   }
   // The same if only footprints count: enough for a rule that lets one work at a time.
-  Bytes room_beside_footprints() const {
-    Bytes room = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
-    for (Who i = 0; i < seats_.size(); ++i)
-      if (seats_[i] != Seat::cold) room -= house_.world.registry.consumers[i].spec.footprint;
-    return room;
+  Bytes free_memory_beside_footprints() const {
+    Bytes available = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
+    for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
+      if (load_states_[i] != LoadState::cold) available -= house_.world.registry.consumers[i].spec.footprint;
+    return available;
   }
   // Warm and idle ones, the least recently used first.
-  std::vector<Who> idle_ones() const {
-    std::vector<Who> idle;
-    for (Who i = 0; i < seats_.size(); ++i)
-      if (seats_[i] == Seat::warm && running_[i] == 0) idle.push_back(i);
-    std::ranges::sort(idle, {}, [this](Who i) { return std::pair(used_[i], i); });
+  std::vector<ConsumerIndex> idle_consumers() const {
+    std::vector<ConsumerIndex> idle;
+    for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
+      if (load_states_[i] == LoadState::warm && running_jobs_[i] == 0) idle.push_back(i);
+    std::ranges::sort(idle, {}, [this](ConsumerIndex i) { return std::pair(last_used_[i], i); });
     return idle;
   }
 
@@ -79,191 +82,198 @@ class Ground {
 
   void start(std::size_t job) {
     waiting_.remove(job);
-    crowd_.job_started(job);
-    ++running_[who(job)];
-    processor_.start(job, crowd_.jobs()[job].work);
+    driver_.job_started(job);
+    ++running_jobs_[consumer_of(job)];
+    processor_.start(job, driver_.jobs()[job].work);
   }
 
-  void load(Who who) {
-    seats_[who] = Seat::loading;
-    const ResidentId id{who};
+  void load(ConsumerIndex consumer) {
+    load_states_[consumer] = LoadState::loading;
+    const ResidentId id{consumer};
     const bool cached = cache_.contains(id);
-    const replay::Costs& costs = house_.costs[who];
-    agenda_.schedule_after(cached ? costs.load_cached : costs.load_cold, [this, who, cached,
-                                                                          began = agenda_.now()] {
-      cache_.read(ResidentId{who}, house_.world.registry.consumers[who].spec.footprint);
-      moved(who, replay::Activity::load, Seat::warm, began, cached ? LoadSource::cached : LoadSource::cold);
+    const replay::Costs& costs = house_.costs[consumer];
+    agenda_.schedule_after(
+        cached ? costs.load_cached : costs.load_cold, [this, consumer, cached, began = agenda_.now()] {
+          cache_.read(ResidentId{consumer}, house_.world.registry.consumers[consumer].spec.footprint);
+          finish_move(consumer, replay::Activity::load, LoadState::warm, began,
+                      cached ? LoadSource::cached : LoadSource::cold);
+        });
+  }
+
+  void evict(ConsumerIndex consumer) {
+    load_states_[consumer] = LoadState::evicting;
+    agenda_.schedule_after(house_.costs[consumer].unload, [this, consumer, began = agenda_.now()] {
+      finish_move(consumer, replay::Activity::evict, LoadState::cold, began, LoadSource::cold);
     });
   }
 
-  void evict(Who who) {
-    seats_[who] = Seat::leaving;
-    agenda_.schedule_after(house_.costs[who].unload, [this, who, began = agenda_.now()] {
-      moved(who, replay::Activity::evict, Seat::cold, began, LoadSource::cold);
-    });
-  }
-
-  void be_everywhere() { std::ranges::fill(seats_, Seat::warm); }
+  void mark_all_warm() { std::ranges::fill(load_states_, LoadState::warm); }
 
  private:
-  void come(std::size_t job) {
-    crowd_.enter_line(job, DeviceId{0});
+  void on_arrival(std::size_t job) {
+    driver_.enter_line(job, DeviceId{0});
     waiting_.push_back(job);
     rule_(*this);
   }
 
-  void done(std::size_t job) {
-    --running_[who(job)];
-    used_[who(job)] = agenda_.now();
-    const replay::Job& ended = crowd_.jobs()[job];
+  void on_job_done(std::size_t job) {
+    --running_jobs_[consumer_of(job)];
+    last_used_[consumer_of(job)] = agenda_.now();
+    const replay::Job& ended = driver_.jobs()[job];
     outcome_.spans.push_back(
         {replay::Activity::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), LoadSource::cold});
-    crowd_.job_ended(job);
+    driver_.job_ended(job);
     rule_(*this);
   }
 
-  void moved(Who who, replay::Activity what, Seat now, Instant began, LoadSource source) {
-    seats_[who] = now;
-    used_[who] = agenda_.now();
-    outcome_.spans.push_back({what, ConsumerId{who}, DeviceId{0}, began, agenda_.now(), source});
+  void finish_move(ConsumerIndex consumer, replay::Activity activity, LoadState state, Instant began,
+                   LoadSource source) {
+    load_states_[consumer] = state;
+    last_used_[consumer] = agenda_.now();
+    outcome_.spans.push_back({activity, ConsumerId{consumer}, DeviceId{0}, began, agenda_.now(), source});
     rule_(*this);
   }
 
   const replay::Machine& house_;
   Rule rule_;
   replay::VirtualClock agenda_{};
-  replay::WorkloadDriver crowd_;
+  replay::WorkloadDriver driver_;
   replay::SharedProcessor processor_;
   replay::PageCache cache_;
-  std::vector<Seat> seats_;
-  std::vector<std::uint32_t> running_;
-  std::vector<Instant> used_;
+  std::vector<LoadState> load_states_;
+  std::vector<std::uint32_t> running_jobs_;
+  std::vector<Instant> last_used_;
   std::list<std::size_t> waiting_{};
   Outcome outcome_{};
 };
 
 // The least recently used that make enough room, nobody in vain; empty if they can't.
-std::vector<Who> oldest_that_suffice(const Ground& ground, Bytes missing) {
-  std::vector<Who> victims;
+std::vector<ConsumerIndex> least_recently_used_victims(const RuleSimulation& simulation, Bytes missing) {
+  std::vector<ConsumerIndex> victims;
   Bytes gained{};
-  for (const Who who : ground.idle_ones()) {
+  for (const ConsumerIndex consumer : simulation.idle_consumers()) {
     if (gained >= missing) break;
-    victims.push_back(who);
-    gained += ground.need(who);
+    victims.push_back(consumer);
+    gained += simulation.needed_memory(consumer);
   }
   if (gained < missing) return {};
   for (auto spared = victims.end(); spared != victims.begin();) {
     --spared;
-    if (gained - ground.need(*spared) < missing) continue;
-    gained -= ground.need(*spared);
+    if (gained - simulation.needed_memory(*spared) < missing) continue;
+    gained -= simulation.needed_memory(*spared);
     spared = victims.erase(spared);
   }
   return victims;
 }
 
-void first_in_first_out(Ground& ground) {
-  if (ground.waiting().empty() || !ground.nobody_runs() || ground.something_moves()) return;
-  const std::size_t job = ground.waiting().front();
-  const Who who = ground.who(job);
-  if (ground.seat(who) == Seat::warm) return ground.start(job);
-  const Bytes missing = ground.need(who) - ground.room_beside_footprints();
-  if (missing <= Bytes{}) return ground.load(who);
-  for (const Who victim : oldest_that_suffice(ground, missing)) ground.evict(victim);
+void first_in_first_out(RuleSimulation& simulation) {
+  if (simulation.waiting().empty() || !simulation.is_processor_idle() || simulation.is_moving_resident())
+    return;
+  const std::size_t job = simulation.waiting().front();
+  const ConsumerIndex consumer = simulation.consumer_of(job);
+  if (simulation.load_state(consumer) == LoadState::warm) return simulation.start(job);
+  const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory_beside_footprints();
+  if (missing <= Bytes{}) return simulation.load(consumer);
+  for (const ConsumerIndex victim : least_recently_used_victims(simulation, missing))
+    simulation.evict(victim);
 }
 
 // Everybody whose consumer is loaded, at once.
-void start_the_loaded(Ground& ground) {
-  const std::list<std::size_t> waiting = ground.waiting();
+void start_jobs_of_warm(RuleSimulation& simulation) {
+  const std::list<std::size_t> waiting = simulation.waiting();
   for (const std::size_t job : waiting)
-    if (ground.seat(ground.who(job)) == Seat::warm) ground.start(job);
+    if (simulation.load_state(simulation.consumer_of(job)) == LoadState::warm) simulation.start(job);
 }
 
-void swap_one(Ground& ground) {
-  start_the_loaded(ground);
-  if (ground.waiting().empty() || ground.something_moves()) return;
-  for (Who who = 0; who < ground.consumers(); ++who) {
-    if (ground.seat(who) != Seat::warm) continue;
-    if (ground.idle(who)) ground.evict(who);
+void swap_one(RuleSimulation& simulation) {
+  start_jobs_of_warm(simulation);
+  if (simulation.waiting().empty() || simulation.is_moving_resident()) return;
+  for (ConsumerIndex consumer = 0; consumer < simulation.consumers(); ++consumer) {
+    if (simulation.load_state(consumer) != LoadState::warm) continue;
+    if (simulation.is_idle(consumer)) simulation.evict(consumer);
     return;
   }
-  ground.load(ground.who(ground.waiting().front()));
+  simulation.load(simulation.consumer_of(simulation.waiting().front()));
 }
 
 // Of all sets of loaded ones that make enough room, the one that is quickest to reload.
-std::vector<Who> cheapest_that_suffice(const Ground& ground, Bytes missing) {
-  std::vector<Who> loaded;
-  for (Who who = 0; who < ground.consumers(); ++who)
-    if (ground.seat(who) == Seat::warm) loaded.push_back(who);
-  std::vector<Who> best;
+std::vector<ConsumerIndex> cheapest_victims(const RuleSimulation& simulation, Bytes missing) {
+  std::vector<ConsumerIndex> loaded;
+  for (ConsumerIndex consumer = 0; consumer < simulation.consumers(); ++consumer)
+    if (simulation.load_state(consumer) == LoadState::warm) loaded.push_back(consumer);
+  std::vector<ConsumerIndex> best;
   Duration best_cost{INT64_MAX};
   for (std::uint64_t mask = 1; mask < (std::uint64_t{1} << loaded.size()); ++mask) {
-    std::vector<Who> chosen;
+    std::vector<ConsumerIndex> chosen;
     Duration cost{};
     Bytes gained{};
     for (std::size_t i = 0; i < loaded.size(); ++i) {
       if ((mask >> i & 1) == 0) continue;
-      chosen.push_back(loaded[i]), cost += ground.reload(loaded[i]), gained += ground.need(loaded[i]);
+      chosen.push_back(loaded[i]), cost += simulation.load_time(loaded[i]),
+          gained += simulation.needed_memory(loaded[i]);
     }
     if (gained >= missing && cost < best_cost) best = chosen, best_cost = cost;
   }
   return best;
 }
 
-void swap_sets(Ground& ground) {
-  start_the_loaded(ground);
-  if (ground.waiting().empty() || ground.something_moves()) return;
-  const Who who = ground.who(ground.waiting().front());
-  const Bytes missing = ground.need(who) - ground.room();
-  if (missing <= Bytes{}) return ground.load(who);
-  const std::vector<Who> victims = cheapest_that_suffice(ground, missing);
-  if (std::ranges::all_of(victims, [&](Who victim) { return ground.idle(victim); }))
-    for (const Who victim : victims) ground.evict(victim);
+void swap_sets(RuleSimulation& simulation) {
+  start_jobs_of_warm(simulation);
+  if (simulation.waiting().empty() || simulation.is_moving_resident()) return;
+  const ConsumerIndex consumer = simulation.consumer_of(simulation.waiting().front());
+  const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory();
+  if (missing <= Bytes{}) return simulation.load(consumer);
+  const std::vector<ConsumerIndex> victims = cheapest_victims(simulation, missing);
+  if (std::ranges::all_of(victims, [&](ConsumerIndex victim) { return simulation.is_idle(victim); }))
+    for (const ConsumerIndex victim : victims) simulation.evict(victim);
 }
 
-void least_recently_used(Ground& ground) {
-  start_the_loaded(ground);
-  const std::list<std::size_t> waiting = ground.waiting();
+void least_recently_used(RuleSimulation& simulation) {
+  start_jobs_of_warm(simulation);
+  const std::list<std::size_t> waiting = simulation.waiting();
   for (const std::size_t job : waiting) {
-    const Who who = ground.who(job);
-    if (ground.seat(who) != Seat::cold) continue;
-    const Bytes missing = ground.need(who) - ground.room();
+    const ConsumerIndex consumer = simulation.consumer_of(job);
+    if (simulation.load_state(consumer) != LoadState::cold) continue;
+    const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory();
     if (missing <= Bytes{}) {
-      ground.load(who);
-    } else if (!ground.something_moves()) {  // what moves may make the room that is missing
-      for (const Who victim : oldest_that_suffice(ground, missing)) ground.evict(victim);
+      simulation.load(consumer);
+    } else if (!simulation.is_moving_resident()) {  // what moves may make the room that is missing
+      for (const ConsumerIndex victim : least_recently_used_victims(simulation, missing))
+        simulation.evict(victim);
     }
   }
 }
 
-void one_at_a_time(Ground& ground) {
-  ground.be_everywhere();
-  if (!ground.waiting().empty() && ground.nobody_runs()) ground.start(ground.waiting().front());
+void all_resident(RuleSimulation& simulation) {
+  simulation.mark_all_warm();
+  if (!simulation.waiting().empty() && simulation.is_processor_idle())
+    simulation.start(simulation.waiting().front());
 }
 
-struct Named {
+struct NamedRule {
   std::string_view name{};
-  Ground::Rule rule = nullptr;
+  RuleSimulation::Rule rule = nullptr;
 };
 
-constexpr Named kRules[] = {{"charter", first_in_first_out},
-                            {"swap_one", swap_one},
-                            {"swap_sets", swap_sets},
-                            {"lru", least_recently_used},
-                            {"resident", one_at_a_time}};
+constexpr NamedRule kRules[] = {{"charter", first_in_first_out},
+                                {"swap_one", swap_one},
+                                {"swap_sets", swap_sets},
+                                {"lru", least_recently_used},
+                                {"resident", all_resident}};
 
 }  // namespace
 
 std::vector<std::string_view> rule_names() {
   std::vector<std::string_view> names;
-  for (const Named& named : kRules) names.push_back(named.name);
+  for (const NamedRule& rule : kRules) names.push_back(rule.name);
   return names;
 }
 
 std::optional<Outcome> run_rule(std::string_view rule, const replay::Machine& house,
                                 const replay::Workload& workload) {
-  const auto* found = std::ranges::find(kRules, rule, &Named::name);
+  const auto* found = std::ranges::find(kRules, rule, &NamedRule::name);
   if (found == std::end(kRules)) return std::nullopt;
-  return Ground(house, workload, found->rule).live();
+  return RuleSimulation(house, workload, found->rule).run();
 }
 
 }  // namespace mgpu::bench

@@ -6,11 +6,11 @@
 #include <map>
 #include <utility>
 
-#include "households.h"
 #include "replay/csv.h"
 #include "replay/replay.h"
 #include "replay/settings.h"
 #include "rules.h"
+#include "synthetic_workloads.h"
 
 namespace mgpu::bench {
 namespace {
@@ -25,7 +25,7 @@ std::vector<std::string> split(const std::string& text, char at) {
   return parts;
 }
 
-Result<void> change(replay::Machine& house, const std::string& setting) {
+Result<void> apply_variant_setting(replay::Machine& house, const std::string& setting) {
   static const std::map<std::string, std::vector<std::string>> shorthand{
       {"cache", {"page_cache=128GiB"}},
       {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
@@ -42,25 +42,25 @@ Result<void> change(replay::Machine& house, const std::string& setting) {
   return {};
 }
 
-bool is_household(const std::string& trace) {
-  return std::ranges::find(household_names(), trace) != household_names().end();
+bool is_synthetic_trace(const std::string& trace) {
+  return std::ranges::find(synthetic_trace_names(), trace) != synthetic_trace_names().end();
 }
 
 // The next life after those before; its users are other people.
-void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
-  constexpr std::uint32_t kMoreThanOneHouseHas = 100'000;
-  const Duration by = all.end - Instant{};
+void append_outcome(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
+  constexpr std::uint32_t kUserIdStride = 100'000;
+  const Duration offset = all.end - Instant{};
   for (replay::Job& job : next.jobs) {
-    job.user += round * kMoreThanOneHouseHas;
-    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = *at + by;
-    if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + by;
+    job.user += round * kUserIdStride;
+    for (Instant* at : {&job.arrived, &job.started, &job.ended, &job.last_overtaken}) *at = *at + offset;
+    if (job.first_overtaken) job.first_overtaken = *job.first_overtaken + offset;
     all.jobs.push_back(job);
   }
   for (replay::ActivitySpan& span : next.spans) {
-    span.from = span.from + by, span.to = span.to + by;
+    span.from = span.from + offset, span.to = span.to + offset;
     all.spans.push_back(span);
   }
-  all.end = next.end + by;
+  all.end = next.end + offset;
   all.events += next.events;
   all.loaded_in_vain += next.loaded_in_vain;
   all.max_overtake_bound = std::max(all.max_overtake_bound, next.max_overtake_bound);
@@ -70,37 +70,40 @@ void append(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
 
 }  // namespace
 
-Result<replay::Outcome> run(const std::string& variant, const replay::Workload& workload,
-                            const std::vector<std::string>& settings) {
+Result<replay::Outcome> run_variant(const std::string& variant, const replay::Workload& workload,
+                                    const std::vector<std::string>& settings) {
   const std::vector<std::string> parts = split(variant, '+');
-  replay::Machine house = household();
+  replay::Machine house = synthetic_system();
   for (const std::string& setting : settings)
-    if (const auto done = change(house, setting); !done) return std::unexpected(done.error());
+    if (const auto done = apply_variant_setting(house, setting); !done) return std::unexpected(done.error());
   for (std::size_t i = 1; i < parts.size(); ++i)
-    if (const auto done = change(house, parts[i]); !done) return std::unexpected(done.error());
+    if (const auto done = apply_variant_setting(house, parts[i]); !done) return std::unexpected(done.error());
   if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
-  if (const auto done = change(house, "policy=" + parts.front()); !done) return std::unexpected(done.error());
+  if (const auto done = apply_variant_setting(house, "policy=" + parts.front()); !done)
+    return std::unexpected(done.error());
   return replay::replay(house, workload);
 }
 
-Result<replay::Workload> workload_of(const std::string& trace, std::uint32_t seed) {
-  if (is_household(trace)) return household_workload(trace, seed);
+Result<replay::Workload> load_workload(const std::string& trace, std::uint32_t seed) {
+  if (is_synthetic_trace(trace)) return synthetic_workload(trace, seed);
   const std::string path = trace.ends_with(".csv") ? trace : std::string(MGPU_TRACES) + "/" + trace + ".csv";
   std::ifstream file(path);
   if (!file) return fail(ErrorCode::invalid_request, path + " can't be read");
-  auto workload = replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), household());
+  auto workload =
+      replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), synthetic_system());
   if (!workload) return fail(workload.error().code, path + ": " + workload.error().detail);
   return workload;
 }
 
-Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace, const Seeds& seeds) {
+Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace,
+                                  const SeedOptions& options) {
   replay::Outcome all;
-  for (std::uint32_t i = 0; i < (is_household(trace) ? seeds.seeds : 1); ++i) {
-    const auto workload = workload_of(trace, seeds.first + i);
+  for (std::uint32_t i = 0; i < (is_synthetic_trace(trace) ? options.count : 1); ++i) {
+    const auto workload = load_workload(trace, options.first + i);
     if (!workload) return std::unexpected(workload.error());
-    auto outcome = run(variant, *workload, seeds.settings);
+    auto outcome = run_variant(variant, *workload, options.settings);
     if (!outcome) return std::unexpected(outcome.error());
-    append(all, std::move(*outcome), i);
+    append_outcome(all, std::move(*outcome), i);
   }
   return all;
 }

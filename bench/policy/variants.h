@@ -19,17 +19,18 @@
 namespace mgpu::bench {
 
 // All errors: invalid_request.
-Result<replay::Outcome> run(const std::string& variant, const replay::Workload& workload,
-                            const std::vector<std::string>& settings = {});
+Result<replay::Outcome> run_variant(const std::string& variant, const replay::Workload& workload,
+                                    const std::vector<std::string>& settings = {});
 
-Result<replay::Workload> workload_of(const std::string& trace, std::uint32_t seed);
+Result<replay::Workload> load_workload(const std::string& trace, std::uint32_t seed);
 
 // Several households of a trace, one life after the other as if it were one long day; a file only once.
-struct Seeds {
+struct SeedOptions {
   std::uint32_t first = 1;
-  std::uint32_t seeds = 5;
+  std::uint32_t count = 5;
   std::vector<std::string> settings{};
 };
-Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace, const Seeds& seeds);
+Result<replay::Outcome> run_seeds(const std::string& variant, const std::string& trace,
+                                  const SeedOptions& options);
 
 }  // namespace mgpu::bench

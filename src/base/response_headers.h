@@ -9,8 +9,8 @@
 
 namespace mgpu {
 
-// Server-Timing: "queue;dur=1.0, load;dur=0.5, run;dur=45.6", in milliseconds. `waited` is arrival to grant
-// and contains `current_load`; the header's queue is what remains of it.
+// Server-Timing: "queue;dur=1.0, load;dur=0.5, run;dur=45.6", in milliseconds. `total_wait` is arrival to
+// grant and contains `current_load`; the header's queue is what remains of it.
 std::string server_timing_header(Duration waited, Duration loading, Duration run);
 
 // Retry-After: whole seconds, rounded up, at least 1. None where the error has no advice.

@@ -12,10 +12,10 @@
 namespace mgpu::bench {
 
 // The seven consumers on their device, nothing loaded, policy fifo, no page cache, nobody can park.
-replay::Machine household();
+replay::Machine synthetic_system();
 
 // "voice", "agents", "independent".
-const std::vector<std::string_view>& household_names();
-replay::Workload household_workload(std::string_view name, std::uint64_t seed);
+const std::vector<std::string_view>& synthetic_trace_names();
+replay::Workload synthetic_workload(std::string_view name, std::uint64_t seed);
 
 }  // namespace mgpu::bench

@@ -14,11 +14,11 @@ namespace mgpu::bench {
 
 // `length` jobs in a row from an outcome, at the times at which they came, as a workload of their own:
 // everything cold, nobody else there.
-std::vector<replay::Workload> windows_of(const replay::Outcome& outcome, std::size_t length,
-                                         std::size_t at_most);
+std::vector<replay::Workload> split_into_windows(const replay::Outcome& outcome, std::size_t length,
+                                                 std::size_t max_windows);
 
 // The mean wait of the best order found by a beam search of this width. REQUIRES: one device, one step a
 // flow.
-Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window, std::size_t width);
+Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window, std::size_t beam_width);
 
 }  // namespace mgpu::bench

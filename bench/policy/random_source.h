@@ -8,13 +8,13 @@
 
 namespace mgpu::bench {
 
-class Dice {
+class RandomSource {
  public:
-  explicit Dice(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15ULL + 1) {}
+  explicit RandomSource(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15ULL + 1) {}
 
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-  double between(double low, double high) { return low + (high - low) * uniform(); }
-  int whole(int low, int high) {  // both included
+  double uniform_between(double low, double high) { return low + (high - low) * uniform(); }
+  int integer_between(int low, int high) {  // both included
     return low + static_cast<int>(next() % static_cast<std::uint64_t>(high - low + 1));
   }
   double exponential(double mean) { return -mean * std::log1p(-uniform()); }
