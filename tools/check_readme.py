@@ -31,7 +31,7 @@ def main():
     wrong += [f"docs/api.md does not name {route} of docs/openapi.yaml" for route in routes() if f" {route}`" not in api]
     if f"```yaml\n{text(EXAMPLE)}```\n" not in readme:
         wrong.append(f"README.md: the yaml block is not {EXAMPLE}")
-    in_code = re.findall(r'Row\{Code::\w+, "(\w+)", (\d+)\}', text("src/base/result.cc"))
+    in_code = re.findall(r'ErrorCodeRow\{ErrorCode::\w+, "(\w+)", (\d+)\}', text("src/base/result.cc"))
     in_readme = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme, re.MULTILINE)
     if sorted(in_code) != sorted(in_readme):
         wrong.append(f"README.md: the codes differ from src/base/result.cc: {sorted(set(in_code) ^ set(in_readme))}")
