@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Holds docs/limits.md to its sources: each `limits.*` key of docs/config.md (which is made from src/config/keys.cc) stands
-in it with its default, as does each other key that it names, and each constant is in the file that it is said to be in.
-`ctest` runs it.
+"""Checks docs/limits.md against its sources: it contains each `limits.*` key of docs/config.md (which is generated from
+src/config/keys.cc); each key in it has the right default; each constant is in the file that is named for it. `ctest` runs it.
 
     tools/check_limits.py
     tools/check_limits.py --self-test
@@ -13,13 +12,13 @@ import sys
 TREE = pathlib.Path(__file__).resolve().parent.parent
 
 
-def rows(page):
-    """The cells of each row of each table."""
+def table_rows(page):
+    """The cells of each table row of the page."""
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line.startswith("| ")]
 
 
 def keys_of(config_page):
-    """Every key with its default, by full path. A chapter's keys are written without what its heading says."""
+    """The default of every key by its full path; the page writes a key without the prefix in its heading."""
     keys, prefix = {}, ""
     for line in config_page.splitlines():
         if line.startswith("## "):
@@ -30,9 +29,9 @@ def keys_of(config_page):
     return keys
 
 
-def faults(limits_page, keys, read):
-    """What is wrong with the page; `read` gives a source's text, or None."""
-    table = {cells[0].strip("`"): cells for cells in rows(limits_page) if cells[0].startswith("`")}
+def find_problems(limits_page, keys, read):
+    """The differences between the page and its sources; read(path) returns a source's text, or None."""
+    table = {cells[0].strip("`"): cells for cells in table_rows(limits_page) if cells[0].startswith("`")}
     for path in sorted(keys):
         if path.startswith("limits.") and path not in table:
             yield f"{path} is missing"
@@ -51,10 +50,10 @@ def faults(limits_page, keys, read):
 def self_test():
     config = "## limits\n\n| key | type | default | meaning | example |\n| `a` | number | `7` | | |\n| `b` | number | `8` | | |\n"
     page = "| `limits.a` | `6` | x |\n| `limits.c` | `1` | x |\n| `kHere` | `f.h` | 1 | x |\n| `kGone` | `f.h` | 1 | x |\n"
-    found = list(faults(page, keys_of(config), {"f.h": "constexpr int kHere = 1;"}.get))
+    problems = list(find_problems(page, keys_of(config), {"f.h": "constexpr int kHere = 1;"}.get))
     expected = ["limits.b is missing", "limits.a: the default is 7, not 6", "there is no key limits.c", "kGone is not in f.h"]
-    print("limits: the self-test passed" if found == expected else f"limits: the self-test found {found}")
-    return 0 if found == expected else 1
+    print("limits: the self-test passed" if problems == expected else f"limits: the self-test found {problems}")
+    return 0 if problems == expected else 1
 
 
 def main():
@@ -65,9 +64,10 @@ def main():
         file = TREE / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
-    wrong = list(faults(read("docs/limits.md"), keys_of(read("docs/config.md")), read))
-    print(*(f"docs/limits.md: {fault}" for fault in wrong), *([] if wrong else ["docs/limits.md says what the sources say"]), sep="\n")
-    return 1 if wrong else 0
+    problems = list(find_problems(read("docs/limits.md"), keys_of(read("docs/config.md")), read))
+    print(*(f"docs/limits.md: {problem}" for problem in problems),
+          *([] if problems else ["docs/limits.md agrees with its sources"]), sep="\n")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

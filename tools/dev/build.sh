@@ -1,8 +1,8 @@
-# build.sh [--preset P] [target...]: configures once, then builds what changed.
+# build.sh [--preset P] [target...]: configures the build once, then builds the targets.
 set -euo pipefail
 preset=release
 if [ "${1:-}" = --preset ]; then
-  preset=${2:?--preset wants release, debug, asan, tsan or gcc}
+  preset=${2:?--preset needs one of release, debug, asan, tsan or gcc}
   shift 2
 fi
 folder=build/$preset

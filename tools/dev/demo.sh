@@ -1,4 +1,4 @@
-# demo.sh [options of examples/demo/demo.py]: standard output belongs to the demo alone, so that --json is only JSON.
+# demo.sh [options of examples/demo/demo.py]: runs the demo. Only the demo writes to stdout, so that --json prints only JSON.
 set -euo pipefail
 {
   bash tools/dev/build.sh --preset release mgpu mgpu_simgpu mgpu_simgpu_command

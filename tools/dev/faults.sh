@@ -1,9 +1,9 @@
-# faults.sh [--preset P] [options of mgpu-faults]: 50,000 cases, or as many as --sample says, or --all of them. With the
-# preset asan or tsan the daemon runs under its sanitizers.
+# faults.sh [--preset P] [options of mgpu-faults]: 50,000 cases, or --sample N, or --all. With the preset asan or tsan the
+# daemon runs with that sanitizer.
 set -euo pipefail
 preset=release
 if [ "${1:-}" = --preset ]; then
-  preset=${2:?--preset wants a name}
+  preset=${2:?--preset needs a name}
   shift 2
 fi
 bash tools/dev/build.sh --preset "$preset" mgpu-faults

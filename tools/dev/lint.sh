@@ -1,5 +1,5 @@
-# lint.sh [--all | file...]: layout, include arrows, clang-tidy. clang-tidy takes seconds a file, so without --all it
-# reads only what differs from the main branch.
+# lint.sh [--all | file...]: layout, includes, clang-tidy. clang-tidy takes seconds per file, so without --all it checks only
+# the files that differ from the main branch.
 set -euo pipefail
 build=build/release
 failed=0
@@ -15,9 +15,9 @@ changed() {
 echo "== layout"
 sources | xargs clang-format-19 --dry-run -Werror || failed=1
 
-echo "== arrows"
-python3 tools/check_arrows.py --self-test || failed=1
-python3 tools/check_arrows.py || failed=1
+echo "== includes"
+python3 tools/check_includes.py --self-test || failed=1
+python3 tools/check_includes.py || failed=1
 
 echo "== clang-tidy"
 case ${1:-} in
@@ -26,7 +26,7 @@ case ${1:-} in
   *) wanted=$(printf '%s\n' "$@") ;;
 esac
 [ -e $build/compile_commands.json ] || cmake --preset release >/dev/null
-files=$(grep -E '\.cc$' <<<"$wanted" | grep -Fx -f - <(python3 tools/dev/compiled.py $build) || true)
+files=$(grep -E '\.cc$' <<<"$wanted" | grep -Fx -f - <(python3 tools/dev/compiled_files.py $build) || true)
 if [ -n "$files" ]; then
   xargs -P "$(nproc)" -n 1 clang-tidy-19 -p $build --quiet --warnings-as-errors='*' <<<"$files" 2>/dev/null || failed=1
 fi

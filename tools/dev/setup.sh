@@ -1,11 +1,11 @@
-# setup.sh [bench]: installs the Debian packages that are missing. Says nothing and takes no time where none is.
+# setup.sh [bench]: installs missing Debian packages. Prints nothing and returns at once if none is missing.
 set -euo pipefail
 
 wanted() { sed 's/#.*//' tools/packages.txt ${1:+tools/packages-"$1".txt} | xargs; }
 
 missing() {
   local installed
-  # dpkg-query fails over names that it has never seen: they are missing as well.
+  # dpkg-query fails for unknown names: those are missing as well.
   installed=" $({ dpkg-query -W -f '${db:Status-Status}:${Package}\n' "$@" 2>/dev/null || true; } | sed -n 's/^installed://p' | xargs) "
   local package
   for package in "$@"; do
@@ -26,10 +26,10 @@ mapfile -t packages < <(missing $(wanted "${1:-}"))
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 echo "setup: installing ${packages[*]}"
-# Mirrors have bad minutes; an update that half succeeded shows only in the install.
+# Mirrors fail temporarily, and an incomplete update shows only in the install: retry both.
 for pause in 5 10 20 40 0; do
   install "${packages[@]}" && exit 0
-  echo "setup: that did not work; trying again in $pause s" >&2
+  echo "setup: the installation failed; retrying in $pause s" >&2
   sleep $pause
 done
 exit 1

@@ -1,4 +1,4 @@
-# soak.sh [options of tests/soak/soak.py]: a busy hour in two minutes, with faults.
+# soak.sh [options of tests/soak/soak.py]: random load with injected faults.
 set -euo pipefail
 bash tools/dev/build.sh --preset release mgpu mgpu_simgpu mgpu_simgpu_command mgpu_fake_service mgpu_fake_cuda_checkpoint
 bash tools/dev/venv.sh test

@@ -1,11 +1,10 @@
-# test.sh [--preset P]: builds, then runs every kind of test, also after one of them failed, and says at the end how
-# each went. Exit code 0 only if all of them passed.
+# test.sh [--preset P]: builds, then runs every kind of test, also after a failure, and prints a summary. The exit code is
+# 0 only if all passed.
 #
-# The default is the release build: assertions are on in every build of ours, and the simulator's seeds and the
-# demo want its speed.
+# The default is the release build: assertions are enabled in every build, and the simulator needs the speed.
 set -euo pipefail
 preset=release
-if [ "${1:-}" = --preset ]; then preset=${2:?--preset wants a name}; fi
+if [ "${1:-}" = --preset ]; then preset=${2:?--preset needs a name}; fi
 build=$PWD/build/$preset
 logs=$build/test-logs
 
@@ -16,7 +15,7 @@ mkdir -p "$logs"
 failed=0
 summary=()
 
-# check NAME PATTERN COMMAND...: runs it; its last line that matches PATTERN goes into the summary.
+# check NAME PATTERN COMMAND...: runs COMMAND; its last line that matches PATTERN goes into the summary.
 check() {
   local name=$1 pattern=$2 verdict=passed
   shift 2
@@ -28,7 +27,7 @@ check() {
   summary+=("$(printf '%-12s %-7s %s' "$name" "$verdict" "$(grep -E "$pattern" "$logs/$name.log" | tail -1)")")
 }
 
-check arrows     '^arrows:'                 python3 tools/check_arrows.py
+check includes   '^includes:'               python3 tools/check_includes.py
 check ctest      'tests passed|No tests'    ctest --test-dir "$build" --output-on-failure -j2 --no-tests=error
 check simulator  '.'                        "$build/bin/mgpu-sim" --seeds "${MGPU_SEEDS:-10000}"
 check faults     '^faults:'                 "$build/bin/mgpu-faults" --sample "${MGPU_FAULTS:-1500}" --seed "${MGPU_FAULTS_SEED:-1}"

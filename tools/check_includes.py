@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Checks who includes whom: the arrows of DESIGN, section 5.
+"""Checks which room of src includes which: the arrows of DESIGN, section 5.
 
-ARROWS is the whole rule: a room may include itself, the rooms its arrows point to, and what those may include. Beyond
-that, the pure rooms see nothing but the standard library's values, Beast is included nowhere, and the public headers
-see no room at all.
+ALLOWED_INCLUDES is the whole rule: a room may include itself, the rooms listed for it, and what those may include. In
+addition the pure rooms include nothing but the standard library's value types, Beast is included nowhere, and the public
+headers include no room.
 
-    tools/check_arrows.py              prints each violation as file:line, exit 1 if there is any
-    tools/check_arrows.py --self-test
+    tools/check_includes.py              prints each violation as file:line; exit code 1 if there is any
+    tools/check_includes.py --self-test
 """
 import os
 import re
 import sys
 import tempfile
 
-ARROWS = {
+ALLOWED_INCLUDES = {
     "base": [],
     "domain": ["base"],
     "registry": ["domain"],
@@ -40,50 +40,50 @@ ARROWS = {
     "daemon": ["gateway", "api", "simgpu"],
 }
 PURE = {"base", "domain", "registry", "plan", "sched", "explain", "replay"}
-# Headers that bring a clock, a thread, chance or the outside world into a room.
+# Headers for clocks, threads, randomness and I/O, which pure rooms must not include.
 IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
           "iostream", "filesystem", "unistd.h"}
-# What may be included against the arrows: the doors by which `mgpu serve` enters the daemon, and `mgpu simulate` the
-# room that needs no daemon but knows how one is set up.
-DOORS = {("cli", "daemon"), ("cli", "simulate")}
+# Allowed in addition: the command line starts the daemon (`mgpu serve`) and the simulation (`mgpu simulate`), which needs no
+# daemon.
+EXCEPTIONS = {("cli", "daemon"), ("cli", "simulate")}
 TEST_LIBRARIES = ("gtest/", "gmock/", "rapidcheck")
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
-def reach(room):
+def reachable_rooms(room):
     """The rooms that `room` may include, itself among them."""
-    reached, ahead = set(), [room]
-    while ahead:
-        next_room = ahead.pop()
-        if next_room not in reached:
-            reached.add(next_room)
-            ahead += ARROWS[next_room]
-    return reached
+    reachable, pending = set(), [room]
+    while pending:
+        next_room = pending.pop()
+        if next_room not in reachable:
+            reachable.add(next_room)
+            pending += ALLOWED_INCLUDES[next_room]
+    return reachable
 
 
-def wrong_with(room, is_test, quoted, header):
+def include_violation(room, is_test, quoted, header):
     """Why a file of `room` may not include `header`, or None."""
     first = header.split("/")[0]
-    if quoted and first in ARROWS:
+    if quoted and first in ALLOWED_INCLUDES:
         if room is None:
             return f"a public header includes the room {first}"
-        # A test of the shell stages the world around its subject: real processes, the simulated GPU.
-        allowed = set(ARROWS) - {"daemon"} if is_test and room not in PURE else reach(room)
-        if first not in allowed and (room, first) not in DOORS:
+        # A test of an impure room may use every room but the daemon: real processes, the simulated GPU.
+        allowed = set(ALLOWED_INCLUDES) - {"daemon"} if is_test and room not in PURE else reachable_rooms(room)
+        if first not in allowed and (room, first) not in EXCEPTIONS:
             return f"{room} must not include {first}"
     if header.startswith("boost/beast"):
-        return "HTTP is the room http's matter, and Beast too lenient for it"
+        return "HTTP belongs to the room http, and Beast parses it too leniently"
     if room in PURE and not quoted:
         if header in IMPURE:
-            return f"{room} is pure: no clock, no thread, no chance, no I/O"
+            return f"{room} is pure: no clock, no thread, no randomness, no I/O"
         if "/" in header and not (is_test and header.startswith(TEST_LIBRARIES)):
-            return f"{room} is pure: no third party"
+            return f"{room} is pure: no third-party header"
     return None
 
 
 def sources(root):
-    for yard in ("src", "include"):
-        for folder, _, names in os.walk(os.path.join(root, yard)):
+    for top_folder in ("src", "include"):
+        for folder, _, names in os.walk(os.path.join(root, top_folder)):
             for name in sorted(names):
                 if name.endswith((".h", ".cc", ".c")):
                     yield os.path.relpath(os.path.join(folder, name), root)
@@ -93,27 +93,27 @@ def violations(root):
     for path in sorted(sources(root)):
         parts = path.split(os.sep)
         room = parts[1] if parts[0] == "src" else None
-        if room is not None and room not in ARROWS:
-            yield f"{path}:1: the room {room} is not in the table of arrows"
+        if room is not None and room not in ALLOWED_INCLUDES:
+            yield f"{path}:1: the room {room} is not in ALLOWED_INCLUDES"
             continue
         is_test = re.search(r"_test\.cc?$|_for_tests\.h$", path) is not None
         with open(os.path.join(root, path), encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 found = INCLUDE.match(line)
-                if found and (why := wrong_with(room, is_test, found[1] == '"', found[2])):
+                if found and (why := include_violation(room, is_test, found[1] == '"', found[2])):
                     yield f"{path}:{number}: {why} ({found[2]})"
 
 
 def self_test():
-    """A small house with one of each mistake, and beside each what is right."""
-    house = {
+    """A small source tree with each kind of violation, and a correct file for each."""
+    tree = {
         "src/base/word.h": ("#include <string>\n#include <mutex>\n", ["src/base/word.h:2: base is pure: no clock"]),
         "src/domain/value.h": ('#include "base/word.h"\n#include <fmt/core.h>\n', ["src/domain/value.h:2: domain is pure: no third"]),
         "src/domain/value_test.cc": ("#include <gtest/gtest.h>\n", []),
         "src/plan/plan.cc": ('#include "sched/step.h"\n', ["src/plan/plan.cc:1: plan must not include sched"]),
         "src/sched/step.cc": ('#include "base/word.h"\n#include "plan/plan.h"\n', []),
         "src/service/service_test.cc": ('#include "runner/process.h"\n', []),
-        "src/api/status.cc": ("\n#include <boost/beast/http.hpp>\n", ["src/api/status.cc:2: HTTP is the room http's"]),
+        "src/api/status.cc": ("\n#include <boost/beast/http.hpp>\n", ["src/api/status.cc:2: HTTP belongs to the room http"]),
         "src/http/server.cc": ("#include <boost/asio/ip/tcp.hpp>\n", []),
         "src/gateway/forward.cc": ('#include "daemon/serve.h"\n', ["src/gateway/forward.cc:1: gateway must not include daemon"]),
         "src/cli/serve.cc": ('#include "daemon/serve.h"\n', []),
@@ -122,16 +122,16 @@ def self_test():
         "include/mgpu/client.h": ('#include "base/word.h"\n', ["include/mgpu/client.h:1: a public header includes"]),
     }
     with tempfile.TemporaryDirectory() as root:
-        for path, (text, _) in house.items():
+        for path, (text, _) in tree.items():
             os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
             with open(os.path.join(root, path), "w", encoding="utf-8") as file:
                 file.write(text)
         found = list(violations(root))
-    expected = [start for path in sorted(house) for start in house[path][1]]
+    expected = [start for path in sorted(tree) for start in tree[path][1]]
     if len(found) != len(expected) or not all(map(str.startswith, found, expected)):
-        print("arrows: the self-test expected", *expected, "and found", *found, sep="\n  ")
+        print("includes: the self-test expected", *expected, "and found", *found, sep="\n  ")
         return 1
-    print("arrows: the self-test passed")
+    print("includes: the self-test passed")
     return 0
 
 
@@ -140,7 +140,7 @@ def main():
         return self_test()
     found = list(violations(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     print(*found, sep="\n", end="\n" if found else "")
-    print(f"arrows: {len(found)} against the rules" if found else "arrows: all as DESIGN says")
+    print(f"includes: {len(found)} violations" if found else "includes: no violations")
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""compiled.py BUILD: the files that this build compiles, relative to the tree, one a line."""
+"""compiled_files.py BUILD: prints the files that this build compiles, relative to the tree, one per line."""
 import json
 import os
 import sys
