@@ -5,20 +5,22 @@ import sys
 
 import report
 
-NAMES = ["core", "gateway", "grant", "waiting", "idle", "status", "policy", "policy-real"]
+MODULES = {"core": "measure_core", "gateway": "measure_gateway", "grant": "measure_grant", "waiting": "measure_waiting",
+           "idle": "measure_idle", "status": "measure_status", "policy": "measure_policy",
+           "policy-real": "measure_policy_in_daemon"}
 
 
-def main(wanted):
-    unknown = [name for name in wanted if name not in NAMES + ["all"]]
+def main(requested):
+    unknown = [name for name in requested if name not in [*MODULES, "all"]]
     if unknown:
-        print(f"bench: there is no benchmark \"{unknown[0]}\"; there are {', '.join(NAMES)}, all", file=sys.stderr)
+        print(f"bench: unknown benchmark \"{unknown[0]}\"; known: {', '.join(MODULES)}, all", file=sys.stderr)
         return 2
-    for name in NAMES if not wanted or "all" in wanted else wanted:
+    for name in MODULES if not requested or "all" in requested else requested:
         print(f"\n== bench {name}", flush=True)
-        load = os.getloadavg()[0]
-        text = report.block(importlib.import_module(f"measure_{name.replace('-', '_')}").measure(), load)
+        load_average = os.getloadavg()[0]
+        text = report.result_block(importlib.import_module(MODULES[name]).measure(), load_average)
         print(text, flush=True)
-        report.write(name, text)
+        report.write_block(name, text)
     return 0
 
 

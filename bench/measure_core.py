@@ -1,15 +1,15 @@
-"""Events a second through step(): the work is in core.cc."""
+"""Events per second through step(); core.cc runs them."""
 import json
 import subprocess
 
-from ground import BIN
+from bench_environment import BIN
 from report import Result
 
 
 def measure():
-    told = subprocess.run([BIN / "mgpu-bench-core"], check=True, capture_output=True, text=True).stdout
+    output = subprocess.run([BIN / "mgpu-bench-core"], check=True, capture_output=True, text=True).stdout
     rows = []
-    for line in map(json.loads, told.splitlines()):
+    for line in map(json.loads, output.splitlines()):
         rows.append([f"`{line['policy']}`", line["consumers"], f"{line['waiting']:,}", f"{line['step'] / 1e6:.2f} million",
                      f"{line['step_and_next_wakeup'] / 1e6:.2f} million",
                      f"{line['step_p50_us']:.1f} / {line['step_p99_us']:.1f} µs"])

@@ -1,12 +1,12 @@
-"""A small request through the gateway to a warm consumer, beside nginx and haproxy in front of the same server.
+"""A small request through the gateway to a warm consumer, compared with nginx and haproxy in front of the same server.
 
-The proxy under test has the first core for itself; the server behind it (nginx with a fixed answer) and the load
-(wrk) share the second. Where there is one core only, all share it.
+The proxy under test runs alone on the first core; the upstream server (nginx with a fixed answer) and the load generator
+(wrk) share the last one. With one core, all share it.
 """
 import json
 import subprocess
 
-from ground import Ground, cores, free_port, listens, wait_until
+from bench_environment import BenchEnvironment, cores, free_port, is_listening, wait_until
 from report import Result
 
 CONNECTIONS = 32
@@ -27,62 +27,67 @@ done = function(summary, latency, requests)
 end
 """
 
-def server(ground, core):
+
+def start_server(environment, core):
     port = free_port()
-    ground.nginx(f"default_type application/json; server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{ANSWER}'; }} }}",
-                 core)
-    wait_until(lambda: listens(port), "the server behind the proxies")
+    environment.nginx(f"default_type application/json;"
+                      f"server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{ANSWER}'; }} }}", core)
+    wait_until(lambda: is_listening(port), "the upstream server to listen")
     return port
 
 
-def nginx(ground, behind, core):
+def start_nginx(environment, upstream_port, core):
     port = free_port()
-    ground.nginx(f"upstream behind {{ server 127.0.0.1:{behind}; keepalive {2 * CONNECTIONS}; keepalive_requests 100000000; }}"
-                 f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://behind; proxy_http_version 1.1;"
-                 " proxy_set_header Connection ''; } }", core)
+    environment.nginx(f"upstream behind {{ server 127.0.0.1:{upstream_port}; keepalive {2 * CONNECTIONS};"
+                      " keepalive_requests 100000000; }"
+                      f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://behind; proxy_http_version 1.1;"
+                      " proxy_set_header Connection ''; } }", core)
     return port
 
 
-def haproxy(ground, behind, core):
+def start_haproxy(environment, upstream_port, core):
     port = free_port()
-    file = ground.folder / "haproxy.cfg"
+    file = environment.folder / "haproxy.cfg"
     file.write_text("global\n nbthread 1\ndefaults\n mode http\n http-reuse always\n timeout connect 5s\n"
                     " timeout client 60s\n timeout server 60s\n"
                     f"frontend front\n bind 127.0.0.1:{port}\n default_backend behind\n"
-                    f"backend behind\n server one 127.0.0.1:{behind}\n")
-    ground.start("haproxy", "-db", "-f", file, core=core)
+                    f"backend behind\n server one 127.0.0.1:{upstream_port}\n")
+    environment.start("haproxy", "-db", "-f", file, core=core)
     return port
 
 
-def mgpu(ground, behind, core):
-    daemon = ground.daemon({"bench": {"service": "generic", "url": f"http://127.0.0.1:{behind}", "footprint": "1GiB",
-                                      "concurrency": 4 * CONNECTIONS}}, core)
+def start_mgpu(environment, upstream_port, core):
+    daemon = environment.daemon({"bench": {"service": "generic", "url": f"http://127.0.0.1:{upstream_port}", "footprint": "1GiB",
+                                           "concurrency": 4 * CONNECTIONS}}, core)
     return daemon.port
 
 
-def load(ground, port, connections, core):
-    script = ground.folder / "post.lua"
+def run_wrk(environment, port, connections, core):
+    script = environment.folder / "post.lua"
     script.write_text(WRK)
-    told = subprocess.run(["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", script,
-                           f"http://127.0.0.1:{port}/v1/chat/completions"], check=True, capture_output=True, text=True)
-    seen = json.loads(told.stdout.partition("JSON ")[2])
-    if seen["bad"]:
-        raise RuntimeError(f"{seen['bad']} requests failed:\n{told.stdout}")
-    return seen
+    result = subprocess.run(["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", script,
+                             f"http://127.0.0.1:{port}/v1/chat/completions"], check=True, capture_output=True, text=True)
+    figures = json.loads(result.stdout.partition("JSON ")[2])
+    if figures["bad"]:
+        raise RuntimeError(f"{figures['bad']} requests failed:\n{result.stdout}")
+    return figures
 
 
 def measure():
-    one, other = cores()[0], cores()[-1]
+    proxy_core, load_core = cores()[0], cores()[-1]
     rows = []
-    with Ground() as ground:
-        behind = server(ground, other)
-        ways = {"no proxy": behind, "nginx": nginx(ground, behind, one), "haproxy": haproxy(ground, behind, one),
-                "mgpu": mgpu(ground, behind, one)}
-        for name, port in ways.items():
-            wait_until(lambda: listens(port), name)
-            many, alone = load(ground, port, CONNECTIONS, other), load(ground, port, 1, other)
-            rows.append([name, f"{many['a_second']:,.0f}", f"{many['p50']:.2f} ms", f"{many['p99']:.2f} ms",
-                         f"{alone['p50'] * 1000:.0f} µs", f"{alone['p99'] * 1000:.0f} µs"])
+    with BenchEnvironment() as environment:
+        upstream_port = start_server(environment, load_core)
+        ports = {"no proxy": upstream_port,
+                 "nginx": start_nginx(environment, upstream_port, proxy_core),
+                 "haproxy": start_haproxy(environment, upstream_port, proxy_core),
+                 "mgpu": start_mgpu(environment, upstream_port, proxy_core)}
+        for name, port in ports.items():
+            wait_until(lambda: is_listening(port), f"{name} to listen")
+            parallel = run_wrk(environment, port, CONNECTIONS, load_core)
+            single = run_wrk(environment, port, 1, load_core)
+            rows.append([name, f"{parallel['a_second']:,.0f}", f"{parallel['p50']:.2f} ms", f"{parallel['p99']:.2f} ms",
+                         f"{single['p50'] * 1000:.0f} µs", f"{single['p99'] * 1000:.0f} µs"])
     return Result(["through", f"requests a second, {CONNECTIONS} connections", "p50", "p99", "p50, one connection", "p99"],
-                  rows, "The proxy alone on one core; wrk (one thread) and the server behind share another; "
+                  rows, "The proxy alone on one core; wrk (one thread) and the upstream server share another; "
                         f"{SECONDS} s each.")

@@ -1,22 +1,22 @@
-"""How long a person waits for `mgpu status`, from the shell and back."""
+"""The time that `mgpu status` takes, from the start of its process to its end."""
 import subprocess
 import time
 
-from ground import BIN, Ground, percentile
+from bench_environment import BIN, BenchEnvironment, percentile
 from report import Result
 
 RUNS = 20
 
 
 def measure():
-    with Ground() as ground:
-        daemon = ground.daemon({f"consumer{i}": {"footprint": "1GiB"} for i in range(5)})
-        took = []
+    with BenchEnvironment() as environment:
+        daemon = environment.daemon({f"consumer{i}": {"footprint": "1GiB"} for i in range(5)})
+        times_ms = []
         for _ in range(RUNS):
             before = time.perf_counter()
             subprocess.run([BIN / "mgpu", "status", "--url", f"http://127.0.0.1:{daemon.port}"], check=True,
                            stdout=subprocess.DEVNULL)
-            took.append((time.perf_counter() - before) * 1000)
+            times_ms.append((time.perf_counter() - before) * 1000)
     return Result(["`mgpu status`", "measured", "goal"],
-                  [["median", f"{percentile(took, 50):.1f} ms", "under 20 ms"], ["slowest", f"{max(took):.1f} ms", ""]],
-                  f"{RUNS} runs, each with the start of its process.")
+                  [["median", f"{percentile(times_ms, 50):.1f} ms", "under 20 ms"], ["slowest", f"{max(times_ms):.1f} ms", ""]],
+                  f"{RUNS} runs, each includes the start of its process.")

@@ -1,8 +1,8 @@
-"""The daemon's memory while 200 streams flow and 1,000 requests wait behind them."""
+"""The daemon's memory with 200 open streams and 1,000 requests waiting behind them."""
 import socket
 import threading
 
-from ground import MiB, Ground, call, rss, wait_until
+from bench_environment import BenchEnvironment, MiB, call_api, resident_bytes, wait_until
 from report import Result
 
 STREAMS = 200
@@ -11,31 +11,31 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding
 EVENT = b'data: {"choices": [{"delta": {"content": "and "}}]}\n\n'
 
 
-class Streaming:
-    """A server whose answers go on for as long as the benchmark lasts: one event to each stream every 100 ms."""
+class StreamingServer:
+    """A server whose answers last as long as the benchmark: one event to each stream every 100 ms."""
 
     def __init__(self):
-        self.streams, self.over = [], threading.Event()
-        self.door = socket.create_server(("127.0.0.1", 0), backlog=2 * STREAMS)
-        self.port = self.door.getsockname()[1]
-        threading.Thread(target=self.welcome, daemon=True).start()
-        threading.Thread(target=self.speak, daemon=True).start()
+        self.streams, self.stopping = [], threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=2 * STREAMS)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept_streams, daemon=True).start()
+        threading.Thread(target=self.send_events, daemon=True).start()
 
-    def welcome(self):
-        while not self.over.is_set():
+    def accept_streams(self):
+        while not self.stopping.is_set():
             try:
-                connection, _ = self.door.accept()
+                connection, _ = self.listener.accept()
             except OSError:
                 return
             if connection.recv(65536).startswith(b"POST"):
                 connection.sendall(HEAD)
                 self.streams.append(connection)
-            else:  # a look at its health
+            else:  # a health probe
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 connection.close()
 
-    def speak(self):
-        while not self.over.wait(0.1):
+    def send_events(self):
+        while not self.stopping.wait(0.1):
             for connection in list(self.streams):
                 try:
                     connection.sendall(b"%x\r\n%s\r\n" % (len(EVENT), EVENT))
@@ -43,11 +43,11 @@ class Streaming:
                     self.streams.remove(connection)
 
     def close(self):
-        self.over.set()
-        self.door.close()
+        self.stopping.set()
+        self.listener.close()
 
 
-def ask(port, consumer):
+def open_stream(port, consumer):
     body = b'{"model": "%s", "stream": true, "messages": [{"role": "user", "content": "Tell me all."}]}' % consumer.encode()
     connection = socket.create_connection(("127.0.0.1", port))
     connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: mgpu\r\nContent-Type: application/json\r\n"
@@ -56,29 +56,29 @@ def ask(port, consumer):
 
 
 def measure():
-    with Ground() as ground:
-        server = Streaming()
-        ground.callback(server.close)
-        there = {"service": "generic", "url": f"http://127.0.0.1:{server.port}", "footprint": "1GiB"}
-        daemon = ground.daemon({"streams": {**there, "concurrency": STREAMS}, "waits": there})
+    with BenchEnvironment() as environment:
+        server = StreamingServer()
+        environment.callback(server.close)
+        service = {"service": "generic", "url": f"http://127.0.0.1:{server.port}", "footprint": "1GiB"}
+        daemon = environment.daemon({"streams": {**service, "concurrency": STREAMS}, "waits": service})
 
-        def figures():
-            _, status = call(daemon.port, "GET", "/v1/status")
+        def counts():
+            _, status = call_api(daemon.port, "GET", "/v1/status")
             return status["in_flight"], status["queue_depth"]
 
-        empty = rss(daemon.pid)
-        held = [ask(daemon.port, "streams") for _ in range(STREAMS)]
-        wait_until(lambda: figures() == (STREAMS, 0), "the streams to flow")
-        streaming = rss(daemon.pid)
-        held += [ask(daemon.port, "waits") for _ in range(WAITING)]
-        wait_until(lambda: figures() == (STREAMS, WAITING), "the line to be full")
-        for stream in held[:STREAMS]:  # each has brought something, so all of them flow
+        empty = resident_bytes(daemon.pid)
+        connections = [open_stream(daemon.port, "streams") for _ in range(STREAMS)]
+        wait_until(lambda: counts() == (STREAMS, 0), "the streams to be open")
+        streaming = resident_bytes(daemon.pid)
+        connections += [open_stream(daemon.port, "waits") for _ in range(WAITING)]
+        wait_until(lambda: counts() == (STREAMS, WAITING), "the line to be full")
+        for stream in connections[:STREAMS]:  # each has delivered an event, so all are open
             stream.recv(65536)
-        full = rss(daemon.pid)
-        for connection in held:
+        full = resident_bytes(daemon.pid)
+        for connection in connections:
             connection.close()
-        wait_until(lambda: figures() == (0, 0), "everybody to be gone")
+        wait_until(lambda: counts() == (0, 0), "all connections to be closed")
     return Result(["the daemon's resident memory", "measured", "goal"],
-                  [["nobody there", f"{empty / MiB:.1f} MiB", ""],
+                  [["no connections", f"{empty / MiB:.1f} MiB", ""],
                    [f"{STREAMS} streams", f"{streaming / MiB:.1f} MiB", ""],
                    [f"{STREAMS} streams and {WAITING:,} waiting requests", f"{full / MiB:.1f} MiB", "under 100 MB"]])

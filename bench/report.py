@@ -1,4 +1,4 @@
-"""Where results go: a table on the terminal, and the marked block of docs/performance.md."""
+"""The output of a benchmark: a table on the terminal, and the marked block of docs/performance.md."""
 import dataclasses
 import datetime
 import os
@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 
-from ground import TREE
+from bench_environment import TREE
 
 PAGE = TREE / "docs/performance.md"
 
@@ -16,18 +16,18 @@ PAGE = TREE / "docs/performance.md"
 class Result:
     columns: list
     rows: list
-    note: str = ""  # how it was measured, where that changes from machine to machine
+    note: str = ""  # how it was measured
     more: str = ""  # further tables, as markdown
 
 
-def machine():
+def machine_description():
     cpu = re.search(r"model name\s*: (.+)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
 
 
-def commit():
-    told = subprocess.run(["git", "-C", TREE, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return told.stdout.strip() or "an unknown commit"
+def commit_id():
+    result = subprocess.run(["git", "-C", TREE, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return result.stdout.strip() or "an unknown commit"
 
 
 def as_markdown(result):
@@ -35,19 +35,19 @@ def as_markdown(result):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def block(result, load):
+def result_block(result, load_average):
     when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    measured = f"Measured {when} at {commit()}: {machine()}; load average before it {load:.1f}. {result.note}"
+    measured = f"Measured {when} at {commit_id()}: {machine_description()}; load average before it {load_average:.1f}. {result.note}"
     more = f"{result.more}\n\n" if result.more else ""
     return f"{as_markdown(result)}\n\n{more}{measured.strip()}\n"
 
 
-def write(name, text):
-    """Replaces what stands between the marks of this benchmark; everything else on the page is prose."""
-    first, last = f"<!-- bench {name}: written by ./dev bench {name} -->", f"<!-- /bench {name} -->"
+def write_block(name, text):
+    """Replaces the text between the marks of this benchmark; the rest of the page is written by hand."""
+    begin_mark, end_mark = f"<!-- bench {name}: written by ./dev bench {name} -->", f"<!-- /bench {name} -->"
     page = PAGE.read_text()
-    before, found, rest = page.partition(first)
-    _, closed, after = rest.partition(last)
-    if not found or not closed:
-        raise SystemExit(f"bench: {PAGE} has no place for {name}: it wants {first} and {last}")
-    PAGE.write_text(f"{before}{first}\n{text}{last}{after}")
+    before, has_begin, rest = page.partition(begin_mark)
+    _, has_end, after = rest.partition(end_mark)
+    if not has_begin or not has_end:
+        raise SystemExit(f"bench: {PAGE} has no block for {name}: it needs the lines {begin_mark} and {end_mark}")
+    PAGE.write_text(f"{before}{begin_mark}\n{text}{end_mark}{after}")

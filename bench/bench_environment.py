@@ -1,4 +1,4 @@
-"""The ground that benchmarks stand on: programs on loopback that end with the benchmark, and what /proc says of them.
+"""The environment of a benchmark: programs on loopback that end with it, and their figures from /proc.
 
 Only the standard library, so that `./dev bench` needs no virtual environment.
 """
@@ -20,8 +20,8 @@ BIN = TREE / "build/release/bin"
 MiB = 1 << 20
 
 
-class Ground(contextlib.ExitStack):
-    """A temporary folder and the programs that run in it; all of them have ended when the `with` is over."""
+class BenchEnvironment(contextlib.ExitStack):
+    """A temporary folder and the programs that run in it; all end with the `with` block."""
 
     def __enter__(self):
         super().__enter__()
@@ -30,32 +30,32 @@ class Ground(contextlib.ExitStack):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         return self
 
-    def start(self, *words, core=None):
-        """Starts a program, on one core if wanted; its output goes to a file."""
+    def start(self, *arguments, core=None):
+        """Starts a program, pinned to `core` if given; its output goes to a file."""
         pinned = ["taskset", "-c", str(core)] if core is not None else []
-        log = self.enter_context(open(self.folder / f"{pathlib.Path(str(words[0])).name}.log", "ab"))
-        child = subprocess.Popen([*pinned, *map(str, words)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.callback(end, child)
+        log = self.enter_context(open(self.folder / f"{pathlib.Path(str(arguments[0])).name}.log", "ab"))
+        child = subprocess.Popen([*pinned, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.callback(stop_process, child)
         child.log = pathlib.Path(log.name)
         return child
 
-    def daemon(self, consumers, core=None, **top):
-        """`mgpu serve` with a simulated device of 24 GiB. Returns its process, with `.port`."""
+    def daemon(self, consumers, core=None, **settings):
+        """Starts `mgpu serve` with a simulated device of 24 GiB; returns its process, with `.port`."""
         config = self.folder / "mgpu.yaml"
         config.write_text(json.dumps({"listen": "127.0.0.1:0", "store": str(self.folder / "mgpu.db"),
-                                      "consumers": consumers, **top}))  # JSON is YAML
+                                      "consumers": consumers, **settings}))  # JSON is YAML
         child = self.start(BIN / "mgpu", "serve", "--config", config, "--simulated", "24GiB", core=core)
 
-        def said():
+        def listening_line():
             if child.poll() is not None:
                 raise RuntimeError(f"mgpu serve ended:\n{child.log.read_text()}")
             return re.search(r"listening on http://127\.0\.0\.1:(\d+)", child.log.read_text())
 
-        child.port = int(wait_until(said, "the daemon to listen")[1])
+        child.port = int(wait_until(listening_line, "the daemon to listen")[1])
         return child
 
     def nginx(self, conf, core=None):
-        """One worker, one file of configuration: `conf` is what stands inside http {}."""
+        """Starts nginx with one worker; `conf` is the content of its http {} block."""
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
         file = folder / "nginx.conf"
         file.write_text(
@@ -66,8 +66,8 @@ class Ground(contextlib.ExitStack):
         return self.start("nginx", "-p", folder, "-c", file, core=core)
 
 
-def end(child):
-    """SIGTERM, and SIGKILL for one who does not listen."""
+def stop_process(child):
+    """Sends SIGTERM, and SIGKILL if the process has not ended after 10 s."""
     if child.poll() is not None:
         return
     child.send_signal(signal.SIGTERM)
@@ -84,7 +84,7 @@ def wait_until(condition, what, seconds=15):
         if value := condition():
             return value
         if time.monotonic() > until:
-            raise RuntimeError(f"waited {seconds} s in vain for {what}")
+            raise RuntimeError(f"waited {seconds} s for {what}")
         time.sleep(0.02)
 
 
@@ -94,13 +94,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def listens(port):
+def is_listening(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def call(port, method, path, body=None):
-    """One request; its status and its JSON."""
+def call_api(port, method, path, body=None):
+    """Sends one request; returns the status and the JSON of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path, json.dumps(body) if body is not None else None)
     answer = connection.getresponse()
@@ -109,13 +109,13 @@ def call(port, method, path, body=None):
     return answer.status, json.loads(text) if text else None
 
 
-def rss(pid):
-    """Resident bytes."""
+def resident_bytes(pid):
+    """The process' resident memory."""
     return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
 
 def cpu_seconds(pid):
-    """Processor time of all threads, to a nanosecond where the kernel tells it."""
+    """The CPU time of all threads, from the scheduler's nanoseconds."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
