@@ -1,4 +1,4 @@
-// What Java programs use: its client asks for h2c by default, in passing, with every request.
+// Java's own HTTP client, which by default offers an upgrade to h2c with every request.
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;

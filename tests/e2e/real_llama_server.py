@@ -1,4 +1,4 @@
-"""llama.cpp's own HTTP server with Gemma 3 270M, as the package xllamacpp brings it.
+"""llama.cpp's own HTTP server with Gemma 3 270M, from the package xllamacpp.
 
     real_llama_server.py --port N [--sleep-idle-seconds N]     prints "listening on URL"
 """
@@ -13,8 +13,8 @@ import xllamacpp
 WEIGHTS = pathlib.Path(__file__).resolve().parents[2] / ".cache" / "models" / gemma.MODEL_NAME
 
 
-def weights():
-    """The package brings the file in parts; they are put together once and kept."""
+def assembled_weights():
+    """The path of the model file, which is assembled once from the parts in the package."""
     if not WEIGHTS.exists():
         WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
         unfinished = WEIGHTS.with_suffix(f".{os.getpid()}")
@@ -30,13 +30,13 @@ def main():
     options = options.parse_args()
 
     params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
+    params.model.path = str(assembled_weights())
     params.hostnames = ["127.0.0.1"]
     params.port = options.port
     params.n_ctx = 4096
     params.n_parallel = 2
     params.n_gpu_layers = 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # two would wait for each other, spinning
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # two threads would busy-wait for each other
     params.warmup = False
     params.verbosity = 0
     params.sleep_idle_seconds = options.sleep_idle_seconds

@@ -1,15 +1,15 @@
-"""A client leaves while its own consumer is loading for it."""
+"""A client disconnects while its own consumer loads for it."""
 
 
-def test_nothing_runs_for_it_and_the_next_is_served(house):
-    house.open({"slow": house.fake("slow", load_ms=500)})
-    client = house.raw_chat("slow", user="gone")
-    house.wait_for_ticket(consumer="slow", stage="preparing")
-    house.wait_for_state("slow", "loading")
+def test_nothing_runs_for_it_and_the_next_is_served(harness):
+    harness.start_with({"slow": harness.fake_consumer("slow", load_ms=500)})
+    client = harness.send_raw_chat("slow", user="gone")
+    harness.wait_for_ticket(consumer="slow", stage="preparing")
+    harness.wait_for_state("slow", "loading")
 
-    client.hang_up()
-    house.wait_until_quiet()
+    client.close()
+    harness.wait_until_quiet()
 
-    assert house.ask("slow", user="here") == "answer of slow"
-    assert {user for _, _, _, user in house.journal()} == {"here"}
-    assert len(house.events("load")) == 1, "the load that was under way was not wasted"
+    assert harness.chat("slow", user="here") == "answer of slow"
+    assert {user for _, _, _, user in harness.service_journal()} == {"here"}
+    assert len(harness.events("load")) == 1, "the load in progress is used by the next request"

@@ -1,4 +1,5 @@
-"""A service that dies while it loads: its client hears why, with the last lines of its log, and the others go on."""
+"""A service that dies while it loads: its client gets the reason with the last lines of the log, other consumers are
+served."""
 import os
 import signal
 
@@ -6,26 +7,27 @@ import openai
 import pytest
 
 
-def test_the_client_reads_the_log_lines_and_others_are_served(house):
-    house.open({"broken": house.fake("broken", load_ms=100, fault="crash-at-load"), "chat": house.fake("chat", "8GiB")})
+def test_the_client_reads_the_log_lines_and_others_are_served(harness):
+    harness.start_with({"broken": harness.fake_consumer("broken", load_ms=100, fault="crash-at-load"),
+                        "chat": harness.fake_consumer("chat", "8GiB")})
 
-    with pytest.raises(openai.InternalServerError) as told:
-        house.ask("broken")
+    with pytest.raises(openai.InternalServerError) as raised:
+        harness.chat("broken")
 
-    assert told.value.status_code == 503 and told.value.code == "load_failed"
-    assert "exited with code 1" in told.value.message
-    assert "cannot open model.gguf" in told.value.message
-    broken = house.consumer("broken")
+    assert raised.value.status_code == 503 and raised.value.code == "load_failed"
+    assert "exited with code 1" in raised.value.message
+    assert "cannot open model.gguf" in raised.value.message
+    broken = harness.consumer("broken")
     assert broken["state"] == "failed" and "model.gguf" in broken["residents"][0]["error"]
     assert any("model.gguf" in line for line in broken["log"])
-    assert house.ask("chat") == "answer of chat"
+    assert harness.chat("chat") == "answer of chat"
 
 
-def test_killed_from_outside_while_it_loads(house):
-    house.open({"slow": house.fake("slow", load_ms=5000), "chat": house.fake("chat", "8GiB")})
-    client = house.raw_chat("slow")
-    house.wait_for_state("slow", "loading")
-    os.kill(house.consumer("slow")["pid"], signal.SIGKILL)
+def test_killed_from_outside_while_it_loads(harness):
+    harness.start_with({"slow": harness.fake_consumer("slow", load_ms=5000), "chat": harness.fake_consumer("chat", "8GiB")})
+    client = harness.send_raw_chat("slow")
+    harness.wait_for_state("slow", "loading")
+    os.kill(harness.consumer("slow")["pid"], signal.SIGKILL)
 
     assert client.status == 503 and "signal 9" in client.json()["error"]["message"]
-    assert house.ask("chat") == "answer of chat"
+    assert harness.chat("chat") == "answer of chat"

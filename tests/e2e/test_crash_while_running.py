@@ -7,29 +7,30 @@ import openai
 import pytest
 
 
-def test_before_the_answer_began_it_is_a_502_and_the_next_request_loads_it_again(house):
-    house.open({"chat": house.fake("chat", run_ms=400)})
-    client = house.raw_chat("chat")
-    house.wait_for_journal("start", "chat")
-    first_pid = house.consumer("chat")["pid"]
+def test_before_the_answer_began_it_is_a_502_and_the_next_request_loads_it_again(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", run_ms=400)})
+    client = harness.send_raw_chat("chat")
+    harness.wait_for_service_journal("start", "chat")
+    first_pid = harness.consumer("chat")["pid"]
 
     os.kill(first_pid, signal.SIGKILL)
 
     assert client.status == 502 and client.json()["error"]["code"] == "service_down"
     assert "signal 9" in client.json()["error"]["message"]
-    house.wait_until_quiet()
-    assert house.ask("chat") == "answer of chat"
-    assert house.consumer("chat")["pid"] != first_pid
+    harness.wait_until_quiet()
+    assert harness.chat("chat") == "answer of chat"
+    assert harness.consumer("chat")["pid"] != first_pid
 
 
-def test_in_the_middle_of_a_stream_the_client_is_told(house):
-    house.open({"chat": house.fake("chat", run_ms=500, fault="crash-in-stream"), "voice": house.fake("voice", "8GiB")})
+def test_in_the_middle_of_a_stream_the_client_is_told(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", run_ms=500, fault="crash-in-stream"),
+                        "voice": harness.fake_consumer("voice", "8GiB")})
     words = []
 
-    with house.openai() as client, pytest.raises((openai.APIError, httpx.RemoteProtocolError)):
+    with harness.openai() as client, pytest.raises((openai.APIError, httpx.RemoteProtocolError)):
         for chunk in client.chat.completions.create(model="chat", messages=[], stream=True):
             words.append(chunk.choices[0].delta.content)
 
     assert words == ["word0", "word1"]
-    assert house.ask("voice") == "answer of voice"
-    house.wait_until_quiet()
+    assert harness.chat("voice") == "answer of voice"
+    harness.wait_until_quiet()

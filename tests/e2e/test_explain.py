@@ -1,61 +1,63 @@
-"""Why a ticket waited: behind whose turn, for whose memory, for which load."""
+"""The explanation of a wait: which turn, which memory, which load the ticket waited for."""
 
 
-def two_that_do_not_fit(house, **top):
-    house.open({"chat": house.fake("chat", "8GiB", run_ms=300), "image": house.fake("image", "8GiB", load_ms=300)}, **top)
-    running = house.raw_chat("chat")
-    house.wait_for_ticket(consumer="chat", stage="running")
-    waiting = house.raw_chat("image")
+def run_two_jobs_that_do_not_fit_together(harness, **top):
+    """Runs a job of chat, and one of image that has to wait for it; returns their ticket numbers."""
+    harness.start_with({"chat": harness.fake_consumer("chat", "8GiB", run_ms=300),
+                        "image": harness.fake_consumer("image", "8GiB", load_ms=300)}, **top)
+    running = harness.send_raw_chat("chat")
+    harness.wait_for_ticket(consumer="chat", stage="running")
+    waiting = harness.send_raw_chat("image")
     assert running.status == 200 and waiting.status == 200
-    house.wait_until_quiet()
+    harness.wait_until_quiet()
     return int(running.answer.headers["X-Mgpu-Ticket"]), int(waiting.answer.headers["X-Mgpu-Ticket"])
 
 
-def test_a_wait_behind_a_turn_an_eviction_and_a_load(house):
-    first, second = two_that_do_not_fit(house)
-    told = house.get(f"/v1/tickets/{second}/explanation")
+def test_a_wait_behind_a_turn_an_eviction_and_a_load(harness):
+    first, second = run_two_jobs_that_do_not_fit_together(harness)
+    explanation = harness.get(f"/v1/tickets/{second}/explanation")
 
-    causes = [segment["cause"] for segment in told["segments"]]
-    assert causes[0] == "turn" and told["segments"][0]["behind"] == first
+    causes = [segment["cause"] for segment in explanation["segments"]]
+    assert causes[0] == "turn" and explanation["segments"][0]["behind"] == first
     assert "eviction" in causes and causes[-1] == "load"
-    assert abs(sum(segment["ms"] for segment in told["segments"]) - told["waited_ms"]) < 1
-    for one, next_one in zip(told["segments"], told["segments"][1:]):
+    assert abs(sum(segment["ms"] for segment in explanation["segments"]) - explanation["waited_ms"]) < 1
+    for one, next_one in zip(explanation["segments"], explanation["segments"][1:]):
         assert one["until"] == next_one["from"]
 
-    [plan] = told["plans"]
+    [plan] = explanation["plans"]
     assert [(one["consumer"], one["chosen"]) for one in plan["considered"]] == [("chat", True)]
-    [eviction] = told["evictions"]
+    [eviction] = explanation["evictions"]
     assert eviction["consumer"] == "chat" and eviction["freed_bytes"] >= 8 << 30
-    [load] = told["loads"]
+    [load] = explanation["loads"]
     assert load["consumer"] == "image" and load["ms"] >= 300
 
-    said = house.mgpu("explain", second)
-    assert said.returncode == 0
-    assert said.stdout.splitlines() == told["sentences"]
-    assert f"behind ticket {first} (chat), which had the turn" in said.stdout
-    assert "Image was loaded in" in said.stdout
+    printed = harness.run_mgpu("explain", second)
+    assert printed.returncode == 0
+    assert printed.stdout.splitlines() == explanation["sentences"]
+    assert f"behind ticket {first} (chat), which had the turn" in printed.stdout
+    assert "Image was loaded in" in printed.stdout
 
 
-def test_one_that_waits_still_is_explained_until_now(house):
-    house.open({"train": {"footprint": "4GiB"}})
-    holder = house.post("/v1/leases", {"consumer": "train"}).json()["ticket"]
-    waiting = house.start("run", "--consumer", "train", "--", "true")
-    ticket = house.wait_for_ticket(stage="waiting")["ticket"]
-    said = house.mgpu("explain", ticket).stdout
-    assert f"behind ticket {holder} (train)" in said and said.endswith("It waits still.\n")
-    house.http.delete(f"/v1/leases/{holder}")
+def test_one_that_waits_still_is_explained_until_now(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    holder = harness.post("/v1/leases", {"consumer": "train"}).json()["ticket"]
+    waiting = harness.start_program("run", "--consumer", "train", "--", "true")
+    ticket = harness.wait_for_ticket(stage="waiting")["ticket"]
+    printed = harness.run_mgpu("explain", ticket).stdout
+    assert f"behind ticket {holder} (train)" in printed and printed.endswith("It waits still.\n")
+    harness.http_client.delete(f"/v1/leases/{holder}")
     assert waiting.exit_code() == 0
 
 
-def test_what_the_journal_no_longer_knows_is_not_made_up(house):
-    _, second = two_that_do_not_fit(house, limits={"events": 5})
+def test_what_the_journal_no_longer_knows_is_not_made_up(harness):
+    _, second = run_two_jobs_that_do_not_fit_together(harness, limits={"events": 5})
     for _ in range(3):
-        house.ask("image")
-    assert house.http.get(f"/v1/tickets/{second}/explanation").status_code == 404
-    lost = house.mgpu("explain", 999)
+        harness.chat("image")
+    assert harness.http_client.get(f"/v1/tickets/{second}/explanation").status_code == 404
+    lost = harness.run_mgpu("explain", 999)
     assert lost.returncode == 1 and "nothing is known of ticket 999" in lost.stderr
 
 
-def test_it_needs_a_ticket_or_a_consumer(house):
-    assert house.mgpu("explain").returncode == 2
-    assert house.mgpu("explain", "7", "--next", "chat").returncode == 2
+def test_it_needs_a_ticket_or_a_consumer(harness):
+    assert harness.run_mgpu("explain").returncode == 2
+    assert harness.run_mgpu("explain", "7", "--next", "chat").returncode == 2

@@ -1,31 +1,31 @@
-"""A service that is not ours to start: found warm, unloaded and loaded by the requests of the configuration."""
-from house import free_port, in_bytes
+"""A service that the daemon does not start: loaded and unloaded by the configuration's requests."""
+from daemon_harness import free_port, parse_size
 
 
-def start_service(house, name, port, *flags):
-    return house.start("--name", name, "--port", port, "--bytes", in_bytes("8GiB"), "--journal", house.journal_file, "--lazy",
-                       *flags, program="mgpu-fake-service")
+def start_service(harness, name, port, *flags):
+    return harness.start_program("--name", name, "--port", port, "--bytes", parse_size("8GiB"),
+                                 "--journal", harness.service_journal_file, "--lazy", *flags, program="mgpu-fake-service")
 
 
-def test_it_is_asked_to_leave_and_to_come_back(house):
+def test_it_is_asked_to_leave_and_to_come_back(harness):
     ports = {name: free_port() for name in ("chat", "image")}
-    house.make_gpu("12GiB")
+    harness.make_gpu("12GiB")
     for name, port in ports.items():
-        start_service(house, name, port)
-    house.write_config({name: {"footprint": "8GiB", "url": f"http://127.0.0.1:{port}", "load": "POST /load",
-                               "unload": {"request": "POST /unload", "body": "{}"}} for name, port in ports.items()})
-    house.start_daemon()
+        start_service(harness, name, port)
+    harness.write_config({name: {"footprint": "8GiB", "url": f"http://127.0.0.1:{port}", "load": "POST /load",
+                                 "unload": {"request": "POST /unload", "body": "{}"}} for name, port in ports.items()})
+    harness.start_daemon()
     for name in ("chat", "image", "chat"):
-        assert house.ask(name) == f"answer of {name}"
-    assert house.state("image") == "cold"
-    assert [data["rung"] for _, data in house.events("evicted")] == ["service", "service"]
+        assert harness.chat(name) == f"answer of {name}"
+    assert harness.state("image") == "cold"
+    assert [data["rung"] for _, data in harness.events("evicted")] == ["service", "service"]
 
 
-def test_one_that_is_not_up_is_a_failed_load_that_says_where_it_looked(house):
+def test_one_that_is_not_up_is_a_failed_load_that_says_where_it_looked(harness):
     port = free_port()
-    house.open({"chat": {"footprint": "8GiB", "url": f"http://127.0.0.1:{port}", "load_limit": "300ms"},
-                "voice": house.fake("voice")})
-    answer = house.post("/v1/chat/completions", {"model": "chat"})
+    harness.start_with({"chat": {"footprint": "8GiB", "url": f"http://127.0.0.1:{port}", "load_limit": "300ms"},
+                        "voice": harness.fake_consumer("voice")})
+    answer = harness.post("/v1/chat/completions", {"model": "chat"})
     assert answer.status_code == 503 and answer.json()["error"]["code"] == "load_failed"
     assert str(port) in answer.json()["error"]["message"]
-    assert house.ask("voice") == "answer of voice"
+    assert harness.chat("voice") == "answer of voice"

@@ -1,14 +1,15 @@
-"""What residents cost is shown with how it is known."""
+"""A footprint is shown together with its source: declared, estimated, learned, unknown."""
 import json
 
-from house import GiB
+from daemon_harness import GiB
 
 
-def test_a_declared_footprint_is_shown_as_declared(house):
-    house.open({"chat": house.fake("chat", "5GiB"), "voice": house.fake("voice", "0", holds="1GiB")})
+def test_a_declared_footprint_is_shown_as_declared(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", "5GiB"),
+                        "voice": harness.fake_consumer("voice", "0", holds="1GiB")})
 
-    shown = house.mgpu("footprints")
-    rows = json.loads(house.mgpu("footprints", "--json").stdout)["footprints"]
+    shown = harness.run_mgpu("footprints")
+    rows = json.loads(harness.run_mgpu("footprints", "--json").stdout)["footprints"]
 
     chat, voice = rows
     assert (chat["consumer"], chat["source"], chat["declared_bytes"]) == ("chat", "declared", 5 * GiB)
@@ -16,11 +17,11 @@ def test_a_declared_footprint_is_shown_as_declared(house):
     assert "declared" in shown.stdout and "nobody said" in shown.stdout
 
 
-def test_forgetting_names_whom(house):
-    house.open({"chat": house.fake("chat", "5GiB")})
+def test_forgetting_names_whom(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", "5GiB")})
 
-    assert "forgotten" in house.mgpu("footprints", "forget", "chat").stdout
-    unknown = house.mgpu("footprints", "forget", "chta")
+    assert "forgotten" in harness.run_mgpu("footprints", "forget", "chat").stdout
+    unknown = harness.run_mgpu("footprints", "forget", "chta")
 
     assert unknown.returncode == 1 and "chat" in unknown.stderr
-    assert house.events("learned_forgotten")[0][1]["consumer"] == "chat"
+    assert harness.events("learned_forgotten")[0][1]["consumer"] == "chat"

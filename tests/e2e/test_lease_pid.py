@@ -1,4 +1,4 @@
-"""Whose memory a lease's memory is: the pid that its caller names is believed only if it is the caller's own."""
+"""The pid in a lease request is accepted only if that process belongs to the caller."""
 import os
 import pathlib
 import shutil
@@ -7,65 +7,65 @@ import subprocess
 
 import pytest
 
-from house import BIN, GiB, wait_until
+from daemon_harness import BIN, GiB, wait_until
 
 UNSHARE = [shutil.which("unshare") or "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 HOLD = f"{BIN}/mgpu-simgpu hold 1GiB -- sleep 300"
 can_unshare = shutil.which("unshare") and subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
-in_container = pytest.mark.skipif(not can_unshare, reason="no pid namespaces here")
+in_container = pytest.mark.skipif(not can_unshare, reason="no permission to create a pid namespace")
 
 
-def memory(house):
-    return house.status()["devices"][0]["memory"]
+def device_memory(harness):
+    return harness.status()["devices"][0]["memory"]
 
 
-def test_the_first_process_is_no_ones(house):
-    house.open({"train": {"footprint": "4GiB"}})
-    answer = house.post("/v1/leases", {"bytes": "1GiB", "pid": 1})
+def test_the_first_process_is_no_ones(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    answer = harness.post("/v1/leases", {"bytes": "1GiB", "pid": 1})
     assert answer.status_code == 400 and "pid" in answer.json()["error"]["message"]
 
 
-def test_a_strangers_process_does_not_become_the_leases(house):
-    house.open({"train": {"footprint": "4GiB"}})
-    # Its parent is gone, and its session is its own.
+def test_a_strangers_process_does_not_become_the_leases(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    # A process of another session, whose parent has ended.
     script = f"setsid {HOLD} >/dev/null 2>&1 & echo $!"
-    stranger = int(subprocess.run(["sh", "-c", script], env=house.env, capture_output=True, text=True, check=True).stdout)
-    wait_until(lambda: memory(house)["foreign_bytes"] == GiB, "the driver to show it")
+    foreign_pid = int(subprocess.run(["sh", "-c", script], env=harness.env, capture_output=True, text=True, check=True).stdout)
+    wait_until(lambda: device_memory(harness)["foreign_bytes"] == GiB, "the foreign memory to be measured")
 
-    lease = house.post("/v1/leases", {"bytes": "2GiB", "pid": stranger}).json()
+    lease = harness.post("/v1/leases", {"bytes": "2GiB", "pid": foreign_pid}).json()
 
     assert lease["pid"] is None
-    assert memory(house)["foreign_bytes"] == GiB
-    house.http.delete(f"/v1/leases/{lease['id']}")
-    assert house.post("/v1/leases", {"bytes": "2GiB", "pid": os.getpid()}).json()["pid"] == os.getpid()
-    os.killpg(stranger, signal.SIGKILL)
+    assert device_memory(harness)["foreign_bytes"] == GiB
+    harness.http_client.delete(f"/v1/leases/{lease['id']}")
+    assert harness.post("/v1/leases", {"bytes": "2GiB", "pid": os.getpid()}).json()["pid"] == os.getpid()
+    os.killpg(foreign_pid, signal.SIGKILL)
 
 
 @in_container
-def test_mgpu_run_as_the_first_process_of_a_container_names_no_pid(house):
-    house.open({"train": {"footprint": "4GiB"}})
-    foreign = house.start("hold", "6GiB", program="mgpu-simgpu")
-    wait_until(lambda: memory(house)["foreign_bytes"] == 6 * GiB, "the driver to show it")
+def test_mgpu_run_as_the_first_process_of_a_container_names_no_pid(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    foreign = harness.start_program("hold", "6GiB", program="mgpu-simgpu")
+    wait_until(lambda: device_memory(harness)["foreign_bytes"] == 6 * GiB, "the foreign memory to be measured")
     words = [BIN / "mgpu", "run", "--bytes", "4GiB", "--", "sh", "-c", "echo started; sleep 300"]
-    run = house.start(*UNSHARE[1:], *words, program=pathlib.Path(UNSHARE[0]))
+    run = harness.start_program(*UNSHARE[1:], *words, program=pathlib.Path(UNSHARE[0]))
 
-    run.wait_for("started")
+    run.wait_for_output("started")
 
-    assert memory(house)["foreign_bytes"] == 6 * GiB, "what others hold is not the lease's"
-    assert house.get("/v1/leases")["leases"][0]["pid"] is None
+    assert device_memory(harness)["foreign_bytes"] == 6 * GiB, "memory of other processes must not be attributed to the lease"
+    assert harness.get("/v1/leases")["leases"][0]["pid"] is None
     run.kill(), foreign.kill()
 
 
 @in_container
-def test_the_pid_inside_a_container_is_translated(house):
-    house.open({"train": {"footprint": "4GiB"}})
+def test_the_pid_inside_a_container_is_translated(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
     script = f"'{BIN}/mgpu' run --bytes 4GiB -- sh -c 'echo started; sleep 300' & echo inside $!; wait"
-    run = house.start(*UNSHARE[1:], "sh", "-c", script, program=pathlib.Path(UNSHARE[0]))
-    inside = run.wait_for(r"inside (\d+)")[1]
-    run.wait_for("started")
+    run = harness.start_program(*UNSHARE[1:], "sh", "-c", script, program=pathlib.Path(UNSHARE[0]))
+    inside = run.wait_for_output(r"inside (\d+)")[1]
+    run.wait_for_output("started")
 
-    [lease] = house.get("/v1/leases")["leases"]
+    [lease] = harness.get("/v1/leases")["leases"]
 
-    names = pathlib.Path(f"/proc/{lease['pid']}/status").read_text().split("NSpid:")[1].split("\n")[0].split()
-    assert names == [str(lease["pid"]), inside]
+    namespace_pids = pathlib.Path(f"/proc/{lease['pid']}/status").read_text().split("NSpid:")[1].split("\n")[0].split()
+    assert namespace_pids == [str(lease["pid"]), inside]
     run.kill()

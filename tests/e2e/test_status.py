@@ -1,12 +1,12 @@
-"""GET /v1/status: the charter's six, the devices with memory by owner, the consumers, the line."""
+"""GET /v1/status: the six figures at the top, devices with memory by owner, consumers, the line."""
 import datetime
 
 SIX = {"queue_depth", "in_flight", "total_jobs", "last_wait_ms", "last_run_ms", "oldest_queued"}
 
 
-def test_an_idle_house(house):
-    house.open({"chat": house.fake("chat", kind="llm", aliases=["gpt"])}, gpu="12GiB")
-    status = house.status()
+def test_an_idle_house(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", kind="llm", aliases=["gpt"])}, gpu="12GiB")
+    status = harness.status()
     assert SIX | {"version", "started", "draining", "devices", "consumers", "line"} <= status.keys()
     assert {name: status[name] for name in SIX} == {"queue_depth": 0, "in_flight": 0, "total_jobs": 0, "last_wait_ms": 0,
                                                     "last_run_ms": 0, "oldest_queued": None}
@@ -20,14 +20,15 @@ def test_an_idle_house(house):
     assert status["line"] == [] and status["draining"] is False
 
 
-def test_while_one_runs_and_another_waits(house):
-    house.open({"chat": house.fake("chat", "6GiB", working="1GiB", run_ms=400), "voice": house.fake("voice", "8GiB")})
-    running, = [house.raw_chat("chat")]
-    house.wait_for_journal("start", "chat")
-    waiting = house.raw_chat("voice")
-    house.wait_for_ticket(stage="waiting", consumer="voice")
+def test_while_one_runs_and_another_waits(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", "6GiB", working="1GiB", run_ms=400),
+                        "voice": harness.fake_consumer("voice", "8GiB")})
+    running, = [harness.send_raw_chat("chat")]
+    harness.wait_for_service_journal("start", "chat")
+    waiting = harness.send_raw_chat("voice")
+    harness.wait_for_ticket(stage="waiting", consumer="voice")
 
-    status = house.status()
+    status = harness.status()
 
     assert (status["queue_depth"], status["in_flight"], status["total_jobs"]) == (1, 1, 0)
     since = datetime.datetime.fromisoformat(status["oldest_queued"].replace("Z", "+00:00"))
@@ -40,20 +41,20 @@ def test_while_one_runs_and_another_waits(house):
         memory["committed_bytes"]
     assert [(t["consumer"], t["stage"], t["place"]) for t in status["line"]] == [("chat", "running", 0), ("voice", "waiting", 1)]
     assert running.status == waiting.status == 200
-    house.wait_until_quiet()
-    status = house.status()
+    harness.wait_until_quiet()
+    status = harness.status()
     assert status["total_jobs"] == 2 and status["last_wait_ms"] > 100 and status["oldest_queued"] is None
 
 
-def test_a_job_that_ran_has_its_length(house):
-    house.open({"chat": house.fake("chat", run_ms=200)})
-    house.ask("chat")
-    house.wait_until_quiet()
-    assert 200 <= house.status()["last_run_ms"] < 5000
+def test_a_job_that_ran_has_its_length(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", run_ms=200)})
+    harness.chat("chat")
+    harness.wait_until_quiet()
+    assert 200 <= harness.status()["last_run_ms"] < 5000
 
 
-def test_the_page_of_the_interface_is_served(house):
-    house.open({"chat": house.fake("chat")})
-    assert house.http.get("/v1/openapi.yaml").text.startswith("openapi: 3")
-    assert house.get("/v1/version")["name"] == "mgpu"
-    assert house.http.get("/v1/consumers/chta").status_code == 404
+def test_the_page_of_the_interface_is_served(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat")})
+    assert harness.http_client.get("/v1/openapi.yaml").text.startswith("openapi: 3")
+    assert harness.get("/v1/version")["name"] == "mgpu"
+    assert harness.http_client.get("/v1/consumers/chta").status_code == 404

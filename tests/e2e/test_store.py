@@ -1,61 +1,60 @@
-"""What the daemon keeps from one life to the next: the file, its limits, and what happens to a bad one."""
+"""The daemon's store: what it keeps, its limits, a damaged or newer file."""
 import sqlite3
 
 
+def query_store(harness, query):
+    with sqlite3.connect(harness.state_file) as file:
+        return file.execute(query).fetchall()
 
-def rows(house, question):
-    with sqlite3.connect(house.state_file) as file:
-        return file.execute(question).fetchall()
 
-
-def test_finished_jobs_are_kept_within_the_limit(house):
-    house.open({"chat": house.fake("chat", "5GiB")}, limits={"history_rows": 3})
+def test_finished_jobs_are_kept_within_the_limit(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat", "5GiB")}, limits={"history_rows": 3})
     for _ in range(5):
-        house.ask("chat")
-    house.stop_daemon()
+        harness.chat("chat")
+    harness.stop_daemon()
 
-    kept = rows(house, "SELECT ticket, consumer, outcome, waited_us, loading_us, ran_us, who FROM jobs ORDER BY id")
+    kept = query_store(harness, "SELECT ticket, consumer, outcome, waited_us, loading_us, ran_us, who FROM jobs ORDER BY id")
 
     assert [row[0] for row in kept] == [3, 4, 5]
     assert {row[1:3] for row in kept} == {("chat", "done")}
     assert all(row[5] > 0 and "/v1/chat/completions" in row[6] for row in kept)
 
 
-def test_none_keeps_nothing(house):
-    house.open({"chat": house.fake("chat")}, store="none")
-    house.ask("chat")
-    house.stop_daemon()
-    assert not house.state_file.exists()
+def test_none_keeps_nothing(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat")}, store="none")
+    harness.chat("chat")
+    harness.stop_daemon()
+    assert not harness.state_file.exists()
 
 
-def test_a_damaged_file_is_set_aside(house):
-    house.state_file.parent.mkdir(parents=True)
-    house.state_file.write_text("no database, whatever its name says")
-    house.open({"chat": house.fake("chat")})
+def test_a_damaged_file_is_set_aside(harness):
+    harness.state_file.parent.mkdir(parents=True)
+    harness.state_file.write_text("no database, whatever its name says")
+    harness.start_with({"chat": harness.fake_consumer("chat")})
 
-    assert house.ask("chat") == "answer of chat"
+    assert harness.chat("chat") == "answer of chat"
 
-    assert "is damaged" in house.daemon.text
-    assert house.state_file.with_name("mgpu.db.damaged").read_text().startswith("no database")
+    assert "is damaged" in harness.daemon.output
+    assert harness.state_file.with_name("mgpu.db.damaged").read_text().startswith("no database")
 
 
-def test_a_file_of_a_newer_mgpu_is_left_alone(house):
-    house.open({"chat": house.fake("chat")})
-    assert house.stop_daemon() == 0
-    with sqlite3.connect(house.state_file) as file:
+def test_a_file_of_a_newer_mgpu_is_left_alone(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat")})
+    assert harness.stop_daemon() == 0
+    with sqlite3.connect(harness.state_file) as file:
         file.execute("PRAGMA user_version = 999")
 
-    refused = house.mgpu("serve", "--config", house.config_file)
+    refused = harness.run_mgpu("serve", "--config", harness.config_file)
 
     assert refused.returncode == 2
-    assert "newer mgpu" in refused.stderr and str(house.state_file) in refused.stderr
-    assert rows(house, "PRAGMA user_version") == [(999,)]
+    assert "newer mgpu" in refused.stderr and str(harness.state_file) in refused.stderr
+    assert query_store(harness, "PRAGMA user_version") == [(999,)]
 
 
-def test_a_second_daemon_needs_a_file_of_its_own(house):
-    house.open({"chat": house.fake("chat")}, store=str(house.folder / "own.db"))
+def test_a_second_daemon_needs_a_file_of_its_own(harness):
+    harness.start_with({"chat": harness.fake_consumer("chat")}, store=str(harness.folder / "own.db"))
 
-    refused = house.mgpu("serve", "--config", house.config_file)
+    refused = harness.run_mgpu("serve", "--config", harness.config_file)
 
     assert refused.returncode == 2
     assert "in use by another mgpu" in refused.stderr

@@ -1,46 +1,47 @@
-"""What a service says and what clients call themselves commands no terminal: not in the log, in errors, or in what
-`mgpu` prints."""
+"""Text from services and clients sends no control sequence to a terminal: not in the log, in errors, or in the output of
+`mgpu`."""
 import json
 
 ESCAPES = "\x1b[31mred\x1b]0;title\x07 \x9b2J"
-COMMANDS = [chr(code) for code in range(32) if chr(code) not in "\t\n"] + ["\x7f", "\x9b"]
+CONTROL_CHARACTERS = [chr(code) for code in range(32) if chr(code) not in "\t\n"] + ["\x7f", "\x9b"]
 
 
-def commands_in(text):
-    return [character for character in COMMANDS if character in text]
+def control_characters_in(text):
+    return [character for character in CONTROL_CHARACTERS if character in text]
 
 
-def test_the_last_words_of_a_dying_service(house):
+def test_the_last_words_of_a_dying_service(harness):
     script = f"printf '%b' '{ESCAPES}\\n\\0377broken\\n'; exit 3"
-    chat = house.fake("chat", "5GiB")
+    chat = harness.fake_consumer("chat", "5GiB")
     chat["runner"]["process"]["command"] = ["sh", "-c", script, "sh", "${PORT}"]
-    house.open({"chat": chat})
+    harness.start_with({"chat": chat})
 
-    refused = house.mgpu("load", "chat")
+    refused = harness.run_mgpu("load", "chat")
 
-    house.daemon.wait_for("did not load")
-    spelt = "\\x1b[31mred\\x1b]0;title\\x07 \\u009b2J"
-    assert spelt in refused.stderr and "\ufffdbroken" in refused.stderr
-    assert spelt in house.daemon.text
-    assert spelt in house.consumer("chat")["log"]
-    seen = [house.mgpu(*words).stdout for words in (["consumers"], ["status"], ["events"], ["consumers", "--json"])]
-    assert not commands_in(refused.stderr + house.daemon.text + "".join(seen))
-
-
-def test_no_line_of_a_service_passes_for_one_of_the_log(house):
-    chat = house.fake("chat", "5GiB")
-    chat["runner"]["process"]["command"] = ["sh", "-c", "echo '2026-01-01T00:00:00.000 info all is well'; exit 3", "sh", "${PORT}"]
-    house.open({"chat": chat})
-    house.mgpu("load", "chat")
-    house.daemon.wait_for("all is well")
-    assert not [line for line in house.daemon.text.splitlines() if line.startswith("2026-01-01")]
+    harness.daemon.wait_for_output("did not load")
+    escaped = "\\x1b[31mred\\x1b]0;title\\x07 \\u009b2J"
+    assert escaped in refused.stderr and "\ufffdbroken" in refused.stderr
+    assert escaped in harness.daemon.output
+    assert escaped in harness.consumer("chat")["log"]
+    seen = [harness.run_mgpu(*words).stdout for words in (["consumers"], ["status"], ["events"], ["consumers", "--json"])]
+    assert not control_characters_in(refused.stderr + harness.daemon.output + "".join(seen))
 
 
-def test_the_names_of_clients(house):
-    house.open({"train": {"footprint": "4GiB"}})
-    house.post("/v1/leases", {"consumer": "train", "who": f"me{ESCAPES}\nTICKET", "user": ESCAPES})
-    shown = house.mgpu("line").stdout
-    assert "me\\x1b[31mred" in shown and not commands_in(shown)
+def test_no_line_of_a_service_passes_for_one_of_the_log(harness):
+    chat = harness.fake_consumer("chat", "5GiB")
+    chat["runner"]["process"]["command"] = ["sh", "-c", "echo '2026-01-01T00:00:00.000 info all is well'; exit 3", "sh",
+                                            "${PORT}"]
+    harness.start_with({"chat": chat})
+    harness.run_mgpu("load", "chat")
+    harness.daemon.wait_for_output("all is well")
+    assert not [line for line in harness.daemon.output.splitlines() if line.startswith("2026-01-01")]
+
+
+def test_the_names_of_clients(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    harness.post("/v1/leases", {"consumer": "train", "who": f"me{ESCAPES}\nTICKET", "user": ESCAPES})
+    shown = harness.run_mgpu("line").stdout
+    assert "me\\x1b[31mred" in shown and not control_characters_in(shown)
     assert len(shown.splitlines()) == 2
-    listed = house.mgpu("line", "--json").stdout
-    assert not commands_in(listed) and json.loads(listed)["line"][0]["who"].startswith("me\\x1b[31mred")
+    listed = harness.run_mgpu("line", "--json").stdout
+    assert not control_characters_in(listed) and json.loads(listed)["line"][0]["who"].startswith("me\\x1b[31mred")

@@ -5,7 +5,7 @@ import pathlib
 import sqlite3
 import time
 
-from house import MiB, wait_until
+from daemon_harness import MiB, wait_until
 
 RSS_GROWTH = 24 * MiB  # in a quarter of the run, after it was warm
 
@@ -43,49 +43,49 @@ def answered_once(book, journal, died_of_memory):
             yield f"{one.user} ({one.how} to {one.consumer}) was cut, though its service did not die"
 
 
-def at_rest(house):
+def at_rest(harness):
     """Complaints if the house goes on loading and unloading though nobody asks."""
     def calm():
-        moved = house.events("load", "evict")[-1:]
+        moved = harness.events("load", "evict")[-1:]
         time.sleep(1)
-        return house.events("load", "evict")[-1:] == moved
+        return harness.events("load", "evict")[-1:] == moved
     try:
         wait_until(calm, "", 10)
     except AssertionError:
-        yield f"nobody asks, and the house does not come to rest: {house.events('load', 'evict')[-8:]}"
+        yield f"nobody asks, and the house does not come to rest: {harness.events('load', 'evict')[-8:]}"
 
 
-def memory_is_explained(house):
+def memory_is_explained(harness):
     """Complaints about simulated bytes that are not those of who is warm."""
-    status = house.status()
-    for device, gpu in zip(status["devices"], house.gpus()):
+    status = harness.status()
+    for device, gpu in zip(status["devices"], harness.gpu_states()):
         holders = {process["pid"] for process in gpu["processes"]}
         known = {consumer["pid"] for consumer in status["consumers"] if consumer["pid"]}
-        known |= set(house.external)
+        known |= set(harness.external)
         if holders - known:
             yield f"{device['id']}: held by processes that nobody knows: {gpu['processes']}"
         if device["memory"]["measured_bytes"] + device["memory"]["foreign_bytes"] != gpu["used"]:
             yield f"{device['id']}: {gpu['used']} bytes are used, the daemon says {device['memory']}"
 
 
-def nothing_is_left(house, before, history_rows):
+def nothing_is_left(harness, before, history_rows):
     """Complaints after all consumers were unloaded. `before` is what the daemon had open when it was new."""
-    pid = house.daemon.pid
-    allowed = {pid, *house.external}
+    pid = harness.daemon.pid
+    allowed = {pid, *harness.external}
     try:
-        wait_until(lambda: not (descriptors(pid) - before) and set(house.processes()) == allowed, "", 5)
+        wait_until(lambda: not (descriptors(pid) - before) and set(harness.process_pids()) == allowed, "", 5)
     except AssertionError:
         if more := descriptors(pid) - before:
             yield f"the daemon has {sum(more.values())} descriptors more than when it was new: {dict(more)}"
-        if set(house.processes()) - allowed:
-            yield f"processes that are left: {[command_of(one) for one in set(house.processes()) - allowed]}"
-    status = house.status()
-    if status["queue_depth"] or status["in_flight"] or status["line"] or house.get("/v1/leases")["leases"]:
+        if set(harness.process_pids()) - allowed:
+            yield f"processes that are left: {[command_of(one) for one in set(harness.process_pids()) - allowed]}"
+    status = harness.status()
+    if status["queue_depth"] or status["in_flight"] or status["line"] or harness.get("/v1/leases")["leases"]:
         yield f"tickets are left: {status['line']}"
-    for gpu in house.gpus():
+    for gpu in harness.gpu_states():
         if gpu["used"] or gpu["checkpointed"]:
             yield f"device {gpu['index']}: still used: {gpu['processes']} {gpu['checkpointed']}"
-    with sqlite3.connect(house.state_file) as file:
+    with sqlite3.connect(harness.state_file) as file:
         [rows] = file.execute("SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM learned), "
                               "(SELECT count(*) FROM started)")
     consumers = len(status["consumers"])

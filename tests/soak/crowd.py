@@ -21,7 +21,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / "tests/e2e"), str(TREE / "tests/soak")]
 
 import audit
-from house import House, MiB, wait_until
+from daemon_harness import DaemonHarness, MiB, wait_until
 
 ANSWER_SECONDS = 60
 RSS_GROWTH = 64 * MiB
@@ -63,9 +63,9 @@ async def read_answer(reader, pause=0.0):
 
 
 class Crowd:
-    def __init__(self, house, dice, models):
-        self.house, self.dice, self.models = house, dice, models
-        self.address = (house.url.split("/")[2].split(":")[0], int(house.url.rsplit(":", 1)[1]))
+    def __init__(self, harness, dice, models):
+        self.harness, self.dice, self.models = harness, dice, models
+        self.address = (harness.url.split("/")[2].split(":")[0], int(harness.url.rsplit(":", 1)[1]))
         self.outcomes = collections.Counter()
         self.complaints = []
         self.over = False
@@ -187,47 +187,47 @@ class Crowd:
 def run(clients, seconds, seed):
     """Complaints; prints a summary."""
     with tempfile.TemporaryDirectory(prefix="mgpu-crowd-") as folder:
-        house = House(pathlib.Path(folder))
+        harness = DaemonHarness(pathlib.Path(folder))
         try:
-            complaints = lived(house, clients, seconds, seed)
+            complaints = lived(harness, clients, seconds, seed)
         finally:
-            left = house.leave()
+            left = harness.stop_and_check()
         return complaints + left
 
 
-def lived(house, clients, seconds, seed):
-    faults = [house.folder / f"faults-{name}" for name in ("chat", "code", "draw")]
+def lived(harness, clients, seconds, seed):
+    faults = [harness.folder / f"faults-{name}" for name in ("chat", "code", "draw")]
     consumers = {}
     for name, footprint, path in zip(("chat", "code", "draw"), ("4GiB", "5GiB", "6GiB"), faults):
-        consumers[name] = house.fake(name, footprint, working="256MiB", load_ms=20, flags=["--faults", path], concurrency=8)
-    house.refusals_allowed = True  # a service that says so by order
-    house.open(consumers, gpu="12GiB", policy="affinity", limits=LIMITS)
+        consumers[name] = harness.fake_consumer(name, footprint, working="256MiB", load_ms=20, flags=["--faults", path], concurrency=8)
+    harness.refusals_allowed = True  # a service that says so by order
+    harness.start_with(consumers, gpu="12GiB", policy="affinity", limits=LIMITS)
     for name in consumers:
-        house.post(f"/v1/consumers/{name}/load")
-    pid = house.daemon.child.pid
-    crowd = Crowd(house, seed, list(consumers))
+        harness.post(f"/v1/consumers/{name}/load")
+    pid = harness.daemon.child.pid
+    crowd = Crowd(harness, seed, list(consumers))
     asyncio.run(crowd.live(min(clients, 20), 1, faults))  # everything that is kept for ever is there now
-    wait_until(lambda: at_rest(house), "the first few to be through", 30)
+    wait_until(lambda: at_rest(harness), "the first few to be through", 30)
     before, memory = sum(audit.descriptors(pid).values()), audit.resident_memory(pid)
-    crowd = Crowd(house, seed, list(consumers))
+    crowd = Crowd(harness, seed, list(consumers))
     begin = time.monotonic()
     asyncio.run(crowd.live(clients, seconds, faults))
     complaints = crowd.complaints
     try:
-        wait_until(lambda: at_rest(house), "nobody in flight and nobody waiting", 30)
+        wait_until(lambda: at_rest(harness), "nobody in flight and nobody waiting", 30)
         wait_until(lambda: sum(audit.descriptors(pid).values()) <= before + 8, "the descriptors to be back", 20)
     except AssertionError as error:
-        complaints.append(f"{error}: {json.dumps(house.status())[:2000]}; {audit.descriptors(pid)} (was {before})")
+        complaints.append(f"{error}: {json.dumps(harness.status())[:2000]}; {audit.descriptors(pid)} (was {before})")
     growth = audit.resident_memory(pid) - memory
     if growth > RSS_GROWTH:
         complaints.append(f"the daemon grew by {growth // MiB} MiB")
-    if house.daemon.child.poll() is not None:
-        complaints.append(f"the daemon is gone: {house.daemon.text[-3000:]}")
+    if harness.daemon.child.poll() is not None:
+        complaints.append(f"the daemon is gone: {harness.daemon.output[-3000:]}")
     print(f"crowd: {clients} clients, {time.monotonic() - begin:.0f} s, {crowd.asked} requests, "
           f"{dict(sorted(crowd.outcomes.items(), key=str))}, {growth / MiB:+.1f} MiB", flush=True)
     return complaints
 
 
-def at_rest(house):
-    status = house.status()
+def at_rest(harness):
+    status = harness.status()
     return status["in_flight"] == 0 and status["queue_depth"] == 0

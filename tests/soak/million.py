@@ -16,7 +16,7 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / "tests/e2e")]
 
-from house import BIN, House, MiB
+from daemon_harness import BIN, DaemonHarness, MiB
 
 CLIENTS = 8
 PARTS = 20  # of the run; what is measured at the end of each
@@ -99,8 +99,8 @@ class Connection:
 
 
 class Million:
-    def __init__(self, house, requests):
-        self.house, self.requests = house, requests
+    def __init__(self, harness, requests):
+        self.harness, self.requests = harness, requests
         self.wrong, self.parts = [], []
 
     def run(self):
@@ -123,11 +123,11 @@ class Million:
         consumers = {"chat": {"footprint": "1GiB", "service": "generic", "concurrency": 16,
                               "runner": {"process": {"command": [str(word) for word in command]}}},
                      "silent": {"footprint": "1GiB", "service": "ollama", "url": "http://127.0.0.1:9"}}
-        self.house.open(consumers, limits=LIMITS)
+        self.harness.start_with(consumers, limits=LIMITS)
 
     def ask_all(self, numbers):
         try:
-            connection = Connection(self.house.url)
+            connection = Connection(self.harness.url)
             for number in numbers:
                 kind = KINDS[number % len(KINDS)]
                 text, expected = kind(number)
@@ -141,20 +141,20 @@ class Million:
     # --- what the daemon takes ---
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.house.daemon.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = pathlib.Path(f"/proc/{self.harness.daemon.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def memory(self):
-        for line in pathlib.Path(f"/proc/{self.house.daemon.pid}/status").read_text().splitlines():
+        for line in pathlib.Path(f"/proc/{self.harness.daemon.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         return 0
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.house.daemon.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.harness.daemon.pid}/fd"))
 
     def store_size(self):
-        return sum(file.stat().st_size for file in self.house.state_file.parent.glob("mgpu.db*"))
+        return sum(file.stat().st_size for file in self.harness.state_file.parent.glob("mgpu.db*"))
 
     def line(self, asked):
         part = self.parts[-1]
@@ -178,7 +178,7 @@ class Million:
         before, after = (sorted(part["cpu"] for part in parts)[0] for parts in (early, late))
         if after > before * SLOWER:
             found.append(f"a request's processor time grew from {before * 1e6:.0f} to {after * 1e6:.0f} us")
-        status = self.house.status()
+        status = self.harness.status()
         if status["line"]:
             found.append(f"{len(status['line'])} tickets are left")
         return found
@@ -189,12 +189,12 @@ def main():
     parser.add_argument("--requests", type=int, default=1_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mgpu-million-") as folder:
-        house = House(pathlib.Path(folder))
-        million = Million(house, options.requests)
+        harness = DaemonHarness(pathlib.Path(folder))
+        million = Million(harness, options.requests)
         try:
             found = million.run()
         finally:
-            left = house.leave()
+            left = harness.stop_and_check()
     for complaint in found + left:
         print(f"million: {complaint}")
     print(f"million: {options.requests} requests: {'FAILED' if found + left else 'passed'}")

@@ -37,8 +37,8 @@ class Asked:
 class Book:
     """Every request, and under which life of the daemon it was sent."""
 
-    def __init__(self, house):
-        self.house = house
+    def __init__(self, harness):
+        self.harness = harness
         self.asked = []
         self.lock = threading.Lock()
         self.up = threading.Event()
@@ -78,7 +78,7 @@ class Person(threading.Thread):
             life, one = self.book.lives, self.book.enter(self.dice.choice(self.consumers), self.way.__name__)
             began = time.monotonic()
             try:
-                outcome = self.way(self.book.house, one, self.dice)
+                outcome = self.way(self.book.harness, one, self.dice)
             except Exception as error:
                 outcome = f"unclear: {type(error).__name__}: {error}"
             if outcome.startswith(("unclear", "cut")) and life != self.book.lives:
@@ -97,8 +97,8 @@ def refused(status, text, shape):
         return f"unclear: {status} {text[:200]}"
 
 
-def openai_answer(house, one, _):
-    with house.openai(timeout=ANSWER_SECONDS) as client:
+def openai_answer(harness, one, _):
+    with harness.openai(timeout=ANSWER_SECONDS) as client:
         try:
             answer = client.chat.completions.create(model=one.consumer, messages=[], user=one.user)
         except openai.APIStatusError as error:
@@ -107,9 +107,9 @@ def openai_answer(house, one, _):
     return "answered" if text.startswith("answer of ") else f"unclear: {text}"
 
 
-def openai_stream(house, one, _):
+def openai_stream(harness, one, _):
     begun, heard = False, []
-    with house.openai(timeout=ANSWER_SECONDS) as client:
+    with harness.openai(timeout=ANSWER_SECONDS) as client:
         try:
             answer = client.chat.completions.create(model=one.consumer, messages=[], user=one.user, stream=True)
             begun = True
@@ -122,9 +122,9 @@ def openai_stream(house, one, _):
     return "answered" if heard == WORDS else f"unclear: heard {heard}"
 
 
-def ollama_stream(house, one, _):
+def ollama_stream(harness, one, _):
     heard = []
-    client = ollama.Client(host=house.url, timeout=ANSWER_SECONDS)
+    client = ollama.Client(host=harness.url, timeout=ANSWER_SECONDS)
     try:
         for part in client.chat(model=one.consumer, messages=[], stream=True):
             heard.append(part.message.content)
@@ -138,18 +138,18 @@ def ollama_stream(house, one, _):
     return "answered" if heard == WORDS else f"unclear: heard {heard}"
 
 
-def embedding(house, one, _):
-    answer = httpx.post(f"{house.url}/v1/embeddings", json={"model": one.consumer, "input": "a", "user": one.user},
+def embedding(harness, one, _):
+    answer = httpx.post(f"{harness.url}/v1/embeddings", json={"model": one.consumer, "input": "a", "user": one.user},
                         timeout=ANSWER_SECONDS)
     if answer.status_code != 200:
         return refused(answer.status_code, answer.text, "openai")
     return "answered" if answer.json()["data"][0]["embedding"] == [0.5, 0.5] else f"unclear: {answer.text}"
 
 
-def raw_stream(house, one, dice):
+def raw_stream(harness, one, dice):
     """Over a socket of its own. Every third hangs up: while it waits, or in the middle of the answer."""
     hangs_up = dice.choice(["never"] * 4 + ["soon", "after the first word"])
-    client = house.raw("POST", f"/c/{one.consumer}/v1/chat/completions", {"stream": True, "user": one.user})
+    client = harness.send_raw("POST", f"/c/{one.consumer}/v1/chat/completions", {"stream": True, "user": one.user})
     client.socket.settimeout(ANSWER_SECONDS)
     begun = False
     try:
@@ -168,13 +168,13 @@ def raw_stream(house, one, dice):
     except (http.client.IncompleteRead, ConnectionError) as error:
         return "cut" if begun else f"unclear: {error!r}"
     finally:
-        client.hang_up()
+        client.close()
     return "answered" if text.endswith("data: [DONE]\n\n") and text.count("word") == 5 else f"unclear: {text}"
 
 
-def lease(house, one, dice):
+def lease(harness, one, dice):
     """Over the API, for some milliseconds; every fourth holder vanishes, and its time to live ends it."""
-    with httpx.Client(base_url=house.url, timeout=ANSWER_SECONDS) as client:
+    with httpx.Client(base_url=harness.url, timeout=ANSWER_SECONDS) as client:
         held = client.post("/v1/leases", json={"consumer": one.consumer, "ttl": "500ms", "who": one.user})
         if held.status_code != 200:
             return refused(held.status_code, held.text, "openai")
@@ -191,17 +191,17 @@ class Commands:
     def __init__(self, book, simgpu):
         self.book, self.simgpu = book, simgpu
 
-    def command(self, house, one, dice):
+    def command(self, harness, one, dice):
         with self.book.delicate:
-            program = house.start("run", "--consumer", one.consumer, "--wait-limit", "15s", "--", self.simgpu, "hold", "4GiB",
-                                  "--", "sh", "-c", f"echo held; sleep {dice.random() * 0.3:.2f}; echo done")
+            program = harness.start_program("run", "--consumer", one.consumer, "--wait-limit", "15s", "--", self.simgpu, "hold", "4GiB",
+                                            "--", "sh", "-c", f"echo held; sleep {dice.random() * 0.3:.2f}; echo done")
             try:
-                program.wait_for("held", ANSWER_SECONDS)
+                program.wait_for_output("held", ANSWER_SECONDS)
             except AssertionError:
                 pass  # the exit code says why
         code = program.exit_code(ANSWER_SECONDS)
-        house.programs.remove(program)
-        if code == 0 and "done" in program.text:
+        harness.processes_started.remove(program)
+        if code == 0 and "done" in program.output:
             return "answered"
         why = "wait_limit" if code == 124 else "command"
-        return f"refused: {why}" if code in (124, 125) and "mgpu" in program.text else f"unclear: {code} {program.text}"
+        return f"refused: {why}" if code in (124, 125) and "mgpu" in program.output else f"unclear: {code} {program.output}"

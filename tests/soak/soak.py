@@ -24,7 +24,7 @@ sys.path[:0] = [str(TREE / "tests/e2e"), str(TREE / "tests/soak")]
 import audit
 import crowd
 import people
-from house import BIN, House, free_port, in_bytes, wait_until
+from daemon_harness import BIN, DaemonHarness, free_port, parse_size, wait_until
 from troubles import Troubles, checkpoint_file, fault_file
 
 HISTORY_ROWS = 300
@@ -47,11 +47,11 @@ def main():
     complaints = crowd.run(options.clients, options.seconds, seed) if options.clients else []
     for play, part in () if options.clients else ((Honest, 0.75), (Liars, 0.25)):
         with tempfile.TemporaryDirectory(prefix="mgpu-soak-") as folder:
-            soak = play(House(pathlib.Path(folder)), random.Random(f"{seed} {play.__name__}"))
+            soak = play(DaemonHarness(pathlib.Path(folder)), random.Random(f"{seed} {play.__name__}"))
             found = soak.run(options.seconds * part)
         print(soak.summary(), flush=True)
         if found or options.keep:
-            print("\n".join([*soak.troubles.log, soak.house.daemon.text[-20000:]]), flush=True)
+            print("\n".join([*soak.troubles.log, soak.harness.daemon.output[-20000:]]), flush=True)
         complaints += [f"{play.__name__}: {complaint}" for complaint in found]
     for complaint in complaints[:40]:
         print(f"soak: {complaint}")
@@ -65,14 +65,14 @@ class Honest:
     name = "honest services"
     killed = True
 
-    def __init__(self, house, dice):
-        self.house, self.dice = house, dice
-        house.external = []
-        self.book = people.Book(house)
+    def __init__(self, harness, dice):
+        self.harness, self.dice = harness, dice
+        harness.external = []
+        self.book = people.Book(harness)
 
     def service(self, name, footprint, device=0, **more):
-        flags = ["--faults", str(fault_file(self.house, name)), "--device", str(device), *more.pop("flags", [])]
-        return self.house.fake(name, footprint, flags=flags, **{
+        flags = ["--faults", str(fault_file(self.harness, name)), "--device", str(device), *more.pop("flags", [])]
+        return self.harness.fake_consumer(name, footprint, flags=flags, **{
             "load_ms": self.dice.randint(50, 300), "run_ms": self.dice.randint(5, 60), "device": DEVICES[device]["id"],
             "load_limit": "2s", "stop_limit": "1s", **more})
 
@@ -82,17 +82,17 @@ class Honest:
     def outside(self):
         """A service that is not the daemon's to start."""
         port = free_port()
-        program = self.house.start("--name", "outside", "--port", port, "--bytes", in_bytes("6GiB"), "--lazy", "--device", 1,
-                                   "--load-ms", 150, "--run-ms", 20, "--journal", self.house.journal_file,
-                                   "--faults", fault_file(self.house, "outside"), program="mgpu-fake-service")
-        self.house.external.append(program.pid)
+        program = self.harness.start_program("--name", "outside", "--port", port, "--bytes", parse_size("6GiB"), "--lazy", "--device", 1,
+                                             "--load-ms", 150, "--run-ms", 20, "--journal", self.harness.service_journal_file,
+                                             "--faults", fault_file(self.harness, "outside"), program="mgpu-fake-service")
+        self.harness.external.append(program.pid)
         return {"footprint": "6GiB", "device": "large", "url": f"http://127.0.0.1:{port}", "load": "POST /load",
                 "unload": "POST /unload", "load_limit": "2s", "stop_limit": "1s"}
 
     def consumers(self):
-        ollama = self.house.fake_ollama({"llama": "3GiB", "qwen": "4GiB", "phi": "2GiB"})
+        ollama = self.harness.fake_ollama_consumer({"llama": "3GiB", "qwen": "4GiB", "phi": "2GiB"})
         ollama["runner"]["process"]["command"] += ["--load-ms", "80", "--run-ms", "20", "--faults",
-                                                   str(fault_file(self.house, "ollama"))]
+                                                   str(fault_file(self.harness, "ollama"))]
         return {
             "chat": self.service("chat", "5GiB", concurrency=2, **self.by_request()),
             "voice": self.service("voice", "6GiB"),
@@ -119,16 +119,16 @@ class Honest:
     # --- the story ---
 
     def run(self, seconds):
-        house = self.house
-        house.make_gpu("12GiB", "20GiB")
-        checkpoint_file(house).write_text("")
+        harness = self.harness
+        harness.make_gpu("12GiB", "20GiB")
+        checkpoint_file(harness).write_text("")
         consumers = self.consumers()
-        house.write_config(consumers, listen=f"127.0.0.1:{free_port()}", devices=DEVICES, limits=LIMITS,
-                           cuda_checkpoint=str(BIN / "fake-cuda-checkpoint"))
-        house.start_daemon()
+        harness.write_config(consumers, listen=f"127.0.0.1:{free_port()}", devices=DEVICES, limits=LIMITS,
+                             cuda_checkpoint=str(BIN / "fake-cuda-checkpoint"))
+        harness.start_daemon()
         self.book.begins()
-        house.get("/v1/version")
-        before = audit.descriptors(house.daemon.pid)
+        harness.get("/v1/version")
+        before = audit.descriptors(harness.daemon.pid)
         self.troubles = Troubles(self.book, self.dice.random(), self.services, self.external, pause=0.8,
                                  forgets=self.forgets)
         persons = [people.Person(self.book, self.dice.random(), way, whom, pause=0.15)
@@ -137,13 +137,13 @@ class Honest:
         complaints = self.settle(consumers, persons)
         if not complaints:
             complaints = self.audit(before)
-        complaints += audit.answered_once(self.book, house.journal(), self.troubles.died_of_memory)
-        refused = [row for row in house.journal() if row[0] == "refused"]
-        self.refusals = house.refused_allocations()
-        house.refusals_allowed = not self.killed
-        for program in [one for one in house.programs if one.pid in house.external]:
+        complaints += audit.answered_once(self.book, harness.service_journal(), self.troubles.died_of_memory)
+        refused = [row for row in harness.service_journal() if row[0] == "refused"]
+        self.refusals = harness.refused_allocations()
+        harness.refusals_allowed = not self.killed
+        for program in [one for one in harness.processes_started if one.pid in harness.external]:
             program.kill()
-        return complaints + house.leave() + ([f"refused by the device: {refused}"] if self.killed and refused else [])
+        return complaints + harness.stop_and_check() + ([f"refused by the device: {refused}"] if self.killed and refused else [])
 
     def live(self, seconds, threads):
         for thread in threads:
@@ -152,7 +152,7 @@ class Honest:
         if self.killed:
             self.troubles.kill_daemon()
         time.sleep(seconds / 4)
-        self.memory_then = audit.resident_memory(self.house.daemon.pid)
+        self.memory_then = audit.resident_memory(self.harness.daemon.pid)
         time.sleep(seconds / 4)
         self.book.over.set()
         for thread in threads:
@@ -161,7 +161,7 @@ class Honest:
     def settle(self, consumers, crowd):
         """After the storm everybody is answered again."""
         complaints = [self.troubles.failure] if self.troubles.failure else []
-        self.memory_growth = audit.resident_memory(self.house.daemon.pid) - self.memory_then
+        self.memory_growth = audit.resident_memory(self.harness.daemon.pid) - self.memory_then
         complaints += ["a client never came back"] * sum(one.is_alive() for one in crowd)
         names = [name for name in consumers if name not in ("train", "ollama")] + ["llama", "qwen", "phi"] * ("ollama" in consumers)
         for name in names:
@@ -169,26 +169,26 @@ class Honest:
                 wait_until(lambda: self.answers(name), "", RECOVERY_SECONDS)
             except AssertionError:
                 complaints.append(f"{name} does not answer after the storm: {self.told}")
-        self.house.wait_until_quiet()
+        self.harness.wait_until_quiet()
         return complaints
 
     def answers(self, name):
-        answer = self.house.post("/v1/chat/completions", {"model": name, "messages": []})
+        answer = self.harness.post("/v1/chat/completions", {"model": name, "messages": []})
         self.told = answer.text
         return answer.status_code == 200
 
     def audit(self, before):
-        house = self.house
-        complaints = list(audit.at_rest(house)) or list(wait_for_none(lambda: audit.memory_is_explained(house)))
+        harness = self.harness
+        complaints = list(audit.at_rest(harness)) or list(wait_for_none(lambda: audit.memory_is_explained(harness)))
         try:
             wait_until(self.empty, "", RECOVERY_SECONDS)
         except AssertionError:
             complaints.append(f"not everybody can be unloaded: {self.told}")
         # Who was only asked to unload lives on; its pipe and its pid belong to the daemon as long as it does.
-        for consumer in house.status()["consumers"]:
+        for consumer in harness.status()["consumers"]:
             if consumer["pid"]:
                 os.kill(consumer["pid"], signal.SIGKILL)
-        complaints += audit.nothing_is_left(house, before, HISTORY_ROWS)
+        complaints += audit.nothing_is_left(harness, before, HISTORY_ROWS)
         if self.memory_growth > audit.RSS_GROWTH:
             complaints.append(f"the daemon grew by {self.memory_growth >> 20} MiB in the last quarter")
         return complaints
@@ -196,10 +196,10 @@ class Honest:
     def empty(self):
         """Unloads everybody; true once nobody holds anything. While there is room, whoever is usual at this hour is
         loaded by itself, until it was told to leave."""
-        self.told = [answer.text for consumer in self.house.status()["consumers"] if consumer["name"] != "train"
-                     if (answer := self.house.post(f"/v1/consumers/{consumer['name']}/unload")).status_code != 200]
-        states = {consumer["state"] for consumer in self.house.status()["consumers"] if consumer["name"] != "train"}
-        return states <= {"cold", "failed"} and not any(gpu["used"] for gpu in self.house.gpus())
+        self.told = [answer.text for consumer in self.harness.status()["consumers"] if consumer["name"] != "train"
+                     if (answer := self.harness.post(f"/v1/consumers/{consumer['name']}/unload")).status_code != 200]
+        states = {consumer["state"] for consumer in self.harness.status()["consumers"] if consumer["name"] != "train"}
+        return states <= {"cold", "failed"} and not any(gpu["used"] for gpu in self.harness.gpu_states())
 
     def summary(self):
         lines = [f"  {count:5}  {what}" for what, count in sorted(self.book.counts().items())]

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from house import GiB, wait_until
+from daemon_harness import GiB, wait_until
 
 STEP = "1GiB"  # a foreign program grows by no more than the reserve at once: faster, no daemon could make room
 FOREIGN_STEPS = 3
@@ -18,7 +18,7 @@ AT_CHECKPOINT = ["checkpoint-fails", "restore-fails", "restore-kills", "lock-han
 class Troubles(threading.Thread):
     def __init__(self, book, seed, services, external, pause, forgets=()):
         super().__init__(daemon=True)
-        self.book, self.house = book, book.house
+        self.book, self.harness = book, book.harness
         self.dice, self.pause = random.Random(seed), pause
         self.services, self.external = services, external
         self.forgets = forgets  # whose surprises are to stay surprises
@@ -48,31 +48,31 @@ class Troubles(threading.Thread):
         self.note(f"{name}: {fault}")
         if fault == "oom-crash-at-request":
             self.died_of_memory.add(name)
-        fault_file(self.house, name).write_text(fault)
+        fault_file(self.harness, name).write_text(fault)
 
     def at_checkpoint(self):
         fault = self.dice.choice(AT_CHECKPOINT)
         self.note(f"cuda-checkpoint: {fault}")
-        checkpoint_file(self.house).write_text(fault)
+        checkpoint_file(self.harness).write_text(fault)
         self.book.over.wait(1)
-        checkpoint_file(self.house).write_text("")
+        checkpoint_file(self.harness).write_text("")
 
     def slow_driver(self):
         self.note("the memory of ended processes shows late")
-        self.house.simgpu("fault", "--slow-exit", "300ms")
+        self.harness.simgpu("fault", "--slow-exit", "300ms")
         self.book.over.wait(1)
-        self.house.simgpu("fault", "--slow-exit", "0")
+        self.harness.simgpu("fault", "--slow-exit", "0")
 
     def crash_while_idle(self):
         name = self.dice.choice(self.services)
-        if pid := self.house.consumer(name)["pid"]:
+        if pid := self.harness.consumer(name)["pid"]:
             self.note(f"{name}: killed")
             os.kill(pid, signal.SIGKILL)
 
     def forget(self):
         name = self.dice.choice(self.forgets)
         self.note(f"{name}: what was learned is forgotten")
-        self.house.mgpu("footprints", "forget", name)
+        self.harness.run_mgpu("footprints", "forget", name)
 
     def foreign(self):
         """A game takes memory step by step, and returns it."""
@@ -83,22 +83,22 @@ class Troubles(threading.Thread):
                 break
             self.note(f"foreign memory grows on device {device}")
             with self.book.delicate:
-                held.append(self.house.start("hold", STEP, "--device", str(device), program="mgpu-simgpu"))
+                held.append(self.harness.start_program("hold", STEP, "--device", str(device), program="mgpu-simgpu"))
                 wait_until(lambda: self.shown_as_foreign(device, held[-1].pid) or held[-1].child.poll() is not None,
                            "the daemon to see it", 3)
         self.book.over.wait(self.dice.random() * 2)
         for one in held:
             one.kill()
-            self.house.programs.remove(one)
+            self.harness.processes_started.remove(one)
 
     def shown_as_foreign(self, device, pid):
-        memory = self.house.status()["devices"][device]["memory"]
+        memory = self.harness.status()["devices"][device]["memory"]
         return any(process["pid"] == pid for process in memory["foreign_processes"])
 
     def reserve_is_there(self, device):
         def free():
-            status = self.house.status()["devices"][device]["memory"]
-            gpu = self.house.gpus()[device]
+            status = self.harness.status()["devices"][device]["memory"]
+            gpu = self.harness.gpu_states()[device]
             return status["headroom_bytes"] >= 0 and gpu["total"] - gpu["used"] >= GiB
         try:
             return wait_until(free, "the reserve", 2)
@@ -111,22 +111,22 @@ class Troubles(threading.Thread):
         with self.book.delicate:
             self.note("the daemon: kill -9")
             self.book.ends()
-            os.kill(self.house.daemon.pid, signal.SIGKILL)
-            self.house.daemon.child.wait()
-            self.house.http.close()
-            self.house.start_daemon()
+            os.kill(self.harness.daemon.pid, signal.SIGKILL)
+            self.harness.daemon.child.wait()
+            self.harness.http_client.close()
+            self.harness.start_daemon()
             self.book.begins()
 
     def clear(self):
         for name in self.services + self.external:
-            fault_file(self.house, name).unlink(missing_ok=True)
-        checkpoint_file(self.house).write_text("")
-        self.house.simgpu("fault", "--slow-exit", "0")
+            fault_file(self.harness, name).unlink(missing_ok=True)
+        checkpoint_file(self.harness).write_text("")
+        self.harness.simgpu("fault", "--slow-exit", "0")
 
 
-def fault_file(house, name):
-    return house.folder / f"{name}.fault"
+def fault_file(harness, name):
+    return harness.folder / f"{name}.fault"
 
 
-def checkpoint_file(house):
-    return house.folder / "gpu.checkpoint-fault"
+def checkpoint_file(harness):
+    return harness.folder / "gpu.checkpoint-fault"

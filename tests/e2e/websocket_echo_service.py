@@ -1,4 +1,4 @@
-"""A service for test_upgrade: answers /health, and every WebSocket message with "you said ..."."""
+"""A service for test_upgrade: answers GET /health with 200, and each WebSocket message with "you said ..."."""
 import http
 import signal
 import sys
@@ -10,11 +10,11 @@ def answer_health(connection, request):
     return connection.respond(http.HTTPStatus.OK, "fine\n") if request.path == "/health" else None
 
 
-def talk(connection):
+def echo_messages(connection):
     for message in connection:
         connection.send("you said " + message)
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-with serve(talk, "127.0.0.1", int(sys.argv[1]), process_request=answer_health) as server:
+with serve(echo_messages, "127.0.0.1", int(sys.argv[1]), process_request=answer_health) as server:
     server.serve_forever()

@@ -1,9 +1,9 @@
-"""A crowd of raw sockets that cancel, stall, leave halves and read slowly, while services crash."""
+"""The raw-socket load of the soak, in short: 100 clients for 10 s while services crash."""
 import os
 import subprocess
 import sys
 
-from house import BUILD, TREE
+from daemon_harness import BUILD, TREE
 
 
 def test_each_has_one_answer_and_nothing_is_left():

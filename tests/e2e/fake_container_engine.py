@@ -1,4 +1,4 @@
-"""A container engine for stories: Docker's API on a Unix socket, whose containers are real processes of the house."""
+"""A fake container engine: Docker's API on a Unix socket. Its containers are real processes."""
 import http.server
 import json
 import os
@@ -9,32 +9,33 @@ import threading
 import urllib.parse
 
 
-class Container:
-    """`image` says nothing here: the command is run as it is."""
+class FakeContainer:
+    """A container: its command runs as a plain process; the image is ignored."""
 
-    def __init__(self, house, name, command, labels=()):
+    def __init__(self, harness, name, command, labels=()):
         self.id, self.command, self.labels = name, command, dict(labels)
-        self.house, self.child, self.output, self.grown = house, None, b"", threading.Condition()
+        self.harness, self.child, self.output, self.output_changed = harness, None, b"", threading.Condition()
 
     def start(self):
-        self.output, self.silent = b"", False
-        self.child = subprocess.Popen(self.command, env=self.house.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.output, self.output_ended = b"", False
+        self.child = subprocess.Popen(self.command, env=self.harness.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT)
         threading.Thread(target=self._read, args=[self.child], daemon=True).start()
 
     def _read(self, child):
         while piece := os.read(child.stdout.fileno(), 4096):
-            with self.grown:
+            with self.output_changed:
                 self.output += piece
-                self.grown.notify_all()
-        with self.grown:
-            self.silent = True
-            self.grown.notify_all()
+                self.output_changed.notify_all()
+        with self.output_changed:
+            self.output_ended = True
+            self.output_changed.notify_all()
 
-    def running(self):
+    def is_running(self):
         return self.child is not None and self.child.poll() is None
 
-    def code(self):
+    def exit_code(self):
+        """As the engine reports it: 128 + the number of the signal that ended the process."""
         code = self.child.poll() if self.child else 0
         return 128 - code if code and code < 0 else code or 0
 
@@ -49,43 +50,43 @@ class Container:
             return False
 
 
-class Engine:
-    """engine.socket is where it listens; engine.containers are those that it has, by id (which is the name)."""
+class FakeContainerEngine:
+    """`socket` is the path it listens on; `containers` are its containers by id, which is the name."""
 
-    def __init__(self, house):
-        self.house, self.containers, self.socket = house, {}, str(house.folder / "engine.sock")
+    def __init__(self, harness):
+        self.harness, self.containers, self.socket = harness, {}, str(harness.folder / "engine.sock")
         engine = self
 
-        class Handler(_Handler):
+        class Handler(_EngineRequestHandler):
             pass
 
         Handler.engine = engine
-        self.server = _Server(self.socket, Handler)
-        house.programs.append(self)  # ends after the daemon
+        self.server = _UnixHttpServer(self.socket, Handler)
+        harness.processes_started.append(self)  # ends after the daemon
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def add(self, name, command, labels=()):
-        self.containers[name] = Container(self.house, name, [str(word) for word in command], labels)
+        self.containers[name] = FakeContainer(self.harness, name, [str(word) for word in command], labels)
         return self.containers[name]
 
     def kill(self):
         self.server.shutdown()
         self.server.server_close()
         for container in self.containers.values():
-            if container.running():
+            if container.is_running():
                 container.child.kill()
                 container.child.wait()
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class _UnixHttpServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        pass  # whoever hung up while we answered
+        pass  # the client closed the connection during the answer
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _EngineRequestHandler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
@@ -116,11 +117,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, "OK")
         if parts == ["containers", "json"]:
             wanted = json.loads(query["filters"])["label"]
-            return self.answer(200, [{"Id": c.id} for c in containers.values()
-                                     if all(tuple(label.split("=")) in c.labels.items() for label in wanted)])
+            return self.answer(200, [{"Id": container.id} for container in containers.values()
+                                     if all(tuple(label.split("=")) in container.labels.items() for label in wanted)])
         if parts == ["containers", "create"]:
-            made = json.loads(body)
-            self.engine.add(query["name"], made["Cmd"], made["Labels"])
+            request = json.loads(body)
+            self.engine.add(query["name"], request["Cmd"], request["Labels"])
             return self.answer(201, {"Id": query["name"], "Warnings": []})
         container = containers.get(parts[1])
         if not container:
@@ -131,19 +132,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return getattr(self, "on_" + parts[2])(container, query)
 
     def on_json(self, container, _):
-        runs = container.running()
+        is_running = container.is_running()
         self.answer(200, {"Id": container.id, "Config": {"Tty": False, "Labels": container.labels},
-                          "State": {"Running": runs, "Paused": False, "Pid": container.child.pid if runs else 0,
-                                    "ExitCode": container.code()}})
+                          "State": {"Running": is_running, "Paused": False, "Pid": container.child.pid if is_running else 0,
+                                    "ExitCode": container.exit_code()}})
 
     def on_start(self, container, _):
-        if container.running():
+        if container.is_running():
             return self.answer(304)
         container.start()
         return self.answer(204)
 
     def on_stop(self, container, query):
-        if not container.running():
+        if not container.is_running():
             return self.answer(304)
         container.signal(signal.SIGTERM)
         if not container.wait(int(query["t"])):
@@ -152,27 +153,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(204)
 
     def on_kill(self, container, query):
-        if not container.running():
+        if not container.is_running():
             return self.answer(409, {"message": "is not running"})
         container.signal(signal.Signals[query["signal"]])
         return self.answer(204)
 
     def on_wait(self, container, _):
         container.wait()
-        self.answer(200, {"StatusCode": container.code()})
+        self.answer(200, {"StatusCode": container.exit_code()})
 
     def on_logs(self, container, _):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        told = 0
+        sent_bytes = 0
         while True:
-            with container.grown:
-                container.grown.wait_for(lambda: len(container.output) > told or container.silent)
-                piece = container.output[told:]
+            with container.output_changed:
+                container.output_changed.wait_for(lambda: len(container.output) > sent_bytes or container.output_ended)
+                piece = container.output[sent_bytes:]
             if not piece:
                 break
-            told += len(piece)
+            sent_bytes += len(piece)
             frame = b"\1\0\0\0" + len(piece).to_bytes(4, "big") + piece
             self.wfile.write(f"{len(frame):x}\r\n".encode() + frame + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")

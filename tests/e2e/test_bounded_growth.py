@@ -1,10 +1,10 @@
-"""Twenty thousand requests with ever new names, users and paths: memory, descriptors, file and time a request stay flat.
-At length: `./dev million`."""
+"""20,000 requests with ever new names, users and paths: memory, descriptors, store size and CPU time per request stay flat.
+The full run is `./dev million`."""
 import os
 import subprocess
 import sys
 
-from house import BUILD, TREE
+from daemon_harness import BUILD, TREE
 
 REQUESTS = os.environ.get("MGPU_MILLION", "20000")
 
