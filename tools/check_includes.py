@@ -96,7 +96,7 @@ def violations(root):
         if room is not None and room not in ALLOWED_INCLUDES:
             yield f"{path}:1: the room {room} is not in ALLOWED_INCLUDES"
             continue
-        is_test = re.search(r"_test\.cc?$|_for_tests\.h$", path) is not None
+        is_test = re.search(r"_test\.(?:c|cc|h)$|_(?:fixture|harness)\.h$|/fake_\w+\.(?:cc|h)$", path) is not None
         with open(os.path.join(root, path), encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 found = INCLUDE.match(line)
