@@ -1,6 +1,12 @@
-# lint.sh [--all | file...]: layout, includes, clang-tidy. clang-tidy takes seconds per file, so without --all it checks only
-# the files that differ from the main branch.
+# lint.sh [--since COMMIT] [--all | file...]: layout, includes, messages of the commits since COMMIT (default: since the
+# main branch), clang-tidy. clang-tidy takes seconds per file, so without --all it checks only the files that differ from
+# the main branch.
 set -euo pipefail
+since=()
+if [ "${1:-}" = --since ]; then
+  since=("${2:?--since wants a commit}")
+  shift 2
+fi
 build=build/release
 failed=0
 
@@ -18,6 +24,10 @@ sources | xargs clang-format-19 --dry-run -Werror || failed=1
 echo "== includes"
 python3 tools/check_includes.py --self-test || failed=1
 python3 tools/check_includes.py || failed=1
+
+echo "== commits"
+python3 tools/check_commits.py --self-test || failed=1
+python3 tools/check_commits.py "${since[@]}" || failed=1
 
 echo "== clang-tidy"
 case ${1:-} in
