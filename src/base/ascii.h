@@ -1,5 +1,5 @@
-// Text of protocols, whose letters are ASCII: compared in any case, words of a header, hexadecimal digits.
-// Not for text of people, and not by the locale.
+// ASCII helpers for protocol text: case-insensitive comparison, comma-separated header lists, hexadecimal
+// digits. They ignore the locale, so they are not meant for text that people write.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,6 @@ namespace mgpu {
 
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// In any case.
 constexpr bool equals_ignore_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, to_lower, to_lower);
 }
@@ -17,7 +16,7 @@ constexpr bool starts_with_ignore_case(std::string_view text, std::string_view p
   return text.size() >= prefix.size() && equals_ignore_case(text.substr(0, prefix.size()), prefix);
 }
 
-// Without the blanks and tabs around it.
+// The text without leading and trailing spaces and tabs.
 constexpr std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t";
   while (!text.empty() && kBlanks.contains(text.front())) text.remove_prefix(1);
@@ -25,7 +24,7 @@ constexpr std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Whether `wanted` is one of the words of a comma-separated list, in any case.
+// Whether `word` is an element of a comma-separated list; case is ignored.
 constexpr bool list_contains(std::string_view list, std::string_view word) {
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
@@ -35,7 +34,7 @@ constexpr bool list_contains(std::string_view list, std::string_view word) {
   return false;
 }
 
-// -1: it is no hexadecimal digit.
+// The value of a hexadecimal digit; -1 for any other character.
 constexpr int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;

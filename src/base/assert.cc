@@ -10,11 +10,11 @@ void (*assertion_handler)(const char*) = nullptr;
 
 }  // namespace
 
-void set_assertion_handler(void (*handler)(const char* promise)) { assertion_handler = handler; }
+void set_assertion_handler(void (*handler)(const char* invariant)) { assertion_handler = handler; }
 
-void assertion_failed(const char* condition, const char* message, const char* file, int line) {
-  if (assertion_handler != nullptr) assertion_handler(message);
-  std::fprintf(stderr, "%s:%d: broken promise: %s (%s)\n", file, line, message, condition);
+void assertion_failed(const char* condition, const char* invariant, const char* file, int line) {
+  if (assertion_handler != nullptr) assertion_handler(invariant);
+  std::fprintf(stderr, "%s:%d: violated invariant: %s (%s)\n", file, line, invariant, condition);
   std::abort();
 }
 

@@ -43,12 +43,12 @@ Result<Bytes> parse_bytes(std::string_view text) {
     return fail(ErrorCode::invalid_request,
                 "\"" + std::string(text) + "\" is not an amount of memory (write 14GiB or 512MiB)");
   };
-  const std::string_view whole = trim_spaces(text);
-  const std::size_t digits = std::min(whole.find_first_not_of("0123456789."), whole.size());
+  const std::string_view amount = trim_spaces(text);
+  const std::size_t digits = std::min(amount.find_first_not_of("0123456789."), amount.size());
   double number = 0;
-  const auto [end, error] = std::from_chars(whole.data(), whole.data() + digits, number);
-  if (error != std::errc{} || end != whole.data() + digits) return parse_error();
-  const std::string_view unit = trim_spaces(whole.substr(digits));
+  const auto [end, error] = std::from_chars(amount.data(), amount.data() + digits, number);
+  if (error != std::errc{} || end != amount.data() + digits) return parse_error();
+  const std::string_view unit = trim_spaces(amount.substr(digits));
   for (const Unit& candidate : kUnits) {
     if (unit != candidate.name) continue;
     const double bytes = number * candidate.bytes;

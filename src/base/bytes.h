@@ -26,21 +26,21 @@ inline constexpr Bytes kKiB{1024};
 inline constexpr Bytes kMiB{1024 * 1024};
 inline constexpr Bytes kGiB{1024LL * 1024 * 1024};
 
-// The largest amount that anybody may ask for or tell us, at every edge: headers, keys, options, JSON, heads
-// of files, answers of services. A sum of thousands of them still fits.
+// The largest amount that is accepted from outside: headers, configuration keys, options, JSON, file
+// headers, responses of services. A sum of thousands of such amounts does not overflow.
 inline constexpr Bytes kLargestBytes = kGiB * (1024LL * 1024);
 
 // "14GiB", "512 MiB", "1.5G", "8GB", "4096". KiB/MiB/GiB/TiB and K/M/G/T are powers of 1024, KB/MB/GB/TB
 // powers of 1000; no unit means bytes. Never negative, kLargestBytes at most. Error: invalid_request.
 Result<Bytes> parse_bytes(std::string_view text);
 
-// A number of a foreign text (JSON), 0 to kLargestBytes; none outside of that, or for NaN.
+// Converts a number from an external source (JSON). None unless it is within 0..kLargestBytes.
 std::optional<Bytes> bytes_from_number(double count);
 
-// For people: "14.0 GiB", "512 MiB", "0 B", "-1.5 GiB".
+// Rounded, for people: "14.0 GiB", "512 MiB", "0 B", "-1.5 GiB".
 std::string to_string(Bytes bytes);
 
-// For files, exact and parseable: the largest binary unit that divides it ("14GiB", "1536MiB", "123").
+// Exact and parseable, for files: the largest binary unit that divides it ("14GiB", "1536MiB", "123").
 std::string to_exact_string(Bytes bytes);
 
 }  // namespace mgpu

@@ -1,4 +1,4 @@
-// Numbers that name things. An id of one kind can't be passed for another.
+// Typed numeric ids: an id of one type can't be passed where another type is expected.
 #pragma once
 
 #include <compare>

@@ -6,7 +6,7 @@
 namespace mgpu {
 namespace {
 
-// Milliseconds with one decimal place.
+// Milliseconds, one decimal place.
 std::string format_ms(Duration duration) {
   using Tenth = std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>;
   const std::int64_t tenths = std::chrono::round<Tenth>(duration).count();

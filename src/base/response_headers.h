@@ -1,4 +1,4 @@
-// The headers that every answer of ours says in the same words, whichever door it leaves by.
+// Values of the HTTP response headers that the gateway and the API share.
 #pragma once
 
 #include <optional>
@@ -9,11 +9,11 @@
 
 namespace mgpu {
 
-// Server-Timing: "queue;dur=1.0, load;dur=0.5, run;dur=45.6", in milliseconds. `total_wait` is arrival to
-// grant and contains `current_load`; the header's queue is what remains of it.
+// Server-Timing: "queue;dur=1.0, load;dur=0.5, run;dur=45.6", in milliseconds. `waited` is the time from
+// arrival to grant and includes `loading`; the header's `queue` is the difference.
 std::string server_timing_header(Duration waited, Duration loading, Duration run);
 
-// Retry-After: whole seconds, rounded up, at least 1. None where the error has no advice.
+// Retry-After: whole seconds, rounded up, at least 1. None if the error has no retry_after.
 std::optional<std::string> retry_after_header(const Error& error);
 
 }  // namespace mgpu

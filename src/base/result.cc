@@ -35,12 +35,12 @@ constexpr std::array kRows{
     ErrorCodeRow{ErrorCode::internal, "internal", 500},
 };
 
-constexpr bool rows_follow_the_enum() {
+constexpr bool rows_match_enum_order() {
   for (std::size_t i = 0; i < kRows.size(); ++i)
     if (kRows[i].code != static_cast<ErrorCode>(i)) return false;
   return kRows.size() == static_cast<std::size_t>(ErrorCode::internal) + 1;
 }
-static_assert(rows_follow_the_enum());
+static_assert(rows_match_enum_order());
 
 const ErrorCodeRow& find_row(ErrorCode code) { return kRows[static_cast<std::size_t>(code)]; }
 

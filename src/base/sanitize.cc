@@ -23,7 +23,7 @@ struct CodePoint {
   std::size_t size = 1;  // bytes
 };
 
-// The character that the text begins with; none: it is no UTF-8.
+// The first character of the text; none if it is not valid UTF-8.
 std::optional<CodePoint> decode_utf8(std::string_view text) {
   const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char lead = byte(0);
@@ -61,8 +61,8 @@ std::string sanitize(std::string_view text, bool keep_lines,
     const std::size_t size = character ? character->size : 1;
     std::string next(kReplacementCharacter);
     if (character) {
-      const bool stays = !needs_escape(character->value) || (keep_lines && character->value == '\n');
-      next = stays ? std::string(text.substr(0, size)) : escape_code_point(character->value);
+      const bool is_kept = !needs_escape(character->value) || (keep_lines && character->value == '\n');
+      next = is_kept ? std::string(text.substr(0, size)) : escape_code_point(character->value);
     }
     if (result.size() + next.size() > max_bytes) break;
     result += next;

@@ -1,5 +1,5 @@
-// Text of others (what a service says, names that a client sends) as it may go to a terminal or into a log:
-// whatever is no text but a command to the terminal, or would hide or forge what is written, is spelt out.
+// Escapes untrusted text (output of services, names that clients send) before it goes to a terminal or a
+// log. Terminal control sequences could otherwise hide or forge output.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +8,15 @@
 
 namespace mgpu {
 
-// For one line. Control characters, line breaks too, as "\x1b", and those beyond ASCII (C1, the marks that
-// turn the direction of writing) as "\u009b"; what is no UTF-8 becomes U+FFFD. A tab stays.
+// For text of one line. ASCII control characters, line breaks included, become "\x1b"; control characters
+// beyond ASCII (C1, line and paragraph separators, bidirectional marks) become "\u009b". Invalid UTF-8
+// becomes U+FFFD. Tabs stay.
 std::string sanitize_text(std::string_view text);
 
-// Likewise, with at most `most` bytes: cut between two characters.
+// The same, cut to at most `max_bytes` between two characters.
 std::string sanitize_text(std::string_view text, std::size_t max_bytes);
 
-// Likewise, and line breaks stay: for text whose lines are our own. Of JSON it leaves JSON.
+// The same, but line breaks stay: for text whose lines this program made. Valid JSON stays valid JSON.
 std::string sanitize_lines(std::string_view text);
 
 }  // namespace mgpu

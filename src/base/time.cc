@@ -14,7 +14,7 @@ struct Unit {
   std::int64_t us;
 };
 
-// From large to small, as they are printed.
+// Largest first, the order in which to_string prints them.
 constexpr std::array<Unit, 6> kUnits{{{"d", 86'400'000'000},
                                       {"h", 3'600'000'000},
                                       {"m", 60'000'000},

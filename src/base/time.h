@@ -1,5 +1,5 @@
-// Time as the core knows it: an Instant is microseconds on the daemon's steady clock, always handed in with
-// an event. What a person wrote ("30s") and what a person reads ("1.2 s", RFC 3339) is converted here too.
+// Time in the core: an Instant is microseconds on the daemon's steady clock; the core gets it from events,
+// never from a clock. Parsing ("30s") and formatting ("1s200ms", RFC 3339) are here too.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ struct Instant {
   std::int64_t us = 0;
 
   friend constexpr auto operator<=>(Instant, Instant) = default;
-  // Never past kNever: a sum that is out of range is the end of time, and not its beginning.
+  // Saturates at kNever: an overflow must not turn a late time into an early one.
   friend constexpr Instant operator+(Instant at, Duration by) {
     Instant sum;
     if (__builtin_add_overflow(at.us, by.count(), &sum.us)) sum.us = by.count() > 0 ? INT64_MAX : INT64_MIN;
@@ -34,29 +34,29 @@ inline constexpr Instant kNever{INT64_MAX};
 
 constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
-// The longest time that anybody may ask for, at every edge: headers, keys, options, JSON, traces. A sum or a
-// product of thousands of them still fits an Instant, and the nanoseconds of the system's clocks.
+// The longest duration that is accepted from outside: headers, configuration keys, options, JSON, traces.
+// Thousands of them still fit an Instant, and the nanosecond counts of std::chrono's clocks.
 inline constexpr Duration kLongestDuration = std::chrono::hours{24 * 366};
 
-// Likewise within range.
+// duration * count; Duration::max() on overflow. REQUIRES: neither is negative.
 constexpr Duration saturating_product(Duration duration, std::int64_t count) {
-  std::int64_t all = 0;
-  const bool too_long = __builtin_mul_overflow(duration.count(), count, &all);
-  return too_long ? Duration::max() : Duration{all};
+  std::int64_t product = 0;
+  const bool overflows = __builtin_mul_overflow(duration.count(), count, &product);
+  return overflows ? Duration::max() : Duration{product};
 }
 
-// "250ms", "30s", "15m", "2h", "1h30m", "0"; kLongestDuration at most, never negative. A bare number other
-// than 0 is refused. Error: invalid_request.
+// "250ms", "30s", "15m", "2h", "1h30m", "0"; at most kLongestDuration, never negative. A number without a
+// unit is rejected, except 0. Error: invalid_request.
 Result<Duration> parse_duration(std::string_view text);
 
-// A number of milliseconds of a foreign text (JSON), 0 to kLongestDuration; none outside of that, or for NaN.
+// Converts milliseconds from an external source (JSON). None unless within 0..kLongestDuration.
 std::optional<Duration> duration_from_ms(double ms);
 
-// Exact and parseable, units from large to small: "1h30m", "1s500ms", "0s".
+// Exact and parseable, largest unit first: "1h30m", "1s500ms", "0s".
 std::string to_string(Duration duration);
 
-// For people: whole seconds from ten on, tenths below, whole milliseconds below one: "12s", "1s300ms",
-// "250ms".
+// Rounded, for people: to seconds from 10 s on, to tenths of a second from 1 s on, else to milliseconds:
+// "12s", "1s300ms", "250ms".
 std::string to_rounded_string(Duration duration);
 
 // "2026-11-24T13:10:00.123Z", UTC with milliseconds.

@@ -9,18 +9,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(ParseDuration, ReadsWhatPeopleWrite) {
+TEST(ParseDuration, AcceptsUnitsAndTheirCombinations) {
   EXPECT_EQ(parse_duration("250ms"), Duration{250ms});
   EXPECT_EQ(parse_duration("1h30m"), Duration{90min});
   EXPECT_EQ(parse_duration("1.5s"), Duration{1500ms});
   EXPECT_EQ(parse_duration("0"), Duration{0});
 }
 
-TEST(ParseDuration, RefusesABareNumberAndUnknownUnits) {
+TEST(ParseDuration, RejectsMissingAndUnknownUnits) {
   for (const char* text : {"", "30", "s", "5 parsecs", "-3s"}) EXPECT_FALSE(parse_duration(text)) << text;
 }
 
-TEST(ParseDuration, RefusesWhatWouldOverflowAndSaysTheRange) {
+TEST(ParseDuration, RejectsDurationsOutOfRangeAndNamesTheMaximum) {
   EXPECT_EQ(parse_duration("366d"), kLongestDuration);
   for (const char* text :
        {"366d1us", "99999999h", "9223372036854775807us", "1000000000000000000000000d", "366d366d"}) {
@@ -31,7 +31,7 @@ TEST(ParseDuration, RefusesWhatWouldOverflowAndSaysTheRange) {
   }
 }
 
-TEST(DurationFromMs, TakesNothingOutsideOfTheRange) {
+TEST(DurationFromMs, RejectsNumbersOutOfRange) {
   EXPECT_EQ(duration_from_ms(1500), Duration{1500ms});
   EXPECT_EQ(duration_from_ms(to_ms(kLongestDuration)), kLongestDuration);
   for (const double ms : {-1.0, 1e300, std::numeric_limits<double>::infinity(),
