@@ -1,4 +1,4 @@
-// A device and what the provider last said about it.
+// A device and a reading of its memory.
 #pragma once
 
 #include <string>
@@ -12,11 +12,11 @@ namespace mgpu {
 
 struct Device {
   std::string name{};          // the id from the configuration: "gpu0"
-  std::uint32_t capacity = 1;  // consumers that hold a turn at once
-  Bytes reserve{};             // never handed out
+  std::uint32_t capacity = 1;  // turns that may be held at the same time
+  Bytes reserve{};             // never allocated to consumers
 };
 
-// What the provider saw at `taken`, with the bytes attributed. Sums: used = consumers + bare + foreign.
+// What the provider measured at `taken_at`, attributed to owners: used = consumers + bare + foreign.
 struct Reading {
   struct ConsumerBytes {
     ConsumerId consumer{};
@@ -27,11 +27,11 @@ struct Reading {
   Instant taken_at{};
   Bytes total{};
   Bytes foreign{};                         // of processes that belong to no consumer and no lease
-  Bytes bare{};                            // of the holders of bare leases
-  std::vector<ConsumerBytes> consumers{};  // those that hold anything; ascending by consumer
-  bool yielded = false;                    // a foreign program runs that we leave the device to
-  bool is_per_process = true;              // false: the driver tells only the total, and the rest is reckoned
-  bool lost = false;                       // the driver no longer answers; the other fields mean nothing
+  Bytes bare{};                            // of processes that hold bare leases
+  std::vector<ConsumerBytes> consumers{};  // consumers with memory; ascending by id
+  bool yielded = false;                    // a program of `yield_to` runs and gets the device
+  bool is_per_process = true;              // false: only the total is measured, the rest is computed from it
+  bool lost = false;                       // the driver no longer answers; the other fields are invalid
 };
 
 }  // namespace mgpu

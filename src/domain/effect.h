@@ -1,5 +1,5 @@
-// What to do, and what was decided. The shell obeys the first group; the second only tells (journal,
-// statistics, explanations): nothing has to be done for it.
+// Effects: the output of the core. The shell executes those of the first group. Those of the second group
+// only report decisions, for the journal, statistics and explanations.
 #pragma once
 
 #include <optional>
@@ -13,60 +13,63 @@
 
 namespace mgpu {
 
-// --- to be obeyed ---
+// --- to execute ---
 
-// The ticket is a lease now: let its work run.
+// The ticket is a lease now: its work may run.
 struct Grant {
   TicketId ticket{};
   Duration waited{};   // since it arrived
-  Duration loading{};  // the part of it in which its own room was made and its own resident loaded
+  Duration loading{};  // the part of `waited` in which room was made for it and its resident loaded
 };
 
-// The ticket is over without a lease: tell its holder why.
+// The ticket ended without a lease: tell its holder the error.
 struct Refuse {
   TicketId ticket{};
   Error error{};
   Duration retry_after{0};  // 0 = no advice
 };
 
-// The lease ended before its holder said so (its service died): stop the work and tell the holder.
+// The lease ended before its holder released it (its service died, it was cancelled): stop the work and tell
+// the holder.
 struct EndLease {
   TicketId ticket{};
   Error error{};
 };
 
-// Bring the resident into device memory, until its service is healthy. Answer: LoadEnded.
+// Load the resident into device memory and wait until its service is healthy. Answered by LoadEnded.
 struct Load {
   ResidentId resident{};
-  std::optional<TicketId> ticket{};  // for whom
+  std::optional<TicketId> ticket{};  // the ticket that needs it; none: loaded without a ticket
   bool from_parked = false;
 };
 
-// Take one rung of the ladder. Answer: RungEnded.
+// Execute one rung of the eviction ladder. Answered by RungEnded.
 struct Evict {
   ResidentId resident{};
   Rung rung{};
 };
 
-// A decision waits for fresh numbers of this device. Answer: ReadingTaken with a later `taken`.
+// A decision needs a fresh reading of this device. Answered by ReadingTaken with a later `taken_at`.
 struct TakeReading {
   DeviceId device{};
 };
 
-// Its weights are wanted in the page cache soon: read its files ahead, at idle priority. Nothing is answered.
+// A load of the resident is likely soon: read its files into the page cache, at idle priority. Not answered.
 struct ReadAhead {
   ResidentId resident{};
 };
 
-// --- only tells ---
+// --- reports ---
 
-// Something new is known about what a resident costs: to be stored.
+// The learned costs of a resident changed; the store persists them.
 struct CostsLearned {
   ResidentId resident{};
   LearnedCosts costs{};
 };
 
-// A ticket went before others that stood before it in the line, and why it may.
+// A ticket was served before others that stood before it in the line.
+// same_turn: its consumer held the turn. warm: its resident was warm. cheaper_change: its change of residents
+// served the most waiting work for its time. loaded_ahead: its resident had been loaded ahead of its turn.
 // due_at_last: it had been overtaken itself for as long as its bound allows.
 // other_device: it is split, and its turn had come on another of its devices.
 enum class OvertakeReason : std::uint8_t {
@@ -79,60 +82,58 @@ enum class OvertakeReason : std::uint8_t {
 };
 struct Overtook {
   TicketId ticket{};
-  std::vector<TicketId> overtaken{};  // the first hundred of them, who is due first foremost; never empty
+  std::vector<TicketId> overtaken{};  // the first hundred in the line's order; never empty
   OvertakeReason reason{};
 };
 
-// A running lease's service ran out of memory: its ticket waits again, and the resident is expected larger.
+// The service of a running lease ran out of memory: its ticket waits again, with a larger expectation.
 struct Requeued {
   TicketId ticket{};
   Bytes expected_bytes{};  // footprint + working from now on
 };
 
-// A load that was begun ahead of its turn, or without a ticket, turned out to be for nobody.
+// A resident that was loaded ahead of a turn, or without a ticket, is evicted unused.
 struct LoadedInVain {
   ResidentId resident{};
 };
 
-// A plan was made: whose memory goes for whom. No ticket: foreign memory grew, the resident was idle for
-// long, or an operator asked.
-// ahead: for somebody whose turn has not come; host_memory: parked ones make room for a better one; yielded:
-// the device is left to a foreign program.
+// Why residents are evicted.
 enum class PlanReason : std::uint8_t {
-  ticket,
-  idle,
-  pressure,
-  operator_request,
-  ahead,
-  host_memory,
-  yielded
+  ticket,            // a ticket that has its turn needs the room
+  idle,              // unused for idle_unload
+  pressure,          // foreign memory grew, or a resident outgrew its footprint
+  operator_request,  // an operator asked for it
+  ahead,             // for a resident that is loaded ahead of a turn, or without a ticket
+  host_memory,       // a parked resident makes room in host memory for a more valuable one
+  yielded            // a program of `yield_to` gets the device
 };
 
-// One that could have left, and what was thought about it.
+// A resident that could be evicted, with the figures that the choice was made by.
 struct EvictionCandidate {
   ResidentId resident{};
-  Bytes yield_bytes{};     // what its leaving gives
-  Duration reload_time{};  // what bringing it back takes
+  Bytes yield_bytes{};     // what its eviction frees
+  Duration reload_time{};  // what loading it again takes
   double retention_value =
-      0;  // seconds of reloading to expect for each GiB that it gives; the lowest leave first
+      0;  // expected seconds of reloading for each freed GiB; the lowest are evicted first
   bool chosen = false;
 };
 
+// Evictions were decided: which residents make room, and for what.
 struct Planned {
   DeviceId device{};
   PlanReason reason{};
-  std::optional<TicketId> ticket{};
+  std::optional<TicketId> ticket{};  // that the room is for, if any
   std::vector<ResidentId> victims{};
-  Bytes needed{};    // what must fit
-  Bytes headroom{};  // what fitted before
+  Bytes needed{};    // bytes that must come free
+  Bytes headroom{};  // before the evictions
   std::vector<EvictionCandidate> considered{};
 };
 
 struct Evicted {
   ResidentId resident{};
   Rung rung{};
-  Bytes before_bytes{};  // the consumer's bytes as seen when the rung was taken
-  Bytes after_bytes{};   // and now
+  Bytes before_bytes{};  // measured bytes of the consumer when the rung was started
+  Bytes after_bytes{};   // measured bytes of the consumer now
 };
 
 struct EvictionFailed {

@@ -17,7 +17,7 @@ std::string_view to_string(FootprintDeclaration declared);
 std::string_view to_string(LoadSource source);
 std::string_view to_string(OvertakeReason reason);
 
-// None for a name that is none of them.
+// None for an unknown name.
 std::optional<ConsumerKind> consumer_kind_from_name(std::string_view name);
 std::optional<Priority> priority_from_name(std::string_view name);
 std::optional<FootprintDeclaration> footprint_declaration_from_name(std::string_view name);

@@ -1,8 +1,8 @@
-// What happened: everything the core ever learns arrives as one of these, with the time it happened.
+// Events: the only input of the core. Each carries the time at which it happened.
 //
-// Order rules for the shell: events are handed over one at a time, `at` never goes back; ids are ascending;
-// per resident at most one load and one eviction are under way (the core sees to that), and each Load or
-// Evict effect is answered by exactly one LoadEnded or RungEnded, also when the process died meanwhile.
+// Order rules for the shell: events are passed one at a time; `at` never decreases; ticket ids ascend; each
+// Load or Evict effect is answered by exactly one LoadEnded or RungEnded, even if the process died meanwhile.
+// The core guarantees at most one load or eviction of a resident at a time.
 #pragma once
 
 #include <string>
@@ -20,14 +20,14 @@ struct TicketArrived {
   TicketRequest request{};
 };
 
-// The waiting (or just granted) ticket's holder went away, or an operator removed it. Unknown tickets are
-// ignored: a cancellation may cross a grant on its way.
+// The holder of a waiting or just granted ticket disconnected, or an operator removed the ticket. Unknown
+// tickets are ignored: a cancellation may cross the grant or the refusal.
 struct TicketCancelled {
   TicketId ticket{};
   Error error{ErrorCode::cancelled, "the caller went away"};
 };
 
-// The holder is done. Unknown tickets are ignored.
+// The holder has finished its work. Unknown tickets are ignored.
 struct LeaseReleased {
   TicketId ticket{};
 };
@@ -36,86 +36,89 @@ struct LeaseReleased {
 struct LoadEnded {
   ResidentId resident{};
   Result<void> result{};
-  LoadSource source = LoadSource::cold;  // where the weights came from, as far as the shell can tell
+  LoadSource source = LoadSource::cold;  // where the weights came from, as far as the shell knows
 };
 
-// Answer to effect Evict: the rung's request was answered (or the process is gone), or it failed or passed
-// its limit. Success only means asked-and-answered; whether memory came free is seen in readings taken later.
+// Answer to effect Evict. Success means that the service or the runner answered the request, or that the
+// process is gone; only later readings show whether the memory came free.
 struct RungEnded {
   ResidentId resident{};
   Rung rung{};
   Result<void> result{};
 };
 
-// The provider's numbers. Sent at every sampling, and soon after effect TakeReading.
+// A reading of a device: periodically, and soon after effect TakeReading.
 struct ReadingTaken {
   Reading reading{};
 };
 
-// The consumer's process died, or its service can't be reached any more. All it held is gone.
+// The consumer's process died, or its service can't be reached any more. Its residents are gone.
 struct ServiceLost {
   ConsumerId consumer{};
   Error error{ErrorCode::service_down, ""};
 };
 
-// A service was found already holding this resident (an external one that is up, at start or later).
+// A service was found with this resident already loaded: at start, or later for an external one.
 struct FoundWarm {
   ResidentId resident{};
 };
 
-// A new AI model of a consumer was asked for or listed: `resident` is the next free id.
+// A new AI model of a consumer was requested or listed. `resident` must be the next free id.
 struct ResidentAdded {
   ResidentId resident{};
   ConsumerId consumer{};
   std::string ai_model{};
   Bytes footprint{};
-  LearnedCosts costs{};  // from an earlier life of the daemon
+  LearnedCosts costs{};  // from the store
 };
 
-// The service of a running lease ran out of device memory before a byte of its answer went out. The lease is
-// a waiting ticket again, at its old place, with more room asked for. Unknown tickets are ignored.
+// The service of a running lease ran out of device memory before the first byte of its response was sent. The
+// lease becomes a waiting ticket again, at its old place, with more memory expected. Unknown tickets are
+// ignored.
 struct OutOfMemorySeen {
   TicketId ticket{};
 };
 
-// A wall clock hour (0..23, local time) began; also told once at start. Habits are learned by it.
+// An hour of the wall clock (0..23, local time) began; also sent once at start. Usage is learned by hour.
 struct HourBegan {
   std::uint8_t hour = 0;
 };
 
-// A process that an earlier life of the daemon left was ended: it could not be adopted. Only tells.
+// A process that an earlier run of the daemon left behind was ended, because it could not be adopted. For the
+// journal only; the core ignores it.
 struct StrayEnded {
-  std::string consumer{};  // perhaps in no configuration any more
+  std::string consumer{};  // may be missing in the current configuration
   int pid = 0;
   std::string reason{};
   Result<void> result{};
 };
 
-// A process that would be taken for a stray was left alone: another daemon, which lives, has it. Only tells.
+// A process that looks left behind was not ended, because it belongs to another running daemon. For the
+// journal only; the core ignores it.
 struct StrayLeftAlone {
   std::string consumer{};
   int pid = 0;
-  int owner_pid = 0;  // the daemon's pid
+  int owner_pid = 0;  // pid of that daemon
 };
 
-// An operator does not believe what was learned of the resident: it starts from its declaration again, once
-// it holds nothing.
+// An operator discards what was learned of the resident: its declaration counts again, once it holds no
+// memory.
 struct LearnedForgotten {
   ResidentId resident{};
 };
 
-// An operator asks for a resident's memory back: into host memory (park), or all of it. Who holds none is
-// kept from coming back unasked; who is in use, pinned or moving ignores it, and the API asks
-// `check_eviction` first to tell the person.
+// An operator evicts a resident: into host memory (`park`), or entirely. A resident that is unloaded already
+// is only kept from being warmed up; one that is in use, pinned or moving stays. The API calls
+// check_eviction first to report that.
 struct EvictionRequested {
   ResidentId resident{};
   bool park = false;
 };
 
-// Drain: every waiting ticket is refused with shutting_down, as is each that arrives later.
+// Drain: every waiting ticket, and every one that arrives later, is refused with shutting_down.
 struct DrainRequested {};
 
-// Time passed: wait limits, idle unloads, rung limits, pauses. Sent when next_wakeup(world) is reached.
+// Time passed. Sent when next_wakeup(world) is reached: wait limits, idle unloads, rung limits, backoffs.
 struct Tick {};
 
 using EventPayload =

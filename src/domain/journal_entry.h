@@ -1,4 +1,4 @@
-// One line of the journal: an event that the core was told, or an effect that it answered with.
+// An entry of the journal: an event that the core processed, or an effect that it returned.
 #pragma once
 
 #include <cstdint>

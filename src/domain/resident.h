@@ -1,4 +1,5 @@
-// What a consumer holds in device memory; a service with several AI models has one resident per AI model.
+// A resident: what a consumer holds in device memory. A service with several AI models has one resident for
+// each of them.
 #pragma once
 
 #include <array>
@@ -14,54 +15,52 @@ namespace mgpu {
 
 enum class Residency : std::uint8_t { cold, loading, warm, parked, unloading, failed };
 
-// Where a load took the weights from: what it costs differs by an order of magnitude.
+// Where a load took the weights from. Load times differ by an order of magnitude between them.
 enum class LoadSource : std::uint8_t {
-  cold,
-  cached,
-  parked
-};  // disk, page cache, host memory of its process
+  cold,    // disk
+  cached,  // page cache
+  parked   // host memory of its process
+};
 
-// What experience says a resident costs. Zero: not known yet.
+// What was learned about a resident. Zero: unknown.
 struct LearnedCosts {
-  Bytes footprint{};  // the most that it was seen to hold without work, from load to eviction
-  Bytes working{};    // what one running job added at most
-  Duration load_cold{}, load_cached{}, load_parked{};  // by Source
+  Bytes footprint{};  // the most that was measured without work, from load to eviction
+  Bytes working{};    // the most that one running job added
+  Duration load_cold{}, load_cached{}, load_parked{};  // load time, by LoadSource
   Duration unload{};
   Duration park{};
-  Duration run{};           // a typical job
-  std::uint32_t loads = 0;  // observations behind the figures
-  std::uint32_t runs = 0;
-  std::array<std::uint16_t, 24>
-      runs_by_hour{};  // jobs begun in each hour of the day; all halved when one is full
+  Duration run{};           // moving average of job durations
+  std::uint32_t loads = 0;  // number of loads observed
+  std::uint32_t runs = 0;   // number of jobs observed
+  // Jobs in each hour of the day; all are halved when one reaches its maximum.
+  std::array<std::uint16_t, 24> runs_by_hour{};
   friend bool operator==(const LearnedCosts&, const LearnedCosts&) = default;
 };
 
 struct Resident {
   ConsumerId consumer{};
-  std::string ai_model{};  // empty where the consumer has just one
-  Bytes
-      declared_footprint{};  // footprint by the configuration, or estimated from its file; zero: nobody said
-  Bytes footprint{};         // what is expected of it now: declared, until something was learned
+  std::string ai_model{};      // empty if the consumer has only one
+  Bytes declared_footprint{};  // from the configuration, or estimated from its files; zero: unknown
+  Bytes footprint{};           // the current expectation: declared, until something was learned
   LearnedCosts costs{};
   Residency state = Residency::cold;
-  Error last_error{};       // says why, while state is failed
-  Instant retry_at{};       // failed: not before
+  Error last_error{};       // state failed: why
+  Instant retry_at{};       // state failed: no load before
   Instant transition_at{};  // when its load or eviction began, or its load ended
   Instant last_used{};
-  std::uint32_t consecutive_failures = 0;  // loads failed in a row
-  // Tickets that run on it, or for which it is being made ready or loaded ahead: no victim while > 0.
+  std::uint32_t consecutive_failures = 0;  // failed loads in a row
+  // Tickets that run on it, are being prepared for it or had it loaded ahead. It is not evicted while > 0.
   std::uint32_t use_count = 0;
-  std::uint32_t waiting = 0;         // tickets in the line that ask for it
-  Instant eviction_retry_at{};       // an eviction failed and left it warm: no victim before then
-  double decayed_uses = 0;           // jobs lately: each counts 1 and fades (registry/usage_history.h)
+  std::uint32_t waiting = 0;         // tickets in the line that need it
+  Instant eviction_retry_at{};       // its eviction failed and left it warm: no further one before
+  double decayed_uses = 0;           // recent jobs: each counts 1 and decays (registry/usage_history.h)
   Bytes idle_peak{};                 // the most measured without work since it was loaded
-  bool measured_after_load = false;  // and at least one of those readings was taken after it was loaded
-  bool is_attributable = false;      // what was measured since can only be its own
-  bool leaves_host_memory =
-      false;                    // unloading: from host memory, where it was parked; the device has none of it
-  bool was_read_ahead = false;  // its weights were asked into the page cache since its last load
-  bool is_loaded_ahead = false;  // loaded before anybody's turn, and not used yet
-  bool warm_up_blocked = false;  // an operator keeps it away, or it left for idleness: not brought in unasked
+  bool measured_after_load = false;  // at least one of those readings was taken after its load ended
+  bool is_attributable = false;      // the bytes measured since its load can only be its own
+  bool leaves_host_memory = false;   // state unloading: it was parked; nothing of it is on the device
+  bool was_read_ahead = false;       // its files were read ahead since its last load
+  bool is_loaded_ahead = false;      // loaded before any ticket had its turn, and not used yet
+  bool warm_up_blocked = false;      // evicted by an operator or for being idle: loaded only for a ticket
 };
 
 }  // namespace mgpu

@@ -1,4 +1,4 @@
-// A ticket waits; once granted it is a lease and holds. It keeps its number for life.
+// A ticket waits in a line; once granted it is a lease. Its id stays the same.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +11,21 @@
 
 namespace mgpu {
 
-using TicketId = Id<struct TicketTag>;  // given out by the shell, ascending from 1
+using TicketId = Id<struct TicketTag>;  // assigned by the shell, ascending from 1
 
-// What somebody asks for: a turn for a consumer (with one of its residents warm), or, without a consumer, a
-// bare reservation of bytes on a device with a turn of its own.
+// What a ticket requests: a turn for a consumer with one of its residents warm, or, without a consumer
+// (bare), a turn and a reservation of bytes on a device.
 struct TicketRequest {
-  DeviceId device{};                     // bare: where. Else the core sets it when it admits the ticket
+  DeviceId device{};                     // bare: where. Otherwise the core sets it on admission
   std::optional<ConsumerId> consumer{};  // none = bare
-  std::optional<ResidentId> resident{};  // which AI model; must be set unless bare or lease_only
-  Bytes bytes{};            // bare: the reservation. lease_only consumer: 0 = its footprint + working
-  Duration wait_limit{0};   // 0 = World::limits.wait_limit
-  bool is_warm_up = false;  // an operator's load: not counted as a job
+  std::optional<ResidentId> resident{};  // the AI model; required unless bare or lease_only
+  Bytes bytes{};                       // bare: the reservation. lease_only: likewise, 0 = footprint + working
+  Duration wait_limit{0};              // 0 = SchedulingLimits::wait_limit
+  bool is_warm_up = false;             // a load by an operator: not counted as a job
   std::optional<Priority> priority{};  // none: the consumer's
-  std::uint32_t user =
-      0;                 // who asks, for fair shares: a number for each name, given by the shell; 0: unnamed
-  Duration deadline{0};  // from arrival: refused as soon as it can't start by then; 0 = none
-  bool device_requested = false;  // a consumer that may be placed is wanted on `device`, and nowhere else
+  std::uint32_t user = 0;              // for fair shares: the shell numbers user names; 0: unnamed
+  Duration deadline{0};                // from arrival: refused as soon as it can't start by then; 0 = none
+  bool device_requested = false;       // the consumer must be placed on `device` and nowhere else
 };
-
-// Why a ticket left the line without a lease, or a lease ended before its holder said so, is an Error
-// (base/result.h).
 
 }  // namespace mgpu
