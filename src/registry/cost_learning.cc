@@ -7,15 +7,15 @@
 namespace mgpu {
 namespace {
 
-constexpr int kRunSmoothing = 8;  // a new figure counts one part in so many
+constexpr int kRunSmoothing = 8;  // a new sample has the weight 1/8 in the moving average
 constexpr std::uint16_t kMaxHourCount = 1'000;
-constexpr Bytes kMinOutOfMemoryStep = kMiB * 256;  // what an out-of-memory error adds at least
+constexpr Bytes kMinOutOfMemoryStep = kMiB * 256;  // each out-of-memory error raises the expectation by this
 
 void update_moving_average(Duration& average, Duration sample) {
   average = average == Duration{0} ? sample : average + (sample - average) / kRunSmoothing;
 }
 
-// Loads are seldom, and the machine changes more than they do: the latest counts half.
+// Loads are rare and conditions change between them, so the latest sample has the weight 1/2.
 void average_with_latest(Duration& average, Duration sample) {
   sample = std::max(sample, Duration{1});
   average = average == Duration{0} ? sample : (average + sample) / 2;
@@ -31,44 +31,44 @@ std::optional<ResidentId> only_resident_in_memory(const Registry& registry, cons
   return only;
 }
 
-// How much its whole must be counted as, so that its part on the device covers what is measured there. What
-// is known of its other devices may be older, and show a job that has ended since: each speaks for itself.
+// The total of a consumer's memory for which its part on the device covers the bytes measured there. Each
+// device is considered alone: the last reading of another one may be older and include a job that has ended.
 Bytes total_from_measurement(const ConsumerState& consumer, DeviceId device) {
   return total_from_part(consumer.spec, device, device_usage(consumer, device).measured);
 }
 
-// What it could take in all, if each of its devices had so much for it.
+// The largest total for which the part on each of the consumer's devices is at most bytes_on(device).
 template <class BytesOn>
 Bytes max_total(const Consumer& consumer, BytesOn bytes_on) {
-  Bytes most{std::numeric_limits<std::int64_t>::max()};
+  Bytes total{std::numeric_limits<std::int64_t>::max()};
   for (const DeviceId device : devices_of(consumer))
-    most = std::min(most, total_from_part(consumer, device, bytes_on(device)));
-  return most;
+    total = std::min(total, total_from_part(consumer, device, bytes_on(device)));
+  return total;
 }
 
-// If nobody else were there.
+// With nothing else on its devices.
 Bytes max_total_alone(const Registry& registry, const Consumer& consumer) {
   return max_total(consumer, [&](DeviceId device) {
     return registry.readings[device.value].total - registry.devices[device.value].reserve;
   });
 }
 
-// Beside all others.
+// With everything else that its devices are committed to.
 Bytes max_total_beside_others(const Registry& registry, const ConsumerState& consumer) {
   return max_total(consumer.spec, [&](DeviceId device) {
     return headroom(registry, device) + committed_bytes(registry, consumer, device);
   });
 }
 
-// What a job adds was guessed up to all that the device has, where its service said often enough that memory
-// ran out. The guess gives way to a footprint that was seen: together they must stay possible, or nobody
-// could ever be served again, and nothing would ever teach otherwise.
+// Lowers the expected working memory if it does not fit beside the measured footprint. Repeated out-of-memory
+// errors may have raised it to all that the device has. Footprint and working memory together must fit the
+// device: otherwise no ticket of the consumer would ever be granted, and nothing would correct the figure.
 void cap_working_memory(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   ConsumerState& consumer = registry[resident.consumer];
-  const Bytes most = max_total_alone(registry, consumer.spec);
-  const Bytes possible = most - resident.footprint;
-  if (most <= Bytes{} || working_per_job(consumer) <= possible) return;  // without a reading nothing is known
+  const Bytes max_total = max_total_alone(registry, consumer.spec);
+  const Bytes possible = max_total - resident.footprint;
+  if (max_total <= Bytes{} || working_per_job(consumer) <= possible) return;  // max_total 0: no reading yet
   const Bytes working = std::max(possible, consumer.spec.working);
   consumer.learned_working = std::min(consumer.learned_working, working);
   resident.costs.working = std::min(resident.costs.working, working);
@@ -118,10 +118,10 @@ void learn_load_start(Registry& registry, ResidentId id, Instant now) {
 void learn_load_end(Registry& registry, ResidentId id, Instant now, LoadSource source) {
   Resident& resident = registry[id];
   LearnedCosts& learned = resident.costs;
-  Duration& figure = source == LoadSource::parked   ? learned.load_parked
-                     : source == LoadSource::cached ? learned.load_cached
-                                                    : learned.load_cold;
-  average_with_latest(figure, now - resident.transition_at);
+  Duration& average = source == LoadSource::parked   ? learned.load_parked
+                      : source == LoadSource::cached ? learned.load_cached
+                                                     : learned.load_cold;
+  average_with_latest(average, now - resident.transition_at);
   resident.transition_at = now;
   ++learned.loads;
 }
@@ -171,11 +171,11 @@ bool learn_measurement(Registry& registry, ConsumerState& consumer, DeviceId dev
 bool learn_out_of_memory(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   ConsumerState& consumer = registry[resident.consumer];
-  const Bytes before = working_per_job(consumer);
-  const Bytes more = std::max(kMinOutOfMemoryStep, Bytes{resident.footprint.count / 8});
+  const Bytes working_before = working_per_job(consumer);
+  const Bytes increase = std::max(kMinOutOfMemoryStep, Bytes{resident.footprint.count / 8});
   const Bytes working =
-      std::min(before + more, max_total_alone(registry, consumer.spec) - resident.footprint);
-  if (working <= before) return false;
+      std::min(working_before + increase, max_total_alone(registry, consumer.spec) - resident.footprint);
+  if (working <= working_before) return false;
   resident.costs.working = consumer.learned_working = working;
   return true;
 }
@@ -184,9 +184,9 @@ bool learn_load_out_of_memory(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
   const Bytes working = working_per_job(consumer);
-  const Bytes more = std::max(resident.footprint, max_total_beside_others(registry, consumer) - working) +
-                     kMinOutOfMemoryStep;
-  const Bytes footprint = std::min(more, max_total_alone(registry, consumer.spec) - working);
+  const Bytes raised = std::max(resident.footprint, max_total_beside_others(registry, consumer) - working) +
+                       kMinOutOfMemoryStep;
+  const Bytes footprint = std::min(raised, max_total_alone(registry, consumer.spec) - working);
   if (footprint <= resident.footprint) return false;
   resident.footprint = footprint;
   return true;

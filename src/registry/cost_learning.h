@@ -1,11 +1,12 @@
-// Learning what a resident costs, from what happens anyway: how long loads, evictions and jobs took, and what
-// was measured meanwhile.
+// Learns the costs of residents by observation: durations of loads, evictions and jobs, and the memory that
+// readings show meanwhile.
 //
-// Memory is attributed to a resident only while nothing else of its consumer could be meant: it is the only
-// one in device memory, and nothing unexplained was there when its load began. What it holds without work is
-// its footprint, known when it leaves; until then the expectation only grows, since applications may take
-// memory late. What is measured above the footprints while jobs run is working memory: short peaks are easily
-// missed, so that it never falls below what was declared.
+// Measured bytes of a consumer are attributed to a resident only if they can't belong to anything else: it is
+// the only one in device memory, and no unattributed bytes were there when its load began. The most that it
+// holds without work becomes its learned footprint when it is evicted; until then the expectation only grows,
+// because applications may allocate late. Bytes measured above the footprint while jobs run are working
+// memory. Readings easily miss short peaks, so the expected working memory never falls below the declared
+// one.
 #pragma once
 
 #include "registry/registry.h"
@@ -17,25 +18,25 @@ void learn_load_end(Registry& registry, ResidentId id, Instant now, LoadSource s
 void learn_eviction(Registry& registry, ResidentId id, Instant now, Rung rung);
 void learn_run(Registry& registry, ResidentId id, Duration run, std::uint8_t hour);
 
-// After a reading of the device that was taken then. One taken while it was loading still may have seen a
-// part, and teaches no footprint. Returns whether an expectation grew.
+// Call after each reading of the device. A reading taken before the load ended may show only a part of the
+// resident, so it does not teach a smaller footprint. Returns whether an expectation grew.
 bool learn_measurement(Registry& registry, ConsumerState& consumer, DeviceId device, Instant taken_at);
 
-// The service ran out of memory although everything expected was there: more is expected from now on. False:
-// as much as its devices have was expected already.
+// The service ran out of memory while working, although all expected memory was available: raises the
+// expected working memory. False if the expectation already is all that its devices have.
 bool learn_out_of_memory(Registry& registry, ResidentId id);
 
-// The same of a load that is not over yet: it needs more than the room it had. Expected until it has been
-// loaded and left again, when what was measured is known.
+// The load ran out of memory: raises the expected footprint above the room that it had, until a load and an
+// eviction show the real one. False if the expectation already is all that its devices have.
 bool learn_load_out_of_memory(Registry& registry, ResidentId id);
 
-// What earlier lives of the daemon learned of a resident that is not loaded.
+// Restores what the store has about a resident. REQUIRES: the resident is not loaded.
 void restore_learned_costs(Registry& registry, ResidentId id, const LearnedCosts& costs);
 
-// It starts from its declaration again, once it holds nothing.
+// Discards what was learned: the declaration counts again, once the resident holds no memory.
 void reset_learned_costs(Registry& registry, ResidentId id);
 
-// The footprint to expect of a resident that is not loaded.
+// The footprint to expect from the next load of a resident.
 Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration);
 
 }  // namespace mgpu

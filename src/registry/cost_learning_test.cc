@@ -1,4 +1,3 @@
-// Stories of what is learned, and of what is not.
 #include "registry/cost_learning.h"
 
 #include <gtest/gtest.h>
@@ -41,16 +40,16 @@ struct LearningFixture {
   }
 };
 
-TEST(Learning, ASmallerFootprintIsBelievedOnceItHasLeft) {
+TEST(CostLearning, ASmallerFootprintCountsAfterTheEviction) {
   LearningFixture fixture;
   fixture.load();
   fixture.measure(kGiB * 6);
-  EXPECT_EQ(fixture.resident().footprint, kGiB * 8) << "it may take more yet";
+  EXPECT_EQ(fixture.resident().footprint, kGiB * 8) << "the service may still allocate more";
   fixture.evict();
   EXPECT_EQ(fixture.resident().footprint, kGiB * 6);
 }
 
-TEST(Learning, AReadingFromTheMiddleOfALoadTeachesNoFootprint) {
+TEST(CostLearning, AReadingTakenDuringTheLoadTeachesNoFootprint) {
   LearningFixture fixture;
   fixture.load({0}, {5'000'000});
   fixture.measure(kGiB * 2, {4'000'000});
@@ -58,8 +57,8 @@ TEST(Learning, AReadingFromTheMiddleOfALoadTeachesNoFootprint) {
   EXPECT_EQ(fixture.resident().footprint, kGiB * 8);
 }
 
-// Found by the property that nobody starves. The other device's last reading may be from before a job ended.
-TEST(Learning, OfASplitConsumerEachDeviceSpeaksForItself) {
+// Found by the starvation property test: the last reading of the other device may be from before a job ended.
+TEST(CostLearning, EachDeviceOfASplitConsumerIsMeasuredAlone) {
   Registry registry{.devices = {{.name = "gpu0"}, {.name = "gpu1"}},
                     .readings = {{.total = kGiB * 24}, {.total = kGiB * 24}},
                     .bare_reserved = {{}, {}}};
@@ -81,17 +80,17 @@ TEST(Learning, OfASplitConsumerEachDeviceSpeaksForItself) {
   measure({0}, kGiB * 20);
   EXPECT_EQ(registry[id].footprint, kGiB * 30) << "the second device was last read while a job ran";
   measure({1}, kGiB * 11);
-  EXPECT_EQ(registry[id].footprint, kGiB * 33) << "but what it shows now is believed";
+  EXPECT_EQ(registry[id].footprint, kGiB * 33) << "a reading without a running job counts";
 }
 
-TEST(Learning, ALargerFootprintIsBelievedAtOnce) {
+TEST(CostLearning, ALargerFootprintCountsAtOnce) {
   LearningFixture fixture;
   fixture.load();
   EXPECT_TRUE(fixture.measure(kGiB * 9));
   EXPECT_EQ(fixture.resident().footprint, kGiB * 9);
 }
 
-TEST(Learning, WhatWasDeclaredMayBeAFloorOrACeiling) {
+TEST(CostLearning, ADeclaredFootprintMayBeAMinimumOrAMaximum) {
   LearningFixture floor(FootprintDeclaration::at_least), ceiling(FootprintDeclaration::at_most);
   floor.load(), floor.measure(kGiB * 6), floor.evict();
   EXPECT_EQ(floor.resident().footprint, kGiB * 8);
@@ -99,18 +98,18 @@ TEST(Learning, WhatWasDeclaredMayBeAFloorOrACeiling) {
   EXPECT_EQ(ceiling.resident().footprint, kGiB * 8);
 }
 
-TEST(Learning, WorkingMemoryIsWhatOneJobAddedAndNeverLessThanDeclared) {
+TEST(CostLearning, WorkingMemoryIsWhatOneJobAddedAndNeverLessThanDeclared) {
   LearningFixture fixture;
   fixture.load();
   fixture.measure(kGiB * 8);
   fixture.consumer().running_leases = 2;
   fixture.measure(kGiB * 9);
-  EXPECT_EQ(working_per_job(fixture.consumer()), kGiB) << "half a GiB each is less than was declared";
+  EXPECT_EQ(working_per_job(fixture.consumer()), kGiB) << "half a GiB for each job is less than declared";
   fixture.measure(kGiB * 12);
   EXPECT_EQ(working_per_job(fixture.consumer()), kGiB * 2);
 }
 
-TEST(Learning, BytesThatNobodyCouldExplainTeachNothing) {
+TEST(CostLearning, UnattributedBytesTeachNothing) {
   LearningFixture fixture;
   fixture.consumer().primary_usage.unattributed = kGiB * 3;
   fixture.load();
@@ -119,7 +118,7 @@ TEST(Learning, BytesThatNobodyCouldExplainTeachNothing) {
   EXPECT_EQ(fixture.resident().footprint, kGiB * 8);
 }
 
-TEST(Learning, SecondsAreKeptByWhereTheWeightsCameFrom) {
+TEST(CostLearning, LoadTimesAreKeptBySource) {
   LearningFixture fixture;
   fixture.load({0}, {20'000'000}, LoadSource::cold);
   fixture.load({0}, {6'000'000}, LoadSource::cached);
@@ -129,48 +128,48 @@ TEST(Learning, SecondsAreKeptByWhereTheWeightsCameFrom) {
   EXPECT_EQ(load_time(fixture.resident(), LoadSource::cold), Duration{15s}) << "the latest counts half";
 }
 
-TEST(Learning, OutOfMemoryMeansThatMoreIsExpected) {
+TEST(CostLearning, OutOfMemoryRaisesTheExpectedWorkingMemory) {
   LearningFixture fixture;
   learn_out_of_memory(fixture.registry, fixture.model);
   EXPECT_EQ(working_per_job(fixture.consumer()), kGiB * 2);
 }
 
-// A client that makes its service run out of memory again and again must not make it impossible for all
-// others.
-TEST(Learning, WhatIsGuessedGivesWayToWhatIsSeen) {
+// A client that provokes out-of-memory errors again and again must not make the consumer impossible to grant.
+TEST(CostLearning, AMeasuredFootprintLowersTheGuessedWorkingMemory) {
   LearningFixture fixture;
   fixture.load();
   while (learn_out_of_memory(fixture.registry, fixture.model)) {
   }
   EXPECT_EQ(fixture.resident().footprint + working_per_job(fixture.consumer()), kGiB * 24)
       << "all that the device has";
-  ASSERT_TRUE(fixture.measure(kGiB * 9)) << "a job that was given up still holds some";
+  ASSERT_TRUE(fixture.measure(kGiB * 9)) << "an aborted job still holds memory";
   EXPECT_EQ(working_per_job(fixture.consumer()), kGiB * 15);
   EXPECT_EQ(fixture.resident().costs.working, kGiB * 15);
   ASSERT_TRUE(fixture.measure(kMiB * 1024 * 23 + kMiB * 512));
   EXPECT_EQ(working_per_job(fixture.consumer()), kGiB) << "never less than declared";
 }
 
-TEST(Habits, UsesFade) {
+TEST(UsageHistory, UsesDecay) {
   LearningFixture fixture;
   record_use(fixture.registry, fixture.model, {0});
   const double fresh = use_probability(fixture.resident(), {0}, 60s);
   EXPECT_NEAR(use_probability(fixture.resident(), Instant{} + kUseHalfLife, 60s), fresh / 2, 0.01);
 }
 
-TEST(Habits, AFollowerIsNoticedAfterAFewTimesAndForgottenWhenOthersFollow) {
+TEST(UsageHistory, ASuccessorIsLearnedAfterAFewTimesAndForgottenWhenOthersFollow) {
   LearningFixture fixture;
   const auto tts = add_consumer(fixture.registry, {.name = "tts"});
   const auto other = add_consumer(fixture.registry, {.name = "other"});
   record_succession(fixture.registry, fixture.chat, tts);
-  EXPECT_EQ(succession_probability(fixture.registry, fixture.chat, tts), 0) << "once is nothing";
+  EXPECT_EQ(succession_probability(fixture.registry, fixture.chat, tts), 0)
+      << "one observation is not enough";
   for (int i = 0; i < 4; ++i) record_succession(fixture.registry, fixture.chat, tts);
   EXPECT_EQ(succession_probability(fixture.registry, fixture.chat, tts), 1);
   for (int i = 0; i < 40; ++i) record_succession(fixture.registry, fixture.chat, other);
   EXPECT_LT(succession_probability(fixture.registry, fixture.chat, tts), 0.2);
 }
 
-TEST(Habits, WhatTheUserStatesNeedsNoNoticing) {
+TEST(UsageHistory, AConfiguredSuccessorCountsWithoutObservations) {
   LearningFixture fixture;
   const auto tts = add_consumer(fixture.registry, {.name = "tts"});
   fixture.consumer().spec.followed_by = {tts};

@@ -3,16 +3,16 @@
 namespace mgpu {
 namespace {
 
-// Bytes a second, and what a process takes to start whatever it weighs.
+// Bytes per second.
 constexpr std::int64_t kDiskRate = 1 * kGiB.count, kPageCacheRate = 4 * kGiB.count,
                        kHostMemoryRate = 10 * kGiB.count;
-constexpr Duration kProcessStartTime{1'000'000};
+constexpr Duration kProcessStartTime{1'000'000};  // whatever the size of its weights
 constexpr Duration kUnparkTime{100'000};
 constexpr Duration kDefaultUnloadTime{500'000};
 
-Duration transfer_time(Bytes bytes, std::int64_t bytes_a_second) {
+Duration transfer_time(Bytes bytes, std::int64_t bytes_per_second) {
   return Duration{static_cast<std::int64_t>(static_cast<double>(bytes.count) * 1e6 /
-                                            static_cast<double>(bytes_a_second))};
+                                            static_cast<double>(bytes_per_second))};
 }
 
 bool is_known(Duration learned) { return learned > Duration{0}; }

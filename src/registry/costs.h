@@ -1,5 +1,5 @@
-// What bringing a resident back takes, in seconds: learned where it was seen, else guessed from its bytes.
-// The guesses are on the slow side of a solid state disk and of PCIe; the first load replaces them.
+// Expected durations of loads, unloads and jobs: learned ones where there are any, otherwise guesses from the
+// footprint. The guesses assume a slow solid state disk and slow PCIe; the first load replaces them.
 #pragma once
 
 #include "registry/registry.h"
@@ -8,16 +8,16 @@ namespace mgpu {
 
 Duration load_time(const Resident& resident, LoadSource source);
 
-// A load from where it is now: parked, or, where its weights may still be in the page cache, cached.
+// The load time in its current state: from host memory if parked, otherwise from the page cache.
 Duration load_time(const Resident& resident);
 
 // Until its memory is free again.
 Duration unload_time(const Resident& resident);
 
-// Of a job about which nothing is known.
+// Expected duration of a job if none was observed.
 inline constexpr Duration kDefaultRunTime{1'000'000};
 
-// Of one job; `table` where none was seen.
+// Expected duration of one job; `fallback` if none was observed.
 Duration run_time(const Resident& resident, Duration fallback);
 
 }  // namespace mgpu

@@ -10,8 +10,9 @@ namespace mgpu {
 
 ConsumerId add_consumer(Registry& registry, Consumer spec) {
   const ConsumerId id{registry.consumers.size()};
-  const std::size_t others = devices_of(spec).size() - 1;
-  registry.consumers.push_back({.spec = std::move(spec), .other_usages = std::vector<DeviceUsage>(others)});
+  const std::size_t other_count = devices_of(spec).size() - 1;
+  registry.consumers.push_back(
+      {.spec = std::move(spec), .other_usages = std::vector<DeviceUsage>(other_count)});
   return id;
 }
 
@@ -34,7 +35,7 @@ bool contains_device(std::span<const DeviceId> devices, DeviceId device) {
 std::size_t device_index(const Consumer& consumer, DeviceId device) {
   const auto devices = devices_of(consumer);
   const auto found = std::ranges::find(devices, device);
-  MGPU_ASSERT(found != devices.end(), "a consumer holds memory where it is");
+  MGPU_ASSERT(found != devices.end(), "a consumer has memory only on its own devices");
   return static_cast<std::size_t>(found - devices.begin());
 }
 
@@ -42,7 +43,7 @@ std::int64_t sum_of_parts(const Consumer& consumer) {
   return std::accumulate(consumer.split.begin(), consumer.split.end(), std::int64_t{0});
 }
 
-// bytes * by / over, rounded up, without going through a product that is too large.
+// bytes * numerator / denominator, rounded up; the product of bytes and numerator could overflow.
 Bytes scale_rounding_up(Bytes bytes, std::int64_t numerator, std::int64_t denominator) {
   return {bytes.count / denominator * numerator +
           (bytes.count % denominator * numerator + denominator - 1) / denominator};
@@ -53,7 +54,7 @@ Bytes scale_rounding_up(Bytes bytes, std::int64_t numerator, std::int64_t denomi
 std::span<const DeviceId> devices_of(const Consumer& consumer) {
   if (consumer.split.empty()) return {&consumer.device, 1};
   MGPU_ASSERT(consumer.split.size() == consumer.devices.size() && consumer.device == consumer.devices.front(),
-              "each device of a split consumer has its part");
+              "a split consumer has one share for each of its devices, and its device is the first of them");
   return consumer.devices;
 }
 
@@ -139,8 +140,8 @@ Bytes expected_bytes(const Registry& registry, const ConsumerState& consumer) {
 
 namespace {
 
-// A footprint includes what its living process keeps, so an idle process' residue is no surprise to the next
-// load.
+// A footprint includes the residue of its process. So residue that is left after an unload does not count in
+// addition to the next load.
 void update_unattributed(const ConsumerState& consumer, DeviceId device, DeviceUsage& usage) {
   const Bytes residue = device_part(consumer.spec, device, consumer.spec.residue);
   usage.unattributed = std::max(usage.measured - std::max(usage.attributed, residue), Bytes{});
@@ -159,8 +160,8 @@ void release_attribution(const Registry& registry, ConsumerState& consumer, std:
   if (has_resident_in(registry, consumer, Residency::loading)) return;
   for (const DeviceId device : devices_of(consumer.spec)) {
     DeviceUsage& usage = device_usage(consumer, device);
-    const Bytes left = footprint ? device_part(consumer.spec, device, *footprint) : usage.attributed;
-    usage.attributed = std::max(usage.attributed - left, Bytes{});
+    const Bytes evicted = footprint ? device_part(consumer.spec, device, *footprint) : usage.attributed;
+    usage.attributed = std::max(usage.attributed - evicted, Bytes{});
     update_unattributed(consumer, device, usage);
   }
 }
@@ -171,7 +172,7 @@ bool has_resident_in(const Registry& registry, const ConsumerState& consumer, Re
 
 namespace {
 
-// What it is committed to on the device once it has grown by `more`.
+// The consumer's committed memory on the device if its expected memory grows by `more`.
 Bytes committed_after_growth(const Registry& registry, const ConsumerState& consumer, DeviceId device,
                              Bytes more) {
   const DeviceUsage& usage = device_usage(consumer, device);

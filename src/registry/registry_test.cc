@@ -14,7 +14,7 @@ struct RegistryFixture {
   ResidentId resident = add_resident(registry, chat, "", kGiB * 14);
 };
 
-TEST(Headroom, IsTotalWithoutReserveForeignAndCommitted) {
+TEST(Headroom, IsTotalMinusReserveForeignAndCommitted) {
   RegistryFixture fixture;
   EXPECT_EQ(headroom(fixture.registry, {}), kGiB * 23);
   fixture.registry.readings[0].foreign = kGiB * 3;
@@ -32,13 +32,13 @@ TEST(Committed, IsTheLargerOfMeasuredAndExpected) {
   EXPECT_EQ(committed_bytes(fixture.registry, fixture.registry[fixture.chat], DeviceId{}), kGiB * 14);
 }
 
-TEST(Committed, KeepsWhatAColdResidentDidNotGiveBack) {
+TEST(Committed, IncludesMeasuredMemoryOfAColdResident) {
   RegistryFixture fixture;
   fixture.registry[fixture.chat].primary_usage.measured = kMiB * 600;
   EXPECT_EQ(committed_bytes(fixture.registry, fixture.registry[fixture.chat], DeviceId{}), kMiB * 600);
 }
 
-TEST(Committed, WhatLingersComesOnTopOfTheNextLoad) {
+TEST(Committed, UnattributedMemoryCountsInAdditionToTheNextLoad) {
   RegistryFixture fixture;
   fixture.registry[fixture.chat].primary_usage.measured = kGiB * 3;  // of a process that was killed
   attribute_measurement(fixture.registry, fixture.registry[fixture.chat], DeviceId{});
@@ -46,7 +46,7 @@ TEST(Committed, WhatLingersComesOnTopOfTheNextLoad) {
   EXPECT_EQ(committed_bytes(fixture.registry, fixture.registry[fixture.chat], DeviceId{}), kGiB * 17);
 }
 
-TEST(Committed, TheResidueOfALivingProcessIsPartOfItsFootprint) {
+TEST(Committed, TheResidueOfARunningProcessIsPartOfItsFootprint) {
   RegistryFixture fixture;
   fixture.registry[fixture.chat].spec.residue = kMiB * 600;
   fixture.registry[fixture.chat].primary_usage.measured = kMiB * 600;

@@ -7,8 +7,8 @@
 namespace mgpu {
 namespace {
 
-constexpr double kMinSuccessions = 3;   // successions seen before they mean anything
-constexpr double kMaxSuccessions = 30;  // and how many weigh at once
+constexpr double kMinSuccessions = 3;   // fewer observations are not significant
+constexpr double kMaxSuccessions = 30;  // above this sum all counts are halved
 
 double decayed(double uses, Duration since) {
   return uses * std::exp2(-static_cast<double>(since.count()) / static_cast<double>(kUseHalfLife.count()));
@@ -47,9 +47,9 @@ double use_probability(const Resident& resident, Instant now, Duration horizon) 
 double succession_probability(const Registry& registry, ConsumerId first, ConsumerId next) {
   const ConsumerState& consumer = registry[first];
   if (std::ranges::find(consumer.spec.followed_by, next) != consumer.spec.followed_by.end()) return 1;
-  const double all = succession_count(consumer);
+  const double total = succession_count(consumer);
   const auto found = consumer.successors.find(next);
-  return all < kMinSuccessions || found == consumer.successors.end() ? 0 : found->second / all;
+  return total < kMinSuccessions || found == consumer.successors.end() ? 0 : found->second / total;
 }
 
 }  // namespace mgpu
