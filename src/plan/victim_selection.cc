@@ -10,10 +10,10 @@
 namespace mgpu {
 namespace {
 
-// How far ahead a use counts: about as long as a change of residents takes.
+// Uses expected within this time count; a change of residents takes about as long.
 constexpr Duration kUseHorizon{30'000'000};
 
-// What keeps a reserved one from leaving before anybody else, in seconds a GiB.
+// Added to the value of reserved residents (seconds per GiB), so that all others are evicted before them.
 constexpr double kReservedValue = 1e6;
 
 double to_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
@@ -27,8 +27,8 @@ Duration reload_time(const Registry& registry, const Resident& resident) {
 
 double retention_value(const Registry& registry, const Resident& resident, Bytes yield, Duration reload,
                        Instant now) {
-  const double expected = to_seconds(reload) * need_probability(registry, resident, now);
-  const double value = expected / std::max(to_gib(yield), 1e-3);
+  const double expected_seconds = to_seconds(reload) * need_probability(registry, resident, now);
+  const double value = expected_seconds / std::max(to_gib(yield), 1e-3);
   return registry[resident.consumer].spec.reserved ? value + kReservedValue : value;
 }
 
@@ -66,22 +66,22 @@ bool prefers_parking(const Registry& registry, const Resident& resident) {
 Bytes eviction_yield(const Registry& registry, const Resident& resident, DeviceId device) {
   const ConsumerState& consumer = registry[resident.consumer];
   if (consumer.residents.size() > 1) return device_part(consumer.spec, device, resident.footprint);
-  const bool lives_on = consumer.spec.can_unload || prefers_parking(registry, resident);
-  const Bytes stays = lives_on ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
-  // What comes for those who were promised it meanwhile does not leave with it.
+  const bool process_stays = consumer.spec.can_unload || prefers_parking(registry, resident);
+  const Bytes residue = process_stays ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
+  // Memory that is promised to waiting tickets of the consumer does not come free with the resident.
   return committed_bytes(registry, consumer, device) -
-         device_part(consumer.spec, device, promised_bytes(registry, consumer) + stays);
+         device_part(consumer.spec, device, promised_bytes(registry, consumer) + residue);
 }
 
 double need_probability(const Registry& registry, const Resident& resident, Instant now) {
   if (resident.waiting > 0) return 1;
-  double chance = use_probability(resident, now, kUseHorizon);
+  double probability = use_probability(resident, now, kUseHorizon);
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
     const ConsumerState& other = registry.consumers[i];
     if (other.running_leases == 0 || other.spec.device != registry[resident.consumer].spec.device) continue;
-    chance = std::max(chance, succession_probability(registry, ConsumerId{i}, resident.consumer));
+    probability = std::max(probability, succession_probability(registry, ConsumerId{i}, resident.consumer));
   }
-  return chance;
+  return probability;
 }
 
 double retention_value(const Registry& registry, const Resident& resident, Instant now) {
@@ -117,10 +117,10 @@ bool choose_victims(std::span<EvictionCandidate> candidates, Bytes deficit) {
     for (EvictionCandidate& candidate : candidates) candidate.chosen = false;
     return false;
   }
-  for (EvictionCandidate& spared : candidates | std::views::reverse) {
-    if (!spared.chosen || freed - spared.yield_bytes < deficit) continue;
-    freed -= spared.yield_bytes;
-    spared.chosen = false;
+  for (EvictionCandidate& candidate : candidates | std::views::reverse) {
+    if (!candidate.chosen || freed - candidate.yield_bytes < deficit) continue;
+    freed -= candidate.yield_bytes;
+    candidate.chosen = false;
   }
   return true;
 }

@@ -27,38 +27,38 @@ struct VictimFixture {
 
 using Victims = std::vector<ResidentId>;
 
-TEST(ChooseVictims, TakesTheLeastRecentlyUsed) {
+TEST(ChooseVictims, ChoosesTheLeastRecentlyUsed) {
   VictimFixture fixture;
   fixture.add_warm_resident("fresh", kGiB * 8, {20});
   const auto old = fixture.add_warm_resident("old", kGiB * 8, {10});
   EXPECT_EQ(fixture.choose(kGiB * 4), Victims{old});
 }
 
-TEST(ChooseVictims, SparesWhoIsNotNeededAfterAll) {
+TEST(ChooseVictims, SparesResidentsThatAreNotNeeded) {
   VictimFixture fixture;
   fixture.add_warm_resident("small and old", kGiB, {10});
   const auto large = fixture.add_warm_resident("large and fresh", kGiB * 8, {20});
   EXPECT_EQ(fixture.choose(kGiB * 8), Victims{large});
 }
 
-TEST(ChooseVictims, LeavesAloneWhoIsPinnedInUseStubbornOrCannotLeave) {
+TEST(ChooseVictims, IgnoresResidentsThatCannotBeEvictedNow) {
   VictimFixture fixture;
   fixture.spec(fixture.add_warm_resident("pinned", kGiB * 8, {1})).pinned = true;
   fixture.registry[fixture.add_warm_resident("in use", kGiB * 8, {2})].use_count = 1;
-  fixture.registry[fixture.add_warm_resident("stubborn", kGiB * 8, {3})].eviction_retry_at = {2000};
-  fixture.spec(fixture.add_warm_resident("no way out", kGiB * 8, {4})).can_stop = false;
-  fixture.registry[fixture.add_warm_resident("leaving already", kGiB * 8, {5})].state = Residency::unloading;
+  fixture.registry[fixture.add_warm_resident("eviction failed", kGiB * 8, {3})].eviction_retry_at = {2000};
+  fixture.spec(fixture.add_warm_resident("no rung", kGiB * 8, {4})).can_stop = false;
+  fixture.registry[fixture.add_warm_resident("unloading", kGiB * 8, {5})].state = Residency::unloading;
   EXPECT_EQ(fixture.choose(kGiB), std::nullopt);
 }
 
-TEST(ChooseVictims, EvictsNobodyInVain) {
+TEST(ChooseVictims, ChoosesNoneIfAllAreNotEnough) {
   VictimFixture fixture;
   fixture.add_warm_resident("only one", kGiB * 8, {1});
   EXPECT_EQ(fixture.choose(kGiB * 9), std::nullopt);
   EXPECT_EQ(fixture.choose(Bytes{0}), Victims{});
 }
 
-TEST(YieldOf, LeavesTheResidueOfAServiceThatLivesOn) {
+TEST(EvictionYield, ExcludesTheResidueOfAProcessThatStays) {
   VictimFixture fixture;
   const auto id = fixture.add_warm_resident("comfyui", kGiB * 8, {1});
   fixture.spec(id).can_unload = true;
@@ -66,9 +66,9 @@ TEST(YieldOf, LeavesTheResidueOfAServiceThatLivesOn) {
   EXPECT_EQ(eviction_yield(fixture.registry, fixture.registry[id], DeviceId{}), kGiB * 8 - kMiB * 512);
 }
 
-TEST(YieldOf, CountsWhatIsMeasuredAboveTheFootprint) {
+TEST(EvictionYield, IncludesMemoryMeasuredAboveTheFootprint) {
   VictimFixture fixture;
-  const auto id = fixture.add_warm_resident("liar", kGiB * 2, {1});
+  const auto id = fixture.add_warm_resident("underdeclared", kGiB * 2, {1});
   fixture.registry[fixture.registry[id].consumer].primary_usage.measured = kGiB * 5;
   EXPECT_EQ(eviction_yield(fixture.registry, fixture.registry[id], DeviceId{}), kGiB * 5);
 }
