@@ -32,7 +32,8 @@ struct Instant {
 
 inline constexpr Instant kNever{INT64_MAX};
 
-constexpr double to_ms(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
+constexpr double to_ms(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
+constexpr double to_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 // The longest duration that is accepted from outside: headers, configuration keys, options, JSON, traces.
 // Thousands of them still fit an Instant, and the nanosecond counts of std::chrono's clocks.

@@ -16,8 +16,6 @@ constexpr Duration kUseHorizon{30'000'000};
 // Added to the value of reserved residents (seconds per GiB), so that all others are evicted before them.
 constexpr double kReservedValue = 1e6;
 
-double to_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
-
 double to_gib(Bytes bytes) { return static_cast<double>(bytes.count) / static_cast<double>(kGiB.count); }
 
 Duration reload_time(const Registry& registry, const Resident& resident) {

@@ -1,11 +1,12 @@
-// The story of a line:
+// What happens in a line, in the order of advance_line:
 //
-// Evictions climb their ladders. Whoever was promised its room goes on: evict, see the memory free, load,
-// grant. Then whoever is next (sched/line_order.h) is promised its room, if there is a turn for it and a plan
-// that can succeed. Turnless tickets form a lane of their own: they wait for memory, never for turns. While
-// the others compute, the next one's resident is loaded ahead, if it fits beside them. When foreign memory
-// presses, or a resident was idle for as long as it may be, residents leave with nobody waiting for it; and
-// where somebody is expected soon, a resident comes with nobody waiting for it.
+// 1. Evictions in progress advance (sched/eviction_ladder.h).
+// 2. Preparing tickets advance: make room, wait until it is seen free, load, grant.
+// 3. The next tickets (sched/line_order.h) are promised their turn and memory, if room can be made for them.
+// 4. Turnless tickets, which have queues of their own, likewise; they need memory, but no turn.
+// 5. The resident of the next ticket is loaded ahead while leases run, if it fits beside them.
+// 6. Residents are evicted without a ticket: if foreign memory has grown, or after their idle time.
+// 7. A resident is warmed up without a ticket, if one is expected soon (sched/warm_up.h).
 #include "sched/advance_line.h"
 
 #include <algorithm>
@@ -26,17 +27,19 @@ namespace {
 
 enum class RoomState { available, pending, blocked };
 
-constexpr std::size_t kMaxOvertakenReported = 100;  // more are not told one by one
+constexpr std::size_t kMaxOvertakenReported = 100;  // limits the size of an Overtook
 
+// Whether the last reading is fresh enough to load or reserve on it. Requests a new one if not.
 bool ensure_fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
-  const bool fresh = reading.taken_at > Instant{} && reading.taken_at + world.limits.reading_age >= world.now;
-  if (!fresh && !world.lines[device.value].is_reading_pending) request_reading(world, out, device);
-  return fresh && !reading.lost;
+  const bool is_fresh =
+      reading.taken_at > Instant{} && reading.taken_at + world.limits.reading_age >= world.now;
+  if (!is_fresh && !world.lines[device.value].is_reading_pending) request_reading(world, out, device);
+  return is_fresh && !reading.lost;
 }
 
-// Where room is so short that it counts on what a job has just given back, the driver must have shown that
-// free.
+// Whether the headroom suffices without the memory of just ended leases, or a reading has shown that free.
+// Requests a reading if not.
 bool ensure_returned_seen(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   if (line.returned_bytes == Bytes{} || headroom(world.registry, device) >= line.returned_bytes) return true;
@@ -44,7 +47,7 @@ bool ensure_returned_seen(World& world, Effects& out, DeviceId device) {
   return false;
 }
 
-// A victim that is split may have been chosen on another of its devices already.
+// Starts the evictions of a plan. A split victim may be in progress already, for another of its devices.
 void execute_plan(World& world, Effects& out, Planned plan) {
   const std::vector<ResidentId> victims = plan.victims;
   const PlanReason reason = plan.reason;
@@ -53,42 +56,54 @@ void execute_plan(World& world, Effects& out, Planned plan) {
     if (world.registry[victim].state == Residency::warm) begin_eviction(world, out, victim, reason);
 }
 
-// All of them are asked for at once what they lack.
+// Whether `condition` holds on all devices. Unlike all_of it evaluates every device, so that all missing
+// readings are requested at once.
 template <class Condition>
 bool check_all_devices(std::span<const DeviceId> devices, Condition condition) {
   return std::ranges::count_if(devices, condition) == std::ssize(devices);
 }
 
-// Makes room for all promises of the devices, or says that it can't be made now: on all of them, or nobody
-// leaves. Ahead of somebody's turn nobody leaves for whom others wait.
+// Whether the readings of all devices are good enough to grant a lease on them, or, with `takes_memory`, to
+// load or to reserve memory. Requests those that are not.
+bool ensure_readings(World& world, Effects& out, std::span<const DeviceId> devices, bool takes_memory) {
+  return check_all_devices(devices, [&](DeviceId device) {
+    return ensure_returned_seen(world, out, device) &&
+           (!takes_memory || ensure_fresh_reading(world, out, device));
+  });
+}
+
+// Plans evictions for all promises on the devices and starts them. If one of the devices can't make enough
+// room (`blocked`), nothing is evicted on any. Residents that tickets wait for are not evicted for
+// PlanReason::ahead.
 RoomState make_room(World& world, Effects& out, std::span<const DeviceId> devices, PlanReason reason,
                     std::optional<TicketId> ticket) {
   RoomState room = RoomState::available;
   std::vector<Planned> plans;
   for (const DeviceId device : devices) {
-    const Bytes space = headroom(world.registry, device);
-    if (space >= Bytes{}) continue;
+    const Bytes available = headroom(world.registry, device);
+    if (available >= Bytes{}) continue;
     room = RoomState::pending;
-    const Bytes deficit = Bytes{} - space - pending_yield(world, device);
+    const Bytes deficit = Bytes{} - available - pending_yield(world, device);
     if (deficit <= Bytes{}) continue;
     std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
     if (reason == PlanReason::ahead)
-      std::erase_if(candidates,
-                    [&](const EvictionCandidate& c) { return world.registry[c.resident].waiting > 0; });
+      std::erase_if(candidates, [&](const EvictionCandidate& candidate) {
+        return world.registry[candidate.resident].waiting > 0;
+      });
     if (!choose_victims(candidates, deficit)) return RoomState::blocked;
     plans.push_back({.device = device,
                      .reason = reason,
                      .ticket = ticket,
                      .victims = chosen_victims(candidates),
-                     .needed = Bytes{} - space,
-                     .headroom = space,
+                     .needed = Bytes{} - available,
+                     .headroom = available,
                      .considered = std::move(candidates)});
   }
   for (Planned& plan : plans) execute_plan(world, out, std::move(plan));
   return room;
 }
 
-// Whether something is under way or held that can change the room without us.
+// Whether the room can change without a decision of the scheduler: a load, lease or eviction may end.
 bool can_room_change(const World& world, const Ticket& ticket) {
   return std::ranges::any_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
@@ -97,25 +112,26 @@ bool can_room_change(const World& world, const Ticket& ticket) {
   });
 }
 
-// What stands in the way of a ticket that nothing of ours can help.
+// The error of a ticket for which the scheduler can't make room.
 Error no_room_error(const World& world, const Ticket& ticket) {
   const Registry& registry = world.registry;
   std::string names;
-  Bytes foreign, taken;
+  Bytes foreign, committed;
   for (const DeviceId device : devices_of(registry, ticket.request)) {
     const std::string& name = registry.devices[device.value].name;
     if (registry.readings[device.value].lost)
-      return {ErrorCode::device_lost, "the driver does not answer for " + name};
+      return {ErrorCode::device_lost, "the driver does not answer for device " + name};
     names += (names.empty() ? "" : " and ") + name;
     foreign += registry.readings[device.value].foreign;
-    taken += committed_bytes(registry, device);
+    committed += committed_bytes(registry, device);
   }
-  return {ErrorCode::no_room, "no room on " + names + ": foreign programs hold " + to_string(foreign) +
-                                  ", pinned or unmovable consumers the rest of " + to_string(taken) +
-                                  " committed"};
+  return {ErrorCode::no_room,
+          "no room on " + names + " within " + to_rounded_string(world.limits.room_limit) +
+              " (limits.room_limit): foreign programs hold " + to_string(foreign) + ", and of the " +
+              to_string(committed) + " committed to consumers not enough can be evicted"};
 }
 
-// Refuses a ticket whose way is blocked by what isn't ours to move, once room_limit has passed.
+// Refuses a ticket that has been stuck for room_limit. Returns whether it did.
 bool refuse_if_stuck(World& world, Effects& out, Ticket& ticket) {
   if (can_room_change(world, ticket)) {
     ticket.stuck_since.reset();
@@ -127,8 +143,7 @@ bool refuse_if_stuck(World& world, Effects& out, Ticket& ticket) {
   return true;
 }
 
-// A resident whose last load failed is not tried again before its pause is over; those who ask meanwhile are
-// told.
+// Refuses a ticket whose resident failed to load, until its retry_at. Returns whether it did.
 bool refuse_if_load_failed(World& world, Effects& out, const Ticket& ticket) {
   if (!ticket.request.resident) return false;
   const Resident& resident = world.registry[*ticket.request.resident];
@@ -149,15 +164,15 @@ bool is_moving(const Resident& resident) {
   return resident.state == Residency::loading || resident.state == Residency::unloading;
 }
 
-// One preparing ticket: as far as it goes now.
+// Advances a preparing ticket as far as possible now.
 void advance_ticket(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   const auto devices = devices_of(world.registry, ticket.request);
   if (refuse_if_load_failed(world, out, ticket)) return;
   Resident* resident = ticket.request.resident ? &world.registry[*ticket.request.resident] : nullptr;
   if (resident && is_moving(*resident)) return;
-  const bool to_load = resident && resident->state != Residency::warm;
-  if (to_load && must_wait_to_load(world, *resident)) return;
+  const bool needs_load = resident && resident->state != Residency::warm;
+  if (needs_load && must_wait_to_load(world, *resident)) return;
 
   const RoomState room = make_room(world, out, devices, PlanReason::ticket, id);
   if (room == RoomState::blocked) {
@@ -165,25 +180,20 @@ void advance_ticket(World& world, Effects& out, TicketId id) {
     return;
   }
   if (room == RoomState::pending) return;
-  // A warm resident has its memory already; whoever is about to take memory needs numbers of now.
-  const bool takes_memory = to_load || !resident;
-  const auto is_known = [&](DeviceId device) {
-    return ensure_returned_seen(world, out, device) &&
-           (!takes_memory || ensure_fresh_reading(world, out, device));
-  };
-  if (!check_all_devices(devices, is_known)) {
+  const bool takes_memory = needs_load || !resident;  // a warm resident has its memory already
+  if (!ensure_readings(world, out, devices, takes_memory)) {
     refuse_if_stuck(world, out, ticket);
     return;
   }
   ticket.stuck_since.reset();
-  if (to_load) {
+  if (needs_load) {
     start_load(world, out, *ticket.request.resident, id);
   } else {
     grant_ticket(world, out, ticket);
   }
 }
 
-// One whose resident is loaded ahead of its turn: likewise, but nobody waits for room on its account.
+// Advances the load ahead of a waiting ticket. The claim is dropped if no room can be made for it.
 void advance_claim(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   const Resident& resident = world.registry[*ticket.request.resident];
@@ -193,37 +203,37 @@ void advance_claim(World& world, Effects& out, TicketId id) {
   const auto devices = devices_of(world.registry, ticket.request);
   const RoomState room = make_room(world, out, devices, PlanReason::ahead, id);
   if (room == RoomState::blocked) return drop_claim(world, ticket);
-  const auto is_known = [&](DeviceId device) {
-    return ensure_returned_seen(world, out, device) && ensure_fresh_reading(world, out, device);
-  };
-  if (room == RoomState::available && check_all_devices(devices, is_known))
+  if (room == RoomState::available && ensure_readings(world, out, devices, true))
     start_load(world, out, *ticket.request.resident, id);
 }
 
-// Everybody due before `attempt_counts` was passed by it: from now on each bears that only so long.
+// Records that `served` overtook all tickets due before it. The overtake bound of those that are overtaken
+// for the first time starts now.
 void record_overtaking(World& world, Effects& out, LineState& line, const Ticket& served,
                        OvertakeReason reason) {
   const LinePlace place{served.due, served.id};
   if (line.waiting.empty() || place < *line.waiting.begin()) return;
   Overtook overtook{.ticket = served.id, .reason = reason};
-  for (auto passed = line.waiting.begin(); passed != line.waiting.end() && *passed < place; ++passed)
-    if (overtook.overtaken.emplace_back(passed->ticket), overtook.overtaken.size() == kMaxOvertakenReported)
-      break;
+  for (const LinePlace& waiting : line.waiting) {
+    if (waiting >= place || overtook.overtaken.size() == kMaxOvertakenReported) break;
+    overtook.overtaken.push_back(waiting.ticket);
+  }
   while (!line.never_overtaken.empty() && *line.never_overtaken.begin() < place) {
-    Ticket& passed = *find_ticket(world, line.never_overtaken.begin()->ticket);
-    passed.overtake_until = world.now + overtake_bound(world, passed);
-    for (const DeviceId device : devices_of(world.registry, passed.request)) {
+    Ticket& overtaken = *find_ticket(world, line.never_overtaken.begin()->ticket);
+    const LinePlace overtaken_place{overtaken.due, overtaken.id};
+    overtaken.overtake_until = world.now + overtake_bound(world, overtaken);
+    for (const DeviceId device : devices_of(world.registry, overtaken.request)) {
       LineState& overtaken_line = world.lines[device.value];
-      overtaken_line.never_overtaken.erase({passed.due, passed.id});
-      overtaken_line.overtake_deadlines.emplace(passed.overtake_until, LinePlace{passed.due, passed.id});
+      overtaken_line.never_overtaken.erase(overtaken_place);
+      overtaken_line.overtake_deadlines.emplace(overtaken.overtake_until, overtaken_place);
     }
   }
-  update_statistics(line.statistics, fact::Overtaken{});
+  update_statistics(line.statistics, statistics_event::Overtaken{});
   out.emplace_back(overtook);
 }
 
-// Promises the ticket its room, if a plan can succeed. Returns whether the line moved, so that the next may
-// be looked at.
+// Promises the ticket its turn and memory, if room can be made. Returns whether the line has changed, so that
+// another ticket may be next.
 bool serve_ticket(World& world, Effects& out, const NextTurn& next) {
   Ticket& ticket = *find_ticket(world, next.ticket);
   if (refuse_if_load_failed(world, out, ticket)) return true;
@@ -238,14 +248,14 @@ bool serve_ticket(World& world, Effects& out, const NextTurn& next) {
     LineState& line = world.lines[device.value];
     if (next.reason || devices.size() > 1)
       record_overtaking(world, out, line, ticket, next.reason.value_or(OvertakeReason::other_device));
-    // What begins here may end in room for whoever is first: what nobody can move is waited for anew.
+    // The served ticket will free its memory, so the first ticket is not stuck: its room_limit starts again.
     if (!line.waiting.empty()) find_ticket(world, line.waiting.begin()->ticket)->stuck_since.reset();
   }
   advance_ticket(world, out, next.ticket);
   return true;
 }
 
-// The first ticket of each consumer that wants no turn, who is due first foremost.
+// The first turnless ticket of each consumer, ordered by due time.
 std::vector<LinePlace> turnless_heads(const LineState& line) {
   std::vector<LinePlace> heads;
   for (const auto& [consumer, queue] : line.turnless_queues) heads.push_back(*queue.begin());
@@ -253,31 +263,32 @@ std::vector<LinePlace> turnless_heads(const LineState& line) {
   return heads;
 }
 
-// One that waits for memory is passed by those that fit, under fifo by nobody, else only for so long: small
-// ones that come all the time would keep it waiting for ever.
+// Whether turnless tickets that fit may overtake a turnless one that waits for memory: never under fifo,
+// otherwise for its overtake bound. Without a bound, a stream of small tickets could starve it.
 bool can_be_overtaken(const World& world, Ticket& ticket) {
   if (world.limits.policy == Policy::fifo) return false;
   if (ticket.overtake_until == kNever) ticket.overtake_until = world.now + overtake_bound(world, ticket);
   return world.now < ticket.overtake_until;
 }
 
-// The first of those that want no turn. Whoever waits for others of its own consumer holds up nobody else.
+// Serves a turnless ticket. One that waits only because of its consumer's concurrency delays no other
+// consumer. Returns whether the line has changed.
 bool serve_turnless(World& world, Effects& out, DeviceId device) {
-  bool barred = false;
+  bool is_barred = false;
   for (const LinePlace& head : turnless_heads(world.lines[device.value])) {
     Ticket& ticket = *find_ticket(world, head.ticket);
-    if (barred || !can_take_turn(world, ticket)) {
+    if (is_barred || !can_take_turn(world, ticket)) {
       ticket.stuck_since.reset();
       continue;
     }
     if (serve_ticket(world, out, {ticket.id})) return true;
-    barred = !can_be_overtaken(world, ticket);
+    is_barred = !can_be_overtaken(world, ticket);
   }
   return false;
 }
 
-// Who stands first and could have a turn waits for memory alone. If nothing of ours can change that, not for
-// ever. (A fifo line has tried to serve it, and counts there.)
+// Refuses the first ticket if it could take a turn, but has been stuck without memory for room_limit. Under
+// fifo serve_ticket has done that already. Returns whether it did.
 bool refuse_first_if_stuck(World& world, Effects& out, DeviceId device) {
   const LineState& line = world.lines[device.value];
   if (line.waiting.empty()) return false;
@@ -305,37 +316,35 @@ void start_loads_ahead(World& world, Effects& out, DeviceId device) {
   }
 }
 
-// Somebody is expected: followers of those at work, reserved and pinned ones, those usual at this hour. They
-// come in beside what is there; reserved and pinned ones also for what is worth less. Their room is made
-// first, their load begins when the room is seen, if it is still wanted then.
+// Loads the next resident without a ticket (sched/warm_up.h). If residents must be evicted for it, the load
+// is decided anew when readings show their memory free.
 void start_warm_up(World& world, Effects& out, DeviceId device) {
   const auto next = next_to_warm_up(world, device);
   if (!next) return;
   const Resident& resident = world.registry[*next];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  if (!check_all_devices(devices_of(spec),
-                         [&](DeviceId one) { return ensure_fresh_reading(world, out, one); }))
-    return;
+  const auto has_fresh_reading = [&](DeviceId id) { return ensure_fresh_reading(world, out, id); };
+  if (!check_all_devices(devices_of(spec), has_fresh_reading)) return;
   std::vector<Planned> plans;
-  for (const DeviceId one : devices_of(spec)) {
-    const Bytes deficit = device_part(spec, one, resident.footprint) - headroom(world.registry, one);
+  for (const DeviceId id : devices_of(spec)) {
+    const Bytes deficit = device_part(spec, id, resident.footprint) - headroom(world.registry, id);
     if (deficit <= Bytes{}) continue;
-    std::vector<EvictionCandidate> candidates = less_valuable_candidates(world, one, *next);
+    std::vector<EvictionCandidate> candidates = less_valuable_candidates(world, id, *next);
     if (!choose_victims(candidates, deficit)) return;
-    plans.push_back({.device = one,
+    plans.push_back({.device = id,
                      .reason = PlanReason::ahead,
                      .victims = chosen_victims(candidates),
                      .needed = deficit,
-                     .headroom = headroom(world.registry, one),
+                     .headroom = headroom(world.registry, id),
                      .considered = std::move(candidates)});
   }
   if (plans.empty()) return start_load(world, out, *next, std::nullopt);
   for (Planned& plan : plans) execute_plan(world, out, std::move(plan));
 }
 
-// With nobody waiting for it: all of them, without a choice.
-void evict_victims(World& world, Effects& out, DeviceId device, PlanReason reason,
-                   std::vector<ResidentId> victims, Bytes needed = {}) {
+// Evicts all of `victims`, without a ticket that needs the room.
+void evict_all(World& world, Effects& out, DeviceId device, PlanReason reason,
+               std::vector<ResidentId> victims, Bytes needed = {}) {
   if (victims.empty()) return;
   execute_plan(world, out,
                {.device = device,
@@ -346,8 +355,8 @@ void evict_victims(World& world, Effects& out, DeviceId device, PlanReason reaso
 }
 
 bool is_idle_too_long(const World& world, const Resident& resident) {
-  const Duration allowed = world.registry[resident.consumer].spec.idle_unload;
-  return allowed > Duration{0} && world.now >= resident.last_used + allowed &&
+  const Duration idle_unload = world.registry[resident.consumer].spec.idle_unload;
+  return idle_unload > Duration{0} && world.now >= resident.last_used + idle_unload &&
          is_eviction_candidate(world.registry, resident, world.now);
 }
 
@@ -355,11 +364,11 @@ void evict_idle_residents(World& world, Effects& out, DeviceId device) {
   for (std::size_t i = 0; i < world.registry.residents.size(); ++i) {
     const Resident& resident = world.registry.residents[i];
     if (is_idle_too_long(world, resident) && world.registry[resident.consumer].spec.device == device)
-      evict_victims(world, out, device, PlanReason::idle, {ResidentId{i}});
+      evict_all(world, out, device, PlanReason::idle, {ResidentId{i}});
   }
 }
 
-// Those on the device of whom `is_eligible` (can_be_evicted or is_eviction_candidate) says so.
+// The residents on the device for which `is_eligible` (can_be_evicted or is_eviction_candidate) holds.
 template <class Predicate>
 std::vector<ResidentId> residents_on(const World& world, DeviceId device, Predicate is_eligible) {
   std::vector<ResidentId> found;
@@ -372,22 +381,21 @@ std::vector<ResidentId> residents_on(const World& world, DeviceId device, Predic
   return found;
 }
 
-// A foreign program has the device now: nothing new begins, and whoever is idle leaves, pinned or not, since
-// the user said so (yield_to).
+// A program of `yield_to` has the device: all idle residents are evicted, pinned ones too.
 void yield_device(World& world, Effects& out, DeviceId device) {
-  evict_victims(world, out, device, PlanReason::yielded, residents_on(world, device, can_be_evicted));
+  evict_all(world, out, device, PlanReason::yielded, residents_on(world, device, can_be_evicted));
 }
 
-// Foreign memory grew, or a resident outgrew its footprint: idle residents make room, all that helps.
+// Foreign memory has grown, or a resident has outgrown its footprint: idle residents make room.
 void relieve_pressure(World& world, Effects& out, DeviceId device) {
-  if (world.registry.readings[device.value].taken_at == Instant{}) return;  // nothing is known yet
+  if (world.registry.readings[device.value].taken_at == Instant{}) return;  // no reading yet
   const Bytes deficit = Bytes{} - headroom(world.registry, device) - pending_yield(world, device);
   if (deficit <= Bytes{} ||
       make_room(world, out, {&device, 1}, PlanReason::pressure, std::nullopt) != RoomState::blocked)
     return;
-  // Not enough to reach the reserve again, but each that leaves brings it nearer.
-  evict_victims(world, out, device, PlanReason::pressure, residents_on(world, device, is_eviction_candidate),
-                deficit);
+  // All of them are not enough to restore the reserve, but each eviction reduces the deficit.
+  evict_all(world, out, device, PlanReason::pressure, residents_on(world, device, is_eviction_candidate),
+            deficit);
 }
 
 }  // namespace
@@ -395,8 +403,7 @@ void relieve_pressure(World& world, Effects& out, DeviceId device) {
 void advance_line(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
   advance_evictions(world, out, device);
-  if (line.unverified_since)
-    return;  // nobody takes memory before the driver has said what a crash left behind
+  if (line.unverified_since) return;  // no decisions before a reading shows what a crash left behind
   if (world.registry.readings[device.value].yielded) return yield_device(world, out, device);
   const std::vector<TicketId> promised(line.preparing.begin(), line.preparing.end());
   for (const TicketId id : promised)
@@ -432,19 +439,18 @@ Instant next_wakeup(const World& world, DeviceId device) {
   std::ranges::for_each(line.preparing, wake_if_stuck);
   if (!line.waiting.empty()) wake_if_stuck(line.waiting.begin()->ticket);
   for (const auto& [consumer, queue] : line.turnless_queues) wake_if_stuck(queue.begin()->ticket);
-  const bool someone_waits = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
+  const bool has_waiting_tickets = !line.waiting.empty() || !line.turnless.empty() || !line.preparing.empty();
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];
-    const bool on_primary_device =
-        consumer.spec.device == device;  // its home line is the one that lets it go when idle
-    const Duration allowed = on_primary_device ? consumer.spec.idle_unload : Duration{0};
+    const bool is_primary_device = consumer.spec.device == device;  // only this line evicts it when idle
+    const Duration idle_unload = is_primary_device ? consumer.spec.idle_unload : Duration{0};
     const bool eviction_failed = resident.eviction_retry_at > world.now;
-    if ((allowed == Duration{0} && !eviction_failed) || !is_on_device(consumer.spec, device)) continue;
-    const Instant evictable_at =
-        std::max(world.now, resident.eviction_retry_at);  // when it is a candidate, all else equal
+    if ((idle_unload == Duration{0} && !eviction_failed) || !is_on_device(consumer.spec, device)) continue;
+    const Instant evictable_at = std::max(world.now, resident.eviction_retry_at);
     if (!is_eviction_candidate(world.registry, resident, evictable_at)) continue;
-    if (eviction_failed && someone_waits) next = std::min(next, evictable_at);
-    if (allowed > Duration{0}) next = std::min(next, std::max(resident.last_used + allowed, evictable_at));
+    if (eviction_failed && has_waiting_tickets) next = std::min(next, evictable_at);
+    if (idle_unload > Duration{0})
+      next = std::min(next, std::max(resident.last_used + idle_unload, evictable_at));
   }
   return next;
 }

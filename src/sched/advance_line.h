@@ -1,14 +1,14 @@
-// advance: what a device's line does next, now that something changed.
+// advance_line: makes all decisions for a device's line that are possible after a change.
 #pragma once
 
 #include "sched/world.h"
 
 namespace mgpu {
 
-// Carries the line of `device` as far as it goes without another event.
+// Advances the line of `device` as far as possible without another event.
 void advance_line(World& world, Effects& out, DeviceId device);
 
-// When `device` wants to be looked at again at the latest.
+// The latest time at which the line of `device` must be advanced again; kNever if time alone changes nothing.
 Instant next_wakeup(const World& world, DeviceId device);
 
 }  // namespace mgpu

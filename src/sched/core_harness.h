@@ -1,4 +1,4 @@
-// The world that the stories of the core are told in.
+// Test fixtures of the core: a world whose invariants are checked after each event.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,20 @@ namespace mgpu {
 
 using namespace std::chrono_literals;
 
-// A 24 GiB device whose services do as they are told: loads and evictions are answered, and readings show it,
-// when the story says so.
-struct CoreHarness {
+struct CheckedWorld {
   World world;
+
+  Effects apply_event(EventPayload payload, Duration later = 1ms) {
+    Effects effects = step(world, {.at = world.now + later, .payload = std::move(payload)});
+    EXPECT_EQ(broken_invariant(world), "");
+    return effects;
+  }
+  ResidentId resident_of(ConsumerId id) { return world.registry[id].residents.at(0); }
+};
+
+// A world with one device of 24 GiB. The test answers loads and evictions, and decides when a reading is
+// taken.
+struct CoreHarness : CheckedWorld {
   DeviceId gpu;
   Bytes foreign{};
   std::uint64_t last_ticket = 0;
@@ -34,22 +44,15 @@ struct CoreHarness {
     if (!spec.lease_only) add_resident(world.registry, id, "", spec.footprint);
     return id;
   }
-  ResidentId resident_of(ConsumerId id) { return world.registry[id].residents.at(0); }
   Residency state_of(ConsumerId id) { return world.registry[resident_of(id)].state; }
 
-  Effects apply_event(EventPayload payload, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .payload = std::move(payload)});
-    EXPECT_EQ(broken_invariant(world), "");
-    return effects;
-  }
-  // A reading that shows every resident that is in memory at its footprint.
+  // Takes a reading that shows every warm resident at its footprint.
   Effects report_reading() {
     Reading reading{.device = gpu, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       Bytes bytes{};
       for (const ResidentId id : world.registry.consumers[i].residents)
-        if (const auto s = world.registry[id].state; s == Residency::warm)
-          bytes += world.registry[id].footprint;
+        if (world.registry[id].state == Residency::warm) bytes += world.registry[id].footprint;
       if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
     }
     return apply_event(ReadingTaken{reading});
@@ -63,7 +66,7 @@ struct CoreHarness {
     if (!world.registry[id].residents.empty()) request.resident = resident_of(id);
     return {ticket, apply_event(TicketArrived{ticket, request})};
   }
-  // Brings a consumer to warm and idle.
+  // Loads the consumer's resident and leaves it idle.
   void make_warm(ConsumerId id) {
     const auto [ticket, effects] = submit_ticket(id);
     apply_event(LoadEnded{resident_of(id)});
@@ -76,19 +79,20 @@ template <class T>
 std::vector<T> effects_of(const Effects& effects) {
   std::vector<T> found;
   for (const Effect& effect : effects)
-    if (const T* one = std::get_if<T>(&effect)) found.push_back(*one);
+    if (const T* match = std::get_if<T>(&effect)) found.push_back(*match);
   return found;
 }
 
 template <class T>
 const T* find_effect(const Effects& effects) {
   for (const Effect& effect : effects)
-    if (const T* one = std::get_if<T>(&effect)) return one;
+    if (const T* match = std::get_if<T>(&effect)) return match;
   return nullptr;
 }
 
 inline bool is_granted(const Effects& effects, TicketId ticket) {
-  return std::ranges::any_of(effects_of<Grant>(effects), [&](const Grant& g) { return g.ticket == ticket; });
+  return std::ranges::any_of(effects_of<Grant>(effects),
+                             [&](const Grant& grant) { return grant.ticket == ticket; });
 }
 
 }  // namespace mgpu

@@ -13,7 +13,7 @@
 namespace mgpu {
 namespace {
 
-bool is_leaving_device(const World& world, ResidentId id, DeviceId device) {
+bool is_resident_on(const World& world, ResidentId id, DeviceId device) {
   return is_on_device(world.registry[world.registry[id].consumer].spec, device);
 }
 
@@ -36,7 +36,7 @@ std::optional<Rung> following_rung(const Registry& registry, const ConsumerState
 void take_rung(World& world, Effects& out, Eviction& eviction, Rung rung) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  if (ends_process(rung)) {  // everything that the process holds goes with it, on this one ladder
+  if (ends_process(rung)) {  // all residents of the process become part of this eviction
     for (const ResidentId sibling : consumer.residents) {
       Resident& sibling_resident = registry[sibling];
       const bool parked = sibling_resident.state == Residency::parked;
@@ -54,29 +54,29 @@ void take_rung(World& world, Effects& out, Eviction& eviction, Rung rung) {
   out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
 }
 
-// What the consumer may still hold once this resident has left: the expectations of the others, and what a
-// living process keeps. A quarter of the footprint passes as rounding, since applications never give back to
-// the byte; it stays committed all the same, because it is measured.
+// What the consumer may still hold when this resident's eviction counts as done: the expectation of its other
+// residents, and the residue of its process. At least a quarter of the footprint is tolerated, because
+// applications do not return every byte; it stays committed, because it is measured.
 Bytes allowed_remainder(const Registry& registry, const Eviction& eviction) {
   const Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
   if (ends_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
-  const Bytes leaves = resident.leaves_host_memory ? Bytes{} : resident.footprint;
-  return held_bytes(registry, consumer) - leaves + std::max(consumer.spec.residue, quarter);
+  const Bytes evicted = resident.leaves_host_memory ? Bytes{} : resident.footprint;
+  return held_bytes(registry, consumer) - evicted + std::max(consumer.spec.residue, quarter);
 }
 
 bool is_memory_free(const World& world, const Eviction& eviction) {
   const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
-  const Bytes stays = allowed_remainder(world.registry, eviction);
+  const Bytes remainder = allowed_remainder(world.registry, eviction);
   return eviction.is_answered && std::ranges::all_of(devices_of(consumer.spec), [&](DeviceId device) {
            const Reading& reading = world.registry.readings[device.value];
            return !reading.lost && reading.taken_at > eviction.answered_at &&
-                  device_usage(consumer, device).measured <= device_part(consumer.spec, device, stays);
+                  device_usage(consumer, device).measured <= device_part(consumer.spec, device, remainder);
          });
 }
 
-// The process is gone, and with it what the consumer's other residents held.
+// The process has ended: the other residents that were evicted with it are cold.
 void mark_siblings_cold(World& world, const ConsumerState& consumer) {
   for (const ResidentId sibling : consumer.residents)
     if (world.registry[sibling].state == Residency::unloading)
@@ -92,23 +92,23 @@ void release_evicted_bytes(Registry& registry, const Eviction& eviction) {
 
 enum class HostMemoryRoom : std::uint8_t { available, pending, none };
 
-// Drops the least valuable parked residents until so much more of host memory may be taken. An operator's
-// word counts where no host memory was set apart at all.
+// Makes room for `needed` bytes in host memory by evicting the least valuable parked residents. Without
+// configured park_memory only operators park, and then there is no limit.
 HostMemoryRoom make_host_memory_room(World& world, Effects& out, Bytes needed) {
   Registry& registry = world.registry;
   if (registry.park_memory == Bytes{}) return HostMemoryRoom::available;
-  Bytes taken = parked_bytes(registry);
-  Bytes leaving{};
+  Bytes used = parked_bytes(registry);
+  Bytes coming_free{};
   for (const auto& [id, eviction] : world.evictions) {
-    if (registry[id].leaves_host_memory) leaving += registry[id].footprint;
-    if (eviction.rung == Rung::park && !eviction.awaits_host_memory) taken += registry[id].footprint;
+    if (registry[id].leaves_host_memory) coming_free += registry[id].footprint;
+    if (eviction.rung == Rung::park && !eviction.awaits_host_memory) used += registry[id].footprint;
   }
-  if (taken + needed <= registry.park_memory) return HostMemoryRoom::available;
-  const Bytes deficit = taken + needed - leaving - registry.park_memory;
+  if (used + needed <= registry.park_memory) return HostMemoryRoom::available;
+  const Bytes deficit = used + needed - coming_free - registry.park_memory;
   if (deficit <= Bytes{}) return HostMemoryRoom::pending;
-  const auto dropped = choose_parked_victims(registry, deficit, world.now);
-  if (!dropped) return HostMemoryRoom::none;
-  for (const ResidentId id : *dropped) {
+  const auto victims = choose_parked_victims(registry, deficit, world.now);
+  if (!victims) return HostMemoryRoom::none;
+  for (const ResidentId id : *victims) {
     const DeviceId device = registry[registry[id].consumer].spec.device;
     out.emplace_back(
         Planned{.device = device, .reason = PlanReason::host_memory, .victims = {id}, .needed = needed});
@@ -128,7 +128,7 @@ void finish_eviction(World& world, Effects& out, const Eviction& eviction) {
     learn_eviction(registry, eviction.resident, world.now, eviction.rung);
     out.emplace_back(CostsLearned{eviction.resident, registry[eviction.resident].costs});
   }
-  update_statistics(primary_line(world, consumer.spec).statistics, fact::EvictionDone{});
+  update_statistics(primary_line(world, consumer.spec).statistics, statistics_event::EvictionDone{});
   out.emplace_back(Evicted{.resident = eviction.resident,
                            .rung = eviction.rung,
                            .before_bytes = eviction.before_bytes,
@@ -141,10 +141,10 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
   Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
   const Error error{ErrorCode::eviction_failed,
-                    consumer.spec.name + ": " + std::string(failure) +
-                        " (last rung tried: " + std::string(to_string(eviction.rung)) + ")"};
+                    consumer.spec.name + " was not evicted: " + std::string(failure) +
+                        " (last rung: " + std::string(to_string(eviction.rung)) + ")"};
   if (ends_process(eviction.rung)) {
-    // Nothing is left that could be asked. What it still holds is measured, so it stays committed.
+    // No further rung exists. Memory that is still measured stays committed.
     mark_siblings_cold(world, consumer);
     resident.state = Residency::failed;
     resident.last_error = error;
@@ -154,17 +154,16 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
   } else {
     resident.state = resident.leaves_host_memory ? Residency::parked : Residency::warm;
     resident.eviction_retry_at = world.now + world.limits.retry_backoff_max;
-    resident.is_attributable =
-        false;  // it may have given half back: what is measured now is not its footprint
+    resident.is_attributable = false;  // it may have freed a part: readings do not show its footprint now
   }
   if (ends_process(eviction.rung)) release_evicted_bytes(registry, eviction);
-  update_statistics(primary_line(world, consumer.spec).statistics, fact::EvictionGivenUp{});
+  update_statistics(primary_line(world, consumer.spec).statistics, statistics_event::EvictionGivenUp{});
   out.emplace_back(EvictionFailed{
       .resident = eviction.resident, .error = error, .still_held_bytes = measured_bytes(consumer)});
   mark_line_dirty(world, consumer.spec);
 }
 
-// Returns whether the eviction is over.
+// Starts the next rung, or gives the eviction up. Returns whether it is over.
 bool take_next_rung(World& world, Effects& out, Eviction& eviction, std::string_view failure) {
   const ConsumerState& consumer = world.registry[world.registry[eviction.resident].consumer];
   if (const auto rung = following_rung(world.registry, consumer, eviction.rung)) {
@@ -180,21 +179,21 @@ bool take_next_rung(World& world, Effects& out, Eviction& eviction, std::string_
 void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason, bool park) {
   Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  MGPU_ASSERT(resident.use_count == 0, "nothing with a lease is evicted, nor what was loaded for a ticket");
+  MGPU_ASSERT(resident.use_count == 0, "a resident is evicted only while no lease, promise or claim uses it");
   MGPU_ASSERT(!spec.pinned || reason == PlanReason::operator_request || reason == PlanReason::yielded,
-              "nothing pinned is evicted");
-  MGPU_ASSERT(!world.evictions.contains(id), "nothing is evicted twice at once");
-  const bool from_host = resident.state == Residency::parked;
-  park = !from_host &&
+              "a pinned resident is evicted only for an operator or a yield_to program");
+  MGPU_ASSERT(!world.evictions.contains(id), "a resident has at most one eviction in progress");
+  const bool is_parked = resident.state == Residency::parked;
+  park = !is_parked &&
          (park || (reason != PlanReason::operator_request && prefers_parking(world.registry, resident)));
   resident.warm_up_blocked = reason == PlanReason::idle || reason == PlanReason::operator_request;
   if (std::exchange(resident.is_loaded_ahead, false)) {
-    update_statistics(primary_line(world, spec).statistics, fact::LoadedInVain{});
+    update_statistics(primary_line(world, spec).statistics, statistics_event::LoadedInVain{});
     out.emplace_back(LoadedInVain{id});
   }
   resident.transition_at = world.now;
   resident.state = Residency::unloading;
-  resident.leaves_host_memory = from_host;
+  resident.leaves_host_memory = is_parked;
   const HostMemoryRoom room =
       park ? make_host_memory_room(world, out, resident.footprint) : HostMemoryRoom::none;
   Eviction& eviction = world.evictions[id] = {.resident = id, .reason = reason};
@@ -204,8 +203,8 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
     eviction.rung_deadline = world.now + spec.stop_limit;
     return;
   }
-  const bool leaves = room == HostMemoryRoom::none && (spec.can_unload || spec.can_stop);
-  take_rung(world, out, eviction, !leaves ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
+  const bool unloads = room == HostMemoryRoom::none && (spec.can_unload || spec.can_stop);
+  take_rung(world, out, eviction, !unloads ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
 }
 
 void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
@@ -225,12 +224,12 @@ void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, co
 
 void advance_evictions(World& world, Effects& out, DeviceId device) {
   auto& evictions = world.evictions;
-  std::vector<ResidentId> leaving;
+  std::vector<ResidentId> residents;
   for (const auto& [id, eviction] : evictions)
-    if (is_leaving_device(world, id, device)) leaving.push_back(id);
-  for (const ResidentId id : leaving) {
+    if (is_resident_on(world, id, device)) residents.push_back(id);
+  for (const ResidentId id : residents) {
     const auto found = evictions.find(id);
-    if (found == evictions.end()) continue;  // went along with a sibling's process
+    if (found == evictions.end()) continue;  // became part of another resident's eviction in this loop
     Eviction& eviction = found->second;
     if (eviction.awaits_host_memory) {
       const HostMemoryRoom room = make_host_memory_room(world, out, world.registry[id].footprint);
@@ -238,15 +237,16 @@ void advance_evictions(World& world, Effects& out, DeviceId device) {
       eviction.awaits_host_memory = false;
       if (room == HostMemoryRoom::available) {
         take_rung(world, out, eviction, Rung::park);
-      } else if (take_next_rung(world, out, eviction, "no host memory to park it in")) {
+      } else if (take_next_rung(world, out, eviction, "no host memory is free for parking")) {
         evictions.erase(id);
       }
     } else if (is_memory_free(world, eviction)) {
       finish_eviction(world, out, eviction);
       evictions.erase(id);
     } else if (world.now >= eviction.rung_deadline) {
-      const auto* failure =
-          eviction.is_answered ? "the memory was not seen to come free" : "no answer within its limit";
+      const auto* failure = eviction.is_answered
+                                ? "readings did not show its memory free within stop_limit"
+                                : "the service or its process did not answer within stop_limit";
       if (take_next_rung(world, out, eviction, failure)) evictions.erase(id);
     }
   }
@@ -254,13 +254,13 @@ void advance_evictions(World& world, Effects& out, DeviceId device) {
 
 bool has_evictions(const World& world, DeviceId device) {
   return std::ranges::any_of(world.evictions,
-                             [&](const auto& one) { return is_leaving_device(world, one.first, device); });
+                             [&](const auto& entry) { return is_resident_on(world, entry.first, device); });
 }
 
 Bytes pending_yield(const World& world, DeviceId device) {
   Bytes bytes{};
   for (const auto& [id, eviction] : world.evictions)
-    if (!world.registry[id].leaves_host_memory && is_leaving_device(world, id, device))
+    if (!world.registry[id].leaves_host_memory && is_resident_on(world, id, device))
       bytes += eviction_yield(world.registry, world.registry[id], device);
   return bytes;
 }

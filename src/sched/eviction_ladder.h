@@ -1,25 +1,27 @@
-// The ladder of eviction: service -> stop -> kill. Each rung has a limit to be answered and a limit within
-// which the provider must show the memory free, in readings taken after the answer. Memory that did not come
-// free is never counted as free: what stays is measured, and stays committed.
+// The eviction ladder: park or service -> stop -> kill. Each rung must be answered within stop_limit, and
+// then readings taken after the answer must show the memory free within stop_limit. If not, the next rung
+// follows. Memory that did not come free is never counted as free: it is measured, so it stays committed.
 #pragma once
 
 #include "sched/world.h"
 
 namespace mgpu {
 
-// Begins with the gentlest rung (or by parking). REQUIRES: the resident is warm (or parked) with no users.
+// Starts an eviction with its first rung, or with parking if `park` or if parking is better. REQUIRES: the
+// resident is warm or parked, and its use_count is 0.
 void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason, bool park = false);
 
-// The shell's answer to a rung. Answers to rungs that are already over are ignored.
+// Handles RungEnded. Results of rungs that are over already are ignored.
 void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result);
 
-// Looks at every eviction of the device: seen free -> done; limit passed -> next rung, or given up.
+// Finishes the device's evictions whose memory is free; starts the next rung of those past their limit, or
+// gives them up.
 void advance_evictions(World& world, Effects& out, DeviceId device);
 
-// Whether anything is leaving the device.
+// Whether an eviction on the device is in progress.
 bool has_evictions(const World& world, DeviceId device);
 
-// What the evictions under way on a device will bring when they succeed.
+// The bytes that come free on the device if all evictions in progress succeed.
 Bytes pending_yield(const World& world, DeviceId device);
 
 }  // namespace mgpu

@@ -12,7 +12,7 @@ namespace mgpu {
 namespace {
 
 constexpr Duration kMinOvertakeBound{10'000'000};
-constexpr int kOvertakeRounds = 3;  // changes of residents that the first of a line waits for at least
+constexpr int kOvertakeRounds = 3;  // rounds of changes of residents that fit the bound
 
 const Resident* resident_of(const World& world, const Ticket& ticket) {
   return ticket.request.resident ? &world.registry[*ticket.request.resident] : nullptr;
@@ -23,26 +23,28 @@ bool is_warm(const World& world, const Ticket& ticket) {
   return resident == nullptr || resident->state == Residency::warm;
 }
 
-// What the ticket's promise would add to what is committed on the device.
+// By how much a promise to the ticket would increase the committed memory of the device.
 Bytes needed_growth(const World& world, const Ticket& ticket, DeviceId device, bool with_working) {
   const TicketRequest& request = ticket.request;
   const Registry& registry = world.registry;
-  if (!request.consumer) {  // what its process holds already may cover some of it
-    const Bytes promised = registry.bare_reserved[device.value], seen = registry.readings[device.value].bare;
-    return std::max(promised + request.bytes, seen) - std::max(promised, seen);
+  if (!request.consumer) {  // measured bare memory beyond the reservations covers some of it
+    const Bytes reserved = registry.bare_reserved[device.value];
+    const Bytes measured = registry.readings[device.value].bare;
+    return std::max(reserved + request.bytes, measured) - std::max(reserved, measured);
   }
   const ConsumerState& consumer = registry[*request.consumer];
   if (consumer.spec.lease_only)
     return commitment_growth(registry, consumer, device, reservation(registry, request));
   const Resident& resident = registry[*request.resident];
-  Bytes more = with_working ? working_per_job(consumer) : Bytes{};
-  const bool counted =
+  Bytes growth = with_working ? working_per_job(consumer) : Bytes{};
+  const bool is_footprint_expected =
       resident.state == Residency::warm || resident.state == Residency::loading || resident.use_count > 0;
-  if (!counted) more += resident.footprint;
-  return commitment_growth(registry, consumer, device, more);
+  if (!is_footprint_expected) growth += resident.footprint;
+  return commitment_growth(registry, consumer, device, growth);
 }
 
-// A decision's view of a device: what could leave is looked up once, and only if somebody's room needs it.
+// The costs of changes of residents on a device, for one decision. The eviction candidates are computed once,
+// and only if a ticket needs them.
 class ChangeCosts {
  public:
   ChangeCosts(const World& world, DeviceId device)
@@ -50,33 +52,32 @@ class ChangeCosts {
         device_(device),
         available_(headroom(world.registry, device) + pending_yield(world, device)) {}
 
-  // Seconds until the ticket could run: nothing if its resident is warm and its working memory fits. Nullopt:
-  // there is no room for it, whoever leaves.
+  // Expected seconds of loading, unloading and later reloading until the ticket can run; 0 if its resident is
+  // warm and its working memory fits. Nullopt if no evictions make enough room. `spare_awaited`: residents
+  // that tickets wait for are not evicted.
   std::optional<double> change_seconds(const Ticket& ticket, bool with_working, bool spare_awaited) {
-    double change = is_warm(world_, ticket) ? 0 : to_seconds(load_time(*resident_of(world_, ticket)));
+    double seconds = is_warm(world_, ticket) ? 0 : to_seconds(load_time(*resident_of(world_, ticket)));
     for (const DeviceId device : devices_of(world_.registry, ticket.request)) {
-      const auto leaving =
+      const auto evictions =
           device == device_
               ? eviction_seconds(ticket, with_working, spare_awaited)
               : ChangeCosts(world_, device).eviction_seconds(ticket, with_working, spare_awaited);
-      if (!leaving) return std::nullopt;
-      change += *leaving;
+      if (!evictions) return std::nullopt;
+      seconds += *evictions;
     }
-    return change;
+    return seconds;
   }
 
   bool can_run(const Ticket& ticket) {
     return can_take_turn(world_, ticket) && change_seconds(ticket, true, false).has_value();
   }
 
-  static double to_seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
-
  private:
-  // Until room is made for it on this device.
+  // The part of change_seconds for the evictions on this device.
   std::optional<double> eviction_seconds(const Ticket& ticket, bool with_working, bool spare_awaited) {
     const Bytes deficit = needed_growth(world_, ticket, device_, with_working) - available_;
-    double change = 0;
-    if (deficit <= Bytes{}) return change;
+    double seconds = 0;
+    if (deficit <= Bytes{}) return seconds;
     Bytes freed{};
     for (const EvictionCandidate& candidate : candidates()) {
       if (freed >= deficit) break;
@@ -84,10 +85,10 @@ class ChangeCosts {
       if (ticket.request.resident == candidate.resident) continue;
       if (spare_awaited && resident.waiting > 0) continue;
       freed += candidate.yield_bytes;
-      change += to_seconds(unload_time(resident)) +
-                to_seconds(candidate.reload_time) * need_probability(world_.registry, resident, world_.now);
+      seconds += to_seconds(unload_time(resident)) +
+                 to_seconds(candidate.reload_time) * need_probability(world_.registry, resident, world_.now);
     }
-    return freed < deficit ? std::nullopt : std::optional(change);
+    return freed < deficit ? std::nullopt : std::optional(seconds);
   }
 
   const std::vector<EvictionCandidate>& candidates() {
@@ -101,19 +102,21 @@ class ChangeCosts {
   std::optional<std::vector<EvictionCandidate>> candidates_{};
 };
 
-// What a change of residents for this ticket serves, a second of it: the waiting work of its consumer,
-// weighted, over the time that the change and that work take. The largest first gives the shortest mean wait.
-double change_benefit(const World& world, const Ticket& ticket, double change) {
+// The benefit of a change of residents for this ticket: the weighted number of tickets that wait for the
+// resident, over the seconds that the change and their jobs take. Serving the largest first minimizes the
+// mean wait.
+double change_benefit(const World& world, const Ticket& ticket, double change_seconds) {
   const Resident* resident = resident_of(world, ticket);
-  if (resident == nullptr) return 1 / (change + ChangeCosts::to_seconds(kDefaultRunTime));
+  if (resident == nullptr) return 1 / (change_seconds + to_seconds(kDefaultRunTime));
   const double waiting = std::max<double>(1, resident->waiting);
-  const double run = ChangeCosts::to_seconds(run_time(*resident, kDefaultRunTime));
-  return waiting * world.registry[*ticket.request.consumer].spec.weight / (change + waiting * run);
+  const double run_seconds = to_seconds(run_time(*resident, kDefaultRunTime));
+  return waiting * world.registry[*ticket.request.consumer].spec.weight /
+         (change_seconds + waiting * run_seconds);
 }
 
 double weighted_wait(const World& world, const Ticket& ticket) {
   const double weight = ticket.request.consumer ? world.registry[*ticket.request.consumer].spec.weight : 1;
-  return ChangeCosts::to_seconds(world.now - ticket.due) * weight;
+  return to_seconds(world.now - ticket.due) * weight;
 }
 
 bool is_past_max_turn(const World& world, const TurnStreak& streak) {
@@ -121,20 +124,20 @@ bool is_past_max_turn(const World& world, const TurnStreak& streak) {
   return limit > Duration{0} && world.now >= streak.since + limit;
 }
 
-// Whether its consumer had the turn for so long that it queues like everybody.
-bool has_to_queue(const World& world, const LineState& line, const Ticket& ticket) {
+// Whether the ticket's consumer has had its turns for longer than max_turn.
+bool is_past_max_turn(const World& world, const LineState& line, const Ticket& ticket) {
   return std::ranges::any_of(line.streaks, [&](const TurnStreak& streak) {
     return ticket.request.consumer == streak.consumer && is_past_max_turn(world, streak);
   });
 }
 
-bool has_anyone_to_queue(const World& world, const LineState& line) {
+bool has_streak_past_max_turn(const World& world, const LineState& line) {
   return std::ranges::any_of(line.streaks,
                              [&](const TurnStreak& streak) { return is_past_max_turn(world, streak); });
 }
 
-// The most deserving ticket by `worth`, among the heads of all consumers' queues for which it says anything;
-// of equals the one due first.
+// Of the heads of all consumers' queues, the one with the highest score; of equal scores the one due first.
+// `score` returns nullopt for tickets that can't be chosen.
 template <class Score>
 const Ticket* best_head(const World& world, const LineState& line, Score score) {
   const Ticket* best = nullptr;
@@ -143,10 +146,10 @@ const Ticket* best_head(const World& world, const LineState& line, Score score) 
     const Ticket& head = world.tickets.at(queue.begin()->ticket);
     const std::optional<double> head_score = score(head);
     if (!head_score) continue;
-    const bool better =
+    const bool is_better =
         best == nullptr || *head_score > best_score ||
         (*head_score == best_score && LinePlace{head.due, head.id} < LinePlace{best->due, best->id});
-    if (better) best = &head, best_score = *head_score;
+    if (is_better) best = &head, best_score = *head_score;
   }
   return best;
 }
@@ -176,7 +179,7 @@ struct TurnChoice {
   OvertakeReason reason{};
 };
 
-// The first of those that have borne their bound: nothing that is due later may pass it.
+// The first of the tickets whose overtake_until has passed: no ticket that is due later may overtake it.
 std::optional<LinePlace> overtake_barrier(const World& world, const LineState& line) {
   std::optional<LinePlace> barrier;
   for (const auto& [until, place] : line.overtake_deadlines) {
@@ -186,8 +189,8 @@ std::optional<LinePlace> overtake_barrier(const World& world, const LineState& l
   return barrier;
 }
 
-// Whether one that is due earlier has borne its bound, in any line that the ticket stands in.
-bool passes_barrier(const World& world, const Ticket& ticket) {
+// Whether serving the ticket would overtake the barrier of any line that it waits in.
+bool overtakes_barrier(const World& world, const Ticket& ticket) {
   return std::ranges::any_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     const auto barrier = overtake_barrier(world, world.lines[device.value]);
     return barrier && *barrier < LinePlace{ticket.due, ticket.id};
@@ -202,8 +205,8 @@ const Ticket& head_of_queue(const World& world, const LineState& line, const Tic
   return world.tickets.at(line.queues.at(ticket.request.consumer).begin()->ticket);
 }
 
-// Of those that `is_barred` lets through: the turn's own next, then who is warm, then the change that pays
-// most.
+// Chooses among the tickets that are not barred: the next of a consumer that holds the turn, then the warm
+// ticket with the longest weighted wait, then the change of residents with the highest benefit.
 template <class IsBarred>
 TurnChoice choose_by_preference(const World& world, const LineState& line, ChangeCosts& costs,
                                 IsBarred is_barred) {
@@ -216,8 +219,8 @@ TurnChoice choose_by_preference(const World& world, const LineState& line, Chang
   if (warm != nullptr) return {warm, OvertakeReason::warm};
   const Ticket* cold = best_head(world, line, [&](const Ticket& head) -> std::optional<double> {
     if (is_barred(head) || is_warm(world, head) || !can_take_turn(world, head)) return std::nullopt;
-    const auto change = costs.change_seconds(head, true, false);
-    return change ? std::optional(change_benefit(world, head, *change)) : std::nullopt;
+    const auto seconds = costs.change_seconds(head, true, false);
+    return seconds ? std::optional(change_benefit(world, head, *seconds)) : std::nullopt;
   });
   return {cold, OvertakeReason::cheaper_change};
 }
@@ -226,35 +229,36 @@ TurnChoice choose_by_affinity(const World& world, const LineState& line, ChangeC
   const std::optional<LinePlace> barrier = overtake_barrier(world, line);
   if (barrier) {
     const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
-    if (costs.can_run(head) && !(is_split(world, head) && passes_barrier(world, head)))
+    if (costs.can_run(head) && !(is_split(world, head) && overtakes_barrier(world, head)))
       return {&head, OvertakeReason::due_at_last};
     if (const Ticket* ready = ready_claim(world, line, costs)) return {ready, OvertakeReason::loaded_ahead};
   }
   const auto is_barred = [&](const Ticket& head) {
     if (barrier && *barrier < LinePlace{head.due, head.id}) return true;
-    return is_split(world, head) && passes_barrier(world, head);
+    return is_split(world, head) && overtakes_barrier(world, head);
   };
-  const bool idle = line.turns.empty() && line.bare_turns.empty();
-  const bool enforce_max_turn = line.queues.size() > 1 && has_anyone_to_queue(world, line);
+  const bool is_idle = line.turns.empty() && line.bare_turns.empty();
+  const bool enforce_max_turn = line.queues.size() > 1 && has_streak_past_max_turn(world, line);
   TurnChoice choice = choose_by_preference(world, line, costs, [&](const Ticket& head) {
     if (is_barred(head)) return true;
-    return enforce_max_turn && line.waiting.begin()->ticket != head.id && has_to_queue(world, line, head);
+    return enforce_max_turn && line.waiting.begin()->ticket != head.id && is_past_max_turn(world, line, head);
   });
-  // Whoever has had its turn goes on rather than that the device stands idle: the first may wait for another.
-  if (choice.ticket == nullptr && enforce_max_turn && idle)
+  // If max_turn alone leaves the device idle, it is ignored: the first ticket may wait for another device.
+  if (choice.ticket == nullptr && enforce_max_turn && is_idle)
     choice = choose_by_preference(world, line, costs, is_barred);
-  // And the first may wait for the very memory that a claim keeps, which has to serve before it leaves.
+  // The first ticket may need the memory of a resident that is claimed: the claiming ticket must run first.
   if (choice.ticket == nullptr) choice = {ready_claim(world, line, costs), OvertakeReason::loaded_ahead};
   return choice;
 }
 
-// Who is exclusive shares the turn with nobody. Those that need none have nothing to do with it: they come
-// and go without end, and whoever waited for all of them to be gone would wait for ever.
+// An exclusive consumer shares its turn with no other turn. Turnless tickets don't count: if they come
+// continuously, an exclusive ticket that waited for all of them to end would wait forever.
 bool is_blocked_by_exclusive(const World& world, const LineState& line, const Ticket& ticket) {
-  const bool alone = ticket.request.consumer && world.registry[*ticket.request.consumer].spec.exclusive;
-  if (alone && !line.bare_turns.empty()) return true;
+  const bool is_exclusive =
+      ticket.request.consumer && world.registry[*ticket.request.consumer].spec.exclusive;
+  if (is_exclusive && !line.bare_turns.empty()) return true;
   return std::ranges::any_of(line.turns, [&](ConsumerId holder) {
-    return ticket.request.consumer != holder && (alone || world.registry[holder].spec.exclusive);
+    return ticket.request.consumer != holder && (is_exclusive || world.registry[holder].spec.exclusive);
   });
 }
 
@@ -268,14 +272,14 @@ bool can_take_turn_on(const World& world, DeviceId device, const Ticket& ticket)
   return line.turns.size() + line.bare_turns.size() < world.registry.devices[device.value].capacity;
 }
 
-// Under fifo nobody is passed, on no device.
+// Under fifo a ticket is served only if it is the first on all its devices.
 bool is_first_in_lines(const World& world, const Ticket& ticket) {
   return std::ranges::all_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     return world.lines[device.value].waiting.begin()->ticket == ticket.id;
   });
 }
 
-// So much later than its arrival it is due.
+// How much later than its arrival the ticket is due because of its class.
 Duration class_delay(const World& world, const Ticket& ticket) {
   return saturating_product(world.limits.ageing, static_cast<int>(priority_of(world, ticket.request)));
 }
@@ -303,7 +307,7 @@ void charge_user_share(World& world, const Ticket& ticket) {
   const Resident* resident = resident_of(world, ticket);
   const Duration share = resident == nullptr ? kDefaultRunTime : run_time(*resident, kDefaultRunTime);
   const Instant until = ticket.due + share;
-  // Who comes then is due by itself no earlier.
+  // A ticket that arrives later than this is due after `until` anyway.
   const Instant expires_at = until + -class_delay(world, ticket);
   world.lines[ticket.request.device.value].shares.charge(user_share_key(world, ticket), until, expires_at,
                                                          world.now);
@@ -311,8 +315,8 @@ void charge_user_share(World& world, const Ticket& ticket) {
 
 Duration overtake_bound(const World& world, const Ticket& ticket) {
   if (world.limits.overtake_limit > Duration{0}) return world.limits.overtake_limit;
-  // Each consumer that waits may want its change before the first one's: the bound follows what a round
-  // costs.
+  // Each waiting consumer may get its change of residents before this ticket's, so the bound depends on what
+  // one change for each of them costs.
   Duration round{0};
   for (const DeviceId device : devices_of(world.registry, ticket.request))
     for (const auto& [consumer, queue] : world.lines[device.value].queues) {
@@ -360,10 +364,9 @@ std::optional<TicketId> next_to_load_ahead(const World& world, DeviceId device) 
     const Resident* resident = resident_of(world, head);
     if (resident == nullptr || holds_memory(*resident) || head.has_claim) return std::nullopt;
     if (resident->state == Residency::failed && world.now < resident->retry_at) return std::nullopt;
-    if (is_split(world, head))
-      return std::nullopt;  // it would hold the one device while it waits for the other
-    const auto change = costs.change_seconds(head, false, true);
-    return change ? std::optional(change_benefit(world, head, *change)) : std::nullopt;
+    if (is_split(world, head)) return std::nullopt;  // would hold one device while waiting for the other
+    const auto seconds = costs.change_seconds(head, false, true);
+    return seconds ? std::optional(change_benefit(world, head, *seconds)) : std::nullopt;
   };
   if (const auto barrier = overtake_barrier(world, line)) {
     const Ticket& head = head_of_queue(world, line, world.tickets.at(barrier->ticket));
@@ -380,7 +383,7 @@ std::optional<ResidentId> next_to_read_ahead(const World& world, DeviceId device
     const Resident* resident = resident_of(world, head);
     if (resident == nullptr || resident->was_read_ahead) return std::nullopt;
     if (resident->state != Residency::cold && resident->state != Residency::failed) return std::nullopt;
-    return change_benefit(world, head, ChangeCosts::to_seconds(load_time(*resident)));
+    return change_benefit(world, head, to_seconds(load_time(*resident)));
   });
   return best == nullptr ? std::nullopt : best->request.resident;
 }

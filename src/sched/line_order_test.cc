@@ -1,4 +1,4 @@
-// Stories of the line under affinity: who goes before whom, and for how long.
+// Tests of the line under affinity: which ticket is served before which, and for how long.
 #include "sched/line_order.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 CoreHarness affinity_harness(std::uint32_t capacity = 1) { return CoreHarness(capacity, Policy::affinity); }
 
-// Two large ones that exclude each other; the first is warm, and computes.
+// Two consumers that do not fit together; the first is warm and has a running lease.
 struct TwoConsumersFixture {
   CoreHarness harness = affinity_harness();
   ConsumerId chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
@@ -22,7 +22,7 @@ struct TwoConsumersFixture {
   }
 };
 
-TEST(Affinity, TheNextOfTheConsumerThatHasTheTurnGoesBeforeAnEarlierColdOne) {
+TEST(Affinity, TheNextTicketOfTheTurnHolderOvertakesAnEarlierColdOne) {
   TwoConsumersFixture fixture;
   const TicketId cold = fixture.harness.submit_ticket(fixture.image).first;
   const TicketId warm = fixture.harness.submit_ticket(fixture.chat).first;
@@ -34,7 +34,7 @@ TEST(Affinity, TheNextOfTheConsumerThatHasTheTurnGoesBeforeAnEarlierColdOne) {
   EXPECT_EQ(find_effect<Overtook>(effects)->reason, OvertakeReason::same_turn);
 }
 
-TEST(Affinity, NobodyPassesTheFirstOnceItHasBorneItsBound) {
+TEST(Affinity, TheFirstTicketIsNotOvertakenPastItsBound) {
   TwoConsumersFixture fixture;
   fixture.harness.world.limits.overtake_limit = 5s;
   fixture.harness.submit_ticket(fixture.image);
@@ -43,10 +43,10 @@ TEST(Affinity, NobodyPassesTheFirstOnceItHasBorneItsBound) {
   ASSERT_TRUE(is_granted(fixture.harness.apply_event(LeaseReleased{fixture.running_ticket}), second));
   const Effects late = fixture.harness.apply_event(LeaseReleased{second}, 6s);
   EXPECT_FALSE(is_granted(late, third));
-  EXPECT_TRUE(find_effect<Evict>(late)) << "the change for the first begins";
+  EXPECT_TRUE(find_effect<Evict>(late)) << "the change of residents for the first ticket begins";
 }
 
-TEST(Affinity, TheBoundFollowsWhatTheChangesOfAllWhoWaitCost) {
+TEST(Affinity, TheOvertakeBoundDependsOnTheCostsOfAllWaitingChanges) {
   TwoConsumersFixture fixture;
   Resident& image = fixture.harness.world.registry[fixture.harness.resident_of(fixture.image)];
   image.costs.load_cold = 20s, image.costs.unload = 1s;
@@ -54,10 +54,10 @@ TEST(Affinity, TheBoundFollowsWhatTheChangesOfAllWhoWaitCost) {
   EXPECT_EQ(overtake_bound(fixture.harness.world, fixture.harness.world.tickets.at(cold)), Duration{63s});
   image.costs.load_cold = 1s;
   EXPECT_EQ(overtake_bound(fixture.harness.world, fixture.harness.world.tickets.at(cold)), Duration{10s})
-      << "but is never less than ten seconds";
+      << "it is never less than ten seconds";
 }
 
-TEST(Affinity, TheChangeThatServesMostForItsSecondsWins) {
+TEST(Affinity, TheChangeWithTheHighestBenefitIsChosen) {
   CoreHarness harness = affinity_harness();
   const auto now = harness.create_consumer({.name = "now", .footprint = kGiB * 20});
   const auto slow = harness.create_consumer({.name = "slow", .footprint = kGiB * 20});
@@ -65,28 +65,28 @@ TEST(Affinity, TheChangeThatServesMostForItsSecondsWins) {
   harness.world.registry[harness.resident_of(slow)].costs.load_cold = 60s;
   harness.world.registry[harness.resident_of(quick)].costs.load_cold = 2s;
   harness.make_warm(now);
-  const TicketId computes = harness.submit_ticket(now).first;
+  const TicketId running = harness.submit_ticket(now).first;
   harness.submit_ticket(slow);
   const TicketId cheap = harness.submit_ticket(quick).first;
-  harness.apply_event(LeaseReleased{computes});
+  harness.apply_event(LeaseReleased{running});
   EXPECT_EQ(harness.world.tickets.at(cheap).stage, TicketStage::preparing);
 }
 
-TEST(Affinity, ClassesOrderBeforeArrivalAndAgeUpward) {
+TEST(Affinity, PriorityOrdersBeforeArrivalUntilATicketHasAged) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4});
   harness.make_warm(chat);
-  const TicketId computes = harness.submit_ticket(chat).first;
+  const TicketId running = harness.submit_ticket(chat).first;
   const TicketId batch = harness.submit_ticket(chat, TicketRequest{.priority = Priority::batch}).first;
   const TicketId urgent = harness.submit_ticket(chat, TicketRequest{.priority = Priority::realtime}).first;
   EXPECT_EQ(place_in_line(harness.world, urgent), 1U);
   harness.apply_event(Tick{}, harness.world.limits.ageing * 3);
-  const TicketId too_late = harness.submit_ticket(chat, TicketRequest{.priority = Priority::realtime}).first;
-  EXPECT_LT(place_in_line(harness.world, batch), place_in_line(harness.world, too_late)) << "it has aged";
-  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{computes}), urgent));
+  const TicketId late = harness.submit_ticket(chat, TicketRequest{.priority = Priority::realtime}).first;
+  EXPECT_LT(place_in_line(harness.world, batch), place_in_line(harness.world, late)) << "it has aged";
+  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{running}), urgent));
 }
 
-TEST(Affinity, OneUsersManyRequestsDoNotHoldUpAnothersSingleOne) {
+TEST(Affinity, ManyTicketsOfOneUserDoNotDelayASingleOneOfAnother) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4});
   harness.world.registry[harness.resident_of(chat)].costs.run = 5s;
@@ -97,20 +97,20 @@ TEST(Affinity, OneUsersManyRequestsDoNotHoldUpAnothersSingleOne) {
   EXPECT_LE(place_in_line(harness.world, single), 3U);
 }
 
-TEST(Affinity, ALongTurnEndsForOthersWithItsNextRequest) {
+TEST(Affinity, AfterMaxTurnOtherConsumersAreServedFirst) {
   CoreHarness harness = affinity_harness();
   const auto voice = harness.create_consumer({.name = "voice", .footprint = kGiB * 2});
   const auto coder = harness.create_consumer({.name = "coder", .footprint = kGiB * 4, .max_turn = 10s});
   harness.make_warm(voice), harness.make_warm(coder);
-  const TicketId computes = harness.submit_ticket(coder).first;
-  const TicketId spoken = harness.submit_ticket(voice).first;
-  const TicketId more = harness.submit_ticket(coder).first;
-  const Effects effects = harness.apply_event(LeaseReleased{computes}, 11s);
-  EXPECT_TRUE(is_granted(effects, spoken));
-  EXPECT_FALSE(is_granted(effects, more));
+  const TicketId running = harness.submit_ticket(coder).first;
+  const TicketId other = harness.submit_ticket(voice).first;
+  const TicketId next = harness.submit_ticket(coder).first;
+  const Effects effects = harness.apply_event(LeaseReleased{running}, 11s);
+  EXPECT_TRUE(is_granted(effects, other));
+  EXPECT_FALSE(is_granted(effects, next));
 }
 
-TEST(Affinity, AConsumersOwnLineHasALimit) {
+TEST(Affinity, MaxQueueLimitsTheTicketsOfAConsumer) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4, .max_queue = 1});
   harness.make_warm(chat);
@@ -121,7 +121,7 @@ TEST(Affinity, AConsumersOwnLineHasALimit) {
   EXPECT_EQ(find_effect<Refuse>(effects)->error.code, ErrorCode::queue_full);
 }
 
-TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {
+TEST(Affinity, ATicketThatCannotMeetItsDeadlineIsRefusedAtOnceWithAnEstimate) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4});
   harness.world.registry[harness.resident_of(chat)].costs.run = 30s;
@@ -133,40 +133,40 @@ TEST(Affinity, ADeadlineThatCannotBeKeptIsRefusedAtOnceWithAnEstimate) {
   EXPECT_GT(find_effect<Refuse>(effects)->retry_after, Duration{5s});
 }
 
-// Found by the property that nobody starves: twice in half a minute nothing moved for a moment, and that was
-// taken for half a minute without room.
-TEST(Affinity, WhoIsFirstNowAndThenIsNotRefusedForWantOfRoomThatOthersUse) {
+// Found by the starvation property test: two short moments without progress, half a minute apart, were taken
+// for half a minute without room.
+TEST(Affinity, ATicketThatIsFirstFromTimeToTimeIsNotRefusedWhileOthersUseTheRoom) {
   CoreHarness harness = affinity_harness();
   const auto batch = harness.create_consumer(
       {.name = "batch", .footprint = kGiB * 13, .concurrency = 2, .lease_only = true});
   const TicketRequest urgent{.priority = Priority::realtime}, patient{.priority = Priority::batch};
-  const TicketId runs = harness.submit_ticket(batch, urgent).first,
+  const TicketId running = harness.submit_ticket(batch, urgent).first,
                  next = harness.submit_ticket(batch, urgent).first;
-  const TicketId waits = harness.submit_ticket(batch, patient).first;
-  harness.apply_event(LeaseReleased{runs});  // `next` waits for a reading, `waits` is first
+  const TicketId waiting = harness.submit_ticket(batch, patient).first;
+  harness.apply_event(LeaseReleased{running});  // `next` waits for a reading, `waiting` is first
   const TicketId last = harness.submit_ticket(batch, urgent).first;
   harness.report_reading();
   ASSERT_EQ(harness.world.tickets.at(next).stage, TicketStage::running);
   harness.apply_event(LeaseReleased{next}, 31s);
   ASSERT_EQ(harness.world.tickets.at(last).stage, TicketStage::preparing);
-  EXPECT_TRUE(harness.world.tickets.contains(waits));
+  EXPECT_TRUE(harness.world.tickets.contains(waiting));
 }
 
-TEST(LoadAhead, TheNextConsumerLoadsWhileAnotherComputesIfBothFit) {
+TEST(LoadAhead, TheNextConsumerLoadsWhileAnotherRunsIfBothFit) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10});
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 12});
   harness.make_warm(chat);
-  const TicketId computes = harness.submit_ticket(chat).first;
+  const TicketId running = harness.submit_ticket(chat).first;
   harness.report_reading();
   const auto [ticket, effects] = harness.submit_ticket(image);
   ASSERT_TRUE(find_effect<Load>(effects));
   EXPECT_FALSE(is_granted(harness.apply_event(LoadEnded{harness.resident_of(image)}), ticket))
       << "its turn has not come";
-  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{computes}), ticket));
+  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{running}), ticket));
 }
 
-TEST(LoadAhead, NobodyLeavesForItWhomOthersWaitFor) {
+TEST(LoadAhead, EvictsNoResidentThatOthersWaitFor) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 8});
   const auto wanted = harness.create_consumer({.name = "wanted", .footprint = kGiB * 8});
@@ -177,10 +177,10 @@ TEST(LoadAhead, NobodyLeavesForItWhomOthersWaitFor) {
   harness.report_reading();
   const Effects effects = harness.submit_ticket(image).second;
   EXPECT_FALSE(find_effect<Evict>(effects));
-  EXPECT_TRUE(find_effect<ReadAhead>(effects)) << "but its weights may come into the page cache";
+  EXPECT_TRUE(find_effect<ReadAhead>(effects)) << "its files may be read into the page cache";
 }
 
-TEST(LoadAhead, IsGivenUpWithItsTicketAndMayLeaveThen) {
+TEST(LoadAhead, TheResidentMayBeEvictedWhenItsTicketIsCancelled) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10});
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 12});
@@ -193,35 +193,34 @@ TEST(LoadAhead, IsGivenUpWithItsTicketAndMayLeaveThen) {
   EXPECT_TRUE(check_eviction(harness.world, harness.resident_of(image), false));
 }
 
-// Found by the property that nobody starves: the first was refused for want of room after half a minute,
-// beside an idle device. Its room was kept for one that had been loaded ahead and might not go, since its
-// consumer had had its turn.
-TEST(LoadAhead, GoesEvenWhenItsConsumerHasHadItsTurnIfTheFirstNeedsItsRoom) {
+// Found by the starvation property test: the first ticket was refused with no_room while the device was idle.
+// Its room was held by a resident that was loaded ahead, whose ticket was not served because of max_turn.
+TEST(LoadAhead, TheTicketIsServedPastMaxTurnIfTheFirstTicketNeedsItsRoom) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14, .max_turn = 1ms});
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 14});
   harness.make_warm(image);
-  const TicketId runs = harness.submit_ticket(chat).first;  // image leaves for it
+  const TicketId running = harness.submit_ticket(chat).first;  // image is evicted for it
   const TicketId ahead = harness.submit_ticket(chat).first;
   ASSERT_TRUE(harness.world.tickets.at(ahead).has_claim);
   const TicketId first = harness.submit_ticket(image, TicketRequest{.priority = Priority::realtime}).first;
   harness.apply_event(RungEnded{harness.resident_of(image), Rung::stop, {}});
   harness.report_reading();
-  ASSERT_TRUE(is_granted(harness.apply_event(LoadEnded{harness.resident_of(chat)}), runs));
+  ASSERT_TRUE(is_granted(harness.apply_event(LoadEnded{harness.resident_of(chat)}), running));
   harness.report_reading();
-  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{runs}), ahead));
+  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{running}), ahead));
   harness.apply_event(LeaseReleased{ahead});
   EXPECT_EQ(harness.world.tickets.at(first).stage, TicketStage::preparing);
 }
 
-// Likewise: a more urgent one of the same consumer came, for another AI model, and both stood still.
-TEST(LoadAhead, GoesBeforeAMoreUrgentOneOfItsConsumerThatNeedsItsRoom) {
+// Likewise: a more urgent ticket of the same consumer, for another AI model, arrived, and neither was served.
+TEST(LoadAhead, TheTicketIsServedBeforeAMoreUrgentOneThatNeedsItsRoom) {
   CoreHarness harness = affinity_harness();
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14, .can_unload = true});
   const ResidentId other = add_resident(harness.world.registry, chat, "other", kGiB * 14);
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 4});
   harness.make_warm(image);
-  const TicketId computes = harness.submit_ticket(image).first;
+  const TicketId running = harness.submit_ticket(image).first;
   const TicketId ahead = harness.submit_ticket(chat).first;
   ASSERT_TRUE(harness.world.tickets.at(ahead).has_claim);
   const TicketId urgent{++harness.last_ticket};
@@ -229,11 +228,11 @@ TEST(LoadAhead, GoesBeforeAMoreUrgentOneOfItsConsumerThatNeedsItsRoom) {
       urgent, {.device = harness.gpu, .consumer = chat, .resident = other, .priority = Priority::realtime}});
   harness.apply_event(LoadEnded{harness.resident_of(chat)});
   harness.report_reading();
-  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{computes}), ahead));
+  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{running}), ahead));
 }
 
-// A lease of chat runs, the next of chat has its resident loaded ahead, and the first of the line, due before
-// both, has borne its bound: it needs the room that the claim keeps.
+// A lease of chat runs; the resident of chat's next ticket was loaded ahead. The first ticket of the line is
+// due before both, is past its overtake bound, and needs the room that the claim holds.
 struct ClaimFixture {
   CoreHarness harness = affinity_harness(2);
   ConsumerId chat =
@@ -245,27 +244,27 @@ struct ClaimFixture {
 
   ClaimFixture() { harness.world.limits.overtake_limit = 1s; }
 
-  // `needed`: by the next ticket of chat. It may be what the lease runs on, while room is made for that.
-  void start_chat_lease(ResidentId needed) {
-    const auto leaves = harness.create_consumer({.name = "leaves", .footprint = kGiB * 18});
-    harness.make_warm(small), harness.make_warm(leaves);
-    const TicketId computes = harness.submit_ticket(small).first;
+  // `claimed`: the resident of chat's next ticket; it may be the one that the lease runs on.
+  void start_chat_lease(ResidentId claimed) {
+    const auto evicted = harness.create_consumer({.name = "evicted", .footprint = kGiB * 18});
+    harness.make_warm(small), harness.make_warm(evicted);
+    const TicketId running = harness.submit_ticket(small).first;
     running_ticket = harness.submit_ticket(chat).first;
-    const bool same = needed == harness.resident_of(chat);
-    if (same) submit_claiming_ticket(needed);
-    harness.apply_event(RungEnded{harness.resident_of(leaves), Rung::stop, {}});
+    const bool is_same_resident = claimed == harness.resident_of(chat);
+    if (is_same_resident) submit_claiming_ticket(claimed);
+    harness.apply_event(RungEnded{harness.resident_of(evicted), Rung::stop, {}});
     harness.report_reading();
     harness.apply_event(LoadEnded{harness.resident_of(chat)});
     harness.report_reading();
-    if (!same) {
-      submit_claiming_ticket(needed);
-      harness.apply_event(LoadEnded{needed});
+    if (!is_same_resident) {
+      submit_claiming_ticket(claimed);
+      harness.apply_event(LoadEnded{claimed});
       harness.report_reading();
     }
     first_ticket = harness.submit_ticket(image, TicketRequest{.priority = Priority::realtime}).first;
-    const TicketId passes = harness.submit_ticket(small).first;
-    ASSERT_TRUE(is_granted(harness.apply_event(LeaseReleased{computes}), passes));
-    harness.apply_event(LeaseReleased{passes}, 2s);
+    const TicketId overtaking = harness.submit_ticket(small).first;
+    ASSERT_TRUE(is_granted(harness.apply_event(LeaseReleased{running}), overtaking));
+    harness.apply_event(LeaseReleased{overtaking}, 2s);
     harness.report_reading();
     ASSERT_EQ(harness.world.tickets.at(running_ticket).stage, TicketStage::running);
     ASSERT_TRUE(harness.world.tickets.at(claiming_ticket).has_claim);
@@ -273,15 +272,15 @@ struct ClaimFixture {
   }
 
  private:
-  void submit_claiming_ticket(ResidentId needed) {
+  void submit_claiming_ticket(ResidentId claimed) {
     claiming_ticket = {++harness.last_ticket};
     harness.apply_event(
-        TicketArrived{claiming_ticket, {.device = harness.gpu, .consumer = chat, .resident = needed}});
+        TicketArrived{claiming_ticket, {.device = harness.gpu, .consumer = chat, .resident = claimed}});
   }
 };
 
-// Found by seed 42372 of the simulation.
-TEST(LoadAhead, GoesNotBeforeAFormerOneOfItsConsumerThatRanOutOfMemory) {
+// Found by seed 42372 of the simulator.
+TEST(LoadAhead, TheTicketDoesNotOvertakeARequeuedOneOfItsConsumer) {
   ClaimFixture fixture;
   fixture.start_chat_lease(fixture.harness.resident_of(fixture.chat));
   ASSERT_TRUE(find_effect<Requeued>(fixture.harness.apply_event(OutOfMemorySeen{fixture.running_ticket})));
@@ -292,7 +291,7 @@ TEST(LoadAhead, GoesNotBeforeAFormerOneOfItsConsumerThatRanOutOfMemory) {
             place_in_line(fixture.harness.world, fixture.claiming_ticket));
 }
 
-TEST(LoadAhead, OfAnotherAiModelGoesNotBeforeAFormerOneThatRanOutOfMemory) {
+TEST(LoadAhead, ATicketForAnotherAiModelDoesNotOvertakeARequeuedOneOfItsConsumer) {
   ClaimFixture fixture;
   fixture.start_chat_lease(fixture.other);
   ASSERT_TRUE(find_effect<Requeued>(fixture.harness.apply_event(OutOfMemorySeen{fixture.running_ticket})));
@@ -300,16 +299,17 @@ TEST(LoadAhead, OfAnotherAiModelGoesNotBeforeAFormerOneThatRanOutOfMemory) {
   EXPECT_EQ(fixture.harness.world.tickets.at(fixture.claiming_ticket).stage, TicketStage::waiting);
 }
 
-TEST(LoadAhead, KeepsItsResidentIfAFormerOneRunsOutOfMemoryForGood) {
+TEST(LoadAhead, TheClaimStaysIfAnEarlierTicketIsRefusedForOutOfMemory) {
   ClaimFixture fixture;
   fixture.start_chat_lease(fixture.other);
-  fixture.harness.world.registry[fixture.harness.resident_of(fixture.chat)].footprint =
-      kGiB * 23;  // all there is
+  const ResidentId resident = fixture.harness.resident_of(fixture.chat);
+  fixture.harness.world.registry[resident].footprint =
+      kGiB * 23;  // with its working memory: all of the device
   ASSERT_TRUE(find_effect<Refuse>(fixture.harness.apply_event(OutOfMemorySeen{fixture.running_ticket})));
   EXPECT_NE(fixture.harness.world.tickets.at(fixture.claiming_ticket).stage, TicketStage::waiting);
 }
 
-TEST(Placement, GoesWhereNobodyHasToLeave) {
+TEST(Placement, PrefersADeviceWithoutEvictions) {
   CoreHarness harness = affinity_harness();
   const DeviceId second = add_device(harness.world, {.name = "gpu1"});
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 20});

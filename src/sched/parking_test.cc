@@ -1,4 +1,4 @@
-// Stories of host memory: who is parked in it, who is dropped for whom, and what an operator may do.
+// Tests of parking in host memory, of requeued tickets, of yielded devices and of warm-ups.
 #include <gtest/gtest.h>
 
 #include "sched/core_harness.h"
@@ -17,7 +17,7 @@ struct ParkingFixture {
         .load_cold = 20s, .load_cached = 10s, .load_parked = 1s};
     return id;
   }
-  // Asks for `id`, sees who leaves for it, and lets all of it happen.
+  // Runs a ticket of `id`, answers all evictions for it, and returns them.
   std::vector<Evict> displace_for(ConsumerId id) {
     auto [ticket, effects] = harness.submit_ticket(id);
     const auto evictions = effects_of<Evict>(effects);
@@ -31,7 +31,7 @@ struct ParkingFixture {
   }
 };
 
-TEST(Parking, ComesBeforeUnloadingWhereComingBackIsQuicker) {
+TEST(Parking, IsPreferredToUnloadingIfLoadingIsFasterThen) {
   ParkingFixture fixture;
   const auto chat = fixture.create_parkable("chat", kGiB * 14);
   const auto image = fixture.create_parkable("image", kGiB * 12);
@@ -42,7 +42,7 @@ TEST(Parking, ComesBeforeUnloadingWhereComingBackIsQuicker) {
   EXPECT_EQ(fixture.harness.state_of(chat), Residency::parked);
 }
 
-TEST(Parking, AProcessThatDiesBeforeItsMemoryIsSeenFreeLeavesNothingParked) {
+TEST(Parking, NothingIsParkedIfTheProcessDiesMeanwhile) {
   for (const bool after_the_answer : {false, true}) {
     ParkingFixture fixture;
     CoreHarness& harness = fixture.harness;
@@ -61,19 +61,19 @@ TEST(Parking, AProcessThatDiesBeforeItsMemoryIsSeenFreeLeavesNothingParked) {
   }
 }
 
-TEST(Parking, WhatCantBeUnloadedAnyMoreSinceItsProcessDiedIsNotWarm) {
+TEST(Parking, AResidentWhoseProcessDiedDuringItsEvictionIsCold) {
   CoreHarness harness(1, Policy::affinity);
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4, .can_unload = true});
   harness.world.registry[chat].spec.can_stop = false;
   harness.make_warm(chat);
   harness.apply_event(EvictionRequested{harness.resident_of(chat)});
   harness.apply_event(ServiceLost{chat, {ErrorCode::service_down, "crashed"}});
-  harness.apply_event(
-      RungEnded{harness.resident_of(chat), Rung::service, fail(ErrorCode::service_down, "nobody answers")});
+  harness.apply_event(RungEnded{harness.resident_of(chat), Rung::service,
+                                fail(ErrorCode::service_down, "connection refused")});
   EXPECT_EQ(harness.state_of(chat), Residency::cold);
 }
 
-TEST(Parking, UnloadsWhatDoesNotFitIntoHostMemory) {
+TEST(Parking, UnloadsAResidentThatDoesNotFitIntoHostMemory) {
   ParkingFixture fixture;
   const auto chat = fixture.create_parkable("chat", kGiB * 18);
   const auto image = fixture.create_parkable("image", kGiB * 12);
@@ -83,7 +83,7 @@ TEST(Parking, UnloadsWhatDoesNotFitIntoHostMemory) {
   EXPECT_EQ(evictions[0].rung, Rung::stop);
 }
 
-TEST(Parking, DropsTheLeastValuableFromHostMemoryForTheNext) {
+TEST(Parking, DropsTheLeastValuableParkedResidentForTheNext) {
   ParkingFixture fixture;
   const auto first = fixture.create_parkable("first", kGiB * 14);
   const auto second = fixture.create_parkable("second", kGiB * 13);
@@ -93,7 +93,7 @@ TEST(Parking, DropsTheLeastValuableFromHostMemoryForTheNext) {
   ASSERT_EQ(fixture.harness.state_of(first), Residency::parked);
   const Effects effects = fixture.harness.submit_ticket(third).second;
   ASSERT_EQ(effects_of<Evict>(effects).size(), 1U)
-      << "the parked one goes first; the next one waits for its place";
+      << "the parked resident is dropped first; the next one waits for its host memory";
   EXPECT_EQ(find_effect<Evict>(effects)->resident, fixture.harness.resident_of(first));
   EXPECT_EQ(fixture.harness.state_of(second), Residency::unloading);
   fixture.harness.apply_event(RungEnded{fixture.harness.resident_of(first), Rung::stop, {}});
@@ -103,7 +103,7 @@ TEST(Parking, DropsTheLeastValuableFromHostMemoryForTheNext) {
   EXPECT_EQ(find_effect<Evict>(seen)->rung, Rung::park);
 }
 
-TEST(Parking, AResidentComesBackFromHostMemoryAsSuch) {
+TEST(Parking, ALoadOfAParkedResidentSaysSo) {
   ParkingFixture fixture;
   const auto chat = fixture.create_parkable("chat", kGiB * 14);
   const auto image = fixture.create_parkable("image", kGiB * 12);
@@ -117,7 +117,7 @@ TEST(Parking, AResidentComesBackFromHostMemoryAsSuch) {
   EXPECT_TRUE(find_effect<Load>(seen)->from_parked);
 }
 
-TEST(Requeue, ALeaseWhoseServiceRanOutOfMemoryWaitsAgainWithMoreExpected) {
+TEST(Requeue, ALeaseThatRanOutOfMemoryWaitsAgainWithALargerExpectation) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10, .working = kGiB});
   const auto idle = harness.create_consumer({.name = "idle", .footprint = kGiB * 12});
@@ -131,7 +131,7 @@ TEST(Requeue, ALeaseWhoseServiceRanOutOfMemoryWaitsAgainWithMoreExpected) {
   EXPECT_EQ(total_statistics(harness.world).memory_retries, 1U);
 }
 
-TEST(Requeue, AServiceThatDiedOfItIsExpectedToNeedMoreAsWell) {
+TEST(Requeue, AServiceThatDiedOutOfMemoryIsExpectedToNeedMore) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10, .working = kGiB});
   harness.make_warm(chat);
@@ -139,21 +139,21 @@ TEST(Requeue, AServiceThatDiedOfItIsExpectedToNeedMoreAsWell) {
   EXPECT_GT(working_per_job(harness.world.registry[chat]), kGiB);
 }
 
-TEST(Yield, TheIdleLeaveAndNobodyComesWhileAGameRuns) {
+TEST(Yield, IdleResidentsAreEvictedAndNoneIsLoadedWhileAGameRuns) {
   CoreHarness harness(1, Policy::affinity);
   const auto pinned = harness.create_consumer({.name = "pinned", .footprint = kGiB * 4, .pinned = true});
   harness.make_warm(pinned);
-  const auto report_game = [&](bool runs) {
+  const auto report_game = [&](bool is_running) {
     return harness.apply_event(
         ReadingTaken{{.device = harness.gpu,
                       .taken_at = harness.world.now + 1ms,
                       .total = kGiB * 24,
-                      .consumers = runs ? std::vector<Reading::ConsumerBytes>{{pinned, kGiB * 4}}
-                                        : std::vector<Reading::ConsumerBytes>{},
-                      .yielded = runs}});
+                      .consumers = is_running ? std::vector<Reading::ConsumerBytes>{{pinned, kGiB * 4}}
+                                              : std::vector<Reading::ConsumerBytes>{},
+                      .yielded = is_running}});
   };
-  const Effects begins = report_game(true);
-  ASSERT_TRUE(find_effect<Evict>(begins)) << "pinned or not: the user said so";
+  const Effects effects = report_game(true);
+  ASSERT_TRUE(find_effect<Evict>(effects)) << "yield_to evicts pinned residents, too";
   harness.apply_event(RungEnded{harness.resident_of(pinned), Rung::stop, {}});
   const TicketId ticket = harness.submit_ticket(pinned).first;
   EXPECT_EQ(harness.world.tickets.at(ticket).stage, TicketStage::waiting);
@@ -161,7 +161,7 @@ TEST(Yield, TheIdleLeaveAndNobodyComesWhileAGameRuns) {
   EXPECT_EQ(harness.world.tickets.at(ticket).stage, TicketStage::preparing);
 }
 
-TEST(WarmUp, WhatWasPinnedComesBackWhenTheGameIsOver) {
+TEST(WarmUp, APinnedResidentIsLoadedAgainAfterItsProcessEnded) {
   CoreHarness harness(1, Policy::affinity);
   const auto pinned = harness.create_consumer({.name = "pinned", .footprint = kGiB * 4, .pinned = true});
   harness.make_warm(pinned);
@@ -171,7 +171,7 @@ TEST(WarmUp, WhatWasPinnedComesBackWhenTheGameIsOver) {
   EXPECT_FALSE(find_effect<Load>(effects)->ticket);
 }
 
-TEST(WarmUp, TheUsualFollowerComesInWhileTheFormerComputes) {
+TEST(WarmUp, TheUsualSuccessorIsLoadedWhileItsPredecessorRuns) {
   CoreHarness harness(1, Policy::affinity);
   const auto stt = harness.create_consumer({.name = "stt", .footprint = kGiB * 4});
   const auto tts = harness.create_consumer({.name = "tts", .footprint = kGiB * 4});
@@ -183,7 +183,7 @@ TEST(WarmUp, TheUsualFollowerComesInWhileTheFormerComputes) {
   EXPECT_EQ(find_effect<Load>(effects)->resident, harness.resident_of(tts));
 }
 
-TEST(WarmUp, WhatAnOperatorSentAwayStaysAway) {
+TEST(WarmUp, AResidentEvictedByAnOperatorIsNotWarmedUp) {
   CoreHarness harness(1, Policy::affinity);
   const auto usual = harness.create_consumer({.name = "usual", .footprint = kGiB * 4, .reserved = true});
   harness.make_warm(usual);
@@ -194,7 +194,7 @@ TEST(WarmUp, WhatAnOperatorSentAwayStaysAway) {
   EXPECT_FALSE(find_effect<Load>(effects));
 }
 
-TEST(WarmUp, WhatAnOperatorUnloadsWhileItIsColdStaysAwayUntilSomebodyAsks) {
+TEST(WarmUp, AColdResidentThatAnOperatorUnloadsIsNotWarmedUpUntilATicketUsesIt) {
   CoreHarness harness(1, Policy::affinity);
   const auto usual = harness.create_consumer({.name = "usual", .footprint = kGiB * 4, .reserved = true});
   harness.make_warm(usual);
@@ -202,11 +202,11 @@ TEST(WarmUp, WhatAnOperatorUnloadsWhileItIsColdStaysAwayUntilSomebodyAsks) {
   ASSERT_EQ(harness.state_of(usual), Residency::cold);
   harness.apply_event(EvictionRequested{.resident = harness.resident_of(usual)});
   EXPECT_FALSE(find_effect<Load>(harness.report_reading()))
-      << "else it would come back: it is reserved and was used";
+      << "without the request it would be: it is reserved and was used";
 
   harness.make_warm(usual);
   harness.apply_event(ServiceLost{usual, {ErrorCode::service_down, "ended"}});
-  EXPECT_TRUE(find_effect<Load>(harness.report_reading())) << "wanted again";
+  EXPECT_TRUE(find_effect<Load>(harness.report_reading())) << "a ticket has used it since";
 }
 
 }  // namespace

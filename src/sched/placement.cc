@@ -13,16 +13,16 @@ namespace {
 constexpr double kImpossible = std::numeric_limits<double>::infinity();
 
 bool is_in_use(const Registry& registry, const ConsumerState& consumer) {
-  const bool used = consumer.running_leases + consumer.promised_tickets + consumer.waiting_tickets > 0 ||
-                    measured_bytes(consumer) > Bytes{};
-  return used || std::ranges::any_of(consumer.residents, [&](ResidentId id) {
-           const Resident& resident = registry[id];
-           return resident.use_count > 0 ||
-                  (resident.state != Residency::cold && resident.state != Residency::failed);
-         });
+  const bool has_tickets = consumer.running_leases + consumer.promised_tickets + consumer.waiting_tickets > 0;
+  if (has_tickets || measured_bytes(consumer) > Bytes{}) return true;
+  return std::ranges::any_of(consumer.residents, [&](ResidentId id) {
+    const Resident& resident = registry[id];
+    return resident.use_count > 0 ||
+           (resident.state != Residency::cold && resident.state != Residency::failed);
+  });
 }
 
-// Seconds of reloading that its coming must be expected to cost others.
+// Expected seconds of reloading of the residents that would be evicted for `need`.
 double displacement_seconds(const World& world, DeviceId device, Bytes need) {
   const Registry& registry = world.registry;
   const Reading& reading = registry.readings[device.value];
@@ -31,12 +31,12 @@ double displacement_seconds(const World& world, DeviceId device, Bytes need) {
   if (deficit <= Bytes{}) return 0;
   std::vector<EvictionCandidate> candidates = eviction_candidates(registry, device, world.now);
   if (!choose_victims(candidates, deficit)) return std::numeric_limits<double>::max();
-  double lost = 0;
+  double microseconds = 0;
   for (const EvictionCandidate& candidate : candidates)
     if (candidate.chosen)
-      lost += static_cast<double>(candidate.reload_time.count()) *
-              need_probability(registry, registry[candidate.resident], world.now);
-  return lost / 1e6;
+      microseconds += static_cast<double>(candidate.reload_time.count()) *
+                      need_probability(registry, registry[candidate.resident], world.now);
+  return microseconds / 1e6;
 }
 
 }  // namespace

@@ -1,15 +1,14 @@
-// On which of its devices a consumer that may choose is served.
+// Placement: on which of its devices a consumer runs.
 #pragma once
 
 #include "sched/world.h"
 
 namespace mgpu {
 
-// Where it is, while anything of it is there or waits there. Else the device on which least is lost: room for
-// what is asked for without sending anybody away, then the cheapest to bring back, then the shortest line. Of
-// equals the first that the configuration names. Who asks for one device gets that one, unless the consumer
-// has something elsewhere.
-// REQUIRES: the ask names a consumer.
+// The consumer's current device while it holds memory or has tickets there. Otherwise the device that the
+// request names, if any. Otherwise the one where the evictions for it cost the least expected reloading, then
+// the one with the shortest line, then the first in the configuration.
+// REQUIRES: the request names a consumer.
 DeviceId choose_device(const World& world, const TicketRequest& request);
 
 }  // namespace mgpu

@@ -1,4 +1,4 @@
-// On which of its devices a consumer is served that only takes leases.
+// Tests of the placement of a lease-only consumer.
 #include "sched/placement.h"
 
 #include "sched/core_harness.h"
@@ -7,8 +7,7 @@ namespace mgpu {
 namespace {
 
 // Two devices of 24 GiB; foreign programs hold most of the first.
-struct PlacementFixture {
-  World world;
+struct PlacementFixture : CheckedWorld {
   DeviceId first = add_device(world, {.name = "gpu0"}), second = add_device(world, {.name = "gpu1"});
   ConsumerId render = add_consumer(
       world.registry,
@@ -17,18 +16,13 @@ struct PlacementFixture {
     world.now = {1'000'000};
     report_reading(first, kGiB * 20), report_reading(second, kGiB * 4);
   }
-  Effects apply_event(EventPayload payload) {
-    Effects effects = step(world, {.at = world.now + 1ms, .payload = std::move(payload)});
-    EXPECT_EQ(broken_invariant(world), "");
-    return effects;
-  }
   void report_reading(DeviceId device, Bytes foreign) {
     apply_event(ReadingTaken{
         {.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign}});
   }
 };
 
-TEST(Placement, LooksAtTheBytesThatAreAskedFor) {
+TEST(Placement, DependsOnTheRequestedBytes) {
   PlacementFixture fixture;
   EXPECT_EQ(choose_device(fixture.world, {.consumer = fixture.render}), fixture.first);
   EXPECT_EQ(choose_device(fixture.world, {.consumer = fixture.render, .bytes = kGiB * 10}), fixture.second);
@@ -38,7 +32,7 @@ TEST(Placement, LooksAtTheBytesThatAreAskedFor) {
   EXPECT_EQ(fixture.world.tickets.at(TicketId{1}).request.device, fixture.second);
 }
 
-TEST(Placement, GoesWhereItWasAskedToBe) {
+TEST(Placement, UsesTheRequestedDevice) {
   PlacementFixture fixture;
   const Effects effects = fixture.apply_event(TicketArrived{
       TicketId{1}, {.device = fixture.second, .consumer = fixture.render, .device_requested = true}});

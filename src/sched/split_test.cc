@@ -1,13 +1,12 @@
-// A consumer that needs several devices at once: it gets a turn and room on all of them, or nothing.
+// Tests of split consumers, which need several devices at once: a turn and room on all of them, or on none.
 #include "sched/core_harness.h"
 #include "sched/line_order.h"
 
 namespace mgpu {
 namespace {
 
-// Two devices of 24 GiB. Readings show what is warm.
-struct SplitFixture {
-  World world;
+// Two devices of 24 GiB. Readings show warm residents at their footprint.
+struct SplitFixture : CheckedWorld {
   DeviceId first = add_device(world, {.name = "gpu0"}), second = add_device(world, {.name = "gpu1"});
   std::uint64_t last_ticket = 0;
 
@@ -24,7 +23,7 @@ struct SplitFixture {
     add_resident(world.registry, id, "", footprint);
     return id;
   }
-  // Two thirds of it on the first device.
+  // Two thirds of its memory are on the first device.
   ConsumerId create_split(const char* name = "large", Bytes footprint = kGiB * 30) {
     return create_consumer({.name = name,
                             .device = first,
@@ -37,11 +36,6 @@ struct SplitFixture {
     return create_consumer({.name = name, .device = device, .footprint = kGiB * 10});
   }
 
-  Effects apply_event(EventPayload payload, Duration later = 1ms) {
-    Effects effects = step(world, {.at = world.now + later, .payload = std::move(payload)});
-    EXPECT_EQ(broken_invariant(world), "");
-    return effects;
-  }
   Effects report_reading(DeviceId device, Bytes foreign = {}) {
     Reading reading{.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
@@ -58,7 +52,6 @@ struct SplitFixture {
     for (Effect& effect : report_reading(second)) effects.push_back(std::move(effect));
     return effects;
   }
-  ResidentId resident_of(ConsumerId id) { return world.registry[id].residents[0]; }
   std::pair<TicketId, Effects> submit_ticket(ConsumerId id) {
     const TicketId ticket{++last_ticket};
     return {ticket,
@@ -76,7 +69,7 @@ struct SplitFixture {
   TicketStage stage_of(TicketId ticket) { return world.tickets.at(ticket).stage; }
 };
 
-TEST(Split, HoldsItsPartOnEachDevice) {
+TEST(Split, CommitsItsPartOnEachDevice) {
   SplitFixture fixture;
   fixture.run_ticket(fixture.create_split());
   EXPECT_EQ(committed_bytes(fixture.world.registry, fixture.first), kGiB * 22);
@@ -85,25 +78,25 @@ TEST(Split, HoldsItsPartOnEachDevice) {
 
 TEST(Split, HoldsNothingWhileItWaitsForTheOtherDevice) {
   SplitFixture fixture;
-  const ConsumerId large = fixture.create_split(), here = fixture.create_small("here", fixture.first);
-  const TicketId there = fixture.run_ticket(fixture.create_small("there", fixture.second));
+  const ConsumerId large = fixture.create_split(), on_first = fixture.create_small("first", fixture.first);
+  const TicketId on_second = fixture.run_ticket(fixture.create_small("second", fixture.second));
   const auto [waits, effects] = fixture.submit_ticket(large);
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
   EXPECT_EQ(committed_bytes(fixture.world.registry, fixture.first), Bytes{});
 
-  const TicketId other = fixture.run_ticket(here);  // the first device is free for others meanwhile
-  fixture.apply_event(LeaseReleased{there});
+  const TicketId other = fixture.run_ticket(on_first);  // the first device is free for others meanwhile
+  fixture.apply_event(LeaseReleased{on_second});
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
   fixture.apply_event(LeaseReleased{other});
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::preparing);
 }
 
-TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {
+TEST(Split, LoadsWhenReadingsShowRoomOnBothDevices) {
   SplitFixture fixture;
-  const ConsumerId here = fixture.create_small("here", fixture.first),
-                   there = fixture.create_small("there", fixture.second);
-  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
-  fixture.apply_event(LeaseReleased{fixture.run_ticket(there)});
+  const ConsumerId on_first = fixture.create_small("first", fixture.first),
+                   on_second = fixture.create_small("second", fixture.second);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(on_first)});
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(on_second)});
   fixture.report_both_readings();
   const auto [ticket, effects] =
       fixture.submit_ticket(fixture.create_split("large", kGiB * 42));  // 28 + 2 and 14 + 1: too large
@@ -111,74 +104,75 @@ TEST(Split, EvictsOnEachDeviceAndLoadsWhenBothWereSeenFree) {
 
   const ConsumerId large = fixture.create_split("large", kGiB * 33);  // 22 + 2 and 11 + 1
   const auto [waits, begun] = fixture.submit_ticket(large);
-  ASSERT_EQ(effects_of<Evict>(begun).size(), 1U) << "on the second there is room beside";
-  EXPECT_EQ(effects_of<Evict>(begun)[0].resident, fixture.resident_of(here));
-  fixture.apply_event(RungEnded{fixture.resident_of(here), Rung::stop, {}});
+  ASSERT_EQ(effects_of<Evict>(begun).size(), 1U) << "the second device has enough room";
+  EXPECT_EQ(effects_of<Evict>(begun)[0].resident, fixture.resident_of(on_first));
+  fixture.apply_event(RungEnded{fixture.resident_of(on_first), Rung::stop, {}});
   EXPECT_FALSE(find_effect<Load>(fixture.report_reading(fixture.second)));
   EXPECT_TRUE(find_effect<Load>(fixture.report_reading(fixture.first)));
 }
 
-TEST(Split, NobodyLeavesIfOneDeviceCannotMakeRoom) {
+TEST(Split, NothingIsEvictedIfOneDeviceCannotMakeRoom) {
   SplitFixture fixture;
-  const ConsumerId here = fixture.create_small("here", fixture.first);
-  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
+  const ConsumerId on_first = fixture.create_small("first", fixture.first);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(on_first)});
   fixture.report_reading(fixture.second, kGiB * 20);
   const auto [waits, effects] = fixture.submit_ticket(fixture.create_split());
-  EXPECT_FALSE(find_effect<Evict>(effects)) << "the second device is full of what is not ours";
+  EXPECT_FALSE(find_effect<Evict>(effects)) << "the second device is full of foreign memory";
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
 }
 
-TEST(Split, IsEvictedForSomebodyOnOneDeviceAndSeenFreeOnBoth) {
+TEST(Split, ItsEvictionNeedsReadingsOfBothDevices) {
   SplitFixture fixture;
-  const ConsumerId large = fixture.create_split(), there = fixture.create_small("there", fixture.second);
+  const ConsumerId large = fixture.create_split(), on_second = fixture.create_small("second", fixture.second);
   fixture.apply_event(LeaseReleased{fixture.run_ticket(large)});
   fixture.report_both_readings();
   fixture.world.registry.readings[1].foreign = kGiB * 8;
-  const auto [ticket, effects] = fixture.submit_ticket(there);
+  const auto [ticket, effects] = fixture.submit_ticket(on_second);
   ASSERT_TRUE(find_effect<Evict>(effects));
   fixture.apply_event(RungEnded{fixture.resident_of(large), Rung::stop, {}});
   EXPECT_FALSE(find_effect<Evicted>(fixture.report_reading(fixture.second)));
   EXPECT_TRUE(find_effect<Evicted>(fixture.report_reading(fixture.first)));
 }
 
-TEST(Split, IsNotStarvedByTwoDevicesThatAreNeverFreeAtOnce) {
+TEST(Split, IsNotStarvedByDevicesThatAreNeverFreeAtTheSameTime) {
   SplitFixture fixture;
   fixture.world.limits.overtake_limit = 2s;
-  const ConsumerId here = fixture.create_small("here", fixture.first),
-                   there = fixture.create_small("there", fixture.second);
-  fixture.apply_event(LeaseReleased{fixture.run_ticket(here)});
-  fixture.apply_event(LeaseReleased{fixture.run_ticket(there)});
+  const ConsumerId on_first = fixture.create_small("first", fixture.first),
+                   on_second = fixture.create_small("second", fixture.second);
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(on_first)});
+  fixture.apply_event(LeaseReleased{fixture.run_ticket(on_second)});
   fixture.report_both_readings();
-  TicketId holds_first = fixture.submit_ticket(here).first, holds_second = fixture.submit_ticket(there).first;
+  TicketId holds_first = fixture.submit_ticket(on_first).first,
+           holds_second = fixture.submit_ticket(on_second).first;
   const auto [waits, effects] = fixture.submit_ticket(fixture.create_split("large", kGiB * 6));
-  // Whoever ends is followed by the next of the same consumer, in turn on the one device and the other.
+  // Each lease is followed by the next one of the same consumer, alternating between the devices.
   for (int i = 0; i < 100 && fixture.stage_of(waits) == TicketStage::waiting; ++i) {
-    const TicketId next_here = fixture.submit_ticket(here).first,
-                   next_there = fixture.submit_ticket(there).first;
+    const TicketId next_on_first = fixture.submit_ticket(on_first).first,
+                   next_on_second = fixture.submit_ticket(on_second).first;
     fixture.apply_event(LeaseReleased{holds_first}, 100ms);
-    if (fixture.stage_of(next_here) == TicketStage::running) holds_first = next_here;
+    if (fixture.stage_of(next_on_first) == TicketStage::running) holds_first = next_on_first;
     if (fixture.stage_of(waits) != TicketStage::waiting) break;
     fixture.apply_event(LeaseReleased{holds_second}, 100ms);
-    if (fixture.stage_of(next_there) == TicketStage::running) holds_second = next_there;
+    if (fixture.stage_of(next_on_second) == TicketStage::running) holds_second = next_on_second;
   }
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::preparing);
   EXPECT_LE(fixture.world.now - fixture.world.tickets.at(waits).arrived_at, 3s);
 }
 
-TEST(Split, UnderFifoItPassesNobodyOnAnyDevice) {
+TEST(Split, UnderFifoItOvertakesNoTicketOnAnyDevice) {
   SplitFixture fixture(Policy::fifo);
   const TicketId holds = fixture.run_ticket(fixture.create_small("holds", fixture.second));
   const auto [before, none] = fixture.submit_ticket(fixture.create_small("before", fixture.second));
   const auto [waits, no_more] = fixture.submit_ticket(fixture.create_split());
   const auto [after, nothing] = fixture.submit_ticket(fixture.create_small("after", fixture.first));
   EXPECT_EQ(fixture.stage_of(after), TicketStage::waiting)
-      << "it came after one that waits for this device, too";
+      << "it arrived after a ticket that waits for this device, too";
   fixture.apply_event(LeaseReleased{holds});
   EXPECT_EQ(fixture.stage_of(before), TicketStage::preparing);
   EXPECT_EQ(fixture.stage_of(waits), TicketStage::waiting);
 }
 
-TEST(Split, TwoOfThemInOppositeOrderDoNotWaitForEachOther) {
+TEST(Split, TwoWithOppositeDeviceOrderDoNotDeadlock) {
   SplitFixture fixture;
   const ConsumerId one = fixture.create_split("one", kGiB * 6);
   const ConsumerId other = fixture.create_consumer({.name = "other",
@@ -196,23 +190,22 @@ TEST(Split, TwoOfThemInOppositeOrderDoNotWaitForEachOther) {
   EXPECT_EQ(fixture.stage_of(second), TicketStage::preparing);
 }
 
-// Found by the property that nobody starves: the first device stood idle until the split one had borne its
-// bound.
-TEST(Split, KeepsNobodyWaitingWhoHasHadItsTurnWhileItWaitsForTheOtherDevice) {
+// Found by the starvation property test: the first device was idle until the split ticket's overtake bound.
+TEST(Split, MaxTurnLeavesNoDeviceIdleWhileItWaitsForTheOtherDevice) {
   SplitFixture fixture;
-  const TicketId there = fixture.run_ticket(fixture.create_small("there", fixture.second));
-  const ConsumerId here =
-      fixture.create_consumer({.name = "here", .device = fixture.first, .footprint = kGiB, .max_turn = 1ms});
-  const TicketId before = fixture.run_ticket(here);
+  const TicketId on_second = fixture.run_ticket(fixture.create_small("second", fixture.second));
+  const ConsumerId on_first =
+      fixture.create_consumer({.name = "first", .device = fixture.first, .footprint = kGiB, .max_turn = 1ms});
+  const TicketId before = fixture.run_ticket(on_first);
   const auto [waits, nothing] = fixture.submit_ticket(fixture.create_split("large", kGiB * 12));
-  const auto [next, effects] = fixture.submit_ticket(here);
+  const auto [next, effects] = fixture.submit_ticket(on_first);
   fixture.apply_event(LeaseReleased{before});
   EXPECT_EQ(fixture.stage_of(next), TicketStage::running);
-  fixture.apply_event(LeaseReleased{next}), fixture.apply_event(LeaseReleased{there});
+  fixture.apply_event(LeaseReleased{next}), fixture.apply_event(LeaseReleased{on_second});
   EXPECT_NE(fixture.stage_of(waits), TicketStage::waiting);
 }
 
-TEST(Split, LearnsSoMuchThatEachPartCoversWhatIsMeasured) {
+TEST(Split, LearnsAFootprintWhosePartsCoverTheMeasuredBytes) {
   SplitFixture fixture;
   const ConsumerId large = fixture.create_split("large", kGiB * 12);  // 8 + 4
   fixture.submit_ticket(large);

@@ -1,9 +1,8 @@
-// When those who wait can be expected to start: for people, for Retry-After, and for deadlines.
+// Estimated start times of waiting tickets: for people, for Retry-After, and for deadlines.
 //
-// The line is played through with what is known to be typical: jobs run as long as such jobs ran, changes of
-// residents take what such changes took (registry/costs.h). Nobody new arrives, nothing fails. Under affinity
-// the play follows the same preferences as sched/line_order.h, but does not weigh changes against each other,
-// so it is a guess where the line is a decision.
+// A simplified simulation of the line with expected durations of jobs, loads and unloads (registry/costs.h).
+// It assumes that no tickets arrive and nothing fails. Under affinity it follows the preferences of
+// sched/line_order.h, but does not compare the benefits of changes of residents, so it is only an estimate.
 #pragma once
 
 #include <optional>
@@ -14,16 +13,17 @@
 
 namespace mgpu {
 
-// So many tickets of a device are played through; the pace of those goes for the ones after them.
+// The number of tickets of a device that are simulated. Those after them are assumed to start at the same
+// average interval.
 inline constexpr std::size_t kMaxSimulatedStarts = 300;
 
-// Not before world.now. Nullopt: it does not wait (any more), or its device is lost.
+// Not before world.now. Nullopt if the ticket is not waiting or preparing, or its device is lost.
 std::optional<Instant> estimated_start(const World& world, TicketId ticket);
 
-// From now until then; nothing once it is past.
+// The time from `now` until `at`; 0 if `at` is past.
 constexpr Duration time_remaining(Instant at, Instant now) { return at > now ? at - now : Duration{0}; }
 
-// Of all that wait for the device or are made ready on it, those that start first first.
+// Of all waiting and preparing tickets of the device, the earliest start first.
 std::vector<std::pair<TicketId, Instant>> estimated_starts(const World& world, DeviceId device);
 
 }  // namespace mgpu

@@ -1,18 +1,15 @@
-// When those who wait may hope to start: worlds with known costs, and what follows from them.
+// Tests of estimated starts in worlds with known costs.
 #include "sched/start_estimate.h"
 
 #include <gtest/gtest.h>
 
-#include "sched/step.h"
+#include "sched/core_harness.h"
 
 namespace mgpu {
 namespace {
 
-using namespace std::chrono_literals;
-
-// A device of 24 GiB on which jobs take 4 s, loads 10 s and unloads 2 s, as experience says.
-struct EstimateFixture {
-  World world;
+// A device of 24 GiB; by the learned costs jobs take 4 s, loads 10 s and unloads 2 s. Time stands still.
+struct EstimateFixture : CheckedWorld {
   DeviceId gpu;
   std::uint64_t last_ticket = 0;
 
@@ -22,10 +19,7 @@ struct EstimateFixture {
     apply_event(ReadingTaken{{.device = gpu, .taken_at = world.now, .total = kGiB * 24}});
   }
 
-  void apply_event(EventPayload payload) {
-    step(world, {.at = world.now, .payload = std::move(payload)});
-    ASSERT_EQ(broken_invariant(world), "");
-  }
+  Effects apply_event(EventPayload payload) { return CheckedWorld::apply_event(std::move(payload), 0ms); }
 
   ConsumerId create_consumer(std::string name, Bytes footprint, bool warm) {
     const ConsumerId id =
@@ -39,26 +33,25 @@ struct EstimateFixture {
 
   TicketId submit_ticket(ConsumerId id) {
     const TicketId ticket{++last_ticket};
-    apply_event(TicketArrived{
-        ticket, {.device = gpu, .consumer = id, .resident = world.registry[id].residents.front()}});
+    apply_event(TicketArrived{ticket, {.device = gpu, .consumer = id, .resident = resident_of(id)}});
     return ticket;
   }
 
-  // From now; -1 s: none.
+  // From now; -1 s: no estimate.
   Duration estimated_wait(TicketId ticket) const {
     const auto start = estimated_start(world, ticket);
     return start ? *start - world.now : -1s;
   }
 };
 
-TEST(EstimatedStart, IsNoneForThoseWhoRunOrAreUnknown) {
+TEST(EstimatedStart, IsNoneForRunningAndUnknownTickets) {
   EstimateFixture fixture;
-  const TicketId runs = fixture.submit_ticket(fixture.create_consumer("chat", kGiB, true));
-  EXPECT_FALSE(estimated_start(fixture.world, runs));
+  const TicketId running = fixture.submit_ticket(fixture.create_consumer("chat", kGiB, true));
+  EXPECT_FALSE(estimated_start(fixture.world, running));
   EXPECT_FALSE(estimated_start(fixture.world, TicketId{99}));
 }
 
-TEST(EstimatedStart, IsTheEndOfThoseBefore) {
+TEST(EstimatedStart, IsTheEndOfTheTicketsBefore) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
   fixture.submit_ticket(chat);
@@ -66,27 +59,27 @@ TEST(EstimatedStart, IsTheEndOfThoseBefore) {
   EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 8s);
 }
 
-TEST(EstimatedStart, CountsWhatRanAlready) {
+TEST(EstimatedStart, SubtractsTheElapsedRunTime) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
   fixture.submit_ticket(chat);
   const TicketId next = fixture.submit_ticket(chat);
   fixture.world.now = fixture.world.now + 3s;
   EXPECT_EQ(fixture.estimated_wait(next), 1s);
-  fixture.world.now = fixture.world.now + 30s;  // it outlasted what is usual
+  fixture.world.now = fixture.world.now + 30s;  // past the expected end
   EXPECT_EQ(fixture.estimated_wait(next), 1s);
 }
 
-TEST(EstimatedStart, AddsTheLoadAndTheWayOutOfWhoMustGo) {
+TEST(EstimatedStart, AddsTheEvictionAndTheLoad) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
   const ConsumerId image = fixture.create_consumer("image", kGiB * 16, false);
   fixture.submit_ticket(chat);
   EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(image)), 4s + 2s + 10s);
-  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 16s + 4s + 2s + 10s);  // it has to come back
+  EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 16s + 4s + 2s + 10s);  // loaded again
 }
 
-TEST(EstimatedStart, DoesNotLoadWhatIsThereOrTwice) {
+TEST(EstimatedStart, CountsNoLoadForALoadedResident) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB * 8, true);
   const ConsumerId image = fixture.create_consumer("image", kGiB * 8, false);
@@ -96,7 +89,7 @@ TEST(EstimatedStart, DoesNotLoadWhatIsThereOrTwice) {
   EXPECT_EQ(fixture.estimated_wait(fixture.submit_ticket(chat)), 22s);
 }
 
-TEST(EstimatedStart, OfWhoIsMadeReadyIsTheRestOfItsLoad) {
+TEST(EstimatedStart, OfAPreparingTicketIsTheEndOfItsLoad) {
   EstimateFixture fixture;
   const TicketId first = fixture.submit_ticket(fixture.create_consumer("image", kGiB * 8, false));
   ASSERT_EQ(fixture.world.tickets.at(first).stage, TicketStage::preparing);
@@ -105,7 +98,7 @@ TEST(EstimatedStart, OfWhoIsMadeReadyIsTheRestOfItsLoad) {
   EXPECT_EQ(fixture.estimated_wait(first), 3s);
 }
 
-TEST(EstimatedStart, UnderAffinityTheTurnServesItsOwnFirst) {
+TEST(EstimatedStart, UnderAffinityTheTurnHolderIsServedFirst) {
   EstimateFixture fixture(Policy::affinity);
   const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
   const ConsumerId image = fixture.create_consumer("image", kGiB * 16, false);
@@ -116,7 +109,7 @@ TEST(EstimatedStart, UnderAffinityTheTurnServesItsOwnFirst) {
   EXPECT_EQ(fixture.estimated_wait(other), 8s + 2s + 10s);
 }
 
-TEST(EstimatedStart, UnderAffinityNobodyIsPassedForEver) {
+TEST(EstimatedStart, UnderAffinityOvertakingIsBounded) {
   EstimateFixture fixture(Policy::affinity);
   fixture.world.limits.overtake_limit = 10s;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB * 16, true);
@@ -128,7 +121,7 @@ TEST(EstimatedStart, UnderAffinityNobodyIsPassedForEver) {
   EXPECT_GE(fixture.estimated_wait(other), 10s + 2s + 10s);
 }
 
-TEST(EstimatedStart, GoesOnAtTheSamePaceBehindThoseThatItPlaysThrough) {
+TEST(EstimatedStart, ContinuesAtTheSameIntervalAfterTheSimulatedTickets) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
   TicketId last = fixture.submit_ticket(chat);
@@ -138,7 +131,7 @@ TEST(EstimatedStart, GoesOnAtTheSamePaceBehindThoseThatItPlaysThrough) {
   EXPECT_LT(fixture.estimated_wait(last), exact * 11 / 10);
 }
 
-TEST(EstimatedStarts, AgreeWithWhatEachIsTold) {
+TEST(EstimatedStarts, AgreeWithTheEstimateOfEachTicket) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
     EstimateFixture fixture(policy);
     const std::vector<ConsumerId> consumers{fixture.create_consumer("a", kGiB * 10, true),
@@ -151,26 +144,21 @@ TEST(EstimatedStarts, AgreeWithWhatEachIsTold) {
   }
 }
 
-TEST(EstimatedStarts, AreForEverybodyHoweverLongTheLine) {
+TEST(EstimatedStarts, CoverAllTicketsOfALongLine) {
   EstimateFixture fixture;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
   for (std::size_t i = 0; i <= kMaxSimulatedStarts * 2; ++i) fixture.submit_ticket(chat);
   EXPECT_EQ(estimated_starts(fixture.world, fixture.gpu).size(), kMaxSimulatedStarts * 2);
 }
 
-TEST(QueueFull, AdvisesToComeBackWhenTheFirstOfTheLineStarts) {
+TEST(QueueFull, RetryAfterIsTheStartOfTheFirstTicket) {
   EstimateFixture fixture;
   fixture.world.limits.max_queue = 1;
   const ConsumerId chat = fixture.create_consumer("chat", kGiB, true);
   fixture.submit_ticket(chat);
   fixture.submit_ticket(chat);
-  const Effects effects =
-      step(fixture.world,
-           {.at = fixture.world.now,
-            .payload = TicketArrived{TicketId{9},
-                                     {.device = fixture.gpu,
-                                      .consumer = chat,
-                                      .resident = fixture.world.registry[chat].residents.front()}}});
+  const Effects effects = fixture.apply_event(TicketArrived{
+      TicketId{9}, {.device = fixture.gpu, .consumer = chat, .resident = fixture.resident_of(chat)}});
   const auto* refused = effects.empty() ? nullptr : std::get_if<Refuse>(&effects.front());
   ASSERT_NE(refused, nullptr);
   EXPECT_EQ(refused->error.code, ErrorCode::queue_full);

@@ -10,40 +10,40 @@ namespace {
 struct StatisticsUpdater {
   Statistics& statistics;
 
-  void operator()(fact::Arrived) { ++statistics.queue_depth; }
-  void operator()(fact::Granted granted) {
+  void operator()(statistics_event::Arrived) { ++statistics.queue_depth; }
+  void operator()(statistics_event::Granted granted) {
     MGPU_ASSERT(statistics.queue_depth > 0, "only a waiting ticket is granted");
     --statistics.queue_depth, ++statistics.in_flight;
     statistics.last_wait = granted.waited;
     statistics.granted_at = granted.at;
   }
-  void operator()(fact::Released released) {
-    MGPU_ASSERT(statistics.in_flight > 0, "a lease is released once");
+  void operator()(statistics_event::Released released) {
+    MGPU_ASSERT(statistics.in_flight > 0, "a lease is released only once");
     --statistics.in_flight;
     if (!released.counts_as_job) return;
     ++statistics.total_jobs;
     statistics.last_run = released.run;
     statistics.released_at = released.at;
   }
-  void operator()(fact::EndedWaiting ended) {
+  void operator()(statistics_event::EndedWaiting ended) {
     MGPU_ASSERT(statistics.queue_depth > 0, "only a waiting ticket ends without a lease");
     --statistics.queue_depth;
     ++(ended.code == ErrorCode::cancelled    ? statistics.cancelled
        : ended.code == ErrorCode::wait_limit ? statistics.expired
                                              : statistics.refused);
   }
-  void operator()(fact::Requeued) {
-    MGPU_ASSERT(statistics.in_flight > 0, "only a lease waits again");
+  void operator()(statistics_event::Requeued) {
+    MGPU_ASSERT(statistics.in_flight > 0, "only a running lease is requeued");
     --statistics.in_flight, ++statistics.queue_depth, ++statistics.memory_retries;
   }
-  void operator()(fact::LoadStarted started) {
+  void operator()(statistics_event::LoadStarted started) {
     ++statistics.loads, statistics.loads_ahead += started.ahead ? 1 : 0;
   }
-  void operator()(fact::LoadedInVain) { ++statistics.loads_in_vain; }
-  void operator()(fact::Overtaken) { ++statistics.overtakes; }
-  void operator()(fact::LoadFailed) { ++statistics.load_failures; }
-  void operator()(fact::EvictionDone) { ++statistics.evictions; }
-  void operator()(fact::EvictionGivenUp) { ++statistics.eviction_failures; }
+  void operator()(statistics_event::LoadedInVain) { ++statistics.loads_in_vain; }
+  void operator()(statistics_event::Overtaken) { ++statistics.overtakes; }
+  void operator()(statistics_event::LoadFailed) { ++statistics.load_failures; }
+  void operator()(statistics_event::EvictionDone) { ++statistics.evictions; }
+  void operator()(statistics_event::EvictionGivenUp) { ++statistics.eviction_failures; }
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
-// One event: what it changes by itself, then what follows on the device it concerns.
+// An event is applied to the world in two steps: its direct changes (EventApplier), then the lines of the
+// devices that it affects are advanced (advance_line).
 #include "sched/step.h"
 
 #include <algorithm>
 
 #include "base/assert.h"
+#include "domain/enum_names.h"
 #include "plan/victim_selection.h"
 #include "registry/cost_learning.h"
 #include "sched/advance_line.h"
@@ -13,7 +15,7 @@
 namespace mgpu {
 namespace {
 
-// Applies an event, and stirs the lines of the devices that it concerns.
+// Applies an event and marks the affected lines as dirty.
 struct EventApplier {
   World& world;
   Effects& out;
@@ -54,7 +56,7 @@ struct EventApplier {
     LineState& line = world.lines[reading.device.value];
     mark_line_dirty(world, reading.device);
     line.is_reading_pending = false;
-    if (reading.lost) {  // its numbers mean nothing: keep the old ones, but their age too
+    if (reading.lost) {  // its numbers are invalid: keep the old ones and their time
       last.lost = true;
       return;
     }
@@ -73,13 +75,13 @@ struct EventApplier {
     resident.state = Residency::warm;
     resident.last_used = world.now;
     resident.is_attributable = false;
-    // Readings may have shown its bytes before anybody knew whose they are.
+    // The last reading may already include its bytes, as unattributed ones.
     for (const DeviceId device : devices_of(consumer.spec))
       attribute_measurement(world.registry, consumer, device);
   }
   void operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
-    MGPU_ASSERT(id == added.resident, "resident ids are given out in order");
+    MGPU_ASSERT(id == added.resident, "resident ids are assigned in ascending order without gaps");
     restore_learned_costs(world.registry, id, added.costs);
     mark_line_dirty(world, spec_of(id));
   }
@@ -116,10 +118,12 @@ struct EventApplier {
       const TicketId id = world.expiries.begin()->second;
       const Ticket& ticket = *find_ticket(world, id);
       const Duration waited = world.now - ticket.arrived_at;
-      const bool too_late = ticket.request.deadline > Duration{0} && waited >= ticket.request.deadline;
-      refuse_ticket(world, out, id,
-                    {ErrorCode::wait_limit, "waited " + to_rounded_string(waited) + ", which is its " +
-                                                (too_late ? "deadline" : "limit")});
+      const bool is_past_deadline =
+          ticket.request.deadline > Duration{0} && waited >= ticket.request.deadline;
+      refuse_ticket(
+          world, out, id,
+          {ErrorCode::wait_limit, "not granted within " + to_rounded_string(waited) + ", which is its " +
+                                      (is_past_deadline ? "deadline" : "wait limit")});
     }
     mark_all_lines_dirty();
   }
@@ -134,7 +138,7 @@ struct EventApplier {
     mark_all_lines_dirty();
   }
 
-  // What each consumer of the device has there now.
+  // Stores the measured bytes of each consumer on the device, and learns from them.
   void record_usage(const Reading& reading) {
     for (ConsumerState& consumer : world.registry.consumers)
       if (is_on_device(consumer.spec, reading.device))
@@ -144,24 +148,26 @@ struct EventApplier {
         device_usage(consumer, reading.device).measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers) {
       if (!is_on_device(consumer.spec, reading.device)) continue;
-      if (reading.is_per_process)  // reckoned bytes teach nothing
+      if (reading.is_per_process)  // computed bytes are not precise enough to learn from
         learn_measurement(world.registry, consumer, reading.device, reading.taken_at);
       attribute_measurement(world.registry, consumer, reading.device);
     }
   }
 
-  // An eviction that still waits to see its memory free wants the next reading, too.
+  // An eviction that was answered and is not finished needs the next reading, too.
   void keep_reading_pending(DeviceId device) {
-    world.lines[device.value].is_reading_pending = std::ranges::any_of(world.evictions, [&](const auto& one) {
-      return one.second.is_answered && is_on_device(spec_of(one.first), device);
-    });
+    world.lines[device.value].is_reading_pending =
+        std::ranges::any_of(world.evictions, [&](const auto& entry) {
+          const auto& [resident, eviction] = entry;
+          return eviction.is_answered && is_on_device(spec_of(resident), device);
+        });
   }
 };
 
 }  // namespace
 
 Effects step(World& world, const Event& event) {
-  MGPU_ASSERT(event.at >= world.now, "time does not go back");
+  MGPU_ASSERT(event.at >= world.now, "event times never decrease");
   world.now = event.at;
   Effects out;
   std::visit(EventApplier{world, out}, event.payload);
@@ -183,14 +189,18 @@ Result<void> check_eviction(const World& world, ResidentId id, bool park) {
   const Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
   if (park ? !spec.can_park : !(spec.can_unload || spec.can_stop))
-    return fail(ErrorCode::not_supported, spec.name + (park ? " can't be parked" : " has no way to unload"));
+    return fail(ErrorCode::not_supported,
+                spec.name + (park ? " does not support parking"
+                                  : " can't be evicted: its service can't unload, and its process can't be "
+                                    "stopped by the daemon"));
   if (spec.pinned) return fail(ErrorCode::busy, spec.name + " is pinned");
   if (resident.use_count > 0)
-    return fail(ErrorCode::busy, spec.name + " has a lease or is being made ready for one");
+    return fail(ErrorCode::busy, spec.name + " is in use: a lease runs on it, or it is loaded for a ticket");
   if (has_resident_in(world.registry, world.registry[resident.consumer], Residency::loading))
-    return fail(ErrorCode::busy, spec.name + " is loading another AI model");
-  const bool there = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
-  if (!there) return fail(ErrorCode::busy, spec.name + " is not warm");
+    return fail(ErrorCode::busy, spec.name + " is loading an AI model; try again when that is over");
+  const bool is_loaded = resident.state == Residency::warm || (!park && resident.state == Residency::parked);
+  if (!is_loaded)
+    return fail(ErrorCode::busy, spec.name + " is " + std::string(to_string(resident.state)) + ", not warm");
   return {};
 }
 
@@ -211,13 +221,13 @@ std::size_t place_in_line(const World& world, TicketId id) {
 Statistics statistics_of(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   Statistics statistics = line.statistics;
-  const auto consider = [&](TicketId id) {
-    const Instant arrived = world.tickets.at(id).arrived_at;
-    statistics.oldest_queued = std::min(statistics.oldest_queued.value_or(arrived), arrived);
+  const auto update_oldest = [&](TicketId id) {
+    const Instant arrived_at = world.tickets.at(id).arrived_at;
+    statistics.oldest_queued = std::min(statistics.oldest_queued.value_or(arrived_at), arrived_at);
   };
   for (const TicketQueue* queue : {&line.waiting, &line.turnless})
-    for (const LinePlace& place : *queue) consider(place.ticket);
-  for (const TicketId id : line.preparing) consider(id);
+    for (const LinePlace& place : *queue) update_oldest(place.ticket);
+  for (const TicketId id : line.preparing) update_oldest(id);
   return statistics;
 }
 

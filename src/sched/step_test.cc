@@ -1,4 +1,4 @@
-// Stories of the core: a small world, one thing happens, what must follow.
+// Tests of step: a small world, one event, and the effects that must follow.
 #include "sched/step.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Step, LetsWhatIsFoundWarmExplainTheBytesThatWereMeasuredBefore) {
+TEST(Step, AttributesBytesMeasuredEarlierToAResidentThatIsFoundWarm) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   harness.apply_event(ReadingTaken{{.device = harness.gpu,
@@ -22,7 +22,7 @@ TEST(Step, LetsWhatIsFoundWarmExplainTheBytesThatWereMeasuredBefore) {
   EXPECT_EQ(headroom(harness.world.registry, harness.gpu), kGiB * 10);
 }
 
-TEST(Step, NobodyLeavesBeforeTheDriverHasSaidAnything) {
+TEST(Step, NothingIsEvictedBeforeTheFirstReading) {
   World world;
   const DeviceId gpu = add_device(world, {.name = "gpu0", .reserve = kGiB});
   const auto chat = add_consumer(world.registry, {.name = "chat", .device = gpu, .can_stop = true});
@@ -30,7 +30,7 @@ TEST(Step, NobodyLeavesBeforeTheDriverHasSaidAnything) {
   EXPECT_FALSE(find_effect<Evict>(step(world, {.at = {1}, .payload = FoundWarm{adopted}})));
 }
 
-TEST(Step, CountsOnWhatAJobGaveBackOnlyWhenItIsSeenFree) {
+TEST(Step, UsesTheMemoryOfAnEndedJobOnlyWhenAReadingShowsItFree) {
   CoreHarness harness;
   const auto tight = harness.create_consumer({.name = "tight", .footprint = kGiB * 20, .working = kGiB * 3});
   harness.make_warm(tight);
@@ -51,7 +51,7 @@ TEST(Step, LoadsAColdConsumerAndGrantsWhenItIsWarm) {
   EXPECT_TRUE(is_granted(harness.apply_event(LoadEnded{harness.resident_of(chat)}), ticket));
 }
 
-TEST(Step, EvictsTheOtherStepByStepAndLoadsOnlyWhenTheMemoryIsSeenFree) {
+TEST(Step, LoadsOnlyWhenAReadingShowsTheEvictedMemoryFree) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 12});
@@ -60,7 +60,7 @@ TEST(Step, EvictsTheOtherStepByStepAndLoadsOnlyWhenTheMemoryIsSeenFree) {
   ASSERT_TRUE(find_effect<Evict>(effects));
   EXPECT_EQ(find_effect<Evict>(effects)->rung, Rung::stop);
   const auto answered = harness.apply_event(RungEnded{harness.resident_of(chat), Rung::stop, {}});
-  EXPECT_TRUE(find_effect<TakeReading>(answered)) << "an answer is not proof";
+  EXPECT_TRUE(find_effect<TakeReading>(answered)) << "the answer does not prove that the memory is free";
   EXPECT_FALSE(find_effect<Load>(answered));
   const auto seen = harness.report_reading();
   EXPECT_TRUE(find_effect<Evicted>(seen));
@@ -77,13 +77,13 @@ TEST(Step, ClimbsTheLadderWhenTheMemoryDoesNotComeFree) {
   ASSERT_TRUE(find_effect<Evict>(next));
   EXPECT_EQ(find_effect<Evict>(next)->rung, Rung::kill);
   harness.apply_event(RungEnded{harness.resident_of(chat), Rung::kill, {}});
-  harness.world.registry[chat].primary_usage.measured = kGiB * 14;  // a dead process whose memory lingers
+  harness.world.registry[chat].primary_usage.measured = kGiB * 14;  // the dead process's memory is still used
   const auto given_up = harness.apply_event(Tick{}, 6s);
   EXPECT_TRUE(find_effect<EvictionFailed>(given_up));
-  EXPECT_FALSE(find_effect<Load>(given_up)) << "what was not seen free is not free";
+  EXPECT_FALSE(find_effect<Load>(given_up)) << "no reading has shown the memory free";
 }
 
-TEST(Step, OneConsumerAtATimeInOrderOfArrival) {
+TEST(Step, FifoServesOneConsumerAtATimeInOrderOfArrival) {
   CoreHarness harness;
   const auto stt = harness.create_consumer({.name = "stt", .footprint = kGiB * 2});
   const auto tts = harness.create_consumer({.name = "tts", .footprint = kGiB * 2});
@@ -98,7 +98,7 @@ TEST(Step, OneConsumerAtATimeInOrderOfArrival) {
   EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{second}), third));
 }
 
-TEST(Step, ConcurrencyLetsTicketsOfOneTurnRunTogetherButNobodyOvertakesTheHead) {
+TEST(Step, TicketsOfOneTurnRunConcurrentlyButDoNotOvertakeTheHead) {
   CoreHarness harness;
   const auto chat =
       harness.create_consumer({.name = "chat", .footprint = kGiB * 4, .working = kGiB, .concurrency = 2});
@@ -114,7 +114,7 @@ TEST(Step, ConcurrencyLetsTicketsOfOneTurnRunTogetherButNobodyOvertakesTheHead) 
   EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{c}), d));
 }
 
-TEST(Step, CapacityTwoRunsSideBySideOnlyWhatFitsTogether) {
+TEST(Step, CapacityTwoRunsConsumersSideBySideOnlyIfTheyFit) {
   CoreHarness harness{2};
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   const auto tts = harness.create_consumer({.name = "tts", .footprint = kGiB * 4});
@@ -125,11 +125,11 @@ TEST(Step, CapacityTwoRunsSideBySideOnlyWhatFitsTogether) {
   EXPECT_TRUE(is_granted(e1, a) && is_granted(e2, b));
   harness.apply_event(LeaseReleased{b});
   const auto [c, e3] = harness.submit_ticket(image);
-  EXPECT_FALSE(find_effect<Evict>(e3)) << "tts alone would not help, so nobody leaves in vain";
+  EXPECT_FALSE(find_effect<Evict>(e3)) << "evicting tts alone would not be enough";
   EXPECT_TRUE(find_effect<Evict>(harness.apply_event(LeaseReleased{a})));
 }
 
-TEST(Step, TurnlessNeedsMemoryButNoTurn) {
+TEST(Step, ATurnlessConsumerNeedsNoTurn) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   const auto embed = harness.create_consumer({.name = "embed", .footprint = kGiB, .turnless = true});
@@ -139,7 +139,7 @@ TEST(Step, TurnlessNeedsMemoryButNoTurn) {
   EXPECT_TRUE(is_granted(effects, ticket));
 }
 
-TEST(Step, ExclusiveNeverSharesTheDevice) {
+TEST(Step, AnExclusiveConsumerNeverSharesTheDevice) {
   CoreHarness harness{2};
   const auto train = harness.create_consumer({.name = "train", .footprint = kGiB, .exclusive = true});
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB});
@@ -152,8 +152,8 @@ TEST(Step, ExclusiveNeverSharesTheDevice) {
   EXPECT_FALSE(is_granted(e3, c));
 }
 
-// The edges refuse such limits; the core survives them all the same.
-TEST(Step, LimitsPastTheEndOfTimeAreNeverDue) {
+// The shell rejects such limits; the core must not overflow on them either.
+TEST(Step, LimitsThatWouldOverflowAreNeverDue) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
     CoreHarness harness(1, policy);
     SchedulingLimits& limits = harness.world.limits;
@@ -168,9 +168,9 @@ TEST(Step, LimitsPastTheEndOfTimeAreNeverDue) {
     const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 14});
     harness.make_warm(chat);
     const TicketId holder = harness.submit_ticket(chat).first;
-    for (const ConsumerId who : {chat, image, chat})
+    for (const ConsumerId consumer : {chat, image, chat})
       harness.submit_ticket(
-          who, TicketRequest{.wait_limit = Duration::max(), .user = 1, .deadline = Duration::max()});
+          consumer, TicketRequest{.wait_limit = Duration::max(), .user = 1, .deadline = Duration::max()});
     EXPECT_EQ(harness.world.tickets.size(), 4U);
     for (int i = 0; i < 3; ++i) {
       EXPECT_GT(next_wakeup(harness.world), harness.world.now + 1h);
@@ -196,7 +196,7 @@ TEST(Step, ABareLeaseReservesItsBytes) {
   EXPECT_EQ(headroom(harness.world.registry, harness.gpu), kGiB * 24);
 }
 
-TEST(Step, RefusesAtOnceWhatCanNeverFitAndSaysHowMuchIsMissing) {
+TEST(Step, RefusesAtOnceWhatNeverFitsAndSaysHowMuchIsMissing) {
   CoreHarness harness;
   const auto big = harness.create_consumer({.name = "big", .footprint = kGiB * 30});
   const auto [ticket, effects] = harness.submit_ticket(big);
@@ -205,7 +205,7 @@ TEST(Step, RefusesAtOnceWhatCanNeverFitAndSaysHowMuchIsMissing) {
   EXPECT_NE(find_effect<Refuse>(effects)->error.detail.find("6.0 GiB missing"), std::string::npos);
 }
 
-TEST(Step, RefusesWhenTheLineIsFull) {
+TEST(Step, RefusesATicketIfTheLineIsFull) {
   CoreHarness harness;
   harness.world.limits.max_queue = 1;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB});
@@ -218,7 +218,7 @@ TEST(Step, RefusesWhenTheLineIsFull) {
   EXPECT_GT(find_effect<Refuse>(effects)->retry_after, Duration{0});
 }
 
-TEST(Step, AWaitLimitEndsAWait) {
+TEST(Step, RefusesATicketAfterItsWaitLimit) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB});
   harness.make_warm(chat);
@@ -230,7 +230,7 @@ TEST(Step, AWaitLimitEndsAWait) {
   EXPECT_EQ(find_effect<Refuse>(effects)->error.code, ErrorCode::wait_limit);
 }
 
-TEST(Step, CancelledWhileItsLoadRunsItLeavesNothingBehind) {
+TEST(Step, ATicketCancelledDuringItsLoadLeavesNoState) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   const auto [ticket, effects] = harness.submit_ticket(chat);
@@ -241,7 +241,7 @@ TEST(Step, CancelledWhileItsLoadRunsItLeavesNothingBehind) {
   EXPECT_EQ(harness.state_of(chat), Residency::warm);
 }
 
-TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
+TEST(Step, AFailedLoadRefusesItsTicketsAndDoublesTheBackoff) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   harness.submit_ticket(chat);
@@ -251,15 +251,15 @@ TEST(Step, AFailedLoadIsToldToAllWhoWaitForItAndPausesLongerEachTime) {
   ASSERT_TRUE(find_effect<Refuse>(failed));
   EXPECT_EQ(find_effect<Refuse>(failed)->error.detail, "exit code 1");
   EXPECT_EQ(find_effect<Refuse>(failed)->retry_after, Duration{1s});
-  const auto [early, told] = harness.submit_ticket(chat);
-  EXPECT_TRUE(find_effect<Refuse>(told)) << "not before the pause is over";
+  const auto [early, refused] = harness.submit_ticket(chat);
+  EXPECT_TRUE(find_effect<Refuse>(refused)) << "the backoff is not over";
   harness.apply_event(Tick{}, 1s);
   harness.report_reading();
   const auto [again, retried] = harness.submit_ticket(chat);
   EXPECT_TRUE(find_effect<Load>(retried));
-  const auto twice =
+  const auto failed_again =
       harness.apply_event(LoadEnded{harness.resident_of(chat), fail(ErrorCode::load_failed, "exit code 1")});
-  EXPECT_EQ(find_effect<Refuse>(twice)->retry_after, Duration{2s});
+  EXPECT_EQ(find_effect<Refuse>(failed_again)->retry_after, Duration{2s});
 }
 
 TEST(Step, ACrashEndsTheLeaseAndTheNextTicketReloads) {
@@ -271,7 +271,7 @@ TEST(Step, ACrashEndsTheLeaseAndTheNextTicketReloads) {
   const auto lost = harness.apply_event(ServiceLost{chat, {ErrorCode::service_down, "killed by signal 9"}});
   ASSERT_TRUE(find_effect<EndLease>(lost));
   EXPECT_EQ(find_effect<EndLease>(lost)->ticket, running);
-  EXPECT_FALSE(find_effect<Load>(lost)) << "what the crash left behind is not known yet";
+  EXPECT_FALSE(find_effect<Load>(lost)) << "its memory is unknown until a reading";
   EXPECT_TRUE(find_effect<Load>(harness.report_reading()));
 }
 
@@ -285,7 +285,7 @@ TEST(Step, IdleResidentsMakeRoomWhenForeignMemoryGrows) {
   EXPECT_EQ(find_effect<Planned>(effects)->reason, PlanReason::pressure);
 }
 
-TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
+TEST(Step, RefusesATicketBlockedByForeignMemoryAfterRoomLimit) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14});
   harness.foreign = kGiB * 12;
@@ -298,7 +298,7 @@ TEST(Step, ForeignMemoryInTheWayIsWaitedForAWhileThenSaid) {
   EXPECT_EQ(find_effect<Refuse>(refused)->error.code, ErrorCode::no_room);
 }
 
-TEST(Step, APinnedConsumerStays) {
+TEST(Step, APinnedConsumerIsNotEvicted) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 14, .pinned = true});
   const auto image = harness.create_consumer({.name = "image", .footprint = kGiB * 12});
@@ -307,7 +307,7 @@ TEST(Step, APinnedConsumerStays) {
   EXPECT_FALSE(find_effect<Evict>(effects));
 }
 
-TEST(Step, AnIdleResidentLeavesAfterItsTime) {
+TEST(Step, AnIdleResidentIsEvictedAfterIdleUnload) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB, .idle_unload = 15min});
   harness.make_warm(chat);
@@ -325,7 +325,7 @@ TEST(Step, ALoadStartsOnlyOnAFreshReading) {
   EXPECT_TRUE(find_effect<Load>(harness.report_reading()));
 }
 
-TEST(Step, EachDeviceHasALineOfItsOwn) {
+TEST(Step, EachDeviceHasItsOwnLine) {
   CoreHarness harness;
   const auto second = add_device(harness.world, {.name = "gpu1"});
   harness.apply_event(ReadingTaken{{.device = second, .taken_at = harness.world.now, .total = kGiB * 24}});
@@ -336,8 +336,8 @@ TEST(Step, EachDeviceHasALineOfItsOwn) {
   EXPECT_TRUE(is_granted(effects, TicketId{50}));
 }
 
-// Found by seed 146326 of the simulation.
-TEST(Step, WhatIsLeftByAnEvictionThatWasGivenUpIsNotLearnedAsTheFootprint) {
+// Found by seed 146326 of the simulator.
+TEST(Step, MemoryLeftByAFailedEvictionIsNotLearnedAsTheFootprint) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10, .can_unload = true});
   harness.world.registry[chat].spec.can_stop = false;
@@ -365,7 +365,7 @@ TEST(Step, WhatIsLeftByAnEvictionThatWasGivenUpIsNotLearnedAsTheFootprint) {
   EXPECT_EQ(harness.world.registry[resident].footprint, kGiB * 10);
 }
 
-TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
+TEST(Step, DrainRefusesWaitingAndNewTickets) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB});
   harness.make_warm(chat);
@@ -376,7 +376,7 @@ TEST(Step, DrainRefusesWhoWaitsAndWhoComes) {
   EXPECT_EQ(find_effect<Refuse>(effects)->error.code, ErrorCode::shutting_down);
 }
 
-TEST(Step, TheSixFiguresFollow) {
+TEST(Step, StatisticsFollowTheTickets) {
   CoreHarness harness;
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB});
   harness.make_warm(chat);
@@ -396,27 +396,27 @@ TEST(Step, TheSixFiguresFollow) {
 TEST(Step, ALoadThatRanOutOfMemoryGetsMoreRoomOnce) {
   CoreHarness harness;
   const ConsumerId chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 10});
-  const ConsumerId liar = harness.create_consumer({.name = "liar", .footprint = kGiB * 10});
+  const ConsumerId underdeclared = harness.create_consumer({.name = "underdeclared", .footprint = kGiB * 10});
   harness.make_warm(chat);
-  const auto [ticket, effects] = harness.submit_ticket(liar);
-  ASSERT_TRUE(find_effect<Load>(effects)) << "as far as anybody knows, it fits beside";
+  const auto [ticket, effects] = harness.submit_ticket(underdeclared);
+  ASSERT_TRUE(find_effect<Load>(effects)) << "by its declaration it fits beside chat";
   harness.apply_event(
-      LoadEnded{harness.resident_of(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
-  EXPECT_TRUE(find_effect<Evict>(harness.report_reading())) << "it takes more than the room that it had";
+      LoadEnded{harness.resident_of(underdeclared), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
+  EXPECT_TRUE(find_effect<Evict>(harness.report_reading())) << "more room is made for the second attempt";
   harness.apply_event(RungEnded{harness.resident_of(chat), Rung::stop, {}});
   ASSERT_TRUE(find_effect<Load>(harness.report_reading()));
   const Effects again = harness.apply_event(
-      LoadEnded{harness.resident_of(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
-  ASSERT_TRUE(find_effect<Refuse>(again)) << "once";
+      LoadEnded{harness.resident_of(underdeclared), fail(ErrorCode::out_of_memory, "CUDA out of memory")});
+  ASSERT_TRUE(find_effect<Refuse>(again)) << "only one retry";
   EXPECT_EQ(find_effect<Refuse>(again)->error.code, ErrorCode::out_of_memory);
 }
 
 TEST(Step, ALoadThatRanOutOfMemoryOnAnEmptyDeviceIsNotTriedAgain) {
   CoreHarness harness;
-  const ConsumerId liar = harness.create_consumer({.name = "liar", .footprint = kGiB * 24});
-  const auto [ticket, effects] = harness.submit_ticket(liar);
+  const ConsumerId underdeclared = harness.create_consumer({.name = "underdeclared", .footprint = kGiB * 24});
+  const auto [ticket, effects] = harness.submit_ticket(underdeclared);
   EXPECT_TRUE(find_effect<Refuse>(harness.apply_event(
-      LoadEnded{harness.resident_of(liar), fail(ErrorCode::out_of_memory, "CUDA out of memory")})));
+      LoadEnded{harness.resident_of(underdeclared), fail(ErrorCode::out_of_memory, "CUDA out of memory")})));
 }
 
 }  // namespace

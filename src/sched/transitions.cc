@@ -13,10 +13,10 @@
 namespace mgpu {
 namespace {
 
-constexpr Duration kMaxSuccessionGap{20'000'000};  // between the parts of one dialogue, at most
-constexpr std::uint32_t kRunsPerReport = 16;       // what jobs teach is told every so often, not each time
+constexpr Duration kMaxSuccessionGap{20'000'000};  // work that begins later does not count as a succession
+constexpr std::uint32_t kRunsPerReport = 16;       // a CostsLearned for each so many jobs
 
-// A consumer's turn ends with the last ticket that uses it.
+// A consumer's turn ends when the last of its promised and running tickets ends.
 void end_turn(World& world, const Ticket& ticket) {
   if (!ticket.request.consumer) {
     std::erase(line_of(world, ticket).bare_turns, ticket.id);
@@ -28,8 +28,7 @@ void end_turn(World& world, const Ticket& ticket) {
     std::erase(world.lines[device.value].turns, *ticket.request.consumer);
 }
 
-// A process ended in a way that nobody ordered: what it held may or may not be free, and only the driver
-// knows.
+// Call when a process ended unexpectedly: only a later reading shows whether its memory is free.
 void mark_unverified(World& world, Effects& out, const Consumer& consumer) {
   for (const DeviceId device : devices_of(consumer)) {
     world.lines[device.value].unverified_since = world.now;
@@ -45,51 +44,61 @@ bool is_turnless(const World& world, const Ticket& ticket) {
   return ticket.request.consumer && world.registry[*ticket.request.consumer].spec.turnless;
 }
 
-void enqueue(World& world, const Ticket& ticket) {
-  const LinePlace place{ticket.due, ticket.id};
-  for (const DeviceId device : devices_of(world.registry, ticket.request)) {
-    LineState& line = world.lines[device.value];
-    if (is_turnless(world, ticket)) {
-      line.turnless.insert(place);
-      line.turnless_queues[*ticket.request.consumer].insert(place);
-      continue;
-    }
-    line.waiting.insert(place);
-    line.queues[ticket.request.consumer].insert(place);
-    if (ticket.overtake_until == kNever)
-      line.never_overtaken.insert(place);
-    else
-      line.overtake_deadlines.emplace(ticket.overtake_until, place);
-  }
-  if (ticket.request.consumer) ++world.registry[*ticket.request.consumer].waiting_tickets;
-  if (ticket.request.resident) ++world.registry[*ticket.request.resident].waiting;
+enum class QueueChange : std::uint8_t { insert, erase };
+
+template <class Set>
+void change_set(Set& set, const typename Set::value_type& value, QueueChange change) {
+  if (change == QueueChange::insert)
+    set.insert(value);
+  else
+    set.erase(value);
 }
 
-// No queue stays that is empty.
-template <class Queues, class Key>
-void erase_from_queue(Queues& queues, const Key& key, LinePlace place) {
-  const auto queue = queues.find(key);
-  queue->second.erase(place);
+// Keeps no empty queue.
+template <class Queues>
+void change_queue(Queues& queues, const typename Queues::key_type& key, LinePlace place, QueueChange change) {
+  const auto queue = queues.try_emplace(key).first;
+  change_set(queue->second, place, change);
   if (queue->second.empty()) queues.erase(queue);
 }
 
-void dequeue(World& world, const Ticket& ticket) {
+// A new place is in one of the two sets. An erased one may be in either, whatever overtake_until says: the
+// time of a ticket that was overtaken may be kNever too, if its bound saturates.
+void change_overtake_sets(LineState& line, const Ticket& ticket, QueueChange change) {
+  const LinePlace place{ticket.due, ticket.id};
+  const bool has_deadline = ticket.overtake_until != kNever;
+  if (change == QueueChange::erase || !has_deadline) change_set(line.never_overtaken, place, change);
+  if (change == QueueChange::erase || has_deadline)
+    change_set(line.overtake_deadlines, {ticket.overtake_until, place}, change);
+}
+
+void change_count(std::uint32_t& count, QueueChange change) {
+  if (change == QueueChange::insert)
+    ++count;
+  else
+    --count;
+}
+
+// Adds the ticket to the queues of all its lines and to the counts of waiting tickets, or removes it.
+void change_queues(World& world, const Ticket& ticket, QueueChange change) {
   const LinePlace place{ticket.due, ticket.id};
   for (const DeviceId device : devices_of(world.registry, ticket.request)) {
     LineState& line = world.lines[device.value];
     if (is_turnless(world, ticket)) {
-      line.turnless.erase(place);
-      erase_from_queue(line.turnless_queues, *ticket.request.consumer, place);
-      continue;
+      change_set(line.turnless, place, change);
+      change_queue(line.turnless_queues, *ticket.request.consumer, place, change);
+    } else {
+      change_set(line.waiting, place, change);
+      change_queue(line.queues, ticket.request.consumer, place, change);
+      change_overtake_sets(line, ticket, change);
     }
-    line.waiting.erase(place);
-    line.never_overtaken.erase(place);
-    line.overtake_deadlines.erase({ticket.overtake_until, place});
-    erase_from_queue(line.queues, ticket.request.consumer, place);
   }
-  if (ticket.request.consumer) --world.registry[*ticket.request.consumer].waiting_tickets;
-  if (ticket.request.resident) --world.registry[*ticket.request.resident].waiting;
+  if (ticket.request.consumer) change_count(world.registry[*ticket.request.consumer].waiting_tickets, change);
+  if (ticket.request.resident) change_count(world.registry[*ticket.request.resident].waiting, change);
 }
+
+void enqueue(World& world, const Ticket& ticket) { change_queues(world, ticket, QueueChange::insert); }
+void dequeue(World& world, const Ticket& ticket) { change_queues(world, ticket, QueueChange::erase); }
 
 void begin_streak(World& world, LineState& line, ConsumerId consumer, std::uint32_t capacity) {
   if (std::ranges::find(line.streaks, consumer, &TurnStreak::consumer) != line.streaks.end()) return;
@@ -112,7 +121,7 @@ void begin_turn(World& world, const Ticket& ticket) {
       begin_streak(world, line, *ticket.request.consumer, capacity);
     }
     MGPU_ASSERT(line.turns.size() + line.bare_turns.size() <= capacity,
-                "a device has no more turns than its capacity");
+                "no more turns are held on a device than its capacity");
   }
 }
 
@@ -121,7 +130,7 @@ void end_preparing(World& world, const Ticket& ticket) {
     world.lines[device.value].preparing.erase(ticket.id);
 }
 
-// Takes back what promise() gave, whether the ticket was granted meanwhile or not.
+// Releases what make_promise reserved, for a preparing or a running ticket.
 void release_reservations(World& world, Ticket& ticket) {
   Registry& registry = world.registry;
   if (!ticket.request.consumer) {
@@ -130,7 +139,7 @@ void release_reservations(World& world, Ticket& ticket) {
     ConsumerState& consumer = registry[*ticket.request.consumer];
     std::uint32_t& count =
         ticket.stage == TicketStage::running ? consumer.running_leases : consumer.promised_tickets;
-    MGPU_ASSERT(count > 0, "what is taken back was given");
+    MGPU_ASSERT(count > 0, "only a reservation that was made is released");
     --count;
     if (consumer.spec.lease_only) consumer.leased_bytes -= reservation(registry, ticket.request);
     if (ticket.request.resident) --registry[*ticket.request.resident].use_count;
@@ -146,56 +155,61 @@ Bytes device_need(const Registry& registry, const TicketRequest& request, Device
   return request.consumer ? device_part(registry[*request.consumer].spec, device, total) : total;
 }
 
-// Why one of its devices could not hold it, even if nobody else were there.
+// An error if one of the ticket's devices is too small for it, even without other consumers.
 std::optional<Error> never_fits_error(const Registry& registry, const TicketRequest& request) {
   for (const DeviceId id : devices_of(registry, request)) {
     const Device& device = registry.devices[id.value];
-    const Bytes total = registry.readings[id.value].total, fits = total - device.reserve;
+    const Bytes total = registry.readings[id.value].total, usable = total - device.reserve;
     const Bytes needed = device_need(registry, request, id);
-    if (total > Bytes{} && needed > fits)
-      return Error{ErrorCode::never_fits, "needs " + to_string(needed) + ", but " + device.name +
-                                              " has at most " + to_string(fits) + " to give (" +
-                                              to_string(needed - fits) + " missing)"};
+    if (total > Bytes{} && needed > usable)
+      return Error{ErrorCode::never_fits,
+                   "needs " + to_string(needed) + ", but device " + device.name + " has only " +
+                       to_string(usable) + " for all consumers: " + to_string(needed - usable) + " missing"};
   }
   return std::nullopt;
 }
 
-// Why it can't be served on the one device that was asked for.
+// An error if a certain device was requested, but the consumer is placed on another one.
 std::optional<Error> wrong_device_error(const Registry& registry, const TicketRequest& request,
                                         DeviceId chosen) {
   if (!request.device_requested || request.device == chosen) return std::nullopt;
-  return Error{ErrorCode::busy, registry[*request.consumer].spec.name + " is on device " +
-                                    registry.devices[chosen.value].name + " now, not on " +
-                                    registry.devices[request.device.value].name};
+  return Error{ErrorCode::busy, registry[*request.consumer].spec.name + " is in use on device " +
+                                    registry.devices[chosen.value].name + ", so it can't run on " +
+                                    registry.devices[request.device.value].name +
+                                    "; try again when it is unloaded, or name no device"};
 }
 
-// Work that begins soon after another consumer's belongs to one dialogue, more often than not.
+// Records that this consumer's work follows another one's, if it begins soon after that.
 void detect_succession(World& world, const LineState& line, const TicketRequest& request) {
   if (!line.latest_release || !request.consumer || line.latest_release->consumer == *request.consumer ||
       request.is_warm_up)
     return;
-  if (world.now - line.latest_release->since <= kMaxSuccessionGap)
+  if (world.now - line.latest_release->at <= kMaxSuccessionGap)
     record_succession(world.registry, line.latest_release->consumer, *request.consumer);
 }
 
-// Why the line takes no more tickets of this kind; `before`: how many there are already.
-std::optional<Error> queue_full_error(const World& world, const Ticket& ticket, std::size_t before) {
+// An error if the line, or the consumer's part of it, is full. `queue_length`: tickets without this one.
+std::optional<Error> queue_full_error(const World& world, const Ticket& ticket, std::size_t queue_length) {
   const LineState& line = world.lines[ticket.request.device.value];
   const TicketQueue& queue = is_turnless(world, ticket) ? line.turnless : line.waiting;
-  const auto full_error = [&](std::string queue_name, std::uint32_t limit, const TicketQueue& positions) {
-    // A place comes free when the first of them starts.
-    const Instant free = estimated_start(world, positions.begin()->ticket).value_or(world.now);
-    const Duration retry_after = std::max<Duration>(free - world.now, std::chrono::seconds{1});
-    return Error{ErrorCode::queue_full, queue_name + " is full (" + std::to_string(limit) + " waiting)",
+  const auto full_error = [&](const std::string& owner, std::uint32_t limit, const TicketQueue& full_queue) {
+    // A retry can succeed when the first ticket of the queue starts.
+    const Instant free_at = estimated_start(world, full_queue.begin()->ticket).value_or(world.now);
+    const Duration retry_after = std::max<Duration>(free_at - world.now, std::chrono::seconds{1});
+    return Error{ErrorCode::queue_full,
+                 "the line of " + owner + " is full: " + std::to_string(limit) +
+                     " tickets wait, which is its limit (max_queue)",
                  retry_after};
   };
-  if (before >= world.limits.max_queue) return full_error("the line", world.limits.max_queue, queue);
+  if (queue_length >= world.limits.max_queue)
+    return full_error("device " + world.registry.devices[ticket.request.device.value].name,
+                      world.limits.max_queue, queue);
   if (!ticket.request.consumer) return std::nullopt;
   const ConsumerState& consumer = world.registry[*ticket.request.consumer];
   if (consumer.spec.max_queue == 0 || consumer.waiting_tickets <= consumer.spec.max_queue)
     return std::nullopt;
   const auto own = line.queues.find(ticket.request.consumer);
-  return full_error("the line of " + consumer.spec.name, consumer.spec.max_queue,
+  return full_error(consumer.spec.name, consumer.spec.max_queue,
                     own == line.queues.end() ? queue : own->second);
 }
 
@@ -241,7 +255,7 @@ Bytes total_need(const Registry& registry, const TicketRequest& request) {
 
 namespace {
 
-// What a lease gives back comes free a little later: until a reading has shown it, it is not counted on.
+// The memory of an ended lease comes free a little later. It is not used again until a reading has shown it.
 void record_returned_bytes(World& world, const TicketRequest& request) {
   const Registry& registry = world.registry;
   const Bytes total =
@@ -254,23 +268,23 @@ void record_returned_bytes(World& world, const TicketRequest& request) {
   }
 }
 
-}  // namespace
-
-// A ticket that can't make its deadline is told so at once, by the same estimate that everybody sees.
+// Refuses a ticket at once if its estimated start is after its deadline.
 void refuse_if_deadline_missed(World& world, Effects& out, const Ticket& ticket) {
   const auto start = estimated_start(world, ticket.id);
   if (!start || *start <= ticket.arrived_at + ticket.request.deadline) return;
   const Duration wait = *start - world.now;
   refuse_ticket(world, out, ticket.id,
-                {ErrorCode::wait_limit, "it could start in about " + to_rounded_string(wait) +
-                                            ", which is after its deadline of " +
-                                            to_rounded_string(ticket.request.deadline)},
+                {ErrorCode::wait_limit, "can't start before its deadline of " +
+                                            to_rounded_string(ticket.request.deadline) +
+                                            ": the estimated start is in " + to_rounded_string(wait)},
                 wait);
 }
 
+}  // namespace
+
 void admit_ticket(World& world, Effects& out, TicketId id, const TicketRequest& request) {
   Ticket& ticket = world.tickets[id];
-  MGPU_ASSERT(ticket.id == TicketId{}, "a ticket's number is used once");
+  MGPU_ASSERT(ticket.id == TicketId{}, "a ticket id is used only once");
   ticket = {.id = id, .request = request, .arrived_at = world.now};
   if (request.consumer) {
     Consumer& spec = world.registry[*request.consumer].spec;
@@ -282,16 +296,16 @@ void admit_ticket(World& world, Effects& out, TicketId id, const TicketRequest& 
   ticket.expires_at =
       world.now + (request.deadline > Duration{0} ? std::min(limit, request.deadline) : limit);
   ticket.due = due_time(world, ticket);
-  const std::size_t before = line.waiting.size() + line.turnless.size() + line.preparing.size();
+  const std::size_t queue_length = line.waiting.size() + line.turnless.size() + line.preparing.size();
   detect_succession(world, line, ticket.request);
   enqueue(world, ticket);
   world.expiries.emplace(ticket.expires_at, id);
-  update_statistics(line.statistics, fact::Arrived{});
+  update_statistics(line.statistics, statistics_event::Arrived{});
 
   if (world.draining)
     return refuse_ticket(world, out, id, {ErrorCode::shutting_down, "the daemon is shutting down"});
-  if (const auto full = queue_full_error(world, ticket, before))
-    return refuse_ticket(world, out, id, *full, full->retry_after);
+  if (const auto error = queue_full_error(world, ticket, queue_length))
+    return refuse_ticket(world, out, id, *error, error->retry_after);
   if (auto error = wrong_device_error(world.registry, request, ticket.request.device))
     return refuse_ticket(world, out, id, std::move(*error));
   if (auto error = never_fits_error(world.registry, ticket.request))
@@ -302,7 +316,7 @@ void admit_ticket(World& world, Effects& out, TicketId id, const TicketRequest& 
 
 void make_promise(World& world, Ticket& ticket) {
   Registry& registry = world.registry;
-  MGPU_ASSERT(ticket.stage == TicketStage::waiting, "only a waiting ticket is promised anything");
+  MGPU_ASSERT(ticket.stage == TicketStage::waiting, "only a waiting ticket is promised its turn and memory");
   dequeue(world, ticket);
   drop_claim(world, ticket);
   for (const DeviceId device : devices_of(registry, ticket.request))
@@ -314,7 +328,7 @@ void make_promise(World& world, Ticket& ticket) {
   } else {
     ConsumerState& consumer = registry[*ticket.request.consumer];
     MGPU_ASSERT(consumer.running_leases + consumer.promised_tickets < consumer.spec.concurrency,
-                "concurrency bounds a consumer's tickets");
+                "a consumer has no more promised and running tickets than its concurrency");
     ++consumer.promised_tickets;
     if (consumer.spec.lease_only) consumer.leased_bytes += reservation(registry, ticket.request);
     if (ticket.request.resident) ++registry[*ticket.request.resident].use_count;
@@ -323,7 +337,7 @@ void make_promise(World& world, Ticket& ticket) {
 }
 
 void withdraw_promise(World& world, Ticket& ticket) {
-  MGPU_ASSERT(ticket.stage == TicketStage::preparing, "only a promise is taken back");
+  MGPU_ASSERT(ticket.stage == TicketStage::preparing, "only a preparing ticket has a promise to withdraw");
   end_preparing(world, ticket);
   release_reservations(world, ticket);
   ticket.stage = TicketStage::waiting;
@@ -333,7 +347,7 @@ void withdraw_promise(World& world, Ticket& ticket) {
 void grant_ticket(World& world, Effects& out, Ticket& ticket) {
   LineState& line = line_of(world, ticket);
   Registry& registry = world.registry;
-  MGPU_ASSERT(ticket.stage == TicketStage::preparing, "a ticket is granted once");
+  MGPU_ASSERT(ticket.stage == TicketStage::preparing, "only a preparing ticket is granted");
   for (const DeviceId device : devices_of(registry, ticket.request)) {
     MGPU_ASSERT(headroom(registry, device) >= Bytes{}, "a grant never overcommits a device");
     ++world.lines[device.value].running_leases;
@@ -350,7 +364,7 @@ void grant_ticket(World& world, Effects& out, Ticket& ticket) {
   ticket.granted_at = world.now;
   ticket.expires_at = kNever;
   const Duration waited = world.now - ticket.arrived_at;
-  update_statistics(line.statistics, fact::Granted{.at = world.now, .waited = waited});
+  update_statistics(line.statistics, statistics_event::Granted{.at = world.now, .waited = waited});
   out.emplace_back(
       Grant{.ticket = ticket.id, .waited = waited, .loading = world.now - ticket.preparing_since});
 }
@@ -358,7 +372,7 @@ void grant_ticket(World& world, Effects& out, Ticket& ticket) {
 void refuse_ticket(World& world, Effects& out, TicketId id, Error error, Duration retry_after) {
   Ticket& ticket = *find_ticket(world, id);
   LineState& line = line_of(world, ticket);
-  MGPU_ASSERT(ticket.stage != TicketStage::running, "a lease can't be refused");
+  MGPU_ASSERT(ticket.stage != TicketStage::running, "a running lease is ended, not refused");
   if (ticket.stage == TicketStage::waiting) {
     dequeue(world, ticket);
     drop_claim(world, ticket);
@@ -368,15 +382,15 @@ void refuse_ticket(World& world, Effects& out, TicketId id, Error error, Duratio
   }
   mark_line_dirty(world, ticket);
   world.expiries.erase({ticket.expires_at, id});
-  update_statistics(line.statistics, fact::EndedWaiting{error.code});
+  update_statistics(line.statistics, statistics_event::EndedWaiting{error.code});
   world.tickets.erase(id);
   out.emplace_back(Refuse{.ticket = id, .error = std::move(error), .retry_after = retry_after});
 }
 
 namespace {
 
-// A ticket that is back in the line was there before others of its consumer, and what was loaded ahead for
-// one of those would let it go first.
+// Drops the claims of later tickets of the same consumer. A requeued ticket stands before them, and their
+// claims would let them overtake it.
 void drop_later_claims(World& world, const Ticket& ticket) {
   const LinePlace place{ticket.due, ticket.id};
   const std::set<TicketId> claims = line_of(world, ticket).claims;
@@ -390,12 +404,12 @@ void drop_later_claims(World& world, const Ticket& ticket) {
 
 void requeue_ticket(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
-  MGPU_ASSERT(ticket.stage == TicketStage::running, "only a lease runs out of memory");
+  MGPU_ASSERT(ticket.stage == TicketStage::running, "only a running lease is requeued");
   LineState& line = line_of(world, ticket);
   release_reservations(world, ticket);
   const bool more_expected =
       ticket.request.resident && learn_out_of_memory(world.registry, *ticket.request.resident);
-  update_statistics(line.statistics, fact::Requeued{});
+  update_statistics(line.statistics, statistics_event::Requeued{});
   ticket.stage = TicketStage::waiting;
   ticket.expires_at = world.now + wait_limit_of(world, ticket.request);
   world.expiries.emplace(ticket.expires_at, id);
@@ -403,15 +417,16 @@ void requeue_ticket(World& world, Effects& out, TicketId id) {
   mark_line_dirty(world, ticket);
   out.emplace_back(Requeued{.ticket = id, .expected_bytes = total_need(world.registry, ticket.request)});
   if (ticket.request.resident && !more_expected)
-    return refuse_ticket(
-        world, out, id,
-        {ErrorCode::out_of_memory, "its service ran out of device memory, and there is no more"});
+    return refuse_ticket(world, out, id,
+                         {ErrorCode::out_of_memory,
+                          "the service of " + world.registry[*ticket.request.consumer].spec.name +
+                              " ran out of device memory, although it may use all of its devices' memory"});
   drop_later_claims(world, ticket);
 }
 
 void end_lease(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
-  MGPU_ASSERT(ticket.stage == TicketStage::running, "only a lease is released");
+  MGPU_ASSERT(ticket.stage == TicketStage::running, "only a running lease is released");
   LineState& line = line_of(world, ticket);
   release_reservations(world, ticket);
   mark_line_dirty(world, ticket);
@@ -425,15 +440,16 @@ void end_lease(World& world, Effects& out, TicketId id) {
   }
   if (ticket.request.resident) record_use(world.registry, *ticket.request.resident, world.now);
   if (ticket.request.consumer && !ticket.request.is_warm_up)
-    line.latest_release = TurnStreak{*ticket.request.consumer, world.now};
-  update_statistics(line.statistics,
-                    fact::Released{.at = world.now, .run = run, .counts_as_job = !ticket.request.is_warm_up});
+    line.latest_release = LatestRelease{*ticket.request.consumer, world.now};
+  update_statistics(
+      line.statistics,
+      statistics_event::Released{.at = world.now, .run = run, .counts_as_job = !ticket.request.is_warm_up});
   world.tickets.erase(id);
 }
 
 void claim_resident(World& world, Ticket& ticket) {
   MGPU_ASSERT(ticket.stage == TicketStage::waiting && !ticket.has_claim,
-              "only a waiting ticket has its load begun ahead");
+              "only a waiting ticket claims a resident, and only once");
   ticket.has_claim = true;
   line_of(world, ticket).claims.insert(ticket.id);
   ++world.registry[*ticket.request.resident].use_count;
@@ -449,12 +465,12 @@ void drop_claim(World& world, Ticket& ticket) {
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket) {
   Resident& resident = world.registry[id];
   const Consumer& spec = world.registry[resident.consumer].spec;
-  MGPU_ASSERT(!holds_memory(resident), "nothing is loaded twice at once");
+  MGPU_ASSERT(!holds_memory(resident), "a resident is loaded only while it is not in device memory");
   const bool parked = resident.state == Residency::parked;
   resident.state = Residency::loading;
   for (const DeviceId device : devices_of(spec)) {
     auto& loading = world.lines[device.value].loading;
-    MGPU_ASSERT(!loading, "one load at a time on a device");
+    MGPU_ASSERT(!loading, "at most one load at a time runs on a device");
     MGPU_ASSERT(headroom(world.registry, device) >= Bytes{}, "a load never overcommits a device");
     loading = id;
   }
@@ -462,7 +478,7 @@ void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketI
   resident.was_read_ahead = false;
   learn_load_start(world.registry, id, world.now);
   update_statistics(primary_line(world, spec).statistics,
-                    fact::LoadStarted{.ahead = resident.is_loaded_ahead});
+                    statistics_event::LoadStarted{.ahead = resident.is_loaded_ahead});
   out.emplace_back(Load{.resident = id, .ticket = ticket, .from_parked = parked});
 }
 
@@ -471,7 +487,8 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   const Consumer& spec = world.registry[resident.consumer].spec;
   for (const DeviceId device : devices_of(spec)) {
     auto& loading = world.lines[device.value].loading;
-    MGPU_ASSERT(loading == id && resident.state == Residency::loading, "a load ends that was started");
+    MGPU_ASSERT(loading == id && resident.state == Residency::loading,
+                "LoadEnded answers a load that is in progress");
     loading.reset();
   }
   mark_line_dirty(world, spec);
@@ -484,27 +501,27 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
     return;
   }
   mark_unverified(world, out, spec);
-  update_statistics(line.statistics, fact::LoadFailed{});
+  update_statistics(line.statistics, statistics_event::LoadFailed{});
   resident.is_loaded_ahead = false;
   const bool ran_out = result.error().code == ErrorCode::out_of_memory;
   if (ran_out && learn_load_out_of_memory(world.registry, id) && resident.consecutive_failures == 0) {
-    // It takes more than anybody knew. Those who wait for it go on waiting, until more room is made.
+    // The footprint was underestimated. The tickets stay, and more room is made for the next attempt.
     ++resident.consecutive_failures;
     resident.state = Residency::cold;
     return;
   }
   const Duration doubled = saturating_product(world.limits.retry_backoff_first,
                                               1LL << std::min(resident.consecutive_failures, 20U));
-  const Duration pause = std::min(doubled, world.limits.retry_backoff_max);
+  const Duration backoff = std::min(doubled, world.limits.retry_backoff_max);
   resident.state = Residency::failed;
   resident.last_error = result.error();
-  resident.retry_at = world.now + pause;
+  resident.retry_at = world.now + backoff;
   ++resident.consecutive_failures;
   std::set<TicketId> affected = line.preparing;
   affected.insert(line.claims.begin(), line.claims.end());
   for (const TicketId ticket : affected)
     if (find_ticket(world, ticket)->request.resident == id)
-      refuse_ticket(world, out, ticket, result.error(), pause);
+      refuse_ticket(world, out, ticket, result.error(), backoff);
 }
 
 void lose_service(World& world, Effects& out, ConsumerId id, const Error& error) {
@@ -514,12 +531,12 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& error)
     for (const auto& [ticket_id, ticket] : world.tickets)
       if (ticket.stage == TicketStage::running && ticket.request.consumer == id && ticket.request.resident)
         ended_leases.push_back(ticket_id);
-  std::ranges::sort(ended_leases);  // equal events give equal effects, whatever the hash order
+  std::ranges::sort(ended_leases);  // the order of effects must not depend on the hash order
   for (const TicketId ticket : ended_leases) {
     end_lease(world, out, ticket);
     out.emplace_back(EndLease{.ticket = ticket, .error = error});
   }
-  // What is loading or unloading hears of it by its own answer, which the shell owes or has given already.
+  // Loads and rungs in progress get their own LoadEnded or RungEnded, so their states are not changed here.
   for (auto& [resident_id, eviction] : world.evictions)
     if (world.registry[resident_id].consumer == id) eviction.process_lost = true;
   for (const ResidentId resident_id : consumer.residents) {

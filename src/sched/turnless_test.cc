@@ -1,4 +1,4 @@
-// Stories of those that need memory but no turn: what they wait for, and who waits for them.
+// Tests of turnless consumers, which need memory but no turn.
 #include "sched/core_harness.h"
 #include "sched/line_order.h"
 
@@ -7,7 +7,7 @@ namespace {
 
 CoreHarness affinity_harness(std::uint32_t capacity = 1) { return CoreHarness(capacity, Policy::affinity); }
 
-TEST(Turnless, OneThatWaitsForItsOwnConcurrencyHoldsUpNoOther) {
+TEST(Turnless, ATicketThatWaitsForConcurrencyDelaysNoOtherConsumer) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
     CoreHarness harness(1, policy);
     const auto embed = harness.create_consumer({.name = "embed", .footprint = kGiB, .turnless = true});
@@ -22,7 +22,7 @@ TEST(Turnless, OneThatWaitsForItsOwnConcurrencyHoldsUpNoOther) {
   }
 }
 
-// What its memory waits for is held for long; the small one is warm, and needs nothing.
+// The large consumer waits for memory that a running lease of chat holds. The small one is warm and idle.
 struct TurnlessFixture {
   CoreHarness harness;
   ConsumerId chat, large, small;
@@ -39,13 +39,13 @@ struct TurnlessFixture {
   }
   bool can_run_small() {
     const auto [ticket, effects] = harness.submit_ticket(small);
-    const bool runs = is_granted(effects, ticket);
-    if (runs) harness.apply_event(LeaseReleased{ticket});
-    return runs;
+    const bool is_running = is_granted(effects, ticket);
+    if (is_running) harness.apply_event(LeaseReleased{ticket});
+    return is_running;
   }
 };
 
-TEST(Turnless, OneThatWaitsForMemoryIsPassedOnlyForItsBound) {
+TEST(Turnless, ATicketThatWaitsForMemoryIsOvertakenOnlyForItsBound) {
   TurnlessFixture fixture(Policy::affinity);
   EXPECT_TRUE(fixture.can_run_small());
   fixture.harness.apply_event(Tick{}, 4s);
@@ -54,12 +54,12 @@ TEST(Turnless, OneThatWaitsForMemoryIsPassedOnlyForItsBound) {
   EXPECT_FALSE(fixture.can_run_small());
 }
 
-TEST(Turnless, UnderFifoNobodyPassesOneThatWaitsForMemory) {
+TEST(Turnless, UnderFifoATicketThatWaitsForMemoryIsNotOvertaken) {
   TurnlessFixture fixture(Policy::fifo);
   EXPECT_FALSE(fixture.can_run_small());
 }
 
-TEST(Turnless, SteadyWorkOfOthersDoesNotKeepAnExclusiveOneWaiting) {
+TEST(Turnless, ContinuousTurnlessWorkDoesNotDelayAnExclusiveConsumer) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
     CoreHarness harness(1, policy);
     const auto embed =
@@ -67,24 +67,24 @@ TEST(Turnless, SteadyWorkOfOthersDoesNotKeepAnExclusiveOneWaiting) {
     const auto train = harness.create_consumer({.name = "train", .footprint = kGiB * 10, .exclusive = true});
     harness.make_warm(embed), harness.make_warm(train);
     harness.submit_ticket(embed), harness.submit_ticket(embed);
-    const auto [trains, begins] = harness.submit_ticket(train);
-    EXPECT_TRUE(is_granted(begins, trains));
+    const auto [training, training_effects] = harness.submit_ticket(train);
+    EXPECT_TRUE(is_granted(training_effects, training));
     const auto [beside, effects] = harness.submit_ticket(embed);
-    EXPECT_TRUE(is_granted(effects, beside)) << "who needs no turn is not kept from one";
+    EXPECT_TRUE(is_granted(effects, beside)) << "an exclusive turn does not block turnless tickets";
   }
 }
 
-TEST(Turnless, AnExclusiveOneStillHasTheTurnForItself) {
+TEST(Turnless, AnExclusiveConsumerWaitsForABareTurn) {
   CoreHarness harness = affinity_harness(3);
   const auto train = harness.create_consumer({.name = "train", .footprint = kGiB, .exclusive = true});
   harness.make_warm(train);
   const auto effects =
       harness.apply_event(TicketArrived{TicketId{100}, {.device = harness.gpu, .bytes = kGiB}});
   ASSERT_TRUE(is_granted(effects, TicketId{100}) || is_granted(harness.report_reading(), TicketId{100}));
-  const auto [trains, begins] = harness.submit_ticket(train);
-  EXPECT_FALSE(is_granted(begins, trains));
-  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{TicketId{100}}), trains) ||
-              is_granted(harness.report_reading(), trains));
+  const auto [training, training_effects] = harness.submit_ticket(train);
+  EXPECT_FALSE(is_granted(training_effects, training));
+  EXPECT_TRUE(is_granted(harness.apply_event(LeaseReleased{TicketId{100}}), training) ||
+              is_granted(harness.report_reading(), training));
 }
 
 }  // namespace

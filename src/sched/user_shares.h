@@ -1,6 +1,6 @@
-// Where the users of a line have come to: their next ticket stands behind what they have asked for already.
-// Who has had all of that is forgotten, so that this grows with those who ask now, never with those who ever
-// did; and there is a most of them.
+// Fair shares of the users of a line: the next ticket of a user is due after the shares of the user's former
+// tickets. Shares that have no influence any more are erased, so the size depends on the users that are
+// active now; it is limited to kMaxUserShares.
 #pragma once
 
 #include <compare>
@@ -15,7 +15,7 @@
 
 namespace mgpu {
 
-// More at once: who would be forgotten next is forgotten at once, and begins anew.
+// When this many are kept, the share that expires first is erased for a new one.
 inline constexpr std::size_t kMaxUserShares = 4096;
 
 // A user's tickets of one class.
@@ -27,11 +27,11 @@ struct UserShareKey {
 
 class UserShares {
  public:
-  // Where a ticket stands that is due then by itself.
+  // The due time of the user's next ticket, which without shares would be `due`.
   Instant fair_due(UserShareKey key, Instant due) const;
 
-  // A ticket of the user takes its place: the next one stands not before `until`. From `expires_at` on that
-  // makes no difference to anybody who comes.
+  // A ticket of the user was admitted: the next one is not due before `next_due`. Tickets that arrive after
+  // `expires_at` are due later anyway.
   void charge(UserShareKey key, Instant next_due, Instant expires_at, Instant now);
 
   std::size_t size() const { return shares_.size(); }
@@ -44,7 +44,7 @@ class UserShares {
   void erase_share(UserShareKey key);
 
   std::map<UserShareKey, Share> shares_{};
-  std::set<std::pair<Instant, UserShareKey>> by_expiry_{};  // the same by `expires_at`
+  std::set<std::pair<Instant, UserShareKey>> by_expiry_{};  // keys of shares_ by expires_at
 };
 
 }  // namespace mgpu

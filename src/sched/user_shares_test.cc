@@ -1,4 +1,4 @@
-// Whose next ticket stands where, and that the line remembers nobody for longer than it matters.
+// Tests of fair shares: when a user's next ticket is due, and that expired shares are erased.
 #include "sched/user_shares.h"
 
 #include "sched/core_harness.h"
@@ -6,18 +6,18 @@
 namespace mgpu {
 namespace {
 
-const UserShareKey kAda{.user = 1, .priority = Priority::normal};
+const UserShareKey kFirstUser{.user = 1, .priority = Priority::normal};
 
-TEST(UserShares, TheNextTicketStandsBehindTheShareOfTheFormer) {
+TEST(UserShares, TheNextTicketIsDueAfterTheShareOfTheFormer) {
   UserShares shares;
-  EXPECT_EQ(shares.fair_due(kAda, {1'000}), Instant{1'000});
-  shares.charge(kAda, {6'000}, {5'000}, {1'000});
-  EXPECT_EQ(shares.fair_due(kAda, {1'001}), Instant{6'000});
+  EXPECT_EQ(shares.fair_due(kFirstUser, {1'000}), Instant{1'000});
+  shares.charge(kFirstUser, {6'000}, {5'000}, {1'000});
+  EXPECT_EQ(shares.fair_due(kFirstUser, {1'001}), Instant{6'000});
   EXPECT_EQ(shares.fair_due({.user = 1, .priority = Priority::batch}, {1'001}), Instant{1'001});
   EXPECT_EQ(shares.fair_due({.user = 2, .priority = Priority::normal}, {1'001}), Instant{1'001});
 }
 
-TEST(UserShares, ThereIsAMostOfThem) {
+TEST(UserShares, TheirNumberIsLimited) {
   UserShares shares;
   for (std::uint32_t i = 1; i <= 2 * kMaxUserShares; ++i)
     shares.charge({.user = i, .priority = Priority::normal}, {10'000'000 + i}, {5'000'000 + i}, {1'000});
@@ -26,8 +26,8 @@ TEST(UserShares, ThereIsAMostOfThem) {
   EXPECT_GT(shares.fair_due(last, {2'000}), Instant{2'000});
 }
 
-// A line in which each asks under a name of its own, is served, and is never seen again.
-TEST(UserShares, WhoHasHadTheirShareIsForgotten) {
+// Each ticket has a new user, is served, and its user does not come again.
+TEST(UserShares, ExpiredSharesAreErased) {
   for (const Priority priority : {Priority::realtime, Priority::batch}) {
     CoreHarness harness(1, Policy::affinity);
     const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4});
@@ -44,7 +44,7 @@ TEST(UserShares, WhoHasHadTheirShareIsForgotten) {
   }
 }
 
-TEST(UserShares, WhoIsRefusedHasHadNothing) {
+TEST(UserShares, ARefusedTicketIsNotCharged) {
   CoreHarness harness(1, Policy::affinity);
   const auto chat = harness.create_consumer({.name = "chat", .footprint = kGiB * 4});
   harness.make_warm(chat);

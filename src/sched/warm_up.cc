@@ -10,10 +10,11 @@
 namespace mgpu {
 namespace {
 
-constexpr double kMinSuccessionProbability = 0.5;  // a follower this likely is brought in
-constexpr double kMinValueRatio = 2.0;       // how much more it must be worth than whoever leaves for it
-constexpr std::uint16_t kMinRunsInHour = 3;  // jobs in an hour of the day, on the days that are remembered
+constexpr double kMinSuccessionProbability = 0.5;
+constexpr double kMinValueRatio = 2.0;       // of the loaded resident's retention value to an evicted one's
+constexpr std::uint16_t kMinRunsInHour = 3;  // recorded jobs in this hour of the day
 
+// Ascending: a resident with a higher reason is loaded first.
 enum class WarmUpReason : std::uint8_t { none, usual_hour, pinned_or_reserved, successor };
 
 bool can_warm_up(const World& world, const Resident& resident) {
@@ -35,9 +36,10 @@ bool follows_running_consumer(const World& world, const Resident& resident) {
 
 bool is_usual_hour(const Resident& resident, std::uint8_t hour) {
   const auto& hours = resident.costs.runs_by_hour;
-  std::uint32_t all = 0;
-  for (const std::uint16_t count : hours) all += count;
-  return hours[hour % hours.size()] >= kMinRunsInHour && hours[hour % hours.size()] * hours.size() >= all;
+  std::uint32_t total = 0;
+  for (const std::uint16_t count : hours) total += count;
+  const std::uint16_t in_hour = hours[hour % hours.size()];
+  return in_hour >= kMinRunsInHour && in_hour * hours.size() >= total;  // at least the average
 }
 
 WarmUpReason warm_up_reason(const World& world, const Resident& resident, bool idle) {
@@ -53,13 +55,12 @@ bool has_room_for(const World& world, DeviceId device, ResidentId id, WarmUpReas
   const Bytes needed = device_part(world.registry[resident.consumer].spec, device, resident.footprint);
   const Bytes deficit = needed - headroom(world.registry, device);
   if (deficit <= Bytes{}) return true;
-  if (reason != WarmUpReason::pinned_or_reserved)
-    return false;  // only who was promised a place sends others away
+  if (reason != WarmUpReason::pinned_or_reserved) return false;  // the other reasons justify no eviction
   std::vector<EvictionCandidate> candidates = less_valuable_candidates(world, device, id);
   return choose_victims(candidates, deficit);
 }
 
-// Nobody waits, and nothing comes or goes.
+// Whether no ticket waits, and nothing is loaded or evicted.
 bool is_line_quiet(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
   return !line.loading && line.waiting.empty() && line.turnless.empty() && line.preparing.empty() &&
@@ -77,13 +78,13 @@ std::optional<ResidentId> next_to_warm_up(const World& world, DeviceId device) {
     const Resident& resident = world.registry.residents[i];
     const auto devices = devices_of(world.registry[resident.consumer].spec);
     if (devices.front() != device || !can_warm_up(world, resident)) continue;
-    const auto is_idle = [&](DeviceId one) { return world.lines[one.value].running_leases == 0; };
+    const auto is_idle = [&](DeviceId id) { return world.lines[id.value].running_leases == 0; };
     const WarmUpReason reason = warm_up_reason(world, resident, std::ranges::all_of(devices, is_idle));
     if (reason <= best_reason) continue;
-    // Asked last: it looks at all residents of the consumer, which for each of them would be quadratic.
+    // Checked late, because it iterates over all residents of the consumer.
     if (has_resident_in(world.registry, world.registry[resident.consumer], Residency::unloading)) continue;
-    const bool can_load = std::ranges::all_of(devices, [&](DeviceId one) {
-      return is_line_quiet(world, one) && has_room_for(world, one, ResidentId{i}, reason);
+    const bool can_load = std::ranges::all_of(devices, [&](DeviceId id) {
+      return is_line_quiet(world, id) && has_room_for(world, id, ResidentId{i}, reason);
     });
     if (!can_load) continue;
     best = ResidentId{i};

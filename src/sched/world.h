@@ -1,4 +1,5 @@
-// The world as the core sees it, and its rules. A plain value: copy it to ask "what if".
+// The state of the core: devices, consumers, lines, tickets, evictions and limits. A plain value: a copy of
+// it answers what-if questions.
 #pragma once
 
 #include <cstdint>
@@ -17,25 +18,24 @@
 
 namespace mgpu {
 
-// fifo: strictly by arrival, nothing loads ahead. affinity: warm ones first, within a bound.
+// fifo: strictly by arrival, no loads ahead. affinity: fewer changes of residents; bounded overtaking.
 enum class Policy : std::uint8_t { fifo, affinity };
 
 struct SchedulingLimits {
-  std::uint32_t max_queue = 1000;    // waiting tickets of a device
-  Duration wait_limit{600'000'000};  // of a ticket that names none
-  Duration room_limit{
-      30'000'000};  // how long the head of a line waits for memory that nobody of ours can free
-  Duration retry_backoff_first{1'000'000};  // after the first failed load; doubles up to
+  std::uint32_t max_queue = 1000;           // waiting tickets of a device
+  Duration wait_limit{600'000'000};         // of a ticket that names none
+  Duration room_limit{30'000'000};          // wait of a ticket for memory that the scheduler can't free
+  Duration retry_backoff_first{1'000'000};  // after the first failed load; doubles with each further one
   Duration retry_backoff_max{60'000'000};
   Duration reading_age{1'000'000};  // a load starts only on a reading no older than this
   Policy policy = Policy::affinity;
-  // How long the first of a line may be overtaken; 0: the larger of 10 s and three times the change's cost.
+  // How long a ticket may be overtaken; 0: 10 s, or three rounds of all waiting changes if that is longer.
   Duration overtake_limit{0};
-  Duration ageing{30'000'000};  // a ticket that has waited this long stands with the next class' newcomers
-  bool load_ahead = true;       // (affinity) the next consumer may load while another computes
+  Duration ageing{30'000'000};  // delay in the line for each class of priority below realtime
+  bool load_ahead = true;       // (affinity) the next resident may load while another consumer works
 };
 
-// waiting: in the line. preparing: it has its turn (unless turnless), room is being made or its resident
+// waiting: in the line. preparing: it has its turn (unless turnless); room is made for it or its resident
 // loaded. running: it is a lease.
 enum class TicketStage : std::uint8_t { waiting, preparing, running };
 
@@ -43,32 +43,31 @@ struct Ticket {
   TicketId id{};
   TicketRequest request{};
   TicketStage stage = TicketStage::waiting;
-  // Loaded ahead: its resident is being brought in, or was, though its turn has not come. Still waiting.
+  // While waiting: its resident is loaded ahead of its turn, and kept for it.
   bool has_claim = false;
   Instant arrived_at{};
-  Instant due{};                    // what the line is ordered by (sched/line_order.h)
-  Instant overtake_until = kNever;  // nothing passes it any more after this; set when it was first passed
-  Instant expires_at{};             // wait limit; kNever once it runs
+  Instant due{};                    // the line is ordered by this (sched/line_order.h)
+  Instant overtake_until = kNever;  // not overtaken after this; set when it is first overtaken
+  Instant expires_at{};             // end of its wait limit or deadline; kNever once it runs
   Instant preparing_since{};
   Instant granted_at{};
-  std::optional<Instant> stuck_since{};  // as head: nothing of ours can make its room
+  std::optional<Instant> stuck_since{};  // since when no decision of the scheduler can make room for it
 };
 
-// An eviction under way: which rung, and whether its request was answered, so that memory must now be seen
-// free.
+// An eviction in progress. A rung first has to be answered; then readings must show the memory free.
 struct Eviction {
   ResidentId resident{};
   Rung rung{};
   bool is_answered = false;
-  bool awaits_host_memory = false;  // to be parked as soon as others have been dropped from host memory
-  bool process_lost = false;        // its process ended meanwhile: whatever the rung, nothing of it is left
-  Instant rung_deadline{};          // the rung's limit for answering, then for showing the memory free
-  Instant answered_at{};            // readings taken before don't count
-  Bytes before_bytes{};             // the consumer's bytes when the rung was taken
+  bool awaits_host_memory = false;  // is parked as soon as other residents have left host memory
+  bool process_lost = false;        // its process died meanwhile, so nothing of it can stay, not even parked
+  Instant rung_deadline{};          // for the answer, then for the readings
+  Instant answered_at{};            // only readings taken later count
+  Bytes before_bytes{};             // measured bytes of the consumer when the rung was started
   PlanReason reason{};
 };
 
-// Where a ticket stands. The line is ordered by it.
+// The place of a ticket in its line, which is ordered by it.
 struct LinePlace {
   Instant due{};
   TicketId ticket{};
@@ -76,35 +75,40 @@ struct LinePlace {
 };
 using TicketQueue = std::set<LinePlace>;
 
-// A consumer's turns in a row, with nobody's in between.
+// A consumer and since when it has had its turns without another consumer's in between.
 struct TurnStreak {
   ConsumerId consumer{};
   Instant since{};
 };
 
-// What a device's line is doing. The tickets themselves stand in World::tickets; one of a consumer that is
-// split over several devices stands, prepares and holds its turn in all their lines at once.
+// The most recent end of a lease of a consumer.
+struct LatestRelease {
+  ConsumerId consumer{};
+  Instant at{};
+};
+
+// The line of a device. The tickets are in World::tickets; a ticket of a consumer that is split over several
+// devices waits, prepares and holds its turn in all their lines at the same time.
 struct LineState {
-  TicketQueue waiting{};   // those that want a turn
-  TicketQueue turnless{};  // those that only want memory
-  std::map<std::optional<ConsumerId>, TicketQueue>
-      queues{};  // `waiting` by consumer; bare tickets have one as well
-  std::map<ConsumerId, TicketQueue> turnless_queues{};           // `turnless` by consumer
+  TicketQueue waiting{};   // waiting tickets that need a turn
+  TicketQueue turnless{};  // waiting tickets that need only memory
+  // `waiting` by consumer (none: bare tickets), and `turnless` by consumer; without empty queues.
+  std::map<std::optional<ConsumerId>, TicketQueue> queues{};
+  std::map<ConsumerId, TicketQueue> turnless_queues{};
+  TicketQueue never_overtaken{};                                 // of `waiting`: not overtaken yet
   std::set<std::pair<Instant, LinePlace>> overtake_deadlines{};  // the others of `waiting`, by overtake_until
-  TicketQueue never_overtaken{};       // of `waiting`: those that nothing has overtaken yet
-  std::vector<ConsumerId> turns{};     // consumers that hold a turn
-  std::vector<TicketId> bare_turns{};  // bare tickets that hold one
-  std::vector<TurnStreak> streaks{};   // of those who hold a turn, or were the last to
+  std::vector<ConsumerId> turns{};                               // consumers that hold a turn
+  std::vector<TicketId> bare_turns{};                            // bare tickets that hold a turn
+  std::vector<TurnStreak> streaks{};  // of the consumers that hold a turn or held the last one
   std::set<TicketId> preparing{};
-  std::set<TicketId> claims{};          // waiting tickets with Ticket::claims
-  std::optional<ResidentId> loading{};  // one load at a time
-  std::uint32_t running_leases = 0;     // that run on the device
-  bool is_reading_pending = false;
-  std::optional<Instant>
-      unverified_since{};  // a crash or failed load: what it left is unknown until a later reading
-  Bytes returned_bytes{};  // what leases gave back since the last reading: not seen free yet
-  Instant returned_at{};   // and when the last of them did
-  std::optional<TurnStreak> latest_release{};  // who gave a lease back last, and when
+  std::set<TicketId> claims{};          // waiting tickets with has_claim
+  std::optional<ResidentId> loading{};  // at most one load at a time
+  std::uint32_t running_leases = 0;
+  bool is_reading_pending = false;            // a TakeReading has not been answered yet
+  std::optional<Instant> unverified_since{};  // a crash or failed load: memory is unknown until a reading
+  Bytes returned_bytes{};                     // of ended leases; no reading has shown them free yet
+  Instant returned_at{};                      // when the latest of these leases ended
+  std::optional<LatestRelease> latest_release{};
   UserShares shares{};
   Statistics statistics{};
 };
@@ -112,17 +116,17 @@ struct LineState {
 struct World {
   SchedulingLimits limits{};
   Registry registry{};
-  std::vector<LineState> lines{};                  // by DeviceId
-  std::map<ResidentId, Eviction> evictions{};      // under way
-  std::unordered_map<TicketId, Ticket> tickets{};  // waiting, preparing and running
-  std::set<std::pair<Instant, TicketId>> expiries{};
+  std::vector<LineState> lines{};                     // by DeviceId
+  std::map<ResidentId, Eviction> evictions{};         // in progress
+  std::unordered_map<TicketId, Ticket> tickets{};     // waiting, preparing and running
+  std::set<std::pair<Instant, TicketId>> expiries{};  // waiting and preparing tickets by expires_at
   Instant now{};
-  std::uint8_t hour = 0;  // of the day, by the wall clock
+  std::uint8_t hour = 0;  // of the day, local time
   bool draining = false;
-  std::vector<DeviceId> dirty_lines{};  // whose lines have to be looked at before the step is over
+  std::vector<DeviceId> dirty_lines{};  // lines that must be advanced before step returns
 };
 
-// Adds a device with an empty line. Consumers and residents are added through the registry.
+// Adds a device with an empty line. Consumers and residents are added with registry/registry.h.
 DeviceId add_device(World& world, Device device);
 
 }  // namespace mgpu
