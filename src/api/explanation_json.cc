@@ -41,7 +41,7 @@ struct ExplanationEncoder {
     return {{"at", time_json(one.at, wall)},
             {"ticket", one.other.value},
             {"passed", one.passed},
-            {"why", to_string(one.why)}};
+            {"why", to_string(one.reason)}};
   }
   Json plan(const explain::Plan& one) const {
     Json considered = Json::array();
@@ -82,7 +82,7 @@ struct ExplanationEncoder {
 
   Json encode(const explain::Explanation& explanation) const {
     const auto passings = [this](const auto& one) { return passing(one); };
-    Json json = ask_fields(explanation.ticket, explanation.ask.value_or(TicketRequest{}));
+    Json json = ask_fields(explanation.ticket, explanation.request.value_or(TicketRequest{}));
     json.update(
         {{"arrived", time(explanation.arrived)},
          {"beginning_gone", explanation.truncated},
@@ -97,13 +97,13 @@ struct ExplanationEncoder {
          {"evictions", list(explanation.evictions, [this](const auto& one) { return eviction(one); })},
          {"loads", list(explanation.loads, [this](const auto& one) { return load(one); })},
          {"requeued", list(explanation.requeued, [this](Instant at) { return time_json(at, wall); })}});
-    if (explanation.why) json.update(error_json(*explanation.why));
+    if (explanation.error) json.update(error_json(*explanation.error));
     return json;
   }
 
   Json encode(const explain::WhatIf& what_if) const {
     const auto number = [](TicketId ticket) { return Json(ticket.value); };
-    Json json = ask_fields(what_if.ticket, what_if.ask);
+    Json json = ask_fields(what_if.ticket, what_if.request);
     json.erase("ticket");  // nobody has it
     Json plans = Json::array();
     for (const Effect& effect : what_if.effects)

@@ -1,5 +1,6 @@
-// One walk over the journal. What is under way on the ticket's devices is kept beside; whenever time passes
-// while the ticket waits, the cause of that is concluded and added to the last segment, or begins a new one.
+// The explanation is built in one pass over the journal. The builder tracks the leases, loads and evictions
+// on the ticket's devices. Whenever time passes while the ticket waits, the cause is derived from them; it
+// extends the last segment or begins a new one.
 #include "explain/explanation.h"
 
 #include <algorithm>
@@ -13,13 +14,13 @@ namespace {
 
 template <class T>
 const T* event_as(const JournalEntry& entry) {
-  const auto* happened = std::get_if<EventPayload>(&entry.payload);
-  return happened == nullptr ? nullptr : std::get_if<T>(happened);
+  const auto* event = std::get_if<EventPayload>(&entry.payload);
+  return event == nullptr ? nullptr : std::get_if<T>(event);
 }
 template <class T>
 const T* effect_as(const JournalEntry& entry) {
-  const auto* followed = std::get_if<Effect>(&entry.payload);
-  return followed == nullptr ? nullptr : std::get_if<T>(followed);
+  const auto* effect = std::get_if<Effect>(&entry.payload);
+  return effect == nullptr ? nullptr : std::get_if<T>(effect);
 }
 
 bool can_merge(const WaitSegment& last, const WaitSegment& next) {
@@ -33,37 +34,35 @@ class ExplanationBuilder {
                      const Ticket* live_ticket)
       : journal_(journal), registry_(registry), known_(live_ticket != nullptr) {
     explanation_.ticket = ticket;
-    const bool came_before = !prescan_journal();
-    explanation_.truncated = came_before;
-    if (came_before && live_ticket != nullptr) start_from_ticket(*live_ticket);
-    if (came_before && !journal.empty()) last_instant_ = journal.front().at;
-    if (!explanation_.ask) return;
-    asks_.emplace(ticket, *explanation_.ask);
+    explanation_.truncated = !prescan_journal();
+    if (explanation_.truncated && live_ticket != nullptr) start_from_ticket(*live_ticket);
+    if (explanation_.truncated && !journal.empty()) last_instant_ = journal.front().at;
+    if (!explanation_.request) return;
+    requests_.emplace(ticket, *explanation_.request);
   }
 
   std::optional<Explanation> build(Instant now) {
     if (!known_) return std::nullopt;
     for (const JournalEntry& entry : journal_) {
       advance_to(entry.at);
-      if (const auto* what = std::get_if<EventPayload>(&entry.payload))
-        std::visit([&](const auto& one) { note(entry.at, one); }, *what);
-      else
-        std::visit([&](const auto& one) { note(entry.at, one); }, std::get<Effect>(entry.payload));
+      const auto apply_payload = [&](const auto& payload) { apply(entry.at, payload); };
+      std::visit([&](const auto& event_or_effect) { std::visit(apply_payload, event_or_effect); },
+                 entry.payload);
     }
     advance_to(now);
     return std::move(explanation_);
   }
 
  private:
-  // What its story needs from later on: the ask, and since when it was being made ready, which only its grant
-  // tells. Whether its arrival is there.
+  // Collects what later entries say about the ticket: its request, and since when it was being prepared,
+  // which only its grant shows. Returns whether its arrival is in the journal.
   bool prescan_journal() {
     bool has_arrival = false;
     for (const JournalEntry& entry : journal_) {
       if (const auto* arrived = event_as<TicketArrived>(entry);
           arrived && arrived->ticket == explanation_.ticket) {
         has_arrival = known_ = true;
-        explanation_.ask = arrived->request;
+        explanation_.request = arrived->request;
       }
       if (const auto* refused = effect_as<Refuse>(entry); refused && refused->ticket == explanation_.ticket)
         mark_waiting_at_start(has_arrival);
@@ -76,14 +75,14 @@ class ExplanationBuilder {
     return has_arrival;
   }
 
-  // Refused or granted without having come, it waited already when the journal begins.
+  // A ticket that is refused or granted without an arrival was already waiting when the journal begins.
   void mark_waiting_at_start(bool has_arrival) {
     waiting_ = waiting_ || !has_arrival;
     known_ = true;
   }
 
   void start_from_ticket(const Ticket& live_ticket) {
-    explanation_.ask = live_ticket.request;
+    explanation_.request = live_ticket.request;
     explanation_.arrived = live_ticket.arrived_at;
     if (preparing_spans_.empty()) waiting_ = live_ticket.stage != TicketStage::running;
     if (live_ticket.stage != TicketStage::running) return;
@@ -93,13 +92,14 @@ class ExplanationBuilder {
       explanation_.waited = live_ticket.granted_at - live_ticket.arrived_at;
   }
 
-  // Where it was placed in the end, which its arrival does not say.
-  std::span<const DeviceId> devices_of(const TicketRequest& ask) const {
-    return ask.consumer ? mgpu::devices_of(registry_[*ask.consumer].spec) : mgpu::devices_of(registry_, ask);
+  // By the current placement of its consumer, which the request does not contain.
+  std::span<const DeviceId> devices_of(const TicketRequest& request) const {
+    return request.consumer ? mgpu::devices_of(registry_[*request.consumer].spec)
+                            : mgpu::devices_of(registry_, request);
   }
-  std::span<const DeviceId> own_devices() const { return devices_of(*explanation_.ask); }
+  std::span<const DeviceId> own_devices() const { return devices_of(*explanation_.request); }
   bool is_own(DeviceId device) const {
-    return explanation_.ask && std::ranges::find(own_devices(), device) != own_devices().end();
+    return explanation_.request && std::ranges::find(own_devices(), device) != own_devices().end();
   }
   bool has_own_device(std::span<const DeviceId> devices) const {
     return std::ranges::any_of(devices, [this](DeviceId device) { return is_own(device); });
@@ -111,8 +111,8 @@ class ExplanationBuilder {
   }
 
   std::optional<ConsumerId> consumer_of(TicketId ticket) const {
-    const auto known = asks_.find(ticket);
-    return known == asks_.end() ? std::nullopt : known->second.consumer;
+    const auto request = requests_.find(ticket);
+    return request == requests_.end() ? std::nullopt : request->second.consumer;
   }
 
   bool is_preparing() const {
@@ -121,7 +121,7 @@ class ExplanationBuilder {
            });
   }
 
-  // Of those that run, the first that keeps this ticket from its turn.
+  // The first running ticket that blocks this one's turn.
   std::optional<TicketId> find_blocking_ticket() const {
     for (const DeviceId device : own_devices())
       if (const auto other = find_blocking_ticket_on(device)) return other;
@@ -129,33 +129,32 @@ class ExplanationBuilder {
   }
 
   bool runs_on(TicketId ticket, DeviceId device) const {
-    const auto known = asks_.find(ticket);
-    if (known == asks_.end()) return true;  // there is but one device
-    const auto devices = devices_of(known->second);
+    const auto request = requests_.find(ticket);
+    if (request == requests_.end()) return true;  // running_ contains unknown tickets only with one device
+    const auto devices = devices_of(request->second);
     return std::ranges::find(devices, device) != devices.end();
   }
 
   std::optional<TicketId> find_blocking_ticket_on(DeviceId device) const {
-    const Consumer* own = spec_of(explanation_.ticket);
-    if (own != nullptr && own->turnless) return std::nullopt;
+    const Consumer* own_spec = spec_of(explanation_.ticket);
+    if (own_spec != nullptr && own_spec->turnless) return std::nullopt;
     const std::optional<ConsumerId> own_consumer = consumer_of(explanation_.ticket);
     std::set<std::optional<ConsumerId>> holders;
     std::size_t turns = 0;
-    std::uint32_t running_of_own = 0;
-    std::optional<TicketId> first, first_of_own;
+    std::uint32_t own_running = 0;
+    std::optional<TicketId> first, first_own;
     for (const TicketId id : running_) {
       const Consumer* spec = spec_of(id);
       if (!runs_on(id, device) || (spec != nullptr && spec->turnless)) continue;
       const std::optional<ConsumerId> consumer = consumer_of(id);
       if (!consumer || holders.insert(consumer).second) ++turns;
       if (!first) first = id;
-      if (own_consumer && consumer == own_consumer)
-        ++running_of_own, first_of_own = first_of_own ? first_of_own : id;
+      if (own_consumer && consumer == own_consumer) ++own_running, first_own = first_own ? first_own : id;
       if (spec != nullptr && spec->exclusive && consumer != own_consumer) return id;
     }
-    if (running_of_own > 0) return running_of_own >= own->concurrency ? first_of_own : std::nullopt;
-    const bool full = turns >= registry_.devices[device.value].capacity;
-    return full || (own != nullptr && own->exclusive) ? first : std::nullopt;
+    if (own_running > 0) return own_running >= own_spec->concurrency ? first_own : std::nullopt;
+    const bool is_full = turns >= registry_.devices[device.value].capacity;
+    return is_full || (own_spec != nullptr && own_spec->exclusive) ? first : std::nullopt;
   }
 
   WaitSegment current_cause() const {
@@ -174,10 +173,10 @@ class ExplanationBuilder {
               .behind = preparing ? std::nullopt : ticket,
               .resident = resident};
     if (reading_pending_) return {.cause = WaitCause::reading};
-    if (load_failed_) return {.cause = WaitCause::pause, .resident = explanation_.ask->resident};
-    // Who had the turn since before the journal's beginning is not known.
-    const bool unknown = explanation_.truncated && !preparing && running_.empty();
-    return {.cause = unknown ? WaitCause::turn : WaitCause::memory};
+    if (load_failed_) return {.cause = WaitCause::pause, .resident = explanation_.request->resident};
+    // A lease that was granted before the journal begins is not in running_.
+    const bool may_be_unknown_turn = explanation_.truncated && !preparing && running_.empty();
+    return {.cause = may_be_unknown_turn ? WaitCause::turn : WaitCause::memory};
   }
 
   void advance_to(Instant to) {
@@ -204,28 +203,29 @@ class ExplanationBuilder {
 
   bool is_own(TicketId ticket) const { return ticket == explanation_.ticket; }
   bool is_own(ResidentId resident) const {
-    return explanation_.ask && explanation_.ask->resident == resident;
+    return explanation_.request && explanation_.request->resident == resident;
   }
   bool is_on_own_device(TicketId ticket) const {
-    const auto known = asks_.find(ticket);
-    return known == asks_.end() ? registry_.devices.size() == 1 : has_own_device(devices_of(known->second));
+    const auto request = requests_.find(ticket);
+    return request == requests_.end() ? registry_.devices.size() == 1
+                                      : has_own_device(devices_of(request->second));
   }
 
   void remove_running(TicketId ticket) { std::erase(running_, ticket); }
 
-  // --- what was told to the core ---
-  void note(Instant at, const TicketArrived& arrived) {
-    asks_.emplace(arrived.ticket, arrived.request);
+  // --- events ---
+  void apply(Instant at, const TicketArrived& arrived) {
+    requests_.emplace(arrived.ticket, arrived.request);
     if (!is_own(arrived.ticket)) return;
     explanation_.arrived = at;
     waiting_ = true;
   }
-  void note(Instant, const LeaseReleased& released) {
+  void apply(Instant, const LeaseReleased& released) {
     remove_running(released.ticket);
     if (is_own(released.ticket) && explanation_.state == TicketState::running)
       explanation_.state = TicketState::done;
   }
-  void note(Instant at, const LoadEnded& ended) {
+  void apply(Instant at, const LoadEnded& ended) {
     if (loading_.erase(ended.resident) == 0) return;
     if (is_own(ended.resident)) load_failed_ = !ended.result.has_value();
     for (ResidencyChange& load : explanation_.loads) {
@@ -234,17 +234,18 @@ class ExplanationBuilder {
       if (!ended.result) load.failed = ended.result.error();
     }
   }
-  void note(Instant, const ReadingTaken& taken) {
+  void apply(Instant, const ReadingTaken& taken) {
     if (is_own(taken.reading.device)) reading_pending_ = false;
   }
-  // What its process held is gone: nothing of it leaves any more.
-  void note(Instant, const ServiceLost& lost) {
-    std::erase_if(evicting_, [&](const auto& one) { return registry_[one.first].consumer == lost.consumer; });
+  // The process of its residents has ended, so their evictions have ended too.
+  void apply(Instant, const ServiceLost& lost) {
+    std::erase_if(evicting_,
+                  [&](const auto& entry) { return registry_[entry.first].consumer == lost.consumer; });
   }
-  void note(Instant, const auto&) {}
+  void apply(Instant, const auto&) {}
 
-  // --- what it answered ---
-  void note(Instant at, const Grant& granted) {
+  // --- effects ---
+  void apply(Instant at, const Grant& granted) {
     if (is_on_own_device(granted.ticket)) running_.push_back(granted.ticket);
     if (!is_own(granted.ticket)) return;
     waiting_ = has_plan_ = false;
@@ -252,26 +253,26 @@ class ExplanationBuilder {
     explanation_.granted = at;
     explanation_.waited = granted.waited;
   }
-  void note(Instant, const Refuse& refused) {
+  void apply(Instant, const Refuse& refused) {
     if (!is_own(refused.ticket)) return;
     waiting_ = has_plan_ = false;
     explanation_.state = TicketState::refused;
-    explanation_.why = refused.error;
+    explanation_.error = refused.error;
   }
-  void note(Instant, const EndLease& ended) {
+  void apply(Instant, const EndLease& ended) {
     remove_running(ended.ticket);
     if (!is_own(ended.ticket)) return;
     explanation_.state = TicketState::done;
-    explanation_.why = ended.error;
+    explanation_.error = ended.error;
   }
-  void note(Instant at, const Requeued& requeued) {
+  void apply(Instant at, const Requeued& requeued) {
     remove_running(requeued.ticket);
     if (!is_own(requeued.ticket)) return;
     explanation_.state = TicketState::waiting;
     explanation_.requeued.push_back(at);
     waiting_ = true;
   }
-  void note(Instant at, const Load& load) {
+  void apply(Instant at, const Load& load) {
     if (!has_own_device(mgpu::devices_of(registry_[registry_[load.resident].consumer].spec))) return;
     loading_[load.resident] = load.ticket;
     evicting_.erase(load.resident);
@@ -279,7 +280,7 @@ class ExplanationBuilder {
     if (load.ticket == explanation_.ticket || (waiting_ && is_own(load.resident)))
       explanation_.loads.push_back({.resident = load.resident, .from = at, .from_parked = load.from_parked});
   }
-  void note(Instant at, const Planned& planned) {
+  void apply(Instant at, const Planned& planned) {
     if (!is_own(planned.device)) return;
     for (const ResidentId victim : planned.victims) evicting_[victim] = planned.ticket;
     if (planned.ticket != explanation_.ticket) return;
@@ -288,10 +289,10 @@ class ExplanationBuilder {
     for (const ResidentId victim : planned.victims)
       explanation_.evictions.push_back({.resident = victim, .from = at});
   }
-  void note(Instant, const Evict& evict) {
+  void apply(Instant, const Evict& evict) {
     if (ResidencyChange* eviction = find_open_eviction(evict.resident)) eviction->rung = evict.rung;
   }
-  void note(Instant at, const Evicted& evicted) {
+  void apply(Instant at, const Evicted& evicted) {
     evicting_.erase(evicted.resident);
     if (ResidencyChange* eviction = find_open_eviction(evicted.resident)) {
       eviction->until = at;
@@ -299,28 +300,28 @@ class ExplanationBuilder {
       eviction->freed = evicted.before_bytes - evicted.after_bytes;
     }
   }
-  void note(Instant at, const EvictionFailed& failed) {
+  void apply(Instant at, const EvictionFailed& failed) {
     evicting_.erase(failed.resident);
     if (ResidencyChange* eviction = find_open_eviction(failed.resident))
       eviction->until = at, eviction->failed = failed.error;
   }
-  void note(Instant, const TakeReading& wanted) {
+  void apply(Instant, const TakeReading& wanted) {
     if (is_own(wanted.device)) reading_pending_ = true;
   }
-  void note(Instant at, const Overtook& overtook) {
-    const auto number = static_cast<std::uint32_t>(overtook.overtaken.size());
+  void apply(Instant at, const Overtook& overtook) {
+    const auto count = static_cast<std::uint32_t>(overtook.overtaken.size());
     if (is_own(overtook.ticket))
       explanation_.passed_others.push_back(
-          {.at = at, .other = overtook.overtaken.front(), .passed = number, .why = overtook.reason});
+          {.at = at, .other = overtook.overtaken.front(), .passed = count, .reason = overtook.reason});
     else if (waiting_ &&
              std::ranges::find(overtook.overtaken, explanation_.ticket) != overtook.overtaken.end())
       explanation_.passed_by.push_back(
-          {.at = at, .other = overtook.ticket, .passed = number, .why = overtook.reason});
+          {.at = at, .other = overtook.ticket, .passed = count, .reason = overtook.reason});
   }
 
   ResidencyChange* find_open_eviction(ResidentId resident) {
-    const auto found = std::ranges::find_if(explanation_.evictions, [&](const ResidencyChange& move) {
-      return move.resident == resident && !move.until;
+    const auto found = std::ranges::find_if(explanation_.evictions, [&](const ResidencyChange& eviction) {
+      return eviction.resident == resident && !eviction.until;
     });
     return found == explanation_.evictions.end() ? nullptr : &*found;
   }
@@ -329,9 +330,9 @@ class ExplanationBuilder {
   const Registry& registry_;
   Explanation explanation_{};
   bool known_ = false;
-  std::vector<std::pair<Instant, Instant>> preparing_spans_{};  // from its promise to its grant
-  std::map<TicketId, TicketRequest> asks_{};
-  std::vector<TicketId> running_{};  // on its devices, in order of their grants
+  std::vector<std::pair<Instant, Instant>> preparing_spans_{};  // from a promise to its grant
+  std::map<TicketId, TicketRequest> requests_{};
+  std::vector<TicketId> running_{};  // on its devices, in the order of their grants
   std::map<ResidentId, std::optional<TicketId>> loading_{};
   std::map<ResidentId, std::optional<TicketId>> evicting_{};
   bool reading_pending_ = false;
@@ -367,7 +368,7 @@ std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, cons
   return ExplanationBuilder(journal, registry, ticket, live_ticket).build(now);
 }
 
-std::optional<TicketRequest> find_ask(const std::deque<JournalEntry>& journal, TicketId ticket) {
+std::optional<TicketRequest> find_request(const std::deque<JournalEntry>& journal, TicketId ticket) {
   for (const JournalEntry& entry : journal)
     if (const auto* arrived = event_as<TicketArrived>(entry); arrived && arrived->ticket == ticket)
       return arrived->request;

@@ -1,8 +1,8 @@
-// Why a ticket waited, told from the journal alone: who went before it, what was evicted for it and at what
-// price, and what it waited for in each moment. Equal journals give equal explanations.
+// Explains from the journal why a ticket waited: which tickets overtook it, what was evicted for it at what
+// cost, and what it waited for at each time. Equal journals give equal explanations.
 //
-// The journal holds what was decided, not every state between. So a moment's cause is concluded from what was
-// under way then.
+// The journal contains decisions, not every state between them. The cause of a wait is derived from the
+// leases, loads and evictions that were in progress at that time.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,19 @@
 
 namespace mgpu::explain {
 
-inline constexpr std::size_t kMaxSegments = 500;  // of one ticket; the oldest go first
+inline constexpr std::size_t kMaxSegments = 500;  // of one ticket; the oldest are dropped first
 
 enum class WaitCause : std::uint8_t {
-  turn,      // others hold the turns of the device; `behind`: who
-  line,      // another ticket is being made ready before it; `behind`: who, `resident`: what moves
-  eviction,  // `resident` leaves to make its room
+  turn,      // other tickets hold the turns of the device; `behind`: the first of them
+  line,      // another ticket, `behind`, is prepared before it; `resident` is loaded or evicted for that
+  eviction,  // `resident` is evicted to make room for it
   load,      // its own resident loads
   reading,   // a fresh reading of the device's memory
-  pause,     // its resident failed to load, and is not tried again yet
-  memory,    // memory that is not ours to free
+  pause,     // backoff after a failed load of its resident
+  memory,    // memory that the scheduler can't free
 };
 std::string_view to_string(WaitCause cause);
 
-// It waited for this from then until then.
 struct WaitSegment {
   Instant from{};
   Instant until{};
@@ -40,9 +39,9 @@ struct WaitSegment {
 
 struct OvertakeRecord {
   Instant at{};
-  TicketId other{};  // who passed it, or the first of those whom it passed
-  std::uint32_t passed = 0;
-  OvertakeReason why{};
+  TicketId other{};          // the ticket that overtook it, or the first of those that it overtook
+  std::uint32_t passed = 0;  // number of overtaken tickets
+  OvertakeReason reason{};
 };
 
 struct Plan {
@@ -55,15 +54,15 @@ struct Plan {
 
 Plan plan_of(const Planned& planned, Instant at = {});
 
-// Something that moved for this ticket.
+// A load or an eviction for the ticket.
 struct ResidencyChange {
   ResidentId resident{};
   Instant from{};
-  std::optional<Instant> until{};  // none: still under way
+  std::optional<Instant> until{};  // none: in progress
   std::optional<Error> failed{};
-  bool from_parked = false;    // loads
-  std::optional<Rung> rung{};  // evictions: the last that was taken
-  Bytes freed{};               // evictions
+  bool from_parked = false;    // of loads
+  std::optional<Rung> rung{};  // of evictions: the last one
+  Bytes freed{};               // of evictions
 };
 
 enum class TicketState : std::uint8_t { waiting, running, done, refused };
@@ -71,9 +70,9 @@ std::string_view to_string(TicketState state);
 
 struct Explanation {
   TicketId ticket{};
-  std::optional<TicketRequest> ask{};  // none: it is over, and its arrival not kept any more
-  std::optional<Instant> arrived{};    // none: longer ago than the journal remembers
-  bool truncated = false;              // what happened to it before is not kept any more
+  std::optional<TicketRequest> request{};  // none: it has ended, and its arrival is not in the journal
+  std::optional<Instant> arrived{};        // none: unknown, before the journal begins
+  bool truncated = false;                  // it arrived before the journal begins
   TicketState state = TicketState::waiting;
   std::deque<WaitSegment> segments{};
   std::size_t segments_dropped = 0;
@@ -82,18 +81,18 @@ struct Explanation {
   std::vector<Plan> plans{};
   std::vector<ResidencyChange> evictions{};
   std::vector<ResidencyChange> loads{};
-  std::vector<Instant> requeued{};   // its service ran out of memory then, and it waited again
+  std::vector<Instant> requeued{};   // when its service ran out of memory and it had to wait again
   std::optional<Instant> granted{};  // the last time
-  Duration waited{};                 // in all, until it was granted or refused, or until now
-  std::optional<Error> why{};        // it was refused, or its lease ended early
+  Duration waited{};                 // in total, until it was granted or refused, or until now
+  std::optional<Error> error{};      // it was refused, or its lease ended early
 };
 
-// `there`: the ticket itself, while it waits or runs. `now`: until when those who still wait have waited.
-// Nullopt: neither is it there, nor does the journal know of it (any more).
+// `live_ticket`: the ticket while it waits or runs, otherwise null. `now`: the end of a wait that goes on.
+// Nullopt if the ticket is not live and not in the journal (any more).
 std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
                                    TicketId ticket, const Ticket* live_ticket, Instant now);
 
-// What another ticket that an explanation names asked for, where the journal still has it.
-std::optional<TicketRequest> find_ask(const std::deque<JournalEntry>& journal, TicketId ticket);
+// The request of a ticket; none if its arrival is not in the journal.
+std::optional<TicketRequest> find_request(const std::deque<JournalEntry>& journal, TicketId ticket);
 
 }  // namespace mgpu::explain

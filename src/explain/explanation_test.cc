@@ -20,15 +20,14 @@ std::optional<Explanation> explain_ticket(const JournalFixture& fixture, TicketI
 
 std::vector<std::string> sentences_for(const JournalFixture& fixture, TicketId ticket) {
   const auto explanation = explain_ticket(fixture, ticket);
-  if (!explanation) return {"nothing is known"};
+  if (!explanation) return {"no explanation"};
   return format_sentences(*explanation, {fixture.world.registry, fixture.journal, [](Instant at) {
                                            return std::to_string(at.us / 1'000'000) + " s";
                                          }});
 }
 
-bool mentions(const std::vector<std::string>& sentences, const std::string& words) {
-  return std::ranges::any_of(sentences,
-                             [&](const std::string& one) { return one.find(words) != std::string::npos; });
+bool mentions(const std::vector<std::string>& sentences, const std::string& text) {
+  return std::ranges::any_of(sentences, [&](const std::string& sentence) { return sentence.contains(text); });
 }
 
 // "cause seconds": "turn 3".
@@ -42,7 +41,7 @@ std::vector<std::string> causes(const Explanation& explanation) {
 
 using Lines = std::vector<std::string>;
 
-// chat computes for 3 s, leaves within 2 s, image loads in 7 s.
+// A lease of chat runs for 3 s, chat is evicted in 2 s, image loads in 7 s.
 struct ChatThenImage : JournalFixture {
   ConsumerId chat = make_consumer({.name = "chat", .footprint = kGiB * 16}, true);
   ConsumerId image = make_consumer({.name = "image", .footprint = kGiB * 12}, false);
@@ -61,7 +60,7 @@ struct ChatThenImage : JournalFixture {
   }
 };
 
-TEST(Explanation, TellsWhatATicketWaitedForInEachMoment) {
+TEST(Explanation, NamesTheCauseOfTheWaitAtEachTime) {
   const ChatThenImage fixture;
   const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
@@ -72,7 +71,7 @@ TEST(Explanation, TellsWhatATicketWaitedForInEachMoment) {
   EXPECT_EQ(explanation->waited, 12s);
 }
 
-TEST(Explanation, TellsWhoLeftForItAndAtWhatPrice) {
+TEST(Explanation, NamesTheEvictionsForItAndTheirCosts) {
   const ChatThenImage fixture;
   const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
@@ -86,22 +85,22 @@ TEST(Explanation, TellsWhoLeftForItAndAtWhatPrice) {
   EXPECT_EQ(*explanation->loads[0].until - explanation->loads[0].from, 7s);
 }
 
-TEST(Explanation, IsToldInSentences) {
+TEST(Explanation, IsFormattedAsSentences) {
   const ChatThenImage fixture;
   const Lines text = sentences_for(fixture, fixture.second);
-  EXPECT_EQ(text[0], "Ticket 2, for image, came at 1 s.");
+  EXPECT_EQ(text[0], "Ticket 2 for image arrived at 1 s.");
   EXPECT_EQ(
       text[1],
-      "It waited 12.0 s: 3.0 s behind ticket 1 (chat), which had the turn, then 2.0 s for chat to leave, "
-      "then 7.0 s for image to load.");
-  EXPECT_TRUE(mentions(text, "To make room (4.0 GiB were missing), chat (16.0 GiB, "))
+      "It waited 12.0 s: 3.0 s behind ticket 1 (chat), which had the turn, then 2.0 s for the eviction of "
+      "chat, then 7.0 s for the load of image.");
+  EXPECT_TRUE(mentions(text, "To free 4.0 GiB, the plan evicts chat (16.0 GiB, "))
       << testing::PrintToString(text);
-  EXPECT_TRUE(mentions(text, "Chat left within 2.0 s (stop), which freed 16.0 GiB."));
+  EXPECT_TRUE(mentions(text, "Chat was evicted in 2.0 s (stop), which freed 16.0 GiB."));
   EXPECT_TRUE(mentions(text, "Image was loaded in 7.0 s."));
-  EXPECT_EQ(text.back(), "It was granted at 13 s and runs.");
+  EXPECT_EQ(text.back(), "It was granted at 13 s and is running.");
 }
 
-TEST(Explanation, OfOneThatWaitsStillGoesToNow) {
+TEST(Explanation, OfAWaitingTicketCoversTheTimeUntilNow) {
   JournalFixture fixture;
   const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB}, true);
   fixture.submit(chat);
@@ -111,10 +110,10 @@ TEST(Explanation, OfOneThatWaitsStillGoesToNow) {
   ASSERT_TRUE(explanation);
   EXPECT_EQ(explanation->state, TicketState::waiting);
   EXPECT_EQ(causes(*explanation), Lines{"turn 5"});
-  EXPECT_EQ(sentences_for(fixture, second).back(), "It waits still.");
+  EXPECT_EQ(sentences_for(fixture, second).back(), "It is still waiting.");
 }
 
-TEST(Explanation, TellsWhoWentBeforeAndWhyTheyMight) {
+TEST(Explanation, NamesOvertakingTicketsAndTheReason) {
   JournalFixture fixture(Policy::affinity);
   const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB * 16}, true);
   const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB * 16}, false);
@@ -127,28 +126,27 @@ TEST(Explanation, TellsWhoWentBeforeAndWhyTheyMight) {
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->passed_by.size(), 1u);
   EXPECT_EQ(explanation->passed_by[0].other, quick);
-  EXPECT_EQ(explanation->passed_by[0].why, OvertakeReason::same_turn);
+  EXPECT_EQ(explanation->passed_by[0].reason, OvertakeReason::same_turn);
   EXPECT_TRUE(mentions(sentences_for(fixture, patient),
-                       "Ticket 3 (chat) went before it at 5 s: its consumer had the turn."));
-  EXPECT_TRUE(
-      mentions(sentences_for(fixture, quick), "It went before one ticket, ticket 2 (image) the first"));
+                       "Ticket 3 (chat) overtook it at 5 s: its consumer had the turn."));
+  EXPECT_TRUE(mentions(sentences_for(fixture, quick), "It overtook ticket 2 (image) at 5 s: "));
 }
 
-TEST(Explanation, WhatTheJournalForgotIsSaid) {
+TEST(Explanation, SaysIfTheJournalDoesNotReachBack) {
   ChatThenImage fixture;
   fixture.trim_journal(6);
   const auto explanation = explain_ticket(fixture, fixture.second);
   ASSERT_TRUE(explanation);
   EXPECT_TRUE(explanation->truncated);
-  EXPECT_EQ(explanation->waited, 12s);  // its grant tells
-  EXPECT_TRUE(mentions(sentences_for(fixture, fixture.second), "the beginning of its story is gone"));
+  EXPECT_EQ(explanation->waited, 12s);  // from its grant
+  EXPECT_TRUE(mentions(sentences_for(fixture, fixture.second), "The beginning is missing"));
   fixture.trim_journal(0);
   fixture.apply(LeaseReleased{fixture.second});
   fixture.trim_journal(0);
   EXPECT_FALSE(explain_ticket(fixture, fixture.second));
 }
 
-TEST(Explanation, TellsWhyALoadFailed) {
+TEST(Explanation, NamesTheErrorOfAFailedLoad) {
   JournalFixture fixture;
   const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB}, false);
   const TicketId ticket = fixture.submit(image);
@@ -162,7 +160,7 @@ TEST(Explanation, TellsWhyALoadFailed) {
   EXPECT_TRUE(mentions(sentences_for(fixture, ticket), "It was refused: load_failed, no such file."));
 }
 
-TEST(Explanation, ALineOfManyIsToldByItsLastPart) {
+TEST(Explanation, OfALongWaitListsTheLastCauses) {
   JournalFixture fixture;
   const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB}, true);
   for (int i = 0; i < 30; ++i) fixture.submit(chat);
@@ -175,11 +173,10 @@ TEST(Explanation, ALineOfManyIsToldByItsLastPart) {
   ASSERT_TRUE(explanation);
   EXPECT_EQ(explanation->segments.size(), 30u);
   EXPECT_TRUE(mentions(sentences_for(fixture, last),
-                       "It waited 30.0 s: 18.0 s for 18 other things before, then 1.0 s behind"));
+                       "It waited 30.0 s: 18.0 s for 18 earlier causes, then 1.0 s behind"));
 }
 
-// Many consumers that do not fit together, and a service that does as it is told: whatever was waited for
-// adds up to the wait, without gaps.
+// Consumers that do not fit together, with services that always succeed.
 struct OversubscribedDevice : JournalFixture {
   explicit OversubscribedDevice(Policy policy) : JournalFixture(policy) {
     std::vector<ConsumerId> consumers;
@@ -192,7 +189,7 @@ struct OversubscribedDevice : JournalFixture {
     }
   }
 
-  // The first thing that is under way ends.
+  // Ends the load, the first eviction or the first lease that is in progress.
   void finish_next() {
     take_reading();
     LineState& line = world.lines[0];
@@ -212,7 +209,7 @@ struct OversubscribedDevice : JournalFixture {
   }
 };
 
-TEST(Explanation, WhatWasWaitedForAddsUpWithoutGaps) {
+TEST(Explanation, SegmentsAddUpToTheWaitWithoutGaps) {
   for (const Policy policy : {Policy::fifo, Policy::affinity}) {
     const OversubscribedDevice fixture(policy);
     for (std::uint64_t i = 1; i <= fixture.last_ticket; ++i) {
@@ -236,24 +233,24 @@ TEST(Explanation, EqualJournalsGiveEqualExplanations) {
     EXPECT_EQ(sentences_for(fixture, {i}), sentences_for(twin, {i}));
 }
 
-TEST(Explanation, OneThatCameEarlierMayHavePassedItToo) {
+TEST(Explanation, ATicketThatArrivedEarlierMayOvertakeItToo) {
   JournalFixture fixture(Policy::affinity);
   const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB * 14}, true);
   const ConsumerId image = fixture.make_consumer({.name = "image", .footprint = kGiB * 14}, false);
-  const TicketId runs = fixture.submit(chat);
-  TicketRequest batch = fixture.make_ask(chat);
+  const TicketId running = fixture.submit(chat);
+  TicketRequest batch = fixture.make_request(chat);
   batch.priority = Priority::batch;
   const TicketId earlier = fixture.submit(batch);
-  const TicketId waits = fixture.submit(image);  // due before the batch, and cold
+  const TicketId waiting = fixture.submit(image);  // due before the batch ticket, and cold
   fixture.advance(1s);
-  fixture.apply(LeaseReleased{runs});
-  const auto explanation = explain_ticket(fixture, waits);
+  fixture.apply(LeaseReleased{running});
+  const auto explanation = explain_ticket(fixture, waiting);
   ASSERT_TRUE(explanation);
   ASSERT_EQ(explanation->passed_by.size(), 1U);
   EXPECT_EQ(explanation->passed_by[0].other, earlier);
 }
 
-// One that needs both devices, while somebody computes on the second.
+// A split consumer needs both devices while a lease runs on the second.
 struct SecondDeviceBusy : JournalFixture {
   DeviceId second = add_device(world, {.name = "gpu1"});
   ConsumerId on_second{}, large{};
@@ -263,7 +260,7 @@ struct SecondDeviceBusy : JournalFixture {
     world.limits.policy = Policy::affinity;
     world.limits.load_ahead = false;
     apply(ReadingTaken{{.device = second, .taken_at = world.now + Duration{1}, .total = kGiB * 24}});
-    on_second = make_consumer({.name = "there", .device = second, .footprint = kGiB * 10}, true);
+    on_second = make_consumer({.name = "other", .device = second, .footprint = kGiB * 10}, true);
     large = make_consumer(
         {.name = "large", .device = gpu, .devices = {gpu, second}, .split = {1, 1}, .footprint = kGiB * 8},
         false);
@@ -271,11 +268,11 @@ struct SecondDeviceBusy : JournalFixture {
   }
 };
 
-TEST(Explain, ASplitConsumerWaitsBehindWhoeverHasTheTurnOnAnyOfItsDevices) {
+TEST(Explanation, ASplitConsumerWaitsBehindTheTurnsOnAllItsDevices) {
   SecondDeviceBusy fixture;
-  const TicketId waits = fixture.submit(fixture.large);
+  const TicketId waiting = fixture.submit(fixture.large);
   fixture.advance(3s);
-  const auto explanation = explain_ticket(fixture, waits);
+  const auto explanation = explain_ticket(fixture, waiting);
   ASSERT_TRUE(explanation);
   EXPECT_EQ(causes(*explanation), Lines{"turn 3"});
   EXPECT_EQ(explanation->segments[0].behind, fixture.running);

@@ -1,4 +1,4 @@
-// Explanations and prospects as people read them. Made from the same values as their JSON.
+// Explanations and what-if results as English sentences, from the same values as their JSON.
 #pragma once
 
 #include <deque>
@@ -11,11 +11,11 @@
 
 namespace mgpu::explain {
 
-// How ids and instants are called.
+// What is needed to print ids as names, and instants as times of day.
 struct FormatContext {
   const Registry& registry;
   const std::deque<JournalEntry>& journal;
-  std::function<std::string(Instant)> time{};  // of day
+  std::function<std::string(Instant)> time{};
 };
 
 std::vector<std::string> format_sentences(const Explanation& explanation, const FormatContext& context);

@@ -1,5 +1,4 @@
-// A device of 24 GiB whose life is written into a journal, for tests: time passes only where the story says
-// so.
+// For tests: a world with one device of 24 GiB that writes a journal. Time passes only with advance.
 #pragma once
 
 #include <deque>
@@ -25,18 +24,18 @@ struct JournalFixture {
 
   void advance(Duration time) { world.now = world.now + time; }
 
-  Effects apply(EventPayload happening) {
-    const Event event{.at = world.now, .payload = std::move(happening)};
+  Effects apply(EventPayload payload) {
+    const Event event{.at = world.now, .payload = std::move(payload)};
     Effects effects = step(world, event);
-    MGPU_ASSERT(broken_invariant(world).empty(), "what a story makes happen breaks no promise");
+    MGPU_ASSERT(broken_invariant(world).empty(), "the events of a test violate no invariant");
     append_entry(event.payload);
     for (const Effect& effect : effects) append_entry(effect);
     return effects;
   }
 
-  // What every warm resident holds.
+  // Every warm resident is measured at its footprint.
   Effects take_reading() {
-    // Later than all that was answered.
+    // Later than the answers to all evictions, so that it counts for them.
     Reading reading{.device = gpu, .taken_at = world.now + Duration{1}, .total = kGiB * 24};
     for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
       Bytes bytes{};
@@ -47,7 +46,7 @@ struct JournalFixture {
     return apply(ReadingTaken{reading});
   }
 
-  // With one resident, which has the same number.
+  // A consumer with one resident.
   ConsumerId make_consumer(Consumer spec, bool warm) {
     spec.can_stop = true;
     const Bytes footprint = spec.footprint;
@@ -60,24 +59,24 @@ struct JournalFixture {
   }
   ResidentId resident(ConsumerId id) const { return world.registry[id].residents.front(); }
 
-  TicketRequest make_ask(ConsumerId id) const {
+  TicketRequest make_request(ConsumerId id) const {
     return {.device = gpu, .consumer = id, .resident = resident(id)};
   }
-  TicketId submit(const TicketRequest& ask) {
+  TicketId submit(const TicketRequest& request) {
     const TicketId ticket{++last_ticket};
-    apply(TicketArrived{ticket, ask});
+    apply(TicketArrived{ticket, request});
     return ticket;
   }
-  TicketId submit(ConsumerId id) { return submit(make_ask(id)); }
+  TicketId submit(ConsumerId id) { return submit(make_request(id)); }
 
-  // The oldest go, as the bounded journal lets them.
+  // Drops the oldest entries, as the bounded journal does.
   void trim_journal(std::size_t kept) {
     while (journal.size() > kept) journal.pop_front();
   }
 
  private:
-  void append_entry(std::variant<EventPayload, Effect> what) {
-    journal.push_back({.id = ++last_entry_, .at = world.now, .payload = std::move(what)});
+  void append_entry(std::variant<EventPayload, Effect> payload) {
+    journal.push_back({.id = ++last_entry_, .at = world.now, .payload = std::move(payload)});
   }
   std::uint64_t last_entry_ = 0;
 };

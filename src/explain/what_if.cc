@@ -17,29 +17,29 @@ TicketId unused_ticket_id(const World& world) {
   return {last.value + 1};
 }
 
-void apply_event(World& world, Effects& effects, EventPayload happening) {
-  for (Effect& effect : step(world, {.at = world.now, .payload = std::move(happening)}))
+void apply_event(World& world, Effects& effects, EventPayload payload) {
+  for (Effect& effect : step(world, {.at = world.now, .payload = std::move(payload)}))
     effects.push_back(std::move(effect));
 }
 
-// The readings that were asked for, as if they showed what the last ones did.
+// Answers requested readings with the last reading of the device, as if it were taken now.
 void answer_readings(World& world, Effects& effects) {
-  std::set<DeviceId> wanted;
+  std::set<DeviceId> requested;
   for (const Effect& effect : effects)
-    if (const auto* take = std::get_if<TakeReading>(&effect)) wanted.insert(take->device);
-  for (const DeviceId device : wanted) {
-    Reading again = world.registry.readings[device.value];
-    if (again.lost) continue;
-    again.taken_at = world.now;
-    apply_event(world, effects, ReadingTaken{std::move(again)});
+    if (const auto* take = std::get_if<TakeReading>(&effect)) requested.insert(take->device);
+  for (const DeviceId device : requested) {
+    Reading reading = world.registry.readings[device.value];
+    if (reading.lost) continue;
+    reading.taken_at = world.now;
+    apply_event(world, effects, ReadingTaken{std::move(reading)});
   }
 }
 
-bool intersects(std::span<const DeviceId> some, std::span<const DeviceId> others) {
-  return std::ranges::find_first_of(some, others) != some.end();
+bool intersects(std::span<const DeviceId> a, std::span<const DeviceId> b) {
+  return std::ranges::find_first_of(a, b) != a.end();
 }
 
-// Who holds or is about to hold a turn where the ticket wants one.
+// The tickets that hold a turn on one of the ticket's devices.
 std::vector<TicketId> find_turn_holders(const World& world, const Ticket& own) {
   const auto devices = devices_of(world.registry, own.request);
   std::vector<TicketId> holders;
@@ -58,8 +58,8 @@ std::vector<TicketId> find_tickets_ahead(const World& world, const Ticket& ticke
   TicketQueue places;
   for (const DeviceId device : devices_of(world.registry, ticket.request)) {
     const LineState& line = world.lines[device.value];
-    const TicketQueue& lane = line.waiting.contains(own) ? line.waiting : line.turnless;
-    places.insert(lane.begin(), lane.find(own));
+    const TicketQueue& queue = line.waiting.contains(own) ? line.waiting : line.turnless;
+    places.insert(queue.begin(), queue.find(own));
   }
   std::vector<TicketId> found;
   for (const LinePlace& place : places | std::views::take(kMaxTicketsAhead)) found.push_back(place.ticket);
@@ -68,13 +68,13 @@ std::vector<TicketId> find_tickets_ahead(const World& world, const Ticket& ticke
 
 }  // namespace
 
-WhatIf what_if(World world, const TicketRequest& ask) {
-  WhatIf result{.ticket = unused_ticket_id(world), .ask = ask};
-  if (ask.resident) {
-    const Residency state = world.registry[*ask.resident].state;
+WhatIf what_if(World world, const TicketRequest& request) {
+  WhatIf result{.ticket = unused_ticket_id(world), .request = request};
+  if (request.resident) {
+    const Residency state = world.registry[*request.resident].state;
     result.must_load = state != Residency::warm && state != Residency::loading;
   }
-  apply_event(world, result.effects, TicketArrived{result.ticket, ask});
+  apply_event(world, result.effects, TicketArrived{result.ticket, request});
   answer_readings(world, result.effects);
   const auto ticket = world.tickets.find(result.ticket);
   if (ticket == world.tickets.end()) {

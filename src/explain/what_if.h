@@ -1,5 +1,4 @@
-// What would happen if somebody asked now: a copy of the world hears of the ticket, by the same step that
-// decides in earnest.
+// Answers what would happen to a ticket that arrived now: step is applied to a copy of the world.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +13,20 @@ namespace mgpu::explain {
 inline constexpr std::size_t kMaxTicketsAhead = 10;
 
 struct WhatIf {
-  TicketId ticket{};  // the number that it has in the copy
-  TicketRequest ask{};
-  TicketStage stage = TicketStage::waiting;  // where it would stand at once
-  std::optional<Error> refused{};            // and why, if it would be
+  TicketId ticket{};  // its id in the copy
+  TicketRequest request{};
+  TicketStage stage = TicketStage::waiting;  // right after its arrival
+  std::optional<Error> refused{};            // the error, if it would be refused
   std::optional<Instant> estimated_start{};
   Duration estimated_wait{};
-  std::vector<TicketId> turn_holders{};   // those that hold a turn now, or are made ready for it
-  std::vector<TicketId> tickets_ahead{};  // those that would stand before it, the first kMaxTicketsAhead
-  std::size_t place = 0;                  // 1 = next; 0: it does not wait
-  bool must_load = false;                 // its resident is not there
-  Effects effects{};                      // what the arrival would lead to at once
+  std::vector<TicketId> turn_holders{};   // preparing and running tickets on its devices
+  std::vector<TicketId> tickets_ahead{};  // waiting tickets before it, at most kMaxTicketsAhead
+  std::size_t place = 0;                  // in the line, 1 = first; 0: it would not wait
+  bool must_load = false;                 // its resident would have to be loaded
+  Effects effects{};                      // of its arrival
 };
 
-// `world` is a copy. The last readings are taken as if they were of now: they would be asked for first.
-WhatIf what_if(World world, const TicketRequest& ask);
+// `world` is a copy. Where the core would request a new reading, the last one counts as new.
+WhatIf what_if(World world, const TicketRequest& request);
 
 }  // namespace mgpu::explain

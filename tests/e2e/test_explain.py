@@ -44,7 +44,7 @@ def test_one_that_waits_still_is_explained_until_now(harness):
     waiting = harness.start_program("run", "--consumer", "train", "--", "true")
     ticket = harness.wait_for_ticket(stage="waiting")["ticket"]
     printed = harness.run_mgpu("explain", ticket).stdout
-    assert f"behind ticket {holder} (train)" in printed and printed.endswith("It waits still.\n")
+    assert f"behind ticket {holder} (train)" in printed and printed.endswith("It is still waiting.\n")
     harness.http_client.delete(f"/v1/leases/{holder}")
     assert waiting.exit_code() == 0
 

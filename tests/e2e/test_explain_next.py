@@ -18,7 +18,7 @@ def test_granted_at_once_or_room_made_or_behind_others(harness):
     ticket = harness.wait_for_ticket(stage="running")["ticket"]
     explanation = harness.get("/v1/explain/next?consumer=image")
     assert explanation["stage"] == "waiting" and explanation["holders"] == [ticket] and explanation["place"] == 1
-    assert f"The turn is with ticket {ticket} (chat)." in explanation["sentences"]
+    assert f"The turn is held by ticket {ticket} (chat)." in explanation["sentences"]
     assert running.status == 200
 
     assert harness.state("chat") == "warm" and harness.state("image") == "cold"
