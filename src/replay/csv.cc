@@ -12,8 +12,7 @@ namespace {
 
 using StringView = std::string_view;
 
-constexpr Instant kFirstArrival{
-    2'000'000};  // when the first may come: the devices have been looked at by then
+constexpr Instant kFirstArrival{2'000'000};  // after the first readings of all devices
 
 std::vector<StringView> split_cells(StringView line) {
   std::vector<StringView> cells;
@@ -30,8 +29,8 @@ std::vector<StringView> split_cells(StringView line) {
 
 std::optional<Duration> parse_seconds(StringView text) {
   double value = 0;
-  const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return duration_from_ms(value * 1e3);
 }
 
@@ -46,12 +45,13 @@ class CsvParser {
       text = end == StringView::npos ? StringView{} : text.substr(end + 1);
       if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
       if (line.empty() || line.front() == '#') continue;
-      const Result<void> taken = columns_.empty() ? parse_header(line) : parse_row(line);
-      if (!taken)
-        return fail(taken.error().code, "line " + std::to_string(number) + ": " + taken.error().detail);
+      const Result<void> parsed = columns_.empty() ? parse_header(line) : parse_row(line);
+      if (!parsed)
+        return fail(parsed.error().code, "line " + std::to_string(number) + ": " + parsed.error().detail);
     }
     if (columns_.empty())
-      return fail(ErrorCode::invalid_request, "there is no header (time,consumer,seconds,...)");
+      return fail(ErrorCode::invalid_request,
+                  "the header is missing (its first line must be time,consumer,seconds,...)");
     return std::move(workload_);
   }
 
@@ -61,12 +61,14 @@ class CsvParser {
     const std::vector<StringView> names = split_cells(line);
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (std::ranges::find(kColumns, names[i]) == std::end(kColumns))
-        return fail(ErrorCode::invalid_request, "no column is called \"" + std::string(names[i]) + "\"");
+        return fail(ErrorCode::invalid_request,
+                    "unknown column \"" + std::string(names[i]) +
+                        "\" (known: time, consumer, seconds, user, priority, flow)");
       columns_[std::string(names[i])] = i;
     }
-    for (const char* wanted : {"time", "consumer", "seconds"})
-      if (!columns_.contains(wanted))
-        return fail(ErrorCode::invalid_request, std::string("the column ") + wanted + " is missing");
+    for (const char* required : {"time", "consumer", "seconds"})
+      if (!columns_.contains(required))
+        return fail(ErrorCode::invalid_request, std::string("the column ") + required + " is missing");
     return {};
   }
 
@@ -81,7 +83,7 @@ class CsvParser {
     const auto work = parse_seconds(cell_at(cells, "seconds"));
     if (!time || !work)
       return fail(ErrorCode::invalid_request,
-                  "time and seconds are numbers, not negative, and at most " + to_string(kLongestDuration));
+                  "time and seconds must be numbers of seconds from 0 to " + to_string(kLongestDuration));
     const auto target = find_target(machine_, cell_at(cells, "consumer"));
     if (!target)
       return fail(ErrorCode::invalid_request,
@@ -89,7 +91,9 @@ class CsvParser {
     FlowStep step{.consumer = target->consumer, .resident = target->resident, .work = *work};
     if (const StringView name = cell_at(cells, "priority"); !name.empty()) {
       step.priority = priority_from_name(name);
-      if (!step.priority) return fail(ErrorCode::invalid_request, std::string(name) + " is no class of work");
+      if (!step.priority)
+        return fail(ErrorCode::invalid_request,
+                    "\"" + std::string(name) + "\" is not a priority (realtime, interactive, normal, batch)");
     }
     Flow& flow = find_or_add_flow(cell_at(cells, "flow"));
     if (flow.steps.empty()) {
@@ -104,9 +108,9 @@ class CsvParser {
 
   Flow& find_or_add_flow(StringView name) {
     if (name.empty()) return workload_.flows.emplace_back();
-    const auto [found, fresh] = flows_.emplace(name, workload_.flows.size());
-    if (fresh) workload_.flows.emplace_back();
-    return workload_.flows[found->second];
+    const auto [entry, is_new] = flows_.emplace(name, workload_.flows.size());
+    if (is_new) workload_.flows.emplace_back();
+    return workload_.flows[entry->second];
   }
 
   std::uint32_t find_or_add_user(StringView name) {
@@ -140,15 +144,15 @@ std::optional<Target> find_target(const Machine& machine, StringView name) {
 
 std::string to_csv(const Workload& workload, const Machine& machine) {
   const Registry& registry = machine.world.registry;
-  const auto seconds = [](Duration d) { return std::to_string(static_cast<double>(d.count()) / 1e6); };
+  const auto seconds = [](Duration duration) { return std::to_string(to_seconds(duration)); };
   std::string text = "time,consumer,seconds,user,priority,flow\n";
   for (std::size_t i = 0; i < workload.flows.size(); ++i) {
     const Flow& flow = workload.flows[i];
     for (const FlowStep& step : flow.steps) {
-      const bool first = &step == &flow.steps.front();
-      const bool named = step.resident && !registry[*step.resident].ai_model.empty();
-      text += seconds(first ? flow.start + step.pause - kFirstArrival : step.pause) + "," +
-              registry[step.consumer].spec.name + (named ? "/" + registry[*step.resident].ai_model : "") +
+      const bool is_first = &step == &flow.steps.front();
+      const bool has_name = step.resident && !registry[*step.resident].ai_model.empty();
+      text += seconds(is_first ? flow.start + step.pause - kFirstArrival : step.pause) + "," +
+              registry[step.consumer].spec.name + (has_name ? "/" + registry[*step.resident].ai_model : "") +
               "," + seconds(step.work) + "," + (flow.user == 0 ? "" : "u" + std::to_string(flow.user)) + "," +
               (step.priority ? std::string(to_string(*step.priority)) : "") + "," +
               (flow.steps.size() == 1 ? "" : "f" + std::to_string(i)) + "\n";

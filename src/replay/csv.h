@@ -1,14 +1,14 @@
-// A workload as a table that anybody can write:
+// A workload as CSV:
 //
 //   time,consumer,seconds,user,priority,flow
 //   0,chat,3.2,anna,interactive,
 //   12.5,stt,0.8,ben,,talk1
 //   0.1,chat,2.4,ben,,talk1
 //
-// `format_time` counts seconds from the first row's day; `seconds` is the device time that the job needs
-// alone. user, priority and flow may be left out, empty or absent; columns stand in any order. Rows of one
-// flow are asked one after the other, and the `format_time` of all but its first is the pause since the one
-// before has ended. A consumer with several AI models is written NAME/AI_MODEL.
+// `time` is the arrival in seconds from the start of the replay. `seconds` is the device time of the job when
+// it runs alone. Columns may be in any order; user, priority and flow may be empty or missing. The rows of a
+// flow run one after the other; the `time` of all but the first of them is the pause after the row before has
+// ended. An AI model of a consumer that has several is written NAME/AI_MODEL.
 #pragma once
 
 #include <string>
@@ -24,10 +24,10 @@ namespace mgpu::replay {
 // Error: invalid_request, with the number of the line.
 Result<Workload> parse_csv(std::string_view text, const Machine& machine);
 
-// The reverse: what parse_csv reads as the same workload. REQUIRES: flows are not empty.
+// The inverse of parse_csv. REQUIRES: no flow is empty.
 std::string to_csv(const Workload& workload, const Machine& machine);
 
-// Who is meant by "chat" or "ollama/llama3:8b"; the resident is the consumer's first where none is named.
+// Resolves "chat" or "ollama/llama3:8b". Without a named AI model the resident is the consumer's first.
 struct Target {
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};

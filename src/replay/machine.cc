@@ -7,13 +7,14 @@ namespace mgpu::replay {
 namespace {
 
 constexpr std::int64_t kDiskBytesPerSecond = 2 * kGiB.count;
-constexpr double kCachedShare = 0.4;
-constexpr double kParkedShare = 0.15;
-constexpr double kParkingShare = 0.1;
+// Relative to the load from disk.
+constexpr double kCachedLoadFactor = 0.4;
+constexpr double kParkedLoadFactor = 0.15;
+constexpr double kParkFactor = 0.1;
 constexpr Duration kUnloadTime = std::chrono::milliseconds{500};
 
-Duration scaled(Duration whole, double part) {
-  return Duration{static_cast<std::int64_t>(static_cast<double>(whole.count()) * part)};
+Duration scaled(Duration duration, double factor) {
+  return Duration{static_cast<std::int64_t>(static_cast<double>(duration.count()) * factor)};
 }
 
 }  // namespace
@@ -45,10 +46,10 @@ void set_learned_costs(Machine& machine) {
 
 Costs costs_from_cold(Duration load_cold) {
   return {.load_cold = load_cold,
-          .load_cached = scaled(load_cold, kCachedShare),
-          .load_parked = scaled(load_cold, kParkedShare),
+          .load_cached = scaled(load_cold, kCachedLoadFactor),
+          .load_parked = scaled(load_cold, kParkedLoadFactor),
           .unload = kUnloadTime,
-          .park = scaled(load_cold, kParkingShare)};
+          .park = scaled(load_cold, kParkFactor)};
 }
 
 Costs estimated_costs(Bytes footprint) {

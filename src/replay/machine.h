@@ -1,5 +1,5 @@
-// A house that can be lived in again: the world before anything happened, and what moving its residents truly
-// takes. The core finds that out by itself, as it does in a daemon.
+// The machine of a replay: the initial world, and the real costs of its residents. The core does not know the
+// real costs; it learns them as in a daemon.
 #pragma once
 
 #include <vector>
@@ -8,34 +8,32 @@
 
 namespace mgpu::replay {
 
-// The true costs of one resident. Zero means at once.
+// The real costs of a resident. Zero: takes no time.
 struct Costs {
-  Duration load_cold{};    // weights from the disk
-  Duration load_cached{};  // weights from the page cache
-  Duration load_parked{};  // back from host memory
+  Duration load_cold{};    // from disk
+  Duration load_cached{};  // from the page cache
+  Duration load_parked{};  // from host memory
   Duration unload{};
   Duration park{};
 };
 
 struct Machine {
-  World world{};                       // devices, consumers, residents and limits; no reading, no ticket yet
-  std::vector<Bytes> device_memory{};  // by DeviceId: memory of each device
+  World world{};                       // devices, consumers, residents and limits; no readings or tickets
+  std::vector<Bytes> device_memory{};  // by DeviceId
   std::vector<Costs> costs{};          // by ResidentId
-  Bytes page_cache{};  // host memory that keeps weights after they were read; the least recently used go
+  Bytes page_cache{};                  // capacity of the page cache (virtual_time.h, PageCache)
 };
 
-// Adds a device of this size.
 DeviceId add_device(Machine& machine, Device device, Bytes total);
 
-// Adds a consumer with one resident, and what moving it takes.
+// Adds a consumer with one resident; without a resident if it is lease_only.
 ConsumerId add_consumer(Machine& machine, Consumer spec, const Costs& costs);
 
-// Tells the core what moving residents costs, as if it had learned it in an earlier life.
+// Copies the real costs to the learned costs, as if the store had them.
 void set_learned_costs(Machine& machine);
 
-// What it takes where nobody measured: weights come from the disk with 2 GiB/s, from the page cache in 0.4 of
-// that time and back from host memory in 0.15 of it (our own measurements, docs/performance.md); memory is
-// given back in half a second.
+// Default costs: from disk with 2 GiB/s, from the page cache 0.4 of that time, from host memory 0.15 of it
+// (measured, docs/performance.md); an unload takes half a second.
 Costs estimated_costs(Bytes footprint);
 Costs costs_from_cold(Duration load_cold);
 

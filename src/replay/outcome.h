@@ -1,4 +1,4 @@
-// What became of a workload, job by job: the raw record from which summaries and pictures are made.
+// The outcome of a replay, job by job. Summaries and diagrams are made from it.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ struct Job {
   ConsumerId consumer{};
   std::uint32_t user = 0;
   Instant arrived{};
-  Instant started{};  // it was granted
+  Instant started{};  // granted
   Instant ended{};
-  Duration work{};                    // what it would have taken alone
-  bool refused = false;               // it never started; `ended` is when it was told
-  std::uint32_t times_overtaken = 0;  // starts of later arrivals on its device while it waited
+  Duration work{};                    // run time if it runs alone
+  bool refused = false;               // it did not start; `ended` is the time of the refusal
+  std::uint32_t times_overtaken = 0;  // starts of later arrivals in its line while it waited
   std::optional<Instant> first_overtaken{};
   Instant last_overtaken{};
 };
@@ -36,14 +36,14 @@ struct ActivitySpan {
 };
 
 struct Outcome {
-  std::vector<Job> jobs{};            // in the order of their arrival
-  std::vector<ActivitySpan> spans{};  // in the order of their end
-  Instant end{};                      // of the last thing that happened
-  std::uint64_t events = 0;           // that the core was told
+  std::vector<Job> jobs{};            // in order of arrival
+  std::vector<ActivitySpan> spans{};  // in order of end
+  Instant end{};                      // of the replay
+  std::uint64_t events = 0;           // passed to the core
   std::uint64_t loaded_in_vain = 0;
-  Duration max_overtake_bound{};  // how long a ticket might be overtaken at most, as the policy set it
-  Duration max_bound_excess{};    // by how much an overtaking came after it; 0: never
-  std::string first_refusal{};    // why the first that was refused was
+  Duration max_overtake_bound{};  // the longest overtake bound of a ticket
+  Duration max_bound_excess{};    // the longest time by which an overtaking came after its bound; 0: none did
+  std::string first_refusal{};    // error detail of the first refused ticket
 };
 
 }  // namespace mgpu::replay

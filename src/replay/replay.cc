@@ -15,14 +15,13 @@ using namespace std::chrono_literals;
 
 constexpr Instant kFirstReadingAt{1'000'000};
 constexpr Duration kReadingLatency = 2ms;
-constexpr Duration kRereadInterval =
-    100ms;  // while an eviction, or what a job gave back, waits to be seen free
+constexpr Duration kRereadInterval = 100ms;  // while tickets wait or a reading is pending
 
-// What one consumer really holds.
+// The real memory of a consumer.
 struct ConsumerMemory {
   std::map<ResidentId, Bytes> resident_bytes{};
   std::uint32_t running_jobs = 0;
-  bool has_process = false;  // it keeps its residue
+  bool has_process = false;  // the process holds at least its residue
 };
 
 class Replayer {
@@ -45,8 +44,8 @@ class Replayer {
       for (std::size_t i = 0; i < world_.lines.size(); ++i) take_reading(DeviceId{i});
       workload_driver_.start();
     });
-    while (workload_driver_.has_open_flows())
-      clock_.run_next();  // an empty agenda with somebody left would be a wedge
+    // run_next asserts that a timer is left: otherwise the open flows would never end.
+    while (workload_driver_.has_open_flows()) clock_.run_next();
     outcome_.jobs = std::move(workload_driver_.jobs());
     outcome_.end = clock_.now();
     return std::move(outcome_);
@@ -55,10 +54,10 @@ class Replayer {
  private:
   // --- the core ---
 
-  void apply_event(EventPayload happening) {
+  void apply_event(EventPayload payload) {
     ++outcome_.events;
-    const Effects effects = decide_(world_, {clock_.now(), std::move(happening)});
-    for (const Effect& effect : effects) std::visit([this](const auto& e) { execute(e); }, effect);
+    const Effects effects = decide_(world_, {clock_.now(), std::move(payload)});
+    for (const Effect& effect : effects) std::visit([this](const auto& typed) { execute(typed); }, effect);
     schedule_wakeup();
   }
 
@@ -67,13 +66,13 @@ class Replayer {
     if (wake == kNever || wake == scheduled_wakeup_) return;
     scheduled_wakeup_ = wake;
     clock_.schedule_at(wake, [this, wake] {
-      if (scheduled_wakeup_ != wake) return;  // somebody set it anew
+      if (scheduled_wakeup_ != wake) return;  // replaced by another time
       scheduled_wakeup_ = {};
       apply_event(Tick{});
     });
   }
 
-  // --- people ---
+  // --- clients ---
 
   void submit_ticket(std::size_t job, const FlowStep& step) {
     const ConsumerState& consumer = world_.registry[step.consumer];
@@ -99,7 +98,7 @@ class Replayer {
     reread_contended_devices(world_.registry[consumer].spec);
   }
 
-  // The driver is read often while somebody waits, so that what a job gave back is seen soon.
+  // Readings are frequent while tickets wait, so that returned memory is seen soon.
   void reread_contended_devices(const Consumer& spec) {
     for (const DeviceId device : devices_of(spec))
       if (has_waiters(device)) schedule_reread(device);
@@ -110,15 +109,21 @@ class Replayer {
   }
 
   void record_run(std::size_t job) {
-    const Job& done = workload_driver_.jobs()[job];
-    outcome_.spans.push_back({.activity = Activity::run,
-                              .consumer = done.consumer,
-                              .device = world_.registry[done.consumer].spec.device,
-                              .from = done.started,
-                              .to = clock_.now()});
+    const ConsumerId consumer = workload_driver_.jobs()[job].consumer;
+    record_span(Activity::run, consumer, workload_driver_.jobs()[job].started);
   }
 
-  // --- what the core wants done ---
+  void record_span(Activity activity, ConsumerId consumer, Instant from,
+                   LoadSource source = LoadSource::cold) {
+    outcome_.spans.push_back({.activity = activity,
+                              .consumer = consumer,
+                              .device = world_.registry[consumer].spec.device,
+                              .from = from,
+                              .to = clock_.now(),
+                              .source = source});
+  }
+
+  // --- effects ---
 
   void execute(const Grant& grant) {
     const std::size_t job = job_of(grant.ticket);
@@ -149,26 +154,25 @@ class Replayer {
     clock_.schedule_after(machine_.costs[ahead.resident.value].load_cold,
                           [this, id = ahead.resident] { page_cache_.read(id, footprint(id)); });
   }
-  // Each of those who were passed bears it only until its own bound; what was loaded ahead may go first
-  // still.
+  // Measures how long tickets may be overtaken, and whether any is overtaken after its bound. A ticket whose
+  // resident was loaded ahead may do that.
   void execute(const Overtook& overtook) {
     const auto found = world_.tickets.find(overtook.ticket);
     if (found == world_.tickets.end()) return;
     const Ticket& served = found->second;
     for (const LinePlace& place : world_.lines[served.request.device.value].waiting) {
       if (place.due >= served.due) break;
-      const Ticket& passed = world_.tickets.at(place.ticket);
-      outcome_.max_overtake_bound =
-          std::max(outcome_.max_overtake_bound, passed.overtake_until - clock_.now());
+      const Instant overtake_until = world_.tickets.at(place.ticket).overtake_until;
+      outcome_.max_overtake_bound = std::max(outcome_.max_overtake_bound, overtake_until - clock_.now());
       if (overtook.reason != OvertakeReason::loaded_ahead)
-        outcome_.max_bound_excess = std::max(outcome_.max_bound_excess, clock_.now() - passed.overtake_until);
+        outcome_.max_bound_excess = std::max(outcome_.max_bound_excess, clock_.now() - overtake_until);
     }
   }
   void execute(const LoadedInVain&) { ++outcome_.loaded_in_vain; }
   template <class AnyEffect>
   void execute(const AnyEffect&) {}
 
-  // --- what services do ---
+  // --- services ---
 
   Bytes footprint(ResidentId id) const { return machine_.world.registry[id].footprint; }
 
@@ -190,12 +194,7 @@ class Replayer {
     memory.resident_bytes[id] = footprint(id);
     memory.has_process = true;
     if (source != LoadSource::parked) page_cache_.read(id, footprint(id));
-    outcome_.spans.push_back({.activity = Activity::load,
-                              .consumer = consumer,
-                              .device = world_.registry[consumer].spec.device,
-                              .from = began,
-                              .to = clock_.now(),
-                              .source = source});
+    record_span(Activity::load, consumer, began, source);
     apply_event(LoadEnded{.resident = id, .result = {}, .source = source});
   }
 
@@ -205,21 +204,17 @@ class Replayer {
     memory.resident_bytes.erase(evict.resident);
     if (evict.rung == Rung::stop || evict.rung == Rung::kill)
       memory = ConsumerMemory{.running_jobs = memory.running_jobs};
-    outcome_.spans.push_back({.activity = Activity::evict,
-                              .consumer = consumer,
-                              .device = world_.registry[consumer].spec.device,
-                              .from = began,
-                              .to = clock_.now()});
+    record_span(Activity::evict, consumer, began);
     apply_event(RungEnded{evict.resident, evict.rung, {}});
   }
 
-  // --- the driver ---
+  // --- readings ---
 
   Bytes held_bytes(std::size_t consumer) const {
     const ConsumerMemory& memory = consumer_memory_[consumer];
     const Consumer& spec = machine_.world.registry.consumers[consumer].spec;
     Bytes bytes{};
-    for (const auto& [id, part] : memory.resident_bytes) bytes += part;
+    for (const auto& [id, held] : memory.resident_bytes) bytes += held;
     if (memory.has_process) bytes = std::max(bytes, spec.residue);
     return bytes + spec.working * memory.running_jobs;
   }

@@ -1,10 +1,9 @@
-// A workload lived through in a house, decided by the same `step` that a daemon calls, in virtual time.
+// replay: runs a workload on a simulated machine in virtual time, with the decisions of the daemon's `step`.
 //
-// What the shell and the world outside do is modelled: a load takes its true seconds and then shows in the
-// readings; an eviction answers after its own; a reading comes two milliseconds after it was asked for, and
-// soon after somebody came or a job ended if anybody waits then; jobs that compute at once share the device's
-// speed (one that is split, that of its first device). Nothing fails here: that is the simulator's trade
-// (tests/sim). Deterministic.
+// The model of the shell and the services: loads and evictions take their real costs, and readings show their
+// results. A reading is taken two milliseconds after its request, and every 100 ms while tickets wait.
+// Concurrent jobs share the speed of their device (a split job that of its first device). Nothing fails;
+// faults are simulated in tests/sim. The replay is deterministic.
 #pragma once
 
 #include <functional>
@@ -17,7 +16,7 @@
 
 namespace mgpu::replay {
 
-// Who decides: `step`, or somebody who calls it and looks on.
+// Makes the decisions: `step`, or a function that calls it and observes.
 using StepFunction = std::function<Effects(World&, const Event&)>;
 
 Outcome replay(const Machine& machine, const Workload& workload, const StepFunction& decide = step);

@@ -13,13 +13,13 @@ namespace {
 
 using StringView = std::string_view;
 
-std::unexpected<Error> invalid_value(StringView text, StringView wanted) {
-  return fail(ErrorCode::invalid_request, "\"" + std::string(text) + "\" is no " + std::string(wanted));
+std::unexpected<Error> invalid_value(StringView text, StringView expected) {
+  return fail(ErrorCode::invalid_request, "\"" + std::string(text) + "\" is not " + std::string(expected));
 }
 
 Result<void> read(StringView text, std::uint32_t& value) {
-  const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (got.ec != std::errc{} || got.ptr != text.data() + text.size()) return invalid_value(text, "number");
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return invalid_value(text, "a number");
   return {};
 }
 Result<void> read(StringView text, bool& value) {
@@ -40,13 +40,13 @@ Result<void> read(StringView text, Duration& value) {
   return {};
 }
 Result<void> read(StringView text, Policy& value) {
-  if (text != "fifo" && text != "affinity") return invalid_value(text, "policy (fifo, affinity)");
+  if (text != "fifo" && text != "affinity") return invalid_value(text, "a policy (fifo, affinity)");
   value = text == "fifo" ? Policy::fifo : Policy::affinity;
   return {};
 }
 Result<void> read(StringView text, Priority& value) {
   const auto priority = priority_from_name(text);
-  if (!priority) return invalid_value(text, "class (realtime, interactive, normal, batch)");
+  if (!priority) return invalid_value(text, "a priority (realtime, interactive, normal, batch)");
   value = *priority;
   return {};
 }
@@ -72,7 +72,7 @@ template <class T>
 MachineSetting device_setting(StringView name, T Device::* field) {
   return {name, [field](Machine& machine, StringView text) -> Result<void> {
             for (Device& device : machine.world.registry.devices)
-              if (auto done = read(text, device.*field); !done) return done;
+              if (auto result = read(text, device.*field); !result) return result;
             return {};
           }};
 }
@@ -86,7 +86,7 @@ ConsumerSetting consumer_setting(StringView name, T Consumer::* field) {
 
 Result<void> set_footprint(Machine& machine, ConsumerId consumer, StringView text) {
   ConsumerState& state = machine.world.registry[consumer];
-  if (auto done = read(text, state.spec.footprint); !done) return done;
+  if (auto result = read(text, state.spec.footprint); !result) return result;
   for (const ResidentId id : state.residents) {
     machine.world.registry[id].declared_footprint = state.spec.footprint;
     machine.world.registry[id].footprint = state.spec.footprint;
@@ -96,14 +96,14 @@ Result<void> set_footprint(Machine& machine, ConsumerId consumer, StringView tex
 
 Result<void> set_load_costs(Machine& machine, ConsumerId consumer, StringView text) {
   Duration cold{};
-  if (auto done = read(text, cold); !done) return done;
+  if (auto result = read(text, cold); !result) return result;
   for (const ResidentId id : machine.world.registry[consumer].residents)
     machine.costs[id.value] = costs_from_cold(cold);
   return {};
 }
 
 const std::vector<MachineSetting>& machine_settings() {
-  static const std::vector<MachineSetting> all{
+  static const std::vector<MachineSetting> settings{
       limit_setting("policy", &SchedulingLimits::policy),
       limit_setting("overtake_limit", &SchedulingLimits::overtake_limit),
       limit_setting("ageing", &SchedulingLimits::ageing),
@@ -120,15 +120,15 @@ const std::vector<MachineSetting>& machine_settings() {
       {"device_memory",
        [](Machine& machine, StringView text) -> Result<void> {
          for (Bytes& total : machine.device_memory)
-           if (auto done = read(text, total); !done) return done;
+           if (auto result = read(text, total); !result) return result;
          return {};
        }},
   };
-  return all;
+  return settings;
 }
 
 const std::vector<ConsumerSetting>& consumer_settings() {
-  static const std::vector<ConsumerSetting> all{
+  static const std::vector<ConsumerSetting> settings{
       {"footprint", set_footprint},
       {"load", set_load_costs},
       consumer_setting("working", &Consumer::working),
@@ -145,24 +145,25 @@ const std::vector<ConsumerSetting>& consumer_settings() {
       consumer_setting("can_unload", &Consumer::can_unload),
       consumer_setting("idle_unload", &Consumer::idle_unload),
   };
-  return all;
+  return settings;
 }
 
 constexpr StringView kConsumerPrefix = "consumers.";
 
-// "chat.pinned" or "*.pinned": the name of a consumer may have dots itself.
+// `path`: "chat.pinned" or "*.pinned". The name of a consumer may contain dots, so the last dot counts.
 Result<void> apply_consumer_setting(Machine& machine, StringView path, StringView value) {
   const std::size_t dot = path.rfind('.');
   const StringView name = path.substr(0, dot);
   const auto row = std::ranges::find(consumer_settings(), dot == StringView::npos ? "" : path.substr(dot + 1),
                                      &ConsumerSetting::name);
   if (row == consumer_settings().end())
-    return fail(ErrorCode::invalid_request, "no setting \"" + std::string(path) + "\" of a consumer");
+    return fail(ErrorCode::invalid_request,
+                "there is no setting \"" + std::string(path) + "\" of a consumer (consumers.NAME.KEY)");
   bool found = false;
   for (std::size_t i = 0; i < machine.world.registry.consumers.size(); ++i) {
     if (name != "*" && machine.world.registry.consumers[i].spec.name != name) continue;
     found = true;
-    if (auto done = row->apply(machine, ConsumerId{i}, value); !done) return done;
+    if (auto result = row->apply(machine, ConsumerId{i}, value); !result) return result;
   }
   if (!found) return fail(ErrorCode::invalid_request, "there is no consumer " + std::string(name));
   return {};
@@ -173,7 +174,7 @@ Result<void> apply_consumer_setting(Machine& machine, StringView path, StringVie
 Result<void> apply_setting(Machine& machine, StringView setting) {
   const std::size_t equals = setting.find('=');
   if (equals == StringView::npos)
-    return fail(ErrorCode::invalid_request, "\"" + std::string(setting) + "\" is no KEY=VALUE");
+    return fail(ErrorCode::invalid_request, "\"" + std::string(setting) + "\" is not KEY=VALUE");
   const StringView key = setting.substr(0, equals), value = setting.substr(equals + 1);
   if (key.starts_with(kConsumerPrefix))
     return apply_consumer_setting(machine, key.substr(kConsumerPrefix.size()), value);

@@ -1,5 +1,5 @@
-// One thing changed in a house, as words: "overtake_limit=5s", "capacity=2", "consumers.chat.pinned=true".
-// For asking what would be if.
+// Settings: changes of a machine as text, to compare replays: "overtake_limit=5s", "capacity=2",
+// "consumers.chat.pinned=true".
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@
 
 namespace mgpu::replay {
 
-// Error: invalid_request (no such key or consumer, or a value that is none).
+// Error: invalid_request (unknown key or consumer, invalid value).
 Result<void> apply_setting(Machine& machine, std::string_view setting);
 
-// Every key, as they are written: "overtake_limit", ..., "consumers.NAME.footprint", ...
+// All keys: "overtake_limit", ..., "consumers.NAME.footprint", ...
 std::vector<std::string> setting_names();
 
 }  // namespace mgpu::replay

@@ -8,7 +8,7 @@
 namespace mgpu::replay {
 namespace {
 
-// The value below which this share of all lie (nearest rank).
+// By the nearest-rank method.
 Duration quantile(const std::vector<Duration>& sorted, double share) {
   const auto rank = static_cast<std::size_t>(std::lround(share * static_cast<double>(sorted.size() - 1)));
   return sorted[rank];
@@ -28,53 +28,53 @@ Percentiles percentiles(std::vector<Duration> values) {
 struct ActivityDelta {
   Instant at{};
   int running = 0;
-  int moving = 0;
+  int moving = 0;  // loads and evictions
 };
 
-// Shares of the time between the first arrival and the last end.
+// Adds the shares of the time between the first arrival and the end.
 void add_time_shares(Summary& summary, const Outcome& outcome) {
   if (outcome.jobs.empty()) return;
   std::vector<ActivityDelta> changes;
   for (const ActivitySpan& span : outcome.spans) {
-    const bool run = span.activity == Activity::run;
-    changes.push_back({span.from, run ? 1 : 0, run ? 0 : 1});
-    changes.push_back({span.to, run ? -1 : 0, run ? 0 : -1});
+    const bool is_run = span.activity == Activity::run;
+    changes.push_back({span.from, is_run ? 1 : 0, is_run ? 0 : 1});
+    changes.push_back({span.to, is_run ? -1 : 0, is_run ? 0 : -1});
   }
   std::ranges::sort(changes, {}, &ActivityDelta::at);
   Instant last = outcome.jobs.front().arrived;
   Duration busy{}, loading{};
   int running = 0, moving = 0;
   for (const ActivityDelta& change : changes) {
-    const Duration passed = std::max(change.at - last, Duration{});
+    const Duration elapsed = std::max(change.at - last, Duration{});
     if (running > 0) {
-      busy += passed;
+      busy += elapsed;
     } else if (moving > 0) {
-      loading += passed;
+      loading += elapsed;
     }
     running += change.running, moving += change.moving;
     last = std::max(last, change.at);
   }
-  const auto whole = static_cast<double>((outcome.end - outcome.jobs.front().arrived).count());
-  if (whole <= 0) return;
-  summary.busy = static_cast<double>(busy.count()) / whole;
-  summary.loading = static_cast<double>(loading.count()) / whole;
+  const auto total = static_cast<double>((outcome.end - outcome.jobs.front().arrived).count());
+  if (total <= 0) return;
+  summary.busy = static_cast<double>(busy.count()) / total;
+  summary.loading = static_cast<double>(loading.count()) / total;
   summary.idle = 1 - summary.busy - summary.loading;
 }
 
 double unfairness_of(const std::vector<Job>& jobs) {
-  struct User {
-    Duration took{}, work{};
+  struct UserTimes {
+    Duration elapsed{}, work{};
   };
-  std::map<std::uint32_t, User> users;
+  std::map<std::uint32_t, UserTimes> users;
   for (const Job& job : jobs) {
     if (job.refused) continue;
-    users[job.user].took += job.ended - job.arrived;
+    users[job.user].elapsed += job.ended - job.arrived;
     users[job.user].work += job.work;
   }
   double worst = 0, sum = 0;
   for (const auto& [id, user] : users) {
     const double slowdown =
-        static_cast<double>(user.took.count()) / std::max(1.0, static_cast<double>(user.work.count()));
+        static_cast<double>(user.elapsed.count()) / std::max(1.0, static_cast<double>(user.work.count()));
     worst = std::max(worst, slowdown);
     sum += slowdown;
   }

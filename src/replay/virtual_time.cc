@@ -9,7 +9,7 @@
 namespace mgpu::replay {
 namespace {
 
-constexpr double kRoundingSlackUs = 0.5;  // microseconds of work that rounding may leave over
+constexpr double kRoundingSlackUs = 0.5;  // work that may remain because of rounding
 
 }  // namespace
 
@@ -18,10 +18,10 @@ void VirtualClock::schedule_at(Instant when, std::function<void()> callback) {
 }
 
 void VirtualClock::run_next() {
-  MGPU_ASSERT(!timers_.empty(), "time goes on only while something is to happen");
+  MGPU_ASSERT(!timers_.empty(), "a timer is scheduled while the replay is not finished");
   now_ = timers_.top().at;
-  const auto callback =
-      std::move(const_cast<Timer&>(timers_.top()).callback);  // the order does not depend on it
+  // Moving from the const top is safe, because the order does not depend on the callback.
+  const auto callback = std::move(const_cast<Timer&>(timers_.top()).callback);
   timers_.pop();
   callback();
 }
@@ -36,19 +36,19 @@ void SharedProcessor::start(std::size_t job, Duration work) {
 }
 
 void SharedProcessor::update_progress() {
-  const auto passed = static_cast<double>((clock_.now() - updated_at_).count());
+  const auto elapsed_us = static_cast<double>((clock_.now() - updated_at_).count());
   updated_at_ = clock_.now();
   if (running_.empty()) return;
-  const double each = passed / static_cast<double>(running_.size());
-  for (RunningJob& running : running_) running.remaining_us -= each;
+  const double progress_us = elapsed_us / static_cast<double>(running_.size());
+  for (RunningJob& running : running_) running.remaining_us -= progress_us;
 }
 
 void SharedProcessor::schedule_completion() {
   ++generation_;
   if (running_.empty()) return;
   const double least = std::ranges::min_element(running_, {}, &RunningJob::remaining_us)->remaining_us;
-  const double needed = std::max(0.0, least) * static_cast<double>(running_.size());
-  clock_.schedule_after(Duration{static_cast<std::int64_t>(std::ceil(needed))},
+  const double delay_us = std::max(0.0, least) * static_cast<double>(running_.size());
+  clock_.schedule_after(Duration{static_cast<std::int64_t>(std::ceil(delay_us))},
                         [this, generation = generation_] { complete(generation); });
 }
 

@@ -1,5 +1,5 @@
-// Virtual time, and the physics that every rule meets alike: a device whose jobs share its speed, and host
-// memory that keeps weights for a while.
+// Virtual time, and the parts of the machine model that every policy shares: a device whose jobs share its
+// speed, and the page cache.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace mgpu::replay {
 
-// What will happen when. Things of one instant happen in the order in which they were put down.
+// A clock with timers. Timers of the same time run in the order in which they were scheduled.
 class VirtualClock {
  public:
   Instant now() const { return now_; }
@@ -39,8 +39,8 @@ class VirtualClock {
   std::priority_queue<Timer, std::vector<Timer>, Later> timers_{};
 };
 
-// A device at work. Jobs that compute at once share its speed equally (processor sharing): two of them take
-// twice as long each. Real batching inside one service does better, so this is the cautious model.
+// A device on which concurrent jobs share the speed equally (processor sharing): each of two jobs takes twice
+// as long. Batching inside a real service is faster, so this model is conservative.
 class SharedProcessor {
  public:
   SharedProcessor(VirtualClock& clock, std::function<void(std::size_t job)> on_done);
@@ -51,7 +51,7 @@ class SharedProcessor {
  private:
   struct RunningJob {
     std::size_t job = 0;
-    double remaining_us = 0;  // of its work
+    double remaining_us = 0;  // work in microseconds
   };
   void update_progress();
   void schedule_completion();
@@ -61,10 +61,10 @@ class SharedProcessor {
   std::function<void(std::size_t)> on_done_;
   std::vector<RunningJob> running_{};
   Instant updated_at_{};
-  std::uint64_t generation_ = 0;  // the completion that counts; those planned before are void
+  std::uint64_t generation_ = 0;  // of the latest scheduled completion; earlier ones are ignored
 };
 
-// The page cache: weights that were read stay until others need the room, the least recently read first.
+// A page cache of weights with least-recently-read replacement.
 class PageCache {
  public:
   explicit PageCache(Bytes capacity) : capacity_(capacity) {}
@@ -78,7 +78,7 @@ class PageCache {
   };
   Bytes capacity_;
   Bytes used_{};
-  std::list<CachedWeights> entries_{};  // the most recently read first
+  std::list<CachedWeights> entries_{};  // most recently read first
 };
 
 }  // namespace mgpu::replay

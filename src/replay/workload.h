@@ -1,6 +1,6 @@
-// What is asked of a house: flows of work. A flow is somebody who asks for one thing after the other, each
-// when the one before has ended and a pause is over: a voice dialogue, an agent. A single request is a flow
-// of one step. Everything random was drawn before, so that each policy meets the same people.
+// A workload: flows of jobs. A flow is a client that submits jobs one after the other, each after the one
+// before has ended and a pause: a voice dialogue, an agent. A single request is a flow of one step. A
+// workload contains no randomness, so that all policies get the same requests.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct FlowStep {
   Duration pause{};  // after the step before has ended
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};
-  Duration work{};  // device time that it needs, alone
+  Duration work{};  // device time if it runs alone
   std::optional<Priority> priority{};
 };
 
@@ -27,7 +27,7 @@ struct Flow {
 
 struct Workload {
   std::vector<Flow> flows{};
-  Instant horizon = kNever;  // nobody asks for anything after it
+  Instant horizon = kNever;  // no job arrives after it
 };
 
 }  // namespace mgpu::replay

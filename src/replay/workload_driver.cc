@@ -56,10 +56,10 @@ void WorkloadDriver::job_started(std::size_t job) {
   leave_line(job);
   for (const std::size_t waiting : lines_[positions_[job].line->value]) {
     if (waiting >= job) break;
-    Job& passed = jobs_[waiting];
-    ++passed.times_overtaken;
-    if (!passed.first_overtaken) passed.first_overtaken = now;
-    passed.last_overtaken = now;
+    Job& overtaken = jobs_[waiting];
+    ++overtaken.times_overtaken;
+    if (!overtaken.first_overtaken) overtaken.first_overtaken = now;
+    overtaken.last_overtaken = now;
   }
 }
 

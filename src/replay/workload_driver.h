@@ -1,5 +1,5 @@
-// The people of a workload: they come, ask, and go on when what they asked for has ended. Beside it the
-// ledger of what became of each job, kept in the same way whatever the rule that serves them.
+// Drives a workload: submits the jobs of its flows at their times, and records what becomes of each job, in
+// the same way for every policy.
 #pragma once
 
 #include <cstddef>
@@ -15,20 +15,19 @@ namespace mgpu::replay {
 
 class WorkloadDriver {
  public:
-  // `asks` is called for each job when it arrives. Workload and agenda must outlive the crowd.
+  // `on_arrival` is called for each job when it arrives. `clock` and `workload` must outlive the driver.
   WorkloadDriver(VirtualClock& clock, const Workload& workload,
                  std::function<void(std::size_t job, const FlowStep& step)> on_arrival);
 
   void start();
   bool has_open_flows() const { return open_flows_ > 0; }
 
-  // What the rule does with a job: it starts on a device, overtaking those that wait longer; or it never
-  // does.
+  // To be called by the policy. A start overtakes the jobs that arrived earlier and wait in the same line.
   void job_started(std::size_t job);
   void job_ended(std::size_t job);
   void job_refused(std::size_t job);
 
-  // Where the job waits, so that overtaking is counted among those of one line; none: it stands in no line.
+  // The job waits in this line. Jobs without a line neither overtake nor are overtaken.
   void enter_line(std::size_t job, DeviceId line);
 
   const FlowStep& step_of(std::size_t job) const;
@@ -51,7 +50,7 @@ class WorkloadDriver {
   std::function<void(std::size_t, const FlowStep&)> on_arrival_;
   std::vector<Job> jobs_{};
   std::vector<FlowPosition> positions_{};       // by job
-  std::vector<std::set<std::size_t>> lines_{};  // by DeviceId: jobs that wait; a job's number is its arrival
+  std::vector<std::set<std::size_t>> lines_{};  // by DeviceId: waiting jobs; job numbers ascend by arrival
 };
 
 }  // namespace mgpu::replay
