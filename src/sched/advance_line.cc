@@ -128,7 +128,8 @@ Error no_room_error(const World& world, const Ticket& ticket) {
   return {ErrorCode::no_room,
           "no room on " + names + " within " + to_rounded_string(world.limits.room_limit) +
               " (limits.room_limit): foreign programs hold " + to_string(foreign) + ", and of the " +
-              to_string(committed) + " committed to consumers not enough can be evicted"};
+              to_string(committed) +
+              " committed to consumers not enough can be evicted (pinned, or without a rung)"};
 }
 
 // Refuses a ticket that has been stuck for room_limit. Returns whether it did.
