@@ -1,9 +1,8 @@
-// Equal inputs give equal effects, equal journals and equal explanations: byte for byte, as people and
-// programs read them. The inputs are those of the simulator's lives, with everything that goes wrong in them.
+// Properties: equal events give equal effects, journals and explanations, byte for byte in their text and
+// JSON. The events are those of the simulator, with all its faults.
 //
-// Two worlds are told the same events. One of them keeps its tickets in a table of another size, so that an
-// order that comes from hashing, and not from the events, shows. What the core may remember outside of the
-// world would show, too.
+// Two worlds process the same events. One of them has a hash table of another size for its tickets, which
+// reveals results that depend on the hash order. State of the core outside the world would be revealed, too.
 #include <deque>
 #include <string>
 #include <utility>
@@ -23,7 +22,7 @@
 namespace mgpu::sim {
 namespace {
 
-constexpr std::size_t kOtherBucketCount = 4099;  // buckets of the second world's table
+constexpr std::size_t kOtherBucketCount = 4099;  // of the second world's hash table
 
 std::chrono::system_clock::time_point wall_time(Instant at) {
   return std::chrono::system_clock::time_point{std::chrono::microseconds{at.us}};
@@ -31,14 +30,14 @@ std::chrono::system_clock::time_point wall_time(Instant at) {
 
 std::string user_label(std::uint32_t user) { return "user " + std::to_string(user); }
 
-// A life as it was written down.
+// A world after a scenario, with its journal.
 struct RecordedRun {
   World world{};
   std::deque<JournalEntry> journal{};
-  std::vector<TicketId> tickets{};  // all that ever came
+  std::vector<TicketId> tickets{};  // all that arrived
 
-  void append_entry(Instant at, std::variant<EventPayload, Effect> what) {
-    journal.push_back({.id = journal.size() + 1, .at = at, .payload = std::move(what)});
+  void append_entry(Instant at, std::variant<EventPayload, Effect> payload) {
+    journal.push_back({.id = journal.size() + 1, .at = at, .payload = std::move(payload)});
   }
   std::optional<explain::Explanation> explanation(TicketId id) const {
     const auto found = world.tickets.find(id);
@@ -59,16 +58,16 @@ RecordedRun record_run(const ScenarioPrefix& scenario, std::size_t buckets) {
   return run;
 }
 
-// Everything that can be read of it, line by line.
+// All journal entries, explanations and estimates, one a line.
 std::vector<std::string> rendered_lines(const RecordedRun& run) {
   std::vector<std::string> lines;
-  const api::RenderContext wording{
+  const api::RenderContext render_context{
       .registry = run.world.registry, .journal = run.journal, .wall = wall_time, .user_labels = user_label};
   for (const JournalEntry& entry : run.journal)
     lines.push_back(api::dump(api::entry_json(entry, run.world.registry, wall_time, user_label)));
   for (const TicketId id : run.tickets)
     if (const auto explanation = run.explanation(id))
-      lines.push_back(api::dump(api::explanation_json(*explanation, wording)));
+      lines.push_back(api::dump(api::explanation_json(*explanation, render_context)));
   for (std::size_t i = 0; i < run.world.lines.size(); ++i)
     for (const auto& [id, at] : estimated_starts(run.world, DeviceId{i}))
       lines.push_back("ticket " + std::to_string(id.value) + " at " + std::to_string(at.us));
@@ -76,19 +75,19 @@ std::vector<std::string> rendered_lines(const RecordedRun& run) {
 }
 
 TEST(EqualInputs, GiveEqualJournalsAndEqualExplanations) {
-  const bool held = rc::check("two worlds that hear the same tell the same", [] {
+  const bool holds = rc::check("equal events give equal output", [] {
     const ScenarioPrefix scenario = draw_scenario();
-    const auto one = rendered_lines(record_run(scenario, 1)),
-               other = rendered_lines(record_run(scenario, kOtherBucketCount));
-    RC_ASSERT(one.size() == other.size());
-    for (std::size_t i = 0; i < one.size(); ++i)
-      if (one[i] != other[i]) RC_FAIL(one[i] + "\n" + other[i]);
+    const auto lines = rendered_lines(record_run(scenario, 1));
+    const auto other_lines = rendered_lines(record_run(scenario, kOtherBucketCount));
+    RC_ASSERT(lines.size() == other_lines.size());
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      if (lines[i] != other_lines[i]) RC_FAIL(lines[i] + "\n" + other_lines[i]);
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
-// From its arrival on, until it ran or was refused or until now, a ticket waits for something at every
-// moment; and again from when it had to wait anew.
+// The segments cover the whole wait of a ticket: from its arrival until it was granted or refused, or until
+// now; and again from each requeue.
 void assert_no_gaps(const explain::Explanation& explanation, Instant now) {
   RC_ASSERT(explanation.arrived.has_value() && !explanation.truncated);
   const auto is_requeued_at = [&](Instant at) {
@@ -109,7 +108,7 @@ void assert_no_gaps(const explain::Explanation& explanation, Instant now) {
 }
 
 TEST(Explanations, CoverTheWholeWait) {
-  const bool held = rc::check("there is a cause for every moment of a wait", [] {
+  const bool holds = rc::check("the whole wait has causes", [] {
     const ScenarioPrefix scenario = draw_scenario();
     const RecordedRun run = record_run(scenario, 1);
     for (const TicketId id : run.tickets) {
@@ -118,7 +117,7 @@ TEST(Explanations, CoverTheWholeWait) {
       assert_no_gaps(*explanation, run.world.now);
     }
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
-// What people are told about when they can start.
+// Properties of estimated starts.
 //
-// Never a moment that is past, whatever goes wrong. And under fifo with one turn, where the order is no
-// guess: if jobs take what such jobs took and nobody comes any more, an estimate is wrong by no more than
+// They are never in the past, whatever fails. Under fifo with one turn the order is known: if jobs take their
+// expected time and no tickets arrive, the error of an estimate is at most
 //
-//   a quarter of a job       a running one that is about to end is given so much more
-//   (sched/start_estimate.cc)
-// + the changes of residents that it and those before it may need: who leaves for whom is guessed
+//   a quarter of a job     an overdue job is expected to run that much longer (sched/start_estimate.cc)
+// + the changes of residents of the ticket and those before it, because their evictions are only estimated
 //
-// and where all fit together, so that nobody has to leave, by no more than that quarter.
+// and if memory holds all consumers, at most that quarter of a job.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -27,7 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr DeviceId kDevice{0};
-constexpr Duration kReadingDelay = 10ms;  // that a change, or a start, waits for
+constexpr Duration kReadingDelay = 10ms;  // of the readings that a change or a start waits for
 
 struct StartEstimate {
   TicketId ticket{};
@@ -35,8 +34,8 @@ struct StartEstimate {
   Instant start{};
 };
 
-TEST(Estimates, AreNeverOfAMomentThatIsPast) {
-  const bool held = rc::check("nobody is told of a start in the past", [] {
+TEST(Estimates, AreNeverInThePast) {
+  const bool holds = rc::check("an estimated start is never in the past", [] {
     const ScenarioPrefix scenario = draw_scenario();
     World world = scenario.world;
     for (const Event& event : scenario.events) {
@@ -45,10 +44,10 @@ TEST(Estimates, AreNeverOfAMomentThatIsPast) {
         for (const auto& [id, at] : estimated_starts(world, DeviceId{i})) RC_ASSERT(at >= world.now);
     }
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
-// One at a time, and it is known how long each job takes.
+// One job at a time, each of the same known duration.
 TestMachine single_job_machine(TestMachine test_machine) {
   test_machine.fifo = true, test_machine.devices = test_machine.capacity = 1;
   for (TestConsumer& consumer : test_machine.consumers) {
@@ -58,30 +57,30 @@ TestMachine single_job_machine(TestMachine test_machine) {
   return test_machine;
 }
 
-// Of all that were told of their start after the last of them had come.
+// All estimates after the last arrival.
 std::vector<StartEstimate> collect_estimates(const TestMachine& test_machine,
                                              std::vector<TestRequest> requests, MachineRun& run) {
   for (TestRequest& request : requests) request.work_ms = 400, request.at_ms /= 10;
   std::vector<StartEstimate> estimates;
   run = run_machine(test_machine, requests, {}, 10s, [&](const World& world) {
-    const Statistics& so_far = world.lines[kDevice.value].statistics;
-    if (so_far.total_jobs + so_far.queue_depth + so_far.in_flight < requests.size()) return;
+    const Statistics& statistics = world.lines[kDevice.value].statistics;
+    if (statistics.total_jobs + statistics.queue_depth + statistics.in_flight < requests.size()) return;
     for (const auto& [id, at] : estimated_starts(world, kDevice)) estimates.push_back({id, world.now, at});
   });
   return estimates;
 }
 
-void assert_error_at_most(const StartEstimate& estimate, const MachineRun& run, Duration late,
-                          Duration early) {
+void assert_error_at_most(const StartEstimate& estimate, const MachineRun& run, Duration max_late,
+                          Duration max_early) {
   const Instant granted = run.recorder.tickets().at(estimate.ticket).granted->at;
-  if (granted <= estimate.start + late && estimate.start <= granted + early) return;
-  RC_FAIL("ticket " + std::to_string(estimate.ticket.value) + " was to wait " +
-          to_string(estimate.start - estimate.now) + ", and waited " + to_string(granted - estimate.now));
+  if (granted <= estimate.start + max_late && estimate.start <= granted + max_early) return;
+  RC_FAIL("ticket " + std::to_string(estimate.ticket.value) + " was estimated to wait " +
+          to_string(estimate.start - estimate.now) + ", but waited " + to_string(granted - estimate.now));
 }
 
-TEST(Estimates, AreRightWhereNobodyHasToLeave) {
+TEST(Estimates, AreRightIfNothingIsEvicted) {
   std::size_t checked = 0;
-  const bool held = rc::check("with memory for all, an estimate is right to a quarter of a job", [&] {
+  const bool holds = rc::check("with memory for all, the error is at most a quarter of a job", [&] {
     const auto test_machine = *rc::gen::map(arbitrary_machine(), [](const TestMachine& drawn) {
       TestMachine test_machine = single_job_machine(drawn);
       for (TestConsumer& consumer : test_machine.consumers)
@@ -95,13 +94,13 @@ TEST(Estimates, AreRightWhereNobodyHasToLeave) {
       ++checked;
     }
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
   EXPECT_GT(checked, 0U);
 }
 
-TEST(Estimates, AreWrongByTheChangesOfThoseBeforeAtMost) {
+TEST(Estimates, AreWrongAtMostByTheChangesOfTheTicketsBefore) {
   std::size_t checked = 0;
-  const bool held = rc::check("an estimate may guess changes of residents wrong, but no work", [&] {
+  const bool holds = rc::check("changes of residents may be estimated wrong, but not work", [&] {
     const auto test_machine = *rc::gen::map(arbitrary_machine(), single_job_machine);
     const int unload_ms =
         std::ranges::max_element(test_machine.consumers, {}, &TestConsumer::unload_ms)->unload_ms;
@@ -110,12 +109,12 @@ TEST(Estimates, AreWrongByTheChangesOfThoseBeforeAtMost) {
       Duration changes{0};
       for (const auto& [id, record] : run.recorder.tickets())
         if (id <= estimate.ticket && record.granted->at > estimate.now)
-          changes += std::chrono::milliseconds{run.member_of(record).load_ms + unload_ms} + kReadingDelay;
+          changes += std::chrono::milliseconds{run.consumer_of(record).load_ms + unload_ms} + kReadingDelay;
       assert_error_at_most(estimate, run, changes + kReadingDelay, changes + 100ms + kReadingDelay);
       ++checked;
     }
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
   EXPECT_GT(checked, 0U);
 }
 

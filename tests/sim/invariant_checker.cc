@@ -50,12 +50,12 @@ struct EffectHasher {
 }  // namespace
 
 std::string InvariantChecker::step_and_check(World& world, const Event& event) {
-  set_assertion_handler([](const char* promise) { throw AssertionFailure(promise); });
+  set_assertion_handler([](const char* invariant) { throw AssertionFailure(invariant); });
   record_waiting_tickets(world);
   try {
     effects_ = step(world, event);
-  } catch (const AssertionFailure& broken) {
-    return std::string("assertion: ") + broken.what();
+  } catch (const AssertionFailure& failure) {
+    return std::string("assertion: ") + failure.what();
   }
   for (const Effect& effect : effects_) {
     mix_hash(fingerprint_, effect.index());
@@ -65,29 +65,29 @@ std::string InvariantChecker::step_and_check(World& world, const Event& event) {
   if (const auto* release = std::get_if<LeaseReleased>(&event.payload);
       release && !world.tickets.contains(release->ticket))
     if (open_tickets_.erase(release->ticket)) ended_tickets_.insert(release->ticket);
-  for (const std::string& check :
+  for (const std::string& violation :
        {check_memory(world), check_ticket_ends(world), check_order(world), broken_invariant(world)})
-    if (!check.empty()) return check;
+    if (!violation.empty()) return violation;
   if (std::holds_alternative<Tick>(event.payload) && next_wakeup(world) <= world.now)
-    return "8: time has come for something, and nothing comes of it";
+    return "8: after a Tick the next wake-up is not in the future";
   return {};
 }
 
-// Invariant 1, added up by hand from the reading and the configuration: what is there, and what may come now.
-// Promises that were made later in the same step are not there yet.
+// Invariant 1: the memory that is used, or may be used now, fits the device. Computed from the reading, the
+// configuration and the tickets. Promises do not count: those of the same step may follow the load or grant.
 std::string InvariantChecker::check_memory(const World& world) const {
-  std::set<DeviceId> started;
-  const auto add_started = [&](std::span<const DeviceId> devices) {
-    started.insert(devices.begin(), devices.end());
+  std::set<DeviceId> used_devices;
+  const auto add_devices = [&](std::span<const DeviceId> devices) {
+    used_devices.insert(devices.begin(), devices.end());
   };
   for (const Effect& effect : effects_) {
     if (const auto* load = std::get_if<Load>(&effect))
-      add_started(devices_of(world.registry[world.registry[load->resident].consumer].spec));
+      add_devices(devices_of(world.registry[world.registry[load->resident].consumer].spec));
     if (const auto* grant = std::get_if<Grant>(&effect))
       if (const auto ticket = world.tickets.find(grant->ticket); ticket != world.tickets.end())
-        add_started(devices_of(world.registry, ticket->second.request));
+        add_devices(devices_of(world.registry, ticket->second.request));
   }
-  for (const DeviceId device : started) {
+  for (const DeviceId device : used_devices) {
     const Reading& reading = world.registry.readings[device.value];
     std::int64_t sum = reading.foreign.count + world.registry.devices[device.value].reserve.count;
     std::int64_t bare = 0;
@@ -110,7 +110,7 @@ std::string InvariantChecker::check_memory(const World& world) const {
       sum += std::max(device_part(consumer.spec, device, {expected}), device_usage(consumer, device).measured)
                  .count;
     }
-    if (sum > reading.total.count) return "1: a load or grant started on an overcommitted device";
+    if (sum > reading.total.count) return "1: a load or grant overcommits a device";
   }
   return {};
 }
@@ -125,15 +125,15 @@ std::string InvariantChecker::check_ticket_ends(const World& world) {
     ended_tickets_.insert(ended_ticket);
   }
   for (const TicketId id : open_tickets_)
-    if (!world.tickets.contains(id)) return "5: a ticket vanished without an end";
+    if (!world.tickets.contains(id)) return "5: a ticket disappeared without an end";
   for (const auto& [id, ticket] : world.tickets)
-    if (ended_tickets_.contains(id)) return "5: a ticket lives on after its end";
+    if (ended_tickets_.contains(id)) return "5: a ticket still exists after its end";
   return {};
 }
 
-// Whoever was promised a turn in this step, before somebody who is due earlier and could not have expected
-// it. Under fifo nobody may be; else only until the first of the line has borne its bound, but for what was
-// loaded ahead before that.
+// Invariant 6: a ticket that was promised its turn in this step may overtake others only within the rules:
+// never under fifo, never within a group of equal consumer, class and user, and not past the bound of an
+// overtaken ticket unless its resident was loaded ahead.
 std::string InvariantChecker::check_order(const World& world) const {
   for (const auto& [id, before] : waiting_before_) {
     const auto now = world.tickets.find(id);
@@ -142,16 +142,16 @@ std::string InvariantChecker::check_order(const World& world) const {
       for (const LinePlace& earlier : world.lines[device.value].waiting) {
         if (!(earlier < LinePlace{now->second.due, id})) break;
         if (world.limits.policy == Policy::fifo)
-          return "6: a later ticket overtook one that was due before it";
+          return "6: a ticket overtook one that was due before it under fifo";
         const auto bound = waiting_before_.find(earlier.ticket);
-        if (bound != waiting_before_.end() && world.now >= bound->second.overtake_until && !before.claims)
-          return "6: a ticket was overtaken after its bound";
+        if (bound != waiting_before_.end() && world.now >= bound->second.overtake_until && !before.has_claim)
+          return "6: a ticket was overtaken after its overtake bound";
       }
     for (const auto& [other, other_before] : waiting_before_)
       if (other < id && other_before.consumer == now->second.request.consumer &&
           other_before.class_and_user == before.class_and_user && now->second.request.consumer &&
           world.tickets.contains(other) && world.tickets.at(other).stage == TicketStage::waiting)
-        return "6: a ticket overtook one of its own consumer and class";
+        return "6: a ticket overtook an earlier one of the same consumer, class and user";
   }
   return {};
 }
@@ -165,7 +165,7 @@ void InvariantChecker::record_waiting_tickets(const World& world) {
           ticket.request.consumer ? world.registry[*ticket.request.consumer].spec.priority : Priority::normal;
       const auto priority = static_cast<std::uint64_t>(ticket.request.priority.value_or(default_priority));
       waiting_before_[place.ticket] = {.overtake_until = ticket.overtake_until,
-                                       .claims = ticket.has_claim,
+                                       .has_claim = ticket.has_claim,
                                        .consumer = ticket.request.consumer,
                                        .class_and_user = priority << 32U | ticket.request.user};
     }

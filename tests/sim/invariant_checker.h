@@ -1,5 +1,4 @@
-// The referee: steps a world and checks, independently of the core's own assertions, that no promise was
-// broken.
+// Calls `step` and checks the invariants, independently of the core's own assertions.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +13,11 @@ namespace mgpu::sim {
 
 class InvariantChecker {
  public:
-  // Steps the world and returns the broken promise in words, or empty. `effects` are those of the last step.
+  // Returns a description of the violated invariant, or an empty string.
   std::string step_and_check(World& world, const Event& event);
-  const Effects& effects() const { return effects_; }
+  const Effects& effects() const { return effects_; }  // of the last step
 
-  // A fingerprint of all effects so far: equal event sequences must give equal ones.
+  // A hash of all effects so far: equal sequences of events must give equal hashes.
   std::uint64_t fingerprint() const { return fingerprint_; }
 
  private:
@@ -30,14 +29,14 @@ class InvariantChecker {
 
   // A ticket that waited for a turn before the step.
   struct WaitingTicket {
-    Instant overtake_until{};  // may be overtaken before then
-    bool claims = false;
+    Instant overtake_until{};
+    bool has_claim = false;
     std::optional<ConsumerId> consumer{};
-    std::uint64_t class_and_user = 0;  // class and user
+    std::uint64_t class_and_user = 0;
   };
   std::map<TicketId, WaitingTicket> waiting_before_;
   Effects effects_;
-  std::set<TicketId> open_tickets_;  // and not yet ended
+  std::set<TicketId> open_tickets_;
   std::set<TicketId> ended_tickets_;
   std::uint64_t fingerprint_ = 1469598103934665603ULL;
 };

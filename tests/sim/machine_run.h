@@ -1,4 +1,4 @@
-// A household's life before a witness: what the properties of order, waiting and estimates look at.
+// A replay of a test machine with recorded tickets, for the properties of order, waiting and estimates.
 #pragma once
 
 #include <algorithm>
@@ -17,38 +17,38 @@ namespace mgpu::sim {
 struct MachineRun {
   TestMachine test_machine{};
   replay::Machine machine{};
-  replay::Outcome outcome{};  // Job number n is ticket n + 1
+  replay::Outcome outcome{};  // job n is ticket n + 1
   TicketRecorder recorder{};
 
   const Consumer& spec_of(const TicketRecord& record) const {
-    return machine.world.registry[*record.ask.consumer].spec;
+    return machine.world.registry[*record.request.consumer].spec;
   }
-  const TestConsumer& member_of(const TicketRecord& record) const {
-    return test_machine.consumers[record.ask.consumer->value];
+  const TestConsumer& consumer_of(const TicketRecord& record) const {
+    return test_machine.consumers[record.request.consumer->value];
   }
   std::span<const DeviceId> devices_of(const TicketRecord& record) const {
     return mgpu::devices_of(spec_of(record));
   }
-  bool share_device(const TicketRecord& one, const TicketRecord& other) const {  // on some device
-    return std::ranges::any_of(devices_of(one),
-                               [&](DeviceId device) { return is_on_device(spec_of(other), device); });
+  bool share_device(const TicketRecord& a, const TicketRecord& b) const {
+    return std::ranges::any_of(devices_of(a),
+                               [&](DeviceId device) { return is_on_device(spec_of(b), device); });
   }
   Priority class_of(const TicketRecord& record) const {
-    return record.ask.priority.value_or(spec_of(record).priority);
+    return record.request.priority.value_or(spec_of(record).priority);
   }
 
-  // Those of one kind may never overtake each other.
+  // Tickets of one group never overtake each other.
   using FifoGroup = std::tuple<ConsumerId, Priority, std::uint32_t>;
   FifoGroup fifo_group_of(const TicketRecord& record) const {
-    return {*record.ask.consumer, class_of(record), record.ask.user};
+    return {*record.request.consumer, class_of(record), record.request.user};
   }
 };
 
-// What a property wants to see itself, after each step.
+// Called after each step.
 using StepObserver = std::function<void(const World& world)>;
 
-// Regulars come again until `horizon`; then everybody is served to the end. A promise of the core that breaks
-// is thrown, so that rapidcheck shrinks what broke it.
+// Repeating clients submit until `horizon`; then the remaining tickets are served. Throws if the core
+// violates an assertion, so that rapidcheck shrinks the input.
 MachineRun run_machine(const TestMachine& test_machine, const std::vector<TestRequest>& requests,
                        const std::vector<RepeatingClients>& repeating, Duration horizon,
                        const StepObserver& on_step = nullptr);

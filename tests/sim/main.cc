@@ -1,5 +1,5 @@
-// mgpu-sim: runs many simulated lives. A failing one is shrunk and printed as a scenario that can be kept
-// under tests/sim/regressions.
+// mgpu-sim: runs the simulator for many seeds. A failure is shrunk and printed as a scenario, which can be
+// kept in tests/sim/regressions.
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -17,7 +17,7 @@ int replay_file(const std::string& path) {
   std::stringstream text;
   text << file.rdbuf();
   const auto failure = mgpu::sim::replay_scenario(mgpu::sim::from_text(text.str()));
-  std::cout << path << ": " << (failure ? "FAILED: " + failure->message : "holds") << '\n';
+  std::cout << path << ": " << (failure ? "FAILED: " + failure->message : "ok") << '\n';
   return failure ? 1 : 0;
 }
 
@@ -26,12 +26,13 @@ int report_failure(std::uint64_t seed, const mgpu::sim::SimulationResult& result
             << " events: " << result.failure->message << '\n';
   const auto replayed = mgpu::sim::replay_scenario(result.scenario);
   if (!replayed) {
-    std::cout << "(the physical house is part of this failure, so it can't be shrunk: run --seeds 1 --from "
-              << seed << ")\n# what was fed until then:\n"
-              << to_text(result.scenario);
+    std::cout
+        << "(the events alone do not reproduce this failure, so it can't be shrunk; run --seeds 1 --from "
+        << seed << ")\n# the events until then:\n"
+        << to_text(result.scenario);
     return 1;
   }
-  std::cout << "# shrunk; keep it as tests/sim/regressions/<what>.scenario\n# " << replayed->message << '\n'
+  std::cout << "# shrunk; keep it as tests/sim/regressions/NAME.scenario\n# " << replayed->message << '\n'
             << to_text(mgpu::sim::shrink_scenario(result.scenario, *replayed));
   return 1;
 }
@@ -39,13 +40,13 @@ int report_failure(std::uint64_t seed, const mgpu::sim::SimulationResult& result
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Simulates many lives of the scheduler and checks every invariant after every step."};
+  CLI::App app{"Simulates the scheduler on random machines and checks every invariant after every step."};
   std::uint64_t seeds = 1000;
   std::uint64_t from = 1;
   std::string scenario;
-  app.add_option("--seeds", seeds, "how many lives")->capture_default_str();
-  app.add_option("--from", from, "the first seed")->capture_default_str();
-  app.add_option("--replay", scenario, "a scenario file to replay instead");
+  app.add_option("--seeds", seeds, "Number of simulations")->capture_default_str();
+  app.add_option("--from", from, "First seed")->capture_default_str();
+  app.add_option("--replay", scenario, "Replay this scenario file instead");
   CLI11_PARSE(app, argc, argv);
   if (!scenario.empty()) return replay_file(scenario);
 

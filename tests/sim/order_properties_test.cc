@@ -1,4 +1,4 @@
-// In which order those are served who may not overtake each other, whatever rapidcheck thinks of.
+// Properties: tickets that may not overtake each other are served in the order of arrival.
 #include <map>
 #include <optional>
 #include <string>
@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 
 std::string ticket_label(TicketId id) { return "ticket " + std::to_string(id.value); }
 
-// Those that are alike leave the line in the order of their arrival. (A step may take up several, in an order
-// that nobody sees.)
+// Tickets of one group are promised their turns in the order of arrival. The order within one step is not
+// visible, so it is not checked.
 template <class GroupOf>
 void assert_promised_by_arrival(const MachineRun& run, GroupOf group_of,
                                 std::optional<DeviceId> on = std::nullopt) {
@@ -26,7 +26,7 @@ void assert_promised_by_arrival(const MachineRun& run, GroupOf group_of,
     if (!record.promised || (on && !is_on_device(run.spec_of(record), *on))) continue;
     const auto [before, first] = latest.try_emplace(group_of(record), id, *record.promised);
     if (!first && record.promised->step < before->second.second.step)
-      RC_FAIL(ticket_label(id) + " was taken up before " + ticket_label(before->second.first));
+      RC_FAIL(ticket_label(id) + " was promised its turn before " + ticket_label(before->second.first));
     before->second = {id, *record.promised};
   }
 }
@@ -47,36 +47,35 @@ MachineRun run_arbitrary_requests(const TestMachine& test_machine) {
   return run_machine(test_machine, requests, repeating, 30s);
 }
 
-// Under both policies, whatever the capacity and concurrency. Of one AI model also the grants themselves:
-// loads of two may end the other way round.
+// Under both policies, with any capacity and concurrency. Grants are compared for one AI model only, because
+// the loads of two may end in another order.
 TEST(Order, WithinOneConsumerClassAndUserIsThatOfArrival) {
-  const bool held = rc::check("first come, first served within one consumer, class and user", [] {
+  const bool holds = rc::check("first come, first served within one consumer, class and user", [] {
     const MachineRun run = run_arbitrary_requests(*arbitrary_machine());
     assert_promised_by_arrival(run, [&](const TicketRecord& record) { return run.fifo_group_of(record); });
     assert_granted_by_arrival(run, [&](const TicketRecord& record) {
-      return std::pair(run.fifo_group_of(record), record.ask.resident);
+      return std::pair(run.fifo_group_of(record), record.request.resident);
     });
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
 TEST(Order, UnderFifoIsThatOfArrivalOverTheWholeDevice) {
-  const bool held = rc::check("first come, first served", [] {
+  const bool holds = rc::check("first come, first served", [] {
     const auto test_machine = *rc::gen::map(arbitrary_machine(), [](TestMachine drawn) {
       drawn.fifo = true;
-      for (TestConsumer& consumer : drawn.consumers) consumer.turnless = false;  // they stand in no line
+      for (TestConsumer& consumer : drawn.consumers) consumer.turnless = false;  // they wait for no turn
       return drawn;
     });
     const MachineRun run = run_arbitrary_requests(test_machine);
     for (const DeviceId device : {DeviceId{0}, DeviceId{1}})
       assert_promised_by_arrival(run, [](const TicketRecord&) { return 0; }, device);
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
-// The charter's mutex: one at a time, and nothing else.
 TEST(Order, UnderFifoWithOneTurnAndOneLeaseAtATimeIsThatOfAMutex) {
-  const bool held = rc::check("one after the other, in the order of arrival", [] {
+  const bool holds = rc::check("one after the other, in the order of arrival", [] {
     const auto test_machine = *rc::gen::map(arbitrary_machine(), [](TestMachine drawn) {
       drawn.fifo = true, drawn.devices = drawn.capacity = 1;
       for (TestConsumer& consumer : drawn.consumers) consumer.turnless = false, consumer.concurrency = 1;
@@ -91,7 +90,7 @@ TEST(Order, UnderFifoWithOneTurnAndOneLeaseAtATimeIsThatOfAMutex) {
       free_since = record.released->at;
     }
   });
-  EXPECT_TRUE(held);
+  EXPECT_TRUE(holds);
 }
 
 }  // namespace

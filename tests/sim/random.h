@@ -1,4 +1,5 @@
-// Randomness that is the same on every machine: splitmix64, and the few draws that the simulator needs.
+// Random numbers that are the same on every machine (splitmix64), unlike the standard library's
+// distributions.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,11 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
     return z ^ (z >> 31);
   }
-  // From low to high, both included.
+  // From low to high, both inclusive.
   std::int64_t between(std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(high - low + 1));
   }
-  bool chance(double p) { return static_cast<double>(next() >> 11) * 0x1p-53 < p; }
+  bool chance(double probability) { return static_cast<double>(next() >> 11) * 0x1p-53 < probability; }
 
  private:
   std::uint64_t state_;

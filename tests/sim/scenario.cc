@@ -37,11 +37,13 @@ struct EventWriter {
         << e.result.has_value();
   }
   void operator()(const ReadingTaken& e) const {
-    const Reading& r = e.reading;
-    out << "reading " << r.device.value << ' ' << r.taken_at.us << ' ' << r.total.count << ' '
-        << r.foreign.count << ' ' << r.bare.count << ' ' << r.lost << ' ' << r.consumers.size();
-    for (const auto& [consumer, bytes] : r.consumers) out << ' ' << consumer.value << ' ' << bytes.count;
-    out << ' ' << r.yielded;
+    const Reading& reading = e.reading;
+    out << "reading " << reading.device.value << ' ' << reading.taken_at.us << ' ' << reading.total.count
+        << ' ' << reading.foreign.count << ' ' << reading.bare.count << ' ' << reading.lost << ' '
+        << reading.consumers.size();
+    for (const auto& [consumer, bytes] : reading.consumers)
+      out << ' ' << consumer.value << ' ' << bytes.count;
+    out << ' ' << reading.yielded;
   }
   void operator()(const ServiceLost& e) const { out << "service_lost " << e.consumer.value; }
   void operator()(const FoundWarm& e) const { out << "found_warm " << e.resident.value; }
@@ -76,21 +78,22 @@ Duration read_duration(std::istream& in) { return Duration{read<std::int64_t>(in
 
 Result<void> read_result(std::istream& in, ErrorCode code) {
   if (read<bool>(in)) return {};
-  return fail(code, "as in the scenario");
+  return fail(code, "failed in the scenario");
 }
 
-TicketRequest read_ask(std::istream& in) {
-  TicketRequest ask{.device = read_device(in)};
+TicketRequest read_request(std::istream& in) {
+  TicketRequest request{.device = read_device(in)};
   if (const auto consumer = read<std::int64_t>(in); consumer >= 0)
-    ask.consumer = {static_cast<std::uint64_t>(consumer)};
+    request.consumer = {static_cast<std::uint64_t>(consumer)};
   if (const auto resident = read<std::int64_t>(in); resident >= 0)
-    ask.resident = {static_cast<std::uint64_t>(resident)};
-  ask.bytes = read_bytes(in);
-  ask.wait_limit = read_duration(in);
-  if (const auto priority = read<int>(in); priority > 0) ask.priority = static_cast<Priority>(priority - 1);
-  ask.user = read<std::uint32_t>(in);
-  ask.deadline = read_duration(in);
-  return ask;
+    request.resident = {static_cast<std::uint64_t>(resident)};
+  request.bytes = read_bytes(in);
+  request.wait_limit = read_duration(in);
+  if (const auto priority = read<int>(in); priority > 0)
+    request.priority = static_cast<Priority>(priority - 1);
+  request.user = read<std::uint32_t>(in);
+  request.deadline = read_duration(in);
+  return request;
 }
 
 Reading read_reading(std::istream& in) {
@@ -109,7 +112,7 @@ EventPayload read_event(std::istream& in) {
   const auto name = read<std::string>(in);
   if (name == "arrived") {
     const TicketId ticket = read_ticket(in);
-    return TicketArrived{ticket, read_ask(in)};
+    return TicketArrived{ticket, read_request(in)};
   }
   if (name == "cancelled") return TicketCancelled{.ticket = read_ticket(in)};
   if (name == "released") return LeaseReleased{read_ticket(in)};
@@ -117,7 +120,7 @@ EventPayload read_event(std::istream& in) {
     const ResidentId resident = read_resident(in);
     Result<void> result = read_result(in, ErrorCode::load_failed);
     const auto source = static_cast<LoadSource>(read<int>(in));
-    if (read<bool>(in)) result = fail(ErrorCode::out_of_memory, "as in the scenario");
+    if (read<bool>(in)) result = fail(ErrorCode::out_of_memory, "failed in the scenario");
     return LoadEnded{resident, result, source};
   }
   if (name == "rung_ended") {
@@ -155,8 +158,7 @@ void write_consumer(std::ostream& out, const Consumer& c) {
       << c.stop_limit.count() << '\n';
 }
 
-// What the line's order asks of a consumer, on a line of its own: scenarios from before it was thought of
-// have none.
+// The fields that the order of the line depends on. They are optional, because older scenarios lack them.
 void write_order(std::ostream& out, std::size_t id, const Consumer& c) {
   out << "order " << id << ' ' << static_cast<int>(c.priority) << ' ' << c.weight << ' ' << c.max_queue << ' '
       << c.max_turn.count() << ' ' << c.reserved << ' ' << static_cast<int>(c.footprint_declaration) << ' '
@@ -205,7 +207,8 @@ Consumer read_spec(std::istream& in) {
   return c;
 }
 
-// Whether the shell could send this now: answers only to questions, ids only in order.
+// Whether the shell could send the event now: time does not decrease, ticket ids are new, loads are answered
+// only while they are in progress.
 bool is_possible(const World& world, const Event& event) {
   if (event.at < world.now) return false;
   if (const auto* arrived = std::get_if<TicketArrived>(&event.payload))
@@ -244,39 +247,39 @@ std::string to_text(const Scenario& scenario) {
 Scenario from_text(const std::string& text) {
   Scenario scenario;
   World& world = scenario.world;
-  world.limits.policy = Policy::fifo;  // what there was when scenarios had no word for it
+  world.limits.policy = Policy::fifo;  // of older scenarios, which have no policy
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line.front() == '#') continue;
     std::istringstream in(line);
-    const auto word = read<std::string>(in);
-    if (word == "limits") {
+    const auto keyword = read<std::string>(in);
+    if (keyword == "limits") {
       world.limits.max_queue = read<std::uint32_t>(in);
       world.limits.wait_limit = read_duration(in);
       world.limits.room_limit = read_duration(in);
-    } else if (word == "policy") {
+    } else if (keyword == "policy") {
       world.limits.policy = static_cast<Policy>(read<int>(in));
       world.limits.overtake_limit = read_duration(in);
       world.limits.ageing = read_duration(in);
       world.limits.load_ahead = read<bool>(in);
       world.registry.park_memory = read_bytes(in);
-    } else if (word == "order") {
+    } else if (keyword == "order") {
       read_order(in, world.registry);
-    } else if (word == "split") {
+    } else if (keyword == "split") {
       read_split(in, world.registry);
-    } else if (word == "device") {
+    } else if (keyword == "device") {
       Device device{.name = read<std::string>(in)};
       device.capacity = read<std::uint32_t>(in);
       device.reserve = read_bytes(in);
       add_device(world, device);
-    } else if (word == "consumer") {
+    } else if (keyword == "consumer") {
       Consumer spec = read_spec(in);
       add_consumer(world.registry, std::move(spec));
-    } else if (word == "resident") {
+    } else if (keyword == "resident") {
       const ConsumerId consumer = read_consumer(in);
       add_resident(world.registry, consumer, "", read_bytes(in));
     } else {
-      const Instant at{std::stoll(word.substr(1))};
+      const Instant at{std::stoll(keyword.substr(1))};
       scenario.events.push_back({at, read_event(in)});
     }
   }
@@ -299,7 +302,7 @@ Scenario shrink_scenario(Scenario scenario, const ScenarioFailure& failure) {
   scenario.events.resize(failure.event_count);
   for (std::size_t chunk = std::max<std::size_t>(scenario.events.size() / 2, 1);;
        chunk = std::max<std::size_t>(chunk / 2, 1)) {
-    bool shorter = false;
+    bool is_shorter = false;
     for (std::size_t from = 0; from < scenario.events.size();) {
       Scenario candidate = scenario;
       const auto begin = candidate.events.begin() + static_cast<std::ptrdiff_t>(from);
@@ -309,12 +312,12 @@ Scenario shrink_scenario(Scenario scenario, const ScenarioFailure& failure) {
       if (replayed && replayed->message == failure.message) {
         candidate.events.resize(std::min(replayed->event_count, candidate.events.size()));
         scenario = std::move(candidate);
-        shorter = true;
+        is_shorter = true;
       } else {
         from += chunk;
       }
     }
-    if (chunk == 1 && !shorter) return scenario;
+    if (chunk == 1 && !is_shorter) return scenario;
   }
 }
 

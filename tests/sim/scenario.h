@@ -1,5 +1,4 @@
-// A scenario: a world before anything happened, and the events that were fed to it. As text it is short
-// enough to be kept as a regression test and read by a person.
+// A scenario: an initial world and a sequence of events. Its text form is kept as a regression test.
 #pragma once
 
 #include <optional>
@@ -17,21 +16,19 @@ struct Scenario {
 
 std::string to_text(const Scenario& scenario);
 
-// The reverse. Aborts on a text that to_text did not write.
+// The inverse of to_text. Aborts on other text.
 Scenario from_text(const std::string& text);
 
-// What went wrong, and after how many events.
 struct ScenarioFailure {
-  std::string message{};
-  std::size_t event_count = 0;
+  std::string message{};        // the violated invariant
+  std::size_t event_count = 0;  // events until then
 };
 
-// Feeds the events again and checks everything after each. Events that the shell could not have sent at that
-// point (an answer to a question that was not asked) are left out, so that a shrunken scenario stays a
-// possible one.
+// Applies the events and checks all invariants after each. Events that the shell could not send at that point
+// (a LoadEnded without a Load) are skipped, so that a shrunk scenario stays valid.
 std::optional<ScenarioFailure> replay_scenario(const Scenario& scenario);
 
-// The shortest sub-list of events that still fails in the same way.
+// Removes events as long as the scenario still fails with the same message.
 Scenario shrink_scenario(Scenario scenario, const ScenarioFailure& failure);
 
 }  // namespace mgpu::sim

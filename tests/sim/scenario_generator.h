@@ -1,5 +1,4 @@
-// What the core was told in a life of the simulator, with everything that went wrong in it, up to some
-// moment.
+// Random scenarios for property tests: the first events of a simulation, with all its faults.
 #pragma once
 
 #include "scenario.h"
@@ -8,8 +7,8 @@ namespace mgpu::sim {
 
 using ScenarioPrefix = Scenario;
 
-// Drawn by rapidcheck, which looks for the shortest that shows what is wrong. A promise of the core that
-// breaks meanwhile is thrown.
+// Draws a scenario with rapidcheck, which shrinks the number of events. Throws if the core violates an
+// invariant during the simulation.
 ScenarioPrefix draw_scenario();
 
 }  // namespace mgpu::sim

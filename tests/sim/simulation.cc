@@ -20,37 +20,38 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How badly this house behaves. Each is a probability per occasion.
+// The probability of each fault per occasion.
 struct FaultRates {
   double load_fails = 0, load_hangs = 0, rung_fails = 0, rung_ignored = 0, frees_late = 0, frees_partly = 0;
   double underdeclares = 0, out_of_memory = 0, yield_program_starts = 0;
   double lingers_after_kill = 0, crashes = 0, client_vanishes = 0, foreign_grows = 0, device_lost = 0;
 };
 
-// What is physically in device memory on behalf of one consumer.
+// The real device memory of a consumer.
 struct ConsumerMemory {
   std::map<ResidentId, Bytes> resident_bytes{};
-  Bytes lingering{};  // given up, but not yet back
+  Bytes lingering{};  // of evicted residents, not free yet
   Bytes working{};
-  bool alive = false;
-  std::int64_t actual_percent = 100;  // percent of what was declared that it really takes; a liar takes more
+  bool is_alive = false;
+  std::int64_t actual_percent = 100;  // real memory in percent of the declaration
   Bytes total() const {
     Bytes bytes = lingering + working;
-    for (const auto& [id, part] : resident_bytes) bytes += part;
+    for (const auto& [id, held] : resident_bytes) bytes += held;
     return bytes;
   }
 };
 
-struct SimulatedDevice {  // one device as it really is
+// The real state of a device.
+struct SimulatedDevice {
   Bytes total{};
   Bytes foreign{};
   Bytes bare{};
-  bool has_yield_program = false;                             // a program runs that the device is left to
-  std::vector<std::pair<Instant, Bytes>> foreign_readings{};  // foreign memory as the core read it
+  bool has_yield_program = false;
+  std::vector<std::pair<Instant, Bytes>> foreign_readings{};  // foreign memory in the readings
 };
 
 constexpr Duration kArrivalPeriod = 60s;
-constexpr Duration kSettlePeriod = 20min;  // after the last arrival; longer than every limit in the house
+constexpr Duration kSettlePeriod = 20min;  // after the last arrival; longer than all limits
 
 class Simulator {
  public:
@@ -66,14 +67,14 @@ class Simulator {
       schedule_after(Duration{random_.between(1, kArrivalPeriod.count())},
                      [this] { feed_event(DrainRequested{}); });
     while (!result_.failure && !schedule_.empty() && !is_finished()) {
-      const ScheduledAction item = schedule_.top();
+      const ScheduledAction next = schedule_.top();
       schedule_.pop();
-      now_ = std::max(now_, item.at);
-      item.action();
+      now_ = std::max(now_, next.at);
+      next.action();
     }
     if (!result_.failure && !world_.tickets.empty())
-      result_.failure = ScenarioFailure{"8: tickets still wait when everything has come to rest",
-                                        result_.scenario.events.size()};
+      result_.failure =
+          ScenarioFailure{"8: tickets still wait after the settle period", result_.scenario.events.size()};
     result_.fingerprint = checker_.fingerprint();
     return std::move(result_);
   }
@@ -88,10 +89,10 @@ class Simulator {
     }
   };
 
-  // --- the house ---
+  // --- the machine ---
 
   void draw_world() {
-    const auto rate_or_zero = [&](double p) { return random_.chance(0.5) ? p : 0.0; };
+    const auto rate_or_zero = [&](double rate) { return random_.chance(0.5) ? rate : 0.0; };
     fault_rates_ = {.load_fails = rate_or_zero(0.1),
                     .load_hangs = rate_or_zero(0.03),
                     .rung_fails = rate_or_zero(0.2),
@@ -113,16 +114,16 @@ class Simulator {
     world_.limits.max_queue = static_cast<std::uint32_t>(random_.between(3, 60));
     world_.limits.wait_limit = Duration{random_.between(5'000'000, 120'000'000)};
     world_.limits.room_limit = Duration{random_.between(500'000, 30'000'000)};
-    const auto devices = random_.between(1, 3);
-    for (std::int64_t i = 0; i < devices; ++i) {
+    const auto device_count = random_.between(1, 3);
+    for (std::int64_t i = 0; i < device_count; ++i) {
       devices_.push_back({.total = kGiB * random_.between(8, 48)});
       add_device(world_,
                  {.name = "gpu" + std::to_string(i),
                   .capacity = static_cast<std::uint32_t>(random_.chance(0.6) ? 1 : random_.between(2, 3)),
                   .reserve = kMiB * random_.between(0, 1024)});
     }
-    const auto consumers = random_.between(1, 8);
-    for (std::int64_t i = 0; i < consumers; ++i) add_random_consumer(i);
+    const auto consumer_count = random_.between(1, 8);
+    for (std::int64_t i = 0; i < consumer_count; ++i) add_random_consumer(i);
   }
 
   void add_random_consumer(std::int64_t number) {
@@ -180,21 +181,21 @@ class Simulator {
   }
   static Instant end_time() { return Instant{1'000'000} + kArrivalPeriod + kSettlePeriod; }
 
-  void feed_event(EventPayload what) {
+  void feed_event(EventPayload payload) {
     if (result_.failure) return;
-    const Event event{now_, std::move(what)};
+    const Event event{now_, std::move(payload)};
     result_.scenario.events.push_back(event);
     if (auto violation = checker_.step_and_check(world_, event); !violation.empty()) {
       result_.failure = ScenarioFailure{violation, result_.scenario.events.size()};
       return;
     }
     const Effects effects = checker_.effects();
-    for (const Effect& effect : effects) std::visit([this](const auto& e) { execute(e); }, effect);
+    for (const Effect& effect : effects) std::visit([this](const auto& typed) { execute(typed); }, effect);
     const Instant wake = next_wakeup(world_);
     if (wake != kNever && wake != armed_wakeup_) {
       armed_wakeup_ = wake;
       schedule_.push({std::max(wake, now_), ++last_sequence_, [this, wake] {
-                        if (armed_wakeup_ != wake) return;  // somebody set it anew
+                        if (armed_wakeup_ != wake) return;  // replaced by another time
                         armed_wakeup_ = {};
                         feed_event(Tick{});
                       }});
@@ -213,26 +214,26 @@ class Simulator {
 
   void submit_random_ticket() {
     const TicketId ticket{++last_ticket_};
-    TicketRequest ask;
+    TicketRequest request;
     if (random_.chance(0.1)) {
-      ask.device = {
+      request.device = {
           static_cast<std::uint64_t>(random_.between(0, static_cast<std::int64_t>(devices_.size()) - 1))};
-      ask.bytes = kMiB * random_.between(64, 16 * 1024);
+      request.bytes = kMiB * random_.between(64, 16 * 1024);
     } else {
-      ask.consumer = ConsumerId{static_cast<std::uint64_t>(
+      request.consumer = ConsumerId{static_cast<std::uint64_t>(
           random_.between(0, static_cast<std::int64_t>(consumer_memory_.size()) - 1))};
-      const ConsumerState& consumer = world_.registry[*ask.consumer];
-      ask.device = consumer.spec.device;
+      const ConsumerState& consumer = world_.registry[*request.consumer];
+      request.device = consumer.spec.device;
       if (!consumer.residents.empty())
-        ask.resident = consumer.residents[static_cast<std::size_t>(
+        request.resident = consumer.residents[static_cast<std::size_t>(
             random_.between(0, static_cast<std::int64_t>(consumer.residents.size()) - 1))];
     }
-    if (random_.chance(0.2)) ask.wait_limit = Duration{random_.between(1'000, 30'000'000)};
-    if (random_.chance(0.2)) ask.priority = static_cast<Priority>(random_.between(0, 3));
-    if (random_.chance(0.3)) ask.user = static_cast<std::uint32_t>(random_.between(1, 4));
-    if (random_.chance(0.1)) ask.deadline = Duration{random_.between(1'000, 30'000'000)};
-    requests_[ticket] = ask;
-    feed_event(TicketArrived{ticket, ask});
+    if (random_.chance(0.2)) request.wait_limit = Duration{random_.between(1'000, 30'000'000)};
+    if (random_.chance(0.2)) request.priority = static_cast<Priority>(random_.between(0, 3));
+    if (random_.chance(0.3)) request.user = static_cast<std::uint32_t>(random_.between(1, 4));
+    if (random_.chance(0.1)) request.deadline = Duration{random_.between(1'000, 30'000'000)};
+    requests_[ticket] = request;
+    feed_event(TicketArrived{ticket, request});
     if (random_.chance(fault_rates_.client_vanishes))
       schedule_after(Duration{random_.between(0, 20'000'000)}, [this, ticket] { disconnect_client(ticket); });
     if (random_.chance(0.02)) {
@@ -249,7 +250,7 @@ class Simulator {
     feed_event(TicketCancelled{ticket});
   }
 
-  // --- what the core wants done ---
+  // --- effects ---
 
   void execute(const Grant& grant) {
     ++result_.grants;
@@ -273,9 +274,9 @@ class Simulator {
       stop_job(ticket);
       feed_event(LeaseReleased{ticket});
     });
-    if (const TicketRequest& ask = requests_[grant.ticket];
-        ask.resident && random_.chance(fault_rates_.crashes)) {
-      const ConsumerId consumer = *ask.consumer;
+    if (const TicketRequest& request = requests_[grant.ticket];
+        request.resident && random_.chance(fault_rates_.crashes)) {
+      const ConsumerId consumer = *request.consumer;
       schedule_after(Duration{random_.between(0, 3'000'000)}, [this, consumer] { crash_service(consumer); });
     }
   }
@@ -287,7 +288,7 @@ class Simulator {
     const Duration limit = world_.registry[consumer].spec.load_limit;
     if (random_.chance(fault_rates_.load_hangs)) {
       schedule_after(limit, [this, id = load.resident] {
-        feed_event(LoadEnded{id, fail(ErrorCode::load_failed, "never got healthy")});
+        feed_event(LoadEnded{id, fail(ErrorCode::load_failed, "not healthy within load_limit")});
       });
     } else if (random_.chance(fault_rates_.load_fails)) {
       schedule_after(Duration{random_.between(1'000, 5'000'000)}, [this, id = load.resident] {
@@ -295,18 +296,18 @@ class Simulator {
       });
     } else {
       schedule_after(Duration{random_.between(1'000, std::min<std::int64_t>(limit.count(), 12'000'000))},
-                     [this, id = load.resident, began = now_] { finish_load(id, began); });
+                     [this, id = load.resident, load_start = now_] { finish_load(id, load_start); });
     }
   }
   void execute(const Evict& evict) {
     const ConsumerId consumer = world_.registry[evict.resident].consumer;
     const Duration limit = world_.registry[consumer].spec.stop_limit;
-    const bool kill = evict.rung == Rung::kill;
-    if (!kill && random_.chance(fault_rates_.rung_ignored)) {
+    const bool is_kill = evict.rung == Rung::kill;
+    if (!is_kill && random_.chance(fault_rates_.rung_ignored)) {
       schedule_after(limit * 3, [this, evict] {
         feed_event(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "ignored")});
       });
-    } else if (!kill && random_.chance(fault_rates_.rung_fails)) {
+    } else if (!is_kill && random_.chance(fault_rates_.rung_fails)) {
       schedule_after(10ms, [this, evict] {
         feed_event(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "status 500")});
       });
@@ -327,22 +328,22 @@ class Simulator {
   void execute(const ReadAhead&) {}
   void execute(const CostsLearned&) {}
   void execute(const Overtook&) {}
-  void execute(const Requeued& again) { stop_job(again.ticket); }
+  void execute(const Requeued& requeued) { stop_job(requeued.ticket); }
   void execute(const LoadedInVain&) {}
 
-  // --- what services do ---
+  // --- services ---
 
-  void finish_load(ResidentId id, Instant began) {
+  void finish_load(ResidentId id, Instant load_start) {
     const ConsumerId consumer = world_.registry[id].consumer;
     ConsumerMemory& memory = consumer_memory_[consumer.value];
     const Bytes needed = actual_bytes(consumer, world_.registry[id].declared_footprint);
     memory.resident_bytes[id] = needed;
-    if (!allocations_succeed(devices_of(world_.registry[consumer].spec), began)) {
+    if (!allocations_succeed(devices_of(world_.registry[consumer].spec), load_start)) {
       memory.resident_bytes.erase(id);
       feed_event(LoadEnded{id, fail(ErrorCode::out_of_memory, "CUDA out of memory")});
       return;
     }
-    memory.alive = true;
+    memory.is_alive = true;
     feed_event(LoadEnded{id, {}, static_cast<LoadSource>(random_.between(0, 2))});
   }
 
@@ -351,23 +352,24 @@ class Simulator {
   }
 
   void start_job(TicketId ticket) {
-    const TicketRequest& ask = requests_[ticket];
-    Bytes bytes = ask.bytes;
-    if (ask.consumer) {
-      const Consumer& spec = world_.registry[*ask.consumer].spec;
-      bytes = spec.lease_only ? spec.footprint + spec.working : actual_bytes(*ask.consumer, spec.working);
+    const TicketRequest& request = requests_[ticket];
+    Bytes bytes = request.bytes;
+    if (request.consumer) {
+      const Consumer& spec = world_.registry[*request.consumer].spec;
+      bytes = spec.lease_only ? spec.footprint + spec.working : actual_bytes(*request.consumer, spec.working);
     }
-    (ask.consumer ? consumer_memory_[ask.consumer->value].working : devices_[ask.device.value].bare) += bytes;
-    allocations_succeed(devices_of(world_.registry, ask), now_);
+    (request.consumer ? consumer_memory_[request.consumer->value].working
+                      : devices_[request.device.value].bare) += bytes;
+    allocations_succeed(devices_of(world_.registry, request), now_);
     job_bytes_[ticket] = bytes;
   }
 
   void stop_job(TicketId ticket) {
     const auto work = job_bytes_.find(ticket);
     if (work == job_bytes_.end()) return;
-    const TicketRequest& ask = requests_[ticket];
-    (ask.consumer ? consumer_memory_[ask.consumer->value].working : devices_[ask.device.value].bare) -=
-        work->second;
+    const TicketRequest& request = requests_[ticket];
+    (request.consumer ? consumer_memory_[request.consumer->value].working
+                      : devices_[request.device.value].bare) -= work->second;
     job_bytes_.erase(work);
   }
 
@@ -379,49 +381,47 @@ class Simulator {
                                 : memory.resident_bytes[evict.resident];
     if (stops_process) {
       memory.resident_bytes.clear();
-      memory.alive = false;
+      memory.is_alive = false;
     } else {
       memory.resident_bytes.erase(evict.resident);
     }
     if (stops_process && random_.chance(fault_rates_.lingers_after_kill))
       return free_later(consumer, freed, 60s);
     if (!stops_process && random_.chance(fault_rates_.frees_partly)) {
-      memory.lingering += Bytes{freed.count / 2};  // until the process ends
+      memory.lingering += Bytes{freed.count / 2};  // leaked until the process ends
       leaked_bytes_[consumer] += Bytes{freed.count / 2};
       freed -= Bytes{freed.count / 2};
     }
-    if (stops_process) {
-      memory.lingering -= std::exchange(leaked_bytes_[consumer], Bytes{});
-    }
+    if (stops_process) memory.lingering -= std::exchange(leaked_bytes_[consumer], Bytes{});
     const Duration limit = world_.registry[consumer].spec.stop_limit;
     if (random_.chance(fault_rates_.frees_late))
       free_later(consumer, freed, Duration{random_.between(0, limit.count() * 2)});
   }
 
-  void free_later(ConsumerId consumer, Bytes bytes, Duration how_long) {
+  void free_later(ConsumerId consumer, Bytes bytes, Duration delay) {
     consumer_memory_[consumer.value].lingering += bytes;
-    schedule_after(how_long,
-                   [this, consumer, bytes] { consumer_memory_[consumer.value].lingering -= bytes; });
+    schedule_after(delay, [this, consumer, bytes] { consumer_memory_[consumer.value].lingering -= bytes; });
   }
 
   void crash_service(ConsumerId consumer) {
     ConsumerMemory& memory = consumer_memory_[consumer.value];
-    if (!memory.alive) return;
+    if (!memory.is_alive) return;
     const Bytes freed = memory.total() - memory.lingering - memory.working;
     memory.resident_bytes.clear();
-    memory.alive = false;
+    memory.is_alive = false;
     memory.lingering -= std::exchange(leaked_bytes_[consumer], Bytes{});
     free_later(consumer, freed, 50ms);
     feed_event(ServiceLost{consumer, {ErrorCode::service_down, "killed by signal 11"}});
   }
 
-  // --- the driver ---
+  // --- devices and readings ---
 
   Bytes memory_on(std::size_t consumer, DeviceId device) const {
     return device_part(world_.registry.consumers[consumer].spec, device, consumer_memory_[consumer].total());
   }
 
-  // Whether the devices have what was just taken. `since`: when the core let this happen.
+  // Whether the memory that was just allocated fits the devices. `since`: when the core decided the load or
+  // grant. Every device is checked, because each failure is counted.
   bool allocations_succeed(std::span<const DeviceId> devices, Instant since) {
     return std::ranges::count_if(devices, [&](DeviceId device) {
              return allocation_succeeds(device, since);
@@ -434,20 +434,20 @@ class Simulator {
     for (std::size_t i = 0; i < consumer_memory_.size(); ++i) used += memory_on(i, device);
     if (used <= simulated.total) return true;
     ++result_.out_of_memory;
-    // Only a foreign program that grew behind our back may cause this; anything else is our own broken
-    // promise.
-    Bytes known = world_.registry.readings[device.value].foreign;
-    for (const auto& [taken, foreign] : simulated.foreign_readings | std::views::reverse) {
-      known = std::min(known, foreign);
-      if (taken < since) break;  // the one that the decision was made on
+    // Allowed only if foreign memory has grown since the reading that the decision was based on, or if a
+    // consumer takes more than it declared. Otherwise the core has overcommitted the device.
+    Bytes known_foreign = world_.registry.readings[device.value].foreign;
+    for (const auto& [taken_at, foreign] : simulated.foreign_readings | std::views::reverse) {
+      known_foreign = std::min(known_foreign, foreign);
+      if (taken_at < since) break;  // the reading that the decision was based on
     }
-    if (simulated.foreign <= known && !has_underdeclared_consumer(device))
-      result_.failure =
-          ScenarioFailure{"1: the driver refused an allocation", result_.scenario.events.size()};
+    if (simulated.foreign <= known_foreign && !has_underdeclared_consumer(device))
+      result_.failure = ScenarioFailure{"1: an allocation failed on a device that the core overcommitted",
+                                        result_.scenario.events.size()};
     return false;
   }
 
-  // Whether one of the device's consumers takes more than it ever said: the first time it can't be foreseen.
+  // Whether a consumer on the device takes more than it declared, which the core can't know in advance.
   bool has_underdeclared_consumer(DeviceId device) const {
     for (std::size_t i = 0; i < consumer_memory_.size(); ++i)
       if (is_on_device(world_.registry.consumers[i].spec, device) && consumer_memory_[i].actual_percent > 100)
@@ -501,7 +501,7 @@ class Simulator {
   std::vector<ConsumerMemory> consumer_memory_;
   std::map<TicketId, TicketRequest> requests_;
   std::map<TicketId, Bytes> job_bytes_;
-  std::map<TicketId, std::uint64_t> grant_counts_;  // how often each was granted
+  std::map<TicketId, std::uint64_t> grant_counts_;  // more than one after a requeue
   std::map<ConsumerId, Bytes> leaked_bytes_;
 };
 

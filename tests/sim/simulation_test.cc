@@ -15,14 +15,14 @@ std::string read_file(const std::filesystem::path& path) {
   return text.str();
 }
 
-TEST(Simulation, TheFirstLivesBreakNothing) {
+TEST(Simulation, TheFirstSeedsViolateNoInvariant) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     const SimulationResult result = run_simulation(seed);
     ASSERT_FALSE(result.failure) << "seed " << seed << ": " << result.failure->message;
   }
 }
 
-TEST(Simulation, LivesAreNotBoring) {
+TEST(Simulation, CoversGrantsEvictionsAndRefusals) {
   std::uint64_t grants = 0, evictions = 0, refusals = 0;
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     const SimulationResult result = run_simulation(seed);
@@ -38,13 +38,13 @@ TEST(Simulation, EqualEventsGiveEqualEffects) {
     EXPECT_EQ(run_simulation(seed).fingerprint, run_simulation(seed).fingerprint);
 }
 
-TEST(Scenario, SurvivesBeingWrittenAndRead) {
+TEST(Scenario, WritingAndParsingGivesTheSameText) {
   const Scenario scenario = run_simulation(7).scenario;
   const std::string text = to_text(scenario);
   EXPECT_EQ(to_text(from_text(text)), text);
 }
 
-TEST(Scenario, KeptRegressionsHold) {
+TEST(Scenario, RegressionsViolateNoInvariant) {
   for (const auto& entry : std::filesystem::directory_iterator(MGPU_REGRESSIONS)) {
     if (entry.path().extension() != ".scenario") continue;
     const auto failure = replay_scenario(from_text(read_file(entry.path())));
@@ -52,16 +52,16 @@ TEST(Scenario, KeptRegressionsHold) {
   }
 }
 
-// A world that is broken from the start: the referee must see it, and shrinking must keep just what shows it.
-TEST(Shrink, KeepsOnlyTheEventsThatMatter) {
+// The initial world violates an invariant: the checker must find it, and shrinking must keep one event.
+TEST(Shrink, KeepsOnlyTheEventsThatAreNeeded) {
   Scenario scenario = run_simulation(3).scenario;
   ASSERT_GT(scenario.events.size(), 50U);
   scenario.world.lines[0].statistics.queue_depth = 1;
   const auto failure = replay_scenario(scenario);
   ASSERT_TRUE(failure);
-  const Scenario small = shrink_scenario(scenario, *failure);
-  EXPECT_EQ(small.events.size(), 1U);
-  EXPECT_EQ(replay_scenario(small)->message, failure->message);
+  const Scenario shrunk = shrink_scenario(scenario, *failure);
+  EXPECT_EQ(shrunk.events.size(), 1U);
+  EXPECT_EQ(replay_scenario(shrunk)->message, failure->message);
 }
 
 }  // namespace

@@ -13,23 +13,22 @@ constexpr Instant kStart{1'000'000};
 
 Duration ms(int count) { return std::chrono::milliseconds{count}; }
 
-// The whole range from the first case on, however small rapidcheck wants to begin: short lists of any
-// numbers.
-rc::Gen<int> between(int least, int most) {
-  return rc::gen::resize(rc::kNominalSize, rc::gen::inRange(least, most + 1));
+// Draws from the whole range in all cases; by default rapidcheck would begin with small numbers.
+rc::Gen<int> between(int min, int max) {
+  return rc::gen::resize(rc::kNominalSize, rc::gen::inRange(min, max + 1));
 }
 
-// Mostly the usual value.
-rc::Gen<int> mostly(int usual, int least, int most) {
-  return rc::gen::weightedOneOf<int>({{2, rc::gen::just(usual)}, {1, between(least, most)}});
+// Draws `usual` in two of three cases.
+rc::Gen<int> mostly(int usual, int min, int max) {
+  return rc::gen::weightedOneOf<int>({{2, rc::gen::just(usual)}, {1, between(min, max)}});
 }
-rc::Gen<bool> seldom_true() {
+rc::Gen<bool> rarely_true() {
   return rc::gen::map(between(0, 7), [](int drawn) { return drawn == 7; });
 }
 
 template <class T>
-rc::Gen<std::vector<T>> vector_up_to(int most, rc::Gen<T> one) {
-  return rc::gen::resize(most, rc::gen::container<std::vector<T>>(std::move(one)));
+rc::Gen<std::vector<T>> vector_up_to(int max_size, rc::Gen<T> element) {
+  return rc::gen::resize(max_size, rc::gen::container<std::vector<T>>(std::move(element)));
 }
 
 std::size_t wrapped_index(int number, std::size_t count) { return static_cast<std::size_t>(number) % count; }
@@ -50,10 +49,10 @@ rc::Gen<TestConsumer> arbitrary_consumer() {
       rc::gen::set(&TestConsumer::weight, mostly(1, 1, 5)),
       rc::gen::set(&TestConsumer::max_turn_ms, mostly(0, 0, 5'000)),
       rc::gen::set(&TestConsumer::followed_by, mostly(0, 0, 4)),
-      rc::gen::set(&TestConsumer::exclusive, seldom_true()),
-      rc::gen::set(&TestConsumer::turnless, seldom_true()),
-      rc::gen::set(&TestConsumer::lease_only, seldom_true()),
-      rc::gen::set(&TestConsumer::parks, seldom_true()));
+      rc::gen::set(&TestConsumer::exclusive, rarely_true()),
+      rc::gen::set(&TestConsumer::turnless, rarely_true()),
+      rc::gen::set(&TestConsumer::lease_only, rarely_true()),
+      rc::gen::set(&TestConsumer::parks, rarely_true()));
 }
 
 rc::Gen<TestMachine> arbitrary_machine() {
@@ -90,7 +89,7 @@ rc::Gen<std::vector<RepeatingClients>> arbitrary_clients() {
 std::ostream& operator<<(std::ostream& out, const TestConsumer& consumer) {
   constexpr std::array kPlacements{"first", "second", "split"};
   out << '{' << kPlacements[static_cast<std::size_t>(consumer.placement)] << ": " << consumer.footprint_gib
-      << " GiB + " << consumer.working_gib << ", loads " << consumer.load_ms << " ms, leaves "
+      << " GiB + " << consumer.working_gib << ", load " << consumer.load_ms << " ms, unload "
       << consumer.unload_ms << " ms, " << to_string(static_cast<Priority>(consumer.priority));
   const auto print_unless = [&](const char* name, int value, int usual) {
     if (value != usual) out << ", " << name << ' ' << value;
@@ -112,14 +111,14 @@ std::ostream& operator<<(std::ostream& out, const TestMachine& test_machine) {
   out << ", overtake_ms " << test_machine.overtake_ms << ", ageing_ms " << test_machine.ageing_ms
       << ", park_gib " << test_machine.park_gib;
   for (std::size_t i = 0; i < test_machine.consumers.size(); ++i) {
-    out << "\n  member " << i << ": " << test_machine.consumers[i];
+    out << "\n  consumer " << i << ": " << test_machine.consumers[i];
   }
   return out;
 }
 
 std::ostream& operator<<(std::ostream& out, const TestRequest& request) {
-  out << "\n  {at " << request.at_ms << " ms: member " << request.consumer_index << ", ai_model "
-      << request.ai_model_index << ", works " << request.work_ms << " ms";
+  out << "\n  {at " << request.at_ms << " ms: consumer " << request.consumer_index << ", ai_model "
+      << request.ai_model_index << ", work " << request.work_ms << " ms";
   if (request.priority > 0) out << ", " << to_string(static_cast<Priority>(request.priority - 1));
   if (request.user > 0) out << ", user " << request.user;
   return out << '}';
@@ -137,7 +136,7 @@ replay::Machine to_machine(const TestMachine& test_machine) {
   limits.load_ahead = test_machine.load_ahead;
   limits.overtake_limit = ms(test_machine.overtake_ms);
   limits.ageing = ms(test_machine.ageing_ms);
-  limits.wait_limit = std::chrono::hours{24};  // who starves shall be seen to
+  limits.wait_limit = std::chrono::hours{24};  // a starving ticket must fail a property, not be refused
   machine.world.registry.park_memory = kGiB * test_machine.park_gib;
   for (int i = 0; i < test_machine.devices; ++i)
     add_device(
@@ -196,12 +195,12 @@ replay::Workload to_workload(const TestMachine& test_machine, const replay::Mach
                               .steps = std::move(steps)});
   };
   for (const TestRequest& request : requests) add_flow(request, {step_of(request)});
-  for (const RepeatingClients& each : repeating) {
-    replay::FlowStep step = step_of(each.request);
-    step.pause = ms(each.pause_ms);
-    const auto times = horizon / (step.work + step.pause) + 2;
-    for (int i = 0; i < each.clients; ++i)
-      add_flow(each.request, std::vector<replay::FlowStep>(static_cast<std::size_t>(times), step));
+  for (const RepeatingClients& clients : repeating) {
+    replay::FlowStep step = step_of(clients.request);
+    step.pause = ms(clients.pause_ms);
+    const auto step_count = horizon / (step.work + step.pause) + 2;
+    for (int i = 0; i < clients.clients; ++i)
+      add_flow(clients.request, std::vector<replay::FlowStep>(static_cast<std::size_t>(step_count), step));
   }
   return workload;
 }

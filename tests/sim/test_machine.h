@@ -1,9 +1,8 @@
-// What the properties of the core are tried on: a household on one device or two, and those who ask it for
-// something. Small plain numbers, so that rapidcheck can draw them, shrink them, and print what is left of
-// them.
+// Inputs of the property tests: a machine with one or two devices, and its requests. They consist of small
+// numbers, so that rapidcheck can draw, shrink and print them.
 //
-// They are lived through by src/replay: the real `step` in virtual time, readings that are true and come at
-// once, loads, evictions and jobs that take what the household says they take.
+// src/replay runs them with the real `step` in virtual time: readings are correct and prompt, and loads,
+// evictions and jobs take the times that the machine defines.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +18,10 @@ namespace mgpu::sim {
 
 inline constexpr int kDeviceGib = 16;
 
-// Where a member is. In a household with one device all are there.
+// The device of a consumer. With one device all consumers are on it.
 enum class Placement : std::uint8_t { first, second, split };
 
-// A consumer. Whatever may be drawn fits its device by itself.
+// A consumer. Every one that may be drawn fits its device if it is alone.
 struct TestConsumer {
   Placement placement = Placement::first;
   int footprint_gib = 1;
@@ -31,11 +30,11 @@ struct TestConsumer {
   int unload_ms = 0;
   int ai_models = 1;
   int concurrency = 1;
-  int priority = 0;  // of domain/consumer.h
+  int priority = 0;  // a Priority (domain/consumer.h)
   int weight = 1;
-  int max_turn_ms = 0;  // 0: no bound
-  int run_ms = 0;       // what its jobs are known to take; 0: that is to be learned
-  int followed_by = 0;  // a member's number from 1; 0: nobody
+  int max_turn_ms = 0;  // 0: no limit
+  int run_ms = 0;       // learned duration of its jobs; 0: none
+  int followed_by = 0;  // a consumer's number from 1; 0: none
   bool exclusive = false;
   bool turnless = false;
   bool lease_only = false;
@@ -47,27 +46,27 @@ struct TestMachine {
   int capacity = 1;
   bool fifo = false;
   bool load_ahead = false;
-  int overtake_ms = 0;  // overtake_limit; 0: it follows what changes cost
+  int overtake_ms = 0;  // overtake_limit; 0: depends on the costs of changes
   int ageing_ms = 0;
   int park_gib = 0;
   std::vector<TestConsumer> consumers{};
 };
 
-// Somebody who asks once.
+// A client that submits one ticket.
 struct TestRequest {
   int at_ms = 0;
-  int consumer_index = 0;  // counted around, so that every number is somebody
+  int consumer_index = 0;  // modulo the number of consumers, so that every number is valid
   int ai_model_index = 0;
   int work_ms = 1;
-  int priority = 0;  // from 1; 0: its member's
+  int priority = 0;  // a Priority from 1; 0: the consumer's
   int user = 0;
 };
 
-// So many who ask, and ask again as soon as they have been served and paused, until the end.
+// Clients that submit the same request again after each end and a pause, until the horizon.
 struct RepeatingClients {
   int clients = 1;
   int pause_ms = 0;
-  TestRequest request{};  // the first
+  TestRequest request{};
 };
 
 rc::Gen<TestConsumer> arbitrary_consumer();
@@ -76,16 +75,16 @@ rc::Gen<TestRequest> arbitrary_request();
 rc::Gen<std::vector<TestRequest>> arbitrary_requests();
 rc::Gen<std::vector<RepeatingClients>> arbitrary_clients();
 
-// rapidcheck prints with these.
+// For rapidcheck's output.
 std::ostream& operator<<(std::ostream& out, const TestConsumer& consumer);
 std::ostream& operator<<(std::ostream& out, const TestMachine& test_machine);
 std::ostream& operator<<(std::ostream& out, const TestRequest& request);
 std::ostream& operator<<(std::ostream& out, const RepeatingClients& repeating);
 
-// The house, with all costs known to the core as if from an earlier life.
+// The core has learned all costs already.
 replay::Machine to_machine(const TestMachine& test_machine);
 
-// Nobody asks for anything after `horizon`.
+// No ticket arrives after `horizon`.
 replay::Workload to_workload(const TestMachine& test_machine, const replay::Machine& machine,
                              const std::vector<TestRequest>& requests,
                              const std::vector<RepeatingClients>& repeating, Duration horizon);

@@ -7,7 +7,7 @@ namespace mgpu::sim {
 Effects TicketRecorder::operator()(World& world, const Event& event) {
   const StepTime now{.step = ++steps_, .at = event.at};
   if (const auto* arrival = std::get_if<TicketArrived>(&event.payload)) {
-    tickets_[arrival->ticket] = {.ask = arrival->request, .arrived = now};
+    tickets_[arrival->ticket] = {.request = arrival->request, .arrived = now};
     waiting_.insert(arrival->ticket);
   }
   if (const auto* release = std::get_if<LeaseReleased>(&event.payload))

@@ -1,5 +1,5 @@
-// A witness to a life: it lets `step` decide and writes down what became of each ticket, as seen from
-// outside. What the core keeps for itself (bounds, places, streaks) it does not believe but works out again.
+// Calls `step` and records what becomes of each ticket. It uses only what is visible from outside; properties
+// compute bounds and places themselves instead of trusting the core's.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,17 @@
 
 namespace mgpu::sim {
 
-// A moment: steps of one instant come one after the other.
+// The step number orders steps of the same time.
 struct StepTime {
   std::uint64_t step = 0;
   Instant at{};
 };
 
 struct TicketRecord {
-  TicketRequest ask{};
+  TicketRequest request{};
   StepTime arrived{};
-  std::optional<StepTime> claimed{};   // its resident was to be loaded ahead of its turn
-  std::optional<StepTime> promised{};  // it waited no longer for its turn, but for its room at most
+  std::optional<StepTime> claimed{};   // its resident is loaded ahead of its turn
+  std::optional<StepTime> promised{};  // it got its turn and waits at most for memory
   std::optional<StepTime> granted{};
   std::optional<StepTime> released{};
   bool refused = false;
@@ -33,7 +33,7 @@ class TicketRecorder {
   Effects operator()(World& world, const Event& event);
 
   const std::map<TicketId, TicketRecord>& tickets() const { return tickets_; }
-  const std::vector<TicketId>& grants() const { return grants_; }  // in their order
+  const std::vector<TicketId>& grants() const { return grants_; }  // in order
 
  private:
   void update_waiting_tickets(const World& world, StepTime now);
