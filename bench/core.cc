@@ -1,6 +1,7 @@
-// mgpu-bench-core: events a second that step() handles on one core, with a line of 1,000 tickets that never
-// gets shorter. Half of the events are releases, each of which grants the next ticket; half are arrivals.
-// Capacity is 1, every consumer is warm. Prints one line of JSON for each number of consumers.
+// mgpu-bench-core: measures how many events per second step() handles on one CPU core, with a line of
+// constantly 1,000 tickets. Half of the events are releases, each of which grants the next ticket; half are
+// arrivals. Capacity is 1, every consumer is warm. Prints one line of JSON for each policy and number of
+// consumers.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -20,11 +21,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kWaitingTickets = 1'000;
 constexpr std::uint64_t kEvents = 1'000'000;
 constexpr int kRounds = 3;
-constexpr std::uint64_t kJobsPerReading =
-    1'000;  // jobs; what they gave back wants to be seen free now and then
+constexpr std::uint64_t kJobsPerReading = 1'000;  // a reading shows their returned memory free
 
-ReadingTaken make_reading(Instant taken, std::uint64_t consumers) {
-  Reading reading{.taken_at = taken, .total = kGiB * 80};
+ReadingTaken make_reading(Instant taken_at, std::uint64_t consumers) {
+  Reading reading{.taken_at = taken_at, .total = kGiB * 80};
   for (std::uint64_t i = 0; i < consumers; ++i)
     reading.consumers.push_back({.consumer = ConsumerId{i}, .bytes = kMiB * 200});
   return {reading};
@@ -47,16 +47,16 @@ World make_world(std::uint64_t consumers, Policy policy) {
   return world;
 }
 
-// One life of the daemon: `after_step` is called after every step, with the world.
 class StepBenchmark {
  public:
   StepBenchmark(std::uint64_t consumers, Policy policy)
       : world_(make_world(consumers, policy)), consumers_(consumers) {
     for (std::uint64_t i = 0; i < kWaitingTickets + 1; ++i) add_ticket();
     MGPU_ASSERT(running_ticket_.value > 0 && world_.lines[0].statistics.queue_depth == kWaitingTickets,
-                "the line is full and somebody computes");
+                "one lease runs and kWaitingTickets tickets wait");
   }
 
+  // `after_step` is called with the world after every arrival and release.
   template <class AfterStep>
   double measure_events_per_second(AfterStep after_step) {
     const auto before = Clock::now();
@@ -69,13 +69,13 @@ class StepBenchmark {
     }
     const std::chrono::duration<double> elapsed = Clock::now() - before;
     MGPU_ASSERT(world_.lines[0].statistics.queue_depth == kWaitingTickets,
-                "each release granted the next ticket");
+                "each release grants the next ticket");
     return static_cast<double>(kEvents) / elapsed.count();
   }
 
  private:
-  void run_step(EventPayload what) {
-    const Effects effects = step(world_, {.at = {++now_}, .payload = std::move(what)});
+  void run_step(EventPayload payload) {
+    const Effects effects = step(world_, {.at = {++now_}, .payload = std::move(payload)});
     for (const Effect& effect : effects)
       if (const auto* grant = std::get_if<Grant>(&effect)) running_ticket_ = grant->ticket;
   }
@@ -96,7 +96,7 @@ class StepBenchmark {
   TicketId running_ticket_{};
 };
 
-// The time of single steps, the clock's own included.
+// The sorted times of single steps, including that of reading the clock.
 std::vector<double> measure_step_microseconds(StepBenchmark& benchmark) {
   std::vector<double> step_times;
   auto before = Clock::now();
@@ -109,7 +109,7 @@ std::vector<double> measure_step_microseconds(StepBenchmark& benchmark) {
   return step_times;
 }
 
-// The best of a few rounds: what disturbs a round comes from outside.
+// Rates are the best of kRounds, since other processes can only slow a round down.
 void print_measurements(std::uint64_t consumers, Policy policy) {
   double step_rate = 0, step_and_wakeup_rate = 0;
   StepBenchmark benchmark(consumers, policy);
@@ -130,7 +130,7 @@ void print_measurements(std::uint64_t consumers, Policy policy) {
       policy == Policy::fifo ? "fifo" : "affinity", static_cast<unsigned long long>(consumers),
       static_cast<unsigned long long>(kWaitingTickets), step_rate, step_and_wakeup_rate, percentile(0.5),
       percentile(0.99));
-  MGPU_ASSERT(sink != 1, "the compiler keeps next_wakeup");
+  MGPU_ASSERT(sink != 1, "the result of next_wakeup is used, so that the compiler keeps the call");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace mgpu::bench {
 namespace {
 
-using Mask = std::uint32_t;  // a set of consumers
+using ConsumerSet = std::uint32_t;  // bit mask
 
 struct WaitingJob {
   std::size_t consumer = 0;
@@ -17,22 +17,22 @@ struct WaitingJob {
   Duration work{};
 };
 
-// Where a partial order has come to.
+// The state after the first jobs of an order.
 struct PartialSchedule {
-  std::vector<std::uint8_t> served{};  // jobs, by consumer
-  Mask warm = 0;
-  std::size_t last_consumer = 0;  // who computed last,
-  Instant last_start{};           // from when
-  Instant free_at{};              // to when
-  Instant last_load_end{};        // when the last load ended: one at a time
-  Duration total_wait{};          // all that were served
-  Duration wait_lower_bound{};    // and what those who are there and not served have waited already
+  std::vector<std::uint8_t> served{};  // number of jobs, by consumer
+  ConsumerSet warm = 0;
+  std::size_t last_consumer = 0;  // of the last job
+  Instant last_start{};           // start of the last job
+  Instant free_at{};              // end of the last job
+  Instant last_load_end{};        // loads run one at a time
+  Duration total_wait{};          // of the served jobs
+  Duration wait_lower_bound{};    // plus what the remaining jobs have waited until free_at
 };
 
 class BeamSearch {
  public:
-  BeamSearch(const replay::Machine& house, const replay::Workload& window, std::size_t beam_width)
-      : house_(house), beam_width_(beam_width), queues_(house.world.registry.consumers.size()) {
+  BeamSearch(const replay::Machine& machine, const replay::Workload& window, std::size_t beam_width)
+      : machine_(machine), beam_width_(beam_width), queues_(machine.world.registry.consumers.size()) {
     for (const replay::Flow& flow : window.flows) {
       const replay::FlowStep& step = flow.steps.front();
       queues_[step.consumer.value].push_back({step.consumer.value, flow.start, step.work});
@@ -49,15 +49,17 @@ class BeamSearch {
  private:
   Bytes needed_memory(std::size_t consumer) const { return footprint(consumer) + spec(consumer).working; }
   Bytes footprint(std::size_t consumer) const { return spec(consumer).footprint; }
-  const Consumer& spec(std::size_t consumer) const { return house_.world.registry.consumers[consumer].spec; }
-  Bytes footprints(Mask set) const {
+  const Consumer& spec(std::size_t consumer) const {
+    return machine_.world.registry.consumers[consumer].spec;
+  }
+  Bytes footprints(ConsumerSet set) const {
     Bytes bytes{};
     for (std::size_t consumer = 0; consumer < queues_.size(); ++consumer)
       if ((set >> consumer & 1) != 0) bytes += footprint(consumer);
     return bytes;
   }
   Bytes capacity() const {
-    return house_.device_memory.front() - house_.world.registry.devices.front().reserve;
+    return machine_.device_memory.front() - machine_.world.registry.devices.front().reserve;
   }
 
   std::vector<PartialSchedule> expand(const std::vector<PartialSchedule>& beam) {
@@ -71,47 +73,49 @@ class BeamSearch {
 
   void append_successors(const PartialSchedule& state, const WaitingJob& job,
                          std::vector<PartialSchedule>& next) {
-    const Mask own = Mask{1} << job.consumer;
+    const ConsumerSet own = ConsumerSet{1} << job.consumer;
     if ((state.warm & own) != 0) {
       next.push_back(
           successor(state, job, state.warm, std::max(state.free_at, job.arrived), state.last_load_end));
       return;
     }
-    for (const Mask leaving : minimal_eviction_sets(state.warm, job.consumer)) {
-      const Mask staying = state.warm & ~leaving;
-      const Instant ready = load_end(state, job, leaving, staying);
-      next.push_back(successor(state, job, staying | own, std::max(state.free_at, ready), ready));
+    for (const ConsumerSet evicted : minimal_eviction_sets(state.warm, job.consumer)) {
+      const ConsumerSet kept = state.warm & ~evicted;
+      const Instant loaded_at = load_end(state, job, evicted, kept);
+      next.push_back(successor(state, job, kept | own, std::max(state.free_at, loaded_at), loaded_at));
     }
   }
 
-  // The load begins when who is loaded for has come, when the load before has ended, and beside the last job
-  // if both fit; else after it.
-  Instant load_end(const PartialSchedule& state, const WaitingJob& job, Mask leaving, Mask staying) const {
+  // The load starts after the job's arrival and the load before. It runs beside the last job if both fit,
+  // otherwise after it.
+  Instant load_end(const PartialSchedule& state, const WaitingJob& job, ConsumerSet evicted,
+                   ConsumerSet kept) const {
     const bool fits_beside =
-        (leaving >> state.last_consumer & 1) == 0 &&
-        footprints(staying) + spec(state.last_consumer).working + needed_memory(job.consumer) <= capacity();
-    Instant begin =
+        (evicted >> state.last_consumer & 1) == 0 &&
+        footprints(kept) + spec(state.last_consumer).working + needed_memory(job.consumer) <= capacity();
+    Instant start =
         std::max({job.arrived, state.last_load_end, fits_beside ? state.last_start : state.free_at});
-    if (leaving != 0) begin = begin + house_.costs[job.consumer].unload;
-    return begin + house_.costs[job.consumer].load_cold;
+    if (evicted != 0) start = start + machine_.costs[job.consumer].unload;
+    return start + machine_.costs[job.consumer].load_cold;
   }
 
-  std::vector<Mask> minimal_eviction_sets(Mask warm, std::size_t consumer) const {
-    std::vector<Mask> found;
-    for (Mask set = warm;; set = (set - 1) & warm) {
-      if (footprints(warm & ~set) + needed_memory(consumer) <= capacity()) found.push_back(set);
+  // The sets whose eviction makes enough room, without those that contain a smaller such set.
+  std::vector<ConsumerSet> minimal_eviction_sets(ConsumerSet warm, std::size_t consumer) const {
+    std::vector<ConsumerSet> sufficient;
+    for (ConsumerSet set = warm;; set = (set - 1) & warm) {
+      if (footprints(warm & ~set) + needed_memory(consumer) <= capacity()) sufficient.push_back(set);
       if (set == 0) break;
     }
-    std::ranges::sort(found, {}, [](Mask set) { return std::popcount(set); });
-    std::vector<Mask> smallest;
-    for (const Mask set : found)
-      if (std::ranges::none_of(smallest, [&](Mask smaller) { return (set & smaller) == smaller; }))
-        smallest.push_back(set);
-    return smallest;
+    std::ranges::sort(sufficient, {}, [](ConsumerSet set) { return std::popcount(set); });
+    std::vector<ConsumerSet> minimal;
+    for (const ConsumerSet set : sufficient)
+      if (std::ranges::none_of(minimal, [&](ConsumerSet smaller) { return (set & smaller) == smaller; }))
+        minimal.push_back(set);
+    return minimal;
   }
 
-  PartialSchedule successor(const PartialSchedule& state, const WaitingJob& job, Mask warm, Instant start,
-                            Instant load_ended) const {
+  PartialSchedule successor(const PartialSchedule& state, const WaitingJob& job, ConsumerSet warm,
+                            Instant start, Instant load_ended) const {
     PartialSchedule next = state;
     ++next.served[job.consumer];
     next.warm = warm;
@@ -127,27 +131,27 @@ class BeamSearch {
     return next;
   }
 
-  // Of states that have served the same with the same warm, the one that is better in every way is enough; of
-  // the rest, the most promising.
+  // Drops states that are no better in any respect than another one with the same served jobs and warm
+  // residents. Of the rest, keeps those with the lowest bounds.
   std::vector<PartialSchedule> prune(std::vector<PartialSchedule> states) const {
     std::ranges::sort(states, {}, &PartialSchedule::wait_lower_bound);
-    std::map<std::pair<std::vector<std::uint8_t>, Mask>, std::vector<PartialSchedule>> kinds;
+    std::map<std::pair<std::vector<std::uint8_t>, ConsumerSet>, std::vector<PartialSchedule>> comparable;
     std::vector<PartialSchedule> kept;
     for (PartialSchedule& state : states) {
       if (kept.size() >= beam_width_) break;
-      std::vector<PartialSchedule>& same_served = kinds[{state.served, state.warm}];
-      const bool worse = std::ranges::any_of(same_served, [&](const PartialSchedule& other) {
+      std::vector<PartialSchedule>& others = comparable[{state.served, state.warm}];
+      const bool is_dominated = std::ranges::any_of(others, [&](const PartialSchedule& other) {
         return other.total_wait <= state.total_wait && other.free_at <= state.free_at &&
                other.last_load_end <= state.last_load_end;
       });
-      if (worse) continue;
-      same_served.push_back(state);
+      if (is_dominated) continue;
+      others.push_back(state);
       kept.push_back(std::move(state));
     }
     return kept;
   }
 
-  const replay::Machine& house_;
+  const replay::Machine& machine_;
   std::size_t beam_width_;
   std::vector<std::vector<WaitingJob>> queues_;  // by consumer, in order of arrival
   std::size_t jobs_ = 0;
@@ -172,9 +176,9 @@ std::vector<replay::Workload> split_into_windows(const replay::Outcome& outcome,
   return windows;
 }
 
-Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window,
+Duration best_mean_wait(const replay::Machine& machine, const replay::Workload& window,
                         std::size_t beam_width) {
-  return BeamSearch(house, window, beam_width).lowest_mean_wait();
+  return BeamSearch(machine, window, beam_width).lowest_mean_wait();
 }
 
 }  // namespace mgpu::bench

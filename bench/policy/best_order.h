@@ -1,7 +1,6 @@
-// The best order that a search finds for a short window of jobs: a bound for what any policy could reach that
-// serves one at a time, keeps each consumer's own order, and may load for who has come while another
-// computes. It knows the future, who comes and for how long; it only can't load for somebody before he is
-// there.
+// The best order of jobs that a search finds for a short window of a workload: an estimate of what a policy
+// could reach that runs one job at a time, keeps the order within each consumer, and may load the resident of
+// an arrived job while another runs. The search knows all future arrivals and durations.
 #pragma once
 
 #include <vector>
@@ -12,13 +11,14 @@
 
 namespace mgpu::bench {
 
-// `length` jobs in a row from an outcome, at the times at which they came, as a workload of their own:
-// everything cold, nobody else there.
+// Divides an outcome into workloads of `length` consecutive jobs each, with their times of arrival. Each
+// starts with all residents cold.
 std::vector<replay::Workload> split_into_windows(const replay::Outcome& outcome, std::size_t length,
                                                  std::size_t max_windows);
 
-// The mean wait of the best order found by a beam search of this width. REQUIRES: one device, one step a
-// flow.
-Duration best_mean_wait(const replay::Machine& house, const replay::Workload& window, std::size_t beam_width);
+// The mean wait of the best order that a beam search of this width finds. REQUIRES: one device, and one step
+// for each flow.
+Duration best_mean_wait(const replay::Machine& machine, const replay::Workload& window,
+                        std::size_t beam_width);
 
 }  // namespace mgpu::bench

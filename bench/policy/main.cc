@@ -1,4 +1,4 @@
-// mgpu-bench-policy: rules side by side on the same people, as a table or as JSON (variants.h).
+// mgpu-bench-policy: compares policies and rules on the same workloads, as a table or as JSON (variants.h).
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -20,8 +20,8 @@ namespace {
 using replay::Summary;
 using Json = nlohmann::json;
 
-[[noreturn]] void exit_with_error(const std::string& why) {
-  std::fprintf(stderr, "mgpu-bench-policy: %s\n", why.c_str());
+[[noreturn]] void exit_with_error(const std::string& message) {
+  std::fprintf(stderr, "mgpu-bench-policy: %s\n", message.c_str());
   std::exit(2);
 }
 
@@ -31,24 +31,23 @@ T value_or_exit(Result<T> result) {
   return std::move(*result);
 }
 
-double to_seconds(Duration d) { return to_ms(d) / 1000; }
-
-// How near to the best order that a search finds: mean seconds lost on windows of jobs that came in a row,
-// everything cold.
+// The mean seconds lost on windows of consecutive jobs, compared with the best order that a search finds.
 struct WindowResults {
   std::size_t count = 0;
   double best = 0;
-  std::vector<double> variants{};
+  std::vector<double> variants{};  // in the order of the variants
 };
 
 constexpr std::size_t kWindowLength = 14, kMaxWindows = 40, kBeamWidth = 4000;
 
 WindowResults measure_windows(const std::string& trace, const std::vector<std::string>& variants,
                               const std::vector<std::string>& settings) {
-  const replay::Machine house = synthetic_system();
+  const replay::Machine machine = synthetic_machine();
   const auto outcome = value_or_exit(run_seeds("affinity", trace, {.count = 1, .settings = settings}));
   const auto windows = split_into_windows(outcome, kWindowLength, kMaxWindows);
-  if (windows.empty()) exit_with_error(trace + " is too short for windows");
+  if (windows.empty())
+    exit_with_error("the trace " + trace + " is too short: --best needs at least " +
+                    std::to_string(kWindowLength) + " jobs");
   const auto mean = [&](const auto& measure) {
     double sum = 0;
     for (const replay::Workload& window : windows) sum += measure(window);
@@ -56,7 +55,7 @@ WindowResults measure_windows(const std::string& trace, const std::vector<std::s
   };
   WindowResults measured{.count = windows.size(),
                          .best = mean([&](const auto& window) {
-                           return to_seconds(best_mean_wait(house, window, kBeamWidth));
+                           return to_seconds(best_mean_wait(machine, window, kBeamWidth));
                          })};
   for (const std::string& variant : variants)
     measured.variants.push_back(mean([&](const auto& window) {
@@ -89,16 +88,17 @@ void print_table_header(const std::string& trace) {
 }
 
 void print_row(const std::string& variant, const replay::Outcome& outcome) {
-  const Summary f = replay::summarize(outcome);
+  const Summary summary = replay::summarize(outcome);
   std::printf(
       "%-34s %5zu %8.2f %8.2f %8.2f %8.2f %8.2f | %8.2f %8.2f | %5zu %4.0f%% %4.0f%% %4.0f%% | %6.2f %7.1f "
       "%6u "
       "%6.1f %5.1f%s\n",
-      variant.c_str(), f.jobs, to_seconds(f.wait.mean), to_seconds(f.wait.p50), to_seconds(f.wait.p95),
-      to_seconds(f.wait.p99), to_seconds(f.wait.worst), to_seconds(f.lost.mean), to_seconds(f.lost.p95),
-      f.loads, 100 * f.busy, 100 * f.loading, 100 * f.idle, f.unfairness, to_seconds(f.longest_overtaken),
-      f.max_times_overtaken, to_seconds(f.overtake_bound), to_seconds(f.bound_excess),
-      f.refused > 0 ? (" REFUSED " + std::to_string(f.refused)).c_str() : "");
+      variant.c_str(), summary.jobs, to_seconds(summary.wait.mean), to_seconds(summary.wait.p50),
+      to_seconds(summary.wait.p95), to_seconds(summary.wait.p99), to_seconds(summary.wait.worst),
+      to_seconds(summary.lost.mean), to_seconds(summary.lost.p95), summary.loads, 100 * summary.busy,
+      100 * summary.loading, 100 * summary.idle, summary.unfairness, to_seconds(summary.longest_overtaken),
+      summary.max_times_overtaken, to_seconds(summary.overtake_bound), to_seconds(summary.bound_excess),
+      summary.refused > 0 ? (" REFUSED " + std::to_string(summary.refused)).c_str() : "");
   if (!outcome.first_refusal.empty()) std::printf("  the first refusal: %s\n", outcome.first_refusal.c_str());
 }
 
@@ -107,7 +107,7 @@ struct Options {
   std::vector<std::string> variants{"fifo", "affinity"}, settings{};
   std::uint32_t seeds = 5, first = 1;
   bool best = false, json = false;
-  std::string csv{};  // a trace to write out instead
+  std::string csv{};  // a trace to print as CSV instead
 };
 
 void compare_variants(const Options& options) {
@@ -131,25 +131,26 @@ void compare_variants(const Options& options) {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app("Rules for the line, side by side on the same people");
+  CLI::App app("Compares scheduling policies and rules on the same workloads");
   Options options;
   app.add_option("--trace", options.traces,
                  "voice, agents, independent, azure, azure_quiet (default: all), or FILE.csv")
       ->delimiter(',');
-  app.add_option("--variant", options.variants, "rule[+setting...], e.g. affinity+cap2+park")->delimiter(',');
+  app.add_option("--variant", options.variants, "policy or rule[+setting...], e.g. affinity+cap2+park")
+      ->delimiter(',');
   app.add_option("--set", options.settings, "KEY=VALUE, for all variants")->allow_extra_args(false);
-  app.add_flag("--best", options.best, "Against the best order that a search finds for short windows");
-  app.add_flag("--json", options.json, "All figures as JSON");
+  app.add_flag("--best", options.best, "Compare with the best order that a search finds for short windows");
+  app.add_flag("--json", options.json, "Print the summaries as JSON");
   app.add_option("--csv", options.csv, "Print this trace as CSV instead");
-  app.add_option("--seeds", options.seeds, "Households of each trace (default 5)");
-  app.add_option("--seed", options.first, "The first of them (default 1)");
+  app.add_option("--seeds", options.seeds, "Number of seeds of each synthetic trace (default 5)");
+  app.add_option("--seed", options.first, "First seed (default 1)");
   CLI11_PARSE(app, argc, argv);
   if (options.csv.empty())
     compare_variants(options);
   else
-    std::printf(
-        "%s",
-        replay::to_csv(value_or_exit(load_workload(options.csv, options.first)), synthetic_system()).c_str());
+    std::printf("%s",
+                replay::to_csv(value_or_exit(load_workload(options.csv, options.first)), synthetic_machine())
+                    .c_str());
   return 0;
 }
 

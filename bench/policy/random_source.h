@@ -1,4 +1,5 @@
-// Chance that is the same on every machine (splitmix64): the standard library's distributions are not.
+// Random numbers that are the same on every machine (splitmix64), unlike the standard library's
+// distributions.
 #pragma once
 
 #include <cmath>
@@ -14,7 +15,7 @@ class RandomSource {
 
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
   double uniform_between(double low, double high) { return low + (high - low) * uniform(); }
-  int integer_between(int low, int high) {  // both included
+  int integer_between(int low, int high) {  // both inclusive
     return low + static_cast<int>(next() % static_cast<std::uint64_t>(high - low + 1));
   }
   double exponential(double mean) { return -mean * std::log1p(-uniform()); }
@@ -29,6 +30,6 @@ class RandomSource {
   std::uint64_t state_;
 };
 
-constexpr Duration seconds(double s) { return Duration{static_cast<std::int64_t>(s * 1e6)}; }
+constexpr Duration seconds(double count) { return Duration{static_cast<std::int64_t>(count * 1e6)}; }
 
 }  // namespace mgpu::bench

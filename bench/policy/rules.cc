@@ -10,34 +10,34 @@ namespace mgpu::bench {
 namespace {
 
 using replay::Outcome;
-using ConsumerIndex = std::size_t;  // a consumer's number, and its resident's
+using ConsumerIndex = std::size_t;  // also that of its resident
 
 enum class LoadState : std::uint8_t { cold, loading, warm, evicting };
 
-// The device and the people; a rule looks at it after everything that happens, and says what to do next.
+// Simulates the device and the workload. The rule is called after every event and decides what to do next.
 class RuleSimulation {
  public:
   using Rule = void (*)(RuleSimulation&);
 
-  RuleSimulation(const replay::Machine& house, const replay::Workload& workload, Rule rule)
-      : house_(house),
+  RuleSimulation(const replay::Machine& machine, const replay::Workload& workload, Rule rule)
+      : machine_(machine),
         rule_(rule),
-        driver_(agenda_, workload, [this](std::size_t job, const replay::FlowStep&) { on_arrival(job); }),
-        processor_(agenda_, [this](std::size_t job) { on_job_done(job); }),
-        cache_(house.page_cache),
-        load_states_(house.world.registry.consumers.size()),
+        driver_(clock_, workload, [this](std::size_t job, const replay::FlowStep&) { on_arrival(job); }),
+        processor_(clock_, [this](std::size_t job) { on_job_done(job); }),
+        cache_(machine.page_cache),
+        load_states_(machine.world.registry.consumers.size()),
         running_jobs_(load_states_.size()),
         last_used_(load_states_.size()) {}
 
   Outcome run() {
-    agenda_.schedule_at(Instant{1'000'000}, [this] { driver_.start(); });
-    while (driver_.has_open_flows()) agenda_.run_next();
+    clock_.schedule_at(Instant{1'000'000}, [this] { driver_.start(); });
+    while (driver_.has_open_flows()) clock_.run_next();
     outcome_.jobs = std::move(driver_.jobs());
-    outcome_.end = agenda_.now();
+    outcome_.end = clock_.now();
     return std::move(outcome_);
   }
 
-  // --- what a rule sees ---
+  // --- state for the rule ---
 
   const std::list<std::size_t>& waiting() const { return waiting_; }
   ConsumerIndex consumer_of(std::size_t job) {
@@ -48,28 +48,25 @@ class RuleSimulation {
   bool is_idle(ConsumerIndex consumer) const { return running_jobs_[consumer] == 0; }
   bool is_processor_idle() const { return processor_.running_count() == 0; }
   bool is_moving_resident() const {
-    return std::ranges::any_of(
-        load_states_, [](LoadState s) { return s == LoadState::loading || s == LoadState::evicting; });
+    return std::ranges::any_of(load_states_, [](LoadState state) {
+      return state == LoadState::loading || state == LoadState::evicting;
+    });
   }
   Bytes needed_memory(ConsumerIndex consumer) const {
-    const Consumer& spec = house_.world.registry.consumers[consumer].spec;
+    const Consumer& spec = machine_.world.registry.consumers[consumer].spec;
     return spec.footprint + spec.working;
   }
-  Duration load_time(ConsumerIndex consumer) const { return house_.costs[consumer].load_cold; }
+  Duration load_time(ConsumerIndex consumer) const { return machine_.costs[consumer].load_cold; }
   Bytes free_memory() const {
-    Bytes available = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
-    for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
-      if (load_states_[i] != LoadState::cold) available -= needed_memory(i);
-    return available;
+    return memory_left_by([this](ConsumerIndex consumer) { return needed_memory(consumer); });
   }
-  // The same if only footprints count: enough for a rule that lets one work at a time.
+  // Without working memory: for a rule that runs one job at a time.
   Bytes free_memory_beside_footprints() const {
-    Bytes available = house_.device_memory.front() - house_.world.registry.devices.front().reserve;
-    for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
-      if (load_states_[i] != LoadState::cold) available -= house_.world.registry.consumers[i].spec.footprint;
-    return available;
+    return memory_left_by([this](ConsumerIndex consumer) {
+      return machine_.world.registry.consumers[consumer].spec.footprint;
+    });
   }
-  // Warm and idle ones, the least recently used first.
+  // Warm and idle consumers, the least recently used first.
   std::vector<ConsumerIndex> idle_consumers() const {
     std::vector<ConsumerIndex> idle;
     for (ConsumerIndex i = 0; i < load_states_.size(); ++i)
@@ -78,7 +75,7 @@ class RuleSimulation {
     return idle;
   }
 
-  // --- what a rule does ---
+  // --- actions of the rule ---
 
   void start(std::size_t job) {
     waiting_.remove(job);
@@ -90,19 +87,19 @@ class RuleSimulation {
   void load(ConsumerIndex consumer) {
     load_states_[consumer] = LoadState::loading;
     const ResidentId id{consumer};
-    const bool cached = cache_.contains(id);
-    const replay::Costs& costs = house_.costs[consumer];
-    agenda_.schedule_after(
-        cached ? costs.load_cached : costs.load_cold, [this, consumer, cached, began = agenda_.now()] {
-          cache_.read(ResidentId{consumer}, house_.world.registry.consumers[consumer].spec.footprint);
+    const bool is_cached = cache_.contains(id);
+    const replay::Costs& costs = machine_.costs[consumer];
+    clock_.schedule_after(
+        is_cached ? costs.load_cached : costs.load_cold, [this, consumer, is_cached, began = clock_.now()] {
+          cache_.read(ResidentId{consumer}, machine_.world.registry.consumers[consumer].spec.footprint);
           finish_move(consumer, replay::Activity::load, LoadState::warm, began,
-                      cached ? LoadSource::cached : LoadSource::cold);
+                      is_cached ? LoadSource::cached : LoadSource::cold);
         });
   }
 
   void evict(ConsumerIndex consumer) {
     load_states_[consumer] = LoadState::evicting;
-    agenda_.schedule_after(house_.costs[consumer].unload, [this, consumer, began = agenda_.now()] {
+    clock_.schedule_after(machine_.costs[consumer].unload, [this, consumer, began = clock_.now()] {
       finish_move(consumer, replay::Activity::evict, LoadState::cold, began, LoadSource::cold);
     });
   }
@@ -110,6 +107,14 @@ class RuleSimulation {
   void mark_all_warm() { std::ranges::fill(load_states_, LoadState::warm); }
 
  private:
+  template <class BytesOf>
+  Bytes memory_left_by(BytesOf bytes_of) const {
+    Bytes available = machine_.device_memory.front() - machine_.world.registry.devices.front().reserve;
+    for (ConsumerIndex consumer = 0; consumer < load_states_.size(); ++consumer)
+      if (load_states_[consumer] != LoadState::cold) available -= bytes_of(consumer);
+    return available;
+  }
+
   void on_arrival(std::size_t job) {
     driver_.enter_line(job, DeviceId{0});
     waiting_.push_back(job);
@@ -118,10 +123,10 @@ class RuleSimulation {
 
   void on_job_done(std::size_t job) {
     --running_jobs_[consumer_of(job)];
-    last_used_[consumer_of(job)] = agenda_.now();
+    last_used_[consumer_of(job)] = clock_.now();
     const replay::Job& ended = driver_.jobs()[job];
     outcome_.spans.push_back(
-        {replay::Activity::run, ended.consumer, DeviceId{0}, ended.started, agenda_.now(), LoadSource::cold});
+        {replay::Activity::run, ended.consumer, DeviceId{0}, ended.started, clock_.now(), LoadSource::cold});
     driver_.job_ended(job);
     rule_(*this);
   }
@@ -129,14 +134,14 @@ class RuleSimulation {
   void finish_move(ConsumerIndex consumer, replay::Activity activity, LoadState state, Instant began,
                    LoadSource source) {
     load_states_[consumer] = state;
-    last_used_[consumer] = agenda_.now();
-    outcome_.spans.push_back({activity, ConsumerId{consumer}, DeviceId{0}, began, agenda_.now(), source});
+    last_used_[consumer] = clock_.now();
+    outcome_.spans.push_back({activity, ConsumerId{consumer}, DeviceId{0}, began, clock_.now(), source});
     rule_(*this);
   }
 
-  const replay::Machine& house_;
+  const replay::Machine& machine_;
   Rule rule_;
-  replay::VirtualClock agenda_{};
+  replay::VirtualClock clock_{};
   replay::WorkloadDriver driver_;
   replay::SharedProcessor processor_;
   replay::PageCache cache_;
@@ -147,21 +152,22 @@ class RuleSimulation {
   Outcome outcome_{};
 };
 
-// The least recently used that make enough room, nobody in vain; empty if they can't.
-std::vector<ConsumerIndex> least_recently_used_victims(const RuleSimulation& simulation, Bytes missing) {
+// The least recently used consumers whose eviction makes enough room, without those that are not needed for
+// it; empty if all are not enough.
+std::vector<ConsumerIndex> least_recently_used_victims(const RuleSimulation& simulation, Bytes deficit) {
   std::vector<ConsumerIndex> victims;
-  Bytes gained{};
+  Bytes freed{};
   for (const ConsumerIndex consumer : simulation.idle_consumers()) {
-    if (gained >= missing) break;
+    if (freed >= deficit) break;
     victims.push_back(consumer);
-    gained += simulation.needed_memory(consumer);
+    freed += simulation.needed_memory(consumer);
   }
-  if (gained < missing) return {};
-  for (auto spared = victims.end(); spared != victims.begin();) {
-    --spared;
-    if (gained - simulation.needed_memory(*spared) < missing) continue;
-    gained -= simulation.needed_memory(*spared);
-    spared = victims.erase(spared);
+  if (freed < deficit) return {};
+  for (auto victim = victims.end(); victim != victims.begin();) {
+    --victim;
+    if (freed - simulation.needed_memory(*victim) < deficit) continue;
+    freed -= simulation.needed_memory(*victim);
+    victim = victims.erase(victim);
   }
   return victims;
 }
@@ -172,21 +178,21 @@ void first_in_first_out(RuleSimulation& simulation) {
   const std::size_t job = simulation.waiting().front();
   const ConsumerIndex consumer = simulation.consumer_of(job);
   if (simulation.load_state(consumer) == LoadState::warm) return simulation.start(job);
-  const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory_beside_footprints();
-  if (missing <= Bytes{}) return simulation.load(consumer);
-  for (const ConsumerIndex victim : least_recently_used_victims(simulation, missing))
+  const Bytes deficit = simulation.needed_memory(consumer) - simulation.free_memory_beside_footprints();
+  if (deficit <= Bytes{}) return simulation.load(consumer);
+  for (const ConsumerIndex victim : least_recently_used_victims(simulation, deficit))
     simulation.evict(victim);
 }
 
-// Everybody whose consumer is loaded, at once.
-void start_jobs_of_warm(RuleSimulation& simulation) {
+// Starts all waiting jobs whose consumer is warm.
+void start_jobs_of_warm_consumers(RuleSimulation& simulation) {
   const std::list<std::size_t> waiting = simulation.waiting();
   for (const std::size_t job : waiting)
     if (simulation.load_state(simulation.consumer_of(job)) == LoadState::warm) simulation.start(job);
 }
 
 void swap_one(RuleSimulation& simulation) {
-  start_jobs_of_warm(simulation);
+  start_jobs_of_warm_consumers(simulation);
   if (simulation.waiting().empty() || simulation.is_moving_resident()) return;
   for (ConsumerIndex consumer = 0; consumer < simulation.consumers(); ++consumer) {
     if (simulation.load_state(consumer) != LoadState::warm) continue;
@@ -196,49 +202,50 @@ void swap_one(RuleSimulation& simulation) {
   simulation.load(simulation.consumer_of(simulation.waiting().front()));
 }
 
-// Of all sets of loaded ones that make enough room, the one that is quickest to reload.
-std::vector<ConsumerIndex> cheapest_victims(const RuleSimulation& simulation, Bytes missing) {
-  std::vector<ConsumerIndex> loaded;
+// Of all sets of warm consumers whose eviction makes enough room, the one that is the fastest to reload.
+std::vector<ConsumerIndex> cheapest_victims(const RuleSimulation& simulation, Bytes deficit) {
+  std::vector<ConsumerIndex> warm;
   for (ConsumerIndex consumer = 0; consumer < simulation.consumers(); ++consumer)
-    if (simulation.load_state(consumer) == LoadState::warm) loaded.push_back(consumer);
+    if (simulation.load_state(consumer) == LoadState::warm) warm.push_back(consumer);
   std::vector<ConsumerIndex> best;
   Duration best_cost{INT64_MAX};
-  for (std::uint64_t mask = 1; mask < (std::uint64_t{1} << loaded.size()); ++mask) {
+  for (std::uint64_t mask = 1; mask < (std::uint64_t{1} << warm.size()); ++mask) {
     std::vector<ConsumerIndex> chosen;
     Duration cost{};
-    Bytes gained{};
-    for (std::size_t i = 0; i < loaded.size(); ++i) {
+    Bytes freed{};
+    for (std::size_t i = 0; i < warm.size(); ++i) {
       if ((mask >> i & 1) == 0) continue;
-      chosen.push_back(loaded[i]), cost += simulation.load_time(loaded[i]),
-          gained += simulation.needed_memory(loaded[i]);
+      chosen.push_back(warm[i]);
+      cost += simulation.load_time(warm[i]);
+      freed += simulation.needed_memory(warm[i]);
     }
-    if (gained >= missing && cost < best_cost) best = chosen, best_cost = cost;
+    if (freed >= deficit && cost < best_cost) best = chosen, best_cost = cost;
   }
   return best;
 }
 
 void swap_sets(RuleSimulation& simulation) {
-  start_jobs_of_warm(simulation);
+  start_jobs_of_warm_consumers(simulation);
   if (simulation.waiting().empty() || simulation.is_moving_resident()) return;
   const ConsumerIndex consumer = simulation.consumer_of(simulation.waiting().front());
-  const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory();
-  if (missing <= Bytes{}) return simulation.load(consumer);
-  const std::vector<ConsumerIndex> victims = cheapest_victims(simulation, missing);
+  const Bytes deficit = simulation.needed_memory(consumer) - simulation.free_memory();
+  if (deficit <= Bytes{}) return simulation.load(consumer);
+  const std::vector<ConsumerIndex> victims = cheapest_victims(simulation, deficit);
   if (std::ranges::all_of(victims, [&](ConsumerIndex victim) { return simulation.is_idle(victim); }))
     for (const ConsumerIndex victim : victims) simulation.evict(victim);
 }
 
 void least_recently_used(RuleSimulation& simulation) {
-  start_jobs_of_warm(simulation);
+  start_jobs_of_warm_consumers(simulation);
   const std::list<std::size_t> waiting = simulation.waiting();
   for (const std::size_t job : waiting) {
     const ConsumerIndex consumer = simulation.consumer_of(job);
     if (simulation.load_state(consumer) != LoadState::cold) continue;
-    const Bytes missing = simulation.needed_memory(consumer) - simulation.free_memory();
-    if (missing <= Bytes{}) {
+    const Bytes deficit = simulation.needed_memory(consumer) - simulation.free_memory();
+    if (deficit <= Bytes{}) {
       simulation.load(consumer);
-    } else if (!simulation.is_moving_resident()) {  // what moves may make the room that is missing
-      for (const ConsumerIndex victim : least_recently_used_victims(simulation, missing))
+    } else if (!simulation.is_moving_resident()) {  // an eviction in progress may make the room
+      for (const ConsumerIndex victim : least_recently_used_victims(simulation, deficit))
         simulation.evict(victim);
     }
   }
@@ -269,11 +276,11 @@ std::vector<std::string_view> rule_names() {
   return names;
 }
 
-std::optional<Outcome> run_rule(std::string_view rule, const replay::Machine& house,
+std::optional<Outcome> run_rule(std::string_view rule, const replay::Machine& machine,
                                 const replay::Workload& workload) {
   const auto* found = std::ranges::find(kRules, rule, &NamedRule::name);
   if (found == std::end(kRules)) return std::nullopt;
-  return RuleSimulation(house, workload, found->rule).run();
+  return RuleSimulation(machine, workload, found->rule).run();
 }
 
 }  // namespace mgpu::bench

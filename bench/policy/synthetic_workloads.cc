@@ -11,7 +11,7 @@ using replay::Workload;
 
 constexpr Instant kStart{2'000'000};
 constexpr double kFourHours = 4 * 3600;
-constexpr double kMeanToolSeconds = 15;  // seconds that an agent is busy with its tools between two calls
+constexpr double kMeanToolSeconds = 15;  // time that an agent spends with its tools between two calls
 
 struct ConsumerSpec {
   std::string_view name{};
@@ -21,7 +21,7 @@ struct ConsumerSpec {
   double load_seconds = 0;
 };
 
-// In the order of the ids below.
+// In the order of ConsumerIndex.
 constexpr ConsumerSpec kConsumers[] = {
     {"stt", ConsumerKind::stt, 3, 0.3, 4},           {"chat", ConsumerKind::llm, 9, 1, 12},
     {"tts", ConsumerKind::tts, 2.5, 0.3, 4},         {"coder", ConsumerKind::llm, 17, 1.5, 20},
@@ -45,7 +45,8 @@ class WorkloadGenerator {
  public:
   explicit WorkloadGenerator(std::uint64_t seed) : random_(seed) { workload_.horizon = time_at(kFourHours); }
 
-  // Dialogues begin every so often; an exchange is heard, answered and spoken, then the person thinks.
+  // Dialogues start at random intervals. An exchange is transcribed, answered and spoken; then the user
+  // thinks.
   void add_voice_dialogues(double mean_interval, double mean_think) {
     for (double t = random_.exponential(mean_interval); t < kFourHours;
          t += random_.exponential(mean_interval)) {
@@ -61,7 +62,7 @@ class WorkloadGenerator {
     }
   }
 
-  // A burst is a person who programs for a while: some context is embedded, then completions follow.
+  // A burst is a user who programs for a while: context is embedded, then completions follow.
   void add_coding_bursts(double mean_interval, double mean_pause) {
     for (double t = random_.exponential(mean_interval); t < kFourHours;
          t += random_.exponential(mean_interval)) {
@@ -78,7 +79,7 @@ class WorkloadGenerator {
     }
   }
 
-  // An agent goes round four AI models until its task is done, then rests.
+  // An agent calls four AI models in turn until its task is done, then pauses.
   void add_agent(double mean_rest) {
     Flow flow = new_user_flow(random_.exponential(mean_rest));
     for (double t = 0; t < kFourHours;) {
@@ -98,7 +99,7 @@ class WorkloadGenerator {
     workload_.flows.push_back(std::move(flow));
   }
 
-  // People who know nothing of each other: one request each.
+  // Independent users with one request each.
   void add_independent_requests(ConsumerIndex consumer, double mean_interval, double work_low,
                                 double work_high) {
     for (double t = random_.exponential(mean_interval); t < kFourHours;
@@ -122,12 +123,12 @@ class WorkloadGenerator {
 
 }  // namespace
 
-replay::Machine synthetic_system() {
-  replay::Machine house;
+replay::Machine synthetic_machine() {
+  replay::Machine machine;
   const DeviceId device =
-      replay::add_device(house, {.name = "gpu0", .capacity = 1, .reserve = kMiB * 512}, kGiB * 24);
+      replay::add_device(machine, {.name = "gpu0", .capacity = 1, .reserve = kMiB * 512}, kGiB * 24);
   for (const ConsumerSpec& consumer : kConsumers)
-    replay::add_consumer(house,
+    replay::add_consumer(machine,
                          {.name = std::string(consumer.name),
                           .kind = consumer.kind,
                           .device = device,
@@ -136,10 +137,10 @@ replay::Machine synthetic_system() {
                           .can_unload = true,
                           .can_stop = true},
                          replay::costs_from_cold(seconds(consumer.load_seconds)));
-  // Nobody gives up, so that a rule can't look good by losing the patient.
-  house.world.limits.max_queue = 1'000'000;
-  house.world.limits.wait_limit = std::chrono::hours{48};
-  return house;
+  // No ticket is refused, so that a rule can't gain by refusing those that wait long.
+  machine.world.limits.max_queue = 1'000'000;
+  machine.world.limits.wait_limit = std::chrono::hours{48};
+  return machine;
 }
 
 const std::vector<std::string_view>& synthetic_trace_names() {

@@ -1,5 +1,5 @@
-// The three synthetic households: four hours on one device of 24 GB with seven consumers. Each with its
-// people: voice dialogues and bursts of coding; agents that call four AI models in turn; independent users.
+// Three synthetic workloads of four hours on one device of 24 GiB with seven consumers: voice dialogues and
+// bursts of coding; agents that call four AI models in turn; independent users.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace mgpu::bench {
 
-// The seven consumers on their device, nothing loaded, policy fifo, no page cache, nobody can park.
-replay::Machine synthetic_system();
+// The device and its seven consumers: nothing loaded, policy fifo, no page cache, no parking.
+replay::Machine synthetic_machine();
 
 // "voice", "agents", "independent".
 const std::vector<std::string_view>& synthetic_trace_names();

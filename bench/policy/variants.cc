@@ -15,17 +15,17 @@
 namespace mgpu::bench {
 namespace {
 
-std::vector<std::string> split(const std::string& text, char at) {
+std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts{""};
   for (const char c : text)
-    if (c == at)
+    if (c == separator)
       parts.emplace_back();
     else
       parts.back() += c;
   return parts;
 }
 
-Result<void> apply_variant_setting(replay::Machine& house, const std::string& setting) {
+Result<void> apply_variant_setting(replay::Machine& machine, const std::string& setting) {
   static const std::map<std::string, std::vector<std::string>> shorthand{
       {"cache", {"page_cache=128GiB"}},
       {"park", {"consumers.*.can_park=true", "park_memory=128GiB"}},
@@ -33,12 +33,12 @@ Result<void> apply_variant_setting(replay::Machine& house, const std::string& se
       {"noahead", {"load_ahead=false"}},
   };
   if (setting == "known") {
-    set_learned_costs(house);
+    set_learned_costs(machine);
     return {};
   }
   const auto found = shorthand.find(setting);
-  for (const std::string& one : found == shorthand.end() ? std::vector{setting} : found->second)
-    if (auto done = replay::apply_setting(house, one); !done) return done;
+  for (const std::string& expanded : found == shorthand.end() ? std::vector{setting} : found->second)
+    if (auto result = replay::apply_setting(machine, expanded); !result) return result;
   return {};
 }
 
@@ -46,7 +46,7 @@ bool is_synthetic_trace(const std::string& trace) {
   return std::ranges::find(synthetic_trace_names(), trace) != synthetic_trace_names().end();
 }
 
-// The next life after those before; its users are other people.
+// Appends `next` after the end of `all`. Its users get other ids.
 void append_outcome(replay::Outcome& all, replay::Outcome next, std::uint32_t round) {
   constexpr std::uint32_t kUserIdStride = 100'000;
   const Duration offset = all.end - Instant{};
@@ -73,24 +73,26 @@ void append_outcome(replay::Outcome& all, replay::Outcome next, std::uint32_t ro
 Result<replay::Outcome> run_variant(const std::string& variant, const replay::Workload& workload,
                                     const std::vector<std::string>& settings) {
   const std::vector<std::string> parts = split(variant, '+');
-  replay::Machine house = synthetic_system();
+  replay::Machine machine = synthetic_machine();
   for (const std::string& setting : settings)
-    if (const auto done = apply_variant_setting(house, setting); !done) return std::unexpected(done.error());
+    if (const auto result = apply_variant_setting(machine, setting); !result)
+      return std::unexpected(result.error());
   for (std::size_t i = 1; i < parts.size(); ++i)
-    if (const auto done = apply_variant_setting(house, parts[i]); !done) return std::unexpected(done.error());
-  if (auto outcome = run_rule(parts.front(), house, workload)) return std::move(*outcome);
-  if (const auto done = apply_variant_setting(house, "policy=" + parts.front()); !done)
-    return std::unexpected(done.error());
-  return replay::replay(house, workload);
+    if (const auto result = apply_variant_setting(machine, parts[i]); !result)
+      return std::unexpected(result.error());
+  if (auto outcome = run_rule(parts.front(), machine, workload)) return std::move(*outcome);
+  if (const auto result = apply_variant_setting(machine, "policy=" + parts.front()); !result)
+    return std::unexpected(result.error());
+  return replay::replay(machine, workload);
 }
 
 Result<replay::Workload> load_workload(const std::string& trace, std::uint32_t seed) {
   if (is_synthetic_trace(trace)) return synthetic_workload(trace, seed);
   const std::string path = trace.ends_with(".csv") ? trace : std::string(MGPU_TRACES) + "/" + trace + ".csv";
   std::ifstream file(path);
-  if (!file) return fail(ErrorCode::invalid_request, path + " can't be read");
+  if (!file) return fail(ErrorCode::invalid_request, "the trace " + path + " can't be read");
   auto workload =
-      replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), synthetic_system());
+      replay::parse_csv(std::string(std::istreambuf_iterator<char>(file), {}), synthetic_machine());
   if (!workload) return fail(workload.error().code, path + ": " + workload.error().detail);
   return workload;
 }

@@ -1,10 +1,10 @@
 // Variants and traces by name.
 //
-// A variant is a rule with settings changed, "affinity+capacity=2+start_loads_ahead=false". Beside the
-// settings of replay/settings.h there are short words: cap2; noahead; cache, host memory for all weights;
-// park, services that can park there; known, the costs are known from the start, as after a restart.
+// A variant is a policy or rule with changed settings: "affinity+capacity=2+load_ahead=false". In addition to
+// the settings of replay/settings.h there are short forms: cap2; noahead; cache (a page cache for all
+// weights); park (all consumers can park); known (the costs are learned already, as after a restart).
 //
-// A trace is one of the households, a file of bench/traces, or any other FILE.csv (replay/csv.h).
+// A trace is a synthetic workload, a file of bench/traces, or any other FILE.csv (replay/csv.h).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ Result<replay::Outcome> run_variant(const std::string& variant, const replay::Wo
 
 Result<replay::Workload> load_workload(const std::string& trace, std::uint32_t seed);
 
-// Several households of a trace, one life after the other as if it were one long day; a file only once.
+// Runs the synthetic workloads of several seeds and joins the outcomes, one after the other. A file is run
+// once.
 struct SeedOptions {
   std::uint32_t first = 1;
   std::uint32_t count = 5;
