@@ -42,11 +42,10 @@ struct Consumer {
   ConsumerKind kind = ConsumerKind::other;
   DeviceId device{};                // its current device; if split, the first of `devices`
   std::vector<DeviceId> devices{};  // candidates for placement while it holds nothing; empty: only `device`
-  std::vector<std::uint32_t>
-      split{};        // not empty: it is on all `devices` at once, its memory in these shares
-  Bytes footprint{};  // default of its residents
-  Bytes working{};    // what one running job adds
-  Bytes residue{};    // what its process keeps after the service unloaded (a CUDA context)
+  std::vector<std::uint32_t> split{};  // not empty: on all `devices` at once, memory in these shares
+  Bytes footprint{};                   // default of its residents
+  Bytes working{};                     // what one running job adds
+  Bytes residue{};                     // what its process keeps after the service unloaded (a CUDA context)
   FootprintDeclaration footprint_declaration = FootprintDeclaration::guess;
   std::uint32_t concurrency = 1;         // simultaneous leases within its turn; at least 1
   Priority priority = Priority::normal;  // of tickets that name none

@@ -26,7 +26,7 @@ struct Grant {
 struct Refuse {
   TicketId ticket{};
   Error error{};
-  Duration retry_after{0};  // 0 = no advice
+  Duration retry_after{0};  // 0 = unknown
 };
 
 // The lease ended before its holder released it (its service died, it was cancelled): stop the work and tell
