@@ -1,31 +1,25 @@
 #include "daemon/daemon.h"
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <csignal>
-#include <cstdlib>
-#include <functional>
-#include <mutex>
+#include <cstdint>
+#include <exception>
+#include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 
+#include "daemon/connection_limit.h"
 #include "daemon/devices.h"
 #include "daemon/log.h"
 #include "daemon/log_lines.h"
 #include "daemon/open_store.h"
 #include "daemon/request_dispatch.h"
+#include "daemon/shutdown.h"
+#include "daemon/signals.h"
 #include "daemon/simulated_gpu.h"
 #include "runner/child_reaper.h"
 #include "runner/descriptor_limit.h"
@@ -36,45 +30,61 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr int kExitStartFailed = 2;
-constexpr int kExitForced = 1;
-constexpr std::chrono::seconds kForcedExitLimit{5};  // from the second signal to the end, at most
 
-int refuse_to_start(Log& log, const std::string& why) {
-  log.print_error("mgpu: " + why);
+int fail_start(Log& log, const Error& error) {
+  log.print_error("mgpu: " + error.detail);
   return kExitStartFailed;
 }
 
-// What would end us and is no reason to: a log that nobody reads any more, a closed terminal, a file that may
-// not grow. What we start gets the defaults back (runner/spawn).
-void ignore_signals() {
-  for (const int number : {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ}) std::signal(number, SIG_IGN);
+// None: the file has errors; they are printed.
+std::optional<config::Config> read_config(const ServeOptions& options, Log& log) {
+  config::ParseResult parsed = config::parse_file(options.config, config::CheckScope::text_and_files);
+  for (const config::Diagnostic& diagnostic : parsed.diagnostics)
+    log.print_error(config::to_string(diagnostic));
+  if (!parsed.diagnostics.empty()) return std::nullopt;
+  if (!options.listen.empty()) parsed.config.listen = options.listen;
+  return std::move(parsed.config);
 }
 
-// As many as there are descriptors for: of each connection its socket, one to a service, and a file for a
-// body that is too large for memory; of each consumer its output, its log, its pidfd, and what is asked of
-// it.
-std::uint32_t connection_limit(const config::Config& config, std::uint64_t descriptors) {
-  constexpr std::uint64_t kOwnDescriptors = 64, kPerConsumer = 6, kPerConnection = 3, kMinConnections = 16;
-  const std::uint64_t taken = kOwnDescriptors + kPerConsumer * config.consumers.size();
-  const std::uint64_t fit = (descriptors > taken ? descriptors - taken : 0) / kPerConnection;
-  const std::uint64_t wanted = config.limits.max_connections;
-  if (fit >= wanted) return config.limits.max_connections;
-  const std::uint64_t held = std::min(wanted, std::max(fit, kMinConnections));
-  spdlog::warn(
-      "limits.max_connections is {} instead of {}: only {} files may be open at once (LimitNOFILE=, "
-      "ulimit -Hn)",
-      held, wanted, descriptors);
-  return static_cast<std::uint32_t>(held);
+// None where no device is simulated. Sets `config` and the environment so that open_devices() finds the
+// simulated ones.
+Result<std::optional<SimulatedGpu>> create_simulated_gpu(const std::vector<Bytes>& devices,
+                                                         config::GpuConfig& config) {
+  if (devices.empty()) return std::nullopt;
+  auto created = SimulatedGpu::create(devices);
+  if (!created) return std::unexpected(created.error());
+  config.provider = config::GpuProvider::nvml;
+  return std::optional<SimulatedGpu>(std::move(*created));
 }
 
-http::ServerOptions server_options(const config::Config& config, std::uint64_t descriptors) {
+// The kernel makes this process the parent of orphans of its consumers, so that they can be found and ended.
+void adopt_orphans(asio::io_context& io) {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  runner::ChildReaper::from_executor(io.get_executor()).start_reaping_orphans(io.get_executor());
+}
+
+http::ServerOptions server_options(const config::Config& config, std::uint64_t max_descriptors) {
+  const config::LimitsConfig& limits = config.limits;
+  const std::uint32_t max_connections =
+      fit_connection_limit(limits.max_connections, config.consumers.size(), max_descriptors);
+  if (max_connections < limits.max_connections)
+    spdlog::warn(
+        "limits.max_connections is {} instead of {}: only {} files may be open at once; raise the hard limit "
+        "(LimitNOFILE= of the systemd unit, ulimit -Hn)",
+        max_connections, limits.max_connections, max_descriptors);
   return {.listen = config.listen,
-          .max_connections = connection_limit(config, descriptors),
-          .connections_per_address = config.limits.connections_per_address,
-          .max_header = config.limits.max_header,
-          .max_body = config.limits.max_body,
-          .stall_limit = config.limits.stall_limit,
-          .warn = [](const std::string& what) { spdlog::warn("{}", what); }};
+          .max_connections = max_connections,
+          .connections_per_address = limits.connections_per_address,
+          .max_header = limits.max_header,
+          .max_body = limits.max_body,
+          .stall_limit = limits.stall_limit,
+          .warn = [](const std::string& warning) { spdlog::warn("{}", warning); }};
+}
+
+void run_recovery(asio::io_context& io, engine::Engine& engine) {
+  asio::co_spawn(io, engine.recover(), [&io](const std::exception_ptr&) { io.stop(); });
+  io.run();
+  io.restart();
 }
 
 std::string ready_line(const config::Config& config, const http::Server& server,
@@ -88,209 +98,69 @@ std::string ready_line(const config::Config& config, const http::Server& server,
   return line;
 }
 
-// The first signal drains; the second stops at once.
-//
-// Signals are heard on a thread of their own, so that a strand that is held up keeps nobody from being heard;
-// and whatever hangs, the process is over kForcedExitLimit after the second.
-class ShutdownController {
- public:
-  explicit ShutdownController(Log& log) : log_(log) {}
-  ShutdownController(const ShutdownController&) = delete;
-  ShutdownController& operator=(const ShutdownController&) = delete;
-
-  // By now all else is gone. Where the driver hangs, a thread of ours is in its library, and what libraries
-  // do at exit would wait for it.
-  ~ShutdownController() {
-    if (!thread_.joinable()) return;
-    if (driver_hung_) {
-      spdlog::warn("the driver hangs: ending without it");
-      exit_now(exit_code_);
-    }
-    signal_loop_.stop();
-    thread_.join();
-  }
-
-  void listen_for_signals(asio::io_context& io, engine::Engine& engine) {
-    io_ = &io;
-    engine_ = &engine;
-    signals_.add(SIGTERM);
-    signals_.add(SIGINT);
-    await_shutdown_signal();
-    thread_ = std::thread([this] { signal_loop_.run(); });
-  }
-  // From now on signals reach the strand no more, which is about to go.
-  void detach_strand() {
-    const std::lock_guard lock(mutex_);
-    io_ = nullptr;
-  }
-  void mark_driver_hung() { driver_hung_ = true; }
-  int exit_code() const { return exit_code_; }
-
- private:
-  [[noreturn]] void exit_now(int code) {
-    log_.close();
-    std::_Exit(code);
-  }
-
-  void await_shutdown_signal() {
-    signals_.async_wait([this](boost::system::error_code cancelled, int) {
-      if (cancelled) return;
-      if (std::exchange(draining_, true)) return stop_at_once();
-      post_to_strand([this](asio::io_context& io) {
-        spdlog::info("draining: no new work; again to stop at once");
-        asio::co_spawn(io, engine_->drain(), [&io](const std::exception_ptr&) { io.stop(); });
-      });
-      await_shutdown_signal();
-    });
-  }
-
-  void stop_at_once() {
-    exit_code_ = kExitForced;
-    post_to_strand([](asio::io_context& io) {
-      spdlog::warn("told twice: stopping at once");
-      io.stop();
-    });
-    forced_exit_timer_.expires_after(kForcedExitLimit);
-    forced_exit_timer_.async_wait([](boost::system::error_code cancelled) {
-      if (!cancelled) std::_Exit(kExitForced);
-    });
-  }
-
-  void post_to_strand(std::function<void(asio::io_context&)> action) {
-    const std::lock_guard lock(mutex_);
-    if (io_ != nullptr) asio::post(*io_, [io = io_, act = std::move(action)] { act(*io); });
-  }
-
-  Log& log_;
-
-  // Of the thread alone.
-  asio::io_context signal_loop_{1};
-  asio::signal_set signals_{signal_loop_};
-  asio::steady_timer forced_exit_timer_{signal_loop_};
-  bool draining_ = false;
-
-  std::mutex mutex_;  // guards io_
-  asio::io_context* io_ = nullptr;
-  engine::Engine* engine_ = nullptr;
-  std::atomic<int> exit_code_ = 0;
-  bool driver_hung_ = false;
-  std::thread thread_;
-};
-
-// A closed terminal is no reason to end.
-class SighupLogger {
- public:
-  explicit SighupLogger(asio::io_context& io) : signals_(io, SIGHUP) { await_sighup(); }
-
- private:
-  void await_sighup() {
-    signals_.async_wait([this](boost::system::error_code cancelled, int) {
-      if (cancelled) return;
-      spdlog::info("SIGHUP: the configuration is read at start only; restart to reload");
-      await_sighup();
-    });
-  }
-
-  asio::signal_set signals_;
-};
-
-// Connections end before what their coroutines refer to does. Whoever's work was cut off is told so first:
-// that takes some steps of its coroutine, and is over once nothing happens any more.
-void close_connections(asio::io_context& io, http::Server& server) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  io.restart();
-  while (io.run_one_for(std::chrono::milliseconds(20)) > 0 && std::chrono::steady_clock::now() < until) {
-  }
-  server.close();
-  io.restart();
-  while (server.connection_count() > 0 && std::chrono::steady_clock::now() < until)
-    io.run_one_for(std::chrono::milliseconds(50));
-  io.restart();
-  io.poll();
-}
-
 }  // namespace
 
 int serve(const ServeOptions& options) {
-  ignore_signals();
+  ignore_harmless_signals();
   Log log;
-  const std::uint64_t descriptors = runner::raise_descriptor_limit();
+  const std::uint64_t max_descriptors = runner::raise_descriptor_limit();
 
-  // The configuration first: nothing is started unless all of it is right.
-  config::ParseResult parsed = config::parse_file(options.config, config::CheckScope::text_and_files);
-  for (const config::Diagnostic& complaint : parsed.diagnostics)
-    log.print_error(config::to_string(complaint));
-  if (!parsed.diagnostics.empty()) return kExitStartFailed;
-  config::Config& config = parsed.config;
-  if (!options.listen.empty()) config.listen = options.listen;
+  // Nothing is started unless the whole configuration is valid.
+  std::optional<config::Config> config = read_config(options, log);
+  if (!config) return kExitStartFailed;
 
-  ShutdownController shutdown_controller(log);  // the last to go, but for the log
+  // Destroyed after all that follows: where the driver hangs, its destructor ends the process.
+  ShutdownController shutdown(log);
 
-  // The devices, real or simulated.
-  std::optional<SimulatedGpu> simulated;
-  if (!options.simulated.empty()) {
-    auto made = SimulatedGpu::create(options.simulated);
-    if (!made) return refuse_to_start(log, made.error().detail);
-    config.gpu.provider = config::GpuProvider::nvml;  // and its library is in the environment
-    simulated.emplace(std::move(*made));
-  }
-  auto provider = open_devices(config.gpu);
-  if (!provider)
-    return refuse_to_start(log,
-                           provider.error().detail + "\nTo try without a GPU: mgpu serve --simulated 24GiB");
+  const auto simulated_gpu = create_simulated_gpu(options.simulated, config->gpu);
+  if (!simulated_gpu) return fail_start(log, simulated_gpu.error());
+  auto provider = open_devices(config->gpu);
+  if (!provider) return fail_start(log, provider.error());
 
-  // Processes that our consumers leave behind become our children, so that none of them outlives us unseen.
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  // Outlives the engine, which writes to it until it is destroyed.
+  const auto store = open_store(*config);
+  if (!store) return fail_start(log, store.error());
 
-  // What earlier lives left. It outlives the engine, which writes into it to the last.
-  const auto store = open_store(config);
-  if (!store) return refuse_to_start(log, store.error().detail);
-
-  // The engine, and the two planes over it.
   asio::io_context io(1);
-  runner::ChildReaper::from_executor(io.get_executor()).start_reaping_orphans(io.get_executor());
-  auto engine = engine::Engine::create(io, config, **provider, store->store.get());
-  if (!engine) return refuse_to_start(log, engine.error().detail);
-  engine::Engine& running = **engine;
-  AttributionWarning attribution_warning;
-  running.journal().subscribe([&running, &attribution_warning](const engine::JournalEntry& entry) {
-    const Registry& registry = running.world().registry;
-    for (const auto& line :
-         {format_log_line(entry, registry), attribution_warning.warning_if_new(entry, registry)})
-      if (line) spdlog::log(line->warning ? spdlog::level::warn : spdlog::level::info, line->text);
-  });
+  adopt_orphans(io);
+  const auto created = engine::Engine::create(io, *config, **provider, store->store.get());
+  if (!created) return fail_start(log, created.error());
+  engine::Engine& engine = **created;
+  const JournalLogger journal_logger(engine);
+
   http::Client client(io.get_executor());
-  gateway::Gateway gateway(running, client);
-  api::Api api(running, io.get_executor(), MGPU_VERSION, [&log] { return log.dropped(); });
+  gateway::Gateway gateway(engine, client);
+  api::Api api(engine, io.get_executor(), MGPU_VERSION, [&log] { return log.dropped(); });
 
-  // The door is taken before anything is touched, so that a second daemon neither adopts nor ends a process,
-  // and opens last.
-  auto server = http::Server::listen(io, server_options(config, descriptors), [&](http::Exchange& exchange) {
-    return dispatch_request(api, gateway, exchange);
-  });
-  if (!server) return refuse_to_start(log, server.error().detail);
+  // The port is taken before recovery, so that a second daemon with the same configuration fails here and
+  // ends no process of the first; connections are accepted only after it.
+  const auto listening = http::Server::listen(
+      io, server_options(*config, max_descriptors),
+      [&](http::Exchange& exchange) { return dispatch_request(api, gateway, exchange); });
+  if (!listening) return fail_start(log, listening.error());
+  http::Server& server = **listening;
 
-  // What an earlier life left running is adopted or ended before anybody can ask for anything.
+  // Processes that an earlier run of the daemon left are adopted or ended before the first request is read.
   if (!store->warning.empty()) spdlog::warn("{}", store->warning);
-  asio::co_spawn(io, running.recover(), [&io](const std::exception_ptr&) { io.stop(); });
-  io.run();
-  io.restart();
-  (*server)->start_accepting();
-  running.start();
-  shutdown_controller.listen_for_signals(io, running);
-  const SighupLogger sighup_logger(io);
-  if (simulated) log.print("mgpu: the GPU is simulated: no real one is used");
-  log.print(ready_line(config, **server, running));
+  run_recovery(io, engine);
+  server.start_accepting();
+  engine.start();
 
-  io.run();
-  close_connections(io, **server);
-  shutdown_controller.detach_strand();
-  if (!running.stop_sampling()) {
-    shutdown_controller.mark_driver_hung();
-    // A thread of ours is in it, and stays there.
-    [[maybe_unused]] const gpu::Provider* left_behind = provider->release();
+  shutdown.listen_for_signals(io, engine);
+  const SighupLogger sighup_logger(io);
+  if (*simulated_gpu) log.print("mgpu: the GPU is simulated: no real device is used");
+  log.print(ready_line(*config, server, engine));
+
+  io.run();  // until drained or stopped by a second signal
+
+  close_connections(io, server);
+  shutdown.detach_strand();
+  if (!engine.stop_sampling()) {
+    shutdown.mark_driver_hung();
+    // The sampling thread still uses the provider: it must not be destroyed.
+    [[maybe_unused]] const gpu::Provider* leaked = provider->release();
   }
-  return shutdown_controller.exit_code();
+  return shutdown.exit_code();
 }
 
 }  // namespace mgpu::daemon

@@ -1,4 +1,4 @@
-// `mgpu serve`: wires everything together and runs until it is told to stop.
+// `mgpu serve`: creates all parts of the daemon, connects them, and runs until a signal ends it.
 #pragma once
 
 #include <string>
@@ -10,11 +10,12 @@ namespace mgpu::daemon {
 
 struct ServeOptions {
   std::string config{};            // path of the YAML file
-  std::string listen{};            // empty: as the configuration says
-  std::vector<Bytes> simulated{};  // devices to simulate; empty: those of the driver
+  std::string listen{};            // host:port; empty: the configuration's
+  std::vector<Bytes> simulated{};  // memory of each device to simulate; empty: real devices
 };
 
-// Exit code: 0 after a drain (SIGTERM, SIGINT), 1 when told twice, 2 if it could not start; why is on stderr.
+// Returns the exit code: 0 after a drain (SIGTERM, SIGINT), 1 after a second signal, 2 if the daemon could
+// not start (the reason is on stderr).
 int serve(const ServeOptions& options);
 
 }  // namespace mgpu::daemon

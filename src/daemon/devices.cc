@@ -49,9 +49,7 @@ Result<std::unique_ptr<gpu::Provider>> open_all(const config::GpuConfig& config)
   return gpu::combine_providers(std::move(providers));
 }
 
-}  // namespace
-
-Result<std::unique_ptr<gpu::Provider>> open_devices(const config::GpuConfig& config) {
+Result<std::unique_ptr<gpu::Provider>> open_configured(const config::GpuConfig& config) {
   switch (config.provider) {
     case config::GpuProvider::nvml:
       return open_nvml(config);
@@ -61,6 +59,14 @@ Result<std::unique_ptr<gpu::Provider>> open_devices(const config::GpuConfig& con
       break;
   }
   return open_all(config);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<gpu::Provider>> open_devices(const config::GpuConfig& config) {
+  auto provider = open_configured(config);
+  if (!provider) provider.error().detail += "\nTo try without a GPU: mgpu serve --simulated 24GiB";
+  return provider;
 }
 
 }  // namespace mgpu::daemon

@@ -1,4 +1,4 @@
-// Which devices the daemon looks after: NVIDIA's through NVML, AMD's and Intel's through /sys and /proc.
+// Opens the providers of the machine's devices: NVML for NVIDIA, /sys and /proc (DRM) for AMD and Intel.
 #pragma once
 
 #include <memory>
@@ -8,11 +8,13 @@
 
 namespace mgpu::daemon {
 
-// Loads NVML from the config's library; env MGPU_NVML_LIBRARY wins. Env MGPU_DRM_ROOT names a folder whose
-// `sys` and `proc` are read in place of the machine's. Error, with all that was looked for: unavailable.
+// The environment variable MGPU_NVML_LIBRARY replaces the configured NVML library; MGPU_DRM_ROOT names a
+// folder whose `sys` and `proc` replace the machine's.
 //
-// With `auto` everything that is there is taken, with two exceptions: a simulated device stands alone, and
-// an APU's graphics stand back behind any other device.
+// With `gpu.provider: auto`, all devices found are used, except: a simulated device excludes real ones, and
+// DRM devices that all use host memory (an APU) are left out where NVML has a device.
+//
+// Error: unavailable, with every place that was searched.
 Result<std::unique_ptr<gpu::Provider>> open_devices(const config::GpuConfig& config);
 
 }  // namespace mgpu::daemon

@@ -34,8 +34,8 @@ std::string_view level_colour(spdlog::level::level_enum level) {
   }
 }
 
-// Text of others is in it, which must not command a terminal. Its lines below the first are indented, so that
-// they pass for no entries of their own.
+// An entry may hold text of clients and services: control sequences are escaped, so that it cannot command a
+// terminal, and further lines are indented, so that they cannot pass for entries of their own.
 std::string format_entry(std::string_view entry) {
   std::string shown = sanitize_lines(entry);
   constexpr std::string_view kIndent = "    ";
@@ -45,7 +45,7 @@ std::string format_entry(std::string_view entry) {
   return shown;
 }
 
-// One line of the log as text. Where it is coloured, the level is.
+// Passes each entry to a QueuedWriter; with `coloured`, the level is coloured.
 class QueuedWriterSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   QueuedWriterSink(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
@@ -69,12 +69,12 @@ class QueuedWriterSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 void reserve_standard_descriptors() {
   for (int descriptor = 0; descriptor <= 2; ++descriptor)
-    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // the lowest that is free: this one
+    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // returns the lowest free number
 }
 
 std::string format_dropped_note(std::uint64_t lines) {
-  return fmt::format("mgpu: {} line{} of the log not read in time, and dropped\n", lines,
-                     lines == 1 ? " was" : "s were");
+  return fmt::format("mgpu: dropped {} line{} of the log: stderr was not read in time\n", lines,
+                     lines == 1 ? "" : "s");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The daemon's own output: the log on stderr, and what it says on stdout. Nobody ever waits for whoever reads
-// them: what is not read in time is dropped, counted, and told once it is read again.
+// The daemon's output: the log on stderr, messages on stdout. Writing never blocks: lines that are not read
+// in time are dropped and counted, and a line about them is written once stderr is read again.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +12,21 @@ namespace mgpu::daemon {
 
 class Log {
  public:
-  // From now on spdlog writes here, from any thread. Where 0, 1 or 2 is closed, it becomes /dev/null: no
-  // socket may get the number that the log is written to.
+  // Makes this the output of spdlog, for all threads. Descriptors 0, 1 and 2 are opened to /dev/null where
+  // they are closed: otherwise a socket could get the number of stderr, and the log would go to a client.
   Log();
   ~Log();  // closes
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // For people, without time or level.
+  // Without time and level.
   void print(std::string line);        // stdout
   void print_error(std::string line);  // stderr
 
-  // Waits a second at most for what is not written yet; what is said later goes nowhere.
+  // Waits at most a second for queued lines to be written. Later lines are discarded.
   void close();
 
-  std::uint64_t dropped() const;  // lines that were not read in time, ever
+  std::uint64_t dropped() const;  // lines dropped since start, stdout and stderr together
 
  private:
   std::unique_ptr<runner::QueuedWriter> stdout_writer_;

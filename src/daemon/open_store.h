@@ -1,4 +1,4 @@
-// Where the store is, and whether the daemon can live without it.
+// Finds and opens the store of the daemon.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@
 
 namespace mgpu::daemon {
 
-// The configured file, else mgpu.db in $STATE_DIRECTORY (as systemd sets it), $XDG_STATE_HOME/mgpu or
-// ~/.local/state/mgpu. Empty: nothing is kept, by wish or for want of a home.
+// The configured file, else mgpu.db in $STATE_DIRECTORY (set by systemd), $XDG_STATE_HOME/mgpu or
+// ~/.local/state/mgpu. Empty: there is no store, because of `store: none` or because there is no such folder.
 std::string store_path(const config::Config& config);
 
-// No store: nothing is kept. The note is for the log, once it is sure that we run. A file that was configured
-// must be usable; without one, a place that can't be had is no reason not to start, but a file of a newer
-// mgpu always is. Errors: invalid_config, busy, unavailable.
+// `store` is null where nothing is kept; `warning` is to be logged once the daemon runs. A configured file
+// that can't be used is an error. A file in a default place that can't be used is a warning, except for one
+// of a newer mgpu, which is an error too. Errors: invalid_config, busy, unavailable.
 Result<store::Store::OpenResult> open_store(const config::Config& config);
 
 }  // namespace mgpu::daemon

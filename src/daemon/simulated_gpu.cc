@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Beside the executable (a build folder) or in ../lib (an installation).
+// In the executable's folder (a build) or in ../lib (an installation).
 Result<std::string> find_library() {
   std::error_code failed;
   const fs::path here = fs::read_symlink("/proc/self/exe", failed).parent_path();
@@ -21,8 +21,8 @@ Result<std::string> find_library() {
   const fs::path installed = here.parent_path() / "lib" / "libmgpu-simgpu.so";
   for (const fs::path& path : {beside, installed})
     if (fs::exists(path, failed)) return path.string();
-  return fail(ErrorCode::unavailable,
-              "the simulated GPU's library is neither " + beside.string() + " nor " + installed.string());
+  return fail(ErrorCode::unavailable, "--simulated needs libmgpu-simgpu.so, which is neither " +
+                                          beside.string() + " nor " + installed.string());
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ SimulatedGpu::SimulatedGpu(SimulatedGpu&& other) noexcept
     : folder_(std::exchange(other.folder_, {})), library_(std::move(other.library_)) {}
 
 SimulatedGpu::~SimulatedGpu() {
-  std::error_code ignored;  // nobody is left to be told
+  std::error_code ignored;
   if (!folder_.empty()) fs::remove_all(folder_, ignored);
 }
 
@@ -42,13 +42,14 @@ Result<SimulatedGpu> SimulatedGpu::create(const std::vector<Bytes>& devices) {
   if (!library) return std::unexpected(library.error());
   std::string folder = (fs::temp_directory_path() / "mgpu-simulated-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr)
-    return fail(ErrorCode::unavailable, folder + ": " + std::strerror(errno));
+    return fail(ErrorCode::unavailable,
+                "--simulated can't create the folder " + folder + ": " + std::strerror(errno));
   SimulatedGpu gpu(folder, std::move(*library));
   std::vector<simgpu::DeviceSpec> specs;
   for (const Bytes total : devices) specs.push_back({.total = static_cast<std::uint64_t>(total.count)});
   const std::string file = folder + "/gpu";
-  if (auto made = simgpu::create_state_file(file, specs); !made) return std::unexpected(made.error());
-  // Our consumers' processes inherit both: those made for the simulated GPU take its bytes.
+  if (auto created = simgpu::create_state_file(file, specs); !created)
+    return std::unexpected(created.error());
   ::setenv("MGPU_SIMGPU", file.c_str(), 1);
   ::setenv("MGPU_NVML_LIBRARY", gpu.library().c_str(), 1);
   return gpu;

@@ -1,4 +1,4 @@
-// `--simulated 24GiB`: a GPU that is a file, for as long as the daemon runs.
+// `mgpu serve --simulated 24GiB`: simulated devices whose state is a temporary file.
 #pragma once
 
 #include <string>
@@ -9,10 +9,11 @@
 
 namespace mgpu::daemon {
 
-// Removes its file when destroyed.
+// Removes the file when destroyed.
 class SimulatedGpu {
  public:
-  // Makes the file and names it to this process and its children (env MGPU_SIMGPU). Errors: unavailable,
+  // Creates a device of each size. Sets MGPU_SIMGPU (the file) and MGPU_NVML_LIBRARY in the environment,
+  // which child processes inherit: those that use the simulated GPU then find it. Errors: unavailable,
   // invalid_request.
   static Result<SimulatedGpu> create(const std::vector<Bytes>& devices);
   SimulatedGpu(SimulatedGpu&& other) noexcept;

@@ -5,7 +5,7 @@ import pytest
 from daemon_harness import GiB, wait_until
 
 FAULTS = {"no bytes": ["--hide-processes"], "no list": ["--list", "none"], "an empty list": ["--list", "empty"]}
-LOG_LINE = r"gpu0: the driver does not tell how much memory each of our processes holds"
+LOG_LINE = r"gpu0: the driver does not report memory per process"
 
 
 def device_memory(harness):
@@ -30,7 +30,7 @@ def test_what_a_load_brings_is_its_own_and_leaves_with_it(harness, fault):
         assert harness.chat(name) == f"answer of {name}"
     wait_until(lambda: device_memory(harness)["attribution"] == "by_totals", "the attribution by totals")
     harness.daemon.wait_for_output(LOG_LINE)
-    assert harness.daemon.output.count("the driver does not tell") == 1
+    assert harness.daemon.output.count("the driver does not report memory") == 1
     wait_until(lambda: measured_bytes(harness, "chat") == 7 * GiB, "the load's memory to be attributed to chat")
     assert device_memory(harness)["foreign_bytes"] == 2 * GiB and measured_bytes(harness, "image") == 0
 
@@ -46,7 +46,7 @@ def test_a_driver_that_tells_is_believed(harness):
     harness.wait_until_quiet()
     wait_until(lambda: measured_bytes(harness, "chat") == 8 * GiB, "the reading")
     assert device_memory(harness)["attribution"] == "by_process"
-    assert "the driver does not tell" not in harness.daemon.output
+    assert "the driver does not report memory" not in harness.daemon.output
 
 
 def test_a_reading_has_an_age(harness):

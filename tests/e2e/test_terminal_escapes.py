@@ -18,7 +18,7 @@ def test_the_last_words_of_a_dying_service(harness):
 
     refused = harness.run_mgpu("load", "chat")
 
-    harness.daemon.wait_for_output("did not load")
+    harness.daemon.wait_for_output(r"loading \S+ failed")
     escaped = "\\x1b[31mred\\x1b]0;title\\x07 \\u009b2J"
     assert escaped in refused.stderr and "\ufffdbroken" in refused.stderr
     assert escaped in harness.daemon.output

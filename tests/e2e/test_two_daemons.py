@@ -40,7 +40,7 @@ def kill_first(harness):
 
 
 def assert_first_still_owns(harness, pid, second):
-    second.wait_for_output(rf"left process {pid} of chat alone: it belongs to another mgpu \(process {harness.daemon.pid}\)")
+    second.wait_for_output(rf"did not end process {pid} of chat: it belongs to another running mgpu \(process {harness.daemon.pid}\)")
     assert is_running(pid) and harness.consumer("chat")["pid"] == pid
     assert harness.chat("chat") == "answer of chat" and not harness.events("service_lost")
 
