@@ -1,11 +1,11 @@
-// The client library: take a turn on the GPU from any C++20 program.
+// The client library: runs work of a C++20 program in its turn on the GPU.
 //
 //   mgpu::Client client;                                  // $MGPU_URL, or http://127.0.0.1:8090
 //   auto speech = client.run("tts", stop, [&] { return speak(text); });
 //   if (!speech) std::cerr << speech.failure().detail << '\n';
 //
-// A lease lives as long as its connection to the daemon: it is given back when the job returns or throws, and
-// also when the process dies. A Client may be used by several threads; a Lease belongs to one at a time.
+// A lease lives as long as its connection to the daemon: it ends when the job returns or throws, and also
+// when the process dies. Thread rule: several threads may use one Client; only one at a time may use a Lease.
 #pragma once
 
 #include <chrono>
@@ -23,15 +23,16 @@
 namespace mgpu {
 inline namespace client_v1 {
 
-// Why something did not happen. `exit_code` is one of the daemon's (docs/api.md): queue_full, wait_limit,
-// never_fits_error, not_found, load_failed, ...; or `cancelled` by the stop token, or `unavailable_failure`:
-// the daemon can't be reached.
+// Why a call failed. `code` is an error code of the daemon (docs/api.md): queue_full, wait_limit, never_fits,
+// not_found, load_failed, ...; or "cancelled": a stop was requested; "unavailable": the daemon can't be
+// reached; "internal": the server at the URL is not mgpu.
 struct Failure {
   std::string code;
-  std::string detail;  // a sentence for people
+  std::string detail;  // a sentence in English
 };
 
-// A value, or why there is none. REQUIRES for value(), * and ->: has_value(); for failure(): not.
+// A value, or the Failure that prevented it. value(), * and -> REQUIRE has_value(); failure() REQUIRES the
+// opposite.
 template <class T>
 class [[nodiscard]] Outcome {
  public:
@@ -66,28 +67,28 @@ class [[nodiscard]] Outcome<void> {
   std::optional<Failure> failure_;
 };
 
-// Where a waiting ticket stands.
+// The position of a waiting ticket.
 struct Waiting {
   std::uint64_t ticket = 0;
-  std::uint32_t place = 0;                                    // 1 = next; 0: its room is being made
-  std::optional<std::chrono::milliseconds> estimated_wait{};  // until it starts, as far as can be told
+  std::uint32_t place = 0;  // 1: next in line; 0: memory is being freed or loaded for it
+  std::optional<std::chrono::milliseconds> estimated_wait{};  // until its grant; none: unknown
 };
 
-// What to take a turn for: a consumer of the daemon's configuration, or bare bytes.
+// What the turn is for: a consumer of the daemon's configuration, or an amount of device memory.
 struct Request {
   std::string consumer{};                   // name, alias or AI model
-  std::uint64_t bytes = 0;                  // without a consumer: how much device memory to reserve
-  std::string device{};                     // with bytes: where; empty: the first device
-  std::string who{};                        // shown to people in the line; empty: the program's name
-  std::chrono::milliseconds wait_limit{0};  // 0: the daemon's
+  std::uint64_t bytes = 0;                  // without a consumer: device memory to reserve
+  std::string device{};                     // with bytes: id of the device; empty: the first one
+  std::string who{};                        // describes the caller in `mgpu line`; empty: the program's name
+  std::chrono::milliseconds wait_limit{0};  // fails with wait_limit after this time; 0: the daemon's limit
   std::string priority{};                   // realtime, interactive, normal, batch; empty: the consumer's
-  std::string user{};                       // on whose behalf, for fair shares; empty: nobody in particular
-  std::chrono::milliseconds deadline{0};    // refused if it can't start by then; 0: none
-  std::function<void(const Waiting&)>
-      on_waiting{};  // called at once if there is a line, and whenever the place changes
+  std::string user{};                       // counts towards this user's fair share; empty: no user
+  std::chrono::milliseconds deadline{0};    // refused if it can't be granted within this time; 0: none
+  // Called on the thread that waits: at once if the ticket is not granted yet, and when its place changes.
+  std::function<void(const Waiting&)> on_waiting{};
 };
 
-// The turn, held. Gives itself back when destroyed.
+// The held turn. The destructor gives it back.
 class Lease {
  public:
   Lease(Lease&& other) noexcept;
@@ -97,14 +98,14 @@ class Lease {
   // The ticket's number, the same as in the daemon's logs, events and metrics.
   std::uint64_t ticket() const;
 
-  // Set once the daemon ended the lease early (its service died, the daemon stopped): somebody else may
-  // compute now. Looks, and returns at once.
+  // Why the daemon ended the lease early (its service died, the daemon stopped); none while it is held. Once
+  // it has ended, other programs may use the GPU. Does not block.
   std::optional<Failure> ended();
 
-  // Readable when it is worth asking ended(): for programs with an event loop.
+  // A descriptor that becomes readable when ended() may have changed; for programs with an event loop.
   int native_handle() const;
 
-  // Gives the turn back now. Nothing happens the second time.
+  // Gives the turn back now. Further calls do nothing.
   void release();
 
  private:
@@ -116,15 +117,16 @@ class Lease {
 
 class Client {
  public:
-  // `url` is http://host:port; empty: environment variable MGPU_URL, or http://127.0.0.1:8090. Connects to
-  // nobody yet.
+  // `url` is http://host:port; empty: environment variable MGPU_URL, else http://127.0.0.1:8090. Does not
+  // connect.
   explicit Client(std::string url = {});
 
-  // Waits for the turn; blocks the calling thread. A stop request takes the ticket out of the line.
+  // Waits for the turn; blocks the calling thread. A stop request, from any thread, takes the ticket out of
+  // the line.
   Outcome<Lease> acquire(const Request& request, std::stop_token stop = {});
 
-  // Waits for the turn, runs the job, gives the turn back (also when the job throws), and returns what the
-  // job returned. The job may take the Lease& to ask whether it ended early, the stop token, or nothing.
+  // Waits for the turn, calls the job, gives the turn back (also when the job throws), and returns the job's
+  // value. The job takes a Lease& (for ended()), a std::stop_token, or nothing.
   template <class Job>
   auto run(const Request& request, std::stop_token stop, Job&& job);
   template <class Job>
@@ -136,7 +138,7 @@ class Client {
 
  private:
   template <class Job>
-  static decltype(auto) call(Job&& job, Lease& lease, const std::stop_token& stop) {
+  static decltype(auto) invoke_job(Job&& job, Lease& lease, const std::stop_token& stop) {
     if constexpr (std::invocable<Job, Lease&>)
       return std::forward<Job>(job)(lease);
     else if constexpr (std::invocable<Job, std::stop_token>)
@@ -150,14 +152,15 @@ class Client {
 
 template <class Job>
 auto Client::run(const Request& request, std::stop_token stop, Job&& job) {
-  using Value = std::remove_cvref_t<decltype(call(std::forward<Job>(job), std::declval<Lease&>(), stop))>;
+  using Value =
+      std::remove_cvref_t<decltype(invoke_job(std::forward<Job>(job), std::declval<Lease&>(), stop))>;
   Outcome<Lease> lease = acquire(request, stop);
   if (!lease) return Outcome<Value>(lease.failure());
   if constexpr (std::is_void_v<Value>) {
-    call(std::forward<Job>(job), *lease, stop);
+    invoke_job(std::forward<Job>(job), *lease, stop);
     return Outcome<void>();
   } else {
-    return Outcome<Value>(call(std::forward<Job>(job), *lease, stop));
+    return Outcome<Value>(invoke_job(std::forward<Job>(job), *lease, stop));
   }
 }
 

@@ -5,6 +5,8 @@
 namespace mgpu::client {
 namespace {
 
+constexpr std::size_t kMaxQuotedBody = 200;  // bytes of a response that an error quotes
+
 Outcome<Json> send_request(const std::string& url, const HttpRequest& request, const std::stop_token& stop) {
   Outcome<HttpConnection> exchange = HttpConnection::open(url, request, stop);
   if (!exchange) return exchange.failure();
@@ -13,12 +15,11 @@ Outcome<Json> send_request(const std::string& url, const HttpRequest& request, c
   if (exchange->status() >= 400) return parse_failure(exchange->status(), *body);
   if (body->empty()) return Json();
   Json json = Json::parse(*body, nullptr, false);
-  if (json.is_discarded())
-    return Failure{"internal", "what answers at " + url + " does not speak mgpu's protocol"};
+  if (json.is_discarded()) return not_mgpu_failure(url);
   return json;
 }
 
-// "data: x" -> "x" if the line is of this field.
+// "data: x" -> "x" where the line begins with this field.
 std::optional<std::string> sse_field(const std::string& line, std::string_view name) {
   if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ':') return std::nullopt;
   const std::size_t from = name.size() + 1;
@@ -44,7 +45,8 @@ Failure parse_failure(int status, const std::string& body) {
   const Json json = Json::parse(body, nullptr, false);
   const Json error = json.is_object() ? json.value("error", Json::object()) : Json::object();
   if (!error.is_object() || !error.contains("code"))
-    return {"internal", "the answer was HTTP " + std::to_string(status) + ": " + body.substr(0, 200)};
+    return {"internal", "the server answered with HTTP status " + std::to_string(status) +
+                            " and no error code of mgpu: " + body.substr(0, kMaxQuotedBody)};
   return {error.value("code", "internal"), error.value("message", "HTTP " + std::to_string(status))};
 }
 

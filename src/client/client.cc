@@ -19,29 +19,28 @@ using client::Json;
 
 std::string lease_request_json(const Request& request) {
   Json body{{"bind", "connection"}};
-  // The first process of a container is another one elsewhere.
+  // Inside a container, pid 1 names a process of the container, and another one where the daemon runs.
   if (getpid() != 1) body["pid"] = getpid();
   body["who"] = request.who.empty() ? std::string(program_invocation_short_name) : request.who;
   if (!request.consumer.empty()) body["consumer"] = request.consumer;
   if (request.bytes != 0) body["bytes"] = request.bytes;
   if (!request.device.empty()) body["device"] = request.device;
-  const auto milliseconds = [](std::chrono::milliseconds time) {
-    return std::to_string(time.count()) + "ms";
-  };
-  if (request.wait_limit.count() > 0) body["wait_limit"] = milliseconds(request.wait_limit);
+  const auto format_ms = [](std::chrono::milliseconds time) { return std::to_string(time.count()) + "ms"; };
+  if (request.wait_limit.count() > 0) body["wait_limit"] = format_ms(request.wait_limit);
   if (!request.priority.empty()) body["priority"] = request.priority;
   if (!request.user.empty()) body["user"] = request.user;
-  if (request.deadline.count() > 0) body["deadline"] = milliseconds(request.deadline);
+  if (request.deadline.count() > 0) body["deadline"] = format_ms(request.deadline);
   return body.dump();
 }
 
 Failure ended_failure(const Json& event) {
   const Json error = event.value("error", Json::object());
-  if (!error.is_object()) return {"internal", "the daemon ended it without a reason"};
-  return {error.value("code", "internal"), error.value("message", "the daemon gave no reason")};
+  constexpr const char* kNoReason = "the daemon ended the lease without a reason";
+  if (!error.is_object()) return {"internal", kNoReason};
+  return {error.value("code", "internal"), error.value("message", kNoReason)};
 }
 
-// A number where there is one; tickets may also come as text.
+// 0 where the field is missing or no number. Some daemons send a ticket as a string.
 std::uint64_t number_field(const Json& event, const char* name) {
   const auto found = event.find(name);
   if (found == event.end()) return 0;
@@ -57,7 +56,8 @@ Waiting parse_waiting(const Json& event) {
   return waiting;
 }
 
-const Failure kDaemonStopped{"unavailable", "the daemon closed the connection: it has stopped"};
+const Failure kDaemonStopped{"unavailable",
+                             "the daemon closed the connection: it has stopped, or was restarted"};
 
 }  // namespace
 
@@ -107,11 +107,11 @@ Outcome<Lease> Client::acquire(const Request& request, std::stop_token stop) {
     if (!*line) return kDaemonStopped;
     const Json event = Json::parse(**line, nullptr, false);
     if (!event.is_object()) continue;  // an empty line keeps the connection alive
-    const std::string what = event.value("event", "");
-    if (what == "granted")
+    const std::string type = event.value("event", "");
+    if (type == "granted")
       return Lease(std::make_unique<Lease::State>(std::move(*stream), number_field(event, "ticket")));
-    if (what == "ended") return ended_failure(event);
-    if (what == "waiting" && request.on_waiting) request.on_waiting(parse_waiting(event));
+    if (type == "ended") return ended_failure(event);
+    if (type == "waiting" && request.on_waiting) request.on_waiting(parse_waiting(event));
   }
 }
 

@@ -18,7 +18,7 @@ using Caller = FakeDaemon::Caller;
 
 const std::string kGrantedEvent = R"({"event":"granted","ticket":7})";
 
-// Grants at once; tells when the caller has gone.
+// Grants at once, and notices when the caller closes the connection.
 struct GrantingDaemon {
   std::promise<void> caller_closed{};
   FakeDaemon daemon{[this](Caller& caller) {

@@ -1,4 +1,4 @@
-// A daemon for tests: each connection is answered by a script in a thread of its own.
+// A daemon for tests: a script answers each connection, on a thread of its own.
 #pragma once
 
 #include <cstdlib>
@@ -17,11 +17,11 @@ namespace mgpu::client {
 
 class FakeDaemon {
  public:
-  // One caller's connection, blocking.
+  // The connection of one caller. All calls block.
   class Caller {
    public:
     explicit Caller(int fd) : fd_(fd) {}
-    // The request as it came: head and body. Empty if the caller went away.
+    // Head and body of the request. Empty if the caller closed the connection.
     std::string read_request() {
       std::string text;
       std::size_t end = std::string::npos;
@@ -44,7 +44,6 @@ class FakeDaemon {
       std::snprintf(size, sizeof size, "%zx\r\n", line.size() + 1);
       send(size + line + "\n\r\n");
     }
-    // Waits until the caller closes its end.
     void wait_for_close() {
       char byte = 0;
       while (recv(fd_, &byte, 1, 0) > 0) {
@@ -99,7 +98,7 @@ class FakeDaemon {
   int listener_;
   std::string url_;
   std::thread thread_;
-  std::list<std::thread> caller_threads_;  // touched by thread_ only, until that has ended
+  std::list<std::thread> caller_threads_;  // used by thread_ only, until it has ended
 };
 
 }  // namespace mgpu::client

@@ -18,9 +18,9 @@ namespace mgpu::client {
 namespace {
 
 constexpr int kConnectLimitMs = 5'000;
-constexpr std::size_t kMaxBuffered = 16 * 1024 * 1024;
+constexpr std::size_t kMaxBufferedBody = 16 * 1024 * 1024;  // bytes that were received and not read yet
 
-const Failure kCancelled{"cancelled", "stopped by the caller"};
+const Failure kCancelled{"cancelled", "the caller requested a stop"};
 
 Failure unavailable_failure(const std::string& url, const std::string& why) {
   return {"unavailable", "no answer from mgpu at " + url + ": " + why + " (is `mgpu serve` running?)"};
@@ -44,7 +44,7 @@ WaitResult wait_for(int fd, short events, const std::stop_token& stop, int limit
   }
 }
 
-// Notices a host that vanished, not only a connection that was closed.
+// Without keepalive, the end of a host that can't close its connections any more would stay unnoticed.
 void enable_keepalive(int fd) {
   const int on = 1;
   const int seconds = 20;
@@ -56,7 +56,7 @@ void enable_keepalive(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// 0, or the errno of the attempt.
+// Returns 0 or an errno: ECANCELED after a stop request, ETIMEDOUT after kConnectLimitMs.
 int connect_within_limit(int fd, const addrinfo& to, const std::stop_token& stop) {
   if (connect(fd, to.ai_addr, to.ai_addrlen) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
@@ -107,6 +107,11 @@ std::string format_request(const HttpRequest& request, const std::string& host) 
 }
 
 }  // namespace
+
+Failure not_mgpu_failure(const std::string& url) {
+  return {"internal",
+          "the server at " + url + " does not speak mgpu's protocol: check the URL (MGPU_URL, --url)"};
+}
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
   if (this != &other) {
@@ -183,7 +188,8 @@ Outcome<void> HttpConnection::receive(const std::stop_token& stop) {
   return receive_available();
 }
 
-// Reads what the socket has. Failure: the answer ended too early or is no HTTP.
+// Reads what has arrived, without waiting. Failures: unavailable (the connection ended before the response),
+// internal (no HTTP).
 Outcome<void> HttpConnection::receive_available() {
   std::array<char, 16 * 1024> bytes;
   const ssize_t n = recv(socket_.get(), bytes.data(), bytes.size(), 0);
@@ -191,10 +197,11 @@ Outcome<void> HttpConnection::receive_available() {
   if (n < 0) return unavailable_failure(url_, std::strerror(errno));
   if (n == 0) {
     if (response_.end_of_input()) return {};
-    return unavailable_failure(url_, "the connection was closed");
+    return unavailable_failure(url_, "it closed the connection before the end of its response");
   }
-  if (!response_.feed({bytes.data(), static_cast<std::size_t>(n)}) || response_.body().size() > kMaxBuffered)
-    return Failure{"internal", "what answers at " + url_ + " does not speak mgpu's protocol"};
+  if (!response_.feed({bytes.data(), static_cast<std::size_t>(n)}) ||
+      response_.body().size() > kMaxBufferedBody)
+    return not_mgpu_failure(url_);
   return {};
 }
 

@@ -1,5 +1,5 @@
-// One request to the daemon and its answer, over a connection of its own. The calling thread blocks; a stop
-// request wakes it. Plain sockets on purpose: the library can then be linked into any program without Boost.
+// One HTTP request to the daemon and its response, over a connection of its own. Calls block the thread; a
+// stop request wakes it. Uses plain sockets, so that programs can link the library without Boost.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace mgpu::client {
 
-// A file descriptor that closes itself.
+// Owns a file descriptor. The destructor closes it.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int fd = -1) : fd_(fd) {}
@@ -30,27 +30,25 @@ struct HttpRequest {
   std::string method = "GET";
   std::string path{};
   std::string body{};           // JSON
-  std::string extra_headers{};  // further lines, each with \r\n
+  std::string extra_headers{};  // header lines, each ending in \r\n
 };
 
 class HttpConnection {
  public:
-  // Connects, sends the request and reads the answer's head. Failures: unavailable, cancelled,
-  // invalid_request.
+  // Connects, sends the request and reads the response's head. Failures: unavailable, cancelled,
+  // invalid_request (the URL), internal (the server does not speak HTTP).
   static Outcome<HttpConnection> open(const std::string& url, const HttpRequest& request,
                                       const std::stop_token& stop);
 
   int status() const { return response_.status(); }
   int descriptor() const { return socket_.get(); }
 
-  // The next line of the body without its end; none at the body's end. Waits for it.
+  // Waits for the next line of the body and returns it without its line end; none at the end of the body.
   Outcome<std::optional<std::string>> next_line(const std::stop_token& stop);
-  // The same without waiting: an empty Outcome line is told apart by `pending_events`.
+  // The same without waiting. None with `pending` set: no complete line has arrived yet.
   Outcome<std::optional<std::string>> try_next_line(bool& pending);
-  // The rest of the body.
+  // Waits for the end of the body and returns what is left of it.
   Outcome<std::string> read_rest(const std::stop_token& stop);
-
-  void close() { socket_.close(); }
 
  private:
   HttpConnection(FileDescriptor socket, std::string url) : socket_(std::move(socket)), url_(std::move(url)) {}
@@ -63,5 +61,7 @@ class HttpConnection {
   std::string url_;
   ResponseParser response_;
 };
+
+Failure not_mgpu_failure(const std::string& url);
 
 }  // namespace mgpu::client

@@ -1,4 +1,4 @@
-# find_package(mgpu) -> mgpu::client
+# CMake package "mgpu": find_package(mgpu) defines the target mgpu::client.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 include(${CMAKE_CURRENT_LIST_DIR}/mgpu-targets.cmake)

@@ -46,7 +46,7 @@ std::string ResponseParser::header(const std::string& name) const {
   return found == headers_.end() ? "" : found->second;
 }
 
-// One step forward; false if more bytes are needed or the answer is broken.
+// False: more bytes are needed, or the response is malformed.
 bool ResponseParser::parse_step() {
   std::string line;
   switch (state_) {

@@ -1,4 +1,4 @@
-// Reading an HTTP/1.1 answer out of the bytes of a connection, whatever pieces they come in. No I/O here.
+// Incremental parser of one HTTP/1.1 response. Does no I/O; the pieces that it is fed may be of any size.
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,20 @@ namespace mgpu::client {
 
 class ResponseParser {
  public:
-  // Takes the next bytes. False: this is no HTTP answer, or its header is over kMaxHeader.
+  // Parses the next bytes. False: they are no HTTP response, or the header is larger than kMaxHeader.
   [[nodiscard]] bool feed(std::string_view bytes);
-  // The connection was closed. False if the answer was not complete yet.
+  // To be called when the connection was closed. False: the response is incomplete.
   [[nodiscard]] bool end_of_input();
 
   bool has_head() const { return state_ > State::head; }
   bool is_complete() const { return state_ == State::complete; }
   int status() const { return status_; }
-  // By lower-case name; empty where there is none.
+  // `name` in lower case; empty where there is no such header.
   std::string header(const std::string& name) const;
-  // The decoded body so far; whoever reads it takes it out.
+  // The part of the decoded body that the caller has not removed yet.
   std::string& body() { return body_; }
 
-  static constexpr std::size_t kMaxHeader = 64 * 1024;
+  static constexpr std::size_t kMaxHeader = 64 * 1024;  // bytes; also of a line between chunks
 
  private:
   enum class State { head, length, until_close, chunk_size, chunk_data, chunk_end, trailer, complete };
@@ -37,11 +37,11 @@ class ResponseParser {
   bool take_line(std::string& line);
 
   State state_ = State::head;
-  std::string buffer_;  // bytes not understood yet
+  std::string buffer_;  // bytes not parsed yet
   std::string body_;
   std::map<std::string, std::string> headers_;
   int status_ = 0;
-  std::uint64_t remaining_ = 0;  // of the body or the chunk
+  std::uint64_t remaining_ = 0;  // bytes of the body or the chunk
   bool malformed_ = false;
 };
 

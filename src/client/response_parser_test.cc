@@ -5,7 +5,7 @@
 namespace mgpu::client {
 namespace {
 
-// Fed in pieces of every size, an answer is always the same.
+// Feeds the text in pieces of every size; checks that the body is always the same, and returns it.
 std::string parse_in_pieces(const std::string& text) {
   std::string first;
   for (std::size_t piece = 1; piece <= text.size(); ++piece) {
@@ -19,32 +19,32 @@ std::string parse_in_pieces(const std::string& text) {
   return first;
 }
 
-TEST(AnswerReader, ReadsABodyOfKnownLength) {
+TEST(ResponseParser, ReadsABodyOfKnownLength) {
   EXPECT_EQ(parse_in_pieces("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "hello");
 }
 
-TEST(AnswerReader, ReadsChunks) {
+TEST(ResponseParser, ReadsChunks) {
   EXPECT_EQ(parse_in_pieces("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nhel\r\nA;x=y\r\nlo, "
                             "world!\r\n0\r\nT: v\r\n\r\n"),
             "hello, world!");
 }
 
-TEST(AnswerReader, ReadsUntilTheConnectionCloses) {
+TEST(ResponseParser, ReadsUntilTheConnectionCloses) {
   EXPECT_EQ(parse_in_pieces("HTTP/1.0 200 OK\r\n\r\nall of it"), "all of it");
 }
 
-TEST(AnswerReader, PassesOverInterimAnswers) {
+TEST(ResponseParser, PassesOverInterimAnswers) {
   EXPECT_EQ(parse_in_pieces("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"),
             "x");
 }
 
-TEST(AnswerReader, NoticesAnAnswerThatEndsTooEarly) {
+TEST(ResponseParser, NoticesAnAnswerThatEndsTooEarly) {
   ResponseParser parser;
   EXPECT_TRUE(parser.feed("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
   EXPECT_FALSE(parser.end_of_input());
 }
 
-TEST(AnswerReader, RefusesWhatIsNotHttp) {
+TEST(ResponseParser, RefusesWhatIsNotHttp) {
   EXPECT_FALSE(ResponseParser().feed("SSH-2.0-OpenSSH_9.2\r\n\r\n"));
   EXPECT_FALSE(ResponseParser().feed("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"));
   EXPECT_FALSE(ResponseParser().feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"));

@@ -6,8 +6,7 @@
 namespace mgpu::client {
 
 Outcome<HostPort> parse_url(const std::string& url) {
-  const Failure refusal{"invalid_request",
-                        "\"" + url + "\" is not the daemon's URL: write http://127.0.0.1:8090"};
+  const Failure refusal{"invalid_request", "\"" + url + "\" is no URL of a daemon: write http://HOST:PORT"};
   std::string_view rest = url;
   if (rest.starts_with("http://")) rest.remove_prefix(7);
   if (rest.ends_with("/")) rest.remove_suffix(1);
@@ -21,8 +20,8 @@ Outcome<HostPort> parse_url(const std::string& url) {
   }
   if (bracket != 0 && rest.size() == bracket + 1) rest = rest.substr(1, bracket - 1);
   address.host = rest;
-  const bool digits = address.port.find_first_not_of("0123456789") == std::string::npos;
-  if (address.host.empty() || address.port.empty() || address.port.size() > 5 || !digits) return refusal;
+  const bool is_number = address.port.find_first_not_of("0123456789") == std::string::npos;
+  if (address.host.empty() || address.port.empty() || address.port.size() > 5 || !is_number) return refusal;
   return address;
 }
 

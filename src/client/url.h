@@ -1,4 +1,4 @@
-// Where the daemon is.
+// The daemon's URL.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct HostPort {
 // "http://host:port", "http://host", "http://[::1]:8090/", "host:port". Failure: invalid_request.
 Outcome<HostPort> parse_url(const std::string& url);
 
-// `given`, or $MGPU_URL, or http://127.0.0.1:8090.
+// `given` unless empty, else $MGPU_URL, else http://127.0.0.1:8090.
 std::string url_or_default(const std::string& given);
 
 }  // namespace mgpu::client
