@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "cli/json_fields.h"
 #include "cli/text_format.h"
 
 namespace mgpu::cli {
@@ -14,17 +15,6 @@ using client::Json;
 using Rows = std::vector<std::vector<std::string>>;
 
 constexpr std::size_t kMaxCommandLength = 40;
-
-std::string text_field(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  if (found == json.end() || found->is_null()) return "";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
-double number_field(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  return found != json.end() && found->is_number() ? found->get<double>() : 0;
-}
 
 std::string format_bytes_field(const Json& json, const char* name) {
   const auto found = json.find(name);
@@ -37,15 +27,22 @@ std::string format_ms_field(const Json& json, const char* name) {
   return found != json.end() && found->is_number() ? format_duration(found->get<double>()) : "";
 }
 
-// The list itself, or the list under this name.
+// `json` itself if it is a list, else the list of this name.
 Json list_field(const Json& json, const char* name) {
   if (json.is_array()) return json;
   return json.is_object() ? json.value(name, Json::array()) : Json::array();
 }
 
-// A name for each device, and below it who owns how much of its memory.
+// "ollama/llama3.2:3b", or "chat" where the consumer has only one resident.
+std::string resident_label(const Json& json) {
+  const std::string ai_model = text_field(json, "ai_model");
+  return text_field(json, "consumer") + (ai_model.empty() ? "" : "/" + ai_model);
+}
+
+// A row for each device; below it one for each owner of its memory.
 std::string format_devices(const Json& devices) {
-  Rows rows{{"DEVICE", "MEMORY", "HELD", "EXPECTED", "WAITING", "RUNNING", "JOBS", "LAST WAIT", "LAST RUN"}};
+  Rows rows{
+      {"DEVICE", "TOTAL", "MEASURED", "COMMITTED", "WAITING", "RUNNING", "JOBS", "LAST WAIT", "LAST RUN"}};
   for (const Json& device : devices) {
     const Json memory = device.value("memory", Json::object());
     rows.push_back({text_field(device, "id") + (device.value("lost", false) ? " (lost)" : ""),
@@ -67,13 +64,12 @@ std::string format_devices(const Json& devices) {
   return format_table(rows);
 }
 
-// Blank where nothing was seen yet.
+// Blank where nothing was measured yet.
 std::string format_nonzero_ms_field(const Json& json, const char* name) {
   return number_field(json, name) > 0 ? format_ms_field(json, name) : "";
 }
 
-// Of all its residents, the ones that the consumer may hold: "14.0 GiB", or the largest of several. Who only
-// takes leases has no residents, but a footprint.
+// The largest footprint of its residents; a consumer that only takes leases has a footprint of its own.
 std::string consumer_footprint(const Json& consumer) {
   const Json residents = consumer.value("residents", Json::array());
   std::int64_t largest = residents.empty() ? consumer.value("footprint_bytes", std::int64_t{0}) : 0;
@@ -82,7 +78,7 @@ std::string consumer_footprint(const Json& consumer) {
   return largest == 0 ? "" : to_string(Bytes{largest});
 }
 
-// Why a failed consumer failed, without the lines of its log; empty for others.
+// The error of a failed consumer, without the lines of its log; empty for other consumers.
 std::string consumer_error(const Json& consumer) {
   for (const Json& resident : consumer.value("residents", Json::array()))
     if (const std::string error = text_field(resident, "error"); !error.empty())
@@ -90,13 +86,13 @@ std::string consumer_error(const Json& consumer) {
   return "";
 }
 
-// Only where it is not what most have.
+// Empty for the default, so that the column appears only where a ticket has another class.
 std::string unusual_priority(const Json& ticket) {
   const std::string priority = text_field(ticket, "priority");
   return priority == "normal" ? "" : priority;
 }
 
-// What only few tickets have gets a column where one of them has it.
+// Leaves out the columns that are empty in all rows but the first.
 Rows without_empty_columns(Rows rows) {
   for (std::size_t column = rows.front().size(); column-- > 0;) {
     const bool empty = std::ranges::all_of(rows.begin() + 1, rows.end(),
@@ -107,7 +103,7 @@ Rows without_empty_columns(Rows rows) {
   return rows;
 }
 
-// "gpu0", or "gpu0+gpu1" where it is split.
+// "gpu0", or "gpu0+gpu1" for several.
 std::string consumer_devices(const Json& consumer) {
   std::string text;
   for (const Json& device : list_field(consumer, "devices"))
@@ -122,7 +118,7 @@ std::string format_status(const Json& status) {
   std::string text =
       fmt::format("{} waiting, {} running, {} jobs done{}\n\n", number_field(status, "queue_depth"),
                   number_field(status, "in_flight"), number_field(status, "total_jobs"),
-                  oldest.empty() ? "" : ", the oldest waits since " + oldest);
+                  oldest.empty() ? "" : ", oldest waiting since " + oldest);
   text += format_devices(list_field(status.value("devices", Json::array()), "devices"));
   text += "\n" + format_consumers(status.value("consumers", Json::array()));
   const Json line = status.value("line", Json::array());
@@ -141,19 +137,17 @@ std::string format_consumers(const Json& answer) {
 }
 
 std::string format_footprints(const Json& answer) {
-  Rows rows{{"RESIDENT", "FOOTPRINT", "HOW IT IS KNOWN", "DECLARED", "WORKING", "LOAD: DISK", "CACHE",
-             "PARKED", "UNLOAD", "JOB", "JOBS"}};
-  for (const Json& one : list_field(answer, "footprints")) {
-    const std::string ai_model = text_field(one, "ai_model");
-    const Json learned = one.value("learned", Json::object());
-    const bool seen_working =
-        number_field(learned, "working_bytes") > number_field(one, "declared_working_bytes");
+  Rows rows{{"RESIDENT", "FOOTPRINT", "SOURCE", "DECLARED", "WORKING", "DISK LOAD", "CACHED LOAD", "UNPARK",
+             "UNLOAD", "RUN", "RUNS"}};
+  for (const Json& footprint : list_field(answer, "footprints")) {
+    const Json learned = footprint.value("learned", Json::object());
+    const bool has_learned_working =
+        number_field(learned, "working_bytes") > number_field(footprint, "declared_working_bytes");
     rows.push_back(
-        {text_field(one, "consumer") + (ai_model.empty() ? "" : "/" + ai_model),
-         format_bytes_field(one, "expected_bytes"), text_field(one, "why"),
-         format_bytes_field(one, "declared_bytes"),
-         seen_working ? format_bytes_field(learned, "working_bytes")
-                      : format_bytes_field(one, "declared_working_bytes"),
+        {resident_label(footprint), format_bytes_field(footprint, "expected_bytes"),
+         text_field(footprint, "why"), format_bytes_field(footprint, "declared_bytes"),
+         has_learned_working ? format_bytes_field(learned, "working_bytes")
+                             : format_bytes_field(footprint, "declared_working_bytes"),
          format_nonzero_ms_field(learned, "load_cold_ms"), format_nonzero_ms_field(learned, "load_cached_ms"),
          format_nonzero_ms_field(learned, "load_parked_ms"), format_nonzero_ms_field(learned, "unload_ms"),
          format_nonzero_ms_field(learned, "run_ms"), text_field(learned, "runs")});
@@ -163,32 +157,32 @@ std::string format_footprints(const Json& answer) {
 
 std::string format_line(const Json& answer) {
   Rows rows{{"TICKET", "STAGE", "PLACE", "CONSUMER", "DEVICE", "PRIORITY", "USER", "WAITED", "STARTS IN",
-             "RUNNING", "WHO"}};
+             "RUNNING", "CALLER"}};
   for (const Json& ticket : list_field(answer, "line")) {
-    const std::string ai_model = text_field(ticket, "ai_model");
     rows.push_back(
         {text_field(ticket, "ticket"), text_field(ticket, "stage"), text_field(ticket, "place"),
-         text_field(ticket, "consumer") + (ai_model.empty() ? "" : "/" + ai_model),
-         text_field(ticket, "device"), unusual_priority(ticket), text_field(ticket, "user"),
+         resident_label(ticket), text_field(ticket, "device"), unusual_priority(ticket),
+         text_field(ticket, "user"),
          format_ms_field(ticket, "waiting_ms") + (ticket.value("overtaken", false) ? " (overtaken)" : ""),
          format_ms_field(ticket, "estimated_wait_ms"), format_ms_field(ticket, "running_ms"),
          text_field(ticket, "who")});
   }
-  return rows.size() == 1 ? "nobody waits or runs\n" : format_table(without_empty_columns(std::move(rows)));
+  return rows.size() == 1 ? "no ticket waits or runs\n"
+                          : format_table(without_empty_columns(std::move(rows)));
 }
 
 std::string format_residency_change(const Json& answer) {
   const std::string consumer = text_field(answer, "consumer");
   if (answer.contains("state"))
-    return fmt::format("{} is {} (waited {}, loading {})\n", consumer, text_field(answer, "state"),
+    return fmt::format("{} is {} (waited {}, of which loading {})\n", consumer, text_field(answer, "state"),
                        format_ms_field(answer, "waited_ms"), format_ms_field(answer, "loading_ms"));
   std::string text;
-  for (const Json& one : list_field(answer, "evicted")) {
-    const std::string ai_model = text_field(one, "ai_model");
+  for (const Json& resident : list_field(answer, "evicted")) {
+    const std::string ai_model = text_field(resident, "ai_model");
     text += fmt::format("{}{} is {}\n", consumer, ai_model.empty() ? "" : "/" + ai_model,
-                        text_field(one, "state"));
+                        text_field(resident, "state"));
   }
-  return text.empty() ? consumer + " held nothing\n" : text;
+  return text.empty() ? consumer + " had nothing in device memory\n" : text;
 }
 
 std::string format_explanation(const Json& explanation) {
@@ -208,9 +202,9 @@ std::string format_event(const client::ServerSentEvent& event) {
     const bool is_explanation_only = name == "considered";
     if (name == "at" || name == "type" || name == "id" || is_explanation_only || value.is_null()) continue;
     const bool is_amount = name.ends_with("bytes") && value.is_number_integer();
-    const std::string shown =
+    const std::string value_text =
         is_amount ? to_string(Bytes{value.get<std::int64_t>()}) : text_field(json, name.c_str());
-    text += fmt::format(" {}={}", name, shown);
+    text += fmt::format(" {}={}", name, value_text);
   }
   return text;
 }
@@ -218,9 +212,9 @@ std::string format_event(const client::ServerSentEvent& event) {
 std::string format_event_json(const client::ServerSentEvent& event) {
   Json json = Json::parse(event.data, nullptr, false);
   if (!json.is_object()) json = {{"data", event.data}};
-  Json named = {{"id", event.id.empty() ? Json() : Json(std::stoull(event.id))}, {"event", event.type}};
-  named.update(json);
-  return named.dump();
+  Json complete = {{"id", event.id.empty() ? Json() : Json(std::stoull(event.id))}, {"event", event.type}};
+  complete.update(json);
+  return complete.dump();
 }
 
 }  // namespace mgpu::cli

@@ -15,14 +15,20 @@
 namespace mgpu::cli {
 namespace {
 
-// --- arguments that several commands have ---
+constexpr const char* kConfigHelp = "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)";
+
+// --- arguments of several commands ---
 
 void add_json_flag(CLI::App& app, Options& options) {
-  app.add_flag("--json", options.json, "Print the daemon's answer as JSON");
+  app.add_flag("--json", options.json, "Print the daemon's response as JSON");
+}
+
+void add_url_option(CLI::App& app, Options& options) {
+  app.add_option("--url", options.url, "URL of the daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
 }
 
 void add_consumer_argument(CLI::App& app, Options& options) {
-  app.add_option("consumer", options.consumer, "Name of the consumer, or consumer/ai-model")->required();
+  app.add_option("consumer", options.consumer, "Name of the consumer, or CONSUMER/AI-MODEL")->required();
 }
 
 CLI::Option* add_bytes_option(CLI::App& app, const std::string& name, std::function<void(Bytes)> on_value,
@@ -39,44 +45,44 @@ CLI::Option* add_bytes_option(CLI::App& app, const std::string& name, std::funct
           },
           text)
       ->type_name("BYTES")
-      ->allow_extra_args(false);  // one value each time, so that words may follow
+      ->allow_extra_args(false);  // the word after the value belongs to another argument
 }
 
-void add_duration_option(CLI::App& app, const std::string& name, std::chrono::milliseconds& into,
+void add_duration_option(CLI::App& app, const std::string& name, std::chrono::milliseconds& value,
                          const std::string& text) {
   app.add_option_function<std::string>(
          name,
-         [&into](const std::string& value) {
-           const Result<Duration> limit = parse_duration(value);
-           if (!limit) throw CLI::ValidationError(limit.error().detail);
-           into = std::chrono::ceil<std::chrono::milliseconds>(*limit);
+         [&value](const std::string& argument) {
+           const Result<Duration> parsed = parse_duration(argument);
+           if (!parsed) throw CLI::ValidationError(parsed.error().detail);
+           value = std::chrono::ceil<std::chrono::milliseconds>(*parsed);
          },
          text)
       ->type_name("DURATION");
 }
 
 void add_priority_option(CLI::App& app, Options& options) {
-  app.add_option("--priority", options.priority, "How urgent it is (default: the consumer's)")
+  app.add_option("--priority", options.priority, "Priority class (default: the consumer's)")
       ->check(CLI::IsMember({"realtime", "interactive", "normal", "batch"}));
 }
 
-// --- commands with more than a line to say ---
+// --- commands ---
 
 Command serve_command(std::function<int(const ServeOptions&)> serve) {
-  return {.name = "serve",
-          .summary = "Run the daemon",
-          .example = "mgpu serve --config mgpu.yaml\n  mgpu serve -c mgpu.yaml --simulated 24GiB",
-          .add_arguments =
-              [](CLI::App& app, Options& options) {
-                app.add_option("-c,--config", options.serve.config,
-                               "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
-                app.add_option("--listen", options.serve.listen,
-                               "Address and port, instead of the configuration's");
-                add_bytes_option(
-                    app, "--simulated", [&options](Bytes bytes) { options.serve.simulated.push_back(bytes); },
-                    "Simulate a device of this size instead of using real ones (may be repeated)");
-              },
-          .run = [serve](const Options& options) { return serve(options.serve); }};
+  return {
+      .name = "serve",
+      .summary = "Run the daemon",
+      .example = "mgpu serve --config mgpu.yaml\n  mgpu serve -c mgpu.yaml --simulated 24GiB",
+      .add_arguments =
+          [](CLI::App& app, Options& options) {
+            app.add_option("-c,--config", options.serve.config, kConfigHelp);
+            app.add_option("--listen", options.serve.listen,
+                           "HOST:PORT to listen on, instead of the configuration's");
+            add_bytes_option(
+                app, "--simulated", [&options](Bytes bytes) { options.serve.simulated.push_back(bytes); },
+                "Simulate a device with this much memory instead of using real devices (may be repeated)");
+          },
+      .run = [serve](const Options& options) { return serve(options.serve); }};
 }
 
 Command run_in_turn_command() {
@@ -87,26 +93,25 @@ Command run_in_turn_command() {
           "mgpu run --consumer train -- python train.py\n"
           "  mgpu run --bytes 6GiB --wait-limit 10m -- ./render scene.blend\n"
           "  mgpu run -c train --priority batch --user ada -- python train.py\n\n"
-          "The turn is given back whatever happens to mgpu, kill -9 included; the command then gets "
-          "SIGTERM.\n"
-          "If the turn ends early because the daemon stopped, the command goes on and a warning is printed.\n"
-          "The command finds MGPU_TICKET, MGPU_CONSUMER and MGPU_URL in its environment.",
+          "The turn is given back however mgpu run ends, kill -9 included; the command then gets SIGTERM.\n"
+          "If the turn ends early because the daemon stopped, the command continues, with a warning.\n"
+          "The environment of the command has MGPU_TICKET, MGPU_CONSUMER and MGPU_URL.",
       .add_arguments =
           [](CLI::App& app, Options& options) {
             auto* consumer =
-                app.add_option("-c,--consumer", options.consumer, "Take the turn as this consumer");
+                app.add_option("-c,--consumer", options.consumer, "Consumer whose turn it takes");
             add_bytes_option(
                 app, "--bytes", [&options](Bytes bytes) { options.bytes = bytes; },
-                "Reserve this much device memory without being a consumer (6GiB)")
+                "Reserve this much device memory instead, without a consumer (6GiB)")
                 ->excludes(consumer);
             app.add_option("--device", options.device, "Id of the device, with --bytes");
             add_duration_option(app, "--wait-limit", options.wait_limit,
                                 "Give up if the turn does not come within this time (30s, 10m)");
             add_duration_option(app, "--deadline", options.deadline,
-                                "Be refused if the command can't start within this time");
+                                "Fail at once if the command can't start within this time");
             add_priority_option(app, options);
-            app.add_option("--user", options.user, "On whose behalf, for fair shares among users");
-            app.add_flag("-q,--quiet", options.quiet, "Do not say where in the line it stands");
+            app.add_option("--user", options.user, "User whose fair share the command counts towards");
+            app.add_flag("-q,--quiet", options.quiet, "Do not print the position in the line");
             app.prefix_command();
           },
       .run = run_command,
@@ -114,80 +119,81 @@ Command run_in_turn_command() {
 }
 
 Command line_command() {
-  return {.name = "line",
-          .summary = "Show who waits, or take a ticket out of the line",
-          .example = "mgpu line\n  mgpu line cancel 42",
-          .add_arguments = add_json_flag,
-          .run = print_line,
-          .subcommands = {{.name = "cancel",
-                           .summary = "Take a ticket out of the line, or end its lease",
-                           .example = "mgpu line cancel 42",
-                           .add_arguments =
-                               [](CLI::App& app, Options& options) {
-                                 app.add_option("ticket", options.ticket, "Number of the ticket")->required();
-                                 add_json_flag(app, options);
-                               },
-                           .run = cancel_ticket}}};
+  return {
+      .name = "line",
+      .summary = "Show waiting and running tickets, or cancel one",
+      .example = "mgpu line\n  mgpu line cancel 42",
+      .add_arguments = add_json_flag,
+      .run = print_line,
+      .subcommands = {{.name = "cancel",
+                       .summary = "Take a waiting ticket out of the line, or end the lease of a running one",
+                       .example = "mgpu line cancel 42",
+                       .add_arguments =
+                           [](CLI::App& app, Options& options) {
+                             app.add_option("ticket", options.ticket, "Number of the ticket")->required();
+                             add_json_flag(app, options);
+                           },
+                       .run = cancel_ticket}}};
 }
 
 Command footprints_command() {
-  return {.name = "footprints",
-          .summary = "Show what each resident costs, and how that is known",
-          .example = "mgpu footprints\n  mgpu footprints forget chat",
-          .add_arguments = add_json_flag,
-          .run = print_footprints,
-          .subcommands = {
-              {.name = "forget",
-               .summary = "Forget what was learned of a consumer, and begin with its declaration again",
-               .example = "mgpu footprints forget chat",
-               .add_arguments = add_consumer_argument,
-               .run = forget_footprint}}};
+  return {
+      .name = "footprints",
+      .summary = "Show memory and load times of each resident, and their source",
+      .example = "mgpu footprints\n  mgpu footprints forget chat",
+      .add_arguments = add_json_flag,
+      .run = print_footprints,
+      .subcommands = {{.name = "forget",
+                       .summary = "Forget what was learned about a consumer; its declared values apply again",
+                       .example = "mgpu footprints forget chat",
+                       .add_arguments = add_consumer_argument,
+                       .run = forget_footprint}}};
 }
 
 Command explain_command() {
   return {.name = "explain",
-          .summary = "Tell why a ticket waited, or what would happen if a consumer asked now",
+          .summary = "Explain why a ticket waited, or what a request would wait for now",
           .example = "mgpu explain 42\n  mgpu explain --next chat --priority interactive",
           .add_arguments =
               [](CLI::App& app, Options& options) {
                 auto* ticket = app.add_option("ticket", options.ticket, "Number of the ticket");
-                auto* next =
-                    app.add_option("--next", options.consumer,
-                                   "Instead: what if this consumer (or consumer/ai-model) asked now");
+                auto* next = app.add_option(
+                    "--next", options.consumer,
+                    "Explain what a request of this CONSUMER or CONSUMER/AI-MODEL would wait for");
                 next->excludes(ticket);
                 add_priority_option(app, options);
                 add_json_flag(app, options);
               },
           .run = [](const Options& options) -> int {
             if (options.ticket != 0 || !options.consumer.empty()) return print_explanation(options);
-            fmt::print(stderr, "mgpu explain: needs the number of a ticket, or --next CONSUMER\n");
+            fmt::print(stderr, "mgpu explain: give the number of a ticket, or --next CONSUMER\n");
             return kUsage;
           }};
 }
 
 Command events_command() {
   return {.name = "events",
-          .summary = "Show what happened: arrivals, grants, loads, evictions",
+          .summary = "Show events: arrivals, grants, loads, evictions",
           .example = "mgpu events --follow\n  mgpu events --json | jq .",
           .add_arguments =
               [](CLI::App& app, Options& options) {
-                app.add_flag("-f,--follow", options.follow, "Go on with what happens from now on");
-                app.add_flag("--json", options.json, "One JSON object a line");
+                app.add_flag("-f,--follow", options.follow, "Continue with new events as they happen");
+                app.add_flag("--json", options.json, "Print one JSON object per line");
               },
           .run = print_events};
 }
 
 int print_simulation(const std::function<Result<std::string>(const SimulateOptions&)>& simulate,
                      const Options& options) {
-  SimulateOptions wanted = options.simulate;
-  const auto path = find_config_path(wanted.config);
+  SimulateOptions simulate_options = options.simulate;
+  const auto path = find_config_path(simulate_options.config);
   if (!path) {
     fmt::print(stderr, "mgpu simulate: {}\n", path.error().detail);
     return kUsage;
   }
-  wanted.config = *path;
-  wanted.json = options.json;
-  const Result<std::string> text = simulate(wanted);
+  simulate_options.config = *path;
+  simulate_options.json = options.json;
+  const Result<std::string> text = simulate(simulate_options);
   if (!text) {
     fmt::print(stderr, "mgpu simulate: {}\n", text.error().detail);
     return kUsage;
@@ -199,61 +205,62 @@ int print_simulation(const std::function<Result<std::string>(const SimulateOptio
 Command simulate_command(std::function<Result<std::string>(const SimulateOptions&)> simulate) {
   return {
       .name = "simulate",
-      .summary = "What would have been: replay a journal or a table in another house",
+      .summary = "Replay a recorded workload under other policies, settings or devices",
       .example =
           "mgpu simulate --trace day.jsonl --policy fifo,affinity --svg day.svg\n"
           "  mgpu simulate --trace day.csv --device-memory 24GiB --set overtake_limit=5s --set capacity=2\n"
           "  mgpu simulate --trace day.jsonl --set consumers.chat.pinned=true\n\n"
-          "A journal is what `mgpu events --json` prints, or /v1/events. The configuration makes the house;\n"
-          "each policy is shown as it is, and with all changes of --set and --device-memory at once.\n"
-          "A table is a CSV file with the columns time,consumer,seconds[,user,priority,flow]; rows of one\n"
-          "flow are asked one after the other. No daemon is needed.",
+          "The trace is a journal (the output of `mgpu events --json` or of /v1/events), or a CSV file with\n"
+          "the columns time,consumer,seconds[,user,priority,flow]; the rows of a flow run in sequence.\n"
+          "Each policy is replayed with the configuration as it is, and with all changes of --set and\n"
+          "--device-memory together. No daemon is needed.",
       .add_arguments =
           [](CLI::App& app, Options& options) {
-            SimulateOptions& wanted = options.simulate;
-            app.add_option("-c,--config", wanted.config,
-                           "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
-            app.add_option("--trace", wanted.trace, "Journal (mgpu events --json) or CSV")->required();
-            app.add_option("--policy", wanted.policies, "fifo, affinity (default: the configuration's)")
+            SimulateOptions& simulate_options = options.simulate;
+            app.add_option("-c,--config", simulate_options.config, kConfigHelp);
+            app.add_option("--trace", simulate_options.trace, "Journal (mgpu events --json) or CSV file")
+                ->required();
+            app.add_option("--policy", simulate_options.policies,
+                           "fifo or affinity, or both: fifo,affinity (default: the configuration's)")
                 ->delimiter(',')
                 ->allow_extra_args(false);
-            app.add_option("--set", wanted.settings,
-                           "KEY=VALUE to change: a limit, capacity, page_cache, consumers.NAME.KEY")
+            app.add_option("--set", simulate_options.settings,
+                           "KEY=VALUE to change: a limit, capacity, page_cache or consumers.NAME.KEY (may be "
+                           "repeated)")
                 ->allow_extra_args(false);
             add_bytes_option(
                 app, "--device-memory",
                 [&options](Bytes bytes) { options.simulate.device_memory.push_back(bytes); },
-                "Size of the devices, instead of what the trace says (may be repeated)");
+                "Memory of a device, instead of the trace's (may be repeated)");
             app.add_option(
-                "--footprints", wanted.footprints,
-                "What `mgpu status --json` printed, or another journal: sizes, and what loads take");
-            app.add_option("--svg", wanted.svg, "Write a timeline to this file");
-            add_json_flag(app, options);
+                "--footprints", simulate_options.footprints,
+                "Output of `mgpu status --json`, or another journal, with footprints and load times");
+            app.add_option("--svg", simulate_options.svg, "Write a timeline to this file");
+            app.add_flag("--json", options.json, "Print the figures as JSON");
           },
       .run = [simulate = std::move(simulate)](
                  const Options& options) { return print_simulation(simulate, options); }};
 }
 
 void add_file_argument(CLI::App& app, Options& options) {
-  app.add_option("file,-c,--config", options.serve.config,
-                 "Configuration file (default: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml)");
+  app.add_option("file,-c,--config", options.serve.config, kConfigHelp);
 }
 
 Command config_command() {
   return {.name = "config",
-          .summary = "Check, show and explain the configuration",
+          .summary = "Check or print a configuration, or print its schema and reference",
           .example = "mgpu config check mgpu.yaml",
           .subcommands = {{.name = "check",
-                           .summary = "Say everything that is wrong with a configuration",
+                           .summary = "Check a configuration and print all errors",
                            .example = "mgpu config check mgpu.yaml",
                            .add_arguments =
                                [](CLI::App& app, Options& options) {
                                  add_file_argument(app, options);
-                                 app.add_flag("--json", options.json, "The complaints as JSON");
+                                 app.add_flag("--json", options.json, "Print the errors as JSON");
                                },
                            .run = check_config},
                           {.name = "show",
-                           .summary = "Print a configuration with every default",
+                           .summary = "Print a configuration with all defaults filled in",
                            .example = "mgpu config show mgpu.yaml",
                            .add_arguments = add_file_argument,
                            .run = print_config},
@@ -262,7 +269,7 @@ Command config_command() {
                            .example = "mgpu config schema > mgpu.schema.json",
                            .run = print_schema},
                           {.name = "reference",
-                           .summary = "Print the page about every key (docs/config.md)",
+                           .summary = "Print the reference of all keys (docs/config.md)",
                            .example = "mgpu config reference > docs/config.md",
                            .run = print_reference}}};
 }
@@ -279,14 +286,14 @@ Command completion_command() {
               },
           .run =
               [](const Options& options) {
-                Options scratch;
-                std::function<int(const Options&)> nothing;
+                Options unused_options;
+                std::function<int(const Options&)> unused_selection;
                 const std::vector<Command> table = command_table({});
-                const auto app = make_parser(table, scratch, nothing);
-                const auto make = options.shell == "bash"  ? bash_completion
-                                  : options.shell == "zsh" ? zsh_completion
-                                                           : fish_completion;
-                fmt::print("{}", make(*app));
+                const auto app = make_parser(table, unused_options, unused_selection);
+                const auto completion = options.shell == "bash"  ? bash_completion
+                                        : options.shell == "zsh" ? zsh_completion
+                                                                 : fish_completion;
+                fmt::print("{}", completion(*app));
                 return kOk;
               }};
 }
@@ -312,11 +319,11 @@ void add_command(CLI::App& parent, const Command& command, Options& options,
                  std::function<int(const Options&)>& selected) {
   CLI::App* app = parent.add_subcommand(command.name, command.summary);
   app->footer(footer(command));
-  app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
+  add_url_option(*app, options);
   if (command.add_arguments) command.add_arguments(*app, options);
   for (const Command& inner : command.subcommands) add_command(*app, inner, options, selected);
   if (!command.run) app->require_subcommand(1);
-  // Called inside out, so the innermost command that does something wins.
+  // CLI11 calls the callbacks from the innermost subcommand outwards: the first one that can run is selected.
   app->callback([&selected, run = command.run] {
     if (!selected && run) selected = run;
   });
@@ -332,29 +339,29 @@ std::vector<Command> command_table(CommandBackends backends) {
        .example = "mgpu status --watch",
        .add_arguments =
            [](CLI::App& app, Options& options) {
-             app.add_flag("-w,--watch", options.watch, "Again every second, until Ctrl-C");
+             app.add_flag("-w,--watch", options.watch, "Refresh every second, until Ctrl-C");
              add_json_flag(app, options);
            },
        .run = print_status},
       {.name = "memory",
-       .summary = "Show who holds what of each device's memory",
+       .summary = "Show the memory of each device by owner",
        .example = "mgpu memory",
        .add_arguments =
            [](CLI::App& app, Options& options) {
-             app.add_flag("--json", options.json, "The same as JSON; the parts add up to the driver's total");
+             app.add_flag("--json", options.json, "Print JSON; the parts add up to the driver's total");
            },
        .run = print_memory},
       run_in_turn_command(),
-      residency_command("load", "Bring a consumer into device memory"),
-      residency_command("unload", "Take a consumer's device memory back"),
-      residency_command("park", "Move a consumer into host memory, where it is quick to bring back"),
+      residency_command("load", "Load a consumer into device memory"),
+      residency_command("unload", "Unload a consumer from device memory"),
+      residency_command("park", "Move a consumer into host memory, from which it loads faster"),
       {.name = "consumers",
        .summary = "Show the consumers and their state",
        .example = "mgpu consumers",
        .add_arguments =
            [](CLI::App& app, Options& options) {
              add_json_flag(app, options);
-             app.add_flag("--names", options.names, "Only the names, one a line");
+             app.add_flag("--names", options.names, "Print only the names, one per line");
            },
        .run = print_consumers},
       footprints_command(),
@@ -368,7 +375,7 @@ std::vector<Command> command_table(CommandBackends backends) {
        .example = "mgpu version",
        .add_arguments =
            [](CLI::App& app, Options& options) {
-             app.add_flag("--json", options.json, "As JSON, as GET /v1/version says it");
+             app.add_flag("--json", options.json, "Print the JSON of GET /v1/version");
            },
        .run =
            [](const Options& options) {
@@ -385,8 +392,8 @@ std::vector<Command> command_table(CommandBackends backends) {
 std::unique_ptr<CLI::App> make_parser(const std::vector<Command>& table, Options& options,
                                       std::function<int(const Options&)>& selected) {
   auto app = std::make_unique<CLI::App>(
-      "mgpu: several GPU programs on one GPU, one line, room made before each", "mgpu");
-  app->add_option("--url", options.url, "The daemon (default: $MGPU_URL, or http://127.0.0.1:8090)");
+      "mgpu: shares a GPU among programs: one line, and memory freed before each turn", "mgpu");
+  add_url_option(*app, options);
   app->require_subcommand(1);
   app->footer(std::string("Example:\n  mgpu serve --config mgpu.yaml &\n  mgpu status\n\n") + kExitCodeHelp +
               "\n");
@@ -395,7 +402,7 @@ std::unique_ptr<CLI::App> make_parser(const std::vector<Command>& table, Options
 }
 
 int main(int argc, const char* const* argv, CommandBackends backends) {
-  // What follows the first -- is the command of `mgpu run`, none of our words.
+  // The words after the first "--" are the command of `mgpu run`.
   std::vector<std::string> words(argv + 1, argv + argc);
   const auto split = std::ranges::find(words, "--");
   Options options;
@@ -406,18 +413,19 @@ int main(int argc, const char* const* argv, CommandBackends backends) {
   const std::vector<Command> table = command_table(std::move(backends));
   const auto app = make_parser(table, options, selected);
   try {
-    std::ranges::reverse(words);  // as CLI11 wants them
+    std::ranges::reverse(words);  // CLI11 takes the first word from the end
     app->parse(words);
-  } catch (const CLI::ParseError& error) {  // also thrown for --help
+  } catch (const CLI::ParseError& error) {  // --help is one, too
     return app->exit(error) == 0 ? kOk : kUsage;
   }
   const CLI::App* run = app->get_subcommand("run");
   if (run->parsed()) {
     for (const std::string& word : run->remaining()) options.command.push_back(word);
     if (options.command.empty())
-      return fmt::print(stderr, "mgpu run: which command? (mgpu run -- COMMAND ...)\n"), kUsage;
+      return fmt::print(stderr, "mgpu run: no command given; write mgpu run --consumer NAME -- COMMAND...\n"),
+             kUsage;
     if (options.consumer.empty() && options.bytes == Bytes{})
-      return fmt::print(stderr, "mgpu run: needs --consumer NAME or --bytes 6GiB\n"), kUsage;
+      return fmt::print(stderr, "mgpu run: give --consumer NAME, or --bytes AMOUNT (such as 6GiB)\n"), kUsage;
   }
   return selected(options);
 }

@@ -1,4 +1,5 @@
-// The table of commands. The parser, every --help and the completion scripts are made from it.
+// The table of commands, from which the parser, every --help and the completion scripts are made, and the
+// entry point of the command line.
 #pragma once
 
 #include <functional>
@@ -13,31 +14,31 @@
 
 namespace mgpu::cli {
 
-// What this room may not do itself; main.cc hands it in.
+// What src/cli may not include itself; main.cc provides it.
 struct CommandBackends {
-  // Runs the daemon until it is told to stop; returns the exit code.
+  // Runs the daemon until a signal ends it; returns the exit code.
   std::function<int(const ServeOptions&)> serve{};
-  // What would have been, as text to print.
+  // Replays a trace; returns the text to print.
   std::function<Result<std::string>(const SimulateOptions&)> simulate{};
 };
 
 struct Command {
   std::string name{};
   std::string summary{};
-  std::string example{};
-  std::function<void(CLI::App&, Options&)> add_arguments{};  // none: takes none
-  std::function<int(const Options&)> run{};                  // none: only its subcommands do something
+  std::string example{};                                     // printed by --help, with further notes
+  std::function<void(CLI::App&, Options&)> add_arguments{};  // empty: no arguments
+  std::function<int(const Options&)> run{};                  // empty: a subcommand is required
   std::vector<Command> subcommands{};
-  const char* exit_codes = nullptr;  // none: the usual ones
+  const char* exit_codes = nullptr;  // for --help; null: kExitCodeHelp
 };
 
 std::vector<Command> command_table(CommandBackends backends);
 
-// The parser of the whole command line; `chosen` is set to what is to be done.
+// The parser of the whole command line. Parsing sets `options`, and `selected` to the command's `run`.
 std::unique_ptr<CLI::App> make_parser(const std::vector<Command>& table, Options& options,
                                       std::function<int(const Options&)>& selected);
 
-// The whole program. Errors go to stderr.
+// Parses the arguments and runs the command. Returns the exit code; errors go to stderr.
 int main(int argc, const char* const* argv, CommandBackends backends);
 
 }  // namespace mgpu::cli

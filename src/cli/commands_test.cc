@@ -15,7 +15,7 @@ struct CliResult {
   SimulateOptions simulated{};
 };
 
-// Runs `mgpu words...` within the test.
+// Runs `mgpu words...` in this process.
 CliResult run_mgpu(std::vector<const char*> words) {
   CliResult outcome;
   words.insert(words.begin(), "mgpu");
@@ -27,7 +27,7 @@ CliResult run_mgpu(std::vector<const char*> words) {
   };
   const auto simulate = [&](const SimulateOptions& options) -> Result<std::string> {
     outcome.simulated = options;
-    return "as if\n";
+    return "simulated\n";
   };
   outcome.code = main(static_cast<int>(words.size()), words.data(), {.serve = serve, .simulate = simulate});
   std::fflush(stdout);
@@ -54,7 +54,7 @@ TEST(Commands, SimulateTakesItsOptions) {
       {"simulate", "-c", "x.yaml", "--trace", "day.csv", "--policy", "fifo,affinity", "--set", "capacity=2",
        "--set", "consumers.chat.pinned=true", "--device-memory", "48GiB", "--svg", "day.svg", "--json"});
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
-  EXPECT_EQ(outcome.out, "as if\n");
+  EXPECT_EQ(outcome.out, "simulated\n");
   EXPECT_EQ(outcome.simulated.trace, "day.csv");
   EXPECT_EQ(outcome.simulated.policies, (std::vector<std::string>{"fifo", "affinity"}));
   EXPECT_EQ(outcome.simulated.settings,

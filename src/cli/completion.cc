@@ -29,14 +29,14 @@ std::string joined_names(const std::vector<const CLI::App*>& apps) {
   return names;
 }
 
-// Text within single quotes, for all three shells.
+// Quoted for bash, zsh and fish.
 std::string single_quoted(std::string text) {
   for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos; at += 4)
     text.replace(at, 1, "'\\''");
   return "'" + text + "'";
 }
 
-// For zsh's "name:text" lists, where a bare colon would end the name.
+// For zsh's "name:text" lists: an unescaped colon ends the name.
 std::string with_escaped_colons(std::string text) {
   for (std::size_t at = 0; (at = text.find(':', at)) != std::string::npos; at += 2) text.insert(at, "\\");
   return text;

@@ -1,4 +1,4 @@
-// Completion scripts for shells, made from the parser, so that they know every command and option.
+// Completion scripts for shells, made from the parser, so that they have every command and option.
 #pragma once
 
 #include <string>

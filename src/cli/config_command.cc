@@ -12,28 +12,29 @@ namespace mgpu::cli {
 namespace {
 
 int print_diagnostics(const config::ParseResult& parsed) {
-  for (const config::Diagnostic& complaint : parsed.diagnostics)
-    fmt::print(stderr, "{}\n", to_string(complaint));
+  for (const config::Diagnostic& diagnostic : parsed.diagnostics)
+    fmt::print(stderr, "{}\n", to_string(diagnostic));
   return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
 int print_diagnostics_as_json(const std::string& path, const config::ParseResult& parsed) {
-  nlohmann::ordered_json complaints = nlohmann::ordered_json::array();
-  for (const config::Diagnostic& complaint : parsed.diagnostics)
-    complaints.push_back({{"line", complaint.line},
-                          {"column", complaint.column},
-                          {"key", complaint.key},
-                          {"what", complaint.message}});
+  nlohmann::ordered_json diagnostics = nlohmann::ordered_json::array();
+  for (const config::Diagnostic& diagnostic : parsed.diagnostics)
+    diagnostics.push_back({{"line", diagnostic.line},
+                           {"column", diagnostic.column},
+                           {"key", diagnostic.key},
+                           {"what", diagnostic.message}});
   const nlohmann::ordered_json all{{"file", path},
-                                   {"good", complaints.empty()},
+                                   {"good", diagnostics.empty()},
                                    {"consumers", parsed.config.consumers.size()},
-                                   {"complaints", std::move(complaints)}};
+                                   {"complaints", std::move(diagnostics)}};
   fmt::print("{}\n", all.dump(2));
   return parsed.diagnostics.empty() ? kOk : kUsage;
 }
 
 int print_missing_config(const Error& error) {
-  return fmt::print(stderr, "mgpu: {}\n", error.detail), kUsage;
+  fmt::print(stderr, "mgpu: {}\n", error.detail);
+  return kUsage;
 }
 
 }  // namespace
@@ -43,8 +44,9 @@ Result<std::string> find_config_path(const std::string& given) {
   std::error_code ignored;
   for (const char* path : {"mgpu.yaml", "/etc/mgpu/mgpu.yaml"})
     if (std::filesystem::exists(path, ignored)) return path;
-  return fail(ErrorCode::invalid_config,
-              "no configuration: looked for ./mgpu.yaml and /etc/mgpu/mgpu.yaml; name yours with --config");
+  return fail(
+      ErrorCode::invalid_config,
+      "no configuration file: neither ./mgpu.yaml nor /etc/mgpu/mgpu.yaml exists; name one with --config");
 }
 
 int check_config(const Options& options) {
@@ -54,7 +56,7 @@ int check_config(const Options& options) {
   if (options.json) return print_diagnostics_as_json(*path, parsed);
   if (const int code = print_diagnostics(parsed); code != kOk) return code;
   const std::size_t count = parsed.config.consumers.size();
-  fmt::print("{}: good, {} consumer{}\n", *path, count, count == 1 ? "" : "s");
+  fmt::print("{}: valid, {} consumer{}\n", *path, count, count == 1 ? "" : "s");
   return kOk;
 }
 

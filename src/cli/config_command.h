@@ -1,4 +1,4 @@
-// `mgpu config ...`, and where the configuration is looked for. Each command returns an exit code.
+// `mgpu config ...`. Each command returns an exit code.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace mgpu::cli {
 
-// `given`, or whichever of ./mgpu.yaml and /etc/mgpu/mgpu.yaml is there. Error: invalid_config.
+// `given` unless empty, else the first that exists of ./mgpu.yaml and /etc/mgpu/mgpu.yaml. Error:
+// invalid_config.
 Result<std::string> find_config_path(const std::string& given);
 
 int check_config(const Options& options);

@@ -34,13 +34,13 @@ int print_answer(const Outcome<Json>& answer, const Options& options,
 
 std::string daemon_url(const Options& options) { return client::url_or_default(options.url); }
 
-// A name within a path of the API: everything but unreserved characters is escaped.
+// For a name in a URL: all but unreserved characters are percent-encoded.
 std::string url_encoded(const std::string& text) {
   std::string result;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = std::isalnum(byte) != 0 || c == '.' || c == '-' || c == '_' || c == '~';
-    result += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+    const bool is_unreserved = std::isalnum(byte) != 0 || c == '.' || c == '-' || c == '_' || c == '~';
+    result += is_unreserved ? std::string(1, c) : fmt::format("%{:02X}", byte);
   }
   return result;
 }
@@ -84,14 +84,14 @@ int print_footprints(const Options& options) {
 int forget_footprint(const Options& options) {
   const auto answer = client::del(daemon_url(options), "/v1/footprints/" + url_encoded(options.consumer));
   if (!answer) return print_failure(answer.failure());
-  fmt::print("what was learned of {} is forgotten\n", options.consumer);
+  fmt::print("forgotten what was learned about {}: its declared values apply again\n", options.consumer);
   return kOk;
 }
 
 int cancel_ticket(const Options& options) {
   const auto answer = client::del(daemon_url(options), fmt::format("/v1/line/{}", options.ticket));
   if (!answer || options.json) return print_answer(answer, options, nullptr);
-  fmt::print("ticket {} is out of the line\n", options.ticket);
+  fmt::print("ticket {} is cancelled\n", options.ticket);
   return kOk;
 }
 
@@ -108,7 +108,7 @@ int print_explanation(const Options& options) {
 }
 
 int change_residency(const Options& options, const std::string& verb) {
-  // "ollama/llama3": one AI model of a consumer that has several. No name of a consumer has a slash.
+  // CONSUMER or CONSUMER/AI-MODEL. The name of a consumer has no slash; that of an AI model may have one.
   const std::size_t slash = std::min(options.consumer.find('/'), options.consumer.size());
   std::string path = "/v1/consumers/" + url_encoded(options.consumer.substr(0, slash)) + "/" + verb;
   if (slash < options.consumer.size()) path += "?ai_model=" + url_encoded(options.consumer.substr(slash + 1));
@@ -118,13 +118,13 @@ int change_residency(const Options& options, const std::string& verb) {
 
 int print_events(const Options& options) {
   const std::string path = options.follow ? "/v1/events" : "/v1/events?follow=false";
-  const auto end =
+  const auto ended =
       client::follow_events(daemon_url(options), path, "", [&](const client::ServerSentEvent& event) {
         fmt::print("{}\n", sanitize_text(options.json ? format_event_json(event) : format_event(event)));
         std::fflush(stdout);
         return true;
       });
-  return end ? kOk : print_failure(end.failure());
+  return ended ? kOk : print_failure(ended.failure());
 }
 
 }  // namespace mgpu::cli

@@ -1,4 +1,4 @@
-// Commands that ask the daemon and print its answer. Each returns an exit code.
+// Commands that send a request to the daemon and print its response. Each returns an exit code.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ int print_events(const Options& options);
 int cancel_ticket(const Options& options);
 int print_explanation(const Options& options);
 
-// "load", "unload", "park".
+// `verb`: "load", "unload" or "park".
 int change_residency(const Options& options, const std::string& verb);
 
 }  // namespace mgpu::cli

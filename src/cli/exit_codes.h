@@ -1,15 +1,15 @@
-// What the exit codes of `run_mgpu` mean; every --help ends with them.
+// The exit codes of `mgpu`. Every --help ends with them.
 #pragma once
 
 namespace mgpu::cli {
 
 enum ExitCode : int {
   kOk = 0,
-  kFailed = 1,       // refused, or failed
-  kUsage = 2,        // wrong arguments or a wrong configuration
+  kFailed = 1,       // the daemon refused the request, or it failed
+  kUsage = 2,        // wrong arguments or configuration
   kUnreachable = 3,  // the daemon does not answer
-  kWaitLimit = 124,  // run: the turn did not come in time
-  kRefused = 125,    // run: no turn for another reason
+  kWaitLimit = 124,  // run: the turn did not come within --wait-limit
+  kRefused = 125,    // run: no turn, for another reason
   kNotExecutable = 126,
   kNoSuchCommand = 127,
 };

@@ -1,4 +1,4 @@
-// The program `run_mgpu`: the command line, and what its commands reach beyond it.
+// The program `mgpu`: the command line, the daemon and the simulation.
 #include <fmt/format.h>
 
 #include "cli/commands.h"

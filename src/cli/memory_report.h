@@ -1,4 +1,4 @@
-// `mgpu memory`: who holds what of each device. Values in, values out.
+// `mgpu memory`: the memory of each device by owner.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace mgpu::cli {
 
-// From the answer of /v1/status: {"devices": [{id, name, total_bytes, attribution, reading_age_ms,
-// parked_bytes, parts: [{who, kind, bytes, measured_bytes, expected_bytes, parked_bytes}],
-// foreign_processes}]}. The `bytes` of all parts add up to total_bytes, which is the driver's own number; a
-// consumer's are what it is committed to. `class_and_user` is consumer, leases, foreign, reserve, free or
-// driver. Where more is in use than there should be, free is negative.
+// Made from the response of /v1/status: {"devices": [{id, name, total_bytes, attribution, reading_age_ms,
+// lost, parked_bytes, parts: [{kind, who, bytes, measured_bytes, expected_bytes, parked_bytes}],
+// foreign_processes}]}. `kind` is consumer, leases, foreign, reserve, free or driver. The `bytes` of all
+// parts add up to total_bytes, the driver's figure; those of a consumer are its committed bytes. `free` is
+// negative where more is in use than fits.
 client::Json memory_report(const client::Json& status);
 
-// Of what memory_of() says, a bar and a table for each device.
+// A bar and a table for each device of a memory_report().
 std::string format_memory(const client::Json& memory);
 
 }  // namespace mgpu::cli

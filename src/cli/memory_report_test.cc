@@ -9,7 +9,8 @@ namespace {
 
 using client::Json;
 
-// 24 GiB, of which the driver keeps 1: chat holds 8 of the 10 it declared, voice is promised 4, a game has 3.
+// A device of 24 GiB: the driver reserves 1; chat holds 8 of its committed 10; 4 are committed to voice,
+// which holds none; a foreign game holds 3.
 Json sample_status(std::int64_t reserve = kGiB.count, std::int64_t headroom = (kGiB * 5).count) {
   const Json chat{{"consumer", "chat"},
                   {"committed_bytes", (kGiB * 10).count},
@@ -39,33 +40,33 @@ std::int64_t sum_of_parts(const Json& device) {
   return sum;
 }
 
-TEST(Memory, ThePartsAddUpToTheDriversTotal) {
+TEST(MemoryReport, ThePartsAddUpToTheDriversTotal) {
   const Json device = memory_report(sample_status()).at("devices").at(0);
   EXPECT_EQ(device.at("total_bytes"), (kGiB * 24).count);
   EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
 }
 
-TEST(Memory, AlsoWhereMoreIsInUseThanThereShouldBe) {
+TEST(MemoryReport, AlsoWhereMoreIsInUseThanThereShouldBe) {
   const Json device = memory_report(sample_status((kGiB * 8).count, (kGiB * -2).count)).at("devices").at(0);
   EXPECT_EQ(sum_of_parts(device), (kGiB * 24).count);
   EXPECT_NE(format_memory({{"devices", {device}}}).find("[aaa"), std::string::npos);
 }
 
-TEST(Memory, TheBarShowsWhoHasHowMuchAndWhatIsOnlyPromised) {
+TEST(MemoryReport, TheBarShowsMemoryByOwnerAndWhatIsOnlyCommitted) {
   const std::string text = format_memory(memory_report(sample_status()));
   const std::string bar = text.substr(text.find('['), 66);
   EXPECT_EQ(bar, "[aaaaaaaaaaaaaaaaaaaaaAAAAAABBBBBBBBBB%%%%%%%%===.............###]") << text;
   EXPECT_NE(text.find("pid 77 3.0 GiB: game"), std::string::npos) << text;
   EXPECT_NE(text.find("read 300 ms ago"), std::string::npos) << text;
-  EXPECT_EQ(text.find("reckoned"), std::string::npos);
+  EXPECT_EQ(text.find("computed from totals"), std::string::npos);
 }
 
-TEST(Memory, SaysWhereItIsReckonedAndWhereNothingIsKnownYet) {
+TEST(MemoryReport, SaysWhereFiguresAreComputedAndWhereNothingIsKnownYet) {
   Json by_totals = sample_status();
   by_totals["devices"][0]["memory"]["attribution"] = "by_totals";
-  EXPECT_NE(format_memory(memory_report(by_totals)).find("reckoned from totals"), std::string::npos);
+  EXPECT_NE(format_memory(memory_report(by_totals)).find("computed from totals"), std::string::npos);
   const Json unread{{"devices", {{{"id", "gpu0"}}}}};
-  EXPECT_NE(format_memory(memory_report(unread)).find("not read yet"), std::string::npos);
+  EXPECT_NE(format_memory(memory_report(unread)).find("has not been read yet"), std::string::npos);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a command line can say, all commands together.
+// The parsed arguments of all commands.
 #pragma once
 
 #include <chrono>
@@ -11,14 +11,14 @@
 
 namespace mgpu::cli {
 
-// Of `mgpu serve`, for whoever wires the daemon.
+// Arguments of `mgpu serve`.
 struct ServeOptions {
   std::string config{};            // path; empty: ./mgpu.yaml, then /etc/mgpu/mgpu.yaml
-  std::string listen{};            // empty: as the configuration says
-  std::vector<Bytes> simulated{};  // devices to simulate; empty: real ones
+  std::string listen{};            // host:port; empty: the configuration's
+  std::vector<Bytes> simulated{};  // memory of each device to simulate; empty: real devices
 };
 
-// Of `mgpu simulate`, for the room that does it.
+// Arguments of `mgpu simulate`.
 struct SimulateOptions {
   std::string config{};
   std::string trace{};
@@ -44,7 +44,7 @@ struct Options {
   std::chrono::milliseconds deadline{0};
   std::string priority{};
   std::string user{};
-  std::vector<std::string> command{};  // of `mgpu run`
+  std::vector<std::string> command{};  // of `mgpu run`, with its arguments
   std::uint64_t ticket = 0;
   std::string shell{};
   ServeOptions serve{};

@@ -30,19 +30,19 @@ struct ProcessStat {
   std::uint64_t start_time = 0;  // clock ticks since boot
 };
 
-// None: there is no such process.
+// None: no such process.
 std::optional<ProcessStat> read_process_stat(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const std::size_t name_end = text.rfind(')');  // the name may hold anything
+  const std::size_t name_end = text.rfind(')');  // the name may contain anything, parentheses too
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream words(text.substr(name_end + 1));
-  ProcessStat facts;
-  words >> facts.state >> facts.parent;
+  ProcessStat stat;
+  words >> stat.state >> stat.parent;
   std::string skipped;
   for (int field = 5; field < 22; ++field) words >> skipped;
-  words >> facts.start_time;
-  return words ? std::optional(facts) : std::nullopt;
+  words >> stat.start_time;
+  return words ? std::optional(stat) : std::nullopt;
 }
 
 std::map<pid_t, ProcessStat> read_all_processes() {
@@ -51,9 +51,9 @@ std::map<pid_t, ProcessStat> read_all_processes() {
   for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
     const std::string name = entry.path().filename();
     pid_t pid = 0;
-    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (bad != std::errc{} || end != name.data() + name.size()) continue;
-    if (const auto facts = read_process_stat(pid)) all.emplace(pid, *facts);
+    const auto [end, error_code] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error_code != std::errc{} || end != name.data() + name.size()) continue;
+    if (const auto stat = read_process_stat(pid)) all.emplace(pid, *stat);
   }
   return all;
 }
@@ -61,7 +61,7 @@ std::map<pid_t, ProcessStat> read_all_processes() {
 std::map<pid_t, ProcessStat> living_processes_below(pid_t root) {
   const std::map<pid_t, ProcessStat> all = read_all_processes();
   std::multimap<pid_t, pid_t> children;
-  for (const auto& [pid, facts] : all) children.emplace(facts.parent, pid);
+  for (const auto& [pid, stat] : all) children.emplace(stat.parent, pid);
   std::map<pid_t, ProcessStat> found;
   std::vector<pid_t> unvisited{root};
   while (!unvisited.empty()) {
@@ -75,7 +75,7 @@ std::map<pid_t, ProcessStat> living_processes_below(pid_t root) {
   return found;
 }
 
-// Only if the number still belongs to the process that was seen.
+// Does nothing if the pid has been reused for another process since `expected` was read.
 void signal_process(pid_t pid, const ProcessStat& expected, int number) {
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return;
@@ -88,7 +88,7 @@ void signal_process(pid_t pid, const ProcessStat& expected, int number) {
 
 std::vector<pid_t> living_descendants(pid_t root) {
   std::vector<pid_t> pids;
-  for (const auto& [pid, facts] : living_processes_below(root)) pids.push_back(pid);
+  for (const auto& [pid, stat] : living_processes_below(root)) pids.push_back(pid);
   return pids;
 }
 
@@ -103,11 +103,11 @@ bool terminate_descendants(TerminationLimits limits, const std::function<bool()>
     const auto passed = std::chrono::steady_clock::now() - begin;
     if (passed >= limits.limit) return false;
     const bool force = passed >= limits.grace || skip_grace();
-    for (const auto& [pid, facts] : left) {
+    for (const auto& [pid, stat] : left) {
       if (force)
-        signal_process(pid, facts, SIGKILL);
-      else if (sigterm_sent.emplace(pid, facts.start_time).second)
-        signal_process(pid, facts, SIGTERM);
+        signal_process(pid, stat, SIGKILL);
+      else if (sigterm_sent.emplace(pid, stat.start_time).second)
+        signal_process(pid, stat, SIGTERM);
     }
     poll(nullptr, 0, kPollIntervalMs);
   }

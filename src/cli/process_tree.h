@@ -1,6 +1,6 @@
-// The processes below this one, as /proc tells: who they are, and ending them. Complete where this process is
-// a child subreaper (PR_SET_CHILD_SUBREAPER): then orphans stay below it, whatever session or group they made
-// for themselves.
+// Finds and ends the descendants of a process, from /proc. Complete only where the process is a child
+// subreaper (PR_SET_CHILD_SUBREAPER): orphans then stay its descendants, in whatever session or process group
+// they are.
 #pragma once
 
 #include <chrono>
@@ -11,17 +11,17 @@
 
 namespace mgpu::cli {
 
-// Children, their children, and so on; zombies are not among them.
+// Children, their children, and so on, without zombies.
 std::vector<pid_t> living_descendants(pid_t root);
 
 struct TerminationLimits {
   std::chrono::milliseconds grace{};  // between SIGTERM and SIGKILL
-  std::chrono::milliseconds limit{};  // for the whole
+  std::chrono::milliseconds limit{};  // for all of it
 };
 
-// SIGTERM to all living descendants of this process, and SIGKILL to who is left after the grace or once
-// `hurry` says so; all children that end meanwhile are reaped. False: some live on (they hang in a driver, or
-// belong to another user).
+// Sends SIGTERM to all descendants of this process, and SIGKILL to those that are left after `grace` or once
+// `skip_grace` returns true. Reaps children that end meanwhile. False: some are left after `limit` (they hang
+// in a driver, or belong to another user).
 bool terminate_descendants(TerminationLimits limits, const std::function<bool()>& skip_grace);
 
 }  // namespace mgpu::cli

@@ -29,15 +29,15 @@
 namespace mgpu::cli {
 namespace {
 
-constexpr std::size_t kMaxWhoLength = 120;  // characters of the command that people see in the line
-constexpr int kSignalExitBase = 128;        // of the exit code of a command that a signal ended
+constexpr std::size_t kMaxWhoLength = 120;  // bytes of the command that `mgpu line` shows
+constexpr int kSignalExitBase = 128;        // exit code of a command that signal N ended: 128 + N
 constexpr const char* kSurvivorsWarning =
-    "some processes of the command can't be ended; they may still hold memory";
+    "some processes of the command could not be ended and may still hold device memory (see mgpu memory)";
 
 void print_message(const std::string& text) { fmt::print(stderr, "mgpu: {}\n", sanitize_lines(text)); }
 
-// Whether the command can be executed, looked up as a shell would; asked before waiting in the line for
-// nothing.
+// Looks the command up as a shell does, before a ticket waits for nothing. Returns kOk, kNoSuchCommand or
+// kNotExecutable.
 int check_executable(const std::string& name) {
   if (name.find('/') != std::string::npos)
     return access(name.c_str(), X_OK) == 0
@@ -65,24 +65,24 @@ int exit_code_of(const Failure& failure) {
   return failure.code == "invalid_request" ? kUsage : kRefused;
 }
 
-// " (chat is running)": who has the turn that this ticket waits for; empty where that can't be told.
+// " (chat is running)": the holder of the turn that this ticket waits for; empty where it is unknown.
 std::string describe_running(const std::string& url, std::uint64_t ticket) {
   const auto line = client::get(url, "/v1/line");
   if (!line || !line->is_object() || !line->contains("line")) return "";
   std::string device;
-  for (const client::Json& one : line->at("line"))
-    if (one.value("ticket", std::uint64_t{0}) == ticket) device = one.value("device", "");
-  for (const client::Json& one : line->at("line")) {
-    if (one.value("stage", "") != "running" || one.value("device", "") != device) continue;
-    const bool named = one.contains("consumer") && one["consumer"].is_string();
-    return " (" + (named ? one["consumer"].get<std::string>() : one.value("who", "somebody")) +
+  for (const client::Json& entry : line->at("line"))
+    if (entry.value("ticket", std::uint64_t{0}) == ticket) device = entry.value("device", "");
+  for (const client::Json& entry : line->at("line")) {
+    if (entry.value("stage", "") != "running" || entry.value("device", "") != device) continue;
+    const bool named = entry.contains("consumer") && entry["consumer"].is_string();
+    return " (" + (named ? entry["consumer"].get<std::string>() : entry.value("who", "another program")) +
            " is running)";
   }
   return "";
 }
 
 void print_position(const std::string& url, const Waiting& at) {
-  if (at.place == 0) return print_message("next, its room is being made");
+  if (at.place == 0) return print_message("next in line, its device memory is being freed or loaded");
   const std::string place = at.place == 1 ? "next" : ordinal(at.place);
   const std::string starts =
       at.estimated_wait
@@ -109,8 +109,8 @@ Request lease_request(const Options& options) {
   return request;
 }
 
-// The signals that this process sees through a descriptor while the command runs. One that is ignored (nohup)
-// is none of them: the command ignores it as well.
+// The signals that this process reads from a descriptor while the command runs. Ignored ones (nohup) are left
+// out: the command inherits that they are ignored.
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -122,7 +122,7 @@ sigset_t watched_signals() {
   return set;
 }
 
-// In the child: becomes the command, or returns errno.
+// In the child process: executes the command; returns errno if that fails.
 int exec_command(const Options& options, const std::string& ticket) {
   setenv("MGPU_TICKET", ticket.c_str(), 1);
   setenv("MGPU_URL", client::url_or_default(options.url).c_str(), 1);
@@ -134,15 +134,15 @@ int exec_command(const Options& options, const std::string& ticket) {
   return errno;
 }
 
-// A signal from the terminal has reached the whole process group; one that was sent to us alone is passed on.
+// A signal of the terminal (SI_KERNEL) has reached the command's process group, too; others are forwarded.
 void forward_signal(int signal_fd, const Supervisor& supervisor) {
   signalfd_siginfo signal{};
   if (read(signal_fd, &signal, sizeof signal) != sizeof signal) return;
   supervisor.send_signal(static_cast<int>(signal.ssi_signo), signal.ssi_code != SI_KERNEL);
 }
 
-// Waits for the end of the command and its tree while passing signals on and watching the lease. None: the
-// supervisor was killed.
+// Waits for the report of the supervisor; meanwhile forwards signals, and warns if the lease ends early.
+// None: the supervisor was killed.
 std::optional<SupervisorReport> wait_for_command(const Supervisor& supervisor, int signal_fd, Lease& lease) {
   bool warned = false;
   for (;;) {
@@ -153,9 +153,9 @@ std::optional<SupervisorReport> wait_for_command(const Supervisor& supervisor, i
     if (watched[0].revents != 0) forward_signal(signal_fd, supervisor);
     if (watched[1].revents != 0) return supervisor.receive_report();
     if (watched[2].revents == 0) continue;
-    if (const auto why = lease.ended()) {
-      print_message("the turn ended early: " + why->detail +
-                    "; the command goes on, but others may use the GPU now");
+    if (const auto reason = lease.ended()) {
+      print_message("the turn ended early: " + reason->detail +
+                    "; the command continues, but other programs may use the GPU now");
       warned = true;
     }
   }
@@ -170,12 +170,13 @@ int run_in_turn(const Options& options, Lease& lease) {
   sigset_t before;
   sigprocmask(SIG_BLOCK, &watched, &before);
   const int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-  // Whoever is left where the supervisor is killed becomes ours.
+  // If the supervisor is killed, the command's processes become children of this process.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const std::string ticket = std::to_string(lease.ticket());
   auto supervisor = Supervisor::fork(before, [&] { return exec_command(options, ticket); });
   if (!supervisor)
-    return print_message(std::string("can't start a process: ") + std::strerror(errno)), kFailed;
+    return print_message(std::string("can't start a process for the command: ") + std::strerror(errno)),
+           kFailed;
   const std::optional<SupervisorReport> report = wait_for_command(*supervisor, signal_fd, lease);
   const int own_status = supervisor->reap();
   close(signal_fd);
@@ -197,7 +198,7 @@ int run_in_turn(const Options& options, Lease& lease) {
 int run_command(const Options& options) {
   if (const int missing = check_executable(options.command.front()); missing != kOk) {
     print_message(options.command.front() +
-                  (missing == kNoSuchCommand ? ": no such command" : ": can't be executed"));
+                  (missing == kNoSuchCommand ? ": no such command" : ": no permission to execute it"));
     return missing;
   }
   Outcome<Lease> lease = Client(options.url).acquire(lease_request(options));

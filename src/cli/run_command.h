@@ -1,19 +1,20 @@
-// `mgpu run`: a command in its turn.
+// `mgpu run`: runs a command while holding a turn.
 //
-// The lease is bound to a connection of this process and its supervisor (supervisor.h), so the turn comes
-// back whatever happens to them. The command runs in the same process group: it keeps the terminal, and
-// Ctrl-C and Ctrl-Z reach it as if it ran alone. If it is ended by a signal, or this process is (kill -9
-// included), all that is left of its tree ends with it, other sessions too: SIGTERM first, so that it can
-// save what it has, and SIGKILL ten seconds later. Until then the turn is kept. What a command that ends by
-// itself leaves in the background stays. Should the lease end early (the daemon stopped), the command goes on
-// and a warning says so: killing hours of training would be the greater harm.
+// - The lease ends with a connection that only this process and its supervisor (supervisor.h) hold: the turn
+//   is given back however they end.
+// - The command stays in this process' group: it keeps the terminal, and Ctrl-C and Ctrl-Z reach it.
+// - If a signal ends the command or this process (kill -9 included), all its descendants are ended, in other
+//   sessions too: SIGTERM, and SIGKILL ten seconds later. The turn is held until they have ended.
+// - Background processes of a command that exits by itself are left running.
+// - If the lease ends early (the daemon stopped), the command continues and a warning is printed: ending it
+//   could destroy hours of work.
 #pragma once
 
 #include "cli/options.h"
 
 namespace mgpu::cli {
 
-// The exit code, see exit_codes.h.
+// Returns the exit code: the command's, or one of exit_codes.h.
 int run_command(const Options& options);
 
 }  // namespace mgpu::cli

@@ -1,4 +1,4 @@
-// `mgpu run` as a process of its own, against a daemon that follows a script.
+// `mgpu run` as a process of its own, with a scripted daemon.
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -19,7 +19,7 @@ using client::FakeDaemon;
 
 const std::string kGrantedEvent = R"({"event":"granted","ticket":7})";
 
-// mgpu run --url URL words..., with its output in a file.
+// `mgpu run --url URL words...`, with its output in a file.
 class RunProcess {
  public:
   RunProcess(const std::string& url, std::vector<std::string> words) {
@@ -56,7 +56,7 @@ class RunProcess {
     text << std::ifstream(output_).rdbuf();
     return text.str();
   }
-  // Waits until the command has said this.
+  // Waits until the output contains this.
   void wait_for_output(const std::string& words) const {
     while (output().find(words) == std::string::npos)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -99,7 +99,8 @@ TEST(Run, SaysWhereItStands) {
   RunProcess run(daemon.url(), {"--bytes", "1GiB", "true"});
   EXPECT_EQ(run.wait_for_exit(), 0);
   EXPECT_EQ(run.output(),
-            "mgpu: waiting, 3rd in line (chat is running)\nmgpu: next, its room is being made\n");
+            "mgpu: waiting, 3rd in line (chat is running)\n"
+            "mgpu: next in line, its device memory is being freed or loaded\n");
 }
 
 TEST(Run, ARefusalIs125AndAWaitLimit124) {

@@ -18,14 +18,14 @@
 namespace mgpu::cli {
 namespace {
 
-constexpr int kSignalExitBase = 128;  // a shell's exit code for a command that a signal ended is above it
+constexpr int kSignalExitBase = 128;  // a shell whose command signal N ended exits with 128 + N
 
 struct SignalMessage {
   int signal = 0;
   bool forward = false;
 };
 
-// False: nobody hears it any more.
+// False: the other side has gone.
 template <class Message>
 bool send_message(int channel, const Message& message) {
   return send(channel, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
@@ -41,8 +41,8 @@ std::optional<Message> receive_message(int channel) {
 }
 
 bool is_readable(int fd) {
-  pollfd look{.fd = fd, .events = POLLIN, .revents = 0};
-  return poll(&look, 1, 0) > 0;
+  pollfd watched{.fd = fd, .events = POLLIN, .revents = 0};
+  return poll(&watched, 1, 0) > 0;
 }
 
 // The errno of a failed exec, read when the pipe closes; 0 if the command runs.
@@ -56,7 +56,7 @@ int read_exec_error(int report_fd) {
 
 struct SpawnedCommand {
   pid_t pid = -1;
-  int error = 0;  // why it does not run
+  int error = 0;  // errno where it does not run
 };
 
 SpawnedCommand spawn_command(const sigset_t& mask, const std::function<int()>& exec_command) {
@@ -67,7 +67,7 @@ SpawnedCommand spawn_command(const sigset_t& mask, const std::function<int()>& e
   if (child < 0) return {.error = errno};
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != self) _exit(EXIT_FAILURE);  // it died before the line above
+    if (getppid() != self) _exit(EXIT_FAILURE);  // the parent died before PR_SET_PDEATHSIG was set
     sigprocmask(SIG_SETMASK, &mask, nullptr);
     const int error = exec_command();
     [[maybe_unused]] const auto written = write(report_pipe[1], &error, sizeof error);
@@ -77,6 +77,7 @@ SpawnedCommand spawn_command(const sigset_t& mask, const std::function<int()>& e
   return {.pid = child, .error = read_exec_error(report_pipe[0])};
 }
 
+// Waits in the supervisor for the command's end, and for messages of `mgpu run`.
 class CommandWatch {
  public:
   CommandWatch(pid_t command, int channel) : command_(command), channel_(channel) {
@@ -87,9 +88,9 @@ class CommandWatch {
     child_signal_fd_ = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   }
 
-  // Until the command has ended, or whoever waits for it has gone.
+  // Returns when the command has ended or `mgpu run` has gone.
   void wait_for_end() {
-    // Once before the first signal: the command may have ended before we listened.
+    // Reaps before the first poll: the command may have ended before the signalfd existed.
     for (reap(); !status_ && !parent_gone_; reap()) {
       std::array<pollfd, 2> watched{{{child_signal_fd_, POLLIN, 0}, {channel_, POLLIN, 0}}};
       if (poll(watched.data(), watched.size(), -1) < 0) continue;
@@ -99,8 +100,8 @@ class CommandWatch {
     }
   }
 
-  // Whether what is left of its tree shall end, too. What a command that ends by itself leaves behind on
-  // purpose (an agent, a server in the background) stays.
+  // Whether the command's descendants must be ended. Those of a command that exited by itself stay: they may
+  // be meant to (an agent, a server in the background).
   bool must_end_tree() const {
     if (parent_gone_ || end_requested_) return true;
     return WIFSIGNALED(*status_) || WEXITSTATUS(*status_) > kSignalExitBase;
@@ -120,9 +121,9 @@ class CommandWatch {
       parent_gone_ = true;
       return;
     }
-    // It is our child and not reaped yet: the number is its own.
+    // The command is not reaped yet, so its pid can't belong to another process.
     if (message->forward) kill(command_, message->signal);
-    // Ctrl-C may be meant for something inside; how the command ends tells.
+    // SIGINT (Ctrl-C) may be meant for a program inside the command: the command's own end decides.
     if (message->signal == SIGTERM || message->signal == SIGHUP || message->signal == SIGQUIT)
       end_requested_ = true;
   }
@@ -138,7 +139,7 @@ class CommandWatch {
 [[noreturn]] void supervise(int channel, const sigset_t& mask, const std::function<int()>& exec_command) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const SpawnedCommand command = spawn_command(mask, exec_command);
-  setsid();  // after the command was forked, which stays in its group and at its terminal
+  setsid();  // after the fork: the command keeps its process group and terminal
   if (command.error != 0) {
     send_message(channel,
                  SupervisorReport{.kind = SupervisorReport::Kind::not_started, .value = command.error});
@@ -164,11 +165,11 @@ std::optional<Supervisor> Supervisor::fork(const sigset_t& mask, const std::func
     close(pair[0]);
     supervise(pair[1], mask, exec_command);
   }
-  const int why = errno;
+  const int fork_error = errno;
   close(pair[1]);
   if (pid > 0) return Supervisor(pid, pair[0]);
   close(pair[0]);
-  errno = why;
+  errno = fork_error;
   return std::nullopt;
 }
 

@@ -1,10 +1,10 @@
-// A process between `mgpu run` and its command, so that the command's whole tree ends when it should, even if
-// `mgpu run` is killed: whoever shall find orphans must be above them, and must not be the one who is killed.
+// A process between `mgpu run` and its command, which ends the command's descendants even if `mgpu run` is
+// killed: only a living ancestor can find the orphans.
 //
-// It is a child subreaper in a session of its own (a signal to the process group of the command does not
-// reach it) and keeps what was open when it was forked, the lease's connection too: the turn comes back when
-// the tree has ended, and not before. It speaks with `mgpu run` over a pair of sockets; an end of file there
-// is a death.
+// It is a child subreaper in a session of its own, so that signals to the command's process group do not
+// reach it. It inherits all open descriptors, the lease's connection too: the turn is given back only after
+// all descendants have ended. It is connected to `mgpu run` by a pair of sockets; an end of file there means
+// that the other side died.
 #pragma once
 
 #include <functional>
@@ -17,36 +17,38 @@
 
 namespace mgpu::cli {
 
-// Time to save what it has, before force.
+// The command has `grace` to save its work after SIGTERM.
 inline constexpr TerminationLimits kTreeTermination{.grace = std::chrono::seconds(10),
                                                     .limit = std::chrono::seconds(20)};
 
-// What it tells. `ended` is the last.
+// What the supervisor sends to `mgpu run`. After either kind it exits.
 struct SupervisorReport {
   enum class Kind : int { not_started, ended } kind = Kind::ended;
-  int value = 0;               // errno; the wait status
-  bool has_survivors = false;  // ended: some of its processes could not be ended
+  int value = 0;               // not_started: errno; ended: the command's wait status
+  bool has_survivors = false;  // ended: some descendants could not be ended
 };
 
 class Supervisor {
  public:
-  // Forks it, and it the command: `become` execs in the process of the command, or returns errno. `mask`: the
-  // command's. None: errno tells why.
+  // Forks the supervisor, which forks the command. `exec_command` is called in the command's process; it
+  // executes the command, or returns errno. `mask`: the signal mask of the command. None: errno has the
+  // reason.
   static std::optional<Supervisor> fork(const sigset_t& mask, const std::function<int()>& exec_command);
 
   Supervisor(Supervisor&& other) noexcept;
   Supervisor& operator=(Supervisor&&) = delete;
   ~Supervisor();
 
-  int descriptor() const { return channel_; }  // readable: hear()
+  int descriptor() const { return channel_; }  // readable: receive_report() does not block
 
-  // A signal that reached us: passed on to the command, or only noted (it has it already).
+  // Reports a signal that `mgpu run` received. `forward`: send it to the command, too; false where the
+  // terminal has sent it to the whole process group.
   void send_signal(int signal, bool forward) const;
 
-  // None: it was killed itself. Waits.
+  // Waits for the report. None: the supervisor was killed.
   std::optional<SupervisorReport> receive_report() const;
 
-  // Its own wait status, once it has ended.
+  // Waits for the supervisor's end and returns its wait status.
   int reap();
 
  private:

@@ -10,7 +10,7 @@
 namespace mgpu::cli {
 namespace {
 
-// Characters, not bytes: continuation bytes of UTF-8 take no room.
+// In characters: continuation bytes of UTF-8 do not count.
 std::size_t display_width(const std::string& text) {
   return static_cast<std::size_t>(
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -38,7 +38,7 @@ std::string format_duration(double ms) {
 }
 
 std::string format_table(std::vector<std::vector<std::string>> rows) {
-  // What others have named shall not draw lines of its own.
+  // Names come from clients and services: a line break in one would fake rows.
   for (auto& row : rows)
     for (std::string& cell : row) cell = sanitize_text(cell);
   std::vector<std::size_t> widths;

@@ -7,14 +7,14 @@
 namespace mgpu::cli {
 namespace {
 
-TEST(Text, OrdinalsAreEnglish) {
+TEST(TextFormat, OrdinalsAreEnglish) {
   std::string all;
   for (const int n : {1, 2, 3, 4, 11, 12, 13, 21, 112, 123})
     all += ordinal(static_cast<std::uint64_t>(n)) + " ";
   EXPECT_EQ(all, "1st 2nd 3rd 4th 11th 12th 13th 21st 112th 123rd ");
 }
 
-TEST(Text, DurationsHaveTheUnitThatMatters) {
+TEST(TextFormat, DurationsHaveTheUnitThatMatters) {
   EXPECT_EQ(format_duration(0), "0 ms");
   EXPECT_EQ(format_duration(0.3), "<1 ms");
   EXPECT_EQ(format_duration(999.9), "999 ms");
@@ -24,18 +24,18 @@ TEST(Text, DurationsHaveTheUnitThatMatters) {
   EXPECT_EQ(format_duration(7'260'000), "2 h 1 min");
 }
 
-TEST(Text, ColumnsStandBelowEachOther) {
+TEST(TextFormat, ColumnsStandBelowEachOther) {
   EXPECT_EQ(format_table({{"NAME", "STATE"}, {"ü", "warm"}, {"chatter", ""}}),
             "NAME     STATE\nü        warm\nchatter\n");
 }
 
-TEST(Show, AStatusOfAnotherVersionIsShownAsFarAsItGoes) {
+TEST(AnswerFormat, AStatusOfAnotherVersionIsShownAsFarAsItGoes) {
   EXPECT_NE(format_status(client::Json::parse(R"({"queue_depth": 3, "news": 1})")).find("3 waiting"),
             std::string::npos);
-  EXPECT_EQ(format_line(client::Json::array()), "nobody waits or runs\n");
+  EXPECT_EQ(format_line(client::Json::array()), "no ticket waits or runs\n");
 }
 
-TEST(Show, AStatusTellsWhoOwnsTheMemory) {
+TEST(AnswerFormat, AStatusShowsMemoryByOwner) {
   const auto status = client::Json::parse(R"({
     "queue_depth": 1, "in_flight": 1, "total_jobs": 9, "last_wait_ms": 12.5, "last_run_ms": 1500, "oldest_queued": null,
     "devices": [{"id": "gpu0", "queue_depth": 1, "in_flight": 1, "total_jobs": 9, "last_wait_ms": 12.5, "last_run_ms": 1500,
@@ -48,9 +48,9 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
       "waiting_ms": 2000, "running_ms": 0, "who": "POST /v1/completions"}]})");
   EXPECT_EQ(format_status(status),
             "1 waiting, 1 running, 9 jobs done\n\n"
-            "DEVICE      MEMORY    HELD     EXPECTED  WAITING  RUNNING  JOBS  LAST WAIT  LAST RUN\n"
-            "gpu0        12.0 GiB  6.0 GiB  6.0 GiB   1        1        9     12 ms      1.5 s\n"
-            "  chat                6.0 GiB  6.0 GiB\n"
+            "DEVICE      TOTAL     MEASURED  COMMITTED  WAITING  RUNNING  JOBS  LAST WAIT  LAST RUN\n"
+            "gpu0        12.0 GiB  6.0 GiB   6.0 GiB    1        1        9     12 ms      1.5 s\n"
+            "  chat                6.0 GiB   6.0 GiB\n"
             "  foreign             0 B\n"
             "  reserve             512 MiB\n"
             "  headroom            5.5 GiB\n"
@@ -58,11 +58,11 @@ TEST(Show, AStatusTellsWhoOwnsTheMemory) {
             "CONSUMER  KIND  DEVICE     STATE  FOOTPRINT  RUNNING  WAITING\n"
             "chat      llm   gpu0+gpu1  warm   6.0 GiB    1        1\n"
             "\n"
-            "TICKET  STAGE    PLACE  CONSUMER  DEVICE  WAITED  RUNNING  WHO\n"
+            "TICKET  STAGE    PLACE  CONSUMER  DEVICE  WAITED  RUNNING  CALLER\n"
             "10      waiting  1      chat      gpu0    2.0 s   0 ms     POST /v1/completions\n");
 }
 
-TEST(Show, WhatFewTicketsHaveGetsAColumnWhereOneHasIt) {
+TEST(AnswerFormat, WhatFewTicketsHaveGetsAColumnWhereOneHasIt) {
   const auto line = client::Json::parse(R"([
     {"ticket": 1, "stage": "running", "place": 0, "consumer": "chat", "device": "gpu0", "waiting_ms": 0,
      "running_ms": 10, "priority": "normal", "user": null, "estimated_wait_ms": null, "overtaken": false,
@@ -72,30 +72,31 @@ TEST(Show, WhatFewTicketsHaveGetsAColumnWhereOneHasIt) {
      "who": "b"}])");
   EXPECT_EQ(
       format_line(line),
-      "TICKET  STAGE    PLACE  CONSUMER  DEVICE  PRIORITY  USER  WAITED             STARTS IN  RUNNING  WHO\n"
+      "TICKET  STAGE    PLACE  CONSUMER  DEVICE  PRIORITY  USER  WAITED             STARTS IN  RUNNING  "
+      "CALLER\n"
       "1       running  0      chat      gpu0                    0 ms                          10 ms    a\n"
       "2       waiting  1      tts       gpu0    batch     ada   2.0 s (overtaken)  4.2 s      0 ms     b\n");
 }
 
-TEST(Show, AnEventIsOneLine) {
+TEST(AnswerFormat, AnEventIsOneLine) {
   EXPECT_EQ(
       format_event({.type = "granted",
                     .data = R"({"id":1,"at":"2026-11-24T13:10:00.123Z","ticket":7,"bytes":1073741824})"}),
       "2026-11-24T13:10:00.123Z  granted          ticket=7 bytes=1.0 GiB");
 }
 
-TEST(Show, AnEventAsJsonSaysWhichItIs) {
+TEST(AnswerFormat, AnEventAsJsonSaysWhichItIs) {
   EXPECT_EQ(format_event_json({.id = "355", .type = "granted", .data = R"({"at":"2026-11-24","ticket":7})"}),
             R"({"id":355,"event":"granted","at":"2026-11-24","ticket":7})");
 }
 
-TEST(Show, AConsumerThatOnlyTakesLeasesHasAFootprintToo) {
+TEST(AnswerFormat, AConsumerThatOnlyTakesLeasesHasAFootprintToo) {
   const auto train =
       client::Json::parse(R"([{"name": "train", "footprint_bytes": 1073741824, "residents": []}])");
   EXPECT_NE(format_consumers(train).find("1.0 GiB"), std::string::npos);
 }
 
-TEST(Show, TheLogStaysOutOfTheTable) {
+TEST(AnswerFormat, TheLogStaysOutOfTheTable) {
   const std::string table = format_consumers(client::Json::parse(
       R"([{"name": "chat", "residents": [{"error": "exited with code 1; last log lines:\nno such file"}]}])"));
   EXPECT_NE(table.find("exited with code 1\n"), std::string::npos) << table;

@@ -28,7 +28,7 @@ def test_delete_ends_one_that_runs(harness):
 
 def test_the_command_shows_who_waits(harness):
     harness.start_with({"train": {"footprint": "4GiB"}})
-    assert "nobody" in harness.run_mgpu("line").stdout
+    assert "no ticket waits or runs" in harness.run_mgpu("line").stdout
     harness.post("/v1/leases", {"consumer": "train", "who": "the night job"})
     shown = harness.run_mgpu("line")
     assert "the night job" in shown.stdout and "running" in shown.stdout
