@@ -1,4 +1,4 @@
-// Takes a turn on the GPU for a consumer, "computes" for a while, and gives the turn back.
+// Waits for the turn of a consumer, holds it for some time in place of GPU work, and gives it back.
 //
 //   mgpu_client_example train 500        # consumer, milliseconds
 #include <chrono>
@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
     std::cerr << "usage: mgpu_client_example CONSUMER MILLISECONDS\n";
     return 2;
   }
-  const mgpu::Request request{.consumer = argv[1], .on_waiting = [](const mgpu::Waiting& at) {
-                                std::cout << "waiting at place " << at.place << std::endl;
+  const mgpu::Request request{.consumer = argv[1], .on_waiting = [](const mgpu::Waiting& waiting) {
+                                std::cout << "waiting at place " << waiting.place << std::endl;
                               }};
   const std::chrono::milliseconds work{std::atoi(argv[2])};
 
