@@ -148,7 +148,7 @@ struct GatewayHarness {
   asio::io_context io{1};
   asio::steady_timer grant_timer{io, asio::steady_timer::time_point::max()};
   int listen_fd = -1;
-  std::uint16_t service_port = 0;
+  http::Endpoint service_endpoint{.host = "127.0.0.1"};
   std::unique_ptr<http::Client> client;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<http::Server> server;
@@ -165,12 +165,11 @@ struct GatewayHarness {
     ::listen(listen_fd, 64);
     socklen_t size = sizeof address;
     ::getsockname(listen_fd, reinterpret_cast<sockaddr*>(&address), &size);
-    service_port = ntohs(address.sin_port);
+    service_endpoint.port = ntohs(address.sin_port);
 
     client = std::make_unique<http::Client>(io.get_executor());
     gateway = std::make_unique<gateway::Gateway>(engine_api(), gateway::make_connector(*client), limits);
-    http::ServerOptions options{.listen = "127.0.0.1:0",
-                                .max_header = limits.max_header,
+    http::ServerOptions options{.max_header = limits.max_header,
                                 .max_body = limits.max_body,
                                 .idle_limit = Duration{40'000},
                                 .stall_limit = limits.stall_limit};
@@ -203,20 +202,19 @@ struct GatewayHarness {
       if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
       return fail(ErrorCode::not_found, "known is chat");
     };
-    return {
-        .resolve = resolve,
-        .resolve_within = [resolve](ConsumerId, std::string_view name) { return resolve(name); },
-        .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
-          return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
-        },
-        .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return consumer; },
-        .ai_model_of = [](engine::Target) { return std::string{}; },
-        .endpoint = [this](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", service_port}); },
-        .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
-        .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
-        .report_suspect = [](ConsumerId, const std::string&) {},
-        .count_retry = [] {},
-        .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
+    return {.resolve = resolve,
+            .resolve_within = [resolve](ConsumerId, std::string_view name) { return resolve(name); },
+            .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
+              return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+            },
+            .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return consumer; },
+            .ai_model_of = [](engine::Target) { return std::string{}; },
+            .endpoint = [this](ConsumerId) { return std::optional(service_endpoint); },
+            .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
+            .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
+            .report_suspect = [](ConsumerId, const std::string&) {},
+            .count_retry = [] {},
+            .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
   }
 
   Awaitable<Result<gateway::LeaseHandle>> acquire() {

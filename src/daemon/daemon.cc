@@ -63,7 +63,8 @@ void adopt_orphans(asio::io_context& io) {
   runner::ChildReaper::from_executor(io.get_executor()).start_reaping_orphans(io.get_executor());
 }
 
-http::ServerOptions server_options(const config::Config& config, std::uint64_t max_descriptors) {
+http::ServerOptions server_options(const config::Config& config, http::Endpoint listen,
+                                   std::uint64_t max_descriptors) {
   const config::LimitsConfig& limits = config.limits;
   const std::uint32_t max_connections =
       fit_connection_limit(limits.max_connections, config.consumers.size(), max_descriptors);
@@ -72,7 +73,7 @@ http::ServerOptions server_options(const config::Config& config, std::uint64_t m
         "limits.max_connections is {} instead of {}: only {} files may be open at once; raise the hard limit "
         "(LimitNOFILE= of the systemd unit, ulimit -Hn)",
         max_connections, limits.max_connections, max_descriptors);
-  return {.listen = config.listen,
+  return {.listen = std::move(listen),
           .max_connections = max_connections,
           .connections_per_address = limits.connections_per_address,
           .max_header = limits.max_header,
@@ -87,10 +88,8 @@ void run_recovery(asio::io_context& io, engine::Engine& engine) {
   io.restart();
 }
 
-std::string ready_line(const config::Config& config, const http::Server& server,
-                       const engine::Engine& engine) {
-  const std::string host = config.listen.substr(0, config.listen.rfind(':'));
-  std::string line = fmt::format("mgpu: listening on http://{}:{}", host, server.port());
+std::string ready_line(const http::Server& server, const engine::Engine& engine) {
+  std::string line = "mgpu: listening on " + http::to_url(server.endpoint());
   const auto& devices = engine.devices();
   for (std::size_t i = 0; i < devices.size(); ++i)
     line += fmt::format(", {} {} {}{}", engine.world().registry.devices[i].name, devices[i].name,
@@ -108,6 +107,8 @@ int serve(const ServeOptions& options) {
   // Nothing is started unless the whole configuration is valid.
   std::optional<config::Config> config = read_config(options, log);
   if (!config) return kExitStartFailed;
+  auto listen = http::parse_listen_address(config->listen);
+  if (!listen) return fail_start(log, listen.error());
 
   // Destroyed after all that follows: where the driver hangs, its destructor ends the process.
   ShutdownController shutdown(log);
@@ -135,7 +136,7 @@ int serve(const ServeOptions& options) {
   // The port is taken before recovery, so that a second daemon with the same configuration fails here and
   // ends no process of the first; connections are accepted only after it.
   const auto listening = http::Server::listen(
-      io, server_options(*config, max_descriptors),
+      io, server_options(*config, std::move(*listen), max_descriptors),
       [&](http::Exchange& exchange) { return dispatch_request(api, gateway, exchange); });
   if (!listening) return fail_start(log, listening.error());
   http::Server& server = **listening;
@@ -149,7 +150,7 @@ int serve(const ServeOptions& options) {
   shutdown.listen_for_signals(io, engine);
   const SighupLogger sighup_logger(io);
   if (*simulated_gpu) log.print("mgpu: the GPU is simulated: no real device is used");
-  log.print(ready_line(*config, server, engine));
+  log.print(ready_line(server, engine));
 
   io.run();  // until drained or stopped by a second signal
 

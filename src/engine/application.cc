@@ -8,26 +8,15 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.h"
-#include "service/fetch.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
-namespace {
-
-std::string url_with_port(std::string url, std::optional<std::uint16_t> port) {
-  constexpr std::string_view kPortVariable = "${PORT}";
-  if (const auto at = url.find(kPortVariable); at != std::string::npos && port)
-    url.replace(at, kPortVariable.size(), std::to_string(*port));
-  return url;
-}
-
-}  // namespace
 
 std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config) {
   if (!config::is_external(config) || config.service.type == config::ServiceType::none) return std::nullopt;
-  const auto address = service::parse_address(config.service.url);
-  if (!address) return std::nullopt;
-  return address->port;
+  const auto endpoint = service::endpoint_of(config.service, std::nullopt);
+  if (!endpoint) return std::nullopt;
+  return endpoint->port;
 }
 
 Application::Application(asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
@@ -55,12 +44,12 @@ void Application::restrict_devices(std::function<std::vector<std::string>()> dev
 
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
 
-std::optional<Endpoint> Application::endpoint() const {
+std::optional<http::Endpoint> Application::endpoint() const {
   if (!has_service() || (!is_external() && !is_running())) return std::nullopt;
   const auto port = runner_ ? runner_->port() : std::nullopt;
-  const auto address = service::parse_address(url_with_port(config_.service.url, port));
-  if (!address) return std::nullopt;
-  return Endpoint{.host = address->host, .port = address->port, .path = address->path_prefix};
+  auto endpoint = service::endpoint_of(config_.service, port);
+  if (!endpoint) return std::nullopt;
+  return *std::move(endpoint);
 }
 
 runner::RunIdentity Application::identity() const {

@@ -65,7 +65,7 @@ class Application {
   // Whether it may be up without us: then it is looked for.
   bool is_discoverable() const { return !config_.process; }
   bool is_polled() const { return has_service() || (is_discoverable() && !is_external()); }
-  std::optional<Endpoint> endpoint() const;
+  std::optional<http::Endpoint> endpoint() const;
   runner::RunIdentity identity() const;  // while it runs; a unit's name always
   std::vector<std::string> log_tail() const;
 

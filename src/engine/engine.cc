@@ -320,7 +320,7 @@ const config::Config& Engine::config() const { return impl_->config; }
 const config::ConsumerConfig& Engine::config_of(ConsumerId consumer) const {
   return impl_->consumers[consumer.value];
 }
-std::optional<Endpoint> Engine::endpoint(ConsumerId consumer) const {
+std::optional<http::Endpoint> Engine::endpoint(ConsumerId consumer) const {
   return impl_->application(consumer).endpoint();
 }
 const World& Engine::world() const { return impl_->world; }

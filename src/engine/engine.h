@@ -22,6 +22,7 @@
 #include "engine/journal.h"
 #include "gpu/attribution.h"
 #include "gpu/provider.h"
+#include "http/endpoint.h"
 #include "sched/world.h"
 
 #include "store/store.h"
@@ -83,13 +84,6 @@ struct DeviceObservation {
   Bytes driver_reserved{};                         // in no total of ours: nobody can have it
 };
 
-// Where a consumer's service listens.
-struct Endpoint {
-  std::string host{};
-  std::uint16_t port = 0;
-  std::string path{};  // stands before that of every request; "" or "/...", without a slash at its end
-};
-
 class Engine {
  public:
   // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices
@@ -143,7 +137,8 @@ class Engine {
 
   const config::Config& config() const;
   const config::ConsumerConfig& config_of(ConsumerId consumer) const;  // lease_only and all others
-  std::optional<Endpoint> endpoint(ConsumerId consumer) const;  // none while its process has no port yet
+  std::optional<http::Endpoint> endpoint(
+      ConsumerId consumer) const;  // none while its process has no port yet
 
   // The AI models that the consumer is known to serve, without loading it (names as clients would say them).
   std::vector<std::string> ai_models(ConsumerId consumer) const;

@@ -13,6 +13,7 @@
 #include "gateway/queue_options.h"
 #include "gateway/response_body.h"
 #include "gateway/transport.h"
+#include "http/endpoint.h"
 
 namespace mgpu::gateway {
 
@@ -34,7 +35,7 @@ struct EngineApi {
   std::function<std::optional<ConsumerId>(std::string_view)> find_consumer{};
   std::function<const config::ConsumerConfig&(ConsumerId)> config_of{};
   std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where it has just one
-  std::function<std::optional<engine::Endpoint>(ConsumerId)> endpoint{};
+  std::function<std::optional<http::Endpoint>(ConsumerId)> endpoint{};
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> is_busy{};
   std::function<void(ConsumerId, std::string)> report_suspect{};

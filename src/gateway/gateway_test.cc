@@ -113,7 +113,7 @@ struct GatewayHarness {
             },
             .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return config; },
             .ai_model_of = [this](engine::Target) { return ai_model; },
-            .endpoint = [](ConsumerId) { return std::optional(engine::Endpoint{"127.0.0.1", 1}); },
+            .endpoint = [](ConsumerId) { return std::optional(http::Endpoint{.port = 1}); },
             .acquire =
                 [this](engine::Target, QueueOptions options) {
                   requested_options = std::move(options);
@@ -208,7 +208,7 @@ struct GatewayHarness {
   }
 
   Connector connector() {
-    return [this](engine::Endpoint, RequestHead head) -> Awaitable<Result<Upstream>> {
+    return [this](http::Endpoint, RequestHead head) -> Awaitable<Result<Upstream>> {
       if (!service_reachable) co_return fail(ErrorCode::service_down, "connection refused");
       forwarded_head = std::move(head);
       co_return make_upstream();
@@ -604,7 +604,7 @@ TEST(Gateway, TheUrlsPathStandsBeforeTheRequests) {
   http::RequestHead received;
   asio::io_context io;
   auto service =
-      http::Server::start(io, {.listen = "[::1]:0"}, [&](http::Exchange& exchange) -> Awaitable<void> {
+      http::Server::start(io, {.listen = {.host = "::1"}}, [&](http::Exchange& exchange) -> Awaitable<void> {
         received = exchange.head();
         http::Headers none;
         std::string nothing;
@@ -615,7 +615,7 @@ TEST(Gateway, TheUrlsPathStandsBeforeTheRequests) {
   const std::uint16_t port = (*service)->port();
   auto send_request = [](http::Client& through, std::uint16_t where) -> Awaitable<void> {
     Connector connect = make_connector(through);
-    engine::Endpoint endpoint{"::1", where, "/base"};
+    http::Endpoint endpoint{.host = "::1", .port = where, .path = "/base"};
     RequestHead head{.target = "/x?y"};
     auto upstream = co_await connect(std::move(endpoint), std::move(head));
     co_await upstream->end_body();
@@ -652,9 +652,7 @@ TEST(Gateway, UsesAServicesConnectionAgain) {
   });
   ASSERT_TRUE(service);
   EngineApi engine_api = harness.engine_api();
-  engine_api.endpoint = [&](ConsumerId) {
-    return std::optional(engine::Endpoint{"127.0.0.1", (*service)->port()});
-  };
+  engine_api.endpoint = [&](ConsumerId) { return std::optional((*service)->endpoint()); };
   http::Client to_service(harness.io.get_executor()), to_us(harness.io.get_executor());
   Gateway gateway(std::move(engine_api), make_connector(to_service), harness.limits);
   auto front =
@@ -664,7 +662,7 @@ TEST(Gateway, UsesAServicesConnectionAgain) {
   auto send_requests = [](http::Client& client, std::uint16_t port, int& succeeded) -> Awaitable<void> {
     for (const std::string body :
          {R"({"model":"gemma"})", R"({"model":"gemma","n":2})", R"({"model":"gemma"})"}) {
-      http::HostPort where{"127.0.0.1", port};
+      http::Endpoint where{.host = "127.0.0.1", .port = port};
       RequestHead head{.method = "POST", .target = kChatPath, .headers = {{"Host", "us"}}};
       std::string request_body = body;
       const Duration limit{5'000'000};

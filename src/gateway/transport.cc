@@ -13,11 +13,8 @@ Upstream make_upstream(std::shared_ptr<http::ClientRequest> outgoing) {
           .was_resent = [outgoing] { return outgoing->was_resent(); }};
 }
 
-Awaitable<Result<Upstream>> open_upstream(http::Client& client, engine::Endpoint endpoint, RequestHead head) {
-  http::HostPort address{.host = endpoint.host, .port = endpoint.port};
-  head.headers.emplace(head.headers.begin(), "Host", http::format_host_port(endpoint.host, endpoint.port));
-  head.target.insert(0, endpoint.path);
-  auto outgoing = co_await client.open(std::move(address), std::move(head));
+Awaitable<Result<Upstream>> open_upstream(http::Client& client, http::Endpoint endpoint, RequestHead head) {
+  auto outgoing = co_await client.open(std::move(endpoint), std::move(head));
   if (!outgoing) co_return std::unexpected(outgoing.error());
   co_return make_upstream(std::move(*outgoing));
 }
@@ -36,7 +33,7 @@ Caller make_caller(http::Exchange& exchange) {
 }
 
 Connector make_connector(http::Client& client) {
-  return [&client](engine::Endpoint endpoint, RequestHead head) {
+  return [&client](http::Endpoint endpoint, RequestHead head) {
     return open_upstream(client, std::move(endpoint), std::move(head));
   };
 }

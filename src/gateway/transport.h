@@ -59,8 +59,9 @@ struct Upstream {
       was_resent{};  // whether a dead kept connection was replaced (http/client.h, answer())
 };
 
-// Connects (or takes an idle connection) and sends the head, with Host set. Error: service_down.
-using Connector = std::function<Awaitable<Result<Upstream>>(engine::Endpoint, RequestHead)>;
+// Connects (or takes an idle connection); the head goes out with what is sent first, with Host set and the
+// endpoint's path before its target. Error: service_down.
+using Connector = std::function<Awaitable<Result<Upstream>>(http::Endpoint, RequestHead)>;
 
 // The real ones; what they are made of must outlive them.
 Caller make_caller(http::Exchange& exchange);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,22 +48,25 @@ bool is_idempotent(std::string_view method) {
   return std::ranges::find(kIdempotent, method) != kIdempotent.end();
 }
 
-std::string display_name(const HostPort& where) {
-  return is_unix_socket(where) ? where.host : format_host_port(where.host, where.port);
-}
+// One service by all of its paths: requests to it share connections.
+struct OriginOrder {
+  bool operator()(const Endpoint& a, const Endpoint& b) const {
+    return std::tie(a.scheme, a.host, a.port) < std::tie(b.scheme, b.host, b.port);
+  }
+};
 
-using Endpoints = std::vector<StreamSocket::endpoint_type>;
-using Resolution = std::pair<boost::system::error_code, Endpoints>;
+using Addresses = std::vector<StreamSocket::endpoint_type>;
+using Resolution = std::pair<boost::system::error_code, Addresses>;
 
-Resolution unix_endpoint(const std::string& path) {
+Resolution unix_address(const std::string& path) {
   using Local = asio::local::stream_protocol;
   if (path.size() >= sizeof(sockaddr_un::sun_path)) return {asio::error::name_too_long, {}};
   return {{}, {Local::endpoint(path)}};
 }
 
 // Where it may be: a name can stand for several addresses.
-asio::awaitable<Resolution> resolve(const HostPort& where) {
-  if (is_unix_socket(where)) co_return unix_endpoint(where.host);
+asio::awaitable<Resolution> resolve(const Endpoint& where) {
+  if (where.scheme == Scheme::unix) co_return unix_address(where.host);
   boost::system::error_code error;
   const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
   if (!error) co_return Resolution{{}, {tcp::endpoint(address, where.port)}};
@@ -75,7 +79,7 @@ asio::awaitable<Resolution> resolve(const HostPort& where) {
 }
 
 // Errors also: timed_out.
-asio::awaitable<boost::system::error_code> connect_to(StreamSocket& socket, const HostPort& where) {
+asio::awaitable<boost::system::error_code> connect_to(StreamSocket& socket, const Endpoint& where) {
   auto [error, endpoints] = co_await resolve(where);
   if (error) co_return error;
   auto [refused, endpoint] = co_await asio::async_connect(socket, endpoints, kAsTuple);
@@ -88,9 +92,9 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
   Pool(asio::any_io_executor ex, ClientOptions pool_options)
       : executor(std::move(ex)), options(pool_options) {}
 
-  std::unique_ptr<PooledConnection> take_idle(const HostPort& where) {
-    const auto found = idle_by_host.find(display_name(where));
-    if (found == idle_by_host.end()) return nullptr;
+  std::unique_ptr<PooledConnection> take_idle(const Endpoint& where) {
+    const auto found = idle_by_origin.find(where);
+    if (found == idle_by_origin.end()) return nullptr;
     auto& idle = found->second;
     while (!idle.empty()) {
       std::unique_ptr<PooledConnection> connection = std::move(idle.back());
@@ -101,9 +105,9 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
     return nullptr;
   }
 
-  void return_connection(const HostPort& where, std::unique_ptr<PooledConnection> connection) {
+  void return_connection(const Endpoint& where, std::unique_ptr<PooledConnection> connection) {
     drop_expired();
-    auto& idle = idle_by_host[display_name(where)];
+    auto& idle = idle_by_origin[where];
     if (idle.size() >= options.max_idle_per_host) return;
     connection->idle_since = Clock::now();
     idle.push_back(std::move(connection));
@@ -112,12 +116,15 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
   // Services get a new port with each start: what their old ones left must not stay for ever.
   void drop_expired() {
     const Clock::time_point oldest = Clock::now() - options.idle_limit;
-    for (auto& [name, idle] : idle_by_host)
+    for (auto& [name, idle] : idle_by_origin)
       std::erase_if(idle, [&](const auto& connection) { return connection->idle_since < oldest; });
-    std::erase_if(idle_by_host, [](const auto& one) { return one.second.empty(); });
+    std::erase_if(idle_by_origin, [](const auto& one) { return one.second.empty(); });
   }
 
-  asio::awaitable<Result<std::unique_ptr<PooledConnection>>> connect(const HostPort& where) {
+  asio::awaitable<Result<std::unique_ptr<PooledConnection>>> connect(const Endpoint& where) {
+    if (where.scheme == Scheme::https)
+      co_return fail(ErrorCode::not_supported,
+                     fmt::format("can't connect to {}: there is no TLS yet, only http", to_url(where)));
     auto connection = std::make_unique<PooledConnection>(executor);
     asio::steady_timer limit(executor, options.connect_limit);
     auto connected = connect_to(connection->socket, where);
@@ -136,7 +143,7 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
 
   asio::any_io_executor executor;
   ClientOptions options;
-  std::map<std::string, std::vector<std::unique_ptr<PooledConnection>>> idle_by_host;
+  std::map<Endpoint, std::vector<std::unique_ptr<PooledConnection>>, OriginOrder> idle_by_origin;
 };
 
 namespace {
@@ -144,17 +151,17 @@ namespace {
 template <class Pool>
 class PooledRequest final : public ClientRequest {
  public:
-  PooledRequest(std::shared_ptr<Pool> pool, HostPort where, RequestHead head,
+  PooledRequest(std::shared_ptr<Pool> pool, Endpoint endpoint, RequestHead head,
                 std::unique_ptr<PooledConnection> connection, bool kept)
       : pool_(std::move(pool)),
-        where_(std::move(where)),
+        endpoint_(std::move(endpoint)),
         head_(std::move(head)),
         connection_(std::move(connection)),
         from_pool_(kept),
         unsent_head_(serialize_head(head_)) {}
 
   ~PooledRequest() override {
-    if (can_return_connection_ && connection_) pool_->return_connection(where_, std::move(connection_));
+    if (can_return_connection_ && connection_) pool_->return_connection(endpoint_, std::move(connection_));
   }
 
   asio::awaitable<Result<void>> send(std::string piece) override {
@@ -177,8 +184,8 @@ class PooledRequest final : public ClientRequest {
   asio::awaitable<Result<ResponseHead>> read_response_head() override {
     auto head = co_await read_final_head();
     if (!head && can_resend()) {
-      const HostPort where = where_;
-      auto fresh = co_await pool_->connect(where);
+      const Endpoint endpoint = endpoint_;
+      auto fresh = co_await pool_->connect(endpoint);
       if (!fresh) co_return std::unexpected(fresh.error());
       if (aborted_) co_return fail(ErrorCode::service_down, "the request was given up");
       connection_ = std::move(*fresh);
@@ -238,7 +245,7 @@ class PooledRequest final : public ClientRequest {
 
   std::unexpected<Error> broken_off_error(const std::string& why) const {
     return fail(ErrorCode::service_down,
-                fmt::format("{} broke off its answer: {}", display_name(where_), why));
+                fmt::format("{} broke off its answer: {}", display_name(endpoint_), why));
   }
 
   // One byte of an answer means that the service did the work; so may silence, unless nothing was taken.
@@ -254,7 +261,7 @@ class PooledRequest final : public ClientRequest {
       auto head = co_await read_next_head(read);
       if (!head)
         co_return fail(ErrorCode::service_down,
-                       fmt::format("{} gave no answer: {}", display_name(where_), head.error().detail));
+                       fmt::format("{} gave no answer: {}", display_name(endpoint_), head.error().detail));
       const int status = head->head.status;
       if (status < 200 && status != 101) continue;
       raw_ = status == 101;
@@ -296,12 +303,12 @@ class PooledRequest final : public ClientRequest {
     // A dead kept connection is noticed again, and mended, when the answer is read.
     if (error && !(from_pool_ && !aborted_ && resend_buffer_.size() < kResendLimit))
       co_return fail(ErrorCode::service_down,
-                     fmt::format("{} stopped listening: {}", display_name(where_), error.message()));
+                     fmt::format("{} stopped listening: {}", display_name(endpoint_), error.message()));
     co_return Result<void>{};
   }
 
   std::shared_ptr<Pool> pool_;
-  HostPort where_;
+  Endpoint endpoint_;
   RequestHead head_;
   std::unique_ptr<PooledConnection> connection_;
   bool from_pool_;                   // an idle connection, not a fresh one
@@ -320,27 +327,30 @@ Client::Client(asio::any_io_executor executor, ClientOptions options)
     : pool_(std::make_shared<Pool>(std::move(executor), options)) {}
 Client::~Client() = default;
 
-asio::awaitable<Result<std::shared_ptr<ClientRequest>>> Client::open(HostPort where, RequestHead head,
+asio::awaitable<Result<std::shared_ptr<ClientRequest>>> Client::open(Endpoint endpoint, RequestHead head,
                                                                      bool fresh) {
   const auto pool = pool_;
-  std::unique_ptr<PooledConnection> connection = fresh ? nullptr : pool->take_idle(where);
+  head.target.insert(0, endpoint.path);
+  if (header(head.headers, "Host").empty())
+    head.headers.emplace(head.headers.begin(), "Host", host_header(endpoint));
+  std::unique_ptr<PooledConnection> connection = fresh ? nullptr : pool->take_idle(endpoint);
   const bool kept = connection != nullptr;
   if (!kept) {
-    auto connected = co_await pool->connect(where);
+    auto connected = co_await pool->connect(endpoint);
     if (!connected) co_return std::unexpected(connected.error());
     connection = std::move(*connected);
   }
-  co_return std::make_shared<PooledRequest<Pool>>(pool, std::move(where), std::move(head),
+  co_return std::make_shared<PooledRequest<Pool>>(pool, std::move(endpoint), std::move(head),
                                                   std::move(connection), kept);
 }
 
 namespace {
 
-asio::awaitable<Result<Response>> send_and_receive(Client& client, HostPort where, RequestHead head,
+asio::awaitable<Result<Response>> send_and_receive(Client& client, Endpoint endpoint, RequestHead head,
                                                    std::string body, Bytes max_response) {
   head.length = body.size();
   const bool fresh = !is_idempotent(head.method);
-  auto request = co_await client.open(std::move(where), std::move(head), fresh);
+  auto request = co_await client.open(std::move(endpoint), std::move(head), fresh);
   if (!request) co_return std::unexpected(request.error());
   ClientRequest& out = **request;
   if (auto sent = co_await out.send(std::move(body)); !sent) co_return std::unexpected(sent.error());
@@ -360,14 +370,14 @@ asio::awaitable<Result<Response>> send_and_receive(Client& client, HostPort wher
 
 }  // namespace
 
-asio::awaitable<Result<Response>> fetch(Client& client, HostPort where, RequestHead head, std::string body,
+asio::awaitable<Result<Response>> fetch(Client& client, Endpoint endpoint, RequestHead head, std::string body,
                                         Duration limit, Bytes max_response) {
-  const std::string name = display_name(where);
+  const std::string name = display_name(endpoint);
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor, limit);
-  auto first =
-      co_await (send_and_receive(client, std::move(where), std::move(head), std::move(body), max_response) ||
-                timer.async_wait(kAsTuple));
+  auto first = co_await (
+      send_and_receive(client, std::move(endpoint), std::move(head), std::move(body), max_response) ||
+      timer.async_wait(kAsTuple));
   if (first.index() == 0) co_return std::move(std::get<0>(first));
   co_return fail(ErrorCode::service_down, fmt::format("{} did not answer within {}", name, to_string(limit)));
 }

@@ -12,13 +12,14 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "http/endpoint.h"
 #include "http/message.h"
 
 namespace mgpu::http {
 
 struct ClientOptions {
   Duration connect_limit{5'000'000};
-  std::size_t max_idle_per_host = 32;  // kept for each host and port
+  std::size_t max_idle_per_host = 32;  // kept for each scheme, host and port
   // How long such a one is trusted: less than the five seconds after which many servers close theirs, since
   // what is sent into a connection that closes can't be sent again (see Outgoing::answer).
   Duration idle_limit{4'000'000};
@@ -61,9 +62,9 @@ class Client {
   explicit Client(boost::asio::any_io_executor executor, ClientOptions options = {});
   ~Client();
 
-  // Takes an idle connection or makes one; `fresh`: always makes one. `head` should have Host set. Error:
-  // service_down.
-  boost::asio::awaitable<Result<std::shared_ptr<ClientRequest>>> open(HostPort where, RequestHead head,
+  // Takes an idle connection or makes one; `fresh`: always makes one. Puts the endpoint's path before the
+  // head's target, and a Host header where there is none. Errors: service_down, not_supported (https).
+  boost::asio::awaitable<Result<std::shared_ptr<ClientRequest>>> open(Endpoint endpoint, RequestHead head,
                                                                       bool fresh = false);
 
  private:
@@ -79,7 +80,7 @@ struct Response {
 // One short exchange with its limits, on a connection of its own unless its method is idempotent. Any status
 // is an answer. Errors: service_down (refused, broken off,
 // over its limit, longer than `max_response`).
-boost::asio::awaitable<Result<Response>> fetch(Client& client, HostPort where, RequestHead head,
+boost::asio::awaitable<Result<Response>> fetch(Client& client, Endpoint endpoint, RequestHead head,
                                                std::string body, Duration limit, Bytes max_response);
 
 }  // namespace mgpu::http

@@ -36,7 +36,7 @@ struct HttpFixture {
     ASSERT_TRUE(started) << started.error().detail;
     server = std::move(*started);
   }
-  HostPort where() const { return {"127.0.0.1", server->port()}; }
+  Endpoint where() const { return {.host = "127.0.0.1", .port = server->port()}; }
 
   // Runs one story to its end; a story that hangs fails.
   void run(asio::awaitable<void> scenario) {
@@ -125,7 +125,7 @@ TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
     for (const std::string body : {"one", "two"}) {
-      const HostPort where = h.where();
+      const Endpoint where = h.where();
       RequestHead head = post_head("/echo");
       head.method = "PUT";  // what is not idempotent gets a connection of its own
       auto got = co_await fetch(h.client, where, head, body, 5s, kMiB);
@@ -153,7 +153,7 @@ TEST(Http, AUnixSocketIsSpokenToLikeAnyOther) {
   };
   asio::co_spawn(fixture.io, answer_once(acceptor, received_head), asio::detached);
   fixture.run([](HttpFixture& h, std::string unix_path) -> asio::awaitable<void> {
-    HostPort where{.host = std::move(unix_path)};
+    Endpoint where = unix_endpoint(std::move(unix_path));
     const RequestHead head{.target = "/_ping"};
     auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
     EXPECT_TRUE(got && got->body == "OK") << (got ? got->body : got.error().detail);
@@ -193,7 +193,7 @@ TEST(Http, StreamsBothWaysPieceByPiece) {
     co_await exchange.finish();
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     RequestHead head = post_head("/stream");
     head.length = std::nullopt;
     auto request = co_await h.client.open(where, head);
@@ -231,7 +231,7 @@ TEST(Http, WaitingForAClientToGoCanBeCancelledAndTheConnectionGoesOn) {
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
     for (int i = 0; i < 3; ++i) {
-      const HostPort where = h.where();
+      const Endpoint where = h.where();
       const RequestHead head = post_head("/");
       auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
       EXPECT_TRUE(got);
@@ -244,11 +244,11 @@ TEST(Http, AKeptConnectionThatDiedIsReplaced) {
   fixture.serve([](Exchange& exchange) -> asio::awaitable<void> { co_await send_echo(exchange); });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
     for (int i = 0; i < 2; ++i) {
-      const HostPort where = h.where();
+      const Endpoint where = h.where();
       const RequestHead head = post_head("/");
       auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
       EXPECT_TRUE(got) << (got ? "" : got.error().detail);
-      const std::string listen = "127.0.0.1:" + std::to_string(h.server->port());
+      const Endpoint listen = h.where();
       h.server.reset();
       h.serve(send_echo, {.listen = listen});
     }
@@ -278,7 +278,7 @@ TEST(Http, ABodyOverTheLimitIsToldAsTooLarge) {
       },
       {.max_body = kKiB});
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     RequestHead head = post_head("/");
     head.length = std::nullopt;  // nobody can know beforehand
     auto request = co_await h.client.open(where, head);
@@ -335,7 +335,7 @@ TEST(Http, AfterAnUpgradeBytesPassRaw) {
     co_await exchange.finish();
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     RequestHead head{.target = "/ws",
                      .headers = {{"Host", "t"}, {"Connection", "Upgrade"}, {"Upgrade", "websocket"}}};
     auto request = co_await h.client.open(where, head);
@@ -359,7 +359,7 @@ TEST(Http, AnAnswerThatBreaksOffIsNotTakenForAWholeOne) {
     exchange.abort();
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     const RequestHead head = post_head("/");
     auto got = co_await fetch(h.client, where, head, "x", 5s, kMiB);
     EXPECT_FALSE(got);
@@ -369,8 +369,7 @@ TEST(Http, AnAnswerThatBreaksOffIsNotTakenForAWholeOne) {
 TEST(Http, ATakenPortIsOneClearLine) {
   HttpFixture fixture;
   fixture.serve(send_echo);
-  const auto second =
-      Server::start(fixture.io, {.listen = "127.0.0.1:" + std::to_string(fixture.server->port())}, send_echo);
+  const auto second = Server::start(fixture.io, {.listen = fixture.where()}, send_echo);
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().detail.find("the port is taken"), std::string::npos);
 }
@@ -378,7 +377,7 @@ TEST(Http, ATakenPortIsOneClearLine) {
 TEST(Http, NobodyThereIsServiceDown) {
   HttpFixture fixture;
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where{"127.0.0.1", 1};
+    const Endpoint where{.host = "127.0.0.1", .port = 1};
     const RequestHead head = post_head("/");
     auto got = co_await fetch(h.client, where, head, "", 5s, kMiB);
     EXPECT_FALSE(got);
@@ -423,7 +422,7 @@ TEST(Http, OnlyWhatIsIdempotentAndUnansweredIsSentOnceMore) {
     fixture.run(
         [](HttpFixture& h, std::uint16_t port, std::string verb, bool resends) -> asio::awaitable<void> {
           for (int i = 0; i < 2; ++i) {
-            const HostPort where{"127.0.0.1", port};
+            const Endpoint where{.host = "127.0.0.1", .port = port};
             RequestHead head = post_head("/");
             head.method = verb;
             auto request = co_await h.client.open(where, head);
@@ -454,7 +453,7 @@ TEST(Http, AbortingOnAKeptConnectionDoesNotAskAgain) {
     co_await send_echo(exchange);
   });
   fixture.run([](HttpFixture& h, asio::steady_timer& request_arrived) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     RequestHead head = post_head("/first");
     co_await fetch(h.client, where, head, "", 5s, kMiB);
     head.target = "/long";
@@ -600,7 +599,7 @@ TEST(Http, AClientThatStopsReadingIsGivenUpAndOneThatWaitsIsNot) {
   fixture.run([](HttpFixture& h, bool& writer_gave_up) -> asio::awaitable<void> {
     std::string request = "GET /all HTTP/1.1\r\nHost: t\r\n\r\n";
     tcp::socket socket = co_await h.connect_and_send(std::move(request));
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     RequestHead head = post_head("/waits");
     auto waited = co_await fetch(h.client, where, head, "x", 5s, kMiB);
     EXPECT_TRUE(waited);
@@ -624,7 +623,7 @@ TEST(Http, LargeBodiesPassWholeInEitherFraming) {
     std::string body;
     for (int i = 0; i < 100'000; ++i) body += std::to_string(i);
     for (const BodyLength length : {BodyLength{body.size()}, BodyLength{}}) {
-      const HostPort where = h.where();
+      const Endpoint where = h.where();
       RequestHead head = post_head("/large");
       head.length = length;
       auto request = co_await h.client.open(where, head);
@@ -760,7 +759,7 @@ TEST(Http, ASilentPeerIsAskedWhetherItIsStillThere) {
     co_await send_echo(exchange);
   });
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
-    const HostPort where = h.where();
+    const Endpoint where = h.where();
     const RequestHead head = post_head("/");
     co_await fetch(h.client, where, head, "x", 5s, kMiB);
   }(fixture));

@@ -1,7 +1,5 @@
 #include "http/message.h"
 
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "base/ascii.h"
@@ -123,26 +121,6 @@ std::string serialize_head(const ResponseHead& head, ConnectionMode mode) {
   if (!mode.keep_alive && head.status != 101) wire += "Connection: close\r\n";
   if (mode.keep_alive && mode.http_1_0) wire += "Connection: keep-alive\r\n";
   return wire += "\r\n";
-}
-
-std::string format_host_port(std::string_view host, std::uint16_t port) {
-  return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
-}
-
-bool is_unix_socket(const HostPort& where) { return where.host.starts_with('/'); }
-
-Result<HostPort> parse_host_port(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  HostPort parsed;
-  if (colon != std::string_view::npos) {
-    std::string_view host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    const std::string_view digits = text.substr(colon + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed.port);
-    parsed.host = host;
-    if (!host.empty() && error == std::errc{} && end == digits.data() + digits.size()) return parsed;
-  }
-  return fail(ErrorCode::invalid_request, fmt::format("\"{}\" is not host:port", text));
 }
 
 std::string chunk_prefix(std::size_t size) { return fmt::format("{:x}\r\n", size); }

@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.h"
-
 namespace mgpu::http {
 
 // End-to-end headers in the order they came, without Content-Length and Transfer-Encoding (see `length`).
@@ -48,16 +46,6 @@ std::string serialize_head(const ResponseHead& head, ConnectionMode mode);
 
 // Answers that never have a body, whatever their length says.
 bool is_bodiless(int status);
-
-// "127.0.0.1:8090", "[::1]:0" -> host and port. Error: invalid_request.
-struct HostPort {
-  std::string host{};  // for a client also the path of a Unix socket, with its leading slash
-  std::uint16_t port = 0;
-};
-bool is_unix_socket(const HostPort& where);
-// As in Host or a URL: "127.0.0.1:8090", "[::1]:8090".
-std::string format_host_port(std::string_view host, std::uint16_t port);
-Result<HostPort> parse_host_port(std::string_view text);
 
 // What goes before and after one piece of a chunked body, and at its end.
 std::string chunk_prefix(std::size_t size);

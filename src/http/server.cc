@@ -550,27 +550,29 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 };
 
 Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptions options, Handler handler) {
-  const auto where = parse_host_port(options.listen);
-  if (!where) return std::unexpected(where.error());
   auto impl = std::make_shared<Impl>(io, std::move(options), std::move(handler));
-  const std::string& listen = impl->options.listen;
+  const Endpoint& listen = impl->options.listen;
+  const std::string name = display_name(listen);
+  if (listen.scheme != Scheme::http)
+    return fail(ErrorCode::not_supported,
+                fmt::format("can't listen on {}: there is no TLS yet, only http", to_url(listen)));
   boost::system::error_code error;
-  const std::string host = where->host == "localhost" ? "127.0.0.1"
-                           : where->host == "*"       ? "0.0.0.0"
-                                                      : where->host;
+  const std::string host = listen.host == "localhost" ? "127.0.0.1"
+                           : listen.host == "*"       ? "0.0.0.0"
+                                                      : listen.host;
   const auto address = asio::ip::make_address(host, error);
   if (error)
     return fail(ErrorCode::invalid_request,
-                fmt::format("can't listen on {}: {} is not an address", listen, where->host));
-  const tcp::endpoint endpoint(address, where->port);
+                fmt::format("can't listen on {}: {} is not an address", name, listen.host));
+  const tcp::endpoint endpoint(address, listen.port);
   impl->acceptor.open(endpoint.protocol(), error);
   if (!error) impl->acceptor.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) impl->acceptor.bind(endpoint, error);
   if (!error) impl->acceptor.listen(SOMAXCONN, error);
   if (error == asio::error::address_in_use)
-    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: the port is taken", listen));
+    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: the port is taken", name));
   if (error)
-    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: {}", listen, error.message()));
+    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: {}", name, error.message()));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -589,6 +591,11 @@ Result<std::unique_ptr<Server>> Server::start(asio::io_context& io, ServerOption
 Server::Server(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { close(); }
 
+Endpoint Server::endpoint() const {
+  Endpoint endpoint = impl_->options.listen;
+  endpoint.port = port();
+  return endpoint;
+}
 std::uint16_t Server::port() const {
   boost::system::error_code ignored;
   return impl_->acceptor.local_endpoint(ignored).port();

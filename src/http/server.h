@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "http/endpoint.h"
 #include "http/message.h"
 
 namespace mgpu::http {
@@ -63,7 +64,7 @@ boost::asio::awaitable<Result<void>> send_response(Exchange& exchange, int statu
 boost::asio::awaitable<Result<std::string>> read_body(Exchange& exchange, Bytes limit);
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";
+  Endpoint listen{.host = "127.0.0.1"};  // host: an address, localhost or * (all of IPv4)
   // One more closes the connection that has been idle the longest, first one from the address with the most;
   // where none is idle, only kReservedConnections of this machine are let in, and all others are closed.
   std::uint32_t max_connections = 4096;
@@ -83,8 +84,8 @@ class Server {
  public:
   using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
 
-  // Takes the address; who connects waits until open(). Errors: invalid_request (no such address),
-  // unavailable (the port is taken: says so).
+  // Takes the address; connections wait until start_accepting(). Errors: invalid_request (no such address),
+  // not_supported (a scheme other than http), unavailable (the port is taken: says so).
   static Result<std::unique_ptr<Server>> listen(boost::asio::io_context& io, ServerOptions options,
                                                 Handler handler);
   void start_accepting();  // once
@@ -94,6 +95,7 @@ class Server {
                                                Handler handler);
   ~Server();
 
+  Endpoint endpoint() const;  // as it was asked for, with the port that it has
   std::uint16_t port() const;
   std::size_t connection_count() const;
 

@@ -111,9 +111,8 @@ asio::awaitable<Result<ContainerApi::Reply>> ContainerApi::send_request(std::str
                                                                         std::string target, std::string body,
                                                                         Duration limit) {
   Reply reply{.request = method + " " + target};
-  http::HostPort endpoint{.host = socket_};
+  http::Endpoint endpoint = http::unix_endpoint(socket_);
   http::RequestHead head{.method = std::move(method), .target = std::move(target)};
-  head.headers.emplace_back("Host", "localhost");
   if (!body.empty()) head.headers.emplace_back("Content-Type", "application/json");
   auto answer = co_await http::fetch(client_, std::move(endpoint), std::move(head), std::move(body), limit,
                                      kMaxResponse);
@@ -211,9 +210,8 @@ ContainerApi::StreamingRequest ContainerApi::follow_output(std::string container
 }
 
 ContainerApi::StreamingRequest ContainerApi::open_request(std::string method, std::string target) {
-  http::HostPort endpoint{.host = socket_};
+  http::Endpoint endpoint = http::unix_endpoint(socket_);
   http::RequestHead head{.method = std::move(method), .target = std::move(target)};
-  head.headers.emplace_back("Host", "localhost");
   auto request = co_await client_.open(std::move(endpoint), std::move(head));
   if (!request) co_return std::unexpected(request.error());
   const auto sent = co_await (*request)->end_body();

@@ -3,27 +3,22 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "http/endpoint.h"
+#include "http/message.h"
 
 namespace mgpu::service {
 
+// Where requests go, and what is sent with each.
 struct Address {
-  std::string host{};
-  std::uint16_t port = 80;
-  std::string path_prefix{};  // path of the url, without a trailing slash
-  std::vector<std::pair<std::string, std::string>> credential_headers{};  // headers sent with every request
+  http::Endpoint endpoint{};
+  http::Headers credential_headers{};
 };
-
-// "http://127.0.0.1:9001/base", "tcp://127.0.0.1:10300". Error: invalid_config (another scheme, no host, a
-// port that is none).
-Result<Address> parse_address(const std::string& url);
 
 struct Request {
   std::string method = "GET";

@@ -28,21 +28,27 @@ constexpr ServiceFactory kServiceFactories[] = {
 
 }  // namespace
 
+Result<http::Endpoint> endpoint_of(const config::ServiceConfig& config, std::optional<std::uint16_t> port) {
+  constexpr std::string_view kPortPlaceholder = "${PORT}";
+  std::string url = config.url;
+  if (const auto at = url.find(kPortPlaceholder); at != url.npos && port)
+    url.replace(at, kPortPlaceholder.size(), std::to_string(*port));
+  auto endpoint = http::parse_url(url);
+  if (!endpoint) return fail(ErrorCode::invalid_config, endpoint.error().detail);
+  return endpoint;
+}
+
 Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
                                               std::optional<std::uint16_t> port) {
-  constexpr std::string_view kPortPlaceholder = "${PORT}";
   const auto factory = std::ranges::find(kServiceFactories, config.type, &ServiceFactory::type);
   if (factory == std::end(kServiceFactories)) return std::unique_ptr<Service>{};
-  auto url = config.url;
-  if (const auto at = url.find(kPortPlaceholder); at != url.npos && port) {
-    url.replace(at, kPortPlaceholder.size(), std::to_string(*port));
-  }
-  auto address = parse_address(url);
-  if (!address) return std::unexpected(address.error());
+  auto endpoint = endpoint_of(config, port);
+  if (!endpoint) return std::unexpected(endpoint.error());
+  Address address{.endpoint = *std::move(endpoint)};
   auto credential = read_credential(config);
   if (!credential) return std::unexpected(credential.error());
-  if (*credential) address->credential_headers.push_back(**std::move(credential));
-  return factory->make(*std::move(address), config);
+  if (*credential) address.credential_headers.push_back(**std::move(credential));
+  return factory->make(std::move(address), config);
 }
 
 std::string canonical_name(ServiceType type, std::string_view ai_model) {

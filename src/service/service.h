@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/config.h"
+#include "http/endpoint.h"
 
 namespace mgpu::service {
 
@@ -63,6 +64,9 @@ class Service {
   virtual bool can_unload() const = 0;
   virtual bool can_park() const = 0;
 };
+
+// Where the service listens; `port` replaces ${PORT} in the url. Error: invalid_config.
+Result<http::Endpoint> endpoint_of(const config::ServiceConfig& config, std::optional<std::uint16_t> port);
 
 // `port` replaces ${PORT} in the url. None for ServiceType::none. Error: invalid_config (the url, or where
 // its key is kept).

@@ -24,8 +24,8 @@ namespace {
 asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFrame request) try {
   tcp::socket socket(co_await asio::this_coro::executor);
   tcp::resolver resolver(socket.get_executor());
-  const std::string port = std::to_string(address.port);
-  const auto endpoints = co_await resolver.async_resolve(address.host, port, asio::use_awaitable);
+  const std::string port = std::to_string(address.endpoint.port);
+  const auto endpoints = co_await resolver.async_resolve(address.endpoint.host, port, asio::use_awaitable);
   co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
   const std::string wire = serialize_frame(request);
   const auto out = asio::buffer(wire);
@@ -42,7 +42,7 @@ asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFr
   }
 } catch (const boost::system::system_error& error) {
   co_return fail(ErrorCode::service_down,
-                 address.host + ":" + std::to_string(address.port) + ": " + error.code().message());
+                 http::display_name(address.endpoint) + ": " + error.code().message());
 }
 
 class Wyoming final : public ServiceBase {
