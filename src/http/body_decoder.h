@@ -1,6 +1,6 @@
-// Takes the framing off a message's body as it comes in, in pieces of any size. Pure. Everything it reads
-// counts against a limit: the data against `max_data`, and what only frames it (chunk extensions, trailers)
-// against `max_framing`, so that nobody can send without end for nothing.
+// Decodes a message's body as it comes in, in pieces of any size. Pure. Every byte counts against a limit:
+// data against `max_data`, chunk extensions and trailers against `max_framing`, so that no body can be
+// endless.
 #pragma once
 
 #include <cstddef>
@@ -19,40 +19,40 @@ struct BodyLimits {
   std::size_t max_framing = 64 * 1024;
 };
 
-// What is said of a body that is larger than limits.max_body; code too_large.
+// The error for a body that is larger than limits.max_body (too_large).
 Error body_too_large_error(std::uint64_t max_data);
 
 class BodyDecoder {
  public:
-  static BodyDecoder of_length(std::uint64_t length);  // also for no body: 0
-  static BodyDecoder chunked(BodyLimits limits);       // RFC 9112, 7.1; trailers are read and dropped
+  static BodyDecoder of_length(std::uint64_t length);  // 0: no body
+  static BodyDecoder chunked(BodyLimits limits);       // RFC 9112, 7.1; trailers are dropped
   static BodyDecoder until_close();
 
-  // Takes what `in` begins with, as much as belongs to the body, and appends the data in it to `out`: returns
-  // how many bytes were taken. Errors: invalid_request (framing), too_large. After an error or after done()
-  // nothing may be fed.
+  // Takes from the front of `in` what belongs to the body, and appends the data in it to `out`. Returns the
+  // number of bytes taken. Errors: invalid_request (framing), too_large. REQUIRES: no error before, and not
+  // is_complete().
   Result<std::size_t> feed(std::string_view in, std::string& out);
 
-  // The connection ended. Error: invalid_request (in the middle of the body).
+  // The connection has ended. Error: invalid_request (in the middle of the body).
   Result<void> end_of_input();
 
   bool is_complete() const { return state_ == State::done; }
 
-  // Bytes that still belong to the body; none where only its end will tell.
+  // How much of the body is still to come; none where that is not known before its end.
   std::optional<std::uint64_t> remaining() const;
 
  private:
   enum class State : std::uint8_t {
     data_until_close,
     data_of_length,
-    size,           // the digits of a chunk's size
-    extension,      // what may follow them on their line
+    size,           // the digits of a chunk size
+    extension,      // after the size, up to the end of its line
     size_line_end,  // its LF
     chunk_data,
     data_line_end_cr,
     data_line_end_lf,
     trailer,           // within a line
-    trailer_begin,     // at the begin of a line
+    trailer_begin,     // at the beginning of a line
     trailer_line_end,  // its LF
     last_line_end,     // the LF of the empty line
     done,

@@ -16,7 +16,7 @@ namespace mgpu::http {
 namespace {
 
 constexpr auto kRecheckInterval = std::chrono::milliseconds(200);
-constexpr int kUnreadThreshold = 32 * 1024;  // bytes; the smallest receive window that is usual is twice that
+constexpr int kUnreadThreshold = 32 * 1024;  // bytes; half of the smallest usual receive window
 
 bool has_much_unread(int fd) {
   int unread = 0;

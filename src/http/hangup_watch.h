@@ -1,15 +1,16 @@
-// Sees a peer hang up while nobody reads from it, whatever still lies unread in the socket: one epoll of its
-// own that asks for nothing but EPOLLRDHUP. Reading to find out would swallow the next request; polling would
-// cost.
+// Detects that a peer has hung up without reading from its connection: an epoll of its own waits for
+// EPOLLRDHUP alone. Reading instead would take bytes of the next request; polling each connection would cost
+// CPU time.
 //
-// Where so much lies unread that the peer's last bytes, and with them its FIN, can't come in, nothing is
-// heard of its leaving: a peer on this machine is then looked at now and then; one on another machine is seen
-// to be gone once somebody reads.
+// With a full receive buffer the peer's last bytes, and the FIN behind them, can't arrive, and there is no
+// event. Such connections are checked every 200 ms with query_peer_state(), which works for peers on this
+// machine. A peer on another machine is found to be gone once the buffer is read.
 //
-// A peer that only closed its sending side (a half-closed connection) still wants its answer and is not gone.
-// On this machine the kernel tells the two apart (query_peer_state.h), and the peer is looked at again now
-// and then. A peer on another machine is only told apart by its reaction to data: a reset, where nobody is
-// left. (A keepalive probe does not do: a kernel acknowledges it for a program that has left, for a minute.)
+// A peer that only ended its sending side (a half-closed connection) still wants its answer and is not gone.
+// For a peer on this machine the kernel knows the difference (peer_state.h), and the peer is checked again
+// every 200 ms. A peer on another machine is sent a probe: if its program is gone, its kernel answers with a
+// reset. (A TCP keepalive probe is no help: a kernel acknowledges it for up to a minute after the program has
+// gone.)
 #pragma once
 
 #include <functional>
@@ -27,13 +28,13 @@ class HangupWatch {
   explicit HangupWatch(boost::asio::io_context& io);
   ~HangupWatch();
 
-  // True when the peer of `fd` is gone; false after forget(). Can be cancelled. One waiter an fd.
-  // `probe` sends a peer that may be half closed something that it can ignore, at most once; false: nothing
-  // can be sent, and the peer counts as gone.
+  // True when the peer of `fd` is gone; false after unwatch(). Can be cancelled. One waiter for each fd.
+  // `probe` is called at most once, when the peer may be half closed, and sends something that the peer must
+  // ignore; if it returns false, nothing can be sent, and the peer counts as gone.
   boost::asio::awaitable<bool> wait_for_hangup(int fd, std::function<bool()> probe);
 
-  // Ends the wait for `fd`, if there is one. REQUIRES: called before an fd that may be waited for is closed,
-  // since the next connection can get the same number before the waiter has woken.
+  // Ends the wait for `fd`, if there is one. REQUIRES: called before a watched fd is closed, since the next
+  // connection can get the same number before the waiter has resumed.
   void unwatch(int fd);
 
  private:
@@ -45,8 +46,8 @@ class HangupWatch {
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
-  boost::asio::steady_timer recheck_timer_;  // at those of whom nothing more is heard
-  std::map<int, Waiter*> waiters_;           // by fd; each lives in its wait()
+  boost::asio::steady_timer recheck_timer_;  // for peers that cause no more events
+  std::map<int, Waiter*> waiters_;           // by fd; each lives in its wait_for_hangup()
   bool awaiting_events_ = false;
   bool recheck_scheduled_ = false;
 };

@@ -29,7 +29,7 @@ std::unexpected<Error> parse_error(std::string why) {
   return fail(ErrorCode::invalid_request, std::move(why));
 }
 
-// Takes the next line off `rest`, without its end. REQUIRES: there is one (find_head_end saw to that).
+// Removes the next line from `rest`, and returns it without its end. REQUIRES: there is one (find_head_end).
 std::string_view next_line(std::string_view& rest) {
   const std::size_t end = rest.find(kLineEnd);
   const std::string_view line = rest.substr(0, end);
@@ -37,7 +37,7 @@ std::string_view next_line(std::string_view& rest) {
   return line;
 }
 
-// What the headers say about the message itself.
+// What the headers say about the message's framing and connection.
 struct HeaderFields {
   Headers end_to_end{};
   std::optional<std::uint64_t> length{};
@@ -47,7 +47,7 @@ struct HeaderFields {
 };
 
 Result<std::uint64_t> parse_length(std::string_view text) {
-  constexpr std::size_t kDigits = 18;  // less than 2^63 whatever they are
+  constexpr std::size_t kDigits = 18;  // always less than 2^63
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool digits = !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
@@ -105,9 +105,9 @@ Result<HeaderFields> parse_fields(std::string_view lines) {
   return fields;
 }
 
-// "example.org", "10.0.0.1:80", "[::1]:8090": what may stand in Host (RFC 3986, 3.2.2 and 3.2.3).
+// Whether it may be the value of Host: "example.org", "10.0.0.1:80", "[::1]:8090" (RFC 3986, 3.2.2, 3.2.3).
 bool is_authority(std::string_view text) {
-  static constexpr std::string_view kInName = "-._~%";  // of what RFC 3986 allows, what hosts are called
+  static constexpr std::string_view kInName = "-._~%";  // the part of RFC 3986 that real host names use
   std::string_view port;
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
@@ -135,8 +135,8 @@ bool is_authority(std::string_view text) {
          number <= 0xffff;
 }
 
-// Origin form as it is; absolute form without its scheme and authority, which must be Host's (a proxy before
-// us may have decided by the one, and we by the other).
+// The target in origin form. Absolute form loses its scheme and authority, which must equal Host: otherwise a
+// proxy before us could decide by the one, and we by the other.
 Result<std::string> to_origin_form(std::string_view target, std::string_view method,
                                    std::optional<std::string_view> host) {
   const auto visible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
@@ -175,7 +175,7 @@ Result<std::optional<std::size_t>> find_head_end(std::string_view received, std:
     if (at == 0 || received[at - 1] != '\r') return parse_error("a line that ends with LF alone");
     if (at >= 3 && received[at - 2] == '\n') return std::optional(at + 1);
   }
-  // The last byte may be a CR whose LF is not here yet: it is looked at again.
+  // The last byte may be a CR whose LF has not arrived: the next call looks at it again.
   scanned = received.empty() ? 0 : received.size() - 1;
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
-// Reads the head of an HTTP/1.x message, strictly: whatever two readers could understand differently is an
-// error (RFC 9112, 2.2, 5.1, 5.2, 6.1, 6.3, 7.1.2, 11.2): a line end that is not CRLF, a folded line, a
-// header name with a space, two lengths, a length beside a transfer coding, a coding other than chunked,
-// a missing or second Host. Pure: bytes in, values out.
+// Parses the head of an HTTP/1.x message, strictly: what two parsers could understand differently is an error
+// (RFC 9112, 2.2, 5.1, 5.2, 6.1, 6.3, 7.1.2, 11.2). That is a line end other than CRLF, a folded line, a
+// header name with a space, two lengths, a length beside a transfer coding, a coding other than chunked, a
+// missing or second Host. Pure.
 #pragma once
 
 #include <cstddef>
@@ -25,23 +25,23 @@ struct ParsedRequest {
 struct ParsedResponse {
   ResponseHead head{};  // length: none where it is chunked or lasts until the connection closes
   bool chunked = false;
-  bool until_close = false;  // the body's end is the connection's; REQUIRES that the answer has a body at all
+  bool until_close = false;  // the body lasts until the connection closes, if the answer has one
   bool keep_alive = false;
 };
 
-// Where the head that `received` begins with ends (past its empty line); none: it is not all there.
-// `scanned`: how much of `received` earlier calls have seen; kept by the caller, 0 for a new head.
+// The size of the head at the front of `received`, with its empty line; none if it is not complete.
+// `scanned`: how much of `received` earlier calls have looked at; kept by the caller, 0 for a new head.
 // Error: invalid_request, as soon as it can't become a head.
 Result<std::optional<std::size_t>> find_head_end(std::string_view received, std::size_t& scanned);
 
-// `head`: with its empty line. Errors: invalid_request, too_large (lines), not_supported (a version or a
-// transfer coding that we don't know).
+// `head`: with its empty line. Errors: invalid_request, too_large (more than kMaxHeaderLines), not_supported
+// (an unknown version or transfer coding).
 Result<ParsedRequest> parse_request_head(std::string_view head);
 
 // Errors: invalid_request.
 Result<ParsedResponse> parse_response_head(std::string_view head);
 
-// The characters of a method or of a header's name (RFC 9110, 5.6.2).
+// Whether it has only characters that a method or a header name may have (RFC 9110, 5.6.2).
 bool is_token(std::string_view text);
 
 }  // namespace mgpu::http

@@ -1,5 +1,5 @@
-// The words of HTTP that both of its sides share: heads of requests and answers, and what is done with
-// headers on a message's way through. Bodies are not part of them: they stream.
+// Heads of HTTP requests and answers, and how they are written to the wire. Bodies are not part of them: they
+// are streamed.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // The first value of a header, its name in any case; "" where there is none.
 std::string_view header(const Headers& headers, std::string_view name);
 
-// All values of a header, joined by ", " as one line would have them (RFC 9110, 5.3).
+// All values of a header, joined by ", " into one (RFC 9110, 5.3).
 std::string joined_header(const Headers& headers, std::string_view name);
 
 // How long a body is: a number, or none for chunked (in an answer also: until the connection closes).
@@ -36,18 +36,18 @@ struct ResponseHead {
   BodyLength length = 0;
 };
 
-// As sent over the wire, the empty line included.
+// As sent on the wire, with the empty line.
 std::string serialize_head(const RequestHead& head);
 struct ConnectionMode {
   bool keep_alive = true;
-  bool http_1_0 = false;  // the client's version: it knows no chunks, and expects no next request
+  bool http_1_0 = false;  // the client's version: no chunked bodies, and no keep-alive unless it asks
 };
 std::string serialize_head(const ResponseHead& head, ConnectionMode mode);
 
-// Answers that never have a body, whatever their length says.
+// Whether an answer with this status never has a body, whatever its headers say.
 bool is_bodiless(int status);
 
-// What goes before and after one piece of a chunked body, and at its end.
+// Framing of a chunked body: before a chunk of `size` bytes, after each chunk, and at the end of the body.
 std::string chunk_prefix(std::size_t size);
 inline constexpr std::string_view kChunkSuffix = "\r\n";
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";

@@ -17,7 +17,7 @@
 namespace mgpu::http {
 namespace {
 
-// An address as sock_diag wants it: network order, IPv4 in the first word.
+// An address in the form of sock_diag: network byte order, IPv4 in the first word.
 struct SocketAddress {
   int family = AF_UNSPEC;
   in_port_t port = 0;
@@ -36,7 +36,7 @@ SocketAddress to_socket_address(const sockaddr_storage& storage) {
     std::memcpy(&in, &storage, sizeof in);
     address.port = in.sin6_port;
     std::memcpy(address.words.data(), &in.sin6_addr, sizeof in.sin6_addr);
-    if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {  // the peer's own socket is most likely one of IPv4
+    if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {  // the peer's own socket is most likely an IPv4 one
       address.family = AF_INET;
       address.words = {address.words[3], 0, 0, 0};
     }
@@ -44,7 +44,7 @@ SocketAddress to_socket_address(const sockaddr_storage& storage) {
   return address;
 }
 
-// `ask`: getsockname or getpeername.
+// `query`: getsockname or getpeername.
 SocketAddress query_address(int fd, int (*query)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;
@@ -82,8 +82,8 @@ struct DiagRequest {
   inet_diag_req_v2 query{};
 };
 
-// The inode of the socket with these two ends, 0 if nobody has it any more; none: the kernel does not tell.
-// There is no such socket: 0 as well.
+// The inode of the socket with these two ends; 0 if no process has it open, or if there is no such socket.
+// None: the kernel does not answer.
 std::optional<std::uint32_t> find_socket_inode(const SocketAddress& local, const SocketAddress& remote) {
   const FileDescriptor netlink(
       ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));
@@ -122,7 +122,7 @@ std::optional<std::uint32_t> find_socket_inode(const SocketAddress& local, const
 }
 
 void set_socket_option(int fd, int level, int option, int value) {
-  // A Unix socket knows none of these, and needs none.
+  // Fails for a Unix socket, which needs none of these.
   static_cast<void>(::setsockopt(fd, level, option, &value, sizeof value));
 }
 
@@ -131,7 +131,7 @@ void set_socket_option(int fd, int level, int option, int value) {
 PeerState query_peer_state(int fd) {
   const SocketAddress ours = query_address(fd, &::getsockname);
   const SocketAddress peers = query_address(fd, &::getpeername);
-  if (peers.family != AF_INET && peers.family != AF_INET6) return PeerState::gone;  // not connected any more
+  if (peers.family != AF_INET && peers.family != AF_INET6) return PeerState::gone;  // no longer connected
   if (!is_on_this_machine(ours, peers)) return PeerState::unknown;
   const auto inode = find_socket_inode(peers, ours);
   if (!inode) return PeerState::unknown;
