@@ -1,5 +1,5 @@
-// The asking side: requests to consumers' services, over connections that are kept for the next one.
-// Everything on the io_context's single thread; every await can be cancelled.
+// The client: sends requests to services, and keeps connections for the next request. Everything runs on the
+// io_context's one thread; every await can be cancelled.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ namespace mgpu::http {
 struct ClientOptions {
   Duration connect_limit{5'000'000};
   std::size_t max_idle_per_host = 32;  // kept for each scheme, host and port
-  // How long such a one is trusted: less than the five seconds after which many servers close theirs, since
-  // what is sent into a connection that closes can't be sent again (see Outgoing::answer).
+  // How long an idle connection may be used again: less than the five seconds after which many servers close
+  // theirs. A request that is sent into a closing connection can't always be sent again (read_response_head).
   Duration idle_limit{4'000'000};
 };
 
-// One request on its way. Dropped before its answer was read to the end, it closes its connection.
+// One request in progress. Destroyed before its answer was read to the end, it closes its connection.
 class ClientRequest {
  public:
   virtual ~ClientRequest() = default;
@@ -38,22 +38,22 @@ class ClientRequest {
   virtual boost::asio::awaitable<Result<void>> end_body() = 0;
 
   // The answer's head; interim answers other than 101 are skipped. May be awaited while the body is still
-  // being sent. Where a kept connection ends before the answer began, the request is sent once more on a new
-  // one, if it is small and either nothing of it can have been taken or its method is idempotent (RFC 9110,
-  // 9.2.2): a service that read a POST may have done the work. Error: service_down (it broke off before, or
-  // what it sent is no proper answer).
+  // being sent. Where an idle connection was used and ends before the answer begins, the request is sent once
+  // more on a new connection, if it is small and either the kernel took nothing of it or its method is
+  // idempotent (RFC 9110, 9.2.2): a service that read a POST may have done the work. Error: service_down (the
+  // connection ended before, or the answer is malformed).
   virtual boost::asio::awaitable<Result<ResponseHead>> read_response_head() = 0;
 
-  // The next piece of the answer's body, as it came; empty at its end. Error: service_down (broke off).
+  // The next piece of the answer's body, as it came; empty at its end. Error: service_down (it ended early).
   virtual boost::asio::awaitable<Result<std::string>> read() = 0;
 
-  // Closes the connection; whatever waits on it fails.
+  // Closes the connection; what waits on it fails.
   virtual void abort() = 0;
 
   // Nothing more will be sent (after a 101): the service sees the end of the stream and may still answer.
   virtual void shutdown_send() = 0;
 
-  // Whether the request was sent once more (see answer()).
+  // Whether the request was sent once more (read_response_head).
   virtual bool was_resent() const = 0;
 };
 
@@ -69,7 +69,7 @@ class Client {
 
  private:
   struct Pool;
-  std::shared_ptr<Pool> pool_;  // shared with the requests under way, which bring their connections back
+  std::shared_ptr<Pool> pool_;  // shared with the requests, which return their connections to it
 };
 
 struct Response {
@@ -77,9 +77,9 @@ struct Response {
   std::string body{};
 };
 
-// One short exchange with its limits, on a connection of its own unless its method is idempotent. Any status
-// is an answer. Errors: service_down (refused, broken off,
-// over its limit, longer than `max_response`).
+// Sends one request and reads its answer, whatever its status, within `limit`. A method that is not
+// idempotent gets a new connection. Errors: service_down (refused, ended early, over `limit`, longer than
+// `max_response`), not_supported (https).
 boost::asio::awaitable<Result<Response>> fetch(Client& client, Endpoint endpoint, RequestHead head,
                                                std::string body, Duration limit, Bytes max_response);
 

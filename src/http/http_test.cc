@@ -1,4 +1,4 @@
-// Both sides over real loopback sockets, and a plain socket where a client misbehaves.
+// Client and server over real loopback sockets, and a plain socket where a client misbehaves.
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -7,24 +7,29 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "http/awaitable.h"
 #include "http/client.h"
+#include "http/connection.h"
+#include "http/listener.h"
 #include "http/server.h"
-#include "http/sockets.h"
 
 namespace mgpu::http {
 namespace {
 
 using namespace asio::experimental::awaitable_operators;
 using namespace std::chrono_literals;
+using tcp = asio::ip::tcp;
 
 struct HttpFixture {
   asio::io_context io{1};
@@ -38,7 +43,7 @@ struct HttpFixture {
   }
   Endpoint where() const { return {.host = "127.0.0.1", .port = server->port()}; }
 
-  // Runs one story to its end; a story that hangs fails.
+  // Runs one scenario to its end; one that hangs fails.
   void run(asio::awaitable<void> scenario) {
     bool done = false;
     auto run_and_mark = [](asio::awaitable<void> s, bool& flag) -> asio::awaitable<void> {
@@ -50,10 +55,10 @@ struct HttpFixture {
     });
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     while (!done && std::chrono::steady_clock::now() < deadline) io.run_one_for(100ms);
-    ASSERT_TRUE(done) << "the story hangs";
+    ASSERT_TRUE(done) << "the scenario hangs";
   }
 
-  // A raw client that has asked.
+  // A plain socket that has sent `request`.
   asio::awaitable<tcp::socket> connect_and_send(std::string request) {
     tcp::socket socket(io);
     const tcp::endpoint endpoint(asio::ip::make_address("127.0.0.1"), server->port());
@@ -63,7 +68,7 @@ struct HttpFixture {
     co_return socket;
   }
 
-  // What it gets back until the server closes.
+  // All that the server answers until it closes the connection.
   asio::awaitable<std::string> send_raw(std::string request) {
     auto connected = connect_and_send(std::move(request));
     tcp::socket socket = co_await std::move(connected);
@@ -78,9 +83,9 @@ struct HttpFixture {
   }
 };
 
-// Its handler does nothing but watch whether the client goes away.
+// A server whose handler only waits until the client disconnects.
 struct HangupFixture : HttpFixture {
-  asio::steady_timer watching{io, asio::steady_timer::time_point::max()};  // cancelled once it watches
+  asio::steady_timer watching{io, asio::steady_timer::time_point::max()};  // cancelled once the handler waits
   bool hangup_seen = false;
 
   HangupFixture() {
@@ -91,7 +96,7 @@ struct HangupFixture : HttpFixture {
     });
   }
 
-  // The client does as it likes once it is watched, and closes; that must be seen.
+  // Runs the client's part once the handler waits, then closes; the handler must see that.
   asio::awaitable<void> expect_hangup_seen(std::string request,
                                            std::function<void(tcp::socket&)> before_close) {
     auto connected = connect_and_send(std::move(request));
@@ -127,7 +132,7 @@ TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
     for (const std::string body : {"one", "two"}) {
       const Endpoint where = h.where();
       RequestHead head = post_head("/echo");
-      head.method = "PUT";  // what is not idempotent gets a connection of its own
+      head.method = "PUT";  // a method that is not idempotent gets a new connection
       auto got = co_await fetch(h.client, where, head, body, 5s, kMiB);
       if (!got) ADD_FAILURE() << got.error().detail;
       if (got) EXPECT_EQ(got->body, "PUT /echo " + body);
@@ -136,7 +141,7 @@ TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
   EXPECT_EQ(ports.size(), 1U);
 }
 
-// Container engines listen there.
+// Container engines listen on one.
 TEST(Http, AUnixSocketIsSpokenToLikeAnyOther) {
   char folder[] = "/tmp/mgpu-http-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
@@ -280,7 +285,7 @@ TEST(Http, ABodyOverTheLimitIsToldAsTooLarge) {
   fixture.run([](HttpFixture& h) -> asio::awaitable<void> {
     const Endpoint where = h.where();
     RequestHead head = post_head("/");
-    head.length = std::nullopt;  // nobody can know beforehand
+    head.length = std::nullopt;  // not known beforehand
     auto request = co_await h.client.open(where, head);
     std::string much(4000, 'x');
     co_await (*request)->send(much);
@@ -385,8 +390,7 @@ TEST(Http, NobodyThereIsServiceDown) {
   }(fixture));
 }
 
-// A service that answers the first request of a connection and fumbles the second, as `second_response` has
-// it.
+// A service that answers the first request of a connection, and the second with `second_response`.
 asio::awaitable<void> failing_service(tcp::acceptor& acceptor, int& connections,
                                       std::string second_response) {
   while (true) {
@@ -406,8 +410,8 @@ asio::awaitable<void> failing_service(tcp::acceptor& acceptor, int& connections,
   }
 }
 
-// One byte of an answer means that the service did the work; a POST may have been done in silence. Neither is
-// asked for twice.
+// After a byte of an answer the service has done the work; of a POST it may have before. Neither is sent
+// twice.
 TEST(Http, OnlyWhatIsIdempotentAndUnansweredIsSentOnceMore) {
   struct Case {
     std::string second_response, method;
@@ -500,7 +504,7 @@ TEST(Http, AnHttp10ClientMayKeepItsConnectionWhereTheLengthIsKnown) {
   }(fixture));
 }
 
-// What it asked for after the request that it left is nobody's any more.
+// A request behind the one that the client left must not be served.
 TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
   HttpFixture fixture;
   asio::steady_timer request_arrived(fixture.io, asio::steady_timer::time_point::max());
@@ -520,7 +524,7 @@ TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
   EXPECT_EQ(served_targets, (std::vector<std::string>{"/a"}));
 }
 
-// The next connection gets the same descriptor, and is watched for itself.
+// The next connection gets the same descriptor number, and must be watched on its own.
 TEST(Http, AConnectionBrokenOffWhileItIsWatchedLeavesNoWatchBehind) {
   HttpFixture fixture;
   asio::steady_timer watching(fixture.io, asio::steady_timer::time_point::max());
@@ -529,7 +533,7 @@ TEST(Http, AConnectionBrokenOffWhileItIsWatchedLeavesNoWatchBehind) {
     auto abort_after = [](Exchange& e, asio::steady_timer& when) -> asio::awaitable<void> {
       co_await when.async_wait(kAsTuple);
       e.abort();
-      co_await when.async_wait(kAsTuple);  // the handler stays while others come
+      co_await when.async_wait(kAsTuple);  // the handler stays while other connections come
     };
     if (exchange.head().target == "/broken") {
       asio::steady_timer soon(fixture.io, 1ms);
@@ -723,7 +727,7 @@ TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
   }));
 }
 
-// Its FIN waits in its own kernel behind a body that nobody reads.
+// Its FIN waits in its own kernel behind a body that is not read.
 TEST(Http, SeesAClientGoBehindALargeBodyThatNobodyReads) {
   HangupFixture fixture;
   const auto fill = [](tcp::socket& socket) {
@@ -766,7 +770,7 @@ TEST(Http, ASilentPeerIsAskedWhetherItIsStillThere) {
   EXPECT_TRUE(keepalive_set);
 }
 
-// Idle connections make room; those of this machine are let in even where none is idle.
+// Idle connections make room; clients of this machine are accepted even where none is idle.
 TEST(Http, AFullServerLetsNewcomersIn) {
   HttpFixture fixture;
   std::vector<std::string> warnings;

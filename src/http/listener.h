@@ -1,0 +1,56 @@
+// Takes an address and accepts connections on it.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.h"
+#include "http/connection.h"
+#include "http/endpoint.h"
+#include "http/hangup_watch.h"
+
+namespace mgpu::http {
+
+struct PeerAddress {
+  std::string host{};  // "127.0.0.1"
+  std::uint16_t port = 0;
+  bool is_loopback = false;  // a program of this machine
+};
+
+struct AcceptedConnection {
+  Connection connection;
+  PeerAddress peer{};
+};
+
+enum class AcceptFailure : std::uint8_t {
+  closed,          // close() was called
+  no_descriptors,  // the process has as many open files as it may have
+  failed,          // for a reason that may go away (no memory, ...)
+};
+
+class Listener {
+ public:
+  explicit Listener(boost::asio::io_context& io) : acceptor_(io), hangup_watch_(io) {}
+
+  // From here on the kernel queues connections. Errors: invalid_request (not an address), not_supported (a
+  // scheme other than http), unavailable (the port is taken, ...).
+  Result<void> open(const Endpoint& endpoint);
+
+  // The next connection. The listener must outlive it. One call at a time.
+  boost::asio::awaitable<std::expected<AcceptedConnection, AcceptFailure>> accept();
+
+  bool is_open() const { return acceptor_.is_open(); }
+  std::uint16_t port() const;  // the one that it has, where port 0 was asked for
+  void close();                // accepted connections live on
+
+ private:
+  boost::asio::ip::tcp::acceptor acceptor_;
+  HangupWatch hangup_watch_;  // of all accepted connections
+};
+
+}  // namespace mgpu::http
