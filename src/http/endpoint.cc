@@ -33,7 +33,7 @@ bool is_host_name(std::string_view host) {
   return !host.empty() && !has_control_or_blank(host) && host.find_first_of(kNotInHost) == host.npos;
 }
 
-// An address may have a zone behind it: "fe80::1%eth0".
+// A zone may follow the address: "fe80::1%eth0".
 bool is_ipv6_address(std::string_view host) {
   const std::string_view address = host.substr(0, host.find('%'));
   const bool zone_is_valid = address.size() == host.size() || is_host_name(host.substr(address.size() + 1));
@@ -49,8 +49,8 @@ std::optional<std::uint16_t> parse_port(std::string_view digits) {
   return port;
 }
 
-// "host", "host:port", "[::1]", "[::1]:port" -> `endpoint`; whatever has no port keeps the one that is there.
-// What is wrong with it, or nothing.
+// Parses "host", "host:port", "[::1]" or "[::1]:port" into `endpoint`, whose port stays where `text` has
+// none. Returns what is wrong with it, or nothing.
 std::optional<std::string> parse_authority(std::string_view text, Endpoint& endpoint) {
   std::string_view rest;
   if (text.starts_with('[')) {

@@ -1,5 +1,5 @@
-// Where a server listens: the one type for it. A URL becomes an Endpoint here, and an Endpoint becomes a URL,
-// a Host header or a name in an error message here. Pure: no name is resolved.
+// Endpoint: where a server listens. URLs and listen addresses are parsed here, and written here as a URL, as
+// a Host header and as a name in error messages. Pure: no name is resolved.
 #pragma once
 
 #include <cstdint>
@@ -31,13 +31,13 @@ struct Endpoint {
 // Error: invalid_request.
 Result<Endpoint> parse_url(std::string_view url);
 
-// What a server is told to listen on, without a scheme: "127.0.0.1:8090", "[::1]:0", "*:8090". Error:
-// invalid_request.
+// An address to listen on, without a scheme: "127.0.0.1:8090", "[::1]:0" (a free port), "*:8090" (all of
+// IPv4). Error: invalid_request.
 Result<Endpoint> parse_listen_address(std::string_view text);
 
 Endpoint unix_endpoint(std::string socket_path);
 
-// What parse_url reads as the same endpoint; the port is always there.
+// The URL that parse_url turns into the same endpoint. Always has the port.
 std::string to_url(const Endpoint& endpoint);
 
 // The value of a Host header: "127.0.0.1:9001", "[::1]:9001"; unix: "localhost".
