@@ -170,9 +170,9 @@ Result<std::uint64_t> number_from_path(const ApiRequest& request, const std::str
 
 Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string version,
          std::function<std::uint64_t()> log_lines_dropped)
-    : leases_(executor, engine.config().limits.max_leases),
+    : leases_(executor, engine.config()->limits.max_leases),
       notifier_(engine.journal()),
-      events_(executor, engine, notifier_, engine.config().limits.event_subscribers),
+      events_(executor, engine, notifier_, engine.config()->limits.event_subscribers),
       context_{.engine = engine,
                .leases = leases_,
                .notifier = notifier_,

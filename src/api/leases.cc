@@ -225,7 +225,7 @@ asio::awaitable<HandlerResult> acquire_lease(ApiContext& context, ApiRequest req
   TicketRequest ask_copy = *ask;
   auto lease = co_await context.engine.acquire(ask_copy, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
-  const Duration ttl = lease_request->ttl.value_or(context.engine.config().limits.lease_ttl);
+  const Duration ttl = lease_request->ttl.value_or(context.engine.config()->limits.lease_ttl);
   const Json listing = lease_json(context.engine, *lease, *ask, to_ms(ttl));
   ApiResponse response = json_response(listing);
   response.headers = timing_headers(lease->ticket(), lease->waited(), lease->loading());

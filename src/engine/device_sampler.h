@@ -1,9 +1,10 @@
-// The one thread beside the strand: it asks the provider for readings, often while something changes, seldom
-// otherwise, at once when told to. What it reads it posts to the strand; it decides nothing.
+// The thread that asks the provider for readings: every `busy` interval while something changes, every `idle`
+// interval otherwise, and at once on read_now(). Each reading is posted to the strand.
 //
-// A driver may hang, and a thread in it can't be ended: it is left behind then, and nothing waits for it.
+// A driver may hang, and a thread inside it can't be ended: the thread is then left behind, and nothing waits
+// for it.
 //
-// Thread rule: everything here is called on the strand; what the thread shares with it is in Reader.
+// Thread rule: call everything on the strand; what the thread shares with it is in Worker.
 #pragma once
 
 #include <chrono>
@@ -18,24 +19,11 @@
 
 #include "base/time.h"
 #include "domain/consumer.h"
+#include "engine/clock.h"
 #include "gpu/process_table.h"
 #include "gpu/provider.h"
 
 namespace mgpu::engine {
-
-// The daemon's steady clock: an Instant is the microseconds since it was made (and a little, so that 0 stays
-// free for "never").
-class Clock {
- public:
-  Instant now() const;
-  std::chrono::steady_clock::time_point steady_time(Instant at) const;
-  std::chrono::system_clock::time_point wall_time(Instant at) const;
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now() - std::chrono::seconds(1);
-  std::chrono::system_clock::time_point wall_start_ =
-      std::chrono::system_clock::now() - std::chrono::seconds(1);
-};
 
 inline constexpr std::chrono::seconds kDriverStopTimeout{2};  // for a reading under way, at the end
 
@@ -55,7 +43,8 @@ class DeviceSampler {
     Duration idle{};
   };
   // `indices`: the provider's, by DeviceId. `ports`: of external services, whose listeners own their memory.
-  // `hear` is called on the strand; not after stop(). The provider must outlive the thread: see ended().
+  // `on_sample` is called on the strand, and not after stop(). The provider must outlive the thread: see
+  // wait_for_exit().
   DeviceSampler(boost::asio::any_io_executor strand, const Clock& clock, gpu::Provider& provider,
                 std::vector<std::uint32_t> indices, std::vector<std::uint16_t> ports, Intervals intervals,
                 std::function<void(Sample)> on_sample);

@@ -17,7 +17,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/result.h"
-#include "config/config.h"
+#include "config/live_config.h"
 #include "domain/ticket.h"
 #include "engine/journal.h"
 #include "gpu/attribution.h"
@@ -30,6 +30,7 @@
 namespace mgpu::engine {
 
 class Engine;
+class TicketTable;
 
 inline constexpr std::size_t kMaxWhoLength = 200;      // bytes kept of who stands behind a ticket
 inline constexpr std::size_t kMaxAiModelLength = 256;  // bytes of an AI model's name
@@ -62,10 +63,11 @@ class Lease {
 
  private:
   friend class Engine;
+  friend class TicketTable;
   struct State;
   explicit Lease(std::shared_ptr<State> state);
   static void notify_ended(const std::shared_ptr<State>& state);
-  std::shared_ptr<State> state_;  // shared with the engine, which tells it of an early end
+  std::shared_ptr<State> state_;  // shared with the ticket table, which tells it of an early end
 };
 
 // A consumer, and which of its residents.
@@ -135,8 +137,9 @@ class Engine {
   std::uint32_t user_number(std::string_view name, std::string_view api_key);
   std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
 
-  const config::Config& config() const;
-  const config::ConsumerConfig& config_of(ConsumerId consumer) const;  // lease_only and all others
+  config::Snapshot config() const;
+  // Valid until the configuration is replaced.
+  const config::ConsumerConfig& config_of(ConsumerId consumer) const;
   std::optional<http::Endpoint> endpoint(
       ConsumerId consumer) const;  // none while its process has no port yet
 
@@ -179,7 +182,6 @@ class Engine {
   bool stop_sampling();
 
  private:
-  friend class Lease;
   struct Impl;
   explicit Engine(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;  // shared with the coroutines under way, which may outlive the engine

@@ -1,5 +1,5 @@
-// Somebody's place at the GPU, from the moment they ask until their lease is over: shared by the engine,
-// which tells it what the core decided, and by whoever waits or holds.
+// One ticket, from its arrival until its lease is over. Shared by the ticket table, which says what the core
+// decided, and by the coroutine that waits for it or the Lease that holds it.
 #pragma once
 
 #include <functional>
@@ -15,26 +15,26 @@
 namespace mgpu::engine {
 
 struct Lease::State {
-  State(Engine::Impl* owner, TicketId number, const TicketRequest& for_ask, Holder for_holder,
+  State(TicketTable* owner, TicketId number, const TicketRequest& for_request, Holder for_holder,
         const boost::asio::any_io_executor& strand)
-      : engine(owner),
+      : table(owner),
         ticket(number),
-        ask(for_ask),
+        request(for_request),
         holder(std::move(for_holder)),
         decided(strand, boost::asio::steady_timer::time_point::max()) {}
 
-  Engine::Impl* engine = nullptr;  // null once the engine is gone
+  TicketTable* table = nullptr;  // null once nothing is left to give back, or the table is closed
   TicketId ticket{};
-  TicketRequest ask{};  // with the device that the core has chosen
+  TicketRequest request{};  // with the device that the core has chosen
   Holder holder{};
-  // The batch job of the holder, where it is not the daemon's own: the steps of a job are no children of who
-  // asks for their turn.
+  // The batch job of the holder's process, where it is not the daemon's own: the steps of a job are no
+  // descendants of the process that asks for their turn.
   std::string slurm_job{};
-  boost::asio::steady_timer decided;  // never fires: cancelled to wake whoever waits
+  boost::asio::steady_timer decided;  // never fires: cancelled to wake the coroutine that waits
   std::optional<Result<Grant>> outcome{};
   Grant granted{};  // the latest
   std::optional<Error> end_error{};
-  bool requeued = false;  // the core made it wait again, and nobody was told yet
+  bool requeued = false;  // the core made it wait again, and reacquire() has not seen that yet
   std::function<void(const Error&)> on_ended{};
 
   void set_outcome(Result<Grant> result) {
@@ -42,7 +42,7 @@ struct Lease::State {
     decided.cancel();
   }
 
-  // Gives everything back, whatever stage it is in: cancels a wait, releases a lease. Once is enough.
+  // Gives everything back, at whatever stage: cancels a wait, releases a lease. Does nothing the second time.
   void cancel_or_release(Error why);
 };
 

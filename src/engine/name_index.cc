@@ -18,50 +18,51 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-NameIndex::NameIndex(const std::vector<config::ConsumerConfig>& consumers) {
-  for (const config::ConsumerConfig& consumer : consumers) entries_.push_back({.config = &consumer});
-}
+NameIndex::NameIndex(const config::LiveConfig& config)
+    : config_(config), listings_(config.consumer_count()) {}
+
+bool NameIndex::is_configured(std::size_t index) const { return config_.ids().consumers[index].configured; }
 
 void NameIndex::replace_listed(ConsumerId consumer, std::vector<std::string> ai_models) {
-  ConsumerNames& entry = entries_[consumer.value];
-  entry.listed = true;
-  entry.listed_ai_models.clear();
+  const config::ServiceType type = config_.consumer(consumer)->service.type;
+  AiModels& listed = listings_[consumer.value].emplace();
   for (const std::string& name : ai_models) {
-    if (entry.listed_ai_models.size() >= kMaxListedAiModels) break;
+    if (listed.size() >= kMaxListedAiModels) break;
     if (name.size() > kMaxAiModelLength) continue;
-    entry.listed_ai_models.push_back(service::canonical_name(entry.config->service.type, name));
+    listed.push_back(service::canonical_name(type, name));
   }
 }
 
 std::optional<ConsumerId> NameIndex::find_consumer(std::string_view name) const {
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    if (entries_[i].config->name == name) return ConsumerId{i};
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    if (contains(entries_[i].config->aliases, name)) return ConsumerId{i};
+  if (const auto id = config::find_id(config_.ids().consumers, name)) return ConsumerId{*id};
+  for (std::size_t i = 0; i < listings_.size(); ++i)
+    if (is_configured(i) && contains(config_.consumer(ConsumerId{i})->aliases, name)) return ConsumerId{i};
   return std::nullopt;
 }
 
 std::vector<std::string> NameIndex::ai_models(ConsumerId consumer) const {
-  const ConsumerNames& entry = entries_[consumer.value];
+  const config::ConsumerSnapshot config = config_.consumer(consumer);
   std::vector<std::string> names;
-  for (const auto& [name, footprint] : entry.config->ai_models)
-    names.push_back(service::canonical_name(entry.config->service.type, name));
-  for (const std::string& name : entry.listed_ai_models)
+  for (const auto& [name, footprint] : config->ai_models)
+    names.push_back(service::canonical_name(config->service.type, name));
+  const std::optional<AiModels>& listed = listings_[consumer.value];
+  if (!listed) return names;
+  for (const std::string& name : *listed)
     if (!contains(names, name)) names.push_back(name);
   return names;
 }
 
 bool NameIndex::is_known_ai_model(ConsumerId consumer, std::string_view ai_model) const {
-  const ConsumerNames& entry = entries_[consumer.value];
-  const auto configured = [&](const auto& one) {
-    return service::canonical_name(entry.config->service.type, one.first) == ai_model;
+  const config::ConsumerSnapshot config = config_.consumer(consumer);
+  const auto is_named = [&](const auto& one) {
+    return service::canonical_name(config->service.type, one.first) == ai_model;
   };
-  return contains(entry.listed_ai_models, ai_model) ||
-         std::ranges::any_of(entry.config->ai_models, configured);
+  const std::optional<AiModels>& listed = listings_[consumer.value];
+  return (listed && contains(*listed, ai_model)) || std::ranges::any_of(config->ai_models, is_named);
 }
 
 bool NameIndex::may_offer(ConsumerId consumer, std::string_view ai_model) const {
-  return !entries_[consumer.value].listed || is_known_ai_model(consumer, ai_model);
+  return !was_listed(consumer) || is_known_ai_model(consumer, ai_model);
 }
 
 Result<NamedTarget> NameIndex::find(std::string_view name) const {
@@ -72,8 +73,10 @@ Result<NamedTarget> NameIndex::find(std::string_view name) const {
       return NamedTarget{.consumer = *consumer, .ai_model = std::string(ai_model)};
   }
   if (const auto consumer = find_consumer(name)) return NamedTarget{.consumer = *consumer};
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const std::string ai_model = service::canonical_name(entries_[i].config->service.type, name);
+  for (std::size_t i = 0; i < listings_.size(); ++i) {
+    if (!is_configured(i)) continue;
+    const config::ServiceType type = config_.consumer(ConsumerId{i})->service.type;
+    const std::string ai_model = service::canonical_name(type, name);
     if (is_known_ai_model(ConsumerId{i}, ai_model))
       return NamedTarget{.consumer = ConsumerId{i}, .ai_model = ai_model};
   }
@@ -82,9 +85,11 @@ Result<NamedTarget> NameIndex::find(std::string_view name) const {
 
 Error NameIndex::unknown_name_error(std::string_view name) const {
   std::vector<std::string> known;
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    known.push_back(entries_[i].config->name);
-    known.insert(known.end(), entries_[i].config->aliases.begin(), entries_[i].config->aliases.end());
+  for (std::size_t i = 0; i < listings_.size(); ++i) {
+    if (!is_configured(i)) continue;
+    const config::ConsumerSnapshot config = config_.consumer(ConsumerId{i});
+    known.push_back(config->name);
+    known.insert(known.end(), config->aliases.begin(), config->aliases.end());
     const auto names = ai_models(ConsumerId{i});
     known.insert(known.end(), names.begin(), names.end());
   }

@@ -1,4 +1,7 @@
-// The names under which consumers and their AI models are asked for.
+// The names under which consumers and their AI models are asked for. Owns the lists of AI models that the
+// services gave.
+//
+// Thread rule: the strand.
 #pragma once
 
 #include <optional>
@@ -7,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "config/config.h"
+#include "config/live_config.h"
 #include "domain/consumer.h"
 #include "sched/world.h"
 
@@ -22,12 +25,12 @@ struct NamedTarget {
 
 class NameIndex {
  public:
-  explicit NameIndex(const std::vector<config::ConsumerConfig>& consumers);
+  explicit NameIndex(const config::LiveConfig& config);  // which must outlive it
 
   // What a service said it offers; replaces what it said before. The first kMaxListedAiModels of them count,
   // and no name that is longer than kMaxAiModelLength.
   void replace_listed(ConsumerId consumer, std::vector<std::string> ai_models);
-  bool was_listed(ConsumerId consumer) const { return entries_[consumer.value].listed; }
+  bool was_listed(ConsumerId consumer) const { return listings_[consumer.value].has_value(); }
 
   // "consumer/ai-model" first, then consumers and aliases, then AI models in the order of the configuration.
   // Error: not_found, naming the known ones.
@@ -45,13 +48,12 @@ class NameIndex {
   std::vector<std::string> ai_models(ConsumerId consumer) const;
 
  private:
-  struct ConsumerNames {
-    const config::ConsumerConfig* config = nullptr;
-    bool listed = false;
-    std::vector<std::string> listed_ai_models{};
-  };
+  using AiModels = std::vector<std::string>;
+  bool is_configured(std::size_t index) const;  // whether the present configuration has this ConsumerId
   Error unknown_name_error(std::string_view name) const;
-  std::vector<ConsumerNames> entries_;  // by ConsumerId
+
+  const config::LiveConfig& config_;
+  std::vector<std::optional<AiModels>> listings_;  // by ConsumerId; none: its service was never asked
 };
 
 }  // namespace mgpu::engine

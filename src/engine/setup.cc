@@ -32,8 +32,13 @@ Result<void> add_devices(Setup& setup, const config::Config& config,
   std::vector<config::DeviceConfig> wanted = config.devices;
   if (wanted.empty())
     for (const gpu::DeviceInfo& info : found) wanted.push_back({.index = info.index});
+  std::vector<std::string> names;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i].id.empty()) wanted[i].id = "gpu" + std::to_string(i);
+    names.push_back(wanted[i].id);
+  }
+  setup.ids.devices = config::assign_ids({}, names);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto info = find_device(wanted[i], i, found);
     if (!info) return std::unexpected(info.error());
     add_device(setup.world,
@@ -44,29 +49,26 @@ Result<void> add_devices(Setup& setup, const config::Config& config,
 }
 
 // The devices that it may be on, the preferred one first; never empty.
-Result<std::vector<DeviceId>> wanted_devices(const World& world, const config::ConsumerConfig& consumer) {
+Result<std::vector<DeviceId>> wanted_devices(const config::IdTable& ids,
+                                             const config::ConsumerConfig& consumer) {
   std::vector<std::string> names = consumer.devices;
   if (names.empty() && !consumer.device.empty()) names.push_back(consumer.device);
   if (names.empty()) return std::vector{DeviceId{0}};
   std::vector<DeviceId> devices;
   for (const std::string& name : names) {
-    const auto found = std::ranges::find(world.registry.devices, name, &Device::name);
-    if (found == world.registry.devices.end())
+    const auto id = config::find_id(ids.devices, name);
+    if (!id)
       return fail(ErrorCode::invalid_config, "consumer " + consumer.name + ": there is no device " + name);
-    devices.push_back(DeviceId{static_cast<std::uint64_t>(found - world.registry.devices.begin())});
+    devices.push_back(DeviceId{*id});
   }
   return devices;
 }
 
-// Who follows a consumer may stand below it in the file, so all of them must be there before.
-std::vector<ConsumerId> followers_of(const std::vector<config::ConsumerConfig>& consumers,
-                                     const config::ConsumerConfig& consumer) {
+// A follower may stand below the consumer in the file.
+std::vector<ConsumerId> followers_of(const config::IdTable& ids, const config::ConsumerConfig& consumer) {
   std::vector<ConsumerId> followers;
-  for (const std::string& name : consumer.followed_by) {
-    const auto found = std::ranges::find(consumers, name, &config::ConsumerConfig::name);
-    if (found != consumers.end())
-      followers.push_back(ConsumerId{static_cast<std::uint64_t>(found - consumers.begin())});
-  }
+  for (const std::string& name : consumer.followed_by)
+    if (const auto id = config::find_id(ids.consumers, name)) followers.push_back(ConsumerId{*id});
   return followers;
 }
 
@@ -160,17 +162,18 @@ Result<Setup> make_setup(const config::Config& config, const std::vector<gpu::De
   setup.world.limits = limits_of(config);
   setup.world.registry.park_memory = config.limits.park_memory;
   if (const auto added = add_devices(setup, config, found); !added) return std::unexpected(added.error());
+  std::vector<std::string> names;
+  for (const config::ConsumerConfig& consumer : config.consumers) names.push_back(consumer.name);
+  setup.ids.consumers = config::assign_ids({}, names);
   for (const config::ConsumerConfig& consumer : config.consumers) {
-    const auto devices = wanted_devices(setup.world, consumer);
+    const auto devices = wanted_devices(setup.ids, consumer);
     if (!devices) return std::unexpected(devices.error());
     auto spec = make_consumer_spec(consumer, *devices);
     if (!spec) return std::unexpected(spec.error());
+    spec->followed_by = followers_of(setup.ids, consumer);
     const ConsumerId id = add_consumer(setup.world.registry, std::move(*spec));
     add_residents(setup.world, id, consumer);
-    setup.consumers.push_back(consumer);
   }
-  for (std::size_t i = 0; i < setup.consumers.size(); ++i)
-    setup.world.registry.consumers[i].spec.followed_by = followers_of(setup.consumers, setup.consumers[i]);
   auto checkpoint = find_cuda_checkpoint(config);
   if (!checkpoint) return std::unexpected(checkpoint.error());
   setup.cuda_checkpoint = std::move(*checkpoint);

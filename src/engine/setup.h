@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "config/config.h"
+#include "config/id_table.h"
 #include "gpu/provider.h"
 #include "sched/world.h"
 
@@ -17,7 +18,7 @@ namespace mgpu::engine {
 struct Setup {
   World world{};
   std::vector<gpu::DeviceInfo> devices{};              // by DeviceId
-  std::vector<config::ConsumerConfig> consumers{};     // by ConsumerId
+  config::IdTable ids{};                               // of devices and consumers
   std::string cuda_checkpoint{};                       // the utility's path; empty: nobody wants it
   std::map<ResidentId, std::string> estimated_from{};  // whose footprint was: the file
 };

@@ -9,20 +9,19 @@
 
 namespace mgpu::engine {
 
-StoreRecorder::StoreRecorder(store::Store* store, const std::vector<config::ConsumerConfig>& consumers,
+StoreRecorder::StoreRecorder(store::Store* store, const config::LiveConfig& config,
                              EntryContext entry_context)
     : store_(store), entry_context_(std::move(entry_context)) {
-  for (const config::ConsumerConfig& consumer : consumers) {
-    memory_fingerprints_.push_back(memory_fingerprint(consumer));
-    process_fingerprints_.push_back(consumer.process ? process_fingerprint(consumer) : "");
+  for (std::size_t i = 0; i < config.consumer_count(); ++i) {
+    const config::ConsumerSnapshot consumer = config.consumer(ConsumerId{i});
+    memory_fingerprints_.push_back(memory_fingerprint(*consumer));
+    process_fingerprints_.push_back(consumer->process ? process_fingerprint(*consumer) : "");
   }
   if (store_ == nullptr) return;
   for (const store::LearnedRow& row : store_->read_learned()) {
-    const auto configured = std::ranges::find(consumers, row.consumer, &config::ConsumerConfig::name);
-    if (configured == consumers.end()) continue;
-    const auto index = static_cast<std::size_t>(configured - consumers.begin());
-    if (memory_fingerprints_[index] == row.settings)
-      previously_learned_[{ConsumerId{index}, row.ai_model}] = row.learned;
+    const auto id = config::find_id(config.ids().consumers, row.consumer);
+    if (id && memory_fingerprints_[*id] == row.settings)
+      previously_learned_[{ConsumerId{*id}, row.ai_model}] = row.learned;
   }
 }
 

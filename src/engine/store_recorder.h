@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "config/config.h"
+#include "config/live_config.h"
 #include "engine/journal.h"
 #include "registry/registry.h"
 
@@ -29,9 +29,9 @@ class StoreRecorder {
     std::function<std::string(TicketId)> holder_description{};
   };
 
-  // `store` may be null. `consumers`: by ConsumerId.
-  StoreRecorder(store::Store* store, const std::vector<config::ConsumerConfig>& consumers,
-                EntryContext entry_context);
+  // `store` may be null. Fixed for the run, as the applications are: the settings that costs and processes
+  // are recorded with.
+  StoreRecorder(store::Store* store, const config::LiveConfig& config, EntryContext entry_context);
 
   // What earlier lives learned of it, under the settings of today; nothing learned: all zero.
   LearnedCosts previously_learned(ConsumerId consumer, const std::string& ai_model) const;

@@ -244,7 +244,7 @@ Gateway::Gateway(EngineApi engine_api, Connector connect, config::LimitsConfig l
                      .disk_left = static_cast<std::uint64_t>(limits.spool_total.count)})) {}
 
 Gateway::Gateway(engine::Engine& engine, http::Client& client)
-    : Gateway(make_engine_api(engine), make_connector(client), engine.config().limits) {}
+    : Gateway(make_engine_api(engine), make_connector(client), engine.config()->limits) {}
 
 Awaitable<void> Gateway::serve(http::Exchange& exchange) {
   Caller caller = make_caller(exchange);

@@ -1,0 +1,74 @@
+// The loop around the core: an event is stamped, stepped through the core and written into the journal; each
+// effect that follows is written down and handed on. Owns the world: everybody else reads it.
+//
+// Thread rule: the strand.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "domain/effect.h"
+#include "domain/event.h"
+#include "engine/clock.h"
+#include "engine/journal.h"
+#include "sched/world.h"
+
+namespace mgpu::engine {
+
+class CoreLoop {
+ public:
+  struct Hooks {
+    std::function<void(const Effect&)> execute{};  // may dispatch events: they are stepped after this one
+    std::function<void()> on_settled{};            // after the last event of a batch
+  };
+  // `clock` and `journal` must outlive it.
+  CoreLoop(boost::asio::io_context& io, const Clock& clock, World world, Journal& journal, Hooks hooks);
+  CoreLoop(const CoreLoop&) = delete;
+  CoreLoop& operator=(const CoreLoop&) = delete;
+
+  // Returns once the core has stepped it; called from within a step or an effect, it queues the event. After
+  // close() events are dropped.
+  void dispatch(EventPayload what);
+
+  const World& world() const { return world_; }
+  const std::deque<EventPayload>& pending_events() const { return pending_; }  // dispatched, not stepped yet
+
+  // What earlier lives learned, and where a process of theirs was found. REQUIRES: the core was not asked for
+  // anything yet, so that this is still a matter of setting up the world.
+  void restore_learned(ResidentId resident, const LearnedCosts& costs);
+  void place_consumer(ConsumerId consumer, DeviceId device);
+
+  // Returns after the next batch of events, wake_waiters(), close(), or at `deadline`; and for no reason: the
+  // caller checks its condition again. Cancelling the awaiting operation ends the wait.
+  boost::asio::awaitable<void> wait_for_change(Instant deadline = kNever);
+  void wake_waiters() { changed_->cancel(); }
+
+  void close();
+  bool is_closed() const { return closed_; }
+
+ private:
+  void step_core(EventPayload what);
+  void arm_wake_up();
+
+  boost::asio::io_context& io_;
+  const Clock& clock_;
+  World world_;
+  Journal& journal_;
+  const Hooks hooks_;
+  std::deque<EventPayload> pending_{};
+  bool dispatching_ = false;
+  bool closed_ = false;
+  boost::asio::steady_timer wake_up_;  // when the core wants a Tick
+  Instant last_tick_{};
+  Duration tick_backoff_{};  // from a Tick to the next one, at least
+  // Never fires: cancelled to wake those who wait. Shared with the handlers of their deadlines.
+  std::shared_ptr<boost::asio::steady_timer> changed_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for wake_up_'s handler
+};
+
+}  // namespace mgpu::engine

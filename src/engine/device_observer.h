@@ -1,0 +1,75 @@
+// Watches the devices: takes the samples, finds out whose bytes they are, tells the core, and keeps what
+// people want to see beside that. Owns the sampler and what the last sample of each device showed.
+//
+// Thread rule: the strand.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "config/live_config.h"
+#include "engine/core_loop.h"
+#include "engine/device_sampler.h"
+#include "engine/engine.h"
+#include "engine/memory_owners.h"
+#include "engine/readings.h"
+
+namespace mgpu::engine {
+
+class DeviceObserver {
+ public:
+  struct Sources {
+    std::function<std::vector<runner::RunIdentity>()> runs{};  // by ConsumerId
+    std::function<std::vector<TicketProcess>()> ticket_processes{};
+  };
+  // `devices` by DeviceId. All references must outlive it. Fixed for the run: how often samples are taken,
+  // and which ports are looked at for external services.
+  DeviceObserver(boost::asio::io_context& io, const Clock& clock, CoreLoop& loop, gpu::Provider& provider,
+                 const std::vector<gpu::DeviceInfo>& devices, const config::LiveConfig& config,
+                 Sources sources);
+
+  void start() { sampler_.start(); }
+  void stop() { sampler_.stop(); }                           // returns at once
+  bool wait_for_exit() { return sampler_.wait_for_exit(); }  // as DeviceSampler says
+
+  void read_now(DeviceId device) { sampler_.read_now(device); }
+  void adapt_sampling_rate();  // to what the world is doing
+
+  // Where the driver shows totals only, what comes is taken for what came last.
+  void note_loaded(ConsumerId consumer) { last_loads_[consumer.value].loaded_at = clock_.now(); }
+  void note_found_warm(ConsumerId consumer) { last_loads_[consumer.value].found_warm_at = clock_.now(); }
+
+  const DeviceObservation& observation(DeviceId device) const { return observations_[device.value]; }
+
+  // Returns once each device of the consumer has a reading that began after this call, or no reading came for
+  // kReadingTimeout, or the loop was closed.
+  boost::asio::awaitable<void> wait_for_fresh_readings(ConsumerId consumer);
+  // The consumer's processes that hold device memory, by readings that were taken for this call: a process
+  // may have been started since the last one.
+  boost::asio::awaitable<std::vector<int>> read_device_pids(ConsumerId consumer);
+
+  static constexpr Duration kReadingTimeout{5'000'000};
+
+ private:
+  void on_sample(const Sample& sample);
+  boost::asio::awaitable<void> wait_for_fresh_reading(DeviceId device);
+
+  const Clock& clock_;
+  CoreLoop& loop_;
+  const config::LiveConfig& config_;
+  const Sources sources_;
+  const std::vector<std::optional<std::uint16_t>> external_ports_;  // by ConsumerId
+  const gpu::CgroupNames own_cgroup_;
+  std::vector<DeviceObservation> observations_;  // by DeviceId
+  bool driver_listed_processes_ = false;         // ever, of any device
+  LastLoads last_loads_;                         // by ConsumerId
+  DeviceSampler sampler_;                        // last: its thread ends first
+};
+
+}  // namespace mgpu::engine

@@ -1,0 +1,141 @@
+#include "engine/leftover_recovery.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "engine/fingerprint.h"
+#include "runner/process.h"
+#include "runner/process_recovery.h"
+
+#include "store/claim.h"
+
+namespace mgpu::engine {
+namespace asio = boost::asio;
+namespace {
+
+constexpr Duration kUnconfiguredStopLimit{10'000'000};  // for a consumer that is not configured any more
+
+// The device that the process runs on; none: its consumer may not be there any more.
+std::optional<DeviceId> recorded_device(const store::ProcessRow& row, const Consumer& spec,
+                                        const std::vector<gpu::DeviceInfo>& devices) {
+  if (row.device.empty()) return spec.device;
+  const std::vector<DeviceId> may_be_on = spec.devices.empty() ? std::vector{spec.device} : spec.devices;
+  const auto found =
+      std::ranges::find(may_be_on, row.device, [&](DeviceId id) { return devices[id.value].uuid; });
+  return found == may_be_on.end() ? std::nullopt : std::optional(*found);
+}
+
+// Why a process that is there can't be kept; empty: nothing speaks against it.
+std::string adoption_obstacle(const store::ProcessRow& row, const config::ConsumerConfig* consumer_config,
+                              std::optional<DeviceId> device) {
+  if (consumer_config == nullptr) return "it is in the configuration no more";
+  if (row.settings != process_fingerprint(*consumer_config)) return "its configuration changed";
+  if (!device) return "it is on a device that it may not be on any more";
+  if (!row.settled) return "it was being loaded, evicted or parked";
+  return "";
+}
+
+// The pid of the daemon that the process belongs to, by the process' own mark; none: that daemon is dead.
+std::optional<int> living_owner(const runner::MarkedProcess& marked) {
+  if (marked.starter && runner::is_other_live_daemon(*marked.starter)) return marked.starter->pid;
+  return store::find_living_claimant(marked.mark);  // it may have adopted it
+}
+
+// Likewise, by the record, or by the mark where the record does not say.
+std::optional<int> living_owner(const store::ProcessRow& row) {
+  if (const runner::DaemonInstance owner{row.owner, row.owner_start_time}; owner.pid != 0)
+    return runner::is_other_live_daemon(owner) ? std::optional(owner.pid) : std::nullopt;
+  // The pid may belong to another process by now, which then has no mark.
+  const auto marked = runner::read_process_mark(row.pid);
+  return marked ? living_owner(*marked) : std::nullopt;
+}
+
+std::optional<std::uint16_t> recorded_port(const store::ProcessRow& row) {
+  return row.port == 0 ? std::nullopt : std::optional(row.port);
+}
+
+}  // namespace
+
+asio::awaitable<void> LeftoverRecovery::run() {
+  const std::vector<store::ProcessRow> rows = parts_.recorder.leftover_processes();
+  std::size_t pending = rows.size();
+  for (const store::ProcessRow& row : rows)
+    parts_.tasks.spawn(adopt_or_end(row),
+                       [this, &pending](const Result<void>&) { --pending, parts_.loop.wake_waiters(); });
+  while (pending > 0 && !parts_.loop.is_closed()) co_await parts_.loop.wait_for_change();
+  end_strays();
+}
+
+asio::awaitable<Result<void>> LeftoverRecovery::adopt_or_end(store::ProcessRow row) {
+  const auto index = config::find_id(parts_.config.ids().consumers, row.consumer);
+  const ConsumerId id{index.value_or(0)};
+  const config::ConsumerSnapshot configured = index ? parts_.config.consumer(id) : nullptr;
+  const config::ConsumerConfig* consumer_config =
+      configured && configured->process ? configured.get() : nullptr;
+  const runner::RecordedProcess known{
+      .pid = row.pid, .start_time = row.start_time, .port = recorded_port(row)};
+  const auto device = consumer_config != nullptr
+                          ? recorded_device(row, parts_.loop.world().registry[id].spec, parts_.devices)
+                          : std::nullopt;
+  std::string why = adoption_obstacle(row, consumer_config, device);
+  Result<void> ended{};
+  bool is_alive = row.boot == runner::boot_id();
+  if (is_alive && skip_if_owned(row)) co_return Result<void>{};
+  if (is_alive && why.empty()) {
+    const Result<void> adopted = co_await parts_.applications[id].adopt(known);
+    if (adopted) {
+      parts_.loop.place_consumer(id, *device);
+      parts_.recorder.record_adopted(row);
+      for (const std::string& ai_model : row.warm) {
+        const ResidentId resident =
+            parts_.targets.find_or_add_resident(id, ai_model, consumer_config->footprint);
+        parts_.loop.dispatch(FoundWarm{resident});
+      }
+      co_return Result<void>{};
+    }
+    is_alive = adopted.error().code != ErrorCode::not_found;
+    why = adopted.error().detail;
+    if (adopted.error().code == ErrorCode::eviction_failed) ended = std::unexpected(adopted.error());
+  } else if (is_alive) {
+    const config::ProcessConfig settings =
+        consumer_config != nullptr ? *consumer_config->process : config::ProcessConfig{};
+    auto process = runner::Process::adopt(parts_.io.get_executor(), settings, known, {});
+    is_alive = process.has_value();
+    const Duration limit = consumer_config != nullptr ? consumer_config->stop_limit : kUnconfiguredStopLimit;
+    if (is_alive) ended = co_await (*process)->stop(limit);
+  }
+  parts_.recorder.record_ended(row.consumer);
+  if (is_alive)
+    parts_.loop.dispatch(
+        StrayEnded{.consumer = row.consumer, .pid = row.pid, .reason = why, .result = ended});
+  co_return Result<void>{};
+}
+
+bool LeftoverRecovery::skip_if_owned(const store::ProcessRow& row) {
+  const auto owner = living_owner(row);
+  if (!owner) return false;
+  parts_.recorder.record_ended(row.consumer);  // it is not ours to remember
+  parts_.loop.dispatch(StrayLeftAlone{.consumer = row.consumer, .pid = row.pid, .owner_pid = *owner});
+  return true;
+}
+
+void LeftoverRecovery::end_strays() {
+  const std::string mark = parts_.recorder.process_mark();
+  for (const runner::MarkedProcess& stray : runner::find_marked_processes(mark)) {
+    const auto index = config::find_id(parts_.config.ids().consumers, stray.consumer);
+    const bool is_adopted = index && parts_.config.consumer(ConsumerId{*index})->process &&
+                            parts_.applications[ConsumerId{*index}].identity().pid;
+    if (is_adopted) continue;  // the stray belongs to its tree
+    if (const auto owner = living_owner(stray)) {
+      parts_.loop.dispatch(StrayLeftAlone{.consumer = stray.consumer, .pid = stray.pid, .owner_pid = *owner});
+      continue;
+    }
+    if (runner::kill_marked_process(stray.pid, mark))
+      parts_.loop.dispatch(StrayEnded{
+          .consumer = stray.consumer, .pid = stray.pid, .reason = "the process that it belonged to is gone"});
+  }
+}
+
+}  // namespace mgpu::engine

@@ -1,0 +1,49 @@
+#include "engine/memory_owners.h"
+
+#include <utility>
+
+namespace mgpu::engine {
+namespace {
+
+// The listener's tree, and what shares its container or unit: a service's workers need not be its children,
+// and the listener may be a proxy.
+gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample,
+                             const gpu::CgroupNames& own_cgroup) {
+  gpu::Owner owner{.id = consumer, .root_pid = pid};
+  const auto facts = sample.processes.find(pid);
+  if (facts == sample.processes.end()) return owner;
+  const gpu::CgroupNames& names = facts->second.cgroup;
+  if (names.container != own_cgroup.container) owner.container = names.container;
+  if (names.unit != own_cgroup.unit) owner.unit = names.unit;
+  return owner;
+}
+
+}  // namespace
+
+std::vector<gpu::Owner> find_memory_owners(const Registry& registry, const Sample& sample,
+                                           const OwnerCandidates& candidates) {
+  std::vector<gpu::Owner> owners;
+  for (std::size_t i = 0; i < candidates.runs.size(); ++i) {
+    const ConsumerId consumer{i};
+    if (!is_on_device(registry[consumer].spec, sample.device)) continue;
+    const runner::RunIdentity& run = candidates.runs[i];
+    if (run.pid || !run.unit.empty() || !run.container_id.empty())
+      owners.push_back({.id = consumer,
+                        .root_pid = run.pid.value_or(0),
+                        .process_group = run.process_group,
+                        .unit = run.unit,
+                        .container = run.container_id});
+    const auto listener = sample.listener_pids.find(candidates.ports[i].value_or(0));
+    if (listener != sample.listener_pids.end())
+      owners.push_back(owner_by_listener(consumer, listener->second, sample, candidates.own_cgroup));
+  }
+  for (const TicketProcess& process : candidates.ticket_processes) {
+    if (!is_on_device(registry, process.request, sample.device)) continue;
+    gpu::Owner owner{.id = process.ticket, .root_pid = process.pid, .slurm_job = process.slurm_job};
+    if (process.request.consumer) owner.id = *process.request.consumer;
+    owners.push_back(std::move(owner));
+  }
+  return owners;
+}
+
+}  // namespace mgpu::engine

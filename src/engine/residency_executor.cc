@@ -1,0 +1,30 @@
+#include "engine/residency_executor.h"
+
+#include <string>
+#include <utility>
+
+namespace mgpu::engine {
+
+void ResidencyExecutor::execute(const Load& load) {
+  const Resident& resident = parts_.loop.world().registry[load.resident];
+  const LoadSource source = parts_.weights.load_source(load);
+  parts_.weights.cancel_read_ahead(load.resident);  // from now on the load itself reads
+  parts_.tasks.spawn(
+      parts_.applications[resident.consumer].load(resident.ai_model, load.from_parked),
+      [this, id = load.resident, consumer = resident.consumer, source](Result<void> result) {
+        parts_.devices.note_loaded(consumer);
+        parts_.loop.dispatch(LoadEnded{.resident = id, .result = std::move(result), .source = source});
+      });
+  if (!load.from_parked) parts_.tasks.spawn(parts_.weights.track_open_files(load.resident));
+}
+
+void ResidencyExecutor::execute(const Evict& evict) {
+  const Resident& resident = parts_.loop.world().registry[evict.resident];
+  parts_.tasks.spawn(
+      parts_.applications[resident.consumer].evict(evict.rung, resident.ai_model),
+      [this, id = evict.resident, rung = evict.rung](Result<void> result) {
+        parts_.loop.dispatch(RungEnded{.resident = id, .rung = rung, .result = std::move(result)});
+      });
+}
+
+}  // namespace mgpu::engine
