@@ -37,6 +37,14 @@ constexpr std::array kMigrations{
     "ALTER TABLE started ADD COLUMN device TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE started ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE started ADD COLUMN owner_start_time INTEGER NOT NULL DEFAULT 0;",
+    // The starts of an earlier mgpu all numbered their tickets as epoch 0 does; before the first start there
+    // is none.
+    R"sql(
+      CREATE TABLE epochs (id INTEGER PRIMARY KEY CHECK (id = 0), last INTEGER NOT NULL) STRICT;
+      INSERT INTO epochs SELECT 0, CASE
+        WHEN EXISTS (SELECT 1 FROM jobs) OR EXISTS (SELECT 1 FROM learned) OR EXISTS (SELECT 1 FROM started)
+        THEN 0 ELSE -1 END;
+    )sql",
 };
 
 Result<void> check_file_is_ours(Database& database, std::int64_t version) {

@@ -17,6 +17,7 @@
 
 #include "store/claim.h"
 #include "store/database.h"
+#include "store/epoch.h"
 #include "store/schema.h"
 #include "store/tables.h"
 
@@ -93,9 +94,11 @@ struct Store::Worker {
   }
 
   void enqueue(Urgency urgency, Task task);
-  // Returns once it was tried, or after the limit: then `act` must own all that it touches.
-  void run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts = 1,
+  // Returns once it was tried, or after the limit: then `apply` must own all that it touches. False: the
+  // limit passed.
+  bool run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts = 1,
                     std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  std::optional<std::int64_t> read_epoch();  // none: it can't be read in time
   void run();
   std::deque<Task> run_batch(std::deque<Task> batch);  // those to be tried again
   Result<void> run_in_transaction(const std::deque<Task>& batch, bool& transaction_begun);
@@ -126,15 +129,25 @@ void Store::Worker::enqueue(Urgency urgency, Task task) {
   if (wake) changed.notify_one();
 }
 
-void Store::Worker::run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts,
+bool Store::Worker::run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts,
                                  std::optional<std::chrono::milliseconds> limit) {
   const auto done = std::make_shared<std::promise<void>>();  // shared: whoever waits may give up
   enqueue(Urgency::immediate,
           {.apply = std::move(apply), .on_done = [done] { done->set_value(); }, .attempts_left = attempts});
-  if (limit)
-    done->get_future().wait_for(*limit);
-  else
-    done->get_future().wait();
+  if (limit) return done->get_future().wait_for(*limit) == std::future_status::ready;
+  done->get_future().wait();
+  return true;
+}
+
+std::optional<std::int64_t> Store::Worker::read_epoch() {
+  const auto epoch = std::make_shared<std::optional<std::int64_t>>();  // shared: this may give up
+  const auto apply = [epoch](Tables& tables) -> Result<void> {
+    const auto read = tables.read_epoch();
+    if (!read) return std::unexpected(read.error());
+    *epoch = *read;
+    return {};
+  };
+  return run_and_wait(apply, 1, kWriteTimeout) ? *epoch : std::nullopt;
 }
 
 void Store::Worker::run() {
@@ -217,6 +230,11 @@ Result<Store::OpenResult> Store::open(Options options) {
     database = std::unexpected(database.error());  // closes it before it is renamed
     rename_damaged(path);
     database = open_checked(path, damaged);
+    // Which epochs the damaged one has used is lost; those by the clock are far above.
+    const std::uint64_t unused = epoch_by_clock(std::chrono::system_clock::now()).number;
+    if (database)
+      if (auto done = database->run("UPDATE epochs SET last = " + std::to_string(unused)); !done)
+        database = std::unexpected(done.error());
   }
   if (!database) return with_path(database.error());
   claim->claim_file(path);
@@ -236,6 +254,16 @@ Store::Store(std::unique_ptr<Worker> worker) : worker_(std::move(worker)) {}
 Store::~Store() = default;
 
 const std::string& Store::path() const { return worker_->options.path; }
+
+// Read before and after: a write that failed (the disk is full) leaves the epoch as it was.
+Result<std::uint64_t> Store::begin_epoch() {
+  const std::optional<std::int64_t> before = worker_->read_epoch();
+  worker_->run_and_wait([](Tables& tables) { return tables.begin_epoch(); }, 1, kWriteTimeout);
+  const std::optional<std::int64_t> after = worker_->read_epoch();
+  if (!before || !after || *after <= *before)
+    return fail(ErrorCode::unavailable, "the store " + path() + " can't be written");
+  return static_cast<std::uint64_t>(*after);
+}
 
 std::vector<LearnedRow> Store::read_learned() {
   std::vector<LearnedRow> rows;

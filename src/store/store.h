@@ -81,6 +81,11 @@ class Store {
 
   const std::string& path() const;  // without symbolic links
 
+  // The epoch of this start, for the numbers of its tickets: none that it returned before, in any life of the
+  // store; the first is 0. Returns once it is written. Error: unavailable (it can't be written within a
+  // second): then the number may come back, and must not be used.
+  Result<std::uint64_t> begin_epoch();
+
   // Errors of reading give what was read so far: a daemon that remembers less is better than none.
   std::vector<LearnedRow> read_learned();
   std::vector<ProcessRow> read_processes();

@@ -177,6 +177,7 @@ TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
                   ->run("ALTER TABLE started DROP COLUMN device;"
                         "ALTER TABLE started DROP COLUMN owner;"
                         "ALTER TABLE started DROP COLUMN owner_start_time;"
+                        "DROP TABLE epochs;"
                         "PRAGMA user_version = 1"));
 
   const auto store = open();
@@ -187,6 +188,29 @@ TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
   EXPECT_EQ(rows[0].device, "") << "nobody had asked";
   store->save_process({.consumer = "voice", .pid = 78, .device = "GPU-2"});
   EXPECT_EQ(store->read_processes()[1].device, "GPU-2");
+}
+
+TEST_F(StoreTest, EachStartHasAnEpochOfItsOwn) {
+  EXPECT_EQ(open()->begin_epoch(), 0U);
+  const auto store = open();
+  EXPECT_EQ(store->begin_epoch(), 1U);
+  EXPECT_EQ(store->begin_epoch(), 2U);
+}
+
+TEST_F(StoreTest, AFileOfAnMgpuThatCountedNoStartsBeginsWithTheSecondEpoch) {
+  open()->add_job({.ticket = 17, .consumer = "chat"});
+  ASSERT_TRUE(Database::open(store_path())->run("DROP TABLE epochs; PRAGMA user_version = 3"));
+  EXPECT_EQ(open()->begin_epoch(), 1U) << "its tickets were numbered 1, 2, 3 at every start";
+}
+
+TEST_F(StoreTest, AnEpochThatCantBeWrittenIsNotUsed) {
+  const auto store = open();
+  auto beside = Database::open(store_path());
+  ASSERT_TRUE(beside);
+  ASSERT_TRUE(beside->run("BEGIN IMMEDIATE"));  // another program holds the file
+  const auto epoch = store->begin_epoch();
+  ASSERT_FALSE(epoch);
+  EXPECT_EQ(epoch.error().code, ErrorCode::unavailable);
 }
 
 TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
@@ -205,6 +229,7 @@ TEST_F(StoreTest, ADamagedFileIsSetAsideAndSaid) {
   const auto store = open();
 
   ASSERT_TRUE(store);
+  EXPECT_GT(store->begin_epoch().value_or(0), 40'000U) << "what the old one counted is lost";
   EXPECT_NE(warning_.find("damaged"), std::string::npos);
   store->save_learned({.consumer = "chat", .learned = sample_learned()});
   EXPECT_EQ(store->read_learned().size(), 1U);

@@ -133,6 +133,8 @@ Result<Tables> Tables::prepare(Database database, std::uint32_t history_rows) {
       {&tables.begin_, "BEGIN IMMEDIATE"},
       {&tables.commit_, "COMMIT"},
       {&tables.roll_back_, "ROLLBACK"},
+      {&tables.begin_epoch_, "UPDATE epochs SET last = last + 1"},
+      {&tables.read_epoch_, "SELECT last FROM epochs"},
       {&tables.read_learned_, kReadLearned},
       {&tables.save_learned_, kSaveLearned},
       {&tables.forget_learned_, "DELETE FROM learned WHERE consumer = ?"},
@@ -157,6 +159,17 @@ Result<void> Tables::begin() { return begin_.reset().run(); }
 Result<void> Tables::commit() { return commit_.reset().run(); }
 // Where it never began there is nothing to undo; whoever calls this knows what went wrong.
 void Tables::roll_back() { [[maybe_unused]] const auto undone = roll_back_.reset().run(); }
+
+Result<void> Tables::begin_epoch() { return begin_epoch_.reset().run(); }
+
+Result<std::int64_t> Tables::read_epoch() {
+  const auto row = read_epoch_.reset().step();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return fail(ErrorCode::internal, "the table of epochs is empty");
+  const std::int64_t last = read_epoch_.number(0);
+  read_epoch_.reset();  // a read that is left open would keep the transaction from ending
+  return last;
+}
 
 Result<void> Tables::read(std::vector<LearnedRow>& rows) {
   return read_all(read_learned_.reset(), rows, read_learned_row);

@@ -22,6 +22,9 @@ class Tables {
   Result<void> commit();
   void roll_back();
 
+  Result<void> begin_epoch();         // the one after the last
+  Result<std::int64_t> read_epoch();  // the last that was begun; -1: none
+
   // What was read before an error stays in `rows`.
   Result<void> read(std::vector<LearnedRow>& rows);
   Result<void> read(std::vector<ProcessRow>& rows);
@@ -41,6 +44,7 @@ class Tables {
   Database database_;  // before its statements, so that it closes after them
   std::uint32_t history_rows_ = 0;
   Statement begin_, commit_, roll_back_;
+  Statement begin_epoch_, read_epoch_;
   Statement read_learned_, save_learned_, forget_learned_, prune_learned_;
   Statement read_jobs_, add_job_, prune_jobs_;
   Statement read_processes_, save_process_, update_process_, remove_process_;
