@@ -57,6 +57,8 @@ asio::awaitable<HandlerResult> explain_ticket(ApiContext& context, ApiRequest re
   const auto explanation =
       explain::explain(context.engine.journal().entries(), world.registry, id,
                        current == world.tickets.end() ? nullptr : &current->second, context.engine.now());
+  if (const auto of_this_start = context.engine.check_of_this_start(id); !explanation && !of_this_start)
+    co_return std::unexpected(of_this_start.error());
   if (!explanation)
     co_return fail(ErrorCode::not_found, "nothing is known of ticket " + std::to_string(id.value) +
                                              ": it never was, or is longer ago than limits.events reaches");

@@ -203,7 +203,9 @@ asio::awaitable<HandlerResult> hold_while_connected(ApiContext& context, Respons
   co_return std::nullopt;
 }
 
-Error unknown_lease_error(std::uint64_t id) {
+Error unknown_lease_error(const engine::Engine& engine, std::uint64_t id) {
+  if (const auto of_this_start = engine.check_of_this_start(TicketId{id}); !of_this_start)
+    return of_this_start.error();
   return {ErrorCode::not_found,
           "no lease " + std::to_string(id) + ": it was given back, has expired, or never was"};
 }
@@ -247,7 +249,7 @@ asio::awaitable<HandlerResult> release_lease(ApiContext& context, ApiRequest req
         !cancelled)
       co_return std::unexpected(cancelled.error());
   } else if (!context.leases.release(TicketId{*id})) {
-    co_return std::unexpected(unknown_lease_error(*id));
+    co_return std::unexpected(unknown_lease_error(context.engine, *id));
   }
   co_return json_response({{"id", *id}, {"released", true}});
 }
@@ -256,7 +258,7 @@ asio::awaitable<HandlerResult> renew_lease(ApiContext& context, ApiRequest reque
   const auto id = number_from_path(request, "id");
   if (!id) co_return std::unexpected(id.error());
   const auto listing = context.leases.renew(TicketId{*id});
-  if (!listing) co_return std::unexpected(unknown_lease_error(*id));
+  if (!listing) co_return std::unexpected(unknown_lease_error(context.engine, *id));
   co_return json_response(*listing);
 }
 

@@ -246,6 +246,7 @@ Json status_json(const engine::Engine& engine, const std::string& version, const
   Json line = line_json(engine, estimates);
   json.update({{"version", version},
                {"started", started},
+               {"epoch", engine.epoch()},
                {"draining", world.draining},
                {"oom_retries", engine.oom_retries()},
                {"log_lines_dropped", log_lines_dropped},

@@ -77,11 +77,11 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   const Clock clock{};
   const std::vector<gpu::DeviceInfo> devices;
   const Bytes device_memory;
-  Journal journal;
+  Journal journal;  // its limits are fixed for the run
   TaskSpawner tasks;
   CoreLoop loop;
-  TicketTable tickets;
   StoreRecorder recorder;
+  TicketTable tickets;
   TimedCalls timed_calls{};
   TargetResolver targets;
   UserTable users{};
@@ -105,12 +105,13 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
       loop(io, clock, std::move(setup.world), journal,
            {.execute = [this](const Effect& effect) { execute(effect); },
             .on_settled = [this] { observer.adapt_sampling_rate(); }}),
-      tickets(io.get_executor(), {.dispatch = [this](EventPayload what) { loop.dispatch(std::move(what)); },
-                                  .device_of = [this](TicketId ticket) { return chosen_device(ticket); }}),
       recorder(store, config,
                {.registry = loop.world().registry,
                 .wall_time = [this](Instant at) { return clock.wall_time(at); },
                 .holder_description = [this](TicketId ticket) { return holder_description(ticket); }}),
+      tickets(io.get_executor(), TicketNumbers([this] { return recorder.begin_epoch(); }),
+              {.dispatch = [this](EventPayload what) { loop.dispatch(std::move(what)); },
+               .device_of = [this](TicketId ticket) { return chosen_device(ticket); }}),
       targets(loop, config, timed_calls, device_memory, std::move(setup.estimated_from),
               [this](ConsumerId consumer, const std::string& ai_model) {
                 return recorder.previously_learned(consumer, ai_model);
@@ -270,6 +271,7 @@ asio::awaitable<bool> Engine::is_busy(ConsumerId consumer) {
 }
 
 Result<void> Engine::cancel(TicketId ticket, std::string why) {
+  if (auto earlier = check_of_this_start(ticket); !earlier) return earlier;
   if (!impl_->loop.world().tickets.contains(ticket))
     return fail(ErrorCode::not_found, "there is no ticket " + std::to_string(ticket.value));
   impl_->loop.dispatch(TicketCancelled{.ticket = ticket, .error = {ErrorCode::cancelled, std::move(why)}});
@@ -331,6 +333,14 @@ std::chrono::system_clock::time_point Engine::wall_time(Instant at) const {
   return impl_->clock.wall_time(at);
 }
 Instant Engine::now() const { return impl_->clock.now(); }
+
+std::uint64_t Engine::epoch() const { return impl_->tickets.numbers().epoch(); }
+
+Result<void> Engine::check_of_this_start(TicketId ticket) const {
+  if (!impl_->tickets.numbers().is_of_earlier_start(ticket)) return {};
+  return fail(ErrorCode::not_found,
+              "ticket " + std::to_string(ticket.value) + " is of an earlier start of the daemon");
+}
 
 const Holder* Engine::holder(TicketId ticket) const { return impl_->tickets.holder(ticket); }
 

@@ -163,7 +163,9 @@ class Engine {
   const Journal& journal() const;
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
-  const std::vector<gpu::DeviceInfo>& devices() const;  // by DeviceId: name, UUID, ...
+  std::uint64_t epoch() const;  // of this start of the daemon: the numbers of its tickets begin with it
+  Result<void> check_of_this_start(TicketId ticket) const;  // error: not_found (it is of an earlier start)
+  const std::vector<gpu::DeviceInfo>& devices() const;      // by DeviceId: name, UUID, ...
   const DeviceObservation& observation(DeviceId device) const;
   // AI models that an external service loaded for somebody who did not ask here, since we look.
   std::uint64_t loaded_uninvited(ConsumerId consumer) const;

@@ -25,6 +25,12 @@ StoreRecorder::StoreRecorder(store::Store* store, const config::LiveConfig& conf
   }
 }
 
+store::Epoch StoreRecorder::begin_epoch() {
+  if (store_ != nullptr)
+    if (const auto counted = store_->begin_epoch()) return {.number = *counted};
+  return store::epoch_by_clock(std::chrono::system_clock::now());
+}
+
 LearnedCosts StoreRecorder::previously_learned(ConsumerId consumer, const std::string& ai_model) const {
   const auto found = previously_learned_.find({consumer, ai_model});
   return found == previously_learned_.end() ? LearnedCosts{} : found->second;

@@ -16,6 +16,7 @@
 #include "engine/journal.h"
 #include "registry/registry.h"
 
+#include "store/epoch.h"
 #include "store/store.h"
 
 namespace mgpu::engine {
@@ -32,6 +33,10 @@ class StoreRecorder {
   // `store` may be null. Fixed for the run, as the applications are: the settings that costs and processes
   // are recorded with.
   StoreRecorder(store::Store* store, const config::LiveConfig& config, EntryContext entry_context);
+
+  // Never the same one again, in this life or another (TicketNumbers). By the clock where there is no store,
+  // or where it can't be written.
+  store::Epoch begin_epoch();
 
   // What earlier lives learned of it, under the settings of today; nothing learned: all zero.
   LearnedCosts previously_learned(ConsumerId consumer, const std::string& ai_model) const;

@@ -78,10 +78,11 @@ struct TicketTable::StateGuard {
   }
 };
 
-TicketTable::TicketTable(asio::any_io_executor strand, Hooks hooks)
+TicketTable::TicketTable(asio::any_io_executor strand, TicketNumbers numbers, Hooks hooks)
     : strand_(std::move(strand)),
       hooks_(std::move(hooks)),
-      own_slurm_job_(gpu::read_cgroup(::getpid()).slurm_job) {}
+      own_slurm_job_(gpu::read_cgroup(::getpid()).slurm_job),
+      numbers_(std::move(numbers)) {}
 
 TicketTable::~TicketTable() { close(); }
 
@@ -89,7 +90,7 @@ asio::awaitable<Result<Lease>> TicketTable::acquire(TicketRequest request, Holde
                                                     std::function<void(TicketId)> on_ticket) {
   if (closed_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   holder.who = shorten_description(holder.who);
-  const TicketId ticket{++last_ticket_};
+  const TicketId ticket = numbers_.next();
   StateGuard guard(std::make_shared<Lease::State>(this, ticket, request, std::move(holder), strand_));
   if (const auto pid = guard.state->holder.pid)
     if (std::string job = gpu::read_cgroup(*pid).slurm_job; job != own_slurm_job_)

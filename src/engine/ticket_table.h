@@ -1,5 +1,5 @@
 // The tickets that wait and those that are leases: from a request to a Lease that gives itself back. Owns the
-// state of each, gives out their numbers, and passes on what the core decides.
+// state of each and their numbers, and passes on what the core decides.
 //
 // A wait or a lease ends in one place for all reasons and at all moments (Lease::State::cancel_or_release),
 // so that nothing is lost when a cancellation crosses a grant.
@@ -23,6 +23,7 @@
 #include "domain/event.h"
 #include "engine/engine.h"
 #include "engine/memory_owners.h"
+#include "engine/ticket_numbers.h"
 
 namespace mgpu::engine {
 
@@ -33,7 +34,7 @@ class TicketTable {
     std::function<std::optional<DeviceId>(TicketId)>
         device_of{};  // that the core has chosen; none: no ticket
   };
-  TicketTable(boost::asio::any_io_executor strand, Hooks hooks);
+  TicketTable(boost::asio::any_io_executor strand, TicketNumbers numbers, Hooks hooks);
   ~TicketTable();
   TicketTable(const TicketTable&) = delete;
   TicketTable& operator=(const TicketTable&) = delete;
@@ -49,6 +50,7 @@ class TicketTable {
   void on_requeued(const Requeued& requeued);
   void on_end_lease(const EndLease& end);
 
+  const TicketNumbers& numbers() const { return numbers_; }
   const Holder* holder(TicketId ticket) const;   // null: no such ticket
   std::vector<TicketProcess> processes() const;  // of those tickets whose holder named one
 
@@ -69,7 +71,7 @@ class TicketTable {
   const Hooks hooks_;
   const std::string own_slurm_job_;  // of the daemon: tells its holders' processes from nothing
   std::map<TicketId, StatePtr> states_{};
-  std::uint64_t last_ticket_ = 0;
+  TicketNumbers numbers_;
   bool closed_ = false;
 };
 
