@@ -7,6 +7,7 @@
 #include "base/sanitize.h"
 #include "config/services.h"
 #include "engine/footprint_estimate.h"
+#include "engine/weights.h"
 #include "service/service.h"
 
 namespace mgpu::engine {

@@ -9,6 +9,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "config/live_config.h"
@@ -18,9 +20,6 @@
 #include "engine/timed_calls.h"
 
 namespace mgpu::engine {
-
-// How long the strand waits for a look at the files of weights.
-inline constexpr Duration kWeightsLookupTimeout = std::chrono::milliseconds(250);
 
 class TargetResolver {
  public:

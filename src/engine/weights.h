@@ -8,11 +8,15 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/time.h"
 #include "config/config.h"
 
 #include "estimate/inference_options.h"
 
 namespace mgpu::engine {
+
+// How long the strand waits for a look at the files of weights.
+inline constexpr Duration kWeightsLookupTimeout = std::chrono::milliseconds(250);
 
 struct Weights {
   std::vector<std::string> files{};  // none: nobody knows

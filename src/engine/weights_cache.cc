@@ -9,7 +9,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "config/services.h"
-#include "engine/target_resolver.h"
 #include "engine/weights.h"
 
 #include "pagecache/cached_fraction.h"
