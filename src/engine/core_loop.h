@@ -1,5 +1,5 @@
 // The loop around the core: an event is stamped, stepped through the core and written into the journal; each
-// effect that follows is written down and handed on. Owns the world: everybody else reads it.
+// effect that follows is written down and handed on. Owns the world, which all other parts only read.
 //
 // Thread rule: the strand.
 #pragma once
@@ -66,7 +66,7 @@ class CoreLoop {
   boost::asio::steady_timer wake_up_;  // when the core wants a Tick
   Instant last_tick_{};
   Duration tick_backoff_{};  // from a Tick to the next one, at least
-  // Never fires: cancelled to wake those who wait. Shared with the handlers of their deadlines.
+  // Never fires: cancelled to wake the waiting coroutines. Shared with the handlers of their deadlines.
   std::shared_ptr<boost::asio::steady_timer> changed_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for wake_up_'s handler
 };

@@ -24,7 +24,7 @@ constexpr std::chrono::seconds kProcessCacheTtl{5};
 
 // What the thread works with. It outlives the sampling where the driver hangs.
 struct DeviceSampler::Worker {
-  // Who the processes of a device's last reading are. /proc is asked again when the driver lists other ones,
+  // What the processes of a device's last reading are. /proc is asked again when the driver lists other ones,
   // and now and then: a pid that stays for seconds may have got another parent.
   struct ProcessCache {
     std::vector<int> listed_pids{};  // by the driver
@@ -87,11 +87,11 @@ DeviceSampler::~DeviceSampler() {
 
 void DeviceSampler::start() {
   if (thread_.joinable()) return;
-  thread_ = std::thread([reader = worker_] {
-    reader->run();
-    const std::lock_guard lock(reader->mutex);
-    reader->done = true;
-    reader->changed.notify_all();
+  thread_ = std::thread([worker = worker_] {
+    worker->run();
+    const std::lock_guard lock(worker->mutex);
+    worker->done = true;
+    worker->changed.notify_all();
   });
 }
 
@@ -154,8 +154,8 @@ void DeviceSampler::Worker::run() {
       Sample seen = sample(device);
       lock.lock();
       if (stopping) return;  // the strand may be gone
-      boost::asio::post(strand, [hear = on_sample, seen = std::move(seen)]() mutable {
-        if (*hear) (*hear)(std::move(seen));
+      boost::asio::post(strand, [callback = on_sample, seen = std::move(seen)]() mutable {
+        if (*callback) (*callback)(std::move(seen));
       });
     }
   }

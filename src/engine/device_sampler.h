@@ -33,7 +33,7 @@ struct Sample {
   Result<gpu::RawReading> raw{};
   gpu::Telemetry telemetry{};
   gpu::ProcessTable processes{};                 // those of the reading, the listeners, and their ancestors
-  std::map<std::uint16_t, int> listener_pids{};  // who listens on the ports asked for
+  std::map<std::uint16_t, int> listener_pids{};  // the process that listens on each of the ports
 };
 
 class DeviceSampler {

@@ -265,7 +265,7 @@ void Engine::report_suspect(ConsumerId consumer, std::string reason) {
 asio::awaitable<bool> Engine::is_busy(ConsumerId consumer) {
   const auto self = impl_;
   const std::uint32_t active_requests = co_await self->applications[consumer].count_active_requests();
-  // Each of its other leases accounts for one request: whoever has answered must not wait for theirs.
+  // Each of its other leases accounts for one request, which this one must not wait for.
   const std::uint32_t leases = self->loop.world().registry[consumer].running_leases;
   co_return active_requests > (leases > 0 ? leases - 1 : 0);
 }

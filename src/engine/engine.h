@@ -1,6 +1,8 @@
-// The engine: one strand that stamps events, calls the core, and obeys its effects. It holds *how*, never
-// *which* or *when*. Everything here runs on the io_context's single thread; only the sampling of the GPU has
-// a thread of its own, which posts its readings here.
+// The engine: stamps events, steps the core, carries out the effects that follow. It knows how something is
+// done; which and when, the core decides.
+//
+// Thread rule: the strand, which is the io_context's single thread. Only the sampling of the devices has a
+// thread of its own, which posts its readings here.
 #pragma once
 
 #include <chrono>
@@ -32,10 +34,10 @@ namespace mgpu::engine {
 class Engine;
 class TicketTable;
 
-inline constexpr std::size_t kMaxWhoLength = 200;      // bytes kept of who stands behind a ticket
+inline constexpr std::size_t kMaxWhoLength = 200;      // bytes kept of Holder::who
 inline constexpr std::size_t kMaxAiModelLength = 256;  // bytes of an AI model's name
 
-// For people, and for attributing memory: who stands behind a ticket.
+// For people, and for attributing memory: where a ticket comes from.
 struct Holder {
   std::string who{};         // kept as far as kMaxWhoLength, printable: "POST /v1/chat/completions from
                              // 127.0.0.1:5123", "mgpu run python train.py"
@@ -83,7 +85,7 @@ struct DeviceObservation {
   std::vector<gpu::Attribution::ConsumerProcess> own_processes{};  // those of consumers
   std::optional<gpu::ProcessUsage> yielding_to{};  // the one of them that the device is left to (yield_to)
   std::optional<gpu::Telemetry> telemetry{};       // utilisation, temperature, power
-  Bytes driver_reserved{};                         // in no total of ours: nobody can have it
+  Bytes driver_reserved{};                         // can't be allocated: part of no total of ours
 };
 
 class Engine {
@@ -132,8 +134,8 @@ class Engine {
   std::optional<ConsumerId> find_consumer(std::string_view name) const;
   std::optional<DeviceId> find_device(std::string_view name) const;
 
-  // The number of whoever asks, for fair shares (Ask::user), by the name that a request gives or the API key
-  // that it shows, as the configuration's `users` says; 0: nobody in particular.
+  // The user's number, for fair shares (TicketRequest::user), by the name that a request gives or the API key
+  // that it shows, as the configuration's `users` says; 0: no user in particular.
   std::uint32_t user_number(std::string_view name, std::string_view api_key);
   std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
 
@@ -149,8 +151,8 @@ class Engine {
   // Whether the application still computes after its answer (service's busy check). False where it can't say.
   boost::asio::awaitable<bool> is_busy(ConsumerId consumer);
 
-  // The gateway could not reach the service, or it broke off before answering: the engine looks, and if the
-  // service really is gone, tells the core.
+  // The gateway could not reach the service, or the service broke off before answering: it is asked whether
+  // it is up, and if not, the core is told `reason`.
   void report_suspect(ConsumerId consumer, std::string reason);
 
   // An operator's words. Errors: not_found, busy, not_supported.
@@ -158,7 +160,7 @@ class Engine {
   Result<void> evict(ResidentId resident, bool park);     // returns when begun; the journal tells the end
   void forget_learned(ConsumerId consumer);               // what was learned of it, now and for later lives
 
-  // For everybody who looks: true on the strand until the next event.
+  // The state, for all readers: valid on the strand until the next event.
   const World& world() const;
   const Journal& journal() const;
   Journal& journal();
@@ -167,7 +169,7 @@ class Engine {
   Result<void> check_of_this_start(TicketId ticket) const;  // error: not_found (it is of an earlier start)
   const std::vector<gpu::DeviceInfo>& devices() const;      // by DeviceId: name, UUID, ...
   const DeviceObservation& observation(DeviceId device) const;
-  // AI models that an external service loaded for somebody who did not ask here, since we look.
+  // AI models that an external service loaded for requests that did not come through us, since the start.
   std::uint64_t loaded_uninvited(ConsumerId consumer) const;
   // The file that its footprint was estimated from, for people; empty: it was not.
   std::string estimated_from(ResidentId resident) const;

@@ -1,4 +1,4 @@
-// What an AI model will hold, estimated from the files that it is loaded from, where nobody declared it. Of
+// What an AI model will hold, estimated from the files that it is loaded from, where it is not declared. Of
 // each file only the head is read.
 #pragma once
 

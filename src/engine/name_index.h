@@ -41,7 +41,7 @@ class NameIndex {
   // Whether the configuration or the service names this (canonical) AI model.
   bool is_known_ai_model(ConsumerId consumer, std::string_view ai_model) const;
 
-  // Whether it may ask this consumer for this (canonical) AI model: known, or the service was never heard.
+  // Whether the consumer may have this (canonical) AI model: it is known, or the service listed none yet.
   bool may_offer(ConsumerId consumer, std::string_view ai_model) const;
 
   // Of the configuration and listed, canonical, without doubles.

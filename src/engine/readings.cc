@@ -56,7 +56,8 @@ void move_bytes(Bytes& from, Bytes& to, Bytes most) {
   to += moved;
 }
 
-// What came since the last reading: whoever loads has it; then whoever runs, up to what it may hold.
+// Bytes that came since the last reading go to consumers that load; then to those that run, up to what they
+// may hold; then to foreign.
 void distribute_growth(Bytes growth, std::vector<MemoryShare>& shares, Bytes& foreign) {
   for (MemoryShare& share : shares)
     if (share.loading) move_bytes(growth, share.bytes, growth);
@@ -65,8 +66,8 @@ void distribute_growth(Bytes growth, std::vector<MemoryShare>& shares, Bytes& fo
   foreign += growth;
 }
 
-// What went: it was of who leaves; then of who has more than it should (its work ended, it is dying); then
-// foreign.
+// Bytes that went are taken from consumers that unload; then from those that have more than they should
+// (their work ended, their process is ending); then from foreign; then from all others.
 void distribute_shrink(Bytes shrink, std::vector<MemoryShare>& shares, Bytes& foreign) {
   Bytes freed;
   const auto take = [&](Bytes& from, Bytes most) {
@@ -128,7 +129,7 @@ bool can_attribute_by_process(const World& world, DeviceId device, const gpu::Ra
   if (!was_by_process) return total_expected_bytes(world, device) == Bytes{} && own.measured == Bytes{};
   if (listed_processes) return true;
   if (world.lines[device.value].loading) return false;
-  // Nobody is listed, and what we hold has come all the same: half of it will do, since footprints are
+  // No process is listed, and what we hold has come all the same: half of it will do, since footprints are
   // guesses.
   const bool arrived_unlisted = own.held > Bytes{} && raw.used * 2 >= own.held;
   return !arrived_unlisted;

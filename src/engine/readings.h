@@ -1,10 +1,10 @@
-// From what the driver said to what the core reads: the bytes, by who they belong to. Values only.
+// From the driver's figures to a Reading of the core: the bytes, by the consumers that own them. Values only.
 //
 // Mostly the driver tells each process' bytes. In a container without permission or under WSL2 it tells only
 // the total. Then bytes are reckoned by totals before and after: what comes while something of ours loads is
-// taken for its, what goes while something of ours leaves was its, and everything else is foreign. Whoever is
-// wronged by that, nothing is called free that is in use: consumers, leases and foreign add up to what the
-// driver says is used.
+// taken for its, what goes while something of ours leaves was its, and everything else is foreign. Even where
+// that is wrong about an owner, no memory in use counts as free: consumers, leases and foreign add up to what
+// the driver says is used.
 #pragma once
 
 #include <vector>

@@ -122,7 +122,7 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
     add_resident(world.registry, id, service::canonical_name(config.service.type, name), footprint(own));
 }
 
-// Where the utility is, if anybody wants it. Error: invalid_config.
+// Where the utility is, if a consumer wants it. Error: invalid_config.
 Result<std::string> find_cuda_checkpoint(const config::Config& config) {
   for (const config::ConsumerConfig& consumer : config.consumers) {
     if (consumer.park_method != config::ParkMethod::cuda_checkpoint) continue;

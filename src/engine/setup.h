@@ -1,4 +1,4 @@
-// From the configuration to a world: which device of the driver each configured one is, who the consumers
+// From the configuration to a world: which device of the driver each configured one is, which consumers there
 // are, and what each of them may hold. Values in, values out.
 #pragma once
 
@@ -19,7 +19,7 @@ struct Setup {
   World world{};
   std::vector<gpu::DeviceInfo> devices{};              // by DeviceId
   config::IdTable ids{};                               // of devices and consumers
-  std::string cuda_checkpoint{};                       // the utility's path; empty: nobody wants it
+  std::string cuda_checkpoint{};                       // the utility's path; empty: no consumer wants it
   std::map<ResidentId, std::string> estimated_from{};  // whose footprint was: the file
 };
 

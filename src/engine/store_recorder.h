@@ -1,5 +1,5 @@
 // What of this life is kept for the next one: folded from the journal into the store. Without a store it
-// keeps nothing, and nobody else needs to ask whether there is one.
+// keeps nothing, and the other parts need not know whether there is one.
 //
 // Thread rule: the strand.
 #pragma once
@@ -75,7 +75,7 @@ class StoreRecorder {
   void record(Instant, const FoundWarm& e) { record_process_state(e.resident); }
   template <class Other>
   void record(Instant, const Other&) {}
-  void record_process_state(ResidentId resident);  // for whoever finds its process
+  void record_process_state(ResidentId resident);  // for a later life that finds its process
   void finish_job(Instant at, TicketId ticket, std::string_view outcome);
 
   store::Store* store_;

@@ -13,12 +13,13 @@ namespace mgpu::engine {
 
 class UninvitedLoads {
  public:
-  // What is there at the first look came before us, and counts as nobody's: recording begins after it.
+  // What is there at the first look was loaded before we looked, and does not count: recording begins after
+  // it.
   void set_baseline() { has_baseline_ = true; }
 
   void record(const Registry& registry, ResidentId resident);
 
-  // Forgets those that are gone, or that a request of ours has used since they were recorded.
+  // Forgets those that are not warm any more, or that a request of ours has used since they were recorded.
   void drop_used(const Registry& registry);
   bool has_unused() const { return !unused_.empty(); }
   std::vector<ResidentId> take_unused();  // and forgets them

@@ -1,6 +1,6 @@
 // The users that fair shares tell apart, as numbers for the core: each name has one, and each API key. A key
 // itself is kept nowhere, only a hash of it that means nothing outside this process. The table is bounded:
-// whoever was heard of longest ago is forgotten, and is somebody new next time.
+// the user that made no request for the longest time is forgotten, and gets a new number the next time.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,11 @@ class UserTable {
  public:
   explicit UserTable(std::size_t max_users = kMaxUsers);
 
-  // Numbers from 1; who is known has one of their own.
+  // Numbers from 1; a known user has the same number as before.
   std::uint32_t number_by_name(std::string_view name);
   std::uint32_t number_by_key(std::string_view api_key);
 
-  // For people: the name, or "key 7". Empty for 0 and for whoever is forgotten.
+  // For people: the name, or "key 7". Empty for 0 and for a forgotten user.
   std::string label(std::uint32_t number) const;
 
  private:
@@ -37,7 +37,7 @@ class UserTable {
   std::size_t max_users_;
   std::string salt_;
   std::uint32_t last_number_ = 0;
-  std::list<User> users_{};  // the latest heard of first
+  std::list<User> users_{};  // the latest to make a request first
   std::map<std::string, std::list<User>::iterator, std::less<>> by_lookup_key_{};
   std::map<std::uint32_t, std::list<User>::iterator> by_number_{};
 };

@@ -19,7 +19,7 @@ namespace mgpu::engine {
 inline constexpr Duration kWeightsLookupTimeout = std::chrono::milliseconds(250);
 
 struct Weights {
-  std::vector<std::string> files{};  // none: nobody knows
+  std::vector<std::string> files{};  // none: unknown
   estimate::InferenceOptions inference_options{};
 };
 
