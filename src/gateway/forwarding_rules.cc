@@ -40,6 +40,17 @@ bool is_hop_by_hop(std::string_view name, std::string_view connection) {
   return std::ranges::any_of(kHopByHopHeaders, same) || list_contains(connection, name);
 }
 
+http::Headers forwarded_headers(const http::Headers& headers, bool is_upgrade) {
+  http::Headers forwarded;
+  const std::string connection = http::joined_header(headers, "Connection");
+  for (const auto& entry : headers) {
+    const bool upgrades = is_upgrade && equals_ignore_case(entry.first, "Upgrade");
+    if (upgrades || !is_hop_by_hop(entry.first, connection)) forwarded.push_back(entry);
+  }
+  if (is_upgrade) forwarded.emplace_back("Connection", "Upgrade");
+  return forwarded;
+}
+
 std::string forwarded_for(std::string_view received, std::string_view client_address) {
   if (received.empty()) return std::string(client_address);
   return std::string(received) + ", " + std::string(client_address);

@@ -1,102 +1,26 @@
 #include "gateway/forwarding_rules.h"
 
-#include <filesystem>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include "gateway/body_buffer.h"
 
 namespace mgpu::gateway {
 namespace {
 
-const auto budget =
-    std::make_shared<BodyBudget>(BodyBudget{.memory_left = 1'000'000, .disk_left = 1'000'000});
-
-std::string drain(BodyBuffer& body, std::size_t step) {
-  std::string all;
-  while (true) {
-    auto piece = body.read_next(step);
-    EXPECT_TRUE(piece) << piece.error().detail;
-    if (!piece || piece->empty()) return all;
-    all += *piece;
-  }
-}
-
-TEST(EarlyBody, GivesBackWhatItTookInMemoryAndBeyond) {
-  BodyBuffer body(Bytes{4}, budget);
-  for (const char* piece : {"ab", "cdef", "", "ghij"}) ASSERT_TRUE(body.append(piece));
-  EXPECT_EQ(body.size(), 10U);
-  EXPECT_EQ(drain(body, 3), "abcdefghij");
-  body.rewind();
-  EXPECT_EQ(drain(body, 100), "abcdefghij");
-}
-
-TEST(EarlyBody, ReplacesASpanWhereverItLies) {
-  for (std::int64_t in_memory : {0, 1, 3, 4, 6, 100})
-    for (std::uint64_t begin = 0; begin < 8; ++begin)
-      for (std::string text : {"", "X", "LONGER"}) {
-        BodyBuffer body(Bytes{in_memory}, budget);
-        ASSERT_TRUE(body.append("01234567"));
-        body.replace({begin, begin + 1}, text);
-        std::string wanted = std::string("01234567").replace(begin, 1, text);
-        EXPECT_EQ(body.size(), wanted.size());
-        EXPECT_EQ(drain(body, 2), wanted);
-        body.rewind();
-        EXPECT_EQ(drain(body, 5), wanted);
-      }
-}
-
-TEST(EarlyBody, AllTogetherStayWithinTheirBudgetAndGiveItBack) {
-  const auto small = std::make_shared<BodyBudget>(BodyBudget{.memory_left = 6, .disk_left = 5});
-  {
-    BodyBuffer first(Bytes{4}, small), second(Bytes{4}, small), third(Bytes{4}, small);
-    EXPECT_TRUE(first.append("abcd"));
-    EXPECT_TRUE(second.append("efgh")) << "half of it in a file";
-    EXPECT_EQ(small->memory_left, 0U);
-    EXPECT_EQ(small->disk_left, 3U);
-    EXPECT_EQ(drain(second, 10), "efgh");
-    const auto refused = third.append("ijkl");
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, ErrorCode::queue_full);
-    EXPECT_GT(refused.error().retry_after.count(), 0);
-    first.clear();
-    EXPECT_EQ(small->memory_left, 4U);
-    EXPECT_TRUE(third.append("ijkl"));
-    BodyBuffer moved(std::move(third));
-    EXPECT_EQ(drain(moved, 10), "ijkl");
-  }
-  EXPECT_EQ(small->memory_left, 6U);
-  EXPECT_EQ(small->disk_left, 5U);
-}
-
-TEST(EarlyBody, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
-  auto folder = std::filesystem::temp_directory_path() / ("early_body_" + std::to_string(::getpid()));
-  std::filesystem::create_directory(folder);
-  BodyBuffer body(Bytes{1}, budget, folder);
-  ASSERT_TRUE(body.append("spilled"));
-  EXPECT_TRUE(std::filesystem::is_empty(folder));
-  std::filesystem::remove(folder);
-  BodyBuffer unwritable(Bytes{1}, budget, folder);
-  auto result = unwritable.append("spilled");
-  ASSERT_FALSE(result);
-  EXPECT_NE(result.error().detail.find(folder.string()), std::string::npos);
-}
-
-TEST(PassingOn, LeavesHopByHopHeadersBehind) {
+TEST(ForwardingRules, LeavesHopByHopHeadersBehind) {
   EXPECT_TRUE(is_hop_by_hop("Transfer-Encoding", ""));
   EXPECT_TRUE(is_hop_by_hop("X-Mine", "close, x-mine"));
   EXPECT_FALSE(is_hop_by_hop("X-Mine", "x-mine2 , y"));
   EXPECT_FALSE(is_hop_by_hop("Content-Encoding", "keep-alive"));
 }
 
-TEST(PassingOn, AddsTheClientToForwardedFor) {
+TEST(ForwardingRules, AddsTheClientToForwardedFor) {
   EXPECT_EQ(forwarded_for("", "10.0.0.1"), "10.0.0.1");
   EXPECT_EQ(forwarded_for("1.2.3.4", "10.0.0.1"), "1.2.3.4, 10.0.0.1");
 }
 
-TEST(PassingOn, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
+TEST(ForwardingRules, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
   EXPECT_EQ(service_model_name("gemma", "gemma", {}), std::nullopt);
   EXPECT_EQ(service_model_name("gemma", "gemma:latest", {}), std::nullopt);
   EXPECT_EQ(service_model_name("ollama/gemma", "gemma:latest", {}), "gemma:latest");
@@ -105,7 +29,7 @@ TEST(PassingOn, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
   EXPECT_EQ(service_model_name("chat", "", {"a", "b"}), std::nullopt);
 }
 
-TEST(PassingOn, FreePathsCannotBeClimbedOutOf) {
+TEST(ForwardingRules, FreePathsCannotBeClimbedOutOf) {
   std::vector<std::string> free_paths = {"/ws", "/history/*"};
   EXPECT_TRUE(is_free_path(free_paths, "/ws?clientId=1"));
   EXPECT_TRUE(is_free_path(free_paths, "/history/a..b"));

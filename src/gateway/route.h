@@ -23,6 +23,11 @@ enum class RouteKind : std::uint8_t {
   wrong_method,    // the path is ours, the method is not; `argument` is the right one
 };
 
+// Whether the gateway answers such a request by itself, without a consumer.
+constexpr bool is_answered_here(RouteKind kind) {
+  return kind != RouteKind::needs_turn && kind != RouteKind::to_consumer && kind != RouteKind::ollama_show;
+}
+
 struct Route {
   Protocol protocol = Protocol::plain;
   RouteKind kind = RouteKind::needs_turn;

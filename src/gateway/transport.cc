@@ -21,6 +21,14 @@ Awaitable<Result<Upstream>> open_upstream(http::Client& client, http::Endpoint e
 
 }  // namespace
 
+Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers) {
+  ResponseHead head{.status = status, .headers = std::move(headers), .length = body.size()};
+  head.headers.emplace_back("Content-Type", "application/json");
+  Result<void> sent = co_await caller.send_head(std::move(head));
+  if (sent && caller.head.method != "HEAD") sent = co_await caller.write(std::move(body));
+  co_return sent;
+}
+
 Caller make_caller(http::Exchange& exchange) {
   return {.head = exchange.head(),
           .address = exchange.peer_address(),

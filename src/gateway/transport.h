@@ -63,6 +63,9 @@ struct Upstream {
 // endpoint's path before its target. Error: service_down.
 using Connector = std::function<Awaitable<Result<Upstream>>(http::Endpoint, RequestHead)>;
 
+// A whole small response in JSON, but for finish(); a HEAD request gets no body. Error: cancelled.
+Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers);
+
 // The real ones; what they are made of must outlive them.
 Caller make_caller(http::Exchange& exchange);
 Connector make_connector(http::Client& client);

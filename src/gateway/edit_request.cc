@@ -1,0 +1,62 @@
+#include "gateway/edit_request.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ascii.h"
+#include "config/services.h"
+#include "gateway/forwarding_rules.h"
+
+namespace mgpu::gateway {
+namespace {
+
+void replace_model_name(RequestContext& request) {
+  if (!request.target.model) return;
+  const ModelFinder& model = *request.target.model;
+  std::vector<std::string> configured;
+  for (const auto& [name, footprint] : request.consumer().ai_models) configured.push_back(name);
+  const std::string resident_model = request.gateway.engine_api.ai_model_of(request.target.resolved);
+  const auto service_name = service_model_name(model.name(), resident_model, configured);
+  if (service_name) request.body.buffer().replace(model.value_range(), model.encode_name(*service_name));
+}
+
+// The one Upgrade that is forwarded. A server may ignore all others (RFC 9110, 7.8), as clients that offer
+// h2c in passing expect.
+bool asks_websocket_upgrade(const RequestHead& head) {
+  return head.method == "GET" && head.length == 0 &&
+         list_contains(http::joined_header(head.headers, "Upgrade"), "websocket") &&
+         list_contains(http::joined_header(head.headers, "Connection"), "upgrade");
+}
+
+// The connection to the service sets Host and answers Expect; X-Forwarded-For is written anew.
+bool is_replaced_header(std::string_view name) {
+  return equals_ignore_case(name, "Host") || equals_ignore_case(name, "X-Forwarded-For") ||
+         equals_ignore_case(name, "Expect") || is_mgpu_header(name);
+}
+
+RequestHead make_service_head(const RequestContext& request) {
+  const RequestHead& client_head = request.caller.head;
+  RequestHead service_head{
+      .method = client_head.method, .target = request.route.target, .length = client_head.length};
+  const BodyBuffer& body = request.body.buffer();
+  if (service_head.length) *service_head.length = *service_head.length - body.original_size() + body.size();
+  service_head.headers = forwarded_headers(client_head.headers, request.is_websocket_upgrade);
+  std::erase_if(service_head.headers, [](const auto& entry) { return is_replaced_header(entry.first); });
+  const std::string received = http::joined_header(client_head.headers, "X-Forwarded-For");
+  service_head.headers.emplace_back("X-Forwarded-For", forwarded_for(received, request.caller.address));
+  return service_head;
+}
+
+}  // namespace
+
+Result<void> edit_request(RequestContext& request) {
+  replace_model_name(request);
+  request.is_websocket_upgrade = config::service_traits(request.consumer().service.type).websocket &&
+                                 asks_websocket_upgrade(request.caller.head);
+  request.service_head = make_service_head(request);
+  return {};
+}
+
+}  // namespace mgpu::gateway

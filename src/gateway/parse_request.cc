@@ -1,0 +1,17 @@
+#include "gateway/parse_request.h"
+
+#include <utility>
+
+namespace mgpu::gateway {
+
+Result<void> parse_request(RequestContext& request) {
+  const RequestHead& head = request.caller.head;
+  request.route = *find_route(head.method, head.target);
+  if (is_answered_here(request.route.kind)) return {};
+  Result<QueueOptions> options = parse_queue_options(head.headers);
+  if (!options) return std::unexpected(options.error());
+  request.queue_options = std::move(*options);
+  return {};
+}
+
+}  // namespace mgpu::gateway

@@ -1,0 +1,92 @@
+#include "gateway/resolve_target.h"
+
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "gateway/forwarding_rules.h"
+
+namespace mgpu::gateway {
+namespace {
+
+Error no_model_error() {
+  return {ErrorCode::invalid_request,
+          "the request names no AI model: " + model_route_list() +
+              " want \"model\" in their body, a consumer or AI model of GET /v1/models"};
+}
+
+Error no_service_error(const config::ConsumerConfig& consumer) {
+  return {ErrorCode::not_supported,
+          fmt::format("{0} answers no requests: it has no service. It takes leases, by POST /v1/leases or "
+                      "mgpu run --consumer {0}",
+                      consumer.name)};
+}
+
+Error unknown_consumer_error(const EngineApi& engine_api, const std::string& name) {
+  std::string known, last;
+  for (const ListedModel& model : engine_api.list_models()) {
+    if (model.owner == last) continue;  // the names of a consumer stand together
+    last = model.owner;
+    known += (known.empty() ? "" : ", ") + last;
+  }
+  return {ErrorCode::not_found,
+          fmt::format("there is no consumer \"{}\"; known are {}", name, known.empty() ? "none" : known)};
+}
+
+Awaitable<Result<ModelFinder>> find_model(RequestContext& request) {
+  ModelFinder finder(request.route.kind == RouteKind::ollama_show);
+  ScanStatus search = ScanStatus::still_looking;
+  while (search == ScanStatus::still_looking) {
+    Result<std::string> chunk = co_await request.body.buffer_next_chunk(request.caller);
+    if (!chunk) co_return std::unexpected(chunk.error());
+    search = chunk->empty() ? finder.finish() : finder.feed(*chunk);
+  }
+  if (search == ScanStatus::invalid) co_return fail(ErrorCode::invalid_request, finder.reason());
+  if (search == ScanStatus::absent) co_return std::unexpected(no_model_error());
+  co_return finder;
+}
+
+// `consumer`: the one that the path names, if it does.
+Awaitable<Result<void>> resolve_by_body(RequestContext& request, std::optional<ConsumerId> consumer) {
+  Result<ModelFinder> model = co_await find_model(request);
+  if (!model) co_return std::unexpected(model.error());
+  const EngineApi& engine_api = request.gateway.engine_api;
+  Result<engine::Target> resolved =
+      consumer ? engine_api.resolve_within(*consumer, model->name()) : engine_api.resolve(model->name());
+  if (!resolved) co_return std::unexpected(resolved.error());
+  request.target.resolved = *resolved;
+  request.target.model = std::move(*model);
+  co_return Result<void>{};
+}
+
+// A consumer with a single AI model, a free path and a request without a body need no "model".
+Awaitable<Result<void>> resolve_by_path(RequestContext& request) {
+  const EngineApi& engine_api = request.gateway.engine_api;
+  const std::string& name = request.route.argument;
+  const std::optional<ConsumerId> consumer = engine_api.find_consumer(name);
+  if (!consumer) co_return std::unexpected(unknown_consumer_error(engine_api, name));
+  Result<engine::Target> single = engine_api.resolve_within(*consumer, "");
+  request.target.resolved = single.value_or(engine::Target{.consumer = *consumer});
+  const bool is_free = is_free_path(request.consumer().service.free_paths, request.route.target);
+  request.target.needs_turn = !is_free;
+  if (single || is_free) co_return Result<void>{};
+  if (request.caller.head.length == 0) co_return std::unexpected(single.error());
+  co_return co_await resolve_by_body(request, consumer);
+}
+
+}  // namespace
+
+Awaitable<Result<void>> resolve_target(RequestContext& request) {
+  request.target.needs_turn = request.route.kind == RouteKind::needs_turn;
+  const std::optional<ConsumerId> any_consumer;
+  auto resolving = request.route.kind == RouteKind::to_consumer ? resolve_by_path(request)
+                                                                : resolve_by_body(request, any_consumer);
+  Result<void> resolved = co_await std::move(resolving);
+  if (!resolved) co_return resolved;
+  if (request.consumer().service.type == config::ServiceType::none)
+    co_return std::unexpected(no_service_error(request.consumer()));
+  co_return resolved;
+}
+
+}  // namespace mgpu::gateway
