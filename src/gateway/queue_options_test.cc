@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Asking, IsReadFromTheHeaders) {
+TEST(QueueOptions, AreReadFromTheHeaders) {
   const auto options = parse_queue_options({{"x-mgpu-priority", "interactive"},
                                             {"X-Mgpu-User", "ada"},
                                             {"X-Mgpu-Wait-Limit", "30s"},
@@ -21,7 +21,7 @@ TEST(Asking, IsReadFromTheHeaders) {
   EXPECT_EQ(options->deadline, 10s);
 }
 
-TEST(Asking, WithoutHeadersSaysNothing) {
+TEST(QueueOptions, WithoutHeadersAreEmpty) {
   const auto options = parse_queue_options({{"Authorization", "Basic YTpi"}});
   ASSERT_TRUE(options);
   EXPECT_FALSE(options->priority);
@@ -29,7 +29,7 @@ TEST(Asking, WithoutHeadersSaysNothing) {
   EXPECT_EQ(options->wait_limit + options->deadline, 0s);
 }
 
-TEST(Asking, NamesTheHeaderThatIsWrong) {
+TEST(QueueOptions, NameTheHeaderThatIsWrong) {
   for (const auto& [name, value] : http::Headers{{"X-Mgpu-Priority", "urgent"},
                                                  {"X-Mgpu-User", std::string(200, 'x')},
                                                  {"X-Mgpu-Wait-Limit", "30"},
@@ -41,7 +41,7 @@ TEST(Asking, NamesTheHeaderThatIsWrong) {
   }
 }
 
-TEST(Asking, OurHeadersAreForUsWhateverTheirCase) {
+TEST(QueueOptions, MgpuHeadersAreKnownInAnyCase) {
   EXPECT_TRUE(is_mgpu_header("X-Mgpu-User"));
   EXPECT_TRUE(is_mgpu_header("x-mgpu-anything"));
   EXPECT_FALSE(is_mgpu_header("X-Mg"));

@@ -1,0 +1,18 @@
+#include "gateway/authorize.h"
+
+#include <gtest/gtest.h>
+
+#include "gateway/gateway_harness.h"
+
+namespace mgpu::gateway {
+namespace {
+
+TEST(Authorize, SaysWhoAsks) {
+  GatewayHarness harness("POST", "/c/chat/prompt?secret=1");
+  ASSERT_TRUE(parse_request(harness.request()));
+  ASSERT_TRUE(authorize(harness.request()));
+  EXPECT_EQ(harness.request().queue_options.requested_by, "POST /c/chat/prompt from 10.0.0.9");
+}
+
+}  // namespace
+}  // namespace mgpu::gateway
