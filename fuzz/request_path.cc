@@ -189,7 +189,8 @@ struct GatewayHarness {
     const std::shared_ptr<void> handler_guard(nullptr, [this](void*) { --active_handlers; });
     const http::RequestHead& head = exchange.head();
     if (gateway->handles(head.method, head.target)) {
-      co_await gateway->serve(exchange);
+      Principal principal{.address = exchange.peer_address()};
+      co_await gateway->serve(exchange, std::move(principal));
     } else {
       http::Headers none;
       std::string nothing = "nothing here";

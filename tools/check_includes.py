@@ -25,6 +25,7 @@ ALLOWED_INCLUDES = {
     "gpu": ["domain"],
     "simgpu": ["gpu"],
     "http": ["base"],
+    "auth": ["domain", "http"],
     "pagecache": ["base"],
     "store": ["domain"],
     "estimate": ["base"],
@@ -33,11 +34,11 @@ ALLOWED_INCLUDES = {
     "runner": ["gpu", "config", "http"],  # container engines speak HTTP
     "engine": ["sched", "gpu", "service", "runner", "pagecache", "store", "estimate", "metrics", "config"],
     "simulate": ["replay", "engine"],
-    "gateway": ["engine", "http"],
-    "api": ["engine", "explain", "http"],
+    "gateway": ["engine", "http", "auth"],
+    "api": ["engine", "explain", "http", "auth"],
     "client": ["http"],
     "cli": ["client", "config"],
-    "daemon": ["gateway", "api", "simgpu"],
+    "daemon": ["gateway", "api", "auth", "simgpu"],
 }
 PURE = {"base", "domain", "registry", "plan", "sched", "explain", "replay"}
 # Headers for clocks, threads, randomness and I/O, which pure rooms must not include.

@@ -13,6 +13,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.h"
+#include "domain/principal.h"
 
 namespace mgpu::api {
 
@@ -25,7 +26,8 @@ struct ApiRequest {
   std::map<std::string, std::string> path_arguments{};  // what stands for {name} in the route; decoded
   std::string body{};                                   // at most kMaxRequestBody
   std::string last_event_id{};
-  std::string peer{};  // "127.0.0.1:5123"
+  std::string peer{};  // the client's end of the connection: "127.0.0.1:5123"
+  Principal principal{};
 };
 
 struct ApiResponse {

@@ -6,7 +6,7 @@
 #include "api/explanation_json.h"
 #include "api/status.h"
 #include "domain/enum_names.h"
-#include "engine/user_table.h"
+#include "domain/principal.h"
 
 namespace mgpu::api {
 namespace {
@@ -29,14 +29,14 @@ Result<TicketRequest> ask_from_query(const ApiRequest& request, engine::Engine& 
   const std::string name = query_value(request, "consumer");
   if (name.empty()) return fail(ErrorCode::invalid_request, "say who asks: ?consumer=NAME");
   const std::string user = query_value(request, "user");
-  if (user.size() > engine::kMaxUserLength)
-    return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(engine::kMaxUserLength));
+  if (user.size() > kMaxUserLength)
+    return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(kMaxUserLength));
   const auto target = engine.resolve(name);
   if (!target) return std::unexpected(target.error());
   TicketRequest ask{.device = engine.world().registry[target->consumer].spec.device,
                     .consumer = target->consumer,
                     .resident = target->resident,
-                    .user = engine.user_number(user, "")};
+                    .user = engine.user_of({.user = user})};
   if (const std::string priority = query_value(request, "priority"); !priority.empty()) {
     ask.priority = priority_from_name(priority);
     if (!ask.priority)

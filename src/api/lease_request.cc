@@ -6,7 +6,7 @@
 
 #include "api/codec.h"
 #include "domain/enum_names.h"
-#include "engine/user_table.h"
+#include "domain/principal.h"
 
 namespace mgpu::api {
 namespace {
@@ -57,8 +57,8 @@ Result<Priority> priority_from_json(const Json& value) {
 
 Result<std::string> user_from_json(const Json& value) {
   Result<std::string> name = string_from_json(value);
-  if (name && name->size() > engine::kMaxUserLength)
-    return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(engine::kMaxUserLength));
+  if (name && name->size() > kMaxUserLength)
+    return fail(ErrorCode::invalid_request, "is longer than " + std::to_string(kMaxUserLength));
   return name;
 }
 

@@ -23,7 +23,7 @@ struct LeaseRequest {
   std::optional<int> pid{};
   std::string who{};
   std::optional<Priority> priority{};  // none: the consumer's
-  std::string user{};                  // for fair shares
+  std::string user{};                  // counts before the principal's; empty: the principal's
   Duration deadline{0};                // 0: none
 };
 

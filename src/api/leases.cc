@@ -65,19 +65,29 @@ Result<TicketRequest> target_ask(const LeaseRequest& request, engine::Engine& en
   return ask;
 }
 
-Result<TicketRequest> ask_from_request(const LeaseRequest& request, engine::Engine& engine) {
+Result<TicketRequest> ask_from_request(const LeaseRequest& request, const Principal& principal,
+                                       engine::Engine& engine) {
   Result<TicketRequest> ask = target_ask(request, engine);
   if (!ask) return ask;
   ask->wait_limit = request.wait_limit;
   ask->priority = request.priority;
-  ask->user = engine.user_number(request.user, "");
+  ask->user = engine.user_of(principal);
   ask->deadline = request.deadline;
   return ask;
 }
 
-engine::Holder holder_from_request(const LeaseRequest& lease_request, const ApiRequest& request) {
+// A client may ask on behalf of another user, by naming it in the body.
+Principal principal_from_request(const LeaseRequest& lease_request, const ApiRequest& request) {
+  Principal principal = request.principal;
+  if (!lease_request.user.empty()) principal.user = lease_request.user;
+  return principal;
+}
+
+engine::Holder holder_from_request(const LeaseRequest& lease_request, const ApiRequest& request,
+                                   Principal principal) {
   return {.who = lease_request.who.empty() ? "a lease from " + request.peer : lease_request.who,
-          .pid = lease_request.pid ? verified_pid(*lease_request.pid, request.peer) : std::nullopt};
+          .pid = lease_request.pid ? verified_pid(*lease_request.pid, request.peer) : std::nullopt,
+          .principal = std::move(principal)};
 }
 
 Json pid_json(const engine::Engine& engine, TicketId ticket) {
@@ -215,11 +225,12 @@ Error unknown_lease_error(const engine::Engine& engine, std::uint64_t id) {
 asio::awaitable<HandlerResult> acquire_lease(ApiContext& context, ApiRequest request, ResponseStream stream) {
   const auto lease_request = parse_lease_request(request.body);
   if (!lease_request) co_return std::unexpected(lease_request.error());
-  const auto ask = ask_from_request(*lease_request, context.engine);
+  Principal principal = principal_from_request(*lease_request, request);
+  const auto ask = ask_from_request(*lease_request, principal, context.engine);
   if (!ask) co_return std::unexpected(ask.error());
   auto slot = context.leases.reserve_slot();
   if (!slot) co_return std::unexpected(slot.error());
-  engine::Holder holder = holder_from_request(*lease_request, request);
+  engine::Holder holder = holder_from_request(*lease_request, request, std::move(principal));
   if (lease_request->bound_to_connection) {
     TicketRequest ask_copy = *ask;
     co_return co_await hold_while_connected(context, std::move(stream), ask_copy, std::move(holder));

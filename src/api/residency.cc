@@ -86,7 +86,7 @@ asio::awaitable<HandlerResult> load_consumer(ApiContext& context, ApiRequest req
                     .consumer = *consumer,
                     .resident = target->resident,
                     .is_warm_up = true};
-  engine::Holder holder{.who = "load from " + request.peer};
+  engine::Holder holder{.who = "load from " + request.peer, .principal = request.principal};
   const auto lease = co_await context.engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   const Resident& resident = context.engine.world().registry[*target->resident];

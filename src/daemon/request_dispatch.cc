@@ -6,6 +6,8 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <spdlog/spdlog.h>
 
+#include "auth/authenticate.h"
+
 namespace mgpu::daemon {
 namespace {
 
@@ -18,6 +20,11 @@ asio::awaitable<void> send_reply(http::Exchange& exchange, api::ApiResponse repl
   std::string body = std::move(reply.body);
   const auto sent = co_await http::send_response(exchange, reply.status, std::move(headers), std::move(body));
   if (!sent) exchange.abort();
+}
+
+asio::awaitable<void> send_error(http::Exchange& exchange, Error error) {
+  api::ApiResponse reply = api::error_response(error);
+  co_await send_reply(exchange, std::move(reply));
 }
 
 asio::awaitable<Result<void>> begin_stream(http::Exchange& exchange, api::ApiResponse reply) {
@@ -43,7 +50,7 @@ asio::awaitable<std::optional<api::ApiResponse>> call_api(api::Api& api, api::Ap
   }
 }
 
-api::ApiRequest to_api_call(const http::Exchange& exchange, std::string body) {
+api::ApiRequest make_api_request(const http::Exchange& exchange, Principal principal, std::string body) {
   const http::RequestHead& head = exchange.head();
   const std::size_t question = head.target.find('?');
   return {.method = head.method,
@@ -51,17 +58,17 @@ api::ApiRequest to_api_call(const http::Exchange& exchange, std::string body) {
           .query = api::parse_query(question == std::string::npos ? "" : head.target.substr(question + 1)),
           .body = std::move(body),
           .last_event_id = std::string(http::header(head.headers, "Last-Event-ID")),
-          .peer = exchange.peer_address() + ":" + std::to_string(exchange.peer_port())};
+          .peer = exchange.peer_address() + ":" + std::to_string(exchange.peer_port()),
+          .principal = std::move(principal)};
 }
 
-asio::awaitable<void> serve_control_plane(api::Api& api, http::Exchange& exchange) {
+asio::awaitable<void> serve_control_plane(api::Api& api, http::Exchange& exchange, Principal principal) {
   const Bytes limit{static_cast<std::int64_t>(api::kMaxRequestBody)};
   auto body = co_await http::read_body(exchange, limit);
   if (!body) {
     if (body.error().code == ErrorCode::cancelled) co_return exchange.abort();
-    api::ApiResponse refusal = api::error_response(body.error());
-    co_await send_reply(exchange, std::move(refusal));
-    co_return;
+    Error why = body.error();
+    co_return co_await send_error(exchange, std::move(why));
   }
   bool streaming = false;
   api::ResponseStream outlet{
@@ -72,7 +79,7 @@ asio::awaitable<void> serve_control_plane(api::Api& api, http::Exchange& exchang
           },
       .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
       .abort = [&exchange] { exchange.abort(); }};
-  auto answered = call_api(api, to_api_call(exchange, std::move(*body)), outlet);
+  auto answered = call_api(api, make_api_request(exchange, std::move(principal), std::move(*body)), outlet);
   auto gone = exchange.wait_until_disconnected();
   auto first = std::move(answered) || std::move(gone);
   auto outcome = co_await std::move(first);
@@ -86,34 +93,41 @@ asio::awaitable<void> serve_control_plane(api::Api& api, http::Exchange& exchang
     exchange.abort();
 }
 
-asio::awaitable<void> send_not_found(http::Exchange& exchange) {
-  api::ApiResponse reply = api::error_response(
-      {ErrorCode::not_found, "nothing at " +
-                                 exchange.head().target.substr(0, exchange.head().target.find('?')) +
-                                 "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, "
-                                 "/v1/openapi.yaml, /healthz, /v1/models, /c/<consumer>/..., " +
-                                 gateway::model_route_list()});
-  co_await send_reply(exchange, std::move(reply));
+Error not_found_error(std::string_view path) {
+  return {ErrorCode::not_found,
+          "nothing at " + std::string(path) +
+              "; entrances: /v1/status, /v1/consumers, /v1/line, /v1/leases, /v1/events, /v1/openapi.yaml, "
+              "/healthz, /v1/models, /c/<consumer>/..., " +
+              gateway::model_route_list()};
+}
+
+Error all_connections_used_error() {
+  return {ErrorCode::queue_full,
+          "all limits.max_connections are in use; on the few beyond them only the control plane answers",
+          std::chrono::seconds(1)};
 }
 
 }  // namespace
 
 asio::awaitable<void> dispatch_request(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
-  if (api::has_route(gateway::path_without_query(head.target))) {
-    co_await serve_control_plane(api, exchange);
-  } else if (exchange.is_reserved()) {
-    api::ApiResponse reply =
-        api::error_response({ErrorCode::queue_full,
-                             "all limits.max_connections are in use; on the few beyond them "
-                             "only the control plane answers",
-                             std::chrono::seconds(1)});
-    co_await send_reply(exchange, std::move(reply));
-  } else if (gateway.handles(head.method, head.target)) {
-    co_await gateway.serve(exchange);
-  } else {
-    co_await send_not_found(exchange);
+  const std::string_view path = gateway::path_without_query(head.target);
+  const bool is_control = api::has_route(path);
+  const bool is_data = !is_control && gateway.handles(head.method, head.target);
+  Result<Principal> principal = auth::authenticate(head, exchange.peer_address());
+  if (!principal) {
+    Error why = principal.error();
+    auto refusing = is_data ? gateway.refuse(exchange, std::move(why)) : send_error(exchange, std::move(why));
+    co_return co_await std::move(refusing);
   }
+  if (is_control) co_return co_await serve_control_plane(api, exchange, std::move(*principal));
+  if (exchange.is_reserved()) {
+    Error all_used = all_connections_used_error();
+    co_return co_await send_error(exchange, std::move(all_used));
+  }
+  if (is_data) co_return co_await gateway.serve(exchange, std::move(*principal));
+  Error not_found = not_found_error(path);
+  co_await send_error(exchange, std::move(not_found));
 }
 
 }  // namespace mgpu::daemon

@@ -1,4 +1,4 @@
-// The control plane and the gateway, each fitted to the http room's connections.
+// A request on a connection of the HTTP server goes to the control plane or to the gateway.
 #pragma once
 
 #include "api/api.h"
@@ -7,7 +7,8 @@
 
 namespace mgpu::daemon {
 
-// One request: the control plane's, else the gateway's, else a 404 that names the entrances.
+// Finds out who sends the request (auth/authenticate.h), and gives it to the control plane if that has the
+// path, else to the gateway, else answers 404 and names the paths that there are.
 boost::asio::awaitable<void> dispatch_request(api::Api& api, gateway::Gateway& gateway,
                                               http::Exchange& exchange);
 

@@ -365,12 +365,13 @@ std::vector<std::string> Engine::ai_models(ConsumerId consumer) const {
   return impl_->targets.names().ai_models(consumer);
 }
 
-std::uint32_t Engine::user_number(std::string_view name, std::string_view api_key) {
+std::uint32_t Engine::user_of(const Principal& principal) {
   const config::UserSource by = impl_->config.snapshot()->users;
   const bool by_header = by == config::UserSource::header || by == config::UserSource::header_or_key;
   const bool by_key = by == config::UserSource::key || by == config::UserSource::header_or_key;
-  if (by_header && !name.empty()) return impl_->users.number_by_name(sanitize_text(name, kMaxUserLength));
-  if (by_key && !api_key.empty()) return impl_->users.number_by_key(api_key);
+  if (by_header && !principal.user.empty())
+    return impl_->users.number_by_name(sanitize_text(principal.user, kMaxUserLength));
+  if (by_key && !principal.api_key.empty()) return impl_->users.number_by_key(principal.api_key);
   return 0;
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "config/live_config.h"
+#include "domain/principal.h"
 #include "domain/ticket.h"
 #include "engine/journal.h"
 #include "gpu/attribution.h"
@@ -42,6 +43,7 @@ struct Holder {
   std::string who{};         // kept as far as kMaxWhoLength, printable: "POST /v1/chat/completions from
                              // 127.0.0.1:5123", "mgpu run python train.py"
   std::optional<int> pid{};  // its process tree's device memory belongs to its lease
+  Principal principal{};     // who asked; kept without its API key
 };
 
 // The right to compute, held. Gives itself back when destroyed; movable, not copyable.
@@ -134,9 +136,9 @@ class Engine {
   std::optional<ConsumerId> find_consumer(std::string_view name) const;
   std::optional<DeviceId> find_device(std::string_view name) const;
 
-  // The user's number, for fair shares (TicketRequest::user), by the name that a request gives or the API key
-  // that it shows, as the configuration's `users` says; 0: no user in particular.
-  std::uint32_t user_number(std::string_view name, std::string_view api_key);
+  // The user that a principal is, for fair shares (TicketRequest::user): told by its name or its API key, as
+  // the configuration's `users` says. 0: it is told from no other.
+  std::uint32_t user_of(const Principal& principal);
   std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
 
   config::Snapshot config() const;

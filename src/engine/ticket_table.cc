@@ -90,6 +90,7 @@ asio::awaitable<Result<Lease>> TicketTable::acquire(TicketRequest request, Holde
                                                     std::function<void(TicketId)> on_ticket) {
   if (closed_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   holder.who = shorten_description(holder.who);
+  holder.principal.api_key.clear();  // a key is kept nowhere (user_table.h)
   const TicketId ticket = numbers_.next();
   StateGuard guard(std::make_shared<Lease::State>(this, ticket, request, std::move(holder), strand_));
   if (const auto pid = guard.state->holder.pid)

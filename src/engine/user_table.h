@@ -12,7 +12,6 @@
 
 namespace mgpu::engine {
 
-inline constexpr std::size_t kMaxUserLength = 128;  // bytes of a name
 inline constexpr std::size_t kMaxUsers = 4096;
 
 class UserTable {

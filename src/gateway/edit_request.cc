@@ -45,7 +45,8 @@ RequestHead make_service_head(const RequestContext& request) {
   service_head.headers = forwarded_headers(client_head.headers, request.is_websocket_upgrade);
   std::erase_if(service_head.headers, [](const auto& entry) { return is_replaced_header(entry.first); });
   const std::string received = http::joined_header(client_head.headers, "X-Forwarded-For");
-  service_head.headers.emplace_back("X-Forwarded-For", forwarded_for(received, request.caller.address));
+  service_head.headers.emplace_back("X-Forwarded-For",
+                                    forwarded_for(received, request.caller.principal.address));
   return service_head;
 }
 

@@ -12,7 +12,7 @@ TicketRequest make_ask(engine::Engine& engine, engine::Target target, const Queu
           .resident = target.resident,
           .wait_limit = options.wait_limit,
           .priority = options.priority,
-          .user = engine.user_number(options.user, options.api_key),
+          .user = engine.user_of(options.principal),
           .deadline = options.deadline};
 }
 
@@ -35,7 +35,7 @@ LeaseHandle make_lease_handle(engine::Engine& engine, std::shared_ptr<engine::Le
 
 Awaitable<Result<LeaseHandle>> acquire(engine::Engine& engine, engine::Target target, QueueOptions options) {
   TicketRequest ask = make_ask(engine, target, options);
-  engine::Holder holder{.who = std::move(options.requested_by)};
+  engine::Holder holder{.who = std::move(options.requested_by), .principal = std::move(options.principal)};
   Result<engine::Lease> lease = co_await engine.acquire(ask, std::move(holder));
   if (!lease) co_return std::unexpected(lease.error());
   co_return make_lease_handle(engine, std::make_shared<engine::Lease>(std::move(*lease)));

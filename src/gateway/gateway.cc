@@ -45,9 +45,18 @@ Awaitable<void> Gateway::serve(Caller& caller) {
   co_await account(request, std::move(result));
 }
 
-Awaitable<void> Gateway::serve(http::Exchange& exchange) {
-  Caller caller = make_caller(exchange);
+Awaitable<void> Gateway::serve(http::Exchange& exchange, Principal principal) {
+  Caller caller = make_caller(exchange, std::move(principal));
   co_await serve(caller);
+}
+
+Awaitable<void> Gateway::refuse(http::Exchange& exchange, Error error) {
+  Principal unknown;
+  Caller caller = make_caller(exchange, std::move(unknown));
+  RequestContext request(context_, caller);
+  request.route = *find_route(caller.head.method, caller.head.target);
+  Result<void> refused = std::unexpected(std::move(error));
+  co_await account(request, std::move(refused));
 }
 
 bool Gateway::handles(std::string_view method, std::string_view target) const {

@@ -23,8 +23,11 @@ class Gateway {
   // From the request's head to the end of its response. Every failure is told to the client in its own
   // protocol. The lease may outlive the request while the application still computes; the gateway must
   // outlive both. REQUIRES: handles().
-  Awaitable<void> serve(http::Exchange& exchange);
+  Awaitable<void> serve(http::Exchange& exchange, Principal principal);
   Awaitable<void> serve(Caller& caller);
+
+  // Tells the client, in its own protocol, why its request goes no further. REQUIRES: handles().
+  Awaitable<void> refuse(http::Exchange& exchange, Error error);
 
  private:
   GatewayContext context_;

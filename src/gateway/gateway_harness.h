@@ -82,7 +82,7 @@ struct GatewayHarness {
   explicit GatewayHarness(std::string method, std::string target, std::string request_body = "") {
     caller.head = {.method = std::move(method), .target = std::move(target), .length = request_body.size()};
     caller.head.headers = {{"Host", "us"}, {"Connection", "x-hop"}, {"X-Hop", "1"}, {"Authorization", "key"}};
-    caller.address = "10.0.0.9";
+    caller.principal.address = "10.0.0.9";
     for (char c : request_body) request_pieces.push_back({c});
     caller.read = [this]() -> Awaitable<Result<std::string>> {
       if (request_pieces.empty()) co_return std::string{};

@@ -27,9 +27,10 @@ TEST(Gateway, TakesHeadersAboutTheLineForItself) {
   GatewayHarness harness("POST", kChatPath, R"({"model":"gemma"})");
   harness.caller.head.headers.emplace_back("X-Mgpu-Priority", "batch");
   harness.caller.head.headers.emplace_back("x-mgpu-user", "ada");
+  harness.caller.principal.user = "ada";
   harness.serve();
   EXPECT_EQ(harness.requested_options.priority, Priority::batch);
-  EXPECT_EQ(harness.requested_options.user, "ada");
+  EXPECT_EQ(harness.requested_options.principal.user, "ada");
   EXPECT_EQ(harness.requested_options.requested_by, "POST /v1/chat/completions from 10.0.0.9");
   EXPECT_EQ(harness.forwarded_head.headers,
             (Headers{{"Authorization", "key"}, {"X-Forwarded-For", "10.0.0.9"}}));

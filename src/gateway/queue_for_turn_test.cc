@@ -136,13 +136,13 @@ TEST(OutOfMemory, OfAServiceThatDiedOfItTakesANewPlaceInTheLine) {
 
 TEST(OutOfMemory, AsksTheSecondTimeForTheSameUser) {
   GatewayHarness harness("POST", kChatPath, kChatBody);
-  harness.caller.head.headers.emplace_back("X-Mgpu-User", "ada");
+  harness.caller.principal.user = "ada";
   harness.caller.head.headers.emplace_back("X-Mgpu-Priority", "batch");
   harness.out_of_memory_responses = 1;
   harness.dies_of_out_of_memory = true;
   harness.serve();
   EXPECT_EQ(harness.leases_given, 2);
-  EXPECT_EQ(harness.requested_options.user, "ada");
+  EXPECT_EQ(harness.requested_options.principal.user, "ada");
   EXPECT_EQ(harness.requested_options.priority, Priority::batch);
 }
 

@@ -2,13 +2,11 @@
 
 #include "base/ascii.h"
 #include "domain/enum_names.h"
-#include "engine/user_table.h"
 
 namespace mgpu::gateway {
 namespace {
 
 constexpr std::string_view kMgpuPrefix = "x-mgpu-";
-constexpr std::string_view kBearerPrefix = "bearer ";
 
 Error invalid_header(const std::string& name, const std::string& why) {
   return {ErrorCode::invalid_request, name + ": " + why};
@@ -35,19 +33,12 @@ Result<QueueOptions> parse_queue_options(const http::Headers& headers) {
           invalid_header("X-Mgpu-Priority",
                          "\"" + std::string(name) + "\" is not one of realtime, interactive, normal, batch"));
   }
-  options.user = http::header(headers, "X-Mgpu-User");
-  if (options.user.size() > engine::kMaxUserLength)
-    return std::unexpected(
-        invalid_header("X-Mgpu-User", "is longer than " + std::to_string(engine::kMaxUserLength)));
   const auto wait_limit = parse_duration_header(headers, "X-Mgpu-Wait-Limit");
   if (!wait_limit) return std::unexpected(wait_limit.error());
   options.wait_limit = *wait_limit;
   const auto deadline = parse_duration_header(headers, "X-Mgpu-Deadline");
   if (!deadline) return std::unexpected(deadline.error());
   options.deadline = *deadline;
-  const std::string_view authorization = http::header(headers, "Authorization");
-  if (starts_with_ignore_case(authorization, kBearerPrefix))
-    options.api_key = authorization.substr(kBearerPrefix.size());
   return options;
 }
 

@@ -1,10 +1,8 @@
-// Who asks, and how urgently: what a request's headers say about its place in the line.
+// How urgent a request is: what its headers say about its place in the line.
 //
 //   X-Mgpu-Priority: interactive     realtime, interactive, normal or batch; without it: the consumer's
-//   X-Mgpu-User: ada                 for fair shares; without it: whoever has the API key
 //   X-Mgpu-Wait-Limit: 30s           leaves the line after this long
 //   X-Mgpu-Deadline: 10s             is refused if it can't start by then
-//   Authorization: Bearer KEY
 #pragma once
 
 #include <optional>
@@ -13,20 +11,20 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "domain/consumer.h"
+#include "domain/principal.h"
 #include "http/message.h"
 
 namespace mgpu::gateway {
 
 struct QueueOptions {
-  std::string requested_by{};  // for people
+  Principal principal{};
+  std::string requested_by{};  // for people: "POST /v1/chat/completions from 127.0.0.1"
   std::optional<Priority> priority{};
-  std::string user{};
-  std::string api_key{};
   Duration wait_limit{0};
   Duration deadline{0};
 };
 
-// Everything but `who`. Error: invalid_request, naming the header.
+// Everything but `principal` and `requested_by`. Error: invalid_request, naming the header.
 Result<QueueOptions> parse_queue_options(const http::Headers& headers);
 
 // Whether a request's header is for us and not for the service.

@@ -8,15 +8,10 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(QueueOptions, AreReadFromTheHeaders) {
-  const auto options = parse_queue_options({{"x-mgpu-priority", "interactive"},
-                                            {"X-Mgpu-User", "ada"},
-                                            {"X-Mgpu-Wait-Limit", "30s"},
-                                            {"X-Mgpu-Deadline", "10s"},
-                                            {"Authorization", "Bearer sk-1"}});
+  const auto options = parse_queue_options(
+      {{"x-mgpu-priority", "interactive"}, {"X-Mgpu-Wait-Limit", "30s"}, {"X-Mgpu-Deadline", "10s"}});
   ASSERT_TRUE(options) << options.error().detail;
   EXPECT_EQ(options->priority, Priority::interactive);
-  EXPECT_EQ(options->user, "ada");
-  EXPECT_EQ(options->api_key, "sk-1");
   EXPECT_EQ(options->wait_limit, 30s);
   EXPECT_EQ(options->deadline, 10s);
 }
@@ -25,15 +20,12 @@ TEST(QueueOptions, WithoutHeadersAreEmpty) {
   const auto options = parse_queue_options({{"Authorization", "Basic YTpi"}});
   ASSERT_TRUE(options);
   EXPECT_FALSE(options->priority);
-  EXPECT_EQ(options->user + options->api_key, "");
   EXPECT_EQ(options->wait_limit + options->deadline, 0s);
 }
 
 TEST(QueueOptions, NameTheHeaderThatIsWrong) {
-  for (const auto& [name, value] : http::Headers{{"X-Mgpu-Priority", "urgent"},
-                                                 {"X-Mgpu-User", std::string(200, 'x')},
-                                                 {"X-Mgpu-Wait-Limit", "30"},
-                                                 {"X-Mgpu-Deadline", "0"}}) {
+  for (const auto& [name, value] :
+       http::Headers{{"X-Mgpu-Priority", "urgent"}, {"X-Mgpu-Wait-Limit", "30"}, {"X-Mgpu-Deadline", "0"}}) {
     const auto options = parse_queue_options({{name, value}});
     ASSERT_FALSE(options) << name;
     EXPECT_EQ(options.error().code, ErrorCode::invalid_request);

@@ -29,9 +29,9 @@ Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, 
   co_return sent;
 }
 
-Caller make_caller(http::Exchange& exchange) {
+Caller make_caller(http::Exchange& exchange, Principal principal) {
   return {.head = exchange.head(),
-          .address = exchange.peer_address(),
+          .principal = std::move(principal),
           .read = [&exchange] { return exchange.read(); },
           .send_head = [&exchange](ResponseHead head) { return exchange.send_head(std::move(head)); },
           .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },

@@ -17,6 +17,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.h"
+#include "domain/principal.h"
 #include "engine/engine.h"
 #include "http/client.h"
 #include "http/message.h"
@@ -35,7 +36,7 @@ using http::ResponseHead;
 // The client of one request.
 struct Caller {
   RequestHead head{};
-  std::string address{};  // "127.0.0.1"
+  Principal principal{};
   std::function<Awaitable<Result<std::string>>()>
       read{};  // one at a time; errors: cancelled (gone), invalid_request (framing), too_large
   std::function<Awaitable<Result<void>>(ResponseHead)> send_head{};
@@ -67,7 +68,7 @@ using Connector = std::function<Awaitable<Result<Upstream>>(http::Endpoint, Requ
 Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers);
 
 // The real ones; what they are made of must outlive them.
-Caller make_caller(http::Exchange& exchange);
+Caller make_caller(http::Exchange& exchange, Principal principal);
 Connector make_connector(http::Client& client);
 
 }  // namespace mgpu::gateway

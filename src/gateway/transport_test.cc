@@ -59,8 +59,8 @@ TEST(Transport, UsesAServicesConnectionAgain) {
   engine_api.endpoint = [&](ConsumerId) { return std::optional((*service)->endpoint()); };
   http::Client to_service(harness.io.get_executor()), to_us(harness.io.get_executor());
   Gateway gateway(std::move(engine_api), make_connector(to_service), harness.limits);
-  auto front =
-      http::Server::start(harness.io, {}, [&](http::Exchange& exchange) { return gateway.serve(exchange); });
+  auto front = http::Server::start(harness.io, {},
+                                   [&](http::Exchange& exchange) { return gateway.serve(exchange, {}); });
   ASSERT_TRUE(front);
   int answered = 0;
   auto send_requests = [](http::Client& client, std::uint16_t port, int& succeeded) -> Awaitable<void> {

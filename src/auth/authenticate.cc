@@ -1,0 +1,34 @@
+#include "auth/authenticate.h"
+
+#include <string_view>
+#include <utility>
+
+#include "base/ascii.h"
+
+namespace mgpu::auth {
+namespace {
+
+constexpr std::string_view kBearerPrefix = "bearer ";
+
+// As Asio writes addresses: "127.0.0.1", "::1", "::ffff:127.0.0.1".
+bool is_loopback(std::string_view address) {
+  constexpr std::string_view kMappedPrefix = "::ffff:";
+  if (address.starts_with(kMappedPrefix)) address.remove_prefix(kMappedPrefix.size());
+  return address.starts_with("127.") || address == "::1";
+}
+
+}  // namespace
+
+Result<Principal> authenticate(const http::RequestHead& head, std::string address) {
+  Principal principal{.is_local = is_loopback(address),
+                      .user = std::string(http::header(head.headers, "X-Mgpu-User"))};
+  principal.address = std::move(address);
+  if (principal.user.size() > kMaxUserLength)
+    return fail(ErrorCode::invalid_request, "X-Mgpu-User: is longer than " + std::to_string(kMaxUserLength));
+  const std::string_view authorization = http::header(head.headers, "Authorization");
+  if (starts_with_ignore_case(authorization, kBearerPrefix))
+    principal.api_key = authorization.substr(kBearerPrefix.size());
+  return principal;
+}
+
+}  // namespace mgpu::auth
