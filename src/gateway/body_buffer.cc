@@ -24,7 +24,7 @@ std::unexpected<Error> file_error(const std::string& what) {
   return fail(ErrorCode::internal, "the request's body: " + what + ": " + std::strerror(errno));
 }
 
-// Others' bodies are in the way, and go: asking again helps.
+// Other bodies take the room and will free it: asking again helps.
 std::unexpected<Error> buffer_full_error(const std::string& why) {
   constexpr std::chrono::seconds kRetryAfter{5};
   return std::unexpected(Error{.code = ErrorCode::queue_full,

@@ -1,5 +1,4 @@
-// What the gateway asks of the engine, as functions: few enough that a test can play the engine with a
-// counter.
+// What the gateway needs of the engine, as functions: few enough that a test can play the engine.
 #pragma once
 
 #include <functional>
@@ -17,15 +16,15 @@
 
 namespace mgpu::gateway {
 
-// A lease, held for as long as `holding` lives.
+// A lease, held for as long as `guard` lives.
 struct LeaseHandle {
   std::uint64_t ticket = 0;
   Duration waited{};
   Duration loading{};
-  std::shared_ptr<void> guard{};  // shared: the story and what it leaves behind to watch a busy service
+  std::shared_ptr<void> guard{};  // shared: by the functions below
   std::function<void(std::function<void(const Error&)>)> on_ended{};
-  // Its service ran out of memory: waits in the line once more, under the same number. What it gives replaces
-  // this one, which must live until then. Cancelled when the client goes away.
+  // The service ran out of memory: waits in the line once more, under the same number. The result replaces
+  // this handle, which must live until then. Can be cancelled.
   std::function<Awaitable<Result<LeaseHandle>>()> reacquire{};
 };
 
@@ -34,17 +33,17 @@ struct EngineApi {
   std::function<Result<engine::Target>(ConsumerId, std::string_view)> resolve_within{};
   std::function<std::optional<ConsumerId>(std::string_view)> find_consumer{};
   std::function<const config::ConsumerConfig&(ConsumerId)> config_of{};
-  std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where it has just one
+  std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where there is just one
   std::function<std::optional<http::Endpoint>(ConsumerId)> endpoint{};
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> is_busy{};
   std::function<void(ConsumerId, std::string)> report_suspect{};
   std::function<void()> count_retry{};  // a request is sent once more
-  std::function<std::vector<ListedModel>()>
-      list_models{};  // names, aliases and AI models, without loading anybody
+  // Names, aliases and AI models, without loading any. The names of a consumer stand together.
+  std::function<std::vector<ListedModel>()> list_models{};
 };
 
-// The real one; `engine` must outlive it.
+// The functions of a real engine, which must outlive them.
 EngineApi make_engine_api(engine::Engine& engine);
 
 }  // namespace mgpu::gateway

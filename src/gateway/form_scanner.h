@@ -10,7 +10,7 @@ namespace mgpu::gateway {
 
 class FormScanner {
  public:
-  // The byte at offset `at` of the body.
+  // The byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(std::uint64_t offset, ScanResult& result);
 

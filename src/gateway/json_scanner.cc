@@ -289,7 +289,7 @@ ScanStatus JsonScanner::append_code_point(std::uint32_t code_point, ScanResult& 
   return ScanStatus::still_looking;
 }
 
-// Half a pair names no character; what stands for it is what other readers put there too.
+// Half a surrogate pair is no character: it becomes U+FFFD, as other parsers have it.
 ScanStatus JsonScanner::replace_lone_surrogate(ScanResult& result) {
   if (std::exchange(high_surrogate_, 0) == 0) return ScanStatus::still_looking;
   return append_code_point(kReplacementCharacter, result);

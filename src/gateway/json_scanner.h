@@ -1,5 +1,6 @@
-// A JSON reader of one byte at a time that keeps nothing but its place: the containers it is in, and the one
-// string that may be the answer. Everything up to the answer is checked against the grammar of RFC 8259.
+// Looks through JSON for the top-level key "model", one byte at a time. Keeps only the open containers and
+// the one string that may be the result. Everything up to the result is checked against the grammar of RFC
+// 8259.
 #pragma once
 
 #include <bitset>
@@ -15,11 +16,11 @@ class JsonScanner {
  public:
   explicit JsonScanner(bool accept_name_key) : accept_name_key_(accept_name_key) {}
 
-  // The byte at offset `at` of the body.
+  // The byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(ScanResult& result);
 
-  // Inside a string that nobody asked for: a run of plain characters may be passed over unseen.
+  // Inside a string that can't be the result: a run of plain characters may be skipped.
   bool can_skip_string() const { return state_ == State::string && capture_ == Capture::none; }
 
  private:
@@ -60,8 +61,8 @@ class JsonScanner {
   State state_ = State::value;
   NumberState number_state_{};
   Capture capture_ = Capture::none;
-  Capture next_capture_ = Capture::none;  // what the value after this top-level key would be
-  bool is_key_ = false;                   // the string in hand is a key
+  Capture next_capture_ = Capture::none;  // what the value after this top-level key is captured as
+  bool is_key_ = false;                   // the current string is a key
   std::bitset<kMaxDepth> object_flags_;   // which of the open containers are objects
   std::size_t depth_ = 0;
   std::string captured_text_;  // decoded, of the captured string

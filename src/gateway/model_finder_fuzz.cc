@@ -1,4 +1,5 @@
-// libFuzzer: whatever comes, the answer is the same in one piece and byte by byte, and where() lies inside.
+// libFuzzer: the result is the same for the body in one piece and byte by byte, and value_range() lies
+// inside.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

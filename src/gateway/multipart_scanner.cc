@@ -18,7 +18,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Takes a quoted string (which `text` starts with) off its front and returns what it says.
+// Removes the quoted string that `text` starts with, and returns its content.
 std::string take_quoted(std::string_view& text) {
   std::string unquoted;
   text.remove_prefix(1);

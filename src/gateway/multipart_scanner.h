@@ -1,5 +1,5 @@
 // Looks through multipart/form-data for the part named "model". The boundary is the body's first line. Parts
-// before it may be of any size: their bytes run through a string search (KMP, so that nothing is kept).
+// before it may be of any size: a string search (KMP) goes through their bytes and keeps none.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +14,11 @@ namespace mgpu::gateway {
 
 class MultipartScanner {
  public:
-  // The byte at offset `at` of the body.
+  // The byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(ScanResult& result);
 
-  // Between possible delimiters: bytes that are not the delimiter's first may be passed over unseen.
+  // Between possible delimiters: bytes that are not the delimiter's first may be skipped.
   bool can_skip_part() const { return state_ == State::content && matched_ == 0 && !is_model_part_; }
   char delimiter_first_byte() const { return delimiter_[0]; }
 

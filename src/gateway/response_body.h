@@ -1,5 +1,5 @@
-// What the gateway itself says, in the protocol of the caller: errors before and inside an answer, and the
-// listings of AI models.
+// The response bodies that the gateway writes itself, in the protocol of the caller: errors before and inside
+// a response, and the listings of AI models.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,12 @@
 namespace mgpu::gateway {
 
 // OpenAI {"error":{"message","type","param","code"}}, Ollama {"error":"..."}, ours
-// {"error":{"code","message"}}; `exit_code` is our wire name. The status is http_status(error.code).
+// {"error":{"code","message"}}; `code` is the wire name of the error code. The status is
+// http_status(error.code).
 std::string error_body(Protocol protocol, const Error& error);
 
-// An error after the head went out, to be the last thing the client reads, or empty where the answer's
-// Content-Type has no place for one: the connection is broken off then, so that nobody takes it for complete.
+// An error after the head was sent, as the last piece of the body. Empty where the response's Content-Type
+// has no place for one: then the connection is aborted, so that no client takes the response for complete.
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error);
 
 // One AI model, or one name of a consumer.

@@ -48,7 +48,7 @@ bool matches_route(std::string_view pattern, std::string_view path) {
   return matches_path(pattern, path) && !(pattern.ends_with('*') && path.size() < pattern.size());
 }
 
-// Errors of /c/chat/v1/chat/completions are read by the same clients as those of /v1/chat/completions.
+// The clients of /c/chat/v1/chat/completions read errors as those of /v1/chat/completions do.
 Protocol path_protocol(std::string_view path) {
   auto entry = std::ranges::find_if(
       kRoutes, [path](const RouteEntry& candidate) { return matches_route(candidate.path, path); });

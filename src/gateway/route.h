@@ -1,5 +1,5 @@
-// Which requests are the gateway's, in whose protocol they speak, and what they want. Everything else is the
-// control plane's.
+// Which requests are the gateway's, in which protocol, and what they ask for. All others are the control
+// plane's.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ enum class RouteKind : std::uint8_t {
   to_consumer,     // /c/<consumer>/...: the path names the consumer
   list_models,     // GET /v1/models
   get_model,       // GET /v1/models/{id}
-  ollama_tags,     // GET /api/tags: what /v1/models says, in Ollama's words
+  ollama_tags,     // GET /api/tags: what /v1/models lists, in Ollama's protocol
   ollama_ps,       // GET /api/ps: what is warm
   ollama_version,  // GET /api/version
   ollama_show,     // POST /api/show: asks a service that is up, takes no turn
@@ -31,16 +31,15 @@ constexpr bool is_answered_here(RouteKind kind) {
 struct Route {
   Protocol protocol = Protocol::plain;
   RouteKind kind = RouteKind::needs_turn;
-  std::string argument{};  // get_model: its id. consumer_route: the consumer. Decoded
+  std::string argument{};  // get_model: its id. to_consumer: the consumer. Decoded
   std::string target{};    // path and query to ask the service for
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-// `resolve_target` as it stands in the request line: path and query. None: not the gateway's.
+// `target` as it stands in the request line: path and query. None: not the gateway's.
 std::optional<Route> find_route(std::string_view method, std::string_view target);
 
-// The paths that want a "model" in the body, for the person whose request had none: "/v1/chat/completions,
-// ...".
+// The paths that need a "model" in the body, for an error message: "/v1/chat/completions, ...".
 std::string model_route_list();
 
 // Whether a path (without its query) matches one of a consumer's free_paths, e.g. "/ws" or "/history/*".

@@ -1,4 +1,4 @@
-// What the scanners of the three body forms share: the answer, and where they write what they found.
+// What the scanners of the three body formats share: their status, and where they write what they found.
 #pragma once
 
 #include <cstddef>

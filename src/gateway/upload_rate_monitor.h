@@ -1,6 +1,5 @@
 // Whether a client sends its body fast enough while its request has the turn and all others wait. Only time
-// that is spent waiting for the client counts: a service that takes its body slowly is no fault of the
-// client.
+// that is spent waiting for the client counts: a service may take the body slowly.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +11,19 @@ namespace mgpu::gateway {
 
 class UploadRateMonitor {
  public:
-  static constexpr Duration kWindow{5'000'000};  // over which the rate is looked at
+  static constexpr Duration kWindow{5'000'000};  // over which the rate is measured
 
   explicit UploadRateMonitor(Bytes min_per_second) : min_per_second_(min_per_second) {}
 
-  // How long to wait for the next piece before it is too late, whatever comes then.
+  // How long to wait for the next piece before the window ends.
   Duration time_left() const { return kWindow - waited_; }
 
-  // A piece of `bytes` came after waiting for it so long. False: the client has been too slow.
+  // A piece of `bytes` bytes came after waiting for it so long. False: the client has been too slow.
   bool record_chunk(Duration waited, std::uint64_t bytes);
 
  private:
   Bytes min_per_second_;
-  Duration waited_{0};       // in the window that is under way
+  Duration waited_{0};       // in the current window
   std::uint64_t bytes_ = 0;  // that came in it
 };
 
