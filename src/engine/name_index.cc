@@ -18,14 +18,20 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-NameIndex::NameIndex(const config::LiveConfig& config)
-    : config_(config), listings_(config.consumer_count()) {}
+NameIndex::NameIndex(const config::LiveConfig& config) : config_(config) {}
 
-bool NameIndex::is_configured(std::size_t index) const { return config_.ids().consumers[index].configured; }
+std::vector<ConsumerId> NameIndex::configured() const {
+  std::vector<ConsumerId> found;
+  const auto& slots = config_.ids().consumers;
+  for (std::size_t i = 0; i < slots.size(); ++i)
+    if (slots[i].configured) found.push_back(ConsumerId{i});
+  return found;
+}
 
 void NameIndex::replace_listed(ConsumerId consumer, std::vector<std::string> ai_models) {
   const config::ServiceType type = config_.consumer(consumer)->service.type;
-  AiModels& listed = listings_[consumer.value].emplace();
+  AiModels& listed = listings_[consumer];
+  listed.clear();
   for (const std::string& name : ai_models) {
     if (listed.size() >= kMaxListedAiModels) break;
     if (name.size() > kMaxAiModelLength) continue;
@@ -35,8 +41,8 @@ void NameIndex::replace_listed(ConsumerId consumer, std::vector<std::string> ai_
 
 std::optional<ConsumerId> NameIndex::find_consumer(std::string_view name) const {
   if (const auto id = config::find_id(config_.ids().consumers, name)) return ConsumerId{*id};
-  for (std::size_t i = 0; i < listings_.size(); ++i)
-    if (is_configured(i) && contains(config_.consumer(ConsumerId{i})->aliases, name)) return ConsumerId{i};
+  for (const ConsumerId consumer : configured())
+    if (contains(config_.consumer(consumer)->aliases, name)) return consumer;
   return std::nullopt;
 }
 
@@ -45,9 +51,9 @@ std::vector<std::string> NameIndex::ai_models(ConsumerId consumer) const {
   std::vector<std::string> names;
   for (const auto& [name, footprint] : config->ai_models)
     names.push_back(service::canonical_name(config->service.type, name));
-  const std::optional<AiModels>& listed = listings_[consumer.value];
-  if (!listed) return names;
-  for (const std::string& name : *listed)
+  const auto listed = listings_.find(consumer);
+  if (listed == listings_.end()) return names;
+  for (const std::string& name : listed->second)
     if (!contains(names, name)) names.push_back(name);
   return names;
 }
@@ -57,8 +63,9 @@ bool NameIndex::is_known_ai_model(ConsumerId consumer, std::string_view ai_model
   const auto is_named = [&](const auto& one) {
     return service::canonical_name(config->service.type, one.first) == ai_model;
   };
-  const std::optional<AiModels>& listed = listings_[consumer.value];
-  return (listed && contains(*listed, ai_model)) || std::ranges::any_of(config->ai_models, is_named);
+  const auto listed = listings_.find(consumer);
+  return (listed != listings_.end() && contains(listed->second, ai_model)) ||
+         std::ranges::any_of(config->ai_models, is_named);
 }
 
 bool NameIndex::may_offer(ConsumerId consumer, std::string_view ai_model) const {
@@ -73,24 +80,21 @@ Result<NamedTarget> NameIndex::find(std::string_view name) const {
       return NamedTarget{.consumer = *consumer, .ai_model = std::string(ai_model)};
   }
   if (const auto consumer = find_consumer(name)) return NamedTarget{.consumer = *consumer};
-  for (std::size_t i = 0; i < listings_.size(); ++i) {
-    if (!is_configured(i)) continue;
-    const config::ServiceType type = config_.consumer(ConsumerId{i})->service.type;
+  for (const ConsumerId consumer : configured()) {
+    const config::ServiceType type = config_.consumer(consumer)->service.type;
     const std::string ai_model = service::canonical_name(type, name);
-    if (is_known_ai_model(ConsumerId{i}, ai_model))
-      return NamedTarget{.consumer = ConsumerId{i}, .ai_model = ai_model};
+    if (is_known_ai_model(consumer, ai_model)) return NamedTarget{.consumer = consumer, .ai_model = ai_model};
   }
   return std::unexpected(unknown_name_error(name));
 }
 
 Error NameIndex::unknown_name_error(std::string_view name) const {
   std::vector<std::string> known;
-  for (std::size_t i = 0; i < listings_.size(); ++i) {
-    if (!is_configured(i)) continue;
-    const config::ConsumerSnapshot config = config_.consumer(ConsumerId{i});
+  for (const ConsumerId consumer : configured()) {
+    const config::ConsumerSnapshot config = config_.consumer(consumer);
     known.push_back(config->name);
     known.insert(known.end(), config->aliases.begin(), config->aliases.end());
-    const auto names = ai_models(ConsumerId{i});
+    const auto names = ai_models(consumer);
     known.insert(known.end(), names.begin(), names.end());
   }
   std::string text =

@@ -4,6 +4,7 @@
 // Thread rule: the strand.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,7 @@ class NameIndex {
   // What a service said it offers; replaces what it said before. The first kMaxListedAiModels of them count,
   // and no name that is longer than kMaxAiModelLength.
   void replace_listed(ConsumerId consumer, std::vector<std::string> ai_models);
-  bool was_listed(ConsumerId consumer) const { return listings_[consumer.value].has_value(); }
+  bool was_listed(ConsumerId consumer) const { return listings_.contains(consumer); }
 
   // "consumer/ai-model" first, then consumers and aliases, then AI models in the order of the configuration.
   // Error: not_found, naming the known ones.
@@ -49,11 +50,11 @@ class NameIndex {
 
  private:
   using AiModels = std::vector<std::string>;
-  bool is_configured(std::size_t index) const;  // whether the present configuration has this ConsumerId
   Error unknown_name_error(std::string_view name) const;
+  std::vector<ConsumerId> configured() const;  // those that the present configuration has
 
   const config::LiveConfig& config_;
-  std::vector<std::optional<AiModels>> listings_;  // by ConsumerId; none: its service was never asked
+  std::map<ConsumerId, AiModels> listings_{};  // none: its service has not listed any yet
 };
 
 }  // namespace mgpu::engine

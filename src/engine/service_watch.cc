@@ -19,7 +19,12 @@ bool is_cold_or_failed(const Registry& registry, ResidentId resident) {
 
 }  // namespace
 
-ServiceWatch::ServiceWatch(Parts parts) : parts_(parts), uninvited_(parts.config.consumer_count()) {}
+ServiceWatch::ServiceWatch(Parts parts) : parts_(parts) {}
+
+std::uint64_t ServiceWatch::uninvited_loads(ConsumerId consumer) const {
+  const auto found = uninvited_.find(consumer);
+  return found == uninvited_.end() ? 0 : found->second.count();
+}
 
 void ServiceWatch::start() {
   for (std::size_t i = 0; i < parts_.applications.size(); ++i)
@@ -62,11 +67,10 @@ asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
     co_await parts_.devices.wait_for_fresh_readings(consumer);
     if (is_outdated()) co_return;
     for (const ResidentId resident : found)
-      if (report_found_warm(resident) && tracks_uninvited)
-        uninvited_[consumer.value].record(registry, resident);
+      if (report_found_warm(resident) && tracks_uninvited) uninvited_[consumer].record(registry, resident);
   }
   if (!tracks_uninvited) co_return;
-  uninvited_[consumer.value].set_baseline();
+  uninvited_[consumer].set_baseline();
   co_await evict_uninvited(consumer);
 }
 
@@ -101,7 +105,7 @@ std::vector<ResidentId> ServiceWatch::warm_residents(ConsumerId consumer, const 
 }
 
 asio::awaitable<void> ServiceWatch::evict_uninvited(ConsumerId consumer) {
-  UninvitedLoads& uninvited = uninvited_[consumer.value];
+  UninvitedLoads& uninvited = uninvited_[consumer];
   uninvited.drop_used(parts_.loop.world().registry);
   const bool must_leave = parts_.config.consumer(consumer)->uninvited == config::UninvitedPolicy::leave;
   if (!must_leave || !uninvited.has_unused()) co_return;

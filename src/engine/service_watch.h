@@ -6,7 +6,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,7 +41,7 @@ class ServiceWatch {
   void check_suspect(ConsumerId consumer, std::string reason);
 
   // AI models that an external service loaded for requests that did not come through us, since the start.
-  std::uint64_t uninvited_loads(ConsumerId consumer) const { return uninvited_[consumer.value].count(); }
+  std::uint64_t uninvited_loads(ConsumerId consumer) const;
 
  private:
   boost::asio::awaitable<void> run_poll_loop(ConsumerId consumer);
@@ -52,7 +52,7 @@ class ServiceWatch {
   bool report_found_warm(ResidentId resident);  // whether the core did not know
 
   const Parts parts_;
-  std::vector<UninvitedLoads> uninvited_;  // by ConsumerId
+  std::map<ConsumerId, UninvitedLoads> uninvited_{};  // none: never polled
 };
 
 }  // namespace mgpu::engine
