@@ -1,4 +1,4 @@
-// A request to the control plane and its answer, before and after HTTP: what the routes are written in.
+// A request to the control plane and its response, without HTTP: the types that routes are written in.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace mgpu::api {
 
-inline constexpr std::size_t kMaxRequestBody = 64 * 1024;
+inline constexpr std::size_t kMaxRequestBody = 64 * 1024;  // bytes
 
 struct ApiRequest {
   std::string method{};
@@ -37,20 +37,26 @@ struct ApiResponse {
   std::vector<std::pair<std::string, std::string>> headers{};
 };
 
-// Where an answer goes that comes in pieces. `append_entry` fails once the client is gone, and waits while it
-// is slow.
+// Where a response goes that is sent in pieces. `begin` and `write` wait while the client reads slowly, and
+// fail once it has disconnected.
 struct ResponseStream {
-  std::function<boost::asio::awaitable<Result<void>>(ApiResponse)>
-      begin{};  // the head; its body is the first piece
+  // The head, with the body as the first piece.
+  std::function<boost::asio::awaitable<Result<void>>(ApiResponse)> begin{};
   std::function<boost::asio::awaitable<Result<void>>(std::string)> write{};
-  std::function<void()> abort{};  // ends it at once, in the middle of a write too
+  std::function<void()> abort{};  // closes the connection at once, even during a write
 };
 
-// None: the answer went to the outlet, and ends with this.
+// None: the response went to the stream, which ends when the handler returns.
 using HandlerResult = Result<std::optional<ApiResponse>>;
 
-// "a=1&b=x%20y", decoded. A key that stands twice: the last.
+// "a=1&b=x%20y", decoded. Of a key that is given twice, the last value.
 std::map<std::string, std::string> parse_query(std::string_view query);
 std::string percent_decode(std::string_view text);
+
+// The query's value; empty: none is given.
+std::string query_value(const ApiRequest& request, const std::string& key);
+
+// Decimal digits and nothing else, as ids are written. None: another text, or a number out of range.
+std::optional<std::uint64_t> parse_number(std::string_view text);
 
 }  // namespace mgpu::api

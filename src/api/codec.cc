@@ -8,8 +8,8 @@
 namespace mgpu::api {
 namespace {
 
-// One overload for each alternative of the journal; the names stand in kActivityNames below, in the variants'
-// order.
+// One overload for each event and effect. Their names are in kEventTypes and kEffectTypes below, in the order
+// of the variants.
 struct EntryEncoder {
   const Registry& registry;
   const WallClock& wall;
@@ -228,30 +228,32 @@ std::string_view stage_name(TicketStage stage) {
 }
 
 Residency consumer_residency(const Registry& registry, const ConsumerState& consumer) {
-  // From the least lively to the most.
+  // From the farthest from warm to the nearest.
   constexpr std::array kOrder{Residency::cold,      Residency::failed,  Residency::parked,
                               Residency::unloading, Residency::loading, Residency::warm};
   const auto rank = [&](Residency state) { return std::ranges::find(kOrder, state) - kOrder.begin(); };
-  Residency liveliest = Residency::cold;
+  Residency nearest = Residency::cold;
   for (const ResidentId id : consumer.residents)
-    if (rank(registry[id].state) > rank(liveliest)) liveliest = registry[id].state;
-  return liveliest;
+    if (rank(registry[id].state) > rank(nearest)) nearest = registry[id].state;
+  return nearest;
 }
 
-std::string_view event_type(const std::variant<EventPayload, Effect>& what) {
-  if (const auto* happening = std::get_if<EventPayload>(&what)) return kEventTypes[happening->index()];
-  return kEffectTypes[std::get<Effect>(what).index()];
+std::string_view event_type(const std::variant<EventPayload, Effect>& payload) {
+  if (const auto* event = std::get_if<EventPayload>(&payload)) return kEventTypes[event->index()];
+  return kEffectTypes[std::get<Effect>(payload).index()];
 }
 
-Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const WallClock& wall,
+Json entry_json(const JournalEntry& entry, const Registry& registry, const WallClock& wall,
                 const UserLabels& user_labels) {
   const EntryEncoder encoder{registry, wall, user_labels};
-  Json json = std::visit([&](const auto& either) { return std::visit(encoder, either); }, entry.payload);
+  Json json = std::visit([&](const auto& event_or_effect) { return std::visit(encoder, event_or_effect); },
+                         entry.payload);
   json["at"] = time_json(entry.at, wall);
-  json["type"] = event_type(entry.payload);  // a line of a journal must speak for itself
+  json["type"] = event_type(entry.payload);  // saved lines have no event name beside them
   return json;
 }
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string json_body(const Json& json) { return dump(json) + "\n"; }
 
 }  // namespace mgpu::api

@@ -1,5 +1,5 @@
-// How the domain's values look as JSON, each type once. Bytes are integers named `*_bytes`, durations numbers
-// named `*_ms`, times RFC 3339. docs/openapi.yaml is the contract.
+// The domain's values as JSON, each type encoded in one place. Bytes are integers named `*_bytes`, durations
+// numbers named `*_ms`, times RFC 3339. docs/openapi.yaml is the contract.
 #pragma once
 
 #include <chrono>
@@ -21,13 +21,13 @@ using Json = nlohmann::json;
 using WallClock = std::function<std::chrono::system_clock::time_point(Instant)>;
 using UserLabels = std::function<std::string(std::uint32_t)>;  // a user's number, for people
 
-// null for Instant{0} and kNever: both mean "not at all".
+// null for Instant{} ("never happened") and kNever.
 Json time_json(Instant at, const WallClock& wall);
 
 // {"error": {"code", "message"}}
 Json error_json(const Error& error);
 
-// The charter's six.
+// The six figures of the status, under their names on the wire.
 Json statistics_json(const Statistics& statistics, const WallClock& wall);
 
 Json learned_json(const LearnedCosts& learned);
@@ -38,17 +38,18 @@ Json candidate_json(const EvictionCandidate& candidate, const Registry& registry
 
 std::string_view stage_name(TicketStage stage);
 
-// The liveliest state among a consumer's residents; cold without any.
+// The state of the consumer's resident that is nearest to warm; cold without any.
 Residency consumer_residency(const Registry& registry, const ConsumerState& consumer);
 
 // "ticket_arrived", "granted", ...: the event's name on the wire.
-std::string_view event_type(const std::variant<EventPayload, Effect>& what);
+std::string_view event_type(const std::variant<EventPayload, Effect>& payload);
 
-// What happened, with ids replaced by the names people know, and `at`.
-Json entry_json(const engine::JournalEntry& entry, const Registry& registry, const WallClock& wall,
+// The payload, with names in place of ids, and with `at` and `type`.
+Json entry_json(const JournalEntry& entry, const Registry& registry, const WallClock& wall,
                 const UserLabels& user_labels);
 
-// As it goes over the wire; text that is not UTF-8 (a log line, a command) is mended instead of refused.
+// As it goes over the wire. Text that is not UTF-8 (a log line, a command) is replaced, not refused.
 std::string dump(const Json& json);
+std::string json_body(const Json& json);  // the same as a body, with a line end
 
 }  // namespace mgpu::api

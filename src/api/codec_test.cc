@@ -42,7 +42,7 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
   registry.devices.push_back({.name = "gpu0"});
   const ConsumerId chat = add_consumer(registry, {.name = "chat"});
   const ResidentId resident = add_resident(registry, chat, "m", kGiB);
-  const engine::JournalEntry entry{
+  const JournalEntry entry{
       .id = 3,
       .at = Instant{1'000'000},
       .payload = Effect{Evicted{.resident = resident, .rung = Rung::stop, .before_bytes = kGiB}}};
@@ -56,7 +56,7 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
 TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
   Registry registry;
   registry.devices.push_back({.name = "gpu0"});
-  const engine::JournalEntry entry{
+  const JournalEntry entry{
       .id = 1,
       .at = Instant{1'000'000},
       .payload = EventPayload{TicketArrived{

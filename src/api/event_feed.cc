@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 32 * 1024;
 constexpr std::chrono::seconds kRetryAfter{5};
-// So many events are added before it is looked again who does not keep up.
-constexpr std::uint64_t kSlowCheckInterval = 256;
+constexpr std::uint64_t kSlowCheckInterval = 256;  // journal entries between two looks for slow subscribers
 
 }  // namespace
 
@@ -37,12 +36,13 @@ Result<std::unique_ptr<EventFeed::Subscriber>> EventFeed::subscribe(std::uint64_
   if (subscribers_.size() >= max_subscribers_)
     return std::unexpected(Error{.code = ErrorCode::queue_full,
                                  .detail = "all " + std::to_string(max_subscribers_) +
-                                           " places (limits.event_subscribers) to follow events are taken",
+                                           " event streams (limits.event_subscribers) are in use: close one, "
+                                           "or raise the limit",
                                  .retry_after = kRetryAfter});
   return std::make_unique<Subscriber>(*this, after, filter, std::move(abort_connection));
 }
 
-// `except` finds out by itself, and can say so to its reader.
+// `except` is being served right now: it finds out by itself, and can tell its client.
 void EventFeed::drop_slow_subscribers(const Subscriber* except) {
   last_checked_id_ = engine_.journal().last_id();
   std::vector<std::function<void()>> dropped;
@@ -52,9 +52,9 @@ void EventFeed::drop_slow_subscribers(const Subscriber* except) {
   for (const auto& abort_connection : dropped) abort_connection();
 }
 
-const std::string& EventFeed::encoded_text(const engine::JournalEntry& entry) {
-  const auto [place, fresh] = encoded_.try_emplace(entry.id);
-  if (!fresh) return place->second;
+const std::string& EventFeed::encoded_text(const JournalEntry& entry) {
+  const auto [place, is_new] = encoded_.try_emplace(entry.id);
+  if (!is_new) return place->second;
   const WallClock wall = make_wall_clock(engine_);
   const UserLabels user_labels = make_user_labels(engine_);
   place->second = server_sent_event(std::to_string(entry.id), event_type(entry.payload),
@@ -86,20 +86,22 @@ std::string EventFeed::Subscriber::next_chunk() {
   const engine::Journal& journal = feed_.engine_.journal();
   if (journal.last_id() >= feed_.last_checked_id_ + kSlowCheckInterval) feed_.drop_slow_subscribers(this);
   std::string chunk;
-  for (auto entry = journal.first_after(last_id_);
-       entry != journal.entries().end() && chunk.size() < kChunkBytes; ++entry) {
-    last_id_ = entry->id;
-    if (filter_ == Waiter::Filter::all || !is_routine(*entry)) chunk += feed_.encoded_text(*entry);
+  for (auto next = journal.first_after(last_id_);
+       next != journal.entries().end() && chunk.size() < kChunkBytes; ++next) {
+    const JournalEntry& entry = **next;
+    last_id_ = entry.id;
+    if (filter_ == Waiter::Filter::all || !is_routine(entry)) chunk += feed_.encoded_text(entry);
   }
   return chunk;
 }
 
 bool EventFeed::Subscriber::has_fallen_behind() const {
   const engine::Journal& journal = feed_.engine_.journal();
-  return !is_caught_up_ && !journal.entries().empty() && last_id_ + 1 < journal.entries().front().id;
+  return !is_caught_up_ && !journal.entries().empty() && last_id_ + 1 < journal.entries().front()->id;
 }
 
-// What is routine wakes only whoever wants it: the others have missed nothing up to the entry that woke them.
+// Routine entries do not wake a subscriber that filters them out: up to the entry that woke it, it has missed
+// nothing.
 asio::awaitable<void> EventFeed::Subscriber::wait(std::chrono::steady_clock::time_point until) {
   is_caught_up_ = true;
   co_await waiter_.wait(until);

@@ -1,6 +1,5 @@
-// GET /v1/events: the journal as server-sent events. A reader pulls at its own pace, so it costs no memory of
-// ours beyond one piece; one that falls behind what the journal keeps is sent away.
-#include <charconv>
+// GET /v1/events: the journal as server-sent events. Each client is served at its own pace and costs one
+// chunk of memory at most. A client that falls behind what the journal keeps is disconnected.
 #include <utility>
 
 #include "api/api_context.h"
@@ -14,32 +13,33 @@ namespace asio = boost::asio;
 constexpr std::chrono::seconds kKeepAliveInterval{15};
 
 bool query_flag(const ApiRequest& request, const std::string& key, bool default_value) {
-  const auto found = request.query.find(key);
-  return found == request.query.end() ? default_value : found->second != "false" && found->second != "0";
+  const std::string value = query_value(request, key);
+  const bool is_given = request.query.contains(key);
+  return is_given ? value != "false" && value != "0" : default_value;
 }
 
-// Last-Event-ID wins: it is what a reconnecting browser sends beside the URL's old `after`.
+// Last-Event-ID wins: a browser that reconnects sends it beside the `after` of its first URL.
 Result<std::uint64_t> requested_start_id(const ApiRequest& request) {
   std::string text = request.last_event_id;
-  if (const auto after = request.query.find("after"); text.empty() && after != request.query.end())
-    text = after->second;
+  if (text.empty()) text = query_value(request, "after");
   if (text.empty()) return 0;
-  std::uint64_t id = 0;
-  if (const auto read = std::from_chars(text.data(), text.data() + text.size(), id);
-      read.ec != std::errc{} || read.ptr != text.data() + text.size())
-    return fail(ErrorCode::invalid_request, "\"" + text + "\" is no event id");
-  return id;
+  const auto id = parse_number(text);
+  if (!id)
+    return fail(ErrorCode::invalid_request,
+                "event id \"" + text + "\" is not a number; leave it out to read all that is kept");
+  return *id;
 }
 
-// Where to begin, and what to say first if that is not where the reader left off.
+// Where the stream begins, and the notice that goes first where the client has missed entries.
 struct StreamStart {
   std::uint64_t after = 0;
   std::string gap{};
 };
 
-// An id from the future is one of an earlier daemon: everything that is kept is news.
+// An id that was not given out yet comes from an earlier run of the daemon: all that is kept is new to the
+// client.
 StreamStart stream_start(const engine::Journal& journal, std::uint64_t after) {
-  const std::uint64_t first = journal.entries().empty() ? 0 : journal.entries().front().id;
+  const std::uint64_t first = journal.entries().empty() ? 0 : journal.entries().front()->id;
   const bool forgotten = first > after + 1;
   if (after <= journal.last_id() && !forgotten) return {.after = after};
   const bool is_reconnect = after > 0;

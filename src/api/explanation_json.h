@@ -1,7 +1,5 @@
-// Explanations and prospects as JSON, together with the sentences that are made from the same values.
+// Explanations and what-if answers as JSON, with the sentences that are made from the same values.
 #pragma once
-
-#include <deque>
 
 #include "api/codec.h"
 #include "domain/journal_entry.h"
@@ -11,10 +9,10 @@
 
 namespace mgpu::api {
 
-// How ids, instants and users are called; the journal for tickets that a sentence names.
+// What names ids, instants and users. Tickets that a sentence mentions are looked up in the journal.
 struct RenderContext {
   const Registry& registry;
-  const std::deque<JournalEntry>& journal;
+  const JournalEntries& journal;
   WallClock wall{};
   UserLabels user_labels{};
 };

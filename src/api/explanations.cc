@@ -1,4 +1,5 @@
-// Why a ticket waited, and what would happen if somebody asked now.
+// GET /v1/tickets/{ticket}/explanation and /v1/explain/next: why a ticket waited, and what a request would
+// meet now.
 #include <algorithm>
 #include <utility>
 
@@ -20,17 +21,15 @@ RenderContext make_render_context(const engine::Engine& engine) {
           .user_labels = make_user_labels(engine)};
 }
 
-std::string query_value(const ApiRequest& request, const std::string& key) {
-  const auto found = request.query.find(key);
-  return found == request.query.end() ? "" : found->second;
-}
-
 Result<TicketRequest> ask_from_query(const ApiRequest& request, engine::Engine& engine) {
   const std::string name = query_value(request, "consumer");
-  if (name.empty()) return fail(ErrorCode::invalid_request, "say who asks: ?consumer=NAME");
+  if (name.empty())
+    return fail(ErrorCode::invalid_request, "the query names no consumer: add ?consumer=NAME");
   const std::string user = query_value(request, "user");
   if (user.size() > kMaxUserLength)
-    return fail(ErrorCode::invalid_request, "user: is longer than " + std::to_string(kMaxUserLength));
+    return fail(ErrorCode::invalid_request, "user: has " + std::to_string(user.size()) +
+                                                " bytes, more than the " + std::to_string(kMaxUserLength) +
+                                                " that are allowed");
   const auto target = engine.resolve(name);
   if (!target) return std::unexpected(target.error());
   TicketRequest ask{.device = engine.world().registry[target->consumer].spec.device,
@@ -60,8 +59,9 @@ asio::awaitable<HandlerResult> explain_ticket(ApiContext& context, ApiRequest re
   if (const auto of_this_start = context.engine.check_of_this_start(id); !explanation && !of_this_start)
     co_return std::unexpected(of_this_start.error());
   if (!explanation)
-    co_return fail(ErrorCode::not_found, "nothing is known of ticket " + std::to_string(id.value) +
-                                             ": it never was, or is longer ago than limits.events reaches");
+    co_return fail(ErrorCode::not_found,
+                   "nothing is known of ticket " + std::to_string(id.value) +
+                       ": it never existed, or the journal (limits.events) has dropped it");
   co_return json_response(explanation_json(*explanation, make_render_context(context.engine)));
 }
 

@@ -10,19 +10,13 @@
 namespace mgpu::api {
 namespace asio = boost::asio;
 
-bool is_routine(const engine::JournalEntry& entry) {
-  if (const auto* happening = std::get_if<EventPayload>(&entry.payload))
-    return std::holds_alternative<ReadingTaken>(*happening) || std::holds_alternative<Tick>(*happening);
-  return std::holds_alternative<TakeReading>(std::get<Effect>(entry.payload));
-}
-
 Notifier::Notifier(engine::Journal& journal) : journal_(journal) {
-  subscription_ = journal_.subscribe([this](const engine::JournalEntry& entry) { on_entry(entry); });
+  subscription_ = journal_.subscribe([this](const JournalEntryPtr& entry) { on_entry(*entry); });
 }
 
 Notifier::~Notifier() { journal_.unsubscribe(subscription_); }
 
-void Notifier::on_entry(const engine::JournalEntry& entry) {
+void Notifier::on_entry(const JournalEntry& entry) {
   const auto wake_all = [&](std::unordered_set<Waiter*>& waiting) {
     for (Waiter* waiter : std::exchange(waiting, {})) {
       waiter->woken_by_ = entry.id;
@@ -50,7 +44,7 @@ void Waiter::wake() {
 asio::awaitable<void> Waiter::wait(std::chrono::steady_clock::time_point until) {
   woken_by_ = 0;
   matching_waiters().insert(this);
-  co_await sleep_until(until);  // where this throws, its coroutine ends, and we with it
+  co_await sleep_until(until);  // throws only when the coroutine ends, and this object with it
   matching_waiters().erase(this);
 }
 

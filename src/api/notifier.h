@@ -1,5 +1,7 @@
-// Wakes coroutines when the journal grows. What changed, a coroutine looks up itself. However many there are,
-// the journal tells one listener; who does not wait costs nothing.
+// Wakes coroutines when the journal grows; each then looks up for itself what changed. The journal has one
+// listener however many coroutines wait, and one that does not wait at the moment costs nothing.
+//
+// Thread: the strand.
 #pragma once
 
 #include <chrono>
@@ -14,9 +16,6 @@
 
 namespace mgpu::api {
 
-// What happens all the time and says little: readings, ticks.
-bool is_routine(const engine::JournalEntry& entry);
-
 class Waiter;
 
 class Notifier {
@@ -29,15 +28,15 @@ class Notifier {
 
  private:
   friend class Waiter;
-  void on_entry(const engine::JournalEntry& entry);
+  void on_entry(const JournalEntry& entry);
 
   engine::Journal& journal_;
   std::uint64_t subscription_ = 0;
-  std::unordered_set<Waiter*> waiting_;          // for what is not routine,
-  std::unordered_set<Waiter*> waiting_for_all_;  // and for everything
+  std::unordered_set<Waiter*> waiting_;          // for entries that are not routine
+  std::unordered_set<Waiter*> waiting_for_all_;  // for every entry
 };
 
-// One coroutine's.
+// Belongs to one coroutine.
 class Waiter {
  public:
   enum class Filter : bool { significant, all };
@@ -47,17 +46,17 @@ class Waiter {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
 
-  // Ends the present wait or pause, or the next one.
+  // Ends the present wait or sleep, or else the next one.
   void wake();
 
-  // The entry that ended the last wait; 0: another thing did.
+  // The id of the entry that ended the last wait; 0: `wake` or the time did.
   std::uint64_t woken_by() const { return woken_by_; }
 
-  // Until the journal grows, wake_tags() is called, or the limit passes; throws when the coroutine is
-  // cancelled.
+  // Returns when an entry matches the filter, when `wake` is called, or at `until`; throws when the coroutine
+  // is cancelled.
   boost::asio::awaitable<void> wait(std::chrono::steady_clock::time_point until);
 
-  // The same, deaf to the journal.
+  // The same, whatever the journal does.
   boost::asio::awaitable<void> sleep_until(std::chrono::steady_clock::time_point until);
 
  private:

@@ -1,4 +1,4 @@
-// An operator's load, unload and park: each answers when what was asked for is so.
+// An operator's load, unload and park. Each is answered when the residents have reached the wanted state.
 #include <algorithm>
 #include <utility>
 
@@ -12,11 +12,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-std::string ai_model_from_query(const ApiRequest& request) {
-  const auto found = request.query.find("ai_model");
-  return found == request.query.end() ? "" : found->second;
-}
-
 bool is_settled(Residency state) {
   return state == Residency::cold || state == Residency::parked || state == Residency::failed;
 }
@@ -26,7 +21,7 @@ Result<std::vector<ResidentId>> requested_residents(ApiContext& context, const A
   const auto consumer = consumer_from_path(request, context.engine);
   if (!consumer) return std::unexpected(consumer.error());
   std::vector<ResidentId> residents = context.engine.world().registry[*consumer].residents;
-  if (const std::string ai_model = ai_model_from_query(request); !ai_model.empty()) {
+  if (const std::string ai_model = query_value(request, "ai_model"); !ai_model.empty()) {
     const auto target = context.engine.resolve(*consumer, ai_model);
     if (!target) return std::unexpected(target.error());
     residents.clear();
@@ -43,7 +38,7 @@ asio::awaitable<HandlerResult> evict_residents(ApiContext& context, ApiRequest r
   for (const ResidentId id : *residents)
     if (auto may = check_eviction(world, id, park); !may && !already_away(id))
       co_return std::unexpected(may.error());
-  // Who holds nothing is told all the same: it shall not come back by habit.
+  // A resident that holds nothing is evicted too: this keeps it from being loaded again unasked.
   for (const ResidentId id : *residents)
     if (already_away(id))
       if (auto kept = context.engine.evict(id, park); !kept) co_return std::unexpected(kept.error());
@@ -52,9 +47,9 @@ asio::awaitable<HandlerResult> evict_residents(ApiContext& context, ApiRequest r
   Waiter waiter(context.executor, context.notifier, Waiter::Filter::all);
   Duration limit = std::chrono::seconds(5);
   for (const ResidentId id : *residents) {
-    // Every rung may take its limit twice: to answer, and to show the memory free.
+    // Each of the four rungs may take its limit twice: to answer, and until the memory is seen free.
     limit += world.registry[world.registry[id].consumer].spec.stop_limit * 2 * 4;
-    // Stopping the process for the first takes the others along: what is on its way needs no second request.
+    // Stopping the process for the first resident evicts the others with it: those need no request.
     if (check_eviction(world, id, park))
       if (auto begun = context.engine.evict(id, park); !begun) co_return std::unexpected(begun.error());
   }
@@ -63,7 +58,9 @@ asio::awaitable<HandlerResult> evict_residents(ApiContext& context, ApiRequest r
   const auto came_back = [&](ResidentId id) { return world.registry[id].state == Residency::warm; };
   while (!std::ranges::all_of(*residents, settled)) {
     if (std::chrono::steady_clock::now() >= until || std::ranges::any_of(*residents, came_back))
-      co_return fail(ErrorCode::eviction_failed, "its memory was not seen to come free; see GET /v1/events");
+      co_return fail(ErrorCode::eviction_failed,
+                     "the memory of " + request.path_arguments.at("name") +
+                         " was not seen to come free; GET /v1/events shows the steps taken");
     co_await waiter.wait(until);
   }
   Json evicted = Json::array();
@@ -78,10 +75,12 @@ asio::awaitable<HandlerResult> evict_residents(ApiContext& context, ApiRequest r
 asio::awaitable<HandlerResult> load_consumer(ApiContext& context, ApiRequest request, ResponseStream) {
   const auto consumer = consumer_from_path(request, context.engine);
   if (!consumer) co_return std::unexpected(consumer.error());
-  const auto target = context.engine.resolve(*consumer, ai_model_from_query(request));
+  const auto target = context.engine.resolve(*consumer, query_value(request, "ai_model"));
   if (!target) co_return std::unexpected(target.error());
   if (!target->resident)
-    co_return fail(ErrorCode::not_supported, "it has neither service nor process: there is nothing to load");
+    co_return fail(ErrorCode::not_supported,
+                   "consumer " + request.path_arguments.at("name") +
+                       " has neither a service nor a process: there is nothing to load");
   TicketRequest ask{.device = context.engine.world().registry[*consumer].spec.device,
                     .consumer = *consumer,
                     .resident = target->resident,

@@ -85,12 +85,12 @@ struct LogLineFormatter {
 
 }  // namespace
 
-std::optional<LogLine> format_log_line(const engine::JournalEntry& entry, const Registry& registry) {
+std::optional<LogLine> format_log_line(const JournalEntry& entry, const Registry& registry) {
   const LogLineFormatter formatter{registry};
   return std::visit([&](const auto& payload) { return std::visit(formatter, payload); }, entry.payload);
 }
 
-std::optional<LogLine> AttributionWarning::warning_if_new(const engine::JournalEntry& entry,
+std::optional<LogLine> AttributionWarning::warning_if_new(const JournalEntry& entry,
                                                           const Registry& registry) {
   const auto* event = std::get_if<EventPayload>(&entry.payload);
   const auto* reading_taken = event ? std::get_if<ReadingTaken>(event) : nullptr;
@@ -109,11 +109,11 @@ std::optional<LogLine> AttributionWarning::warning_if_new(const engine::JournalE
 
 JournalLogger::JournalLogger(engine::Engine& engine)
     : engine_(engine),
-      subscription_(engine.journal().subscribe([this](const engine::JournalEntry& entry) { log(entry); })) {}
+      subscription_(engine.journal().subscribe([this](const JournalEntryPtr& entry) { log(*entry); })) {}
 
 JournalLogger::~JournalLogger() { engine_.journal().unsubscribe(subscription_); }
 
-void JournalLogger::log(const engine::JournalEntry& entry) {
+void JournalLogger::log(const JournalEntry& entry) {
   const Registry& registry = engine_.world().registry;
   for (const auto& line :
        {format_log_line(entry, registry), attribution_warning_.warning_if_new(entry, registry)})

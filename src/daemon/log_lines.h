@@ -17,13 +17,13 @@ struct LogLine {
 };
 
 // None for entries that are not logged.
-std::optional<LogLine> format_log_line(const engine::JournalEntry& entry, const Registry& registry);
+std::optional<LogLine> format_log_line(const JournalEntry& entry, const Registry& registry);
 
 // Warns once for each device whose driver does not report memory per process. Not while a resident loads:
 // some drivers list a process only once it computes.
 class AttributionWarning {
  public:
-  std::optional<LogLine> warning_if_new(const engine::JournalEntry& entry, const Registry& registry);
+  std::optional<LogLine> warning_if_new(const JournalEntry& entry, const Registry& registry);
 
  private:
   std::set<DeviceId> warned_devices_{};
@@ -38,7 +38,7 @@ class JournalLogger {
   JournalLogger& operator=(const JournalLogger&) = delete;
 
  private:
-  void log(const engine::JournalEntry& entry);
+  void log(const JournalEntry& entry);
 
   engine::Engine& engine_;
   AttributionWarning attribution_warning_;

@@ -46,12 +46,12 @@ void CoreLoop::dispatch(EventPayload what) {
 }
 
 void CoreLoop::step_core(EventPayload what) {
-  const Event event{.at = std::max(clock_.now(), world_.now), .payload = std::move(what)};
-  const Effects effects = step(world_, event);
-  journal_.append(event.at, event.payload);
-  for (const Effect& effect : effects) {
-    journal_.append(event.at, effect);
-    hooks_.execute(effect);
+  Event event{.at = std::max(clock_.now(), world_.now), .payload = std::move(what)};
+  Effects effects = step(world_, event);
+  journal_.append(event.at, std::move(event.payload));
+  for (Effect& effect : effects) {
+    const JournalEntryPtr entry = journal_.append(event.at, std::move(effect));
+    hooks_.execute(std::get<Effect>(entry->payload));
   }
 }
 

@@ -151,7 +151,7 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
                 .config = config,
                 .devices = devices}),
       hours(io, loop) {
-  journal.subscribe([this](const JournalEntry& entry) { recorder.on_entry(entry); });
+  journal.subscribe([this](const JournalEntryPtr& entry) { recorder.on_entry(*entry); });
   for (std::size_t i = 0; i < loop.world().registry.residents.size(); ++i) {
     const Resident& resident = loop.world().registry.residents[i];
     loop.restore_learned(ResidentId{i}, recorder.previously_learned(resident.consumer, resident.ai_model));

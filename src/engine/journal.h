@@ -1,11 +1,14 @@
 // The journal: every event that the core was told and every effect it answered with, numbered, in order,
-// bounded. Status, /v1/events, metrics and explanations are folded from it.
+// bounded in entries and in bytes. Status, /v1/events and explanations are folded from it.
+//
+// Thread: the strand.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <variant>
 
 #include "base/bytes.h"
@@ -17,29 +20,43 @@ using mgpu::JournalEntry;
 
 class Journal {
  public:
-  // Keeps the last `kept` entries, or fewer where they would take more than `memory`; always the last one.
+  // Called with each new entry during `append`. It may keep the entry, subscribe, unsubscribe and append.
+  using Listener = std::function<void(const JournalEntryPtr&)>;
+
+  // Keeps the last `max_entries` entries, or fewer where they would take more than `max_bytes`; always the
+  // last one.
   explicit Journal(std::size_t max_entries, Bytes max_bytes = kMiB * 64);
 
-  void append(Instant at, std::variant<EventPayload, Effect> what);
+  // Takes the payload over. The returned entry stays valid when the journal drops it.
+  JournalEntryPtr append(Instant at, std::variant<EventPayload, Effect> payload);
 
-  // The entries with id > `after` that are still kept, oldest first.
-  std::deque<JournalEntry>::const_iterator first_after(std::uint64_t id) const;
-  const std::deque<JournalEntry>& entries() const { return entries_; }
-  std::uint64_t last_id() const { return next_id_ - 1; }
+  // The first kept entry with a larger id; the end where there is none.
+  JournalEntries::const_iterator first_after(std::uint64_t id) const;
+  const JournalEntries& entries() const { return entries_; }
+  std::uint64_t last_id() const { return next_id_ - 1; }                      // 0: nothing happened yet
+  std::uint64_t last_significant_id() const { return last_significant_id_; }  // of the last not routine one
 
-  // `listener` hears each new entry at once, on the strand, until unsubscribed with the returned number.
-  std::uint64_t subscribe(std::function<void(const JournalEntry&)> listener);
+  // What the kept entries take, with all that they own on the heap. An entry that a listener keeps longer is
+  // counted no more once the journal has dropped it.
+  Bytes used_bytes() const { return used_bytes_; }
+
+  // Returns the subscription's number, for `unsubscribe`.
+  std::uint64_t subscribe(Listener listener);
   void unsubscribe(std::uint64_t subscription);
 
  private:
+  void drop_oldest();
+
   std::size_t max_entries_;
   std::uint64_t next_id_ = 1;
+  std::uint64_t last_significant_id_ = 0;
   std::uint64_t next_subscription_ = 1;
   Bytes max_bytes_;
   Bytes used_bytes_{};
-  std::deque<JournalEntry> entries_;
-  std::deque<std::uint32_t> sizes_;  // of the entries
-  std::map<std::uint64_t, std::function<void(const JournalEntry&)>> listeners_;
+  JournalEntries entries_;
+  std::deque<std::uint32_t> sizes_;  // of the entries, in bytes
+  // Shared, since a listener that unsubscribes itself must live until it returns.
+  std::map<std::uint64_t, std::shared_ptr<const Listener>> listeners_;
 };
 
 }  // namespace mgpu::engine

@@ -1,5 +1,9 @@
 #include "engine/journal.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace mgpu::engine {
@@ -10,7 +14,7 @@ EventPayload ticket_arrived(std::uint64_t ticket) { return TicketArrived{.ticket
 std::vector<std::uint64_t> ids_after(const Journal& journal, std::uint64_t id) {
   std::vector<std::uint64_t> ids;
   for (auto entry = journal.first_after(id); entry != journal.entries().end(); ++entry)
-    ids.push_back(entry->id);
+    ids.push_back((*entry)->id);
   return ids;
 }
 
@@ -21,7 +25,7 @@ TEST(Journal, NumbersFromOneWithoutGaps) {
   EXPECT_EQ(journal.last_id(), 0U);
   for (std::uint64_t i = 1; i <= 3; ++i) journal.append(Instant{5}, ticket_arrived(i));
   EXPECT_EQ(ids_after(journal, 0), (Ids{1, 2, 3}));
-  EXPECT_EQ(journal.entries().front().at, Instant{5});
+  EXPECT_EQ(journal.entries().front()->at, Instant{5});
 }
 
 TEST(Journal, ForgetsTheOldestAndGoesOnFromWhatIsKept) {
@@ -43,7 +47,7 @@ TEST(Journal, IsBoundedInBytesToo) {
   for (std::uint64_t i = 1; i <= 100; ++i) journal.append(Instant{}, ticket_refused(i));
   EXPECT_LT(journal.entries().size(), 11U);
   EXPECT_GT(journal.entries().size(), 5U);
-  EXPECT_EQ(journal.entries().back().id, 100U);
+  EXPECT_EQ(journal.entries().back()->id, 100U);
   // Small ones have room for as many as may be kept, once the large ones are gone.
   for (std::uint64_t i = 0; i < 50; ++i) journal.append(Instant{}, ticket_arrived(i));
   EXPECT_GE(journal.entries().size(), 50U);
@@ -52,11 +56,61 @@ TEST(Journal, IsBoundedInBytesToo) {
   EXPECT_EQ(tiny.entries().size(), 1U) << "the last one is always there";
 }
 
+TEST(Journal, CountsExactlyWhatItKeeps) {
+  Journal one(1), many(100);
+  one.append(Instant{}, ticket_arrived(1));
+  const Bytes flat = one.used_bytes();
+  std::string detail(1000, 'x');
+  detail.reserve(5000);
+  one.append(Instant{}, Effect{Refuse{.error = {ErrorCode::never_fits, std::move(detail)}}});
+  EXPECT_EQ(one.used_bytes(), flat + Bytes{5001}) << "what the text holds, not only what it says";
+  one.append(Instant{}, Effect{Refuse{.error = {ErrorCode::never_fits, "short"}}});
+  EXPECT_EQ(one.used_bytes(), flat) << "a short text is inside of the entry";
+  std::vector<TicketId> overtaken(10);
+  one.append(Instant{}, Effect{Overtook{.overtaken = std::move(overtaken)}});
+  EXPECT_EQ(one.used_bytes(), flat + Bytes{10 * sizeof(TicketId)});
+  for (std::uint64_t i = 0; i < 250; ++i) many.append(Instant{}, ticket_arrived(i));
+  EXPECT_EQ(many.used_bytes(), flat * 100);
+}
+
+TEST(Journal, AnEntryIsSharedAndOutlivesTheRing) {
+  Journal journal(1);
+  JournalEntryPtr heard;
+  journal.subscribe([&](const JournalEntryPtr& entry) {
+    if (!heard) heard = entry;
+  });
+  const std::string detail(1000, 'x');
+  const char* text = nullptr;
+  {
+    Refuse refusal{.ticket = TicketId{1}, .error = {ErrorCode::never_fits, detail}};
+    text = refusal.error.detail.data();
+    const JournalEntryPtr appended = journal.append(Instant{}, Effect{std::move(refusal)});
+    EXPECT_EQ(appended, journal.entries().front());
+    EXPECT_EQ(appended, heard);
+  }
+  journal.append(Instant{}, ticket_arrived(2));
+  ASSERT_EQ(journal.entries().front()->id, 2U);
+  const auto& kept = std::get<Refuse>(std::get<Effect>(heard->payload));
+  EXPECT_EQ(kept.error.detail.data(), text) << "moved, never copied";
+  EXPECT_EQ(kept.error.detail, detail);
+}
+
+TEST(Journal, KnowsTheLastEntryThatIsNotRoutine) {
+  Journal journal(10);
+  EXPECT_EQ(journal.last_significant_id(), 0U);
+  journal.append(Instant{}, ticket_arrived(1));
+  journal.append(Instant{}, Tick{});
+  journal.append(Instant{}, ReadingTaken{});
+  journal.append(Instant{}, Effect{TakeReading{}});
+  EXPECT_EQ(journal.last_significant_id(), 1U);
+  EXPECT_EQ(journal.last_id(), 4U);
+}
+
 TEST(Journal, TellsItsListenersUntilTheyLeave) {
   Journal journal(10);
   Ids received;
   const auto subscription =
-      journal.subscribe([&](const JournalEntry& entry) { received.push_back(entry.id); });
+      journal.subscribe([&](const JournalEntryPtr& entry) { received.push_back(entry->id); });
   journal.append(Instant{}, ticket_arrived(1));
   journal.append(Instant{}, Effect{Grant{.ticket = TicketId{1}}});
   journal.unsubscribe(subscription);
@@ -69,7 +123,7 @@ TEST(Journal, AListenerMayLeaveWhileItIsTold) {
   int received = 0;
   std::uint64_t subscription = 0;
   subscription =
-      journal.subscribe([&](const JournalEntry&) { ++received, journal.unsubscribe(subscription); });
+      journal.subscribe([&](const JournalEntryPtr&) { ++received, journal.unsubscribe(subscription); });
   journal.append(Instant{}, ticket_arrived(1));
   journal.append(Instant{}, ticket_arrived(2));
   EXPECT_EQ(received, 1);

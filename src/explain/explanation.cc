@@ -30,24 +30,25 @@ bool can_merge(const WaitSegment& last, const WaitSegment& next) {
 
 class ExplanationBuilder {
  public:
-  ExplanationBuilder(const std::deque<JournalEntry>& journal, const Registry& registry, TicketId ticket,
+  ExplanationBuilder(const JournalEntries& journal, const Registry& registry, TicketId ticket,
                      const Ticket* live_ticket)
       : journal_(journal), registry_(registry), known_(live_ticket != nullptr) {
     explanation_.ticket = ticket;
     explanation_.truncated = !prescan_journal();
     if (explanation_.truncated && live_ticket != nullptr) start_from_ticket(*live_ticket);
-    if (explanation_.truncated && !journal.empty()) last_instant_ = journal.front().at;
+    if (explanation_.truncated && !journal.empty()) last_instant_ = journal.front()->at;
     if (!explanation_.request) return;
     requests_.emplace(ticket, *explanation_.request);
   }
 
   std::optional<Explanation> build(Instant now) {
     if (!known_) return std::nullopt;
-    for (const JournalEntry& entry : journal_) {
-      advance_to(entry.at);
-      const auto apply_payload = [&](const auto& payload) { apply(entry.at, payload); };
+    for (const JournalEntryPtr& entry : journal_) {
+      current_entry_ = &entry;
+      advance_to(entry->at);
+      const auto apply_payload = [&](const auto& payload) { apply(entry->at, payload); };
       std::visit([&](const auto& event_or_effect) { std::visit(apply_payload, event_or_effect); },
-                 entry.payload);
+                 entry->payload);
     }
     advance_to(now);
     return std::move(explanation_);
@@ -58,7 +59,8 @@ class ExplanationBuilder {
   // which only its grant shows. Returns whether its arrival is in the journal.
   bool prescan_journal() {
     bool has_arrival = false;
-    for (const JournalEntry& entry : journal_) {
+    for (const JournalEntryPtr& shared_entry : journal_) {
+      const JournalEntry& entry = *shared_entry;
       if (const auto* arrived = event_as<TicketArrived>(entry);
           arrived && arrived->ticket == explanation_.ticket) {
         has_arrival = known_ = true;
@@ -285,7 +287,9 @@ class ExplanationBuilder {
     for (const ResidentId victim : planned.victims) evicting_[victim] = planned.ticket;
     if (planned.ticket != explanation_.ticket) return;
     if (planned.reason == PlanReason::ticket) has_plan_ = true;
-    explanation_.plans.push_back(plan_of(planned, at));
+    Plan& plan = explanation_.plans.emplace_back(plan_of(planned));
+    plan.at = at;
+    plan.entry = *current_entry_;
     for (const ResidentId victim : planned.victims)
       explanation_.evictions.push_back({.resident = victim, .from = at});
   }
@@ -326,7 +330,8 @@ class ExplanationBuilder {
     return found == explanation_.evictions.end() ? nullptr : &*found;
   }
 
-  const std::deque<JournalEntry>& journal_;
+  const JournalEntries& journal_;
+  const JournalEntryPtr* current_entry_ = nullptr;  // the one that `apply` is called with
   const Registry& registry_;
   Explanation explanation_{};
   bool known_ = false;
@@ -355,22 +360,21 @@ std::string_view to_string(TicketState state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
-Plan plan_of(const Planned& planned, Instant at) {
-  return {.at = at,
-          .reason = planned.reason,
+Plan plan_of(const Planned& planned) {
+  return {.reason = planned.reason,
           .needed = planned.needed,
           .headroom = planned.headroom,
           .considered = planned.considered};
 }
 
-std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
-                                   TicketId ticket, const Ticket* live_ticket, Instant now) {
+std::optional<Explanation> explain(const JournalEntries& journal, const Registry& registry, TicketId ticket,
+                                   const Ticket* live_ticket, Instant now) {
   return ExplanationBuilder(journal, registry, ticket, live_ticket).build(now);
 }
 
-std::optional<TicketRequest> find_request(const std::deque<JournalEntry>& journal, TicketId ticket) {
-  for (const JournalEntry& entry : journal)
-    if (const auto* arrived = event_as<TicketArrived>(entry); arrived && arrived->ticket == ticket)
+std::optional<TicketRequest> find_request(const JournalEntries& journal, TicketId ticket) {
+  for (const JournalEntryPtr& entry : journal)
+    if (const auto* arrived = event_as<TicketArrived>(*entry); arrived && arrived->ticket == ticket)
       return arrived->request;
   return std::nullopt;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -49,10 +50,12 @@ struct Plan {
   PlanReason reason{};
   Bytes needed{};
   Bytes headroom{};
-  std::vector<EvictionCandidate> considered{};
+  std::span<const EvictionCandidate> considered{};  // of the `Planned` that it was made from
+  JournalEntryPtr entry{};  // keeps `considered` alive; null: the caller of `plan_of` does
 };
 
-Plan plan_of(const Planned& planned, Instant at = {});
+// REQUIRES: `planned` outlives the plan.
+Plan plan_of(const Planned& planned);
 
 // A load or an eviction for the ticket.
 struct ResidencyChange {
@@ -89,10 +92,10 @@ struct Explanation {
 
 // `live_ticket`: the ticket while it waits or runs, otherwise null. `now`: the end of a wait that goes on.
 // Nullopt if the ticket is not live and not in the journal (any more).
-std::optional<Explanation> explain(const std::deque<JournalEntry>& journal, const Registry& registry,
-                                   TicketId ticket, const Ticket* live_ticket, Instant now);
+std::optional<Explanation> explain(const JournalEntries& journal, const Registry& registry, TicketId ticket,
+                                   const Ticket* live_ticket, Instant now);
 
 // The request of a ticket; none if its arrival is not in the journal.
-std::optional<TicketRequest> find_request(const std::deque<JournalEntry>& journal, TicketId ticket);
+std::optional<TicketRequest> find_request(const JournalEntries& journal, TicketId ticket);
 
 }  // namespace mgpu::explain

@@ -1,7 +1,6 @@
 // Explanations and what-if results as English sentences, from the same values as their JSON.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,7 +13,7 @@ namespace mgpu::explain {
 // What is needed to print ids as names, and instants as times of day.
 struct FormatContext {
   const Registry& registry;
-  const std::deque<JournalEntry>& journal;
+  const JournalEntries& journal;
   std::function<std::string(Instant)> time{};
 };
 

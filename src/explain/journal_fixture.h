@@ -1,7 +1,7 @@
 // For tests: a world with one device of 24 GiB that writes a journal. Time passes only with advance.
 #pragma once
 
-#include <deque>
+#include <memory>
 #include <string>
 
 #include "base/assert.h"
@@ -12,7 +12,7 @@ namespace mgpu::explain {
 
 struct JournalFixture {
   World world;
-  std::deque<JournalEntry> journal;
+  JournalEntries journal;
   DeviceId gpu;
   std::uint64_t last_ticket = 0;
 
@@ -76,7 +76,8 @@ struct JournalFixture {
 
  private:
   void append_entry(std::variant<EventPayload, Effect> payload) {
-    journal.push_back({.id = ++last_entry_, .at = world.now, .payload = std::move(payload)});
+    journal.push_back(std::make_shared<JournalEntry>(
+        JournalEntry{.id = ++last_entry_, .at = world.now, .payload = std::move(payload)}));
   }
   std::uint64_t last_entry_ = 0;
 };

@@ -69,7 +69,8 @@ class EngineFixture : public testing::Test {
   // For the person who reads a failed story.
   std::string format_journal() const {
     std::string text;
-    for (const JournalEntry& entry : engine_->journal().entries()) {
+    for (const JournalEntryPtr& shared_entry : engine_->journal().entries()) {
+      const JournalEntry& entry = *shared_entry;
       text += std::to_string(entry.at.us / 1000) + " ms ";
       if (const auto* effect = std::get_if<Effect>(&entry.payload)) {
         text += "  effect " + std::to_string(effect->index());
@@ -144,7 +145,8 @@ class EngineFixture : public testing::Test {
   template <class Entity>
   std::vector<Entity> journaled() const {
     std::vector<Entity> found;
-    for (const JournalEntry& entry : engine_->journal().entries()) {
+    for (const JournalEntryPtr& shared_entry : engine_->journal().entries()) {
+      const JournalEntry& entry = *shared_entry;
       if (const auto* effect = std::get_if<Effect>(&entry.payload)) {
         if constexpr (std::is_constructible_v<Effect, Entity>)
           if (const auto* what = std::get_if<Entity>(effect)) found.push_back(*what);

@@ -3,7 +3,7 @@
 //
 // Two worlds process the same events. One of them has a hash table of another size for its tickets, which
 // reveals results that depend on the hash order. State of the core outside the world would be revealed, too.
-#include <deque>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,11 +33,12 @@ std::string user_label(std::uint32_t user) { return "user " + std::to_string(use
 // A world after a scenario, with its journal.
 struct RecordedRun {
   World world{};
-  std::deque<JournalEntry> journal{};
+  JournalEntries journal{};
   std::vector<TicketId> tickets{};  // all that arrived
 
   void append_entry(Instant at, std::variant<EventPayload, Effect> payload) {
-    journal.push_back({.id = journal.size() + 1, .at = at, .payload = std::move(payload)});
+    journal.push_back(std::make_shared<JournalEntry>(
+        JournalEntry{.id = journal.size() + 1, .at = at, .payload = std::move(payload)}));
   }
   std::optional<explain::Explanation> explanation(TicketId id) const {
     const auto found = world.tickets.find(id);
@@ -63,8 +64,8 @@ std::vector<std::string> rendered_lines(const RecordedRun& run) {
   std::vector<std::string> lines;
   const api::RenderContext render_context{
       .registry = run.world.registry, .journal = run.journal, .wall = wall_time, .user_labels = user_label};
-  for (const JournalEntry& entry : run.journal)
-    lines.push_back(api::dump(api::entry_json(entry, run.world.registry, wall_time, user_label)));
+  for (const JournalEntryPtr& entry : run.journal)
+    lines.push_back(api::dump(api::entry_json(*entry, run.world.registry, wall_time, user_label)));
   for (const TicketId id : run.tickets)
     if (const auto explanation = run.explanation(id))
       lines.push_back(api::dump(api::explanation_json(*explanation, render_context)));
