@@ -1,4 +1,4 @@
-// What each resident costs, and how that is known.
+// GET and DELETE /v1/footprints: what each resident is expected to take, and where the figure comes from.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -12,17 +12,17 @@ namespace {
 
 namespace asio = boost::asio;
 
-// What the configuration says itself.
+// The configuration's figure; the largest where a service holds one AI model at a time.
 Bytes declared_footprint(const config::ConsumerConfig& config, const std::string& ai_model) {
   const config::ServiceConfig& service = config.service;
-  Bytes largest{};  // whichever it serves, where it has just one at a time
+  Bytes largest{};
   for (const auto& [name, own] : config.ai_models)
     if (!has_several_ai_models(service) || service::canonical_name(service.type, name) == ai_model)
       largest = std::max(largest, own);
   return largest > Bytes{} ? largest : config.footprint;
 }
 
-// The name of the source, and a sentence about it.
+// The source's name on the wire, and a sentence about it.
 std::pair<const char*, std::string> footprint_source(const engine::Engine& engine, ResidentId id) {
   const Resident& resident = engine.world().registry[id];
   const LearnedCosts& learned = resident.costs;
@@ -33,7 +33,7 @@ std::pair<const char*, std::string> footprint_source(const engine::Engine& engin
   if (resident.declared_footprint == Bytes{}) return {"unknown", "nobody said, and it was not seen yet"};
   if (declared_footprint(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
     return {"declared", "declared"};
-  return {"estimated", "as its service told when it was found loaded"};
+  return {"estimated", "as its service reported when it was found loaded"};
 }
 
 Json footprint_json(const engine::Engine& engine, ResidentId id) {

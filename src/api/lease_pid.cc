@@ -24,7 +24,7 @@ namespace {
 constexpr int kInitPid = 1;
 constexpr std::string_view kUnownedSocket = "socket:[0]";
 
-// The ends of a connection in this host's tables: one, but for addresses that stand in both tables.
+// The peer's socket in this host's tables; several where the address is in the IPv4 and the IPv6 table.
 struct ConnectionSockets {
   std::set<std::string> links{};  // "socket:[1234]"
   std::optional<uid_t> user{};
@@ -40,7 +40,8 @@ std::string proc_net_address(const void* address, std::size_t size) {
   return text;
 }
 
-// "127.0.0.1:5123" as it may stand there: an IPv4 address also as IPv6 has it. Empty: no such address.
+// "127.0.0.1:5123" as the tables may show it: an IPv4 address also as a mapped IPv6 one. Empty: not an
+// address.
 std::vector<std::string> proc_net_endpoints(std::string_view peer) {
   const auto colon = peer.rfind(':');
   if (colon == std::string_view::npos) return {};
@@ -93,7 +94,7 @@ bool are_related(const gpu::ProcessTable& all, int one, int other) {
   return siblings || a.group == b.group || is_ancestor(all, one, other) || is_ancestor(all, other, one);
 }
 
-// Whose pid inside a container it is.
+// The processes of this host that have this pid inside their container.
 std::vector<int> pids_with_inner_pid(int inner, const std::vector<int>& pids) {
   std::vector<int> found;
   std::ranges::copy_if(pids, std::back_inserter(found), [&](int pid) {
@@ -107,7 +108,7 @@ std::vector<int> pids_with_inner_pid(int inner, const std::vector<int>& pids) {
 std::optional<int> verified_pid(int claimed, std::string_view peer) {
   if (claimed <= kInitPid) return std::nullopt;
   const ConnectionSockets sockets = find_sockets(peer);
-  if (sockets.links.empty()) return std::nullopt;  // it is on another host, or in a network of its own
+  if (sockets.links.empty()) return std::nullopt;  // on another host, or in another network namespace
   const auto facts = gpu::read_process(claimed);
   const bool is_process = facts && !facts->kernel_thread;
   const std::optional<bool> has_socket = is_process ? gpu::has_open_socket(claimed, sockets.links) : false;

@@ -8,7 +8,7 @@
 namespace mgpu::api {
 namespace {
 
-// Leases end when people are done, which nobody foresees; a second keeps the asking cheap.
+// When a lease will end is not known. A client that retries each second costs little.
 constexpr std::chrono::seconds kRetryAfter{1};
 
 }  // namespace
@@ -18,10 +18,12 @@ LeaseTable::LeaseTable(boost::asio::any_io_executor executor, std::uint32_t max_
 
 Result<LeaseTable::Slot> LeaseTable::reserve_slot() {
   if (*reserved_slots_ >= max_leases_)
-    return std::unexpected(Error{.code = ErrorCode::queue_full,
-                                 .detail = "all " + std::to_string(max_leases_) +
-                                           " leases (limits.max_leases) are taken or waited for",
-                                 .retry_after = kRetryAfter});
+    return std::unexpected(
+        Error{.code = ErrorCode::queue_full,
+              .detail = "all " + std::to_string(max_leases_) +
+                        " leases (limits.max_leases) are held or waited for: give one back, "
+                        "or raise the limit",
+              .retry_after = kRetryAfter});
   ++*reserved_slots_;
   return Slot(nullptr, [taken = reserved_slots_](void*) { --*taken; });
 }
@@ -33,7 +35,7 @@ std::shared_ptr<void> LeaseTable::add_listing(TicketId ticket, Json listing) {
 
 void LeaseTable::add(engine::Lease lease, Slot slot, Duration ttl, Json listing) {
   const TicketId ticket = lease.ticket();
-  // Posted, since the listener lives in the lease that would be destroyed under it.
+  // Posted: the listener is part of the lease, which `release` destroys.
   lease.on_ended(
       [this, ticket](const Error&) { boost::asio::post(executor_, [this, ticket] { release(ticket); }); });
   HeldLease held{.lease = std::move(lease),
@@ -53,12 +55,12 @@ std::optional<Json> LeaseTable::renew(TicketId ticket) {
   return listings_->at(ticket);
 }
 
-// Setting the timer anew cancels what waited on it before.
+// Setting the timer again cancels the wait before.
 void LeaseTable::schedule_expiry(TicketId ticket, HeldLease& held) {
   held.expiry_timer->expires_after(held.ttl);
   held.expiry_timer->async_wait([this, ticket](boost::system::error_code cancelled) {
     if (cancelled) return;
-    // A heartbeat may have come between the timer's end and this.
+    // `renew` may have come between the timer's end and this call.
     const auto found = held_leases_.find(ticket);
     if (found != held_leases_.end() &&
         found->second.expiry_timer->expiry() <= std::chrono::steady_clock::now())
