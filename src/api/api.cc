@@ -1,7 +1,6 @@
 #include "api/api.h"
 
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -28,13 +27,11 @@ asio::awaitable<HandlerResult> get_openapi(ApiContext&, ApiRequest, ResponseStre
 }
 
 asio::awaitable<HandlerResult> get_status(ApiContext& context, ApiRequest, ResponseStream) {
-  const std::uint64_t dropped = context.log_lines_dropped ? context.log_lines_dropped() : 0;
-  co_return json_response(
-      status_json(context.engine, context.version, context.started, dropped, context.start_estimates));
+  co_return ApiResponse{.body = context.status_cache.status()};
 }
 
 asio::awaitable<HandlerResult> list_consumers(ApiContext& context, ApiRequest, ResponseStream) {
-  co_return json_response({{"consumers", consumers_json(context.engine)}});
+  co_return ApiResponse{.body = context.status_cache.consumers()};
 }
 
 asio::awaitable<HandlerResult> get_consumer(ApiContext& context, ApiRequest request, ResponseStream) {
@@ -46,7 +43,7 @@ asio::awaitable<HandlerResult> get_consumer(ApiContext& context, ApiRequest requ
 }
 
 asio::awaitable<HandlerResult> get_line(ApiContext& context, ApiRequest, ResponseStream) {
-  co_return json_response({{"line", line_json(context.engine, context.start_estimates)}});
+  co_return ApiResponse{.body = context.status_cache.line()};
 }
 
 asio::awaitable<HandlerResult> cancel_ticket(ApiContext& context, ApiRequest request, ResponseStream) {
@@ -82,7 +79,7 @@ constexpr std::array kRoutes{
 
 using PathArguments = std::map<std::string, std::string>;
 
-// What stands for the {names}; none: another path.
+// The path's segments in place of the pattern's {names}; none: the path does not match.
 std::optional<PathArguments> match_path(std::string_view pattern, std::string_view path) {
   PathArguments arguments;
   while (!pattern.empty() && !path.empty()) {
@@ -102,7 +99,7 @@ std::optional<PathArguments> match_path(std::string_view pattern, std::string_vi
   return arguments;
 }
 
-// The route and its arguments; otherwise the reply that says why there is none.
+// Sets the request's path arguments. Otherwise the response that says why there is no route.
 std::expected<RouteHandler, ApiResponse> find_route(ApiRequest& request) {
   std::string allowed;
   for (const Route& route : kRoutes) {
@@ -115,9 +112,10 @@ std::expected<RouteHandler, ApiResponse> find_route(ApiRequest& request) {
     allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
   }
   if (allowed.empty())
-    return std::unexpected(error_response({ErrorCode::not_found, "nothing at " + request.path}));
+    return std::unexpected(error_response(
+        {ErrorCode::not_found, "there is no route " + request.path + "; GET /v1/openapi.yaml lists all"}));
   ApiResponse response = error_response(
-      {ErrorCode::invalid_request, request.path + " wants " + allowed + ", not " + request.method});
+      {ErrorCode::invalid_request, request.path + " takes " + allowed + ", not " + request.method});
   response.status = 405;
   response.headers.emplace_back("Allow", allowed);
   return std::unexpected(response);
@@ -140,7 +138,7 @@ std::vector<std::pair<std::string, std::string>> timing_headers(TicketId ticket,
 }
 
 ApiResponse json_response(const Json& json, int status) {
-  return {.status = status, .body = dump(json) + "\n"};
+  return {.status = status, .body = json_body(json)};
 }
 
 ApiResponse error_response(const Error& error) {
@@ -162,10 +160,9 @@ Result<ConsumerId> consumer_from_path(const ApiRequest& request, const engine::E
 
 Result<std::uint64_t> number_from_path(const ApiRequest& request, const std::string& argument) {
   const std::string& text = request.path_arguments.at(argument);
-  std::uint64_t number = 0;
-  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (read.ec == std::errc{} && read.ptr == text.data() + text.size()) return number;
-  return fail(ErrorCode::not_found, "\"" + text + "\" is no " + argument + ": a number is");
+  if (const auto number = parse_number(text)) return *number;
+  return fail(ErrorCode::not_found,
+              "the " + argument + " in the path is \"" + text + "\", which is not a number");
 }
 
 Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string version,
@@ -173,21 +170,27 @@ Api::Api(engine::Engine& engine, asio::any_io_executor executor, std::string ver
     : leases_(executor, engine.config()->limits.max_leases),
       notifier_(engine.journal()),
       events_(executor, engine, notifier_, engine.config()->limits.event_subscribers),
+      start_estimates_(engine),
+      status_cache_(engine, start_estimates_,
+                    {.version = version,
+                     .started = to_rfc3339(std::chrono::system_clock::now()),
+                     .log_lines_dropped = std::move(log_lines_dropped)}),
       context_{.engine = engine,
                .leases = leases_,
                .notifier = notifier_,
                .events = events_,
                .start_estimates = start_estimates_,
+               .status_cache = status_cache_,
                .executor = executor,
-               .version = std::move(version),
-               .started = to_rfc3339(std::chrono::system_clock::now()),
-               .log_lines_dropped = std::move(log_lines_dropped)} {}
+               .version = std::move(version)} {}
 
 asio::awaitable<std::optional<ApiResponse>> Api::handle_request(ApiRequest request, ResponseStream stream) {
   const auto handler = find_route(request);
   if (!handler) co_return handler.error();
   if (request.body.size() > kMaxRequestBody)
-    co_return error_response({ErrorCode::too_large, "a body here has at most 64 KiB"});
+    co_return error_response(
+        {ErrorCode::too_large, "the body has " + std::to_string(request.body.size()) +
+                                   " bytes, more than the 64 KiB that are allowed here"});
   HandlerResult result = co_await (*handler)(context_, std::move(request), std::move(stream));
   if (!result) co_return error_response(result.error());
   co_return std::move(*result);

@@ -1,5 +1,7 @@
-// The control plane: one table of routes over the engine. docs/openapi.yaml is its contract; HTTP itself is
-// the daemon's to bring (call.h).
+// The control plane: one table of routes over the engine. docs/openapi.yaml is its contract. It knows no HTTP
+// connection: the daemon translates between HTTP and api_request.h.
+//
+// Thread: the strand.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +14,8 @@
 #include "api/event_feed.h"
 #include "api/lease_table.h"
 #include "api/notifier.h"
-#include "api/status.h"
+#include "api/start_estimates.h"
+#include "api/status_cache.h"
 
 namespace mgpu::api {
 
@@ -22,20 +25,20 @@ struct Route {
   RouteHandler handler;
 };
 
-// All of them.
 std::span<const Route> routes();
 
-// Whether `path` is one of ours, with whatever method.
+// Whether a route has this path, with whatever method.
 bool has_route(std::string_view path);
 
 class Api {
  public:
-  // `log_lines_dropped`: of the daemon's log, for the status; empty: none are.
+  // `engine` must outlive it. `log_lines_dropped`: of the daemon's log, for the status; empty: none are.
   Api(engine::Engine& engine, boost::asio::any_io_executor executor, std::string version,
       std::function<std::uint64_t()> log_lines_dropped = {});
 
-  // Errors of any kind become their reply; none: the answer went to the outlet. Cancelling it is the client's
-  // going away. REQUIRES: the api and its engine outlive the coroutine.
+  // Every error becomes its response. None: the response went to `stream`. Cancel it when the client
+  // disconnects: a ticket or lease that the request holds is then given back. REQUIRES: the Api outlives the
+  // coroutine.
   boost::asio::awaitable<std::optional<ApiResponse>> handle_request(ApiRequest request,
                                                                     ResponseStream stream);
 
@@ -44,6 +47,7 @@ class Api {
   Notifier notifier_;
   EventFeed events_;
   StartEstimates start_estimates_;
+  StatusCache status_cache_;
   ApiContext context_;
 };
 

@@ -1,4 +1,4 @@
-// What every handler of the control plane works with.
+// What the handlers of the control plane share, and their declarations by file.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ class EventFeed;
 class LeaseTable;
 class Notifier;
 class StartEstimates;
+class StatusCache;
 
 struct ApiContext {
   engine::Engine& engine;
@@ -25,26 +26,25 @@ struct ApiContext {
   Notifier& notifier;
   EventFeed& events;
   StartEstimates& start_estimates;
+  StatusCache& status_cache;
   boost::asio::any_io_executor executor{};
   std::string version{};
-  std::string started{};
-  std::function<std::uint64_t()> log_lines_dropped{};
 };
 
-// A handler is one coroutine; its client going away is its cancellation, and whatever it holds is given back
-// by destructors.
+// A handler is one coroutine. It is cancelled when its client disconnects, and destructors give back what it
+// holds.
 using RouteHandler = boost::asio::awaitable<HandlerResult> (*)(ApiContext&, ApiRequest, ResponseStream);
 
-// What waited and what it cost, in the answer's headers: Server-Timing and X-Mgpu-Ticket.
+// The headers X-Mgpu-Ticket and Server-Timing: which ticket waited, and for how long.
 std::vector<std::pair<std::string, std::string>> timing_headers(TicketId ticket, Duration waited,
                                                                 Duration loading);
 
 ApiResponse json_response(const Json& json, int status = 200);
 ApiResponse error_response(const Error& error);
 
-// Error: not_found, naming the known ones.
+// Of the route's {name}. Error: not_found, naming the known consumers.
 Result<ConsumerId> consumer_from_path(const ApiRequest& request, const engine::Engine& engine);
-// An integer in the path. Error: not_found.
+// Of the route's {argument}. Error: not_found.
 Result<std::uint64_t> number_from_path(const ApiRequest& request, const std::string& argument);
 
 // leases.cc

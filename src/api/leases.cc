@@ -23,9 +23,8 @@ namespace {
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
 
-// At somebody's place in the line, where more tickets than these are in it.
+// How often a ticket's place is looked up where the line is long (kLongLine).
 constexpr std::chrono::milliseconds kLongLineInterval{100};
-constexpr std::size_t kLongLine = 64;
 
 Result<TicketRequest> bare_ask(const LeaseRequest& request, const engine::Engine& engine) {
   TicketRequest ask{.bytes = request.bytes};
@@ -145,7 +144,7 @@ Json waiting_event_json(ApiContext& context, TicketId id, std::size_t place) {
   Json event{{"event", "waiting"}, {"ticket", id.value}, {"place", place}};
   const auto ticket = world.tickets.find(id);
   if (ticket == world.tickets.end()) return event;
-  const auto start = context.start_estimates.start_of(context.engine, id);
+  const auto start = context.start_estimates.start_of(id);
   event["estimated_wait_ms"] =
       start ? Json(to_ms(time_remaining(*start, context.engine.now()))) : Json(nullptr);
   const LineState& line = world.lines[ticket->second.request.device.value];

@@ -1,7 +1,7 @@
 #include "api/status.h"
 
 #include <algorithm>
-#include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "config/services.h"
@@ -12,8 +12,6 @@
 
 namespace mgpu::api {
 namespace {
-
-constexpr std::chrono::milliseconds kEstimateTtl{100};
 
 template <class T>
 Json or_null(const std::optional<T>& value) {
@@ -36,7 +34,7 @@ Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
   return processes;
 }
 
-// In host memory, while it has none of the device's.
+// In host memory, of residents that hold none on the device.
 Bytes parked_bytes(const Registry& registry, const ConsumerState& consumer) {
   Bytes bytes;
   for (const ResidentId id : consumer.residents)
@@ -53,14 +51,15 @@ Json by_consumer_json(const Registry& registry, DeviceId device) {
   Json by_consumer = Json::array();
   for (const ConsumerState& consumer : registry.consumers) {
     if (!is_on_device(consumer.spec, device)) continue;
-    const Bytes taken = committed_bytes(registry, consumer, device);  // never less than measured, or expected
+    // Never less than measured, nor than expected.
+    const Bytes committed = committed_bytes(registry, consumer, device);
     const Bytes parked_part = device_part(consumer.spec, device, parked_bytes(registry, consumer));
-    const Bytes awaited = device_part(consumer.spec, device, expected_bytes(registry, consumer));
-    if (taken + parked_part == Bytes{}) continue;
+    const Bytes expected = device_part(consumer.spec, device, expected_bytes(registry, consumer));
+    if (committed + parked_part == Bytes{}) continue;
     by_consumer.push_back({{"consumer", consumer.spec.name},
-                           {"committed_bytes", taken.count},
+                           {"committed_bytes", committed.count},
                            {"measured_bytes", device_usage(consumer, device).measured.count},
-                           {"expected_bytes", awaited.count},
+                           {"expected_bytes", expected.count},
                            {"parked_bytes", parked_part.count}});
   }
   return by_consumer;
@@ -77,7 +76,7 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
     measured += device_usage(consumer, device).measured;
     parked_total += device_part(consumer.spec, device, parked_bytes(registry, consumer));
   }
-  const bool read = reading.taken_at > Instant{};
+  const bool was_read = reading.taken_at > Instant{};
   return {{"total_bytes", reading.total.count},
           {"driver_reserved_bytes", engine.observation(device).driver_reserved.count},
           {"reserve_bytes", registry.devices[device.value].reserve.count},
@@ -90,7 +89,7 @@ Json memory_json(const engine::Engine& engine, DeviceId device) {
           {"bare_committed_bytes", std::max(registry.bare_reserved[device.value], reading.bare).count},
           {"bare_measured_bytes", reading.bare.count},
           {"attribution", reading.is_per_process ? "by_process" : "by_totals"},
-          {"reading_age_ms", read ? Json(to_ms(engine.now() - reading.taken_at)) : Json(nullptr)},
+          {"reading_age_ms", was_read ? Json(to_ms(engine.now() - reading.taken_at)) : Json(nullptr)},
           {"by_consumer", by_consumer_json(registry, device)},
           {"foreign_processes", foreign_processes_json(engine, device)}};
 }
@@ -99,7 +98,7 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
   const World& world = engine.world();
   const Device& device = world.registry.devices[id.value];
   const gpu::DeviceInfo& info = engine.devices()[id.value];
-  const gpu::Telemetry vitals = engine.observation(id).telemetry.value_or(gpu::Telemetry{});
+  const gpu::Telemetry telemetry = engine.observation(id).telemetry.value_or(gpu::Telemetry{});
   Json json = statistics_json(statistics_of(world, id), make_wall_clock(engine));
   json.update({{"id", device.name},
                {"name", info.name},
@@ -108,64 +107,58 @@ Json device_json(const engine::Engine& engine, DeviceId id) {
                {"capacity", device.capacity},
                {"turns", turns_json(world, world.lines[id.value])},
                {"memory", memory_json(engine, id)},
-               {"utilisation_percent", or_null(vitals.utilisation_percent)},
-               {"temperature_c", or_null(vitals.temperature_c)},
-               {"power_w", or_null(vitals.power_w)},
+               {"utilisation_percent", or_null(telemetry.utilisation_percent)},
+               {"temperature_c", or_null(telemetry.temperature_c)},
+               {"power_w", or_null(telemetry.power_w)},
                {"yielding_to", yielding_json(engine, id)},
                {"lost", world.registry.readings[id.value].lost}});
   return json;
 }
 
-using Starts = std::map<TicketId, Instant>;
+// As place_in_line says it of each ticket that waits, in one walk. A split ticket, which stands in several
+// lines, is counted in that of its first device.
+std::unordered_map<TicketId, std::size_t> places_in_lines(const World& world) {
+  std::unordered_map<TicketId, std::size_t> places;
+  for (std::size_t i = 0; i < world.lines.size(); ++i)
+    for (const TicketQueue* queue : {&world.lines[i].waiting, &world.lines[i].turnless}) {
+      std::size_t place = 0;
+      for (const LinePlace& in_line : *queue) {
+        ++place;
+        const Ticket& ticket = world.tickets.at(in_line.ticket);
+        if (ticket.stage == TicketStage::waiting && ticket.request.device == DeviceId{i})
+          places[in_line.ticket] = place;
+      }
+    }
+  return places;
+}
 
 Json ticket_json(const engine::Engine& engine, const Ticket& ticket, std::size_t place,
-                 const Starts& starts) {
+                 const StartTimes& starts) {
   const World& world = engine.world();
   const engine::Holder* holder = engine.holder(ticket.id);
-  const bool runs = ticket.stage == TicketStage::running;
+  const bool is_running = ticket.stage == TicketStage::running;
   const Instant now = engine.now();
   const auto start = starts.find(ticket.id);
-  const bool estimated = start != starts.end();
-  return {{"ticket", ticket.id.value},
-          {"consumer", ticket.request.consumer ? Json(world.registry[*ticket.request.consumer].spec.name)
-                                               : Json(nullptr)},
-          {"ai_model", ticket.request.resident ? world.registry[*ticket.request.resident].ai_model : ""},
-          {"device", world.registry.devices[ticket.request.device.value].name},
-          {"stage", stage_name(ticket.stage)},
-          {"place", place},
-          {"waiting_ms", to_ms((runs ? ticket.granted_at : now) - ticket.arrived_at)},
-          {"running_ms", runs ? to_ms(now - ticket.granted_at) : 0.0},
-          {"priority", to_string(priority_of(world, ticket.request))},
-          {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_label(ticket.request.user))},
-          {"estimated_start", estimated ? time_json(start->second, make_wall_clock(engine)) : Json(nullptr)},
-          {"estimated_wait_ms", estimated ? Json(to_ms(time_remaining(start->second, now))) : Json(nullptr)},
-          {"overtaken", ticket.overtake_until != kNever},
-          {"who", holder != nullptr ? holder->who : ""}};
+  const bool is_estimated = start != starts.end() && !is_running;  // it may have been granted since
+  return {
+      {"ticket", ticket.id.value},
+      {"consumer",
+       ticket.request.consumer ? Json(world.registry[*ticket.request.consumer].spec.name) : Json(nullptr)},
+      {"ai_model", ticket.request.resident ? world.registry[*ticket.request.resident].ai_model : ""},
+      {"device", world.registry.devices[ticket.request.device.value].name},
+      {"stage", stage_name(ticket.stage)},
+      {"place", place},
+      {"waiting_ms", to_ms((is_running ? ticket.granted_at : now) - ticket.arrived_at)},
+      {"running_ms", is_running ? to_ms(now - ticket.granted_at) : 0.0},
+      {"priority", to_string(priority_of(world, ticket.request))},
+      {"user", ticket.request.user == 0 ? Json(nullptr) : Json(engine.user_label(ticket.request.user))},
+      {"estimated_start", is_estimated ? time_json(start->second, make_wall_clock(engine)) : Json(nullptr)},
+      {"estimated_wait_ms", is_estimated ? Json(to_ms(time_remaining(start->second, now))) : Json(nullptr)},
+      {"overtaken", ticket.overtake_until != kNever},
+      {"who", holder != nullptr ? holder->who : ""}};
 }
 
 }  // namespace
-
-const std::map<TicketId, Instant>& StartEstimates::all_starts(const engine::Engine& engine) {
-  const std::uint64_t last = engine.journal().last_id();
-  if (last == last_entry_id_) return starts_;
-  last_entry_id_ = last;
-  starts_.clear();
-  const World& world = engine.world();
-  for (std::size_t i = 0; i < world.lines.size(); ++i)
-    for (const auto& [ticket, at] : estimated_starts(world, DeviceId{i})) {
-      Instant& start = starts_[ticket];  // one that is split starts when all its devices are ready
-      start = std::max(start, at);
-    }
-  computed_at_ = std::chrono::steady_clock::now();
-  return starts_;
-}
-
-std::optional<Instant> StartEstimates::start_of(const engine::Engine& engine, TicketId ticket) {
-  const bool fresh = std::chrono::steady_clock::now() < computed_at_ + kEstimateTtl;
-  if (!fresh || !starts_.contains(ticket)) all_starts(engine);
-  const auto found = starts_.find(ticket);
-  return found == starts_.end() ? std::nullopt : std::optional(found->second);
-}
 
 WallClock make_wall_clock(const engine::Engine& engine) {
   return [&engine](Instant at) { return engine.wall_time(at); };
@@ -219,7 +212,7 @@ Json consumers_json(const engine::Engine& engine) {
   return consumers;
 }
 
-Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
+Json line_json(const engine::Engine& engine, const StartTimes& starts) {
   const World& world = engine.world();
   std::vector<const Ticket*> tickets;
   tickets.reserve(world.tickets.size());
@@ -229,27 +222,28 @@ Json line_json(const engine::Engine& engine, StartEstimates& estimates) {
     return a->stage != b->stage ? a->stage > b->stage : LinePlace{a->due, a->id} < LinePlace{b->due, b->id};
   });
   tickets.resize(std::min(tickets.size(), kMaxLineTickets));
-  const Starts& starts = estimates.all_starts(engine);
+  const auto places = places_in_lines(world);
   Json line = Json::array();
-  for (const Ticket* ticket : tickets)
-    line.push_back(ticket_json(engine, *ticket, place_in_line(world, ticket->id), starts));
+  for (const Ticket* ticket : tickets) {
+    const auto place = places.find(ticket->id);
+    line.push_back(ticket_json(engine, *ticket, place == places.end() ? 0 : place->second, starts));
+  }
   return line;
 }
 
-Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started,
-                 std::uint64_t log_lines_dropped, StartEstimates& estimates) {
+Json status_json(const engine::Engine& engine, const StartTimes& starts, const DaemonFacts& daemon) {
   const World& world = engine.world();
   Json json = statistics_json(total_statistics(world), make_wall_clock(engine));
   Json devices = Json::array();
   for (std::size_t i = 0; i < world.registry.devices.size(); ++i)
     devices.push_back(device_json(engine, DeviceId{i}));
-  Json line = line_json(engine, estimates);
-  json.update({{"version", version},
-               {"started", started},
+  Json line = line_json(engine, starts);
+  json.update({{"version", daemon.version},
+               {"started", daemon.started},
                {"epoch", engine.epoch()},
                {"draining", world.draining},
                {"oom_retries", engine.oom_retries()},
-               {"log_lines_dropped", log_lines_dropped},
+               {"log_lines_dropped", daemon.log_lines_dropped ? daemon.log_lines_dropped() : 0},
                {"devices", std::move(devices)},
                {"consumers", consumers_json(engine)},
                {"line_left_off", world.tickets.size() - line.size()},

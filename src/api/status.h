@@ -1,49 +1,38 @@
-// What people ask to see, folded from the world and what the engine knows beside it. Everything is a
-// snapshot.
+// The state of the daemon as JSON, folded from the world and from what the engine knows beside it. Each call
+// shows the moment of the call; status_cache.h keeps its text for those who poll.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <map>
-#include <optional>
+#include <functional>
 #include <string>
 
 #include "api/codec.h"
+#include "api/start_estimates.h"
 #include "engine/engine.h"
 
 namespace mgpu::api {
 
 inline constexpr std::size_t kMaxLineTickets = 1000;
 
-// When those who wait can be expected to start, played through once for all who want to know: with a long
-// line that takes milliseconds.
-class StartEstimates {
- public:
-  const std::map<TicketId, Instant>& all_starts(const engine::Engine& engine);
-
-  // Of one ticket, perhaps as of a moment ago. None: it does not wait (any more), or its device is lost.
-  std::optional<Instant> start_of(const engine::Engine& engine, TicketId ticket);
-
- private:
-  std::map<TicketId, Instant> starts_{};
-  std::uint64_t last_entry_id_ = 0;  // the journal's last entry then
-  std::chrono::steady_clock::time_point computed_at_{};
+// What the status says of the daemon itself.
+struct DaemonFacts {
+  std::string version{};
+  std::string started{};                               // RFC 3339
+  std::function<std::uint64_t()> log_lines_dropped{};  // empty: none are
 };
 
-// Instants as times of day.
+// Instants as times of day. `engine` must outlive both functions.
 WallClock make_wall_clock(const engine::Engine& engine);
-
 UserLabels make_user_labels(const engine::Engine& engine);
 
-// GET /v1/status. `get_version` and `started` are the daemon's.
-Json status_json(const engine::Engine& engine, const std::string& version, const std::string& started,
-                 std::uint64_t log_lines_dropped, StartEstimates& estimates);
+// GET /v1/status.
+Json status_json(const engine::Engine& engine, const StartTimes& starts, const DaemonFacts& daemon);
 
 Json consumer_json(const engine::Engine& engine, ConsumerId consumer);
 Json consumers_json(const engine::Engine& engine);
 
 // At most kMaxLineTickets: those that run first, then by place and arrival.
-Json line_json(const engine::Engine& engine, StartEstimates& estimates);
+Json line_json(const engine::Engine& engine, const StartTimes& starts);
 
 // "http://127.0.0.1:9001", or null while it has no port.
 Json url_json(const engine::Engine& engine, ConsumerId consumer);

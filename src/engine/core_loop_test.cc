@@ -45,8 +45,8 @@ struct LoopFixture {
   template <class Entity>
   std::size_t journaled() const {
     std::size_t count = 0;
-    for (const JournalEntry& entry : journal.entries()) {
-      const auto* event = std::get_if<EventPayload>(&entry.payload);
+    for (const JournalEntryPtr& entry : journal.entries()) {
+      const auto* event = std::get_if<EventPayload>(&entry->payload);
       if (event != nullptr && std::holds_alternative<Entity>(*event)) ++count;
     }
     return count;

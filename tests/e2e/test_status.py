@@ -58,3 +58,15 @@ def test_the_page_of_the_interface_is_served(harness):
     assert harness.http_client.get("/v1/openapi.yaml").text.startswith("openapi: 3")
     assert harness.get("/v1/version")["name"] == "mgpu"
     assert harness.http_client.get("/v1/consumers/chta").status_code == 404
+
+
+def test_the_next_status_shows_what_an_answered_request_did(harness):
+    """The status is cached for clients that poll, but only until the next event."""
+    harness.start_with({"train": {"footprint": "4GiB"}})
+    for jobs in range(20):
+        lease = harness.post("/v1/leases", {"consumer": "train"}).json()
+        status = harness.status()
+        assert (status["in_flight"], [ticket["stage"] for ticket in status["line"]]) == (1, ["running"])
+        harness.http_client.delete(f"/v1/leases/{lease['id']}")
+        status = harness.status()
+        assert (status["in_flight"], status["total_jobs"], status["line"]) == (0, jobs + 1, [])
