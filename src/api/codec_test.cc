@@ -24,7 +24,7 @@ TEST(Codec, WritesTheSixFiguresUnderTheirNames) {
   EXPECT_TRUE(statistics_json(statistics, wall)["oldest_queued"].is_null());
 }
 
-TEST(Codec, TellsWhyAResidentFailedOnlyWhileItHas) {
+TEST(Codec, GivesAResidentsErrorOnlyWhileItHasFailed) {
   Resident resident{.ai_model = "m",
                     .footprint = kGiB,
                     .state = Residency::failed,
@@ -53,7 +53,7 @@ TEST(Codec, NamesEventsAndPutsNamesForIds) {
                             "at":"1970-01-01T00:00:01.000Z","type":"evicted"})"));
 }
 
-TEST(Codec, AnArrivalTellsWhoAsksAndHowUrgently) {
+TEST(Codec, AnArrivalHasItsUserPriorityAndDeadline) {
   Registry registry;
   registry.devices.push_back({.name = "gpu0"});
   const JournalEntry entry{

@@ -91,13 +91,13 @@ TEST(LeasePid, ThatOfAStrangerIsNot) {
   kill(stranger, SIGKILL);
 }
 
-TEST(LeasePid, TheFirstProcessAndTheKernelsAreNobodys) {
+TEST(LeasePid, TheFirstProcessAndTheKernelsAreRefused) {
   const LoopbackConnection connection;
   EXPECT_EQ(verified_pid(1, connection.peer), std::nullopt);
   EXPECT_EQ(verified_pid(2, connection.peer), std::nullopt);
 }
 
-TEST(LeasePid, WhoCallsFromAnotherHostNamesNobodyHere) {
+TEST(LeasePid, APidFromAnotherHostMeansNothingHere) {
   EXPECT_EQ(verified_pid(getpid(), "192.0.2.1:5123"), std::nullopt);
   EXPECT_EQ(verified_pid(getpid(), "2001:db8::1:5123"), std::nullopt);
   EXPECT_EQ(verified_pid(getpid(), "unknown"), std::nullopt);

@@ -1,5 +1,5 @@
-// The journal: every event that the core was told and every effect it answered with, numbered, in order,
-// bounded in entries and in bytes. Status, /v1/events and explanations are folded from it.
+// The journal: every event that the core processed and every effect that it returned, numbered, in
+// order, bounded in entries and in bytes. Status, /v1/events and explanations are folded from it.
 //
 // Thread: the strand.
 #pragma once

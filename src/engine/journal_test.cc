@@ -63,7 +63,7 @@ TEST(Journal, CountsExactlyWhatItKeeps) {
   std::string detail(1000, 'x');
   detail.reserve(5000);
   one.append(Instant{}, Effect{Refuse{.error = {ErrorCode::never_fits, std::move(detail)}}});
-  EXPECT_EQ(one.used_bytes(), flat + Bytes{5001}) << "what the text holds, not only what it says";
+  EXPECT_EQ(one.used_bytes(), flat + Bytes{5001}) << "the capacity counts, not the length";
   one.append(Instant{}, Effect{Refuse{.error = {ErrorCode::never_fits, "short"}}});
   EXPECT_EQ(one.used_bytes(), flat) << "a short text is inside of the entry";
   std::vector<TicketId> overtaken(10);
@@ -75,9 +75,9 @@ TEST(Journal, CountsExactlyWhatItKeeps) {
 
 TEST(Journal, AnEntryIsSharedAndOutlivesTheRing) {
   Journal journal(1);
-  JournalEntryPtr heard;
+  JournalEntryPtr received;
   journal.subscribe([&](const JournalEntryPtr& entry) {
-    if (!heard) heard = entry;
+    if (!received) received = entry;
   });
   const std::string detail(1000, 'x');
   const char* text = nullptr;
@@ -86,11 +86,11 @@ TEST(Journal, AnEntryIsSharedAndOutlivesTheRing) {
     text = refusal.error.detail.data();
     const JournalEntryPtr appended = journal.append(Instant{}, Effect{std::move(refusal)});
     EXPECT_EQ(appended, journal.entries().front());
-    EXPECT_EQ(appended, heard);
+    EXPECT_EQ(appended, received);
   }
   journal.append(Instant{}, ticket_arrived(2));
   ASSERT_EQ(journal.entries().front()->id, 2U);
-  const auto& kept = std::get<Refuse>(std::get<Effect>(heard->payload));
+  const auto& kept = std::get<Refuse>(std::get<Effect>(received->payload));
   EXPECT_EQ(kept.error.detail.data(), text) << "moved, never copied";
   EXPECT_EQ(kept.error.detail, detail);
 }
@@ -106,7 +106,7 @@ TEST(Journal, KnowsTheLastEntryThatIsNotRoutine) {
   EXPECT_EQ(journal.last_id(), 4U);
 }
 
-TEST(Journal, TellsItsListenersUntilTheyLeave) {
+TEST(Journal, CallsAListenerUntilItUnsubscribes) {
   Journal journal(10);
   Ids received;
   const auto subscription =
@@ -118,7 +118,7 @@ TEST(Journal, TellsItsListenersUntilTheyLeave) {
   EXPECT_EQ(received, (Ids{1, 2}));
 }
 
-TEST(Journal, AListenerMayLeaveWhileItIsTold) {
+TEST(Journal, AListenerMayUnsubscribeDuringItsCall) {
   Journal journal(10);
   int received = 0;
   std::uint64_t subscription = 0;

@@ -14,7 +14,7 @@ def test_a_declared_footprint_is_shown_as_declared(harness):
     chat, voice = rows
     assert (chat["consumer"], chat["source"], chat["declared_bytes"]) == ("chat", "declared", 5 * GiB)
     assert (voice["consumer"], voice["source"], voice["expected_bytes"]) == ("voice", "unknown", 0)
-    assert "declared" in shown.stdout and "nobody said" in shown.stdout
+    assert "declared" in shown.stdout and "not measured yet" in shown.stdout
 
 
 def test_forgetting_names_whom(harness):
