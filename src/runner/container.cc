@@ -1,6 +1,6 @@
-// A run is watched through one request that the engine answers when the container ends, and listened to
-// through another that brings its output as it comes: nothing is polled. If the engine itself goes away (it
-// is restarted; containers may live on), it is asked again until it is back.
+// Nothing is polled: one request is answered by the engine when the container ends, another one streams the
+// container's output. When the engine itself goes away (it is restarted; containers may live on), both
+// requests are repeated until it is back.
 #include "runner/container.h"
 
 #include <charconv>
@@ -20,7 +20,7 @@
 #include "runner/log_ring.h"
 #include "runner/port.h"
 #include "runner/process_recovery.h"
-#include "runner/termination.h"
+#include "runner/run_state.h"
 
 namespace mgpu::runner {
 
@@ -28,43 +28,33 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kOutputDrainLimit{1'000'000};  // for the output that is on its way when it ends
-constexpr Duration kReconnectDelay{1'000'000};    // an engine that went away
+constexpr Duration kOutputDrainLimit{1'000'000};  // for output that is still on its way after the end
+constexpr Duration kReconnectDelay{1'000'000};    // before an engine that went away is asked again
 
-}  // namespace
-
-struct Container::State : std::enable_shared_from_this<Container::State> {
+struct State final : RunState {
   State(asio::any_io_executor ex, std::unique_ptr<ContainerApi> engine, ContainerFacts found,
         RunOptions given)
-      : executor(std::move(ex)),
+      : RunState(std::move(ex), std::move(given)),
         api(std::move(engine)),
         facts(std::move(found)),
-        log(given.log_lines),
-        options(std::move(given)),
-        changed(executor) {}
+        log(options.log_lines) {}
 
-  void watch();
-  void record_exit(ExitStatus status);
-  void close();  // nobody wants to hear any more
+  void close() override;
 
-  asio::any_io_executor executor;
   std::unique_ptr<ContainerApi> api;
   ContainerFacts facts;
   LogRing log;
-  RunOptions options;
-  bool owned = false;
   std::optional<std::uint16_t> port{};
-  std::optional<ExitStatus> exit{};
-  bool closed = false;
-  bool following_output = false;  // its output is being read
+  bool following_output = false;  // output_request is open; `changed` tells when it no longer is
   std::shared_ptr<http::ClientRequest> wait_request{};
   std::shared_ptr<http::ClientRequest> output_request{};
-  AsyncCondition changed;  // of exit, closed and listening
 };
 
-namespace {
-
-using State = Container::State;
+void State::close() {
+  RunState::close();
+  if (wait_request) wait_request->abort();
+  if (output_request) output_request->abort();
+}
 
 asio::awaitable<Result<std::string>> read_whole_response(std::shared_ptr<http::ClientRequest> request) {
   const auto head = co_await request->read_response_head();
@@ -78,7 +68,7 @@ asio::awaitable<Result<std::string>> read_whole_response(std::shared_ptr<http::C
   }
 }
 
-// The engine answers when the container has ended. Error: service_down (the engine went away).
+// The container's exit code, once it has ended. Error: service_down (the engine went away).
 asio::awaitable<Result<std::optional<int>>> wait_for_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   auto request = co_await state->api->wait(std::move(id));
@@ -89,7 +79,7 @@ asio::awaitable<Result<std::optional<int>>> wait_for_exit(std::shared_ptr<State>
   state->wait_request.reset();
   if (!answer) co_return std::unexpected(answer.error());
   if (const auto code = parse_exit_code(*answer)) co_return code;
-  co_return fail(ErrorCode::service_down, "the engine did not wait: " + *answer);
+  co_return fail(ErrorCode::service_down, "the engine's answer to wait has no exit code: " + *answer);
 }
 
 asio::awaitable<void> follow_output(std::shared_ptr<State> state, std::size_t last_lines) {
@@ -116,7 +106,7 @@ void start_following_output(const std::shared_ptr<State>& state, std::size_t las
   asio::co_spawn(state->executor, follow_output(state, last_lines), asio::detached);
 }
 
-// After the engine went away: how the container fares. Nothing: it runs, or nobody can tell.
+// How the container ended while the engine was away. Null: it runs, or the engine does not answer.
 asio::awaitable<std::optional<ExitStatus>> query_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   const auto facts = co_await state->api->inspect(std::move(id));
@@ -138,14 +128,13 @@ asio::awaitable<void> watch_until_exit(std::shared_ptr<State> state) {
     if (status) {
       const std::function<bool()> output_ended = [&s = *state] { return s.closed || !s.following_output; };
       co_await state->changed.wait(output_ended, kOutputDrainLimit);
-      co_return state->record_exit(*std::move(status));
+      co_return state->record_exit(*std::move(status), state->log.tail(kExitLogLines));
     }
     const std::function<bool()> is_closed = [&s = *state] { return s.closed; };
     co_await state->changed.wait(is_closed, kReconnectDelay);
   }
 }
 
-// What has ended by itself needs no asking; what has not is waited for.
 asio::awaitable<bool> wait_until_ended(std::shared_ptr<State> state, Duration limit) {
   const std::function<bool()> is_ended = [&s = *state] { return s.exit.has_value(); };
   co_return co_await state->changed.wait(is_ended, limit);
@@ -153,7 +142,7 @@ asio::awaitable<bool> wait_until_ended(std::shared_ptr<State> state, Duration li
 
 std::string short_name(const State& state) { return "container " + state.facts.id.substr(0, 12); }
 
-// Engines neither stop nor kill what is paused.
+// Engines neither stop nor kill a paused container.
 asio::awaitable<bool> unpause_if_paused(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   const auto facts = co_await state->api->inspect(id);
@@ -170,7 +159,7 @@ asio::awaitable<Result<void>> kill_container(std::shared_ptr<State> state) {
     const bool unpaused = co_await unpause_if_paused(state);
     if (unpaused) killed = co_await state->api->kill(std::move(id));
   }
-  // Engines refuse to kill what does not run (any more); only its end tells these from the others.
+  // A refusal may only mean that the container has ended meanwhile; its recorded exit tells.
   const Duration limit = killed ? kKillLimit : kOutputDrainLimit * 2;
   const bool ended = co_await wait_until_ended(state, limit);
   if (ended) co_return Result<void>{};
@@ -178,7 +167,7 @@ asio::awaitable<Result<void>> kill_container(std::shared_ptr<State> state) {
   co_return fail(ErrorCode::eviction_failed, short_name(*state) + ": " + killed.error().detail);
 }
 
-// --- how one is had ---
+// --- finding and creating ---
 
 Error load_failure(const Error& error) { return {ErrorCode::load_failed, error.detail}; }
 
@@ -191,9 +180,10 @@ std::optional<std::uint16_t> port_from_label(const ContainerFacts& facts) {
   return error == std::errc{} && at == end ? std::optional(port) : std::nullopt;
 }
 
-// The container that is there: by its name, or the one of this consumer that runs (else any of them).
-asio::awaitable<Result<std::optional<ContainerFacts>>> find_container(ContainerApi& api, std::string consumer,
-                                                                      const config::ContainerConfig& config) {
+// The container with the configured name; without a name the consumer's container that runs, else any of its
+// containers.
+asio::awaitable<Result<std::optional<ContainerFacts>>> look_up(ContainerApi& api, std::string consumer,
+                                                               const config::ContainerConfig& config) {
   if (!config.name.empty()) {
     std::string name = config.name;
     co_return co_await api.inspect(std::move(name));
@@ -230,19 +220,55 @@ asio::awaitable<Result<std::string>> recreate_container(ContainerApi& api, std::
   co_return co_await api.create(std::move(name), std::move(body));
 }
 
+class Container final : public RunnerOf<State> {
+ public:
+  using RunnerOf::RunnerOf;
+
+  RunIdentity identity() const override;
+  std::optional<std::uint16_t> port() const override { return state()->port; }
+  std::vector<std::string> log_tail(std::size_t count) const override { return state()->log.tail(count); }
+  asio::awaitable<Result<void>> stop(Duration limit) override;
+  asio::awaitable<Result<void>> kill() override;
+};
+
+RunIdentity Container::identity() const {
+  if (!is_running()) return {};
+  return {.pid = state()->facts.pid, .container_id = state()->facts.id};
+}
+
+asio::awaitable<Result<void>> Container::stop(Duration limit) {
+  const auto state = this->state();
+  if (state->exit) co_return Result<void>{};
+  std::string id = state->facts.id;
+  const auto stopped = co_await state->api->stop(std::move(id), limit);
+  // A refusal may mean that it has ended meanwhile, or that it is paused.
+  const Duration soon = stopped ? kKillLimit : Duration{0};
+  const bool ended = co_await wait_until_ended(state, soon);
+  if (ended) co_return Result<void>{};
+  auto killed = co_await kill_container(state);
+  if (!killed && !stopped) killed.error().detail += "; before: " + stopped.error().detail;
+  co_return killed;
+}
+
+asio::awaitable<Result<void>> Container::kill() {
+  const auto state = this->state();
+  co_return co_await kill_container(state);
+}
+
 std::unique_ptr<Runner> make_watched_runner(asio::any_io_executor executor, std::unique_ptr<ContainerApi> api,
                                             ContainerFacts facts, RunOptions options, bool started) {
-  const bool made_by_us = facts.labels.contains(kConsumerLabel);
+  const bool created_by_mgpu = facts.labels.contains(kConsumerLabel);
   auto state =
       std::make_shared<State>(std::move(executor), std::move(api), std::move(facts), std::move(options));
-  state->owned = started || made_by_us;
+  state->owned = started || created_by_mgpu;
   state->port = port_from_label(state->facts);
-  state->watch();
+  start_following_output(state, state->options.log_lines);
+  asio::co_spawn(state->executor, watch_until_exit(state), asio::detached);
   return std::make_unique<Container>(std::move(state));
 }
 
-// The daemon that made the container, if that is another one and lives: the container is neither ours to end
-// nor to take over.
+// The daemon that created the container, if it is another one and still runs: then the container must neither
+// be ended nor adopted here.
 std::optional<DaemonInstance> find_live_creator(const ContainerFacts& facts) {
   const auto label = facts.labels.find(kStarterLabel);
   if (label == facts.labels.end() || !label->second.ends_with(" " + boot_id())) return std::nullopt;
@@ -250,7 +276,7 @@ std::optional<DaemonInstance> find_live_creator(const ContainerFacts& facts) {
   return creator && is_other_live_daemon(*creator) ? creator : std::nullopt;
 }
 
-// The engine, and what it has of this consumer.
+// The engine and the consumer's container in it, if there is one.
 struct FoundContainer {
   std::unique_ptr<ContainerApi> api{};
   std::optional<ContainerFacts> facts{};
@@ -264,22 +290,21 @@ asio::awaitable<Result<FoundContainer>> connect_and_find(asio::any_io_executor e
                                                          const config::ContainerConfig& config) {
   auto api = co_await ContainerApi::connect(std::move(executor), config);
   if (!api) co_return std::unexpected(load_failure(api.error()));
-  auto facts = co_await find_container(**api, std::move(consumer), config);
+  auto facts = co_await look_up(**api, std::move(consumer), config);
   if (!facts) co_return std::unexpected(load_failure(facts.error()));
   co_return FoundContainer{*std::move(api), *std::move(facts)};
 }
 
 }  // namespace
 
-asio::awaitable<StartResult> Container::start(asio::any_io_executor executor, std::string consumer,
-                                              const config::ContainerConfig& config, RunOptions options) {
+asio::awaitable<StartResult> start_container(asio::any_io_executor executor, std::string consumer,
+                                             const config::ContainerConfig& config, RunOptions options) {
   auto found = co_await connect_and_find(executor, consumer, config);
   if (!found) co_return std::unexpected(found.error());
   if (const auto creator = found->live_creator())
     co_return fail(ErrorCode::load_failed,
-                   fmt::format("the container of {} belongs to another mgpu (process {}), "
-                               "which runs",
-                               consumer, creator->pid));
+                   fmt::format("the container of {} belongs to another mgpu that runs (process {})", consumer,
+                               creator->pid));
   if (found->is_serving())
     co_return make_watched_runner(executor, std::move(found->api), *std::move(found->facts),
                                   std::move(options), false);
@@ -303,7 +328,8 @@ asio::awaitable<StartResult> Container::start(asio::any_io_executor executor, st
   else
     started = co_await api.start(id, limit);
   if (!started) {
-    (void)co_await api.kill(std::move(id));  // what nobody waits for must not take memory later
+    // The engine may still start it after its answer was given up; it must not take memory then.
+    (void)co_await api.kill(std::move(id));
     co_return std::unexpected(load_failure(started.error()));
   }
   auto inspected = co_await api.inspect(std::move(id));
@@ -313,66 +339,13 @@ asio::awaitable<StartResult> Container::start(asio::any_io_executor executor, st
                                 true);
 }
 
-asio::awaitable<StartResult> Container::find(asio::any_io_executor executor, std::string consumer,
-                                             const config::ContainerConfig& config, RunOptions options) {
+asio::awaitable<StartResult> find_container(asio::any_io_executor executor, std::string consumer,
+                                            const config::ContainerConfig& config, RunOptions options) {
   auto found = co_await connect_and_find(executor, std::move(consumer), config);
   if (!found) co_return std::unexpected(found.error());
   if (!found->is_serving() || found->live_creator()) co_return nullptr;
   co_return make_watched_runner(executor, std::move(found->api), *std::move(found->facts), std::move(options),
                                 false);
-}
-
-void Container::State::watch() {
-  start_following_output(shared_from_this(), options.log_lines);
-  asio::co_spawn(executor, watch_until_exit(shared_from_this()), asio::detached);
-}
-
-void Container::State::record_exit(ExitStatus status) {
-  exit = std::move(status);
-  exit->log = log.tail(kExitLogLines);
-  changed.notify_all();
-  if (auto callback = std::exchange(options.on_exit, {}))
-    asio::post(executor, [told = std::move(callback), now = *exit] { told(now); });
-}
-
-void Container::State::close() {
-  closed = true;
-  options.on_exit = {};
-  if (wait_request) wait_request->abort();
-  if (output_request) output_request->abort();
-  changed.notify_all();
-}
-
-Container::Container(std::shared_ptr<State> state) : state_(std::move(state)) {}
-Container::~Container() { state_->close(); }
-
-RunIdentity Container::identity() const {
-  if (!is_running()) return {};
-  return {.pid = state_->facts.pid, .container_id = state_->facts.id};
-}
-std::optional<std::uint16_t> Container::port() const { return state_->port; }
-bool Container::is_running() const { return !state_->exit; }
-const std::optional<ExitStatus>& Container::exit_status() const { return state_->exit; }
-std::vector<std::string> Container::log_tail(std::size_t count) const { return state_->log.tail(count); }
-bool Container::is_owned() const { return state_->owned; }
-
-asio::awaitable<Result<void>> Container::stop(Duration limit) {
-  const auto state = state_;
-  if (state->exit) co_return Result<void>{};
-  std::string id = state->facts.id;
-  const auto stopped = co_await state->api->stop(std::move(id), limit);
-  // Also a refusal may mean that it has ended, or only that it is paused.
-  const Duration soon = stopped ? kKillLimit : Duration{0};
-  const bool ended = co_await wait_until_ended(state, soon);
-  if (ended) co_return Result<void>{};
-  auto killed = co_await kill_container(state);
-  if (!killed && !stopped) killed.error().detail += "; before: " + stopped.error().detail;
-  co_return killed;
-}
-
-asio::awaitable<Result<void>> Container::kill() {
-  const auto state = state_;
-  co_return co_await kill_container(state);
 }
 
 }  // namespace mgpu::runner

@@ -1,10 +1,9 @@
-// Against a fake of the engine's API over a real Unix socket; tests/e2e/test_runner_container_real.py asks a
-// real one.
+// Against a fake of the engine's API on a real Unix socket; tests/e2e/test_runner_container_real.py uses a
+// real engine. What is the same for systemd units is in external_run_test.cc.
 #include "runner/container.h"
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,8 +13,7 @@
 
 #include "gpu/process_table.h"
 #include "runner/container_api.h"
-#include "runner/event_loop_test.h"
-#include "runner/fake_container_engine.h"
+#include "runner/container_fixture.h"
 #include "runner/process_recovery.h"
 
 namespace mgpu::runner {
@@ -25,47 +23,6 @@ namespace asio = boost::asio;
 using nlohmann::json;
 using std::chrono::seconds;
 using Words = std::vector<std::string>;
-
-std::string make_temporary_folder() {
-  char folder[] = "/tmp/mgpu-container-XXXXXX";
-  return mkdtemp(folder);
-}
-
-class ContainerTest : public EventLoopTest {
- protected:
-  ~ContainerTest() override { std::filesystem::remove_all(folder_); }
-
-  config::ContainerConfig with_socket(config::ContainerConfig config) {
-    config.socket = socket_;
-    return config;
-  }
-  StartResult start(config::ContainerConfig config) {
-    const auto ready = with_socket(std::move(config));
-    return await_result(Container::start(io_.get_executor(), "chat", ready, options()));
-  }
-  StartResult find(config::ContainerConfig config) {
-    const auto ready = with_socket(std::move(config));
-    return await_result(Container::find(io_.get_executor(), "chat", ready, options()));
-  }
-
-  std::string folder_ = make_temporary_folder();
-  std::string socket_ = folder_ + "/engine.sock";
-  FakeContainerEngine engine_{io_, socket_};
-};
-
-TEST_F(ContainerTest, StartsTheOneThatExistsAndStopsIt) {
-  engine_.containers["vllm"];
-  auto run = start({.name = "vllm"});
-  ASSERT_TRUE(run) << run.error().detail;
-  EXPECT_TRUE(engine_.containers["vllm"].running);
-  EXPECT_EQ((*run)->identity().container_id, "vllm");
-  EXPECT_EQ((*run)->identity().pid, 77);
-  EXPECT_TRUE((*run)->is_owned());
-  EXPECT_TRUE(await_result((*run)->stop(seconds(5))));
-  EXPECT_FALSE(engine_.containers["vllm"].running);
-  EXPECT_FALSE((*run)->is_running());
-  EXPECT_EQ((*run)->identity().container_id, "");
-}
 
 TEST_F(ContainerTest, SaysWhatIsNotThere) {
   const auto container = start({.name = "vllm"});
@@ -81,19 +38,6 @@ TEST_F(ContainerTest, SaysWhatIsNotThere) {
   ASSERT_FALSE(driver);
   EXPECT_NE(driver.error().detail.find("could not select device driver"), std::string::npos);
   EXPECT_FALSE(engine_.containers["vllm"].running);
-}
-
-TEST_F(ContainerTest, OneThatRunsIsFoundAndStaysWhenTheDaemonGoes) {
-  engine_.containers["vllm"].running = true;
-  auto run = find({.name = "vllm"});
-  ASSERT_TRUE(run && *run);
-  EXPECT_FALSE((*run)->is_owned());
-  run->reset();
-  auto joined = start({.name = "vllm"});
-  ASSERT_TRUE(joined);
-  EXPECT_FALSE((*joined)->is_owned());
-  joined->reset();
-  EXPECT_TRUE(engine_.containers["vllm"].running);
 }
 
 TEST_F(ContainerTest, WhatDoesNotServeIsNotFound) {
@@ -190,38 +134,6 @@ TEST_F(ContainerTest, APausedOneGoesOnToBeKilled) {
   ASSERT_TRUE(await_result(api.pause("mgpu-chat")));
   EXPECT_TRUE(await_result((*run)->stop(seconds(5))));
   EXPECT_FALSE(engine_.containers["mgpu-chat"].running);
-}
-
-TEST_F(ContainerTest, SaysThatItLivesOnAfterSigkill) {
-  auto run = start({.image = "srv:1"});
-  ASSERT_TRUE(run);
-  engine_.containers["mgpu-chat"].ignores_kill = true;
-  const auto killed = await_result((*run)->kill());
-  ASSERT_FALSE(killed);
-  EXPECT_EQ(killed.error().code, ErrorCode::eviction_failed);
-  EXPECT_NE(killed.error().detail.find("lives on 5s after SIGKILL"), std::string::npos);
-  EXPECT_TRUE((*run)->is_running());
-}
-
-TEST_F(ContainerTest, WithoutItsEngineNobodyCanStopIt) {
-  auto run = start({.image = "srv:1"});
-  ASSERT_TRUE(run);
-  engine_.close();
-  const auto stopped = await_result((*run)->stop(seconds(1)));
-  ASSERT_FALSE(stopped);
-  EXPECT_EQ(stopped.error().code, ErrorCode::eviction_failed);
-  EXPECT_NE(stopped.error().detail.find("can't reach " + socket_), std::string::npos);
-  EXPECT_TRUE((*run)->is_running());
-}
-
-TEST_F(ContainerTest, WhatEndsWhileTheEngineIsAwayIsHeardOfOnceItIsBack) {
-  auto run = start({.image = "srv:1"});
-  ASSERT_TRUE(run);
-  engine_.close();
-  engine_.end_container("mgpu-chat", 4);
-  engine_.open();
-  ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
-  EXPECT_EQ(exit_status_->code, 4);
 }
 
 TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {

@@ -34,8 +34,8 @@
 #include "runner/port.h"
 #include "runner/process_recovery.h"
 #include "runner/queued_writer.h"
+#include "runner/run_state.h"
 #include "runner/spawn.h"
-#include "runner/termination.h"
 
 namespace mgpu::runner {
 
@@ -48,17 +48,18 @@ constexpr std::size_t kMaxRead = 1 << 16;   // at once: others want to be served
 
 }  // namespace
 
-struct Process::State : std::enable_shared_from_this<Process::State> {
-  State(asio::any_io_executor executor, const SpawnedProcess& spawned, RunOptions given)
-      : output(executor),
+struct Process::State : RunState, std::enable_shared_from_this<Process::State> {
+  State(asio::any_io_executor ex, const SpawnedProcess& spawned, RunOptions given)
+      : RunState(std::move(ex), std::move(given)),
+        output(executor),
         pidfd(executor, spawned.pidfd),
         reaper(ChildReaper::from_executor(executor)),
         group(spawned.pid),
-        log(given.log_lines),
-        options(std::move(given)) {
+        log(options.log_lines) {
+    owned = true;
     if (spawned.output >= 0) output.assign(spawned.output);
   }
-  ~State() {
+  ~State() override {
     if (!adopted && !exit) reaper.unregister_child(group);
   }
 
@@ -75,12 +76,10 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   ChildReaper& reaper;
   pid_t group;
   LogRing log;
-  RunOptions options;
   std::unique_ptr<QueuedWriter> log_file{};  // null: only the ring
   bool loss_reported = false;
   int stop_signal = SIGTERM;
   std::optional<std::uint16_t> port{};
-  std::optional<ExitStatus> exit{};
   bool adopted = false;      // no child of ours: it can't be waited for
   bool stopping = false;     // somebody ends the group with care; its leader's exit is no crash
   bool group_ended = false;  // never signal again: the number may be somebody else's
@@ -181,17 +180,13 @@ void Process::State::check_leader_exit() {
   // Its last words may still be in the pipe; they are the reason that people look for.
   read_output(kMaxDrain);
   if (!adopted) reaper.unregister_child(group);
-  exit = adopted ? ExitStatus{} : parse_wait_status(wait_status);
-  exit->log = log.tail(kExitLogLines);
+  record_exit(adopted ? ExitStatus{} : parse_wait_status(wait_status), log.tail(kExitLogLines));
   // What is known of it stays for those who ask, maybe for days; the descriptor need not.
   boost::system::error_code ignored;
   pidfd.close(ignored);
   if (!stopping && !group_gone()) {
-    // It crashed; workers that live on would hold device memory that nobody can ask back.
-    asio::co_spawn(pidfd.get_executor(), kill_group(shared_from_this()), asio::detached);
-  }
-  if (auto callback = std::exchange(options.on_exit, {})) {
-    asio::post(pidfd.get_executor(), [tell = std::move(callback), status = *exit] { tell(status); });
+    // It crashed; workers that live on would hold device memory, and no request could make them release it.
+    asio::co_spawn(executor, kill_group(shared_from_this()), asio::detached);
   }
 }
 
@@ -257,7 +252,7 @@ Result<std::unique_ptr<Process>> Process::adopt(asio::any_io_executor executor,
 Process::Process(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Process::~Process() {
-  state_->options.on_exit = {};
+  state_->close();
   state_->signal_group(SIGKILL);
 }
 

@@ -17,17 +17,17 @@
 #include "gpu/process_table.h"
 #include "runner/child_reaper.h"
 #include "runner/command.h"
-#include "runner/event_loop_test.h"
 #include "runner/log_ring.h"
 #include "runner/port.h"
 #include "runner/process_recovery.h"
+#include "runner/runner_fixture.h"
 
 namespace mgpu::runner {
 namespace {
 
 using std::chrono::seconds;
 
-class ProcessTest : public EventLoopTest {
+class ProcessTest : public RunnerTest {
  protected:
   ProcessTest() { become_subreaper(); }
 

@@ -9,7 +9,6 @@
 #include "runner/container.h"
 #include "runner/process.h"
 #include "runner/systemd_unit.h"
-#include "runner/termination.h"
 
 namespace mgpu::runner {
 
@@ -22,26 +21,20 @@ std::string to_string(const ExitStatus& status) {
   return "ended";
 }
 
-Error survived_kill_error(const std::string& who) {
-  return {ErrorCode::eviction_failed,
-          fmt::format("{} lives on {} after SIGKILL: it hangs in the kernel, see dmesg", who,
-                      mgpu::to_string(kKillLimit))};
-}
-
 asio::awaitable<StartResult> start(asio::any_io_executor executor, const config::ConsumerConfig& config,
                                    RunOptions options) {
-  MGPU_ASSERT(!config::is_external(config), "who is started has a runner");
+  MGPU_ASSERT(!config::is_external(config), "a consumer that is started has a runner");
   if (config.container)
-    co_return co_await Container::start(executor, config.name, *config.container, std::move(options));
-  if (config.systemd) co_return co_await SystemdUnit::start(executor, *config.systemd, std::move(options));
+    co_return co_await start_container(executor, config.name, *config.container, std::move(options));
+  if (config.systemd) co_return co_await start_systemd_unit(executor, *config.systemd, std::move(options));
   co_return Process::start(executor, *config.process, std::move(options));
 }
 
 asio::awaitable<StartResult> find(asio::any_io_executor executor, const config::ConsumerConfig& config,
                                   RunOptions options, std::optional<RecordedProcess> known) {
   if (config.container)
-    co_return co_await Container::find(executor, config.name, *config.container, std::move(options));
-  if (config.systemd) co_return co_await SystemdUnit::find(executor, *config.systemd, std::move(options));
+    co_return co_await find_container(executor, config.name, *config.container, std::move(options));
+  if (config.systemd) co_return co_await find_systemd_unit(executor, *config.systemd, std::move(options));
   if (!known || !config.process) co_return nullptr;
   co_return Process::adopt(executor, *config.process, *known, std::move(options));
 }

@@ -1,7 +1,7 @@
-// systemd works by jobs: what starts or stops a unit is queued, and a signal (JobRemoved) tells how it ended.
-// That signal may overtake the answer that names the job, so results are kept from before it is asked for.
-// What becomes of the unit later is told by PropertiesChanged, of the service first and then of the unit. A
-// bus that goes away (it is restarted) is called again until it is back; the unit lives on meanwhile.
+// systemd works by jobs: a start or a stop is queued as a job, and the signal JobRemoved tells how the job
+// ended. That signal may arrive before the answer that names the job, so results of all jobs are kept. Later
+// changes of the unit arrive as PropertiesChanged, of the service's properties first and then of the unit's.
+// When the bus goes away (it is restarted), the unit lives on and the bus is opened again until it is back.
 #include "runner/systemd_unit.h"
 
 #include <csignal>
@@ -16,7 +16,7 @@
 
 #include "runner/async_condition.h"
 #include "runner/dbus_connection.h"
-#include "runner/termination.h"
+#include "runner/run_state.h"
 #include "runner/unit_journal.h"
 
 namespace mgpu::runner {
@@ -25,9 +25,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kCallLimit{10'000'000};      // of a call; polkit may think
-constexpr Duration kReconnectDelay{1'000'000};  // a bus that went away
-constexpr std::size_t kMaxJobResults = 64;      // results that nobody may ever ask for
+constexpr Duration kCallLimit{10'000'000};      // of a call; polkit may take seconds
+constexpr Duration kReconnectDelay{1'000'000};  // before a bus that went away is opened again
+constexpr std::size_t kMaxJobResults = 64;      // jobs of other programs are never asked for
 
 constexpr const char* kSystemdName = "org.freedesktop.systemd1";
 constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
@@ -40,12 +40,12 @@ bool is_up(std::string_view active_state) {
   return active_state == "active" || active_state == "reloading" || active_state == "refreshing";
 }
 
-// Nothing of it is left; `activating` after it was up means that systemd starts it anew (Restart=).
+// No process of the unit is left. `activating` after it was up means that systemd restarts it (Restart=).
 bool is_stopped(std::string_view active_state) {
   return !is_up(active_state) && active_state != "deactivating";
 }
 
-// What of a unit's properties matters here, as far as it was told.
+// The properties of a unit that are used here, as far as systemd has sent them.
 struct UnitProperties {
   std::string load_state{};
   std::string active_state{};
@@ -73,7 +73,7 @@ void UnitProperties::read_value(std::string_view name, sd_bus_message* value) {
   sd_bus_message_skip(value, "v");
 }
 
-// a{sv}, where the message stands.
+// Reads the a{sv} at the message's current position.
 void read_all_values(UnitProperties& properties, sd_bus_message* message) {
   if (sd_bus_message_enter_container(message, 'a', "{sv}") < 0) return;
   while (sd_bus_message_enter_container(message, 'e', "sv") > 0) {
@@ -96,37 +96,25 @@ DbusMethod manager_method(const char* member) {
   return {kSystemdName, kManagerPath, kManagerInterface, member};
 }
 
-}  // namespace
-
-struct SystemdUnit::State : std::enable_shared_from_this<SystemdUnit::State> {
+struct State final : RunState, std::enable_shared_from_this<State> {
   State(asio::any_io_executor ex, config::SystemdConfig unit, RunOptions given)
-      : executor(std::move(ex)), config(std::move(unit)), options(std::move(given)), changed(executor) {}
+      : RunState(std::move(ex), std::move(given)), config(std::move(unit)) {}
 
   void subscribe_signals();
   void on_properties_changed(sd_bus_message* message);
   void on_job_removed(sd_bus_message* message);
   void check_state();
-  void close();
+  void close() override;
 
-  asio::any_io_executor executor;
   const config::SystemdConfig config;
-  RunOptions options;
   std::unique_ptr<DbusConnection> bus{};
   std::string object_path{};  // of the unit on the bus
   UnitProperties properties{};
   std::map<std::string, std::string> job_results{};  // path -> result
-  bool watched = false;                              // it was up: from now on leaving that is its end
-  bool stop_requested = false;                       // we asked for its end
-  bool owned = false;
-  bool reconnecting = false;  // the bus was lost: reconnect() runs
-  bool closed = false;
-  std::optional<ExitStatus> exit{};
-  AsyncCondition changed;  // of all of these
+  bool watched = false;                              // it was up: leaving `active` is its end
+  bool stop_requested = false;                       // by this runner
+  bool reconnecting = false;                         // the bus was lost and reconnect() runs
 };
-
-namespace {
-
-using State = SystemdUnit::State;
 
 Error unit_error(const State& state, ErrorCode code, const std::string& why) {
   return {code, state.config.unit + ": " + why};
@@ -139,7 +127,7 @@ asio::awaitable<Result<std::string>> call_for_path(std::shared_ptr<State> state,
   if (!reply) co_return std::unexpected(reply.error());
   const char* path = nullptr;
   if (sd_bus_message_read(reply->get(), "o", &path) < 0)
-    co_return fail(ErrorCode::load_failed, "systemd's answer names no object");
+    co_return fail(ErrorCode::load_failed, "systemd's answer has no object path");
   co_return std::string(path);
 }
 
@@ -160,7 +148,8 @@ asio::awaitable<Result<void>> read_properties(std::shared_ptr<State> state, cons
   co_return Result<void>{};
 }
 
-// From nothing to all that is known of the unit, with the ears open before anything is asked.
+// Opens the bus and reads all properties of the unit. Signals are subscribed first, so that no change between
+// the answers is missed.
 asio::awaitable<Result<void>> connect(std::shared_ptr<State> state) {
   auto bus = DbusConnection::open(state->executor, state->config.bus);
   if (!bus) co_return std::unexpected(bus.error());
@@ -180,12 +169,13 @@ asio::awaitable<Result<void>> connect(std::shared_ptr<State> state) {
   if (!unit) co_return unit;
   if (state->properties.load_state == "not-found")
     co_return fail(ErrorCode::not_found, "there is no such unit");
-  // Units that are no services have no such properties.
+  // Units other than services have no such properties.
   (void)co_await read_properties(state, kServiceInterface);
   co_return Result<void>{};
 }
 
-// Until the job has ended, or nobody can tell any more. The result is systemd's word: "done", "failed", ...
+// Waits until the job has ended. The result is systemd's word: "done", "failed", ... Errors: service_down
+// (the bus was lost), load_failed (not within `limit`).
 asio::awaitable<Result<std::string>> wait_for_job(std::shared_ptr<State> state, std::string job,
                                                   Duration limit) {
   const std::function<bool()> is_finished = [&s = *state, &job] {
@@ -194,7 +184,8 @@ asio::awaitable<Result<std::string>> wait_for_job(std::shared_ptr<State> state, 
   const bool in_time = co_await state->changed.wait(is_finished, limit);
   if (const auto result = state->job_results.find(job); result != state->job_results.end())
     co_return result->second;
-  if (in_time) co_return fail(ErrorCode::service_down, "the bus went away");
+  if (in_time)
+    co_return fail(ErrorCode::service_down, "the connection to the bus was lost while its job ran");
   co_return fail(ErrorCode::load_failed, "its job takes longer than " + mgpu::to_string(limit));
 }
 
@@ -240,12 +231,12 @@ void start_watching(const std::shared_ptr<State>& state) {
   state->check_state();
 }
 
-// --- the end ---
+// --- stopping ---
 
 asio::awaitable<Result<void>> kill_unit(std::shared_ptr<State> state) {
   state->stop_requested = true;
-  (void)co_await queue_job(state,
-                           "StopUnit");  // lest it is started again; if that fails, so will what follows
+  // Without a stop job systemd would restart it (Restart=). If this call fails, so does the next one.
+  (void)co_await queue_job(state, "StopUnit");
   const auto killed = co_await send_sigkill(state);
   const Duration limit = killed ? kKillLimit : Duration{0};
   const bool stopped = co_await wait_until_stopped(state, limit);
@@ -254,7 +245,7 @@ asio::awaitable<Result<void>> kill_unit(std::shared_ptr<State> state) {
   co_return std::unexpected(unit_error(*state, ErrorCode::eviction_failed, killed.error().detail));
 }
 
-// --- the beginning ---
+// --- starting ---
 
 asio::awaitable<Result<void>> start_job(std::shared_ptr<State> state) {
   const auto queued = co_await queue_job(state, "StartUnit");
@@ -263,7 +254,7 @@ asio::awaitable<Result<void>> start_job(std::shared_ptr<State> state) {
   std::string path = *queued;
   const auto result = co_await wait_for_job(state, std::move(path), limit);
   if (!result) {
-    (void)co_await queue_job(state, "StopUnit");  // what nobody waits for must not take memory later
+    (void)co_await queue_job(state, "StopUnit");  // a start that succeeds later must not take memory
     co_return std::unexpected(result.error());
   }
   if (*result != "done") {
@@ -281,7 +272,7 @@ asio::awaitable<Result<void>> connect_and_start(std::shared_ptr<State> state) {
   state->owned = true;
   const auto started = co_await start_job(state);
   if (!started) co_return started;
-  // The job's end and the new state are told one after the other.
+  // The signal of the job's end may arrive before those of the new properties.
   const auto seen = co_await read_properties(state, kUnitInterface);
   if (!seen) co_return seen;
   (void)co_await read_properties(state, kServiceInterface);
@@ -289,9 +280,7 @@ asio::awaitable<Result<void>> connect_and_start(std::shared_ptr<State> state) {
   co_return Result<void>{};
 }
 
-}  // namespace
-
-void SystemdUnit::State::subscribe_signals() {
+void State::subscribe_signals() {
   const std::string from = std::string("type='signal',sender='") + kSystemdName + "',";
   bus->add_match(from + "interface='" + kManagerInterface + "',member='JobRemoved'",
                  [this](sd_bus_message* message) { on_job_removed(message); });
@@ -299,13 +288,13 @@ void SystemdUnit::State::subscribe_signals() {
                  [this](sd_bus_message* message) { on_properties_changed(message); });
   bus->on_lost([this] {
     changed.notify_all();
-    // A bus that is lost while it is called again is the caller's matter: two would take it from each other.
+    // At most one reconnect() at a time: two would replace each other's connection.
     if (watched && !std::exchange(reconnecting, true))
       asio::co_spawn(executor, reconnect(shared_from_this()), asio::detached);
   });
 }
 
-void SystemdUnit::State::on_job_removed(sd_bus_message* message) {
+void State::on_job_removed(sd_bus_message* message) {
   std::uint32_t id = 0;
   const char* job = nullptr;
   const char* unit = nullptr;
@@ -316,7 +305,7 @@ void SystemdUnit::State::on_job_removed(sd_bus_message* message) {
   changed.notify_all();
 }
 
-void SystemdUnit::State::on_properties_changed(sd_bus_message* message) {
+void State::on_properties_changed(sd_bus_message* message) {
   const char* from = sd_bus_message_get_path(message);
   const char* interface = nullptr;
   if (from == nullptr || object_path != from || sd_bus_message_read(message, "s", &interface) < 0) return;
@@ -324,63 +313,43 @@ void SystemdUnit::State::on_properties_changed(sd_bus_message* message) {
   check_state();
 }
 
-void SystemdUnit::State::check_state() {
+void State::check_state() {
   changed.notify_all();
-  // While it ends because we asked it to, its end is when nothing is left.
+  // After our own stop request the run ends when no process is left; otherwise when it leaves `active`.
   const bool has_ended =
       stop_requested ? is_stopped(properties.active_state) : !is_up(properties.active_state);
   if (!watched || exit || !has_ended) return;
-  exit = to_exit_status(properties);
-  exit->log = read_unit_journal(config, kExitLogLines);
-  if (auto callback = std::exchange(options.on_exit, {}))
-    asio::post(executor, [told = std::move(callback), status = *exit] { told(status); });
+  record_exit(to_exit_status(properties), read_unit_journal(config, kExitLogLines));
 }
 
-void SystemdUnit::State::close() {
-  closed = true;
+void State::close() {
   watched = false;
-  options.on_exit = {};
-  changed.notify_all();
+  RunState::close();
 }
 
-asio::awaitable<StartResult> SystemdUnit::start(asio::any_io_executor executor,
-                                                const config::SystemdConfig& config, RunOptions options) {
-  auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
-  const auto started = co_await connect_and_start(state);
-  if (!started) co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, started.error().detail));
-  start_watching(state);
-  co_return std::make_unique<SystemdUnit>(std::move(state));
-}
+class SystemdUnit final : public RunnerOf<State> {
+ public:
+  using RunnerOf::RunnerOf;
 
-asio::awaitable<StartResult> SystemdUnit::find(asio::any_io_executor executor,
-                                               const config::SystemdConfig& config, RunOptions options) {
-  auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
-  const auto connected = co_await connect(state);
-  if (!connected)
-    co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, connected.error().detail));
-  if (!is_up(state->properties.active_state)) co_return nullptr;
-  start_watching(state);
-  co_return std::make_unique<SystemdUnit>(std::move(state));
-}
-
-SystemdUnit::SystemdUnit(std::shared_ptr<State> state) : state_(std::move(state)) {}
-SystemdUnit::~SystemdUnit() { state_->close(); }
+  RunIdentity identity() const override;
+  std::optional<std::uint16_t> port() const override { return std::nullopt; }  // the unit's file has it
+  std::vector<std::string> log_tail(std::size_t count) const override {
+    return read_unit_journal(state()->config, count);
+  }
+  // SIGKILL is sent after `limit`; systemd's own TimeoutStopSec may be shorter.
+  asio::awaitable<Result<void>> stop(Duration limit) override;
+  asio::awaitable<Result<void>> kill() override;
+};
 
 RunIdentity SystemdUnit::identity() const {
   if (!is_running()) return {};
-  RunIdentity identity{.unit = state_->config.unit};
-  if (const int pid = state_->properties.main_pid.value_or(0); pid > 0) identity.pid = pid;
+  RunIdentity identity{.unit = state()->config.unit};
+  if (const int pid = state()->properties.main_pid.value_or(0); pid > 0) identity.pid = pid;
   return identity;
 }
-bool SystemdUnit::is_running() const { return !state_->exit; }
-const std::optional<ExitStatus>& SystemdUnit::exit_status() const { return state_->exit; }
-std::vector<std::string> SystemdUnit::log_tail(std::size_t count) const {
-  return read_unit_journal(state_->config, count);
-}
-bool SystemdUnit::is_owned() const { return state_->owned; }
 
 asio::awaitable<Result<void>> SystemdUnit::stop(Duration limit) {
-  const auto state = state_;
+  const auto state = this->state();
   if (state->exit) co_return Result<void>{};
   state->stop_requested = true;
   const auto queued = co_await queue_job(state, "StopUnit");
@@ -392,9 +361,31 @@ asio::awaitable<Result<void>> SystemdUnit::stop(Duration limit) {
 }
 
 asio::awaitable<Result<void>> SystemdUnit::kill() {
-  const auto state = state_;
+  const auto state = this->state();
   if (state->exit) co_return Result<void>{};
   co_return co_await kill_unit(state);
+}
+
+}  // namespace
+
+asio::awaitable<StartResult> start_systemd_unit(asio::any_io_executor executor,
+                                                const config::SystemdConfig& config, RunOptions options) {
+  auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
+  const auto started = co_await connect_and_start(state);
+  if (!started) co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, started.error().detail));
+  start_watching(state);
+  co_return std::make_unique<SystemdUnit>(std::move(state));
+}
+
+asio::awaitable<StartResult> find_systemd_unit(asio::any_io_executor executor,
+                                               const config::SystemdConfig& config, RunOptions options) {
+  auto state = std::make_shared<State>(std::move(executor), config, std::move(options));
+  const auto connected = co_await connect(state);
+  if (!connected)
+    co_return std::unexpected(unit_error(*state, ErrorCode::load_failed, connected.error().detail));
+  if (!is_up(state->properties.active_state)) co_return nullptr;
+  start_watching(state);
+  co_return std::make_unique<SystemdUnit>(std::move(state));
 }
 
 }  // namespace mgpu::runner

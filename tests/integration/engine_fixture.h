@@ -25,6 +25,7 @@
 #include "sched/step.h"
 
 #include "simgpu/state_file.h"
+#include "tests/event_loop_fixture.h"
 
 namespace mgpu::engine {
 
@@ -131,15 +132,8 @@ class EngineFixture : public testing::Test {
     caller.answer.emplace(std::move(answer));
   }
 
-  // Lets the strand run until something is true; a story that does not get there has failed.
   [[nodiscard]] bool run_until(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + kTimeout;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      io_.restart();
-      io_.run_one_for(std::chrono::milliseconds(50));
-    }
-    return true;
+    return mgpu::run_until(io_, condition, kTimeout);
   }
 
   template <class Entity>
