@@ -1,7 +1,7 @@
-// AUTOMATIC1111, Forge, SD.Next: the checkpoint goes to host memory (Forge: away) and comes back.
+// AUTOMATIC1111, Forge, SD.Next: unloading moves the checkpoint to host memory (Forge: drops it), and a load
+// brings it back. Forge's reload does nothing; its next job loads by itself.
 //
-// unload-checkpoint takes no lock: in the middle of a picture it breaks the picture, so it is asked first
-// whether it is at work. Forge's reload does nothing; its next job loads by itself.
+// unload-checkpoint takes no lock and breaks a picture that is being made, so the progress is read first.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -12,7 +12,7 @@ using nlohmann::json;
 namespace {
 
 std::uint32_t parse_job_count(const json& progress) {
-  return number_or_zero(member_or_null(progress, "state"), "job_count") != 0 ? 1 : 0;  // -1 while it prepares
+  return number_or_zero(member_or_null(progress, "state"), "job_count") != 0 ? 1 : 0;  // -1: in preparation
 }
 
 std::vector<AiModel> parse_ai_models(const json& memory) {
@@ -24,29 +24,23 @@ std::vector<AiModel> parse_ai_models(const json& memory) {
 
 class A1111 final : public ServiceBase {
  public:
-  using ServiceBase::ServiceBase;
+  A1111(Address address, const config::ServiceConfig& config)
+      : ServiceBase(std::move(address), config,
+                    {.active_requests = {"/sdapi/v1/progress?skip_current_image=true", parse_job_count},
+                     .ai_models = {"/sdapi/v1/memory", parse_ai_models}}) {}
 
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
-    std::string what = "loading the checkpoint", path = "/sdapi/v1/reload-checkpoint";
-    json body = json::object();
-    co_return co_await require_success(what, path, body, ErrorCode::load_failed, limit);
+    return require_success("loading the checkpoint", "/sdapi/v1/reload-checkpoint", json::object(),
+                           ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
     const auto busy = co_await count_active_requests();
     if (!busy) co_return std::unexpected(busy.error());
-    if (*busy > 0) co_return fail(ErrorCode::busy, "it is at work; unloading now would break the picture");
+    if (*busy > 0) co_return fail(ErrorCode::busy, "it makes a picture, which unloading now would break");
     std::string what = "unloading the checkpoint", path = "/sdapi/v1/unload-checkpoint";
     json body = json::object();
     co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/sdapi/v1/progress?skip_current_image=true", parse_job_count);
-  }
-
-  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
-    return get_parsed("/sdapi/v1/memory", parse_ai_models);
   }
 
   bool can_unload() const override { return true; }

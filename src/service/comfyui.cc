@@ -1,7 +1,7 @@
-// ComfyUI: loads within its first workflow; /free makes it forget everything.
+// ComfyUI: the first workflow loads; /free unloads everything.
 //
-// /free and /prompt are answered at once: the worker frees between workflows, and computes after the answer.
-// So the queue says whether it is at work, and torch's pool whether anything is loaded.
+// /free and /prompt are answered before they are carried out: the worker frees between workflows and computes
+// after the answer. So the queue's length tells whether it is active, and torch's pool whether it is loaded.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -25,20 +25,15 @@ std::vector<AiModel> parse_ai_models(const json& system_stats) {
 
 class ComfyUi final : public ServiceBase {
  public:
-  using ServiceBase::ServiceBase;
+  ComfyUi(Address address, const config::ServiceConfig& config)
+      : ServiceBase(std::move(address), config,
+                    {.active_requests = {"/prompt", parse_job_count},
+                     .ai_models = {"/system_stats", parse_ai_models}}) {}
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    std::string what = "freeing ComfyUI's memory", path = "/free";
     json body{{"unload_models", true}, {"free_memory", true}};
-    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/prompt", parse_job_count);
-  }
-
-  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
-    return get_parsed("/system_stats", parse_ai_models);
+    return require_success("freeing ComfyUI's memory", "/free", std::move(body), ErrorCode::service_down,
+                           limit);
   }
 
   bool can_unload() const override { return true; }

@@ -1,26 +1,23 @@
-// The stage of the contract tests: a fake application on a real socket, and the service that speaks to it.
+// For the contract tests: a fake application on a real socket, and the service that sends its requests there.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
 #include "service/service.h"
 
+#include "tests/event_loop_fixture.h"
 #include "tests/fakes/fake_http_server.h"
 
 namespace mgpu::service {
 
 inline const std::string kSuccess = "fine";
 
-class ContractFixture : public testing::Test {
+class ContractFixture : public EventLoopTest {
  protected:
   using json = nlohmann::json;
   using FakeRequest = fakes::FakeRequest;
@@ -34,20 +31,7 @@ class ContractFixture : public testing::Test {
   }
   void create_service(config::ServiceType type) { create_service(config::ServiceConfig{.type = type}); }
 
-  template <class T>
-  T await_result(boost::asio::awaitable<T> work) {
-    std::optional<T> result;
-    boost::asio::co_spawn(io, std::move(work),
-                          [&](std::exception_ptr, T value) { result = std::move(value); });
-    io.restart();
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!result && std::chrono::steady_clock::now() < deadline) {
-      io.run_one_for(std::chrono::milliseconds(50));
-    }
-    return result.value();
-  }
-
-  // What came of it, in one word: "fine", or the error's code.
+  // "fine", or the error's code.
   std::string outcome(const Result<void>& result) {
     last_error = result ? "" : result.error().detail;
     return result ? kSuccess : std::string(to_string(result.error().code));
@@ -67,7 +51,7 @@ class ContractFixture : public testing::Test {
   std::uint32_t active_requests() { return await_result(service->count_active_requests()).value_or(999); }
   bool is_up() { return await_result(service->check_health()).state == Health::State::up; }
 
-  // "a=10 b": all that are listed, those that are resident with a star: "a* b".
+  // The listed names, those of resident AI models with a star: "a* b".
   std::string listed_names() {
     std::string text;
     const auto all = await_result(service->list_ai_models());
@@ -77,8 +61,7 @@ class ContractFixture : public testing::Test {
   }
 
   static constexpr Duration kLimit{5'000'000};
-  boost::asio::io_context io;
-  fakes::FakeHttpServer fake{io};
+  fakes::FakeHttpServer fake{io_};
   std::unique_ptr<Service> service;
   std::string last_error;  // the last error's detail
 };

@@ -31,22 +31,25 @@ Result<std::string> read_api_key(const config::ServiceConfig& config) {
   if (!config.api_key_env.empty()) {
     const char* value = std::getenv(config.api_key_env.c_str());
     if (value == nullptr)
-      return fail(ErrorCode::invalid_config, "api_key_env: the environment has no " + config.api_key_env);
+      return fail(ErrorCode::invalid_config,
+                  "api_key_env: the environment variable " + config.api_key_env + " is not set");
     key = value;
   } else {
-    // A pipe that nobody writes to would be waited for.
+    // Opening a FIFO without a writer would block.
     std::error_code error;
     std::ifstream file;
     if (std::filesystem::is_regular_file(config.api_key_file, error)) file.open(config.api_key_file);
     if (!file.is_open() || !std::getline(file, key))
-      return fail(ErrorCode::invalid_config, "api_key_file: can't read a line of " + config.api_key_file);
+      return fail(ErrorCode::invalid_config,
+                  "api_key_file: can't read a line of \"" + config.api_key_file + "\"");
   }
-  // A blank at the end is nobody's key; a line break would end the header.
+  // Blanks at the end are not part of the key; a line break would end the header.
   const auto last = key.find_last_not_of(kWhitespace);
   key.resize(last == key.npos ? 0 : last + 1);
   if (key.empty() || key.find_first_of("\r\n") != key.npos)
     return fail(ErrorCode::invalid_config,
-                "the key for its control requests is empty, or more than one line");
+                "the key for the service's control requests (api_key_env or api_key_file) is empty or has "
+                "several lines");
   return key;
 }
 

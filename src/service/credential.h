@@ -1,5 +1,5 @@
-// The key that an application's control requests want. The configuration only says where it is kept, so that
-// it shows up in no page, log or copy of the configuration.
+// The key for an application's control routes. The configuration only says where the key is kept, so that it
+// appears in no page, log or copy of the configuration.
 #pragma once
 
 #include <optional>
@@ -13,8 +13,8 @@ namespace mgpu::service {
 
 using Header = std::pair<std::string, std::string>;
 
-// The header that carries it, in the manner of this kind of service; none where no key is configured. Error:
-// invalid_config (the variable is not set, the file can't be read, or is empty).
+// The header with the key in the format of this kind of service; null where no key is configured. Error:
+// invalid_config (the variable is not set, the file can't be read or is empty).
 Result<std::optional<Header>> read_credential(const config::ServiceConfig& config);
 
 }  // namespace mgpu::service

@@ -1,5 +1,5 @@
-// Each exchange has a client of its own: control requests are few, and none of them should meet a connection
-// that its service has closed meanwhile.
+// Each exchange has a client, and so a connection, of its own: control requests are few, and a kept
+// connection may have been closed by the service meanwhile.
 #include "service/fetch.h"
 
 #include <utility>

@@ -1,4 +1,5 @@
-// One short HTTP exchange with an application's control routes: a request, one bounded answer, one limit.
+// One short HTTP exchange with an application's control route: one request, one bounded answer, one time
+// limit.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Response {
 
 inline constexpr Bytes kMaxResponse = kMiB * 8;
 
-// Any status is an answer. Error: service_down (refused, broken off, over its limit, rubbish).
+// Any status is an answer. Error: service_down (connection refused or broken off, time limit passed, invalid
+// answer).
 boost::asio::awaitable<Result<Response>> fetch(const Address& address, const Request& request,
                                                Duration limit);
 

@@ -1,4 +1,4 @@
-// Generic: a health path, and whatever requests the configuration gives.
+// Generic: a health path and the requests that the configuration gives.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -12,21 +12,21 @@ class Generic final : public ServiceBase {
   using ServiceBase::ServiceBase;
 
   asio::awaitable<Health> check_health() override {
-    co_return co_await probe_health(config().health, config().health_status);
+    return probe_health(config().health, config().health_status);
   }
-  // Without a load request it loads by itself, at start or within the first request.
+  // Without a configured load request the application loads by itself, at start or with the first request.
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
     if (!config().load) co_return Result<void>{};
-    co_return co_await send_configured(config().load, ErrorCode::load_failed, limit);
+    co_return co_await send_configured("load", config().load, ErrorCode::load_failed, limit);
   }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().unload, ErrorCode::service_down, limit);
+    return send_configured("unload", config().unload, ErrorCode::service_down, limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().park, ErrorCode::service_down, limit);
+    return send_configured("park", config().park, ErrorCode::service_down, limit);
   }
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await send_configured(config().resume, ErrorCode::load_failed, limit);
+    return send_configured("resume", config().resume, ErrorCode::load_failed, limit);
   }
   asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
     const auto& busy = config().busy;
@@ -38,17 +38,18 @@ class Generic final : public ServiceBase {
       const bool idle = (value.is_string() ? value.get<std::string>() : value.dump()) == busy->idle;
       co_return idle ? 0U : 1U;
     } catch (const nlohmann::json::exception&) {
-      co_return fail(ErrorCode::service_down, busy->path + ": nothing at " + busy->pointer);
+      co_return fail(ErrorCode::service_down, busy->path + ": the answer has nothing at " + busy->pointer);
     }
   }
   bool can_unload() const override { return config().unload.has_value(); }
   bool can_park() const override { return config().park.has_value() && config().resume.has_value(); }
 
  private:
-  AsyncResult send_configured(const std::optional<config::RequestConfig>& configured, ErrorCode fallback_code,
-                              Duration limit) {
+  AsyncResult send_configured(const char* key, const std::optional<config::RequestConfig>& configured,
+                              ErrorCode fallback_code, Duration limit) {
     if (!configured)
-      co_return fail(ErrorCode::not_supported, "no such request is configured for this service");
+      co_return fail(ErrorCode::not_supported,
+                     std::string("the configuration has no \"") + key + "\" request for this service");
     Request request{configured->method, configured->path, configured->body};
     std::string what = request.method + " " + request.path;
     co_return co_await require_success(std::move(what), std::move(request), fallback_code, limit);

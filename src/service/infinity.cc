@@ -1,9 +1,8 @@
-// Infinity: embeddings; its AI models live as long as its process.
+// Infinity: embeddings; its AI models are loaded as long as its process runs.
 #include "service/service_base.h"
 
 namespace mgpu::service {
 
-namespace asio = boost::asio;
 using nlohmann::json;
 
 namespace {
@@ -24,22 +23,12 @@ std::vector<AiModel> parse_ai_models(const json& known) {
   return all;
 }
 
-class Infinity final : public ServiceBase {
- public:
-  using ServiceBase::ServiceBase;
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/models", parse_job_count);
-  }
-  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
-    return get_parsed("/models", parse_ai_models);
-  }
-};
-
 }  // namespace
 
 std::unique_ptr<Service> make_infinity(Address address, const config::ServiceConfig& config) {
-  return std::make_unique<Infinity>(std::move(address), config);
+  const StateQueries queries{.active_requests = {"/models", parse_job_count},
+                             .ai_models = {"/models", parse_ai_models}};
+  return std::make_unique<ServiceBase>(std::move(address), config, queries);
 }
 
 }  // namespace mgpu::service

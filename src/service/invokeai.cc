@@ -1,4 +1,4 @@
-// InvokeAI: loads within its queue's work; its cache (host and device memory at once) can be emptied.
+// InvokeAI: the jobs of its queue load; its cache, which is host and device memory at once, can be emptied.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -8,7 +8,7 @@ using nlohmann::json;
 
 namespace {
 
-// Its queue is answered for at once and worked off afterwards.
+// A request is answered when it is queued, and carried out later.
 std::uint32_t parse_job_count(const json& status) {
   const json& queue = member_or_null(status, "queue");
   return count_from_number(
@@ -21,20 +21,14 @@ std::vector<AiModel> parse_ai_models(const json& stats) {
 
 class InvokeAi final : public ServiceBase {
  public:
-  using ServiceBase::ServiceBase;
+  InvokeAi(Address address, const config::ServiceConfig& config)
+      : ServiceBase(std::move(address), config,
+                    {.active_requests = {"/api/v1/queue/default/status", parse_job_count},
+                     .ai_models = {"/api/v2/models/stats", parse_ai_models}}) {}
 
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    std::string what = "emptying InvokeAI's cache", path = "/api/v2/models/empty_model_cache";
-    json body = json::object();
-    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/api/v1/queue/default/status", parse_job_count);
-  }
-
-  asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
-    return get_parsed("/api/v2/models/stats", parse_ai_models);
+    return require_success("emptying InvokeAI's cache", "/api/v2/models/empty_model_cache", json::object(),
+                           ErrorCode::service_down, limit);
   }
 
   bool can_unload() const override { return true; }

@@ -1,7 +1,7 @@
-// KoboldCpp: its admin routes restart the worker with another configuration, or with none.
+// KoboldCpp: its admin routes restart the worker with another configuration file, or with none.
 //
-// It imitates Ollama, ComfyUI and A1111, constants included, so it is known by /api/extra/version only. The
-// admin route answers 200 whatever happens: `success` tells. The port drops while the worker is restarted.
+// It imitates Ollama, ComfyUI and A1111, so only /api/extra/version identifies it. The admin route answers
+// 200 in any case; `success` in the answer tells. The port is closed while the worker restarts.
 #include "service/single_slot_service.h"
 
 namespace mgpu::service {
@@ -23,18 +23,17 @@ std::string parse_ai_model_name(const json& answer) {
 
 class KoboldCpp final : public SingleSlotService {
  public:
-  using SingleSlotService::SingleSlotService;
+  KoboldCpp(Address address, const config::ServiceConfig& config)
+      : SingleSlotService(std::move(address), config,
+                          {.active_requests = {"/api/extra/perf", parse_job_count}}) {}
 
   asio::awaitable<Health> check_health() override {
     const auto answer = co_await get_json(config().health);
     if (!answer) co_return Health{Health::State::down, answer.error().detail};
     if (string_or_empty(*answer, "result") != "KoboldCpp")
-      co_return Health{Health::State::down, config().health + " says that this is not KoboldCpp"};
+      co_return Health{Health::State::down,
+                       config().health + " does not identify KoboldCpp: another server listens there"};
     co_return Health{Health::State::up, ""};
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/api/extra/perf", parse_job_count);
   }
 
  protected:
@@ -42,16 +41,13 @@ class KoboldCpp final : public SingleSlotService {
     return get_parsed("/api/v1/model", parse_ai_model_name);
   }
 
-  // It names the AI model, while we name the file of settings that loads it.
+  // KoboldCpp reports the AI model's name, while `ai_model` names the configuration file that loads it.
   bool is_same_ai_model(const std::string&, const std::string&) const override { return true; }
 
   AsyncResult load_slot(std::string ai_model, Duration limit) override {
-    co_return co_await reload_config(std::move(ai_model), true, limit);
+    return reload_config(std::move(ai_model), true, limit);
   }
-  AsyncResult unload_slot(Duration limit) override {
-    const std::string unload_config = "unload_model";
-    co_return co_await reload_config(unload_config, false, limit);
-  }
+  AsyncResult unload_slot(Duration limit) override { return reload_config("unload_model", false, limit); }
 
  private:
   AsyncResult reload_config(std::string file, bool expects_loaded, Duration limit) {
@@ -65,14 +61,15 @@ class KoboldCpp final : public SingleSlotService {
       co_return std::unexpected(response_error("reload_config", *answer, fallback_code));
     if (member_or_null(reply, "success") != true)
       co_return fail(fallback_code,
-                     "KoboldCpp did not take " + file +
-                         ": it wants --admin, --admindir with that file, and its admin password");
+                     "KoboldCpp refused " + file +
+                         ": start it with --admin and --admindir, the folder of that file, and set "
+                         "api_key_env or api_key_file to its --adminpassword");
     std::function<asio::awaitable<Result<bool>>()> condition =
         [this, expects_loaded]() -> asio::awaitable<Result<bool>> {
       const auto loaded = co_await get_loaded_name();
-      co_return loaded && loaded->empty() != expects_loaded;  // while the port is away nobody knows
+      co_return loaded && loaded->empty() != expects_loaded;  // unknown while the port is closed
     };
-    std::string timeout_detail = "KoboldCpp did not come back with " + file;
+    std::string timeout_detail = "KoboldCpp did not restart with " + file;
     co_return co_await poll_until(std::move(condition), std::move(timeout_detail), limit);
   }
 };

@@ -1,7 +1,7 @@
-// llama-server: one AI model from start to end, or router mode with a child per AI model.
+// llama-server: one AI model as long as its process runs, or router mode with a child process per AI model.
 //
-// Looking must not load: /slots wakes a server that sleeps (--sleep-idle-seconds), and the router loads
-// whatever /slots?model= names. So /props is asked first, and the router is told not to load.
+// A query must not load: /slots wakes a server that sleeps (--sleep-idle-seconds), and the router loads the
+// AI model that /slots?model= names. So /props is read first, and the router gets autoload=false.
 #include <set>
 
 #include "service/service_base.h"
@@ -27,12 +27,13 @@ class LlamaServer final : public ServiceBase {
     if (answer->status != 200 && !already_loaded) {
       co_return std::unexpected(response_error("loading " + ai_model, *answer, ErrorCode::load_failed));
     }
-    // 200 only says that a child was started.
+    // 200 only means that a child process was started.
     std::function<Result<bool>(const AiModel*)> is_loaded = [this,
                                                              ai_model](const AiModel* entry) -> Result<bool> {
       if (entry == nullptr) return fail(ErrorCode::not_found, "the router no longer lists " + ai_model);
       if (failed_.contains(ai_model)) {
-        return fail(ErrorCode::load_failed, "the router could not load " + ai_model + "; its log says why");
+        return fail(ErrorCode::load_failed,
+                    "the router could not load " + ai_model + "; see the router's log");
       }
       return entry->resident;
     };
@@ -41,7 +42,8 @@ class LlamaServer final : public ServiceBase {
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     if (!config().router)
-      co_return fail(ErrorCode::not_supported, "a llama-server with one AI model unloads only by ending");
+      co_return fail(ErrorCode::not_supported,
+                     "a llama-server without router mode frees its memory only when its process ends");
     const json body{{"model", ai_model}};
     const std::string path = "/models/unload";
     const auto answer = co_await post(path, body, limit);
@@ -66,7 +68,7 @@ class LlamaServer final : public ServiceBase {
       std::string path = "/slots";
       if (config().router) path += "?model=" + encode_query(ai_model.name) + "&autoload=false";
       const auto slots = co_await get_json(path);
-      if (!slots) continue;  // --no-slots, or gone meanwhile
+      if (!slots) continue;  // started with --no-slots, or unloaded meanwhile
       for (const auto& slot : *slots)
         if (member_or_null(slot, "is_processing") == true) ++total;
     }
@@ -91,7 +93,8 @@ class LlamaServer final : public ServiceBase {
     const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     const json& entries = member_or_null(*answer, "data");
-    if (!entries.is_array()) co_return fail(ErrorCode::service_down, "/models answered rubbish: no data");
+    if (!entries.is_array())
+      co_return fail(ErrorCode::service_down, "/models: the answer has no list \"data\"");
     failed_.clear();
     unloaded_.clear();
     std::vector<AiModel> all;
@@ -106,8 +109,8 @@ class LlamaServer final : public ServiceBase {
     co_return all;
   }
 
-  std::set<std::string> failed_;    // as the last list said
-  std::set<std::string> unloaded_;  // likewise
+  std::set<std::string> failed_;    // in the last list
+  std::set<std::string> unloaded_;  // in the last list
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// LM Studio: many AI models, each loaded as instances with names of their own. Loading what is loaded makes a
-// second instance, so it is looked at first. What it gives as size is that of the file.
+// LM Studio: many AI models, each loaded as instances with names of their own. A load of a loaded AI model
+// makes a second instance, so the instances are listed first. The reported size is that of the file.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -53,7 +53,7 @@ class LmStudio final : public ServiceBase {
     const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     if (!member_or_null(*answer, "models").is_array())
-      co_return fail(ErrorCode::service_down, path + " answered rubbish");
+      co_return fail(ErrorCode::service_down, path + ": the answer has no list \"models\"");
     co_return member_or_null(*answer, "models");
   }
 

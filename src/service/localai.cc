@@ -1,5 +1,5 @@
-// LocalAI: a backend process for each AI model that is loaded. Older versions can't be asked to load: there
-// the first request does it.
+// LocalAI: a backend process for each loaded AI model. Older versions have no load route; there the first
+// request loads.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -9,7 +9,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::int64_t kBusyState = 1;  // of /backend/monitor's state
+constexpr std::int64_t kBusyState = 1;  // `state` of /backend/monitor
 
 std::vector<std::string> parse_loaded_names(const json& system) {
   std::vector<std::string> names;
@@ -26,11 +26,11 @@ class LocalAi final : public ServiceBase {
     std::string what = "loading " + ai_model, path = "/backend/load";
     json body{{"model", ai_model}};
     const auto done = co_await require_success(what, path, body, ErrorCode::load_failed, limit);
-    if (!done && done.error().code == ErrorCode::not_found) co_return Result<void>{};  // an older one
+    if (!done && done.error().code == ErrorCode::not_found) co_return Result<void>{};  // an older version
     co_return done;
   }
 
-  // Waits by itself for what runs, up to 30 s.
+  // LocalAI itself waits up to 30 s for running requests.
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
     std::string what = "unloading " + ai_model, path = "/backend/shutdown";
     json body{{"model", ai_model}};

@@ -1,4 +1,4 @@
-// Services with a resident for each AI model, and Wyoming; see contract_one_test.cc.
+// Services with a resident for each AI model, and Wyoming; see single_resident_contract_test.cc.
 #include <set>
 
 #include <boost/asio/detached.hpp>
@@ -327,7 +327,7 @@ TEST(WyomingFrame, RubbishIsRefused) {
 class Wyoming : public ContractFixture {
  protected:
   using tcp = boost::asio::ip::tcp;
-  Wyoming() { boost::asio::co_spawn(io, serve(), boost::asio::detached); }
+  Wyoming() { boost::asio::co_spawn(io_, serve(), boost::asio::detached); }
 
   boost::asio::awaitable<void> serve() {
     for (;;) {
@@ -352,7 +352,7 @@ class Wyoming : public ContractFixture {
     service = *make_service(config, std::nullopt);
   }
 
-  tcp::acceptor acceptor{io, tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0)};
+  tcp::acceptor acceptor{io_, tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0)};
   std::string response = "{\"type\":\"info\",\"version\":\"1.10.2\",\"data_length\":11}\n{\"asr\": []}";
 };
 
@@ -378,7 +378,7 @@ TEST_F(Wyoming, IsDownWhereNobodyListens) {
   EXPECT_EQ(await_result(service->check_health()).state, Health::State::down);
 }
 
-// --- Ollama: what service_test.cc's fake does not play ---
+// --- Ollama: what the fake application of service_test.cc does not do ---
 
 class Ollama : public ContractFixture {
  protected:

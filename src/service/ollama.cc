@@ -1,4 +1,4 @@
-// Ollama: a request without prompt loads, enable_keepalive 0 unloads, /api/ps says what is resident.
+// Ollama: a request without prompt loads, keep_alive 0 unloads, /api/ps lists what is resident.
 #include <algorithm>
 
 #include "service/service_base.h"
@@ -15,7 +15,7 @@ class Ollama final : public ServiceBase {
   using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    // We decide when it goes, not Ollama's own timer.
+    // -1: the daemon decides when it is unloaded, not Ollama's own timer.
     const json body{{"model", ai_model}, {"keep_alive", -1}, {"stream", false}};
     const std::string path = "/api/generate", embed_path = "/api/embed";
     auto answer = co_await post(path, body, limit);
@@ -60,7 +60,7 @@ class Ollama final : public ServiceBase {
       }
     } catch (const json::exception& error) {
       co_return fail(ErrorCode::service_down,
-                     std::string("/api/tags or /api/ps answered rubbish: ") + error.what());
+                     std::string("/api/tags or /api/ps: unexpected answer: ") + error.what());
     }
     co_return all;
   }

@@ -10,8 +10,8 @@
 namespace mgpu::service {
 namespace {
 
-// Ollama's own list of signs, and those of torch and llama.cpp. What only one kind of service says stands in
-// its row of services.inc.
+// Ollama's own list of phrases, and those of torch and llama.cpp. A phrase of only one kind of service stands
+// in that service's row of services.inc.
 constexpr std::array<std::string_view, 11> kOutOfMemoryPhrases{
     "out of memory",     "out of device memory",         "cudamalloc failed",
     "hipmalloc failed",  "failed to allocate",           "allocation failed",

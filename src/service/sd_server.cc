@@ -1,5 +1,5 @@
-// stable-diffusion.cpp's sd-server: one AI model from start to end. It has some of A1111's routes, but none
-// that unload.
+// stable-diffusion.cpp's sd-server: one AI model, which is loaded as long as its process runs. It has some of
+// A1111's routes, but none that unloads.
 #include "service/service_base.h"
 
 namespace mgpu::service {

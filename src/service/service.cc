@@ -53,7 +53,7 @@ Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& confi
 
 std::string canonical_name(ServiceType type, std::string_view ai_model) {
   std::string name(ai_model);
-  const auto last = name.rfind('/');  // a colon before the last slash is a registry's port
+  const auto last = name.rfind('/');  // a colon before the last slash belongs to a registry's port
   const auto colon = name.find(':', last == name.npos ? 0 : last);
   if (!name.empty() && colon == name.npos) name += config::service_traits(type).default_tag;
   return name;
@@ -69,11 +69,11 @@ asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
     const auto health = co_await service.check_health();
     if (health.state == Health::State::up) co_return Result<void>{};
     if (still_alive && !still_alive())
-      co_return fail(ErrorCode::load_failed, "its process ended before it got ready");
+      co_return fail(ErrorCode::load_failed, "its process ended before the service was healthy");
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) {
       co_return fail(ErrorCode::load_failed,
-                     "not healthy within " + to_string(limit) + "; last: " + health.reason);
+                     "not healthy within " + to_string(limit) + "; last answer: " + health.reason);
     }
     timer.expires_at(std::min(now + pause, std::chrono::time_point_cast<std::chrono::nanoseconds>(deadline)));
     co_await timer.async_wait(asio::use_awaitable);

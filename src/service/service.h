@@ -1,10 +1,10 @@
-// Service: how an application is asked to load, park, unload, and to tell its state. One implementation per
-// kind of application; a new one is one file and one row in config/services.inc (docs/services.md).
+// Service: how an application is told to load, park and unload, and asked for its state. One implementation
+// per kind of application; a new one is one file and one row in config/services.inc (docs/services.md).
 //
-// Thread rule: the executor's one thread. Every call is bounded, by `limit_setting` or by kAskLimit, and
-// arguments of awaited calls must outlive the call. Errors: load_failed, out_of_memory (the application
-// itself says so), service_down, not_supported, not_found (no such AI model); `detail` is for the person who
-// reads it at night.
+// Thread rule: the executor's one thread. Every call ends within `limit` or, without that parameter, within
+// kQueryLimit. Arguments of awaited calls must outlive the call. Errors: load_failed, out_of_memory (the
+// application itself says so), service_down, busy (it has active requests), not_supported, not_found (no such
+// AI model), unauthorized; `detail` says what was asked, what was answered and what to do.
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,18 @@
 
 namespace mgpu::service {
 
-inline constexpr Duration kQueryLimit{5'000'000};  // of a question that does no work
+inline constexpr Duration kQueryLimit{5'000'000};  // of a request that starts no work
 
 struct Health {
   enum class State : std::uint8_t { up, loading, down };
   State state = State::down;
-  std::string reason{};  // where not up
+  std::string reason{};  // unless up
 };
 
 struct AiModel {
-  std::string name{};            // empty: the only one, whatever it is called
+  std::string name{};            // empty: the service's only one, its name is unknown
   bool resident = false;         // in device memory now
-  std::optional<Bytes> bytes{};  // device memory, where the application says
+  std::optional<Bytes> bytes{};  // of device memory, where the application reports it
 };
 
 class Service {
@@ -48,36 +48,32 @@ class Service {
   // Returns when the AI model (empty: the only one) is in device memory. REQUIRES: healthy.
   virtual boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) = 0;
 
-  // Returns when the application says that it is out of device memory; readings prove it.
+  // Returns when the application reports that it is unloaded; only readings prove that the memory is free.
   virtual boost::asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) = 0;
 
   virtual boost::asio::awaitable<Result<void>> park(const std::string& ai_model, Duration limit) = 0;
   virtual boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) = 0;
 
-  // How many requests it is working on or has waiting. 0 where it can't say.
+  // The requests that the application computes or has queued. 0 where it does not report them.
   virtual boost::asio::awaitable<Result<std::uint32_t>> count_active_requests() = 0;
 
-  // The AI models that it knows, without loading any. Empty where it can't say: then it has one, which is in
-  // device memory while it is up.
+  // The AI models that the application can load or has loaded; loads none. Empty where it does not report
+  // them: then it has one, which is in device memory while the service is up.
   virtual boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() = 0;
 
   virtual bool can_unload() const = 0;
   virtual bool can_park() const = 0;
 };
 
-// Where the service listens; `port` replaces ${PORT} in the url. Error: invalid_config.
-Result<http::Endpoint> endpoint_of(const config::ServiceConfig& config, std::optional<std::uint16_t> port);
-
-// `port` replaces ${PORT} in the url. None for ServiceType::none. Error: invalid_config (the url, or where
-// its key is kept).
+// Null for ServiceType::none. Error: invalid_config (the url, or the place of its key).
 Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
                                               std::optional<std::uint16_t> port);
 
-// One name for one AI model in this kind of service: ollama's "M" is "M:latest"; others as they are.
+// The one name of an AI model in this kind of service: ollama's "M" is "M:latest"; other names stay.
 std::string canonical_name(config::ServiceType type, std::string_view ai_model);
 
-// Asks every 20 ms, growing to 500 ms, until up. `still_alive` says whether waiting makes sense (its process
-// lives); it may be empty. Errors: load_failed (limit passed, or no longer alive).
+// Checks the health every 20 ms, growing to 500 ms, until up. `still_alive` tells whether the process still
+// runs; it may be empty. Errors: load_failed (limit passed, or no longer alive).
 boost::asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
                                                   std::function<bool()> still_alive);
 

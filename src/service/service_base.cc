@@ -19,8 +19,8 @@ namespace mgpu::service {
 namespace asio = boost::asio;
 using nlohmann::json;
 
-ServiceBase::ServiceBase(Address address, const config::ServiceConfig& config)
-    : address_(std::move(address)), config_(config) {
+ServiceBase::ServiceBase(Address address, const config::ServiceConfig& config, StateQueries queries)
+    : address_(std::move(address)), config_(config), queries_(std::move(queries)) {
   if (config_.health.empty()) config_.health = config::service_traits(config_.type).health;
 }
 
@@ -29,7 +29,7 @@ asio::awaitable<Health> ServiceBase::check_health() { co_return co_await probe_h
 asio::awaitable<Result<void>> ServiceBase::load(const std::string&, Duration) { co_return Result<void>{}; }
 
 asio::awaitable<Result<void>> ServiceBase::unload(const std::string&, Duration) {
-  co_return fail(ErrorCode::not_supported, "this service gives its memory back only by ending");
+  co_return fail(ErrorCode::not_supported, "this service frees its device memory only when its process ends");
 }
 
 asio::awaitable<Result<void>> ServiceBase::park(const std::string&, Duration) {
@@ -37,13 +37,25 @@ asio::awaitable<Result<void>> ServiceBase::park(const std::string&, Duration) {
 }
 
 asio::awaitable<Result<void>> ServiceBase::resume(const std::string&, Duration) {
-  co_return fail(ErrorCode::not_supported, "this service can't resume what was parked");
+  co_return fail(ErrorCode::not_supported, "this service can't resume a parked AI model");
 }
 
-asio::awaitable<Result<std::uint32_t>> ServiceBase::count_active_requests() { co_return 0U; }
+asio::awaitable<Result<std::uint32_t>> ServiceBase::count_active_requests() {
+  const auto& [path, parse] = queries_.active_requests;
+  if (parse != nullptr) co_return co_await get_parsed(path, parse);
+  if (queries_.active_request_metrics.empty()) co_return 0U;
+  std::string metrics_path = "/metrics";
+  const auto answer = co_await get(std::move(metrics_path));
+  if (!answer) co_return std::unexpected(answer.error());
+  double total = 0;
+  for (const std::string& metric : queries_.active_request_metrics) total += sum_metric(answer->body, metric);
+  co_return count_from_number(total);
+}
 
 asio::awaitable<Result<std::vector<AiModel>>> ServiceBase::list_ai_models() {
-  co_return std::vector<AiModel>{};
+  const auto& [path, parse] = queries_.ai_models;
+  if (parse == nullptr) co_return std::vector<AiModel>{};
+  co_return co_await get_parsed(path, parse);
 }
 
 asio::awaitable<Result<Response>> ServiceBase::get(std::string path) {
@@ -104,8 +116,7 @@ ServiceBase::AsyncResult ServiceBase::poll_until(std::function<asio::awaitable<R
     if (!holds) co_return std::unexpected(holds.error());
     if (*holds) co_return Result<void>{};
     if (std::chrono::steady_clock::now() >= deadline)
-      co_return fail(ErrorCode::service_down,
-                     fmt::format("waited {} in vain: {}", to_string(limit), timeout_detail));
+      co_return fail(ErrorCode::service_down, fmt::format("{}, within {}", timeout_detail, to_string(limit)));
     timer.expires_after(pause);
     co_await timer.async_wait(asio::use_awaitable);
   }
@@ -119,7 +130,7 @@ ServiceBase::AsyncResult ServiceBase::poll_entry_until(
     const auto found = std::ranges::find(*listed, ai_model, &AiModel::name);
     co_return condition(found == listed->end() ? nullptr : &*found);
   };
-  std::string timeout_detail = ai_model + ": the service took the request, but has not finished it";
+  std::string timeout_detail = ai_model + ": the service accepted the request, but did not finish it";
   co_return co_await poll_until(std::move(poll), std::move(timeout_detail), limit);
 }
 

@@ -1,10 +1,11 @@
-// What the implementations share: an address, JSON answers, errors in the same words, waiting for a state.
-// The defaults are those of an application that loads at start and gives its memory back only by ending; a
-// new one overrides what it can do better (docs/services.md).
+// What the implementations share: the address, the queries of its state, JSON requests, errors in the same
+// words, polling. The defaults fit an application that loads at start and frees its memory only by ending;
+// an implementation overrides what its application can do better (docs/services.md).
 #pragma once
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -14,12 +15,26 @@
 
 namespace mgpu::service {
 
-// What torch's pool may still have after everything was unloaded; more means that something is loaded.
+// torch's pool may still hold this much after everything was unloaded; more means that something is loaded.
 inline constexpr Bytes kIdleTorchPool = kMiB * 256;
+
+// A GET whose JSON answer `parse` reads. An empty path: the application has no such route.
+template <class T>
+struct JsonQuery {
+  std::string path{};
+  T (*parse)(const nlohmann::json&) = nullptr;
+};
+
+// How an application is asked for its state, where one request is enough.
+struct StateQueries {
+  JsonQuery<std::uint32_t> active_requests{};
+  std::vector<std::string> active_request_metrics{};  // instead: their samples in GET /metrics are added up
+  JsonQuery<std::vector<AiModel>> ai_models{};
+};
 
 class ServiceBase : public Service {
  public:
-  ServiceBase(Address address, const config::ServiceConfig& config);
+  ServiceBase(Address address, const config::ServiceConfig& config, StateQueries queries = {});
 
   boost::asio::awaitable<Health> check_health() override;
   boost::asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override;
@@ -34,11 +49,11 @@ class ServiceBase : public Service {
  protected:
   using AsyncResult = boost::asio::awaitable<Result<void>>;
 
-  // GET `path` as a question: kAskLimit.
+  // GET `path` within kQueryLimit. Any status is an answer.
   boost::asio::awaitable<Result<Response>> get(std::string path);
-  // The same, where the answer must be 200 and JSON.
+  // The same; another status than 200 and an answer that is not JSON are errors.
   boost::asio::awaitable<Result<nlohmann::json>> get_json(std::string path);
-  // The same, and what that JSON means.
+  // The same, read by `parse`.
   template <class T>
   boost::asio::awaitable<Result<T>> get_parsed(std::string path, T (*parse)(const nlohmann::json&)) {
     const auto answer = co_await get_json(path);
@@ -47,22 +62,22 @@ class ServiceBase : public Service {
   }
   boost::asio::awaitable<Result<Response>> send(Request request, Duration limit);
   boost::asio::awaitable<Result<Response>> post(std::string path, nlohmann::json body, Duration limit);
-  // The same, where any 2xx will do. `what` is said in errors ("loading small"); its code is `otherwise`.
+  // The same; any status but 2xx is an error. `action` begins the error's text ("loading small").
   AsyncResult require_success(std::string action, Request request, ErrorCode fallback_code, Duration limit);
-  // The same, with a JSON body by POST.
+  // The same for a POST with a JSON body.
   AsyncResult require_success(std::string action, std::string path, nlohmann::json body,
                               ErrorCode fallback_code, Duration limit);
 
   // Up with `status`, loading with 503, else down.
   boost::asio::awaitable<Health> probe_health(std::string path, int status);
-  // Asks until it is so; service_down past the limit, saying in vain for what.
+  // Repeats `condition` until it holds. Error: service_down (not within `limit`), with `timeout_detail`.
   AsyncResult poll_until(std::function<boost::asio::awaitable<Result<bool>>()> condition,
                          std::string timeout_detail, Duration limit);
-  // Lists until `done` holds of the AI model's entry (null: not listed); service_down past the limit.
+  // Lists until `condition` holds of the AI model's entry (null: not listed). Error: as poll_until.
   AsyncResult poll_entry_until(std::string ai_model, Duration limit,
                                std::function<Result<bool>(const AiModel*)> condition);
 
-  // The error of an answer that is not what was hoped for: out_of_memory, not_found, or `otherwise`.
+  // The error of an unwanted answer: out_of_memory, not_found, unauthorized, or `fallback_code`.
   Error response_error(const std::string& action, const Response& response, ErrorCode fallback_code) const;
 
   const Address& address() const { return address_; }
@@ -71,26 +86,28 @@ class ServiceBase : public Service {
  private:
   Address address_;
   config::ServiceConfig config_;
+  StateQueries queries_;
 };
 
-// Those with these names are in device memory; names that are not listed yet are added.
+// Marks the entries with these names as resident; names that are not listed yet are added.
 void mark_resident(std::vector<AiModel>& all, const std::vector<std::string>& names);
 
-// Lenient reading of foreign JSON: the default where the key is missing or of another type. A number that is
-// larger than any amount may be (kLargestBytes), or no number at all, is 0.
+// Lenient reading of an application's JSON: the default where the key is missing or has another type. A
+// number beyond the largest number of Bytes is 0.
 std::string string_or_empty(const nlohmann::json& object, const char* key);
 std::int64_t number_or_zero(const nlohmann::json& object, const char* key);
 const nlohmann::json& member_or_null(const nlohmann::json& object,
                                      const char* key);  // null where there is none
 
-// A name as it stands in a path ("a b" is "a%20b"; slashes stay), or in a query (they don't).
+// Percent-encodes a name: slashes stay in a path, but not in a query.
 std::string encode_path(std::string_view name);
 std::string encode_query(std::string_view name);
 
-// The sum of all samples of one metric in Prometheus' text format whose labels contain `label`; 0: none.
+// The sum of the metric's samples whose labels contain `label`, in Prometheus' text format; 0 without
+// samples.
 double sum_metric(std::string_view text, std::string_view name, std::string_view label = "");
 
-// A count that a service tells of itself; what can't be one (negative, beyond 32 bits, NaN) is 0.
+// A count that an application reports; what is no count (negative, beyond 32 bits, NaN) is 0.
 std::uint32_t count_from_number(double number);
 
 #define MGPU_SERVICE(id, ...) std::unique_ptr<Service> make_##id(Address, const config::ServiceConfig&);

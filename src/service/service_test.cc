@@ -1,26 +1,23 @@
-// The three services against tests/fakes' application, over real sockets.
+// Three kinds of service against the fake application of tests/fakes, on real sockets.
 #include "service/service.h"
 
-#include <chrono>
-#include <functional>
 #include <optional>
 #include <string>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
 #include "runner/process.h"
 
+#include "tests/event_loop_fixture.h"
+
 namespace mgpu::service {
 namespace {
 
-namespace asio = boost::asio;
 constexpr Duration kLimit{10'000'000};
 
-class ServiceTest : public testing::Test {
+class ServiceTest : public EventLoopTest {
  protected:
-  // Starts the fake in one of its roles and makes the service that speaks to it.
+  // Starts the fake application with these arguments and makes the service that sends it requests.
   void start_fake(config::ServiceConfig config, std::vector<std::string> arguments) {
     std::vector<std::string> command{MGPU_FAKE_SERVICE, "--port", "0"};
     command.insert(command.end(), arguments.begin(), arguments.end());
@@ -30,22 +27,10 @@ class ServiceTest : public testing::Test {
     config.url = "http://127.0.0.1:${PORT}";
     service_ = *make_service(config, process_->port());
   }
-  template <class T>
-  T await_result(asio::awaitable<T> work) {
-    std::optional<T> result;
-    asio::co_spawn(io_, std::move(work), [&](std::exception_ptr, T value) { result = std::move(value); });
-    io_.restart();
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!result && std::chrono::steady_clock::now() < deadline) {
-      io_.run_one_for(std::chrono::milliseconds(50));
-    }
-    return result.value();
-  }
   Result<void> wait_ready(Duration limit = kLimit) {
     return await_result(wait_healthy(*service_, limit, [this] { return process_->is_running(); }));
   }
 
-  asio::io_context io_;
   std::unique_ptr<runner::Process> process_;
   std::unique_ptr<Service> service_;
 };

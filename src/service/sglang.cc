@@ -1,9 +1,9 @@
-// SGLang: one AI model, whose memory can be released and taken again.
+// SGLang: one AI model, whose memory can be released and resumed.
 //
-// A release while anything runs ends the scheduler, so it is asked whether it is idle. Without
-// --enable-memory-saver a release is answered with 200 and frees nothing; without --enable-weights-cpu-backup
-// the weights are rubbish after a resume and must be read again. Probing its health computes a token, which
-// it can't while its memory is away.
+// A release during a request ends the scheduler, so the load is read first. Without --enable-memory-saver a
+// release is answered with 200 and frees nothing; without --enable-weights-cpu-backup the weights are invalid
+// after a resume and must be read again. The health route computes a token, which fails while the memory is
+// released.
 #include <algorithm>
 
 #include "service/service_base.h"
@@ -25,28 +25,26 @@ std::uint32_t parse_job_count(const json& loads) {
 
 class Sglang final : public ServiceBase {
  public:
-  using ServiceBase::ServiceBase;
+  Sglang(Address address, const config::ServiceConfig& config)
+      : ServiceBase(std::move(address), config,
+                    {.active_requests = {"/v1/loads?include=core", parse_job_count}}) {}
 
   asio::awaitable<Health> check_health() override {
     std::string path = released_ ? "/model_info" : config().health;
-    co_return co_await probe_health(std::move(path), 200);
+    return probe_health(std::move(path), 200);
   }
 
   asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
-    co_return co_await resume_memory(limit);
+    return resume_memory(limit);
   }
   asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await resume_memory(limit);
+    return resume_memory(limit);
   }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await release_memory(limit);
+    return release_memory(limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await release_memory(limit);
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    return get_parsed("/v1/loads?include=core", parse_job_count);
+    return release_memory(limit);
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
@@ -70,12 +68,11 @@ class Sglang final : public ServiceBase {
     if (!server_info) co_return std::unexpected(server_info.error());
     if (member_or_null(*server_info, "enable_memory_saver") == false)
       co_return fail(ErrorCode::not_supported,
-                     "this SGLang can't release its memory: start it with "
-                     "--enable-memory-saver");
+                     "this SGLang can't release its memory: start it with --enable-memory-saver");
     const auto busy = co_await count_active_requests();
     if (!busy) co_return std::unexpected(busy.error());
     if (*busy > 0)
-      co_return fail(ErrorCode::busy, "SGLang is at work; releasing its memory now would end it");
+      co_return fail(ErrorCode::busy, "SGLang has active requests; releasing its memory now would end it");
     std::string what = "releasing SGLang's memory", release_path = "/release_memory_occupation";
     json body = tags_body();
     auto done = co_await require_success(what, release_path, body, ErrorCode::service_down, limit);
@@ -83,10 +80,10 @@ class Sglang final : public ServiceBase {
     co_return done;
   }
 
-  // Only tags that were released may be taken again.
+  // SGLang refuses to resume tags that were not released.
   AsyncResult resume_memory(Duration limit) {
     if (!released_) co_return Result<void>{};
-    std::string what = "taking SGLang's memory again", resume_path = "/resume_memory_occupation";
+    std::string what = "resuming SGLang's memory", resume_path = "/resume_memory_occupation";
     json body = tags_body();
     auto done = co_await require_success(what, resume_path, body, ErrorCode::load_failed, limit);
     if (!done) co_return done;
@@ -114,7 +111,7 @@ class Sglang final : public ServiceBase {
     return body;
   }
 
-  bool released_ = false;  // it does not tell; a daemon that was started anew takes it for warm
+  bool released_ = false;  // SGLang does not report it; after a restart of the daemon it counts as warm
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Services with one resident, each against a fake that is written from the application's own documentation
-// (versions: docs/services.md). What is tested for each: ready, listed, loaded, given back, at work, out of
-// memory, a control request that fails, and what is odd about it.
+// (versions: docs/services.md). Tested for each: health, list, load, unload, active requests, out of memory,
+// a control request that fails, and what is special about the application.
 #include <cstdlib>
 #include <set>
 
@@ -442,7 +442,7 @@ class KoboldCpp : public ContractFixture {
   KoboldCpp() {
     fake.add_route("GET /api/extra/version",
                    [this](const FakeRequest&) { return json{{"result", name}, {"version", "1.102"}}; });
-    // It imitates Ollama; these are constants and say nothing.
+    // It imitates Ollama with constant answers.
     fake.add_route("GET /api/version", [](const FakeRequest&) { return json{{"version", "0.7.0"}}; })
         .add_route("GET /api/ps",
                    [](const FakeRequest&) { return json{{"models", {{{"name", "koboldcpp/x"}}}}}; });
@@ -525,7 +525,7 @@ TEST_F(LlamaServer, IsNotWokenByALook) {
   EXPECT_TRUE(is_sleeping);
 }
 
-// --- those that only end: Infinity 0.0.78, TEI 1.9, whisper.cpp 1.9, sd-server ---
+// --- without unload: Infinity 0.0.78, TEI 1.9, whisper.cpp 1.9, sd-server ---
 
 class NoUnloadContract : public ContractFixture {};
 

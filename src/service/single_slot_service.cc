@@ -10,7 +10,9 @@ asio::awaitable<Result<void>> SingleSlotService::load(const std::string&, Durati
   std::string wanted = config().ai_model;
   if (!loaded->empty() && (wanted.empty() || is_same_ai_model(*loaded, wanted))) co_return Result<void>{};
   if (wanted.empty())
-    co_return fail(ErrorCode::load_failed, "it holds no AI model; the key ai_model says which one to load");
+    co_return fail(
+        ErrorCode::load_failed,
+        "it has no AI model loaded, and the configuration's key ai_model does not say which one to load");
   co_return co_await load_slot(std::move(wanted), limit);
 }
 

@@ -1,5 +1,5 @@
-// What services have in common that hold one of many AI models at a time and are told which: the key
-// `ai_model_index`. Without it they keep what they hold, since we would not know what to load again.
+// A service that holds one of many AI models at a time: the configuration's key `ai_model` names it. Without
+// that key nothing is unloaded, since the name to load again would be unknown.
 #pragma once
 
 #include <optional>
@@ -19,14 +19,20 @@ class SingleSlotService : public ServiceBase {
   bool can_unload() const override { return !config().ai_model.empty(); }
 
  protected:
-  // The name of what it holds; empty: nothing.
+  // The name of the loaded AI model; empty: none is loaded.
   virtual boost::asio::awaitable<Result<std::string>> get_loaded_name() = 0;
-  // Whether the name that it gives is that of the AI model `ai_model_index`.
+  // Whether the application's name for an AI model and the configured one mean the same.
   virtual bool is_same_ai_model(const std::string& reported, const std::string& ai_model) const {
     return reported == ai_model;
   }
   virtual AsyncResult load_slot(std::string ai_model, Duration limit) = 0;
   virtual AsyncResult unload_slot(Duration limit) = 0;
+
+  // An unload_slot() that is one POST with an empty object.
+  AsyncResult unload_by_post(std::string path, Duration limit) {
+    return require_success("unloading", std::move(path), nlohmann::json::object(), ErrorCode::service_down,
+                           limit);
+  }
 };
 
 }  // namespace mgpu::service

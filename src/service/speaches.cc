@@ -1,8 +1,8 @@
 // Speaches (once faster-whisper-server): AI models that come and go one by one.
 //
-// The trap: an unload that is refused with 409, because the AI model is in use, has forgotten it all the
-// same. Asked again it says 404, while the memory stays until the time to live ends. So a 404 after a 409 is
-// no success. And never DELETE /v1/models/{id}: that deletes the files.
+// An unload of an AI model in use is refused with 409, but Speaches forgets the AI model all the same: the
+// next unload is answered with 404, while the memory stays until the time to live ends. So a 404 after a 409
+// is an error. DELETE /v1/models/{id} must never be used: it deletes the files.
 #include <set>
 
 #include "service/service_base.h"
@@ -38,8 +38,8 @@ class Speaches final : public ServiceBase {
     if (memory_lingers)
       co_return fail(ErrorCode::service_down,
                      ai_model +
-                         " was in use when it was to be unloaded: Speaches has forgotten "
-                         "it, but keeps its memory until its time to live ends");
+                         " was in use when it was to be unloaded: Speaches no longer lists it, but keeps its "
+                         "memory until its time to live ends");
     if (answer->status / 100 != 2 && answer->status != 404)
       co_return std::unexpected(response_error("unloading " + ai_model, *answer, ErrorCode::service_down));
     co_return Result<void>{};
@@ -63,7 +63,7 @@ class Speaches final : public ServiceBase {
   bool can_unload() const override { return true; }
 
  private:
-  std::set<std::string> lingering_ai_models_;  // by it, with their memory
+  std::set<std::string> lingering_ai_models_;  // no longer listed, but their memory is not freed
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// TabbyAPI: one AI model at a time. Its load tells how it goes as server-sent events: 200 comes at once, the
-// failure, if there is one, as an event. Unloading cuts running work off.
+// TabbyAPI: one AI model at a time. A load is answered with 200 at once and reports its progress, and its
+// failure, as server-sent events. Unloading breaks off running requests.
 #include "service/out_of_memory.h"
 #include "service/single_slot_service.h"
 
@@ -35,11 +35,7 @@ class TabbyApi final : public SingleSlotService {
     co_return parse_load_events(ai_model, answer->body);
   }
 
-  AsyncResult unload_slot(Duration limit) override {
-    std::string what = "unloading", path = "/v1/model/unload";
-    json body = json::object();
-    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
-  }
+  AsyncResult unload_slot(Duration limit) override { return unload_by_post("/v1/model/unload", limit); }
 
  private:
   Result<void> parse_load_events(const std::string& ai_model, const std::string& events) const {
@@ -55,7 +51,8 @@ class TabbyApi final : public SingleSlotService {
       finished = finished || string_or_empty(event, "status") == "finished";
     }
     if (!finished)
-      return fail(ErrorCode::load_failed, "loading " + ai_model + " broke off before it was finished");
+      return fail(ErrorCode::load_failed,
+                  "loading " + ai_model + ": TabbyAPI's answer ended before it reported \"finished\"");
     return {};
   }
 };

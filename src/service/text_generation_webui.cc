@@ -1,4 +1,4 @@
-// text-generation-webui: one AI model at a time, "None" where it holds none. A load unloads what was there.
+// text-generation-webui: one AI model at a time, "None" without one. A load replaces what is loaded.
 #include "service/single_slot_service.h"
 
 namespace mgpu::service {
@@ -23,15 +23,13 @@ class TextGenerationWebui final : public SingleSlotService {
   }
 
   AsyncResult load_slot(std::string ai_model, Duration limit) override {
-    std::string what = "loading " + ai_model, path = "/v1/internal/model/load";
     json body{{"model_name", ai_model}};
-    co_return co_await require_success(what, path, body, ErrorCode::load_failed, limit);
+    return require_success("loading " + ai_model, "/v1/internal/model/load", std::move(body),
+                           ErrorCode::load_failed, limit);
   }
 
   AsyncResult unload_slot(Duration limit) override {
-    std::string what = "unloading", path = "/v1/internal/model/unload";
-    json body = json::object();
-    co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
+    return unload_by_post("/v1/internal/model/unload", limit);
   }
 };
 

@@ -1,5 +1,5 @@
-// Triton with --model-control-mode=explicit: AI models that come and go one by one. An unload is answered
-// before it is over; the index tells.
+// Triton with --model-control-mode=explicit: AI models are loaded and unloaded one by one. An unload is
+// answered before it is done; the repository index tells when it is.
 #include <algorithm>
 
 #include "service/service_base.h"
@@ -16,10 +16,8 @@ class Triton final : public ServiceBase {
   using ServiceBase::ServiceBase;
 
   asio::awaitable<Result<void>> load(const std::string& ai_model, Duration limit) override {
-    std::string what = "loading " + ai_model,
-                path = "/v2/repository/models/" + encode_path(ai_model) + "/load";
-    json body = json::object();
-    co_return co_await require_success(what, path, body, ErrorCode::load_failed, limit);
+    return require_success("loading " + ai_model, "/v2/repository/models/" + encode_path(ai_model) + "/load",
+                           json::object(), ErrorCode::load_failed, limit);
   }
 
   asio::awaitable<Result<void>> unload(const std::string& ai_model, Duration limit) override {
@@ -34,7 +32,7 @@ class Triton final : public ServiceBase {
     co_return co_await poll_entry_until(ai_model, limit, is_unloaded);
   }
 
-  // Versions of one AI model come as entries of their own; one that is on its way out still holds memory.
+  // Each version of an AI model is an entry of its own; one that is being unloaded still holds memory.
   asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
     std::string path = "/v2/repository/index";
     const auto answer = co_await post(path, json::object(), kQueryLimit);

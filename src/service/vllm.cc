@@ -1,8 +1,8 @@
-// vLLM: one AI model; sleeping gives its memory back, but for contexts and CUDA graphs.
+// vLLM: one AI model; sleep mode frees its memory except for contexts and CUDA graphs.
 //
-// Level 1 keeps the weights in host memory, level 2 drops them: after that they must be read again between
-// waking the weights' memory and the cache's. /sleep aborts what runs unless told to wait. The routes are
-// there only with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode.
+// Level 1 keeps the weights in host memory, level 2 drops them: then they must be read again after their
+// memory is back and before the cache's is. /sleep aborts running requests unless told to wait. The routes
+// exist only with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode.
 #include "service/service_base.h"
 
 namespace mgpu::service {
@@ -16,27 +16,17 @@ constexpr std::uint32_t kParkSleepLevel = 1;
 
 class Vllm final : public ServiceBase {
  public:
-  using ServiceBase::ServiceBase;
+  Vllm(Address address, const config::ServiceConfig& config)
+      : ServiceBase(std::move(address), config,
+                    {.active_request_metrics = {"vllm:num_requests_running", "vllm:num_requests_waiting"}}) {}
 
-  asio::awaitable<Result<void>> load(const std::string&, Duration limit) override {
-    co_return co_await wake_up(limit);
-  }
-  asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override {
-    co_return co_await wake_up(limit);
-  }
+  asio::awaitable<Result<void>> load(const std::string&, Duration limit) override { return wake_up(limit); }
+  asio::awaitable<Result<void>> resume(const std::string&, Duration limit) override { return wake_up(limit); }
   asio::awaitable<Result<void>> unload(const std::string&, Duration limit) override {
-    co_return co_await sleep(config().sleep_level, limit);
+    return sleep(config().sleep_level, limit);
   }
   asio::awaitable<Result<void>> park(const std::string&, Duration limit) override {
-    co_return co_await sleep(kParkSleepLevel, limit);
-  }
-
-  asio::awaitable<Result<std::uint32_t>> count_active_requests() override {
-    const std::string path = "/metrics";
-    const auto answer = co_await get(path);
-    if (!answer) co_return std::unexpected(answer.error());
-    co_return count_from_number(sum_metric(answer->body, "vllm:num_requests_running") +
-                                sum_metric(answer->body, "vllm:num_requests_waiting"));
+    return sleep(kParkSleepLevel, limit);
   }
 
   asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override {
@@ -54,7 +44,7 @@ class Vllm final : public ServiceBase {
   bool can_park() const override { return true; }
 
  private:
-  // Without sleep mode there is no such route, and it never sleeps.
+  // Without sleep mode there is no such route, and vLLM never sleeps.
   asio::awaitable<bool> is_asleep() {
     const std::string path = "/is_sleeping";
     const auto answer = co_await get_json(path);
@@ -66,8 +56,9 @@ class Vllm final : public ServiceBase {
     std::string what = "putting vLLM to sleep";
     auto result = co_await require_success(what, std::move(request), ErrorCode::service_down, limit);
     if (!result && result.error().code == ErrorCode::not_found)
-      co_return fail(ErrorCode::not_supported,
-                     "this vLLM can't sleep: start it with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode");
+      co_return fail(
+          ErrorCode::not_supported,
+          "this vLLM has no sleep mode: start it with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode");
     co_return result;
   }
 
@@ -87,13 +78,11 @@ class Vllm final : public ServiceBase {
   }
 
   AsyncResult wake_tags(std::string tags, Duration limit) {
-    Request request{"POST", "/wake_up" + tags, ""};
-    std::string what = "waking vLLM up";
-    co_return co_await require_success(what, std::move(request), ErrorCode::load_failed, limit);
+    return require_success("waking vLLM up", {"POST", "/wake_up" + tags, ""}, ErrorCode::load_failed, limit);
   }
 
-  // Its own word for it, so that it is right after a restart of ours as well. Where it does not say, they are
-  // read again: that is slow, but never wrong.
+  // Read from vLLM, so that it is right after a restart of the daemon. Where vLLM does not say, the weights
+  // are read again, which is slow but never wrong.
   asio::awaitable<bool> has_dropped_weights() {
     const std::string path = "/metrics";
     const auto answer = co_await get(path);

@@ -1,5 +1,5 @@
-// whisper.cpp's server: one AI model from start to end. Its /load route is left alone: a load that fails ends
-// it.
+// whisper.cpp's server: one AI model, which is loaded as long as its process runs. Its /load route is not
+// used: a load that fails ends the process.
 #include "service/service_base.h"
 
 namespace mgpu::service {

@@ -1,5 +1,6 @@
-// Wyoming (piper, faster-whisper, wake words): not HTTP, but frames over TCP. It is asked only who it is; its
-// memory comes back when its process ends. Callers reach it by its own port, not through the gateway.
+// Wyoming (piper, faster-whisper, wake words): frames over TCP instead of HTTP. The only request is
+// `describe`, for its health; its memory is freed when its process ends. Callers use its own port, not the
+// gateway.
 #include <array>
 
 #include <boost/asio/connect.hpp>
@@ -19,8 +20,8 @@ using asio::ip::tcp;
 
 namespace {
 
-// Sends one frame and returns the first that comes back. What Asio throws ends here: `||` would wait for the
-// other side.
+// Sends one frame and returns the first frame of the answer. Asio's exceptions are caught here: with one,
+// `||` would wait for the timer.
 asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFrame request) try {
   tcp::socket socket(co_await asio::this_coro::executor);
   tcp::resolver resolver(socket.get_executor());
@@ -59,7 +60,7 @@ class Wyoming final : public ServiceBase {
     const auto& info = std::get<0>(first);
     if (!info) co_return down_health(info.error().detail);
     if (info->type != "info")
-      co_return down_health("describe was answered with " + info->type + ", not with info");
+      co_return down_health("describe was answered with \"" + info->type + "\" instead of \"info\"");
     co_return Health{Health::State::up, ""};
   }
 

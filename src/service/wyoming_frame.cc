@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxFrameSize = static_cast<std::size_t>(kMaxWyomingFrame.count);
 
-// A length that the line announces; none of it: 0, none that makes sense: nullopt.
+// A length that the line announces: 0 where it is missing, nullopt where it is no length or too large.
 std::optional<std::size_t> parse_length(const json& head, const char* key) {
   const auto at = head.find(key);
   if (at == head.end() || at->is_null()) return 0;
@@ -29,16 +29,16 @@ std::string serialize_frame(const WyomingFrame& frame) {
 
 Result<std::optional<ParsedFrame>> parse_frame(std::string_view bytes) {
   const auto invalid_frame = [](const char* reason) {
-    return fail(ErrorCode::service_down, std::string("this is not Wyoming: ") + reason);
+    return fail(ErrorCode::service_down, std::string("not a Wyoming frame: ") + reason);
   };
   const auto end = bytes.find('\n');
-  if (end == bytes.npos && bytes.size() > kMaxFrameSize) return invalid_frame("no end of the first line");
+  if (end == bytes.npos && bytes.size() > kMaxFrameSize) return invalid_frame("the first line does not end");
   if (end == bytes.npos) return std::nullopt;
   const json head = json::parse(bytes.substr(0, end), nullptr, false);
   if (!head.is_object() || !head.contains("type") || !head["type"].is_string())
     return invalid_frame("the line is not a JSON object with a type");
   const auto data = parse_length(head, "data_length"), payload = parse_length(head, "payload_length");
-  if (!data || !payload) return invalid_frame("it announces a length that makes no sense");
+  if (!data || !payload) return invalid_frame("data_length or payload_length is not a length up to 8 MiB");
   const auto rest = bytes.substr(end + 1);
   if (rest.size() < *data + *payload) return std::nullopt;
 

@@ -13,7 +13,7 @@
 
 namespace mgpu::service {
 
-// Of the line, and of what follows it; nobody announces more to a question about health.
+// Of the line, and of each part that follows it; an answer to `describe` is far smaller.
 inline constexpr Bytes kMaxWyomingFrame = kMiB * 8;
 
 struct WyomingFrame {
@@ -24,12 +24,12 @@ struct WyomingFrame {
 
 std::string serialize_frame(const WyomingFrame& frame);
 
-// The first frame at the start of `bytes`, and how many of them it took; none while it is not complete.
-// Error: service_down (not a frame, or a larger one than kMaxWyomingFrame).
 struct ParsedFrame {
   WyomingFrame frame{};
-  std::size_t consumed = 0;
+  std::size_t consumed = 0;  // bytes of the input
 };
+// The frame at the start of `bytes`; null while it is not complete. Error: service_down (no frame, or one
+// larger than kMaxWyomingFrame).
 Result<std::optional<ParsedFrame>> parse_frame(std::string_view bytes);
 
 }  // namespace mgpu::service
