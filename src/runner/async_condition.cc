@@ -13,7 +13,7 @@ namespace {
 
 using Timers = std::set<asio::steady_timer*>;
 
-// On the list as long as its frame lives, also where that is never resumed.
+// Keeps the timer in the set as long as the waiter's frame exists, also if the frame is never resumed.
 class WaiterRegistration {
  public:
   WaiterRegistration(std::shared_ptr<Timers> waiters, asio::steady_timer& timer)

@@ -1,4 +1,4 @@
-// Something that others wait for: whoever changes it tells, and each of them looks again.
+// A condition variable for coroutines: notify_all() makes every waiter check its condition again.
 #pragma once
 
 #include <functional>
@@ -14,8 +14,8 @@
 
 namespace mgpu::runner {
 
-// Everything on the one thread of its executor.
-// REQUIRES: who waits is not resumed after it has gone.
+// Thread rule: the executor's one thread.
+// REQUIRES: no waiter is resumed after the object is destroyed.
 class AsyncCondition {
  public:
   explicit AsyncCondition(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -24,12 +24,12 @@ class AsyncCondition {
     for (boost::asio::steady_timer* timer : *waiters_) timer->cancel();
   }
 
-  // Until the condition holds; false where `limit_setting` passes before.
+  // Returns when the condition holds, or with false after `limit`.
   boost::asio::awaitable<bool> wait(std::function<bool()> condition, Duration limit);
 
  private:
   boost::asio::any_io_executor executor_;
-  // Shared with the frames of those who wait: an io_context that ends destroys them last.
+  // Shared with the waiters' frames, which an io_context may destroy after this object.
   std::shared_ptr<std::set<boost::asio::steady_timer*>> waiters_ =
       std::make_shared<std::set<boost::asio::steady_timer*>>();
 };

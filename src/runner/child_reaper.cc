@@ -13,7 +13,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-// For a child that somebody waits for, and has not come to yet: the kernel names the others only after it.
+// While a registered child that has ended is not reaped by its owner yet: waitid() names no other child
+// before it.
 constexpr std::chrono::milliseconds kReapRetryDelay{20};
 
 }  // namespace
@@ -31,7 +32,7 @@ void ChildReaper::unregister_child(pid_t pid) {
 
 ChildReaper::SigchldWatch::SigchldWatch(const asio::any_io_executor& executor)
     : sigchld(executor, SIGCHLD), retry_timer(executor) {
-  // Nobody who waits in the kernel (for a driver, say) shall be disturbed by it.
+  // SA_RESTART: a SIGCHLD must not interrupt system calls of other code, such as those to a driver.
   struct sigaction action{};
   sigaction(SIGCHLD, nullptr, &action);
   action.sa_flags |= SA_RESTART | SA_NOCLDSTOP;

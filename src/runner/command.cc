@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::size_t kMaxOutput = 16 * 1024;
 
-// The child, which does not outlive the wait for it.
+// A child process that is killed when the object is destroyed before its end.
 struct ChildProcess {
   ChildProcess(const asio::any_io_executor& executor, const SpawnedProcess& spawned)
       : pid(spawned.pid),
@@ -41,8 +41,8 @@ struct ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
   ~ChildProcess() {
     if (!reaped) ::kill(-pid, SIGKILL);
-    reaper.unregister_child(
-        pid);  // reaped there when it ends: one that hangs in the driver may take its time
+    // The reaper reaps it when it ends: a process that hangs in a driver may take long.
+    reaper.unregister_child(pid);
   }
 
   int pid;
@@ -92,7 +92,8 @@ asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv
   auto race = std::move(done) || std::move(timeout);
   auto first = co_await std::move(race);
   if (first.index() == 1)
-    co_return fail(ErrorCode::unavailable, name + " did not end within " + to_string(limit));
+    co_return fail(ErrorCode::unavailable,
+                   name + " did not end within " + to_string(limit) + " and was killed");
   co_return std::move(std::get<0>(first));
 }
 

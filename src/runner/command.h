@@ -1,4 +1,4 @@
-// One command run to its end, for what it prints: the small utilities that we ask something of.
+// Runs one command to its end and returns its output.
 #pragma once
 
 #include <optional>
@@ -17,11 +17,11 @@ struct CommandResult {
   std::string output{};  // of stdout and stderr together, cut at 16 KiB
 };
 
-// Runs on the caller's executor. What takes longer than `limit_setting` is killed, as is what is left when
-// the waiting is given up. Errors: unavailable (no such command; no answer within the limit).
+// Runs on the caller's executor. The command is killed after `limit`, and when the caller stops waiting.
+// Errors: unavailable (no such command; it did not end within `limit`).
 boost::asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv, Duration limit);
 
-// Where PATH has the command; a name with a slash in it is taken as it is. None: nowhere, or not executable.
+// The command's file in PATH; a name with a slash is the file itself. Null: not found, or not executable.
 std::optional<std::string> find_executable(const std::string& name);
 
 }  // namespace mgpu::runner

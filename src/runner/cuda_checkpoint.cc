@@ -13,20 +13,19 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kUndoLimit{2'000'000};  // of each step back after a failure
-constexpr Duration kLockGrace{500'000};    // after the utility's own limit for a lock
+constexpr Duration kUndoLimit{2'000'000};  // of each undone step after a failure
+constexpr Duration kLockGrace{500'000};    // beyond the utility's own limit for a lock
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
   return sanitize_text(text);
 }
 
-// The same failure, as the caller's.
 std::unexpected<Error> with_code(ErrorCode code, const Error& error) { return fail(code, error.detail); }
 
 }  // namespace
 
-// What it prints, without the newline. Error: unavailable.
+// The first line of its output. Error: unavailable.
 CudaCheckpoint::AsyncOutput CudaCheckpoint::run_utility(std::vector<std::string> options, int pid,
                                                         Duration limit) {
   std::vector<std::string> words{utility_};
@@ -38,9 +37,9 @@ CudaCheckpoint::AsyncOutput CudaCheckpoint::run_utility(std::vector<std::string>
   if (ran->exit_code != 0) {
     std::string command;
     for (const std::string& option : options) command += option + " ";
-    co_return fail(ErrorCode::unavailable, "cuda-checkpoint " + command + "of process " +
-                                               std::to_string(pid) +
-                                               " failed: " + (output.empty() ? "it says nothing" : output));
+    co_return fail(ErrorCode::unavailable,
+                   "cuda-checkpoint " + command + "of process " + std::to_string(pid) +
+                       " failed: " + (output.empty() ? "it printed nothing" : output));
   }
   co_return output;
 }
@@ -68,7 +67,7 @@ CudaCheckpoint::AsyncResult CudaCheckpoint::run_action(std::string_view action, 
   co_return Result<void>{};
 }
 
-// The utility of driver 550 knows neither states nor single steps.
+// The utility of driver 550 has neither --get-state nor --action.
 asio::awaitable<bool> CudaCheckpoint::has_only_toggle(Duration limit) {
   if (toggle_only_ < 0) {
     std::vector<std::string> words{utility_, "--help"};
@@ -99,10 +98,10 @@ CudaCheckpoint::AsyncResult CudaCheckpoint::lock_all(std::vector<int> pids, Dura
     const Duration query_limit = remaining();
     const auto state = co_await query_state(pid, query_limit);
     if (!state) co_return std::unexpected(state.error());
-    if (*state == "locked") continue;  // an earlier attempt left it so
+    if (*state == "locked") continue;  // by an earlier attempt
     if (*state != "running")
-      co_return fail(ErrorCode::unavailable,
-                     "process " + std::to_string(pid) + " is " + *state + ", not running");
+      co_return fail(ErrorCode::unavailable, "process " + std::to_string(pid) + " is in state \"" + *state +
+                                                 "\", and only a running one can be parked");
     const Duration left = remaining();
     const auto locked = co_await run_action("lock", pid, left);
     if (!locked) co_return locked;
@@ -142,7 +141,7 @@ CudaCheckpoint::AsyncResult CudaCheckpoint::restore_all(std::vector<int> pids, D
   co_return Result<void>{};
 }
 
-// After a failure, each by itself: what can run on shall do so.
+// After a failure: each process by itself, so that as many as possible run on.
 asio::awaitable<void> CudaCheckpoint::roll_back(std::vector<int> pids) {
   struct Step {
     std::string_view state, action;
@@ -158,7 +157,8 @@ asio::awaitable<void> CudaCheckpoint::roll_back(std::vector<int> pids) {
 
 CudaCheckpoint::AsyncResult CudaCheckpoint::park_processes(std::vector<int> pids, Duration limit) {
   if (pids.empty())
-    co_return fail(ErrorCode::eviction_failed, "the driver names no process of it that holds device memory");
+    co_return fail(ErrorCode::eviction_failed,
+                   "nothing to park: the driver lists no process of it with device memory");
   const TimeBudget remaining(limit);
   const bool toggle_only = co_await has_only_toggle(limit);
   Result<void> done{};
@@ -166,7 +166,7 @@ CudaCheckpoint::AsyncResult CudaCheckpoint::park_processes(std::vector<int> pids
     const Duration left = remaining();
     done = co_await toggle_all(pids, left);
   } else {
-    const Duration half = limit / 2;  // so that there is time to take the locks back
+    const Duration half = limit / 2;  // leaves time to undo the locks
     done = co_await lock_all(pids, half);
     const Duration left = remaining();
     if (done) done = co_await save_all(pids, left);

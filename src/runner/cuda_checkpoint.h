@@ -1,10 +1,9 @@
-// Device memory of CUDA processes put aside into host memory by NVIDIA's utility cuda-checkpoint (driver 550
-// and later), whatever application they run. The processes live on meanwhile, but hang in their next CUDA
-// call.
+// Moves the device memory of CUDA processes to host memory and back with NVIDIA's utility cuda-checkpoint
+// (driver 550 and later), for any application. Parked processes live on, but block in their next CUDA call.
 //
-// Several processes of one application are locked all before the first of them is checkpointed, and restored
-// all before the first is unlocked: between them they would wait for each other. The utility takes one
-// process a call and wants the rights to trace it (root, mostly).
+// Of several processes of one application, all are locked before the first is checkpointed, and all restored
+// before the first is unlocked: otherwise a running one could wait for a blocked one. The utility handles one
+// process per call and needs the permission to trace it (usually root).
 //
 // Thread rule: the executor's one thread. At most one call at a time for the same processes.
 #pragma once
@@ -25,12 +24,12 @@ class CudaCheckpoint {
  public:
   explicit CudaCheckpoint(std::string utility) : utility_(std::move(utility)) {}  // a path
 
-  // When it returns, their memory is in the host's. What failed half-way is undone as far as possible, so
-  // that they run on. Error: eviction_failed, with what the utility said.
+  // After success their device memory is in host memory. After a failure the steps are undone as far as
+  // possible, so that the processes run on. Error: eviction_failed, with the utility's output.
   boost::asio::awaitable<Result<void>> park_processes(std::vector<int> pids, Duration limit);
 
-  // When it returns they compute again. Error: load_failed; the processes may be dead, or hang for ever, and
-  // are best ended.
+  // After success they compute again. Error: load_failed; then the processes may be dead or blocked for ever,
+  // and should be ended.
   boost::asio::awaitable<Result<void>> resume_processes(std::vector<int> pids, Duration limit);
 
  private:
@@ -49,7 +48,7 @@ class CudaCheckpoint {
   boost::asio::awaitable<void> roll_back(std::vector<int> pids);
 
   std::string utility_;
-  int toggle_only_ = -1;  // whether it knows no more than --toggle; -1: not asked yet
+  int toggle_only_ = -1;  // 1: the utility has only --toggle, 0: also --action; -1: not known yet
 };
 
 }  // namespace mgpu::runner

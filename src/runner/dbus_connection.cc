@@ -1,5 +1,6 @@
-// sd-bus says what it waits for (readable, writable, a moment); we wait for that, let it work, and ask again.
-// Its callbacks only note what came and wake who waits: they never run a coroutine inside sd_bus_process.
+// sd-bus tells which event it needs (readable, writable, a time); the io_context waits for it, calls
+// sd_bus_process, and repeats. sd-bus callbacks only store the result and wake the waiters, so that no
+// coroutine runs inside sd_bus_process.
 #include "runner/dbus_connection.h"
 
 #include <cerrno>
@@ -23,7 +24,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kReplySlack{1'000'000};  // sd-bus has a time limit itself; ours only stands behind it
+constexpr Duration kReplySlack{1'000'000};  // beyond the time limit that sd-bus itself applies
 
 struct BusDeleter {
   void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
@@ -69,9 +70,9 @@ struct DbusConnection::State : std::enable_shared_from_this<DbusConnection::Stat
 
   asio::any_io_executor executor;
   std::unique_ptr<sd_bus, BusDeleter> bus;
-  asio::posix::stream_descriptor descriptor;  // a duplicate, so that each side closes its own
+  asio::posix::stream_descriptor descriptor;  // a duplicate: sd-bus closes the original
   asio::steady_timer timer;
-  AsyncCondition changed;  // of answers, and of lost
+  AsyncCondition changed;  // of answers, and of `lost`
   std::deque<SignalMatch> matches{};
   std::function<void()> on_lost{};
   bool reading = false;
@@ -139,7 +140,8 @@ Result<std::unique_ptr<DbusConnection>> DbusConnection::open(asio::any_io_execut
   sd_bus* connected = nullptr;
   const int opened = system ? sd_bus_open_system(&connected) : sd_bus_open_user(&connected);
   if (opened == -ENOMEDIUM)
-    return fail(ErrorCode::service_down, "can't tell where the user bus is: XDG_RUNTIME_DIR is not set");
+    return fail(ErrorCode::service_down,
+                "can't reach the user bus: its address is unknown because XDG_RUNTIME_DIR is not set");
   if (opened < 0)
     return fail(ErrorCode::service_down, fmt::format("can't reach the {} bus: {}", system ? "system" : "user",
                                                      std::strerror(-opened)));
@@ -181,7 +183,7 @@ asio::awaitable<Result<DbusMessage>> DbusConnection::call(DbusMethod method, Sig
                                                           Duration limit) {
   const auto state = state_;
   const auto lost_error = [&] {
-    return fail(ErrorCode::service_down, fmt::format("{}: the bus is gone", method.member));
+    return fail(ErrorCode::service_down, fmt::format("{}: the connection to the bus is lost", method.member));
   };
   if (state->lost) co_return lost_error();
   sd_bus_message* raw_message = nullptr;
@@ -195,7 +197,7 @@ asio::awaitable<Result<DbusMessage>> DbusConnection::call(DbusMethod method, Sig
   const auto limit_us = static_cast<std::uint64_t>(limit.count());
   const int sent =
       sd_bus_call_async(state->bus.get(), &raw_slot, raw_message, on_reply, &pending_call, limit_us);
-  const Slot slot(raw_slot);  // while it lives, `answer` is written to
+  const Slot slot(raw_slot);  // while it exists, sd-bus may write to pending_call
   if (sent < 0) {
     state->disconnect();
     co_return lost_error();

@@ -1,5 +1,5 @@
-// A connection to D-Bus (libsystemd's sd-bus) that lives in an io_context: its descriptor is waited for like
-// any other, nothing is polled and no thread runs.
+// A D-Bus connection (libsystemd's sd-bus) in an io_context: the io_context waits for its descriptor; there
+// is no polling and no thread.
 //
 // Thread rule: the executor's one thread.
 #pragma once
@@ -23,7 +23,7 @@ struct DbusMessageDeleter {
 };
 using DbusMessage = std::unique_ptr<sd_bus_message, DbusMessageDeleter>;
 
-// Of a method: on which object, and how it is called.
+// A method of an object on the bus.
 struct DbusMethod {
   const char* destination = nullptr;
   std::string path{};
@@ -33,29 +33,29 @@ struct DbusMethod {
 
 class DbusConnection {
  public:
-  // Errors: service_down (nobody listens there).
+  // Errors: service_down (no bus listens there).
   static Result<std::unique_ptr<DbusConnection>> open(boost::asio::any_io_executor executor,
                                                       config::BusType type);
 
-  ~DbusConnection();  // what waits for an answer ends with service_down
+  ~DbusConnection();  // calls under way end with service_down
   DbusConnection(const DbusConnection&) = delete;
   DbusConnection& operator=(const DbusConnection&) = delete;
 
-  // `fill` appends the arguments. Errors: service_down (the bus is gone, or nobody answered within
-  // `limit_setting`), not_found (no such object), load_failed (what else the other side refused), in its
-  // words.
+  // Errors: service_down (the bus was lost, or no answer within `limit`), not_found (no such object),
+  // load_failed (another refusal), with the text of the other side.
   boost::asio::awaitable<Result<DbusMessage>> call(DbusMethod method,
                                                    std::function<void(sd_bus_message*)> append_arguments,
                                                    Duration limit);
 
-  // `hear` gets each signal that the rule matches, as long as the bus lives. Heard of from the next call on.
+  // Calls `on_signal` with each signal that the rule matches, as long as the connection lasts. Signals that
+  // are sent after the next call() are not missed.
   void add_match(const std::string& rule, std::function<void(sd_bus_message*)> on_signal);
 
-  // Once, when the connection broke.
+  // Called once, when the connection breaks.
   void on_lost(std::function<void()> callback);
   bool is_lost() const;
 
-  sd_bus* raw();  // for objects of one's own (tests)
+  sd_bus* raw();  // for the objects that tests export
 
  private:
   struct State;

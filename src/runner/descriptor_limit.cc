@@ -5,7 +5,7 @@
 namespace mgpu::runner {
 namespace {
 
-// Of the process, as the limit itself is. Written once, before anything is started.
+// Global like the limit itself. Written once, before any process is started.
 rlimit original_limit{.rlim_cur = 0,
                       .rlim_max = 0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 

@@ -1,5 +1,4 @@
-// The last lines that a process wrote, stdout and stderr in one stream. Bounded in lines and in line length,
-// so that an application that raves fills nothing.
+// The last lines that a process wrote, stdout and stderr in one stream. Bounded in lines and in line length.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +15,11 @@ class LogRing {
 
   explicit LogRing(std::size_t max_lines) : max_lines_(max_lines) {}
 
-  // Any piece of output; lines may be split between pieces. A carriage return ends a line too (progress
-  // bars).
+  // The next piece of output; a line may be split between pieces. A carriage return ends a line, too
+  // (progress bars).
   void append(std::string_view piece);
 
-  // The newest `count` lines, oldest first, printable (base/sanitize.h); an unfinished last line counts.
+  // The newest `count` lines, oldest first, printable (base/sanitize.h), with an unfinished last line.
   std::vector<std::string> tail(std::size_t count) const;
 
  private:

@@ -1,6 +1,5 @@
-// The thread asks by poll() before each write, and never writes more than a pipe takes whole (PIPE_BUF): so
-// it is stuck in poll() where somebody does not read, from where it can be called off, and not in
-// append_entry().
+// The thread calls poll() before each write and never writes more than PIPE_BUF, which a ready pipe takes
+// whole. So with a reader that does not read it waits in poll(), where it can be stopped, and not in write().
 #include "runner/queued_writer.h"
 
 #include <algorithm>
@@ -24,12 +23,13 @@
 namespace mgpu::runner {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{50};  // whether it is called off, or can be opened now
-constexpr std::chrono::milliseconds kOpenLimit{200};    // of whoever waits for a file's first opening
-// Threads that hang in the kernel for good. With so many of them, further writers drop everything.
+constexpr std::chrono::milliseconds kPollInterval{
+    50};                                              // until the thread checks for its stop, or opens again
+constexpr std::chrono::milliseconds kOpenLimit{200};  // how long open() waits for the first opening
+// Threads that hang in the kernel for good. With this many, further writers drop everything.
 constexpr int kMaxHungThreads = 16;
 
-constexpr std::size_t kPieceOverhead = 64;  // what a queued piece takes beside its text
+constexpr std::size_t kPieceOverhead = 64;  // bytes that a queued piece takes beside its text
 
 std::atomic<int> hung_threads{
     0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): of the process
@@ -51,8 +51,8 @@ struct QueuedWriter::State {
   bool is_abandoned() const { return abandoned.load(); }
 
   const Options options;
-  const std::string path;  // empty: the descriptor is somebody else's
-  int fd;                  // of the thread alone
+  const std::string path;  // empty: the caller owns the descriptor
+  int fd;                  // used by the thread only
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -60,10 +60,10 @@ struct QueuedWriter::State {
   std::size_t queued_bytes = 0;
   std::uint64_t dropped = 0;
   std::uint64_t unreported_drops = 0;
-  std::optional<int> open_error{};  // the first opening's errno; 0: it is open, or will be
+  std::optional<int> open_error{};  // errno of the first opening; 0: it is open, or will be opened
   bool closing = false;
-  bool hung = false;      // the thread hangs, and nobody waits for it any more
-  bool finished = false;  // the thread has ended, or never began
+  bool hung = false;      // the destructor has given up waiting for the thread
+  bool finished = false;  // the thread has ended, or was never started
   std::atomic<bool> abandoned{false};
 };
 
@@ -73,7 +73,7 @@ void QueuedWriter::State::count_dropped(std::uint64_t pieces) {
   unreported_drops += pieces;
 }
 
-// False: it can't be opened now, or ever.
+// False: it can't be opened now.
 bool QueuedWriter::State::open_file() {
   if (fd >= 0) return true;
   fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
@@ -84,7 +84,7 @@ bool QueuedWriter::State::open_file() {
   return fd >= 0;
 }
 
-// Returns whether to go on with the rest.
+// Returns whether to continue with the rest.
 bool QueuedWriter::State::write_some(std::string_view& rest) {
   pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
   if (::poll(&ready, 1, static_cast<int>(kPollInterval.count())) <= 0) return true;
@@ -95,7 +95,7 @@ bool QueuedWriter::State::write_some(std::string_view& rest) {
   }
   if (errno == EAGAIN || errno == EINTR) return true;
   if (errno != EPIPE || path.empty()) return false;
-  ::close(std::exchange(fd, -1));  // a FIFO's reader went away; another one may come
+  ::close(std::exchange(fd, -1));  // the FIFO has no reader any more; it is opened again for the next one
   return true;
 }
 

@@ -1,8 +1,7 @@
-// Output on its way to a pipe, terminal or file that may be slow, stuck or gone: a bounded queue that a
-// thread of its own empties, so that whoever writes never waits for whoever reads. What does not fit is
-// dropped and counted.
+// Writes to a pipe, terminal or file that may be slow, stuck or closed: a thread writes the pieces of a
+// bounded queue, so that the caller never waits for a reader. Pieces that do not fit are dropped and counted.
 //
-// Thread rule: append_entry() and dropped() may be called from any thread, the rest by the owner.
+// Thread rule: write() and dropped() may be called from any thread, the rest only by the owner.
 #pragma once
 
 #include <cstddef>
@@ -16,24 +15,25 @@
 
 namespace mgpu::runner {
 
-inline constexpr std::size_t kMaxQueuedOutput = 1 << 20;  // bytes that may wait to be written, of each writer
+inline constexpr std::size_t kMaxQueuedOutput = 1 << 20;  // bytes in the queue of one writer
 
 class QueuedWriter {
  public:
   struct Options {
-    // How long the destructor waits for what is queued. After that it is lost, and so is the thread where it
-    // hangs in the kernel (a dead network folder).
+    // How long the destructor waits until the queue is written. After that the queue is lost, and a thread
+    // that hangs in the kernel (a dead network folder) is abandoned.
     Duration flush_limit{50'000};
-    // What is written once somebody reads again, by how many pieces were dropped meanwhile; empty: nothing.
+    // Makes the text that is written before the next piece after `pieces` were dropped; empty: no text.
     std::function<std::string(std::uint64_t pieces)> drop_note{};
   };
 
-  // To a descriptor that stays open and the caller's. It is not made non-blocking: others may share it.
+  // Writes to a descriptor that the caller keeps open. It is not made non-blocking: other processes may share
+  // it.
   static std::unique_ptr<QueuedWriter> for_descriptor(int descriptor, Options options);
 
-  // To the end of a file, which is made where it is missing. A FIFO that nobody reads yet, and a folder that
-  // does not answer, are no errors: the file is opened when it can be. Error: load_failed, in the system's
-  // words.
+  // Appends to a file, which is created where it is missing. A FIFO without a reader and a folder that does
+  // not answer are no errors: the file is opened as soon as possible. Error: load_failed, with the system's
+  // text.
   static Result<std::unique_ptr<QueuedWriter>> open(std::string path, Options options);
 
   ~QueuedWriter();
@@ -41,12 +41,12 @@ class QueuedWriter {
   QueuedWriter& operator=(const QueuedWriter&) = delete;
 
   void write(std::string piece);
-  std::uint64_t dropped() const;  // pieces, ever
+  std::uint64_t dropped() const;  // pieces in total
 
  private:
   struct State;
   explicit QueuedWriter(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;  // shared with the thread, which may be stuck when we go
+  std::shared_ptr<State> state_;  // shared with the thread, which may hang longer than the object lives
 };
 
 }  // namespace mgpu::runner

@@ -1,4 +1,4 @@
-// Stories of readers that are slow, gone, or not there yet.
+// With readers that are slow, gone, or not there yet.
 #include "runner/queued_writer.h"
 
 #include <array>
@@ -36,7 +36,7 @@ class QueuedWriterTest : public testing::Test {
   }
   void close_end(std::size_t which) { ::close(std::exchange(pipe_[which], -1)); }
 
-  // All that comes until `is_enough` says so.
+  // Reads until `is_enough` holds of the text, for 10 s at most.
   static std::string read_until(int from, const std::function<bool(const std::string&)>& is_enough) {
     std::string text;
     std::array<char, 4096> buffer{};
@@ -77,7 +77,7 @@ TEST_F(QueuedWriterTest, NeverWaitsForAReaderThatStopped) {
   EXPECT_LT(SteadyClock::now() - begin, 2s);
   const std::uint64_t dropped = writer->dropped();
   EXPECT_GT(dropped, 3000U) << "5 MB do not fit into the queue";
-  // Who reads again is told.
+  // The reader is told once it reads again.
   std::string text = read_until(pipe_[0], [](const std::string& so_far) { return so_far.size() > 300'000; });
   writer->write("back\n");
   text += read_until(pipe_[0], [](const std::string& so_far) { return so_far.ends_with("back\n"); });
@@ -107,7 +107,7 @@ TEST_F(QueuedWriterTest, WaitsForTheReaderOfAFifo) {
   ASSERT_TRUE(writer) << writer.error().detail;
   (*writer)->write("first\n");
   EXPECT_LT(SteadyClock::now() - begin, 1s);
-  // Readers may go and others come.
+  // A second reader gets what is written after the first one has closed.
   for (const std::string expected : {"first\n", "second\n"}) {
     const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (expected == "second\n") (*writer)->write(expected);

@@ -29,13 +29,13 @@ namespace {
 constexpr int kOutputPipeSize = 1 << 20;
 constexpr int kExecLimitMs = 1000;
 
-// What the child says through the error pipe when it can't become the command.
+// What the child writes to the error pipe when exec is not reached or fails.
 struct SpawnFailure {
   enum class Phase : int { cwd, exec, other } phase = Phase::other;
   int error = 0;
 };
 
-// The file that PATH gives for the command, as execvp would find it; the command itself when none is found.
+// The command's file in PATH, as execvp finds it; the command itself if there is none.
 std::string resolve_command(const std::string& command, const std::string& path) {
   if (command.find('/') != command.npos) return command;
   for (std::size_t from = 0; from <= path.size();) {
@@ -89,7 +89,7 @@ struct Pipe {
                              Pipe output, int error_pipe, pid_t parent, bool outlives_daemon) {
   setpgid(0, 0);
   if (!outlives_daemon) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // the daemon died before prctl could tell us, or could record us
+  if (getppid() != parent) _exit(127);  // the daemon died before prctl took effect, or before it recorded us
   const int null_input = open("/dev/null", O_RDONLY);
   if (dup2(null_input, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
     report_failure(error_pipe, SpawnFailure::Phase::other);
@@ -99,10 +99,10 @@ struct Pipe {
   sigprocmask(SIG_SETMASK, &empty_mask, nullptr);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   restore_descriptor_limit();
-  // The daemon's sockets must not live on in its children: a port would stay taken after a crash.
+  // The daemon's sockets must not stay open in its children: their ports would stay in use after a crash.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   if (outlives_daemon) {
-    // The pipe for our own trouble must not be what is closed for it.
+    // The error pipe must not be replaced by the dup2 below.
     if (error_pipe == kInheritedOutputFd)
       error_pipe = fcntl(error_pipe, F_DUPFD_CLOEXEC, kInheritedOutputFd + 1);
     if (output.read != kInheritedOutputFd) dup2(output.read, kInheritedOutputFd);
@@ -113,8 +113,8 @@ struct Pipe {
   report_failure(error_pipe, SpawnFailure::Phase::exec);
 }
 
-// What the child says before it becomes the command, or 0 once it is. One that hangs in a folder that does
-// not answer holds us up for a moment only: it counts as started, and has its limits like every other.
+// The size of the failure that the child reported, 0 after exec. A child that hangs in a folder that does not
+// answer counts as started after kExecLimitMs; its load limit ends it.
 ssize_t read_failure(int pipe, SpawnFailure& failure) {
   pollfd ready{.fd = pipe, .events = POLLIN, .revents = 0};
   if (poll(&ready, 1, kExecLimitMs) == 0) return 0;
@@ -124,8 +124,8 @@ ssize_t read_failure(int pipe, SpawnFailure& failure) {
   return bytes_read;
 }
 
-// A reading end that is nobody else's: the child may have the same one (kInheritedOutputFd), and could make
-// it wait.
+// A file description of the reading end that is not shared: the child may have the original one
+// (kInheritedOutputFd), and could make it blocking.
 int private_read_end(int output) {
   const int own = open(fmt::format("/proc/self/fd/{}", output).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (own >= 0) {
@@ -140,12 +140,12 @@ Error spawn_error(const SpawnFailure& failure, const config::ProcessConfig& conf
   const std::string why = std::strerror(failure.error);
   if (failure.phase == SpawnFailure::Phase::cwd) {
     return {ErrorCode::load_failed,
-            fmt::format("the working directory \"{}\" can't be entered: {}", config.cwd, why)};
+            fmt::format("can't enter the working directory \"{}\": {}", config.cwd, why)};
   }
   if (failure.phase == SpawnFailure::Phase::exec && failure.error == ENOENT) {
     return {ErrorCode::load_failed, fmt::format("command not found: \"{}\"", config.command.front())};
   }
-  return {ErrorCode::load_failed, fmt::format("\"{}\" can't be started: {}", config.command.front(), why)};
+  return {ErrorCode::load_failed, fmt::format("can't start \"{}\": {}", config.command.front(), why)};
 }
 
 }  // namespace
@@ -161,12 +161,12 @@ Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_
   int output[2] = {-1, -1};
   int error_pipe[2] = {-1, -1};
   if (pipe2(output, O_CLOEXEC) != 0)
-    return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
+    return fail(ErrorCode::load_failed, "can't create a pipe for the process: too many open files");
   if (pipe2(error_pipe, O_CLOEXEC) != 0) {
     close(output[0]), close(output[1]);
-    return fail(ErrorCode::load_failed, "no pipe for the process: too many open files");
+    return fail(ErrorCode::load_failed, "can't create a pipe for the process: too many open files");
   }
-  // What it may write while nobody reads, before it has to wait. May be refused: then it is the usual 64 KiB.
+  // How much it can write while no daemon reads. If the kernel refuses, the pipe keeps its 64 KiB.
   if (outlives_daemon) fcntl(output[0], F_SETPIPE_SZ, kOutputPipeSize);
   const pid_t parent = getpid();
   const pid_t pid = fork();
@@ -180,7 +180,7 @@ Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_
   SpawnFailure failure{SpawnFailure::Phase::other, fork_error};
   ssize_t failure_bytes = pid < 0 ? static_cast<ssize_t>(sizeof failure) : 0;
   if (pid > 0) {
-    setpgid(pid, pid);  // also here: whoever comes first
+    setpgid(pid, pid);  // in parent and child, so that the group exists for either
     failure_bytes = read_failure(error_pipe[0], failure);
   }
   close(error_pipe[0]);

@@ -1,4 +1,4 @@
-// fork and exec, with everything that can fail told to the parent.
+// fork and exec; every failure is reported to the parent.
 #pragma once
 
 #include "base/result.h"
@@ -12,9 +12,9 @@ struct SpawnedProcess {
   int output = -1;  // its stdout and stderr, non-blocking; the caller closes it
 };
 
-// `outlives_daemon`: it lives on when the daemon is killed, to be adopted by the next one (adopted.h);
-// otherwise the kernel kills it when the thread that started it ends. Safe beside other threads: between fork
-// and exec the child calls only what is async-signal-safe. Error: load_failed.
+// `outlives_daemon`: the process lives on when the daemon is killed, to be adopted by the next one
+// (process_recovery.h); otherwise the kernel kills it when the thread that started it ends. Safe beside other
+// threads: between fork and exec the child calls only async-signal-safe functions. Error: load_failed.
 Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_daemon);
 
 }  // namespace mgpu::runner

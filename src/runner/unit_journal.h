@@ -1,4 +1,4 @@
-// The last lines that a unit wrote, from systemd's journal.
+// Reads the last lines that a unit wrote from systemd's journal.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace mgpu::runner {
 
-// Oldest first; nothing where there is no journal or we may not read it. Reads files, for milliseconds.
+// Oldest first; empty without a journal or without the permission to read it. Blocks for milliseconds.
 std::vector<std::string> read_unit_journal(const config::SystemdConfig& unit, std::size_t count);
 
 }  // namespace mgpu::runner
