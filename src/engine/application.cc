@@ -8,15 +8,15 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.h"
+#include "runner/port.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
 
 std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config) {
   if (!config::is_external(config) || config.service.type == config::ServiceType::none) return std::nullopt;
-  const auto endpoint = service::endpoint_of(config.service, std::nullopt);
-  if (!endpoint) return std::nullopt;
-  return endpoint->port;
+  const auto endpoint = runner::local_endpoint(config.service.url, std::nullopt);
+  return endpoint ? std::optional(endpoint->port) : std::nullopt;
 }
 
 Application::Application(asio::io_context& io, const config::ConsumerConfig& config, std::size_t log_lines,
@@ -29,7 +29,7 @@ Application::Application(asio::io_context& io, const config::ConsumerConfig& con
       poll_timer_(io) {
   if (!has_service() || !is_external()) return;
   const auto made = make_service();
-  MGPU_ASSERT(made, "what an external service is made of was tried when the world was set up");
+  MGPU_ASSERT(made, "set-up has made an external service from the same configuration before");
 }
 
 void Application::outlive_daemon(std::string mark,
@@ -46,15 +46,16 @@ bool Application::has_service() const { return config_.service.type != config::S
 
 std::optional<http::Endpoint> Application::endpoint() const {
   if (!has_service() || (!is_external() && !is_running())) return std::nullopt;
-  const auto port = runner_ ? runner_->port() : std::nullopt;
-  auto endpoint = service::endpoint_of(config_.service, port);
-  if (!endpoint) return std::nullopt;
-  return *std::move(endpoint);
+  return service_endpoint();
+}
+
+std::optional<http::Endpoint> Application::service_endpoint() const {
+  return runner_ ? runner_->endpoint() : runner::local_endpoint(config_.service.url, std::nullopt);
 }
 
 runner::RunIdentity Application::identity() const {
   if (is_running()) return runner_->identity();
-  // What somebody else started of it is its, too, before we have looked.
+  // A unit's processes belong to it also before a poll has found the unit running.
   return {.unit = config_.systemd ? config_.systemd->unit : ""};
 }
 
@@ -63,8 +64,11 @@ std::vector<std::string> Application::log_tail() const {
 }
 
 Result<void> Application::make_service() {
-  const auto port = runner_ ? runner_->port() : std::nullopt;
-  auto made = service::make_service(config_.service, port);
+  auto where = service_endpoint();
+  if (!where)
+    return fail(ErrorCode::invalid_config,
+                "where its service listens is unknown: no port is known for \"" + config_.service.url + "\"");
+  auto made = service::make_service(config_.service, *std::move(where));
   if (!made) return std::unexpected(made.error());
   service_ = std::move(*made);
   return {};
@@ -73,7 +77,7 @@ Result<void> Application::make_service() {
 asio::awaitable<ServiceSnapshot> Application::poll_service() {
   ServiceSnapshot seen;
   if (!is_external() && is_discoverable() && !is_running())
-    (void)co_await attach(false);  // who is not found is not up
+    (void)co_await attach(false);  // an error means that it does not run
   if ((!is_external() && !is_running()) || !parked_pids_.empty()) co_return seen;
   seen.started_externally = is_external() || started_externally_;
   seen.up = !service_;
@@ -93,8 +97,7 @@ asio::awaitable<ServiceSnapshot> Application::poll_service() {
   co_return seen;
 }
 
-// Answers only for services that live on without their run being ours to watch, or that hang: the end of a
-// run is noticed by itself.
+// For external services and for services that hang: the end of a run is reported by its runner.
 asio::awaitable<bool> Application::is_service_down() {
   if (!service_ || (!is_external() && !is_running()) || !parked_pids_.empty()) co_return false;
   const std::uint64_t before = generation_;
@@ -131,7 +134,7 @@ void Application::close() {
   on_lost_ = nullptr;
   poll_timer_.cancel();
   changed_.cancel();
-  runner_.reset();  // whatever is left of a process' group is killed
+  runner_.reset();  // kills what is left of a process' group
 }
 
 }  // namespace mgpu::engine

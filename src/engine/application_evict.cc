@@ -1,5 +1,5 @@
-// How an application gives device memory back: park, unload, stop, kill. And what follows when its run ends
-// by itself.
+// How an application frees device memory: park, unload, stop, kill. And what follows when its run ends
+// without a request.
 #include <algorithm>
 #include <utility>
 
@@ -13,8 +13,7 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// When the stop rung has lasted long enough is the core's decision; the runner's own limit only stands behind
-// it.
+// The core decides when the stop rung has taken too long; the runner's limit is longer, as a second bound.
 constexpr std::chrono::seconds kStopGrace{2};
 
 }  // namespace
@@ -31,19 +30,20 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
     const Duration longer = limit + kStopGrace;
     result = co_await stop_run(longer);
   } else if (!is_external() && !is_running()) {
-    // Gone already, and its memory with it.
+    // It has ended, and holds no memory.
   } else if (rung == Rung::park) {
     result = co_await park(ai_model, limit);
-  } else if (!parked_pids_
-                  .empty()) {  // its service hangs until it is brought back, which takes device memory
+  } else if (!parked_pids_.empty()) {
+    // Its service hangs until it is resumed, which needs device memory.
     result = fail(ErrorCode::not_supported,
-                  config_.name + " is parked by cuda-checkpoint, and can only be stopped");
+                  config_.name + " is parked by cuda-checkpoint: it can be stopped, but not unloaded");
   } else if (!service) {
-    result = fail(ErrorCode::not_supported, config_.name + " has no service that could be asked");
+    result = fail(ErrorCode::not_supported,
+                  config_.name + " has no service that could unload: it can only be stopped");
   } else {
     result = co_await service->unload(ai_model, limit);
   }
-  // A service that died over the question holds nothing any more.
+  // A service that died during the request holds no memory.
   if (!result && !is_external() && !is_running()) result = {};
   ++generation_;
   co_return result;
@@ -74,15 +74,16 @@ asio::awaitable<Result<void>> Application::kill_run() {
 void Application::on_run_ended(const runner::ExitStatus& status, std::uint64_t number) {
   if (closing_ || number <= expected_exit_ || !on_lost_) return;
   clean_up_after_crash();
-  Error why{ErrorCode::service_down, config_.name + ": its process " + runner::to_string(status)};
+  Error error{ErrorCode::service_down, config_.name + ": its process " + runner::to_string(status)};
   const auto oom_line = std::ranges::find_if(status.log, [this](const std::string& line) {
     return service::log_says_out_of_memory(config_.service.type, line);
   });
-  if (oom_line != status.log.end()) why = {ErrorCode::out_of_memory, why.detail + "; it said: " + *oom_line};
-  on_lost_(std::move(why));
+  if (oom_line != status.log.end())
+    error = {ErrorCode::out_of_memory, error.detail + "; its log says: " + *oom_line};
+  on_lost_(std::move(error));
 }
 
-// The leader died, but its children may live and hold memory. The next load waits until they are gone.
+// The leader died, but its children may live and hold device memory. The next load waits until they are gone.
 void Application::clean_up_after_crash() {
   const auto ignore_result = [runner = runner_](const std::exception_ptr&, const Result<void>&) {};
   asio::co_spawn(io_, kill_run(), ignore_result);

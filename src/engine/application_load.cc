@@ -1,10 +1,10 @@
-// How an application gets into device memory: a run of it, a healthy service, a load.
+// How an application gets into device memory: a run of it is started or joined, its service gets healthy, and
+// is told to load.
 #include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fmt/ranges.h>
 
 #include "config/services.h"
 #include "engine/application.h"
@@ -17,13 +17,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kErrorLogLines = 5;
-constexpr const char* kVisibleDevices = "CUDA_VISIBLE_DEVICES";
-
-// AMD's UUIDs look alike, but are shorter, and no name that CUDA's variable knows.
-bool is_nvidia_uuid(const std::string& uuid) {
-  constexpr std::size_t kLength = 40;  // GPU-51304c70-0000-4000-8000-000000000001
-  return uuid.starts_with("MIG-") || (uuid.starts_with("GPU-") && uuid.size() == kLength);
-}
 
 }  // namespace
 
@@ -33,26 +26,27 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
   bool reached_service = false;
   Result<void> result = co_await start_and_load(ai_model, from_parked, reached_service);
   if (!result) result = std::unexpected(with_diagnostics(result.error()));
-  // A service of many AI models that merely could not load one of them is as good as before.
+  // A service of several AI models that refused one of them still serves the others.
   const bool can_serve_others = reached_service && is_running() && has_several_ai_models(config_.service);
   const bool in_use = is_running() && is_in_use_ && is_in_use_();
   if (!result && !is_external() && !can_serve_others && !in_use) {
-    Error why = result.error();
-    result = co_await stop_after_failed_load(std::move(why));
+    Error error = result.error();
+    result = co_await stop_after_failed_load(std::move(error));
   }
   ++generation_;
   co_return result;
 }
 
-// Its end is ours, and so it falls to us to say that its other AI models go with it. Before it begins, so
-// that nobody is sent to one of them meanwhile.
-asio::awaitable<Result<void>> Application::stop_after_failed_load(Error why) {
+// The runner does not report an end that was requested here, so on_lost is called for the process' other AI
+// models. Before the stop, so that no request is forwarded to them meanwhile.
+asio::awaitable<Result<void>> Application::stop_after_failed_load(Error error) {
   if (is_running() && !closing_ && has_several_ai_models(config_.service) && on_lost_)
-    on_lost_({ErrorCode::service_down, config_.name + ": its process is stopped, since a load failed in it"});
+    on_lost_(
+        {ErrorCode::service_down, config_.name + ": its process is stopped because a load in it failed"});
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);
-  if (!stopped) why.detail += "; " + stopped.error().detail;
-  co_return std::unexpected(std::move(why));
+  if (!stopped) error.detail += "; " + stopped.error().detail;
+  co_return std::unexpected(std::move(error));
 }
 
 asio::awaitable<Result<void>> Application::start_and_load(std::string ai_model, bool from_parked,
@@ -82,11 +76,11 @@ asio::awaitable<Result<void>> Application::start_and_load(std::string ai_model, 
   const Duration health_limit = remaining();
   const Result<void> healthy = co_await service::wait_healthy(*service, health_limit, alive);
   if (!healthy) co_return healthy;
-  // It was to be stopped and lives on: from now on its end is a surprise again.
+  // It survived a stop and is healthy: from now on its end is reported again.
   if (number == run_number_ && pending_stops_ == 0) expected_exit_ = std::min(expected_exit_, number - 1);
   reached_service = true;
   const Duration load_limit = remaining();
-  if (was_parked) co_return Result<void>{};  // as it was, AI model and all
+  if (was_parked) co_return Result<void>{};  // resumed with its AI model
   if (from_parked && !fresh) co_return co_await service->resume(ai_model, load_limit);
   co_return co_await service->load(ai_model, load_limit);
 }
@@ -105,7 +99,7 @@ asio::awaitable<Result<void>> Application::attach(bool start_new) {
 
 asio::awaitable<Result<void>> Application::begin_run(bool start_new,
                                                      std::optional<runner::RecordedProcess> known) {
-  parked_pids_.clear();  // died with the run that had them
+  parked_pids_.clear();  // of an earlier run
   const auto executor = io_.get_executor();
   runner::RunOptions options = run_options(++run_number_);
   runner::StartResult run = nullptr;
@@ -118,7 +112,8 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_new,
   runner_ = std::move(*run);
   started_externally_ = !start_new;
   const std::optional<int> pid = runner_->identity().pid;
-  if (start_new && on_started_ && pid) on_started_(*pid, runner_->port());
+  const std::optional<http::Endpoint> where = runner_->endpoint();
+  if (start_new && on_started_ && pid) on_started_(*pid, where ? std::optional(where->port) : std::nullopt);
   if (has_service()) co_return make_service();
   co_return Result<void>{};
 }
@@ -126,7 +121,7 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_new,
 runner::RunOptions Application::run_options(std::uint64_t number) {
   runner::RunOptions options{
       .log_lines = log_lines_,
-      .needs_port = config_.service.url.find("${PORT}") != std::string::npos,
+      .url = config_.service.url,
       .start_limit = config_.load_limit,
       .on_exit = [this, number](const runner::ExitStatus& status) { on_run_ended(status, number); },
       .outlives_daemon = !mark_.empty()};
@@ -134,10 +129,7 @@ runner::RunOptions Application::run_options(std::uint64_t number) {
     options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
     options.env[runner::kStarterVariable] = runner::to_string(runner::current_daemon_instance());
   }
-  if (!visible_devices_ || config_.process->env.contains(kVisibleDevices)) return options;
-  const std::vector<std::string> devices = visible_devices_();
-  if (std::ranges::all_of(devices, is_nvidia_uuid))
-    options.env[kVisibleDevices] = fmt::format("{}", fmt::join(devices, ","));
+  if (visible_devices_) options.device_uuids = visible_devices_();
   return options;
 }
 
@@ -145,22 +137,22 @@ asio::awaitable<Result<void>> Application::adopt(runner::RecordedProcess known) 
   const Result<void> begun = co_await begin_run(false, known);
   if (!begun && !is_running()) co_return begun;
   if (begun && !has_service()) co_return Result<void>{};
-  std::string why;
+  std::string obstacle;
   if (!begun) {
-    why = begun.error().detail;
+    obstacle = begun.error().detail;
   } else {
     const auto service = service_;
     const service::Health health = co_await service->check_health();
     if (health.state == service::Health::State::up) co_return Result<void>{};
-    why = "its service is not healthy: " + health.reason;
+    obstacle = "its service is not healthy: " + health.reason;
   }
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);
-  if (!stopped) co_return fail(stopped.error().code, why + "; " + stopped.error().detail);
-  co_return fail(ErrorCode::service_down, why);
+  if (!stopped) co_return fail(stopped.error().code, obstacle + "; " + stopped.error().detail);
+  co_return fail(ErrorCode::service_down, obstacle);
 }
 
-// Why, for the person who reads it at night: with how the process ended and what it said last.
+// The error with how the process ended and its last log lines.
 Error Application::with_diagnostics(Error error) const {
   if (error.code == ErrorCode::service_down) error.code = ErrorCode::load_failed;
   error.detail = config_.name + ": " + error.detail;

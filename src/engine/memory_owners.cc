@@ -27,12 +27,13 @@ std::vector<gpu::Owner> find_memory_owners(const Registry& registry, const Sampl
     const ConsumerId consumer{i};
     if (!is_on_device(registry[consumer].spec, sample.device)) continue;
     const runner::RunIdentity& run = candidates.runs[i];
-    if (run.pid || !run.unit.empty() || !run.container_id.empty())
+    if (!run.is_empty())
       owners.push_back({.id = consumer,
                         .root_pid = run.pid.value_or(0),
                         .process_group = run.process_group,
                         .unit = run.unit,
-                        .container = run.container_id});
+                        .container = run.container_id,
+                        .slurm_job = run.slurm_job});
     const auto listener = sample.listener_pids.find(candidates.ports[i].value_or(0));
     if (listener != sample.listener_pids.end())
       owners.push_back(owner_by_listener(consumer, listener->second, sample, candidates.own_cgroup));

@@ -5,6 +5,7 @@
 
 #include "config/services.h"
 #include "runner/command.h"
+#include "runner/port.h"
 #include "service/service.h"
 
 namespace mgpu::engine {
@@ -76,11 +77,18 @@ std::vector<ConsumerId> followers_of(const config::IdTable& ids, const config::C
 Result<Consumer> make_consumer_spec(const config::ConsumerConfig& config,
                                     const std::vector<DeviceId>& devices) {
   const config::ServiceConfig& service = config.service;
-  const std::uint16_t any_port = 1;  // what it can do does not depend on where it listens
-  const auto service_instance = service::make_service(service, any_port);
-  if (!service_instance)
-    return fail(ErrorCode::invalid_config,
-                "consumer " + config.name + ": " + service_instance.error().detail);
+  const auto invalid = [&](const Error& error) {
+    return fail(ErrorCode::invalid_config, "consumer " + config.name + ": " + error.detail);
+  };
+  http::Endpoint endpoint;
+  if (service.type != config::ServiceType::none) {
+    const std::uint16_t any_port = 1;  // what the service can do does not depend on where it listens
+    auto resolved = runner::resolve_url(service.url, any_port);
+    if (!resolved) return invalid(resolved.error());
+    endpoint = *std::move(resolved);
+  }
+  const auto service_instance = service::make_service(service, std::move(endpoint));
+  if (!service_instance) return invalid(service_instance.error());
   return Consumer{.name = config.name,
                   .kind = config.kind,
                   .device = devices.front(),

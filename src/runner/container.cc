@@ -44,7 +44,7 @@ struct State final : RunState {
   std::unique_ptr<ContainerApi> api;
   ContainerFacts facts;
   LogRing log;
-  std::optional<std::uint16_t> port{};
+  std::optional<http::Endpoint> endpoint{};
   bool following_output = false;  // output_request is open; `changed` tells when it no longer is
   std::shared_ptr<http::ClientRequest> wait_request{};
   std::shared_ptr<http::ClientRequest> output_request{};
@@ -225,7 +225,8 @@ class Container final : public RunnerOf<State> {
   using RunnerOf::RunnerOf;
 
   RunIdentity identity() const override;
-  std::optional<std::uint16_t> port() const override { return state()->port; }
+  std::optional<http::Endpoint> endpoint() const override { return state()->endpoint; }
+  std::vector<std::string> device_uuids() const override { return state()->facts.device_uuids; }
   std::vector<std::string> log_tail(std::size_t count) const override { return state()->log.tail(count); }
   asio::awaitable<Result<void>> stop(Duration limit) override;
   asio::awaitable<Result<void>> kill() override;
@@ -261,7 +262,7 @@ std::unique_ptr<Runner> make_watched_runner(asio::any_io_executor executor, std:
   auto state =
       std::make_shared<State>(std::move(executor), std::move(api), std::move(facts), std::move(options));
   state->owned = started || created_by_mgpu;
-  state->port = port_from_label(state->facts);
+  state->endpoint = local_endpoint(state->options.url, port_from_label(state->facts));
   start_following_output(state, state->options.log_lines);
   asio::co_spawn(state->executor, watch_until_exit(state), asio::detached);
   return std::make_unique<Container>(std::move(state));
@@ -316,7 +317,7 @@ asio::awaitable<StartResult> start_container(asio::any_io_executor executor, std
   const bool paused = found->facts && found->facts->paused;
   std::string id = found->facts ? found->facts->id : "";
   if (!config.image.empty() && !paused) {
-    const bool needs_port = options.needs_port;
+    const bool needs_port = wants_port(options.url);
     auto created = co_await recreate_container(api, consumer, config, needs_port, std::move(found->facts));
     if (!created) co_return std::unexpected(load_failure(created.error()));
     id = *std::move(created);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runner/port.h"
+#include "runner/visible_devices.h"
 
 namespace mgpu::runner {
 
@@ -19,12 +20,12 @@ using nlohmann::json;
 
 namespace {
 
-constexpr Duration kRequestLimit{10'000'000};  // of a question, and of what is done at once
-constexpr Duration kStopSlack{10'000'000};     // on top of the grace: the engine tidies up before it answers
+constexpr Duration kRequestLimit{10'000'000};  // of requests that wait for no process
+constexpr Duration kStopSlack{10'000'000};     // on top of the grace: the engine cleans up before it answers
 constexpr Bytes kMaxResponse = kMiB * 8;
 constexpr std::string_view kUnixScheme = "unix://";
 
-// What the engine says of an error is in "message"; some say it in "cause" again.
+// The engine's error text is the member "message".
 std::string error_message(const std::string& body) {
   const json parsed = json::parse(body, nullptr, false);
   if (parsed.is_object() && parsed.contains("message") && parsed["message"].is_string())
@@ -41,21 +42,35 @@ std::string percent_encode(std::string_view text) {
   return encoded;
 }
 
+// Empty unless all devices are requested by their UUIDs.
+std::vector<std::string> requested_uuids(const json& host_config) {
+  std::vector<std::string> uuids;
+  const auto requests = host_config.find("DeviceRequests");
+  if (requests == host_config.end() || !requests->is_array()) return uuids;
+  for (const json& request : *requests) {
+    const auto ids = request.find("DeviceIDs");
+    if (ids == request.end() || !ids->is_array()) return {};
+    for (const json& id : *ids) uuids.push_back(id.is_string() ? id.get<std::string>() : "");
+  }
+  return std::ranges::all_of(uuids, is_nvidia_uuid) ? uuids : std::vector<std::string>{};
+}
+
 std::optional<ContainerFacts> parse_container_facts(const json& inspected) {
   try {
     const json& state = inspected.at("State");
     ContainerFacts facts{.id = inspected.at("Id").get<std::string>(),
                          .running = state.value("Running", false),
                          .paused = state.value("Paused", false)};
-    facts.running = facts.running || facts.paused;  // Podman's paused ones do not run
+    facts.running = facts.running || facts.paused;  // Podman reports a paused container as not running
     if (const int pid = state.value("Pid", 0); facts.running && pid > 0) facts.pid = pid;
     if (!facts.running) facts.exit = state.value("ExitCode", 0);
     const json config = inspected.value("Config", json::object());
     facts.tty = config.value("Tty", false);
     if (const auto labels = config.find("Labels"); labels != config.end() && labels->is_object())
       facts.labels = labels->get<std::map<std::string, std::string>>();
+    facts.device_uuids = requested_uuids(inspected.value("HostConfig", json::object()));
     return facts;
-  } catch (const json::exception&) {  // nlohmann's only way to say that a value is of another type
+  } catch (const json::exception&) {  // thrown where a value has another type
     return std::nullopt;
   }
 }
@@ -68,7 +83,7 @@ std::string env_or_empty(const char* name) {
 }  // namespace
 
 struct ContainerApi::Reply {
-  std::string request{};  // was asked
+  std::string request{};  // "GET /containers/json"
   int status = 0;
   std::string body{};
 
@@ -101,7 +116,9 @@ asio::awaitable<Result<std::unique_ptr<ContainerApi>>> ContainerApi::connect(
     if (answer && answer->status == 200) co_return std::move(api);
     tried += "\n" + (answer ? answer->refusal().detail : answer.error().detail);
   }
-  co_return fail(ErrorCode::service_down, "no container engine answers:" + tried);
+  co_return fail(
+      ErrorCode::service_down,
+      "no container engine answers; set runner.container.socket where it listens elsewhere. Tried:" + tried);
 }
 
 ContainerApi::ContainerApi(asio::any_io_executor executor, std::string socket)
@@ -129,7 +146,8 @@ asio::awaitable<Result<std::optional<ContainerFacts>>> ContainerApi::inspect(std
   if (reply->status == 404) co_return std::optional<ContainerFacts>{};
   if (!reply->is_success()) co_return std::unexpected(reply->refusal());
   auto facts = parse_container_facts(json::parse(reply->body, nullptr, false));
-  if (!facts) co_return fail(ErrorCode::load_failed, reply->request + ": the answer describes no container");
+  if (!facts)
+    co_return fail(ErrorCode::load_failed, reply->request + ": the answer is not a container's description");
   co_return facts;
 }
 
@@ -155,7 +173,7 @@ asio::awaitable<Result<std::string>> ContainerApi::create(std::string name, json
   if (!reply->is_success()) co_return std::unexpected(reply->refusal());
   const json created = json::parse(reply->body, nullptr, false);
   if (!created.is_object() || !created.contains("Id") || !created["Id"].is_string())
-    co_return fail(ErrorCode::load_failed, reply->request + ": the answer names no id");
+    co_return fail(ErrorCode::load_failed, reply->request + ": the answer has no Id");
   co_return created["Id"].get<std::string>();
 }
 
@@ -251,7 +269,7 @@ std::string OutputFrameDecoder::decode(std::string_view piece) {
 
 namespace {
 
-// "127.0.0.1:8000:80/tcp", "8000:80", "80" -> where on the host, and which port of the container.
+// "127.0.0.1:8000:80/tcp", "8000:80" and "80" as address and port of the host, and port of the container.
 struct PortMapping {
   std::string host_ip{};
   std::string host_port{};
@@ -273,7 +291,7 @@ PortMapping parse_port_mapping(const std::string& port) {
   return result;
 }
 
-// all; 0; GPU-8f6d...; nvidia.com/gpu=all (the name of the container device interface)
+// From "all", "0", "GPU-8f6d..." or "nvidia.com/gpu=all" (a name of the Container Device Interface).
 json device_requests(const std::vector<std::string>& gpus) {
   if (gpus.empty()) return json::array();
   const json capabilities = json::array({json::array({"gpu"})});

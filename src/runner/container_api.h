@@ -1,8 +1,8 @@
-// What we ask of a container engine, Docker or Podman: the same HTTP over their Unix socket.
-// Facts: Docker Engine API 1.41, and what Podman 4.3 was seen to answer.
+// The requests to a container engine, Docker or Podman: the same HTTP over their Unix socket. After Docker
+// Engine API 1.41 and the observed answers of Podman 4.3.
 //
 // Thread rule: the executor's one thread. Errors of all calls: service_down (the engine can't be reached, or
-// did not answer in time), load_failed (it refused), both with what was asked and what was answered.
+// did not answer in time), load_failed (it refused), both with the request and the answer.
 #pragma once
 
 #include <map>
@@ -26,19 +26,20 @@ struct ContainerFacts {
   std::string id{};
   bool running = false;  // also while paused
   bool paused = false;
-  bool tty = false;           // its output comes as it is, without frames
-  std::optional<int> pid{};   // of its first process, as the host sees it; while it runs
-  std::optional<int> exit{};  // the code it ended with
+  bool tty = false;           // its output is sent without frames
+  std::optional<int> pid{};   // of its first process, on the host; while it runs
+  std::optional<int> exit{};  // its exit code, after its end
   std::map<std::string, std::string> labels{};
+  std::vector<std::string> device_uuids{};  // that it was given; empty: all, none, or given by index
 };
 
 class ContainerApi {
  public:
-  // Where engines listen, in the order in which they are tried: the configured socket alone, or DOCKER_HOST,
+  // Sockets of engines in the order in which they are tried: only the configured one, or DOCKER_HOST,
   // Docker's, a rootless Docker's, Podman's, a rootless Podman's.
   static std::vector<std::string> sockets(const config::ContainerConfig& config);
 
-  // The first of them where an engine answers.
+  // The engine of the first socket that answers.
   static boost::asio::awaitable<Result<std::unique_ptr<ContainerApi>>> connect(
       boost::asio::any_io_executor executor, const config::ContainerConfig& config);
 
@@ -46,23 +47,22 @@ class ContainerApi {
 
   const std::string& socket() const { return socket_; }
 
-  // By name or id. Nothing: there is no such container.
+  // `container`: name or id. Null: there is no such container.
   boost::asio::awaitable<Result<std::optional<ContainerFacts>>> inspect(std::string container);
-  // Ids of all that have the label, running or not.
+  // The ids of all containers with the label, running or not.
   boost::asio::awaitable<Result<std::vector<std::string>>> list_by_label(std::string label);
   boost::asio::awaitable<Result<std::string>> create(std::string name, nlohmann::json body);  // its id
-  boost::asio::awaitable<Result<void>> remove(std::string container);                         // even running
+  boost::asio::awaitable<Result<void>> remove(std::string container);  // also while it runs
 
   boost::asio::awaitable<Result<void>> start(std::string container, Duration limit);
-  // SIGTERM (or the image's own stop signal), SIGKILL after `grace`; returns once it has ended.
+  // SIGTERM (or the image's own stop signal), then SIGKILL after `grace`; returns after the end.
   boost::asio::awaitable<Result<void>> stop(std::string container, Duration grace);
   boost::asio::awaitable<Result<void>> kill(std::string container);
   boost::asio::awaitable<Result<void>> pause(std::string container);
   boost::asio::awaitable<Result<void>> unpause(std::string container);
 
-  // Requests that last as long as the container runs, sent, for the caller to read: the answer of the first
-  // comes at its end (parse_exit_code), that of the second is its output (OutputFrameDecoder, unless it has a
-  // tty).
+  // Requests that last as long as the container runs; the caller reads the answers. wait() is answered at the
+  // container's end (parse_exit_code), follow_output() with its output (OutputFrameDecoder, unless tty).
   using StreamingRequest = boost::asio::awaitable<Result<std::shared_ptr<http::ClientRequest>>>;
   StreamingRequest wait(std::string container);
   StreamingRequest follow_output(std::string container, std::size_t last_lines);
@@ -71,7 +71,7 @@ class ContainerApi {
   struct Reply;
   boost::asio::awaitable<Result<Reply>> send_request(std::string method, std::string target, std::string body,
                                                      Duration limit);
-  // POST /containers/CONTAINER/VERB; also good are the statuses that say that it is so already.
+  // POST /containers/CONTAINER/VERB. 304 (the container is in that state already) is a success.
   boost::asio::awaitable<Result<void>> post_action(std::string container, std::string verb, Duration limit);
   StreamingRequest open_request(std::string method, std::string target);
 
@@ -79,19 +79,19 @@ class ContainerApi {
   http::Client client_;
 };
 
-// The answer to wait(), whole: the exit code, if it is one.
+// The exit code in the whole answer to wait(); null if it has none.
 std::optional<int> parse_exit_code(const std::string& answer);
 
-// Output of a container without tty comes in frames: a byte for the stream, three of nothing, four of length
-// (big endian), the text.
+// Decodes the output of a container without tty. A frame is one byte for the stream, three zero bytes, four
+// bytes of length (big endian) and the text.
 class OutputFrameDecoder {
  public:
-  // Text in `chunk`, frames split anywhere.
+  // The text in the next piece; a frame may be split anywhere.
   std::string decode(std::string_view piece);
 
  private:
   std::string header_{};
-  std::size_t payload_left_ = 0;  // of the present frame's text
+  std::size_t payload_left_ = 0;  // bytes of the current frame's text
 };
 
 // The body that creates a consumer's container; `port` replaces ${PORT}.

@@ -24,7 +24,7 @@ using nlohmann::json;
 using std::chrono::seconds;
 using Words = std::vector<std::string>;
 
-TEST_F(ContainerTest, SaysWhatIsNotThere) {
+TEST_F(ContainerTest, AnErrorNamesWhatIsMissing) {
   const auto container = start({.name = "vllm"});
   ASSERT_FALSE(container);
   EXPECT_EQ(container.error().code, ErrorCode::load_failed);
@@ -40,7 +40,7 @@ TEST_F(ContainerTest, SaysWhatIsNotThere) {
   EXPECT_FALSE(engine_.containers["vllm"].running);
 }
 
-TEST_F(ContainerTest, WhatDoesNotServeIsNotFound) {
+TEST_F(ContainerTest, OneThatIsStoppedOrPausedIsNotFound) {
   engine_.containers["vllm"];
   auto run = find({.name = "vllm"});
   ASSERT_TRUE(run);
@@ -51,25 +51,36 @@ TEST_F(ContainerTest, WhatDoesNotServeIsNotFound) {
   EXPECT_EQ(*run, nullptr);
   run = start({.name = "vllm"});
   ASSERT_TRUE(run);
-  EXPECT_FALSE(engine_.containers["vllm"].paused) << "who is wanted goes on";
+  EXPECT_FALSE(engine_.containers["vllm"].paused) << "a start resumes it";
 }
 
-TEST_F(ContainerTest, IsMadeOfAnImageAndFoundAgainByItsLabel) {
+TEST_F(ContainerTest, IsCreatedFromAnImageAndFoundByItsLabel) {
   const config::ContainerConfig config{.image = "srv:1", .ports = {"127.0.0.1:${PORT}:8000"}};
   auto run = start(config);
   ASSERT_TRUE(run) << run.error().detail;
-  const auto port = (*run)->port();
-  ASSERT_TRUE(port);
+  const auto endpoint = (*run)->endpoint();
+  ASSERT_TRUE(endpoint);
   const json& made = engine_.containers.at("mgpu-chat").create_body;
-  EXPECT_EQ(made["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostPort"], std::to_string(*port));
+  EXPECT_EQ(made["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostPort"], std::to_string(endpoint->port));
   run->reset();  // as if the daemon had been killed
   auto again = find(config);
   ASSERT_TRUE(again && *again);
-  EXPECT_EQ((*again)->port(), port);
+  EXPECT_EQ((*again)->endpoint(), endpoint);
   EXPECT_TRUE((*again)->is_owned());
 }
 
-TEST_F(ContainerTest, ThatOfAnotherDaemonWhichLivesIsLeftAlone) {
+TEST_F(ContainerTest, ReportsTheDevicesThatItWasGiven) {
+  const std::string uuid = "GPU-51304c70-0000-4000-8000-000000000001";
+  const auto one = start({.image = "srv:1", .gpus = {uuid}});
+  ASSERT_TRUE(one) << one.error().detail;
+  EXPECT_EQ((*one)->device_uuids(), Words{uuid});
+  engine_.end_container("mgpu-chat", 0);
+  const auto all = start({.image = "srv:1", .gpus = {"all"}});
+  ASSERT_TRUE(all) << all.error().detail;
+  EXPECT_EQ((*all)->device_uuids(), Words{});
+}
+
+TEST_F(ContainerTest, OneOfAnotherRunningDaemonIsNotTouched) {
   const config::ContainerConfig config{.image = "srv:1"};
   ASSERT_TRUE(start(config));
   auto& label = engine_.containers.at("mgpu-chat").create_body["Labels"]["mgpu.started_by"];
@@ -81,21 +92,21 @@ TEST_F(ContainerTest, ThatOfAnotherDaemonWhichLivesIsLeftAlone) {
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().detail.find("belongs to another mgpu"), std::string::npos);
   const auto found = find(config);
-  EXPECT_TRUE(found && !*found) << "nor is it ours to end";
+  EXPECT_TRUE(found && !*found) << "nor is it ended with this daemon";
 
   label = to_string(other) + " an earlier boot";
   const auto heir = find(config);
   EXPECT_TRUE(heir && *heir && (*heir)->is_owned());
 }
 
-TEST_F(ContainerTest, TheNextStartMakesItAnew) {
+TEST_F(ContainerTest, TheNextStartRecreatesIt) {
   ASSERT_TRUE(await_result((*start({.image = "srv:1"}))->stop(seconds(5))));
   const auto run = start({.image = "srv:2"});
   ASSERT_TRUE(run) << run.error().detail;
   EXPECT_EQ(engine_.containers.at("mgpu-chat").create_body["Image"], "srv:2");
 }
 
-TEST_F(ContainerTest, TellsACrashAtOnceWithItsLastWords) {
+TEST_F(ContainerTest, ReportsACrashAtOnceWithItsLog) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   engine_.print_output("mgpu-chat", "loading\nCUDA out of memory\n");
@@ -106,7 +117,7 @@ TEST_F(ContainerTest, TellsACrashAtOnceWithItsLastWords) {
   EXPECT_TRUE(await_result((*run)->kill())) << "nothing is left to kill";
 }
 
-TEST_F(ContainerTest, ItsOutputIsReadAsItComes) {
+TEST_F(ContainerTest, ItsOutputIsStreamed) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   engine_.print_output("mgpu-chat", "ready\n");
@@ -127,7 +138,7 @@ TEST_F(ContainerTest, KillsWhatIgnoresStop) {
   EXPECT_EQ((*run)->exit_status()->code, 137);
 }
 
-TEST_F(ContainerTest, APausedOneGoesOnToBeKilled) {
+TEST_F(ContainerTest, APausedOneIsResumedToBeStopped) {
   auto run = start({.image = "srv:1"});
   ASSERT_TRUE(run);
   ContainerApi api(io_.get_executor(), socket_);
@@ -136,7 +147,7 @@ TEST_F(ContainerTest, APausedOneGoesOnToBeKilled) {
   EXPECT_FALSE(engine_.containers["mgpu-chat"].running);
 }
 
-TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {
+TEST_F(ContainerTest, AnErrorNamesTheSocketsThatWereTried) {
   engine_.close();
   const auto run = start({.name = "vllm"});
   ASSERT_FALSE(run);
@@ -144,7 +155,7 @@ TEST_F(ContainerTest, SaysWhereItLookedForAnEngine) {
   EXPECT_NE(run.error().detail.find("can't reach " + socket_), std::string::npos);
 }
 
-TEST(ContainerApi, LooksInTheUsualPlacesInOrder) {
+TEST(ContainerApi, TriesTheUsualSocketsInOrder) {
   setenv("DOCKER_HOST", "unix:///d", 1);
   setenv("XDG_RUNTIME_DIR", "/u", 1);
   EXPECT_EQ(ContainerApi::sockets({}), (Words{"/d", "/var/run/docker.sock", "/u/docker.sock",
@@ -155,7 +166,7 @@ TEST(ContainerApi, LooksInTheUsualPlacesInOrder) {
   EXPECT_EQ(ContainerApi::sockets({}), (Words{"/var/run/docker.sock", "/run/podman/podman.sock"}));
 }
 
-TEST(Creation, SaysWhatTheConfigurationSays) {
+TEST(CreationBody, HasEverythingOfTheConfiguration) {
   const json body = creation_body("chat",
                                   {.image = "srv:1",
                                    .command = {"--port", "${PORT}"},
@@ -179,7 +190,7 @@ TEST(Creation, SaysWhatTheConfigurationSays) {
   EXPECT_EQ(host["ShmSize"], kGiB.count);
 }
 
-TEST(Creation, NamesTheGpusAsTheEngineKnowsThem) {
+TEST(CreationBody, RequestsGpusInTheFormOfTheirNames) {
   const auto requested = [](Words gpus) {
     return creation_body("chat", {.image = "srv:1", .gpus = std::move(gpus)},
                          {})["HostConfig"]["DeviceRequests"];

@@ -1,5 +1,5 @@
-// For tests: a container engine on a Unix socket that answers as Docker and Podman were seen to. Its
-// containers run nothing; a test says what they print and when they end.
+// For tests: a container engine on a Unix socket with the observed answers of Docker and Podman. Its
+// containers run nothing; the test sets what they print and when they end.
 #pragma once
 
 #include <filesystem>
@@ -42,7 +42,7 @@ class FakeContainerEngine {
     open();
   }
 
-  // Whoever asks finds nobody, and whoever waits is cut off. Its containers live on.
+  // Refuses connections and breaks off requests. Its containers live on.
   void close() {
     acceptor_.reset();
     for (const auto& socket : sockets_)
@@ -102,7 +102,7 @@ class FakeContainerEngine {
     socket->close();
   }
 
-  // No coroutines, so that g++ 12 sees no temporary of theirs in an awaited call.
+  // Plain functions, so that no temporary is an argument of an awaited call (g++ 12 miscompiles that).
   static boost::asio::awaitable<void> send_empty_response(Socket socket, int status) {
     json none;
     return send_response(std::move(socket), status, std::move(none));
@@ -186,7 +186,8 @@ class FakeContainerEngine {
             {"Paused", container.paused},
             {"Pid", container.running ? 77 : 0},
             {"ExitCode", container.exit_code}}},
-          {"Config", {{"Tty", false}, {"Labels", container.create_body.value("Labels", json::object())}}}};
+          {"Config", {{"Tty", false}, {"Labels", container.create_body.value("Labels", json::object())}}},
+          {"HostConfig", container.create_body.value("HostConfig", json::object())}};
       co_return co_await send_response(socket, 200, std::move(facts));
     }
     if (verb == "wait") {
@@ -209,7 +210,7 @@ class FakeContainerEngine {
     if (!container.running && is_stop) co_return co_await send_empty_response(socket, 304);
     if (!container.running || container.paused) co_return co_await send_error(socket, 409, "is not running");
     if (is_stop && container.ignores_stop) {
-      // As the real ones it would kill it now; this one gives the caller the time to do it himself.
+      // A real engine kills it after the grace; this one never does, so that the test can.
       const std::function<bool()> has_ended = [&container] { return !container.running; };
       co_await changed.wait(has_ended, kNoLimit);
       co_return co_await send_empty_response(socket, 204);
@@ -218,7 +219,7 @@ class FakeContainerEngine {
     co_await send_empty_response(socket, 204);
   }
 
-  // Two frames a piece, so that heads are met in the middle.
+  // Each piece of output is sent as two frames, so that the decoder meets headers inside a chunk.
   boost::asio::awaitable<void> stream_logs(Socket socket, FakeContainer& container) {
     std::string begin = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", end = "0\r\n\r\n";
     co_await send(socket, std::move(begin));

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kPortPlaceholder = "${PORT}";
 
-// Fills in each open place of one argument; tells whether there was any.
+// Fills in each placeholder of one argument; returns whether there was any.
 bool fill_placeholder(std::string& text, std::string_view previous_argument, bool is_argument,
                       const std::string& port) {
   bool found = false;
@@ -49,6 +49,8 @@ bool wants_port(const config::ProcessConfig& config) {
   return fill_placeholders(copy, "1");
 }
 
+bool wants_port(const std::string& url) { return url.find(kPortPlaceholder) != url.npos; }
+
 config::ProcessConfig with_port(config::ProcessConfig config, std::uint16_t port) {
   fill_placeholders(config, std::to_string(port));
   config.env["PORT"] = std::to_string(port);
@@ -60,6 +62,19 @@ std::string with_port(std::string text, std::uint16_t port) {
   return text;
 }
 
+Result<http::Endpoint> resolve_url(const std::string& url, std::optional<std::uint16_t> port) {
+  auto endpoint = http::parse_url(port ? with_port(url, *port) : url);
+  if (!endpoint) return fail(ErrorCode::invalid_config, endpoint.error().detail);
+  return endpoint;
+}
+
+std::optional<http::Endpoint> local_endpoint(const std::string& url, std::optional<std::uint16_t> port) {
+  if (url.empty())
+    return port ? std::optional(http::Endpoint{.host = "127.0.0.1", .port = *port}) : std::nullopt;
+  auto endpoint = resolve_url(url, port);
+  return endpoint ? std::optional(*std::move(endpoint)) : std::nullopt;
+}
+
 Result<std::uint16_t> find_free_port() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -69,7 +84,8 @@ Result<std::uint16_t> find_free_port() {
   auto* raw_address = reinterpret_cast<sockaddr*>(&address);
   const bool ok = fd >= 0 && bind(fd, raw_address, size) == 0 && getsockname(fd, raw_address, &size) == 0;
   if (fd >= 0) close(fd);
-  if (!ok) return fail(ErrorCode::load_failed, "no free port on 127.0.0.1 for the process");
+  if (!ok)
+    return fail(ErrorCode::load_failed, "no TCP port is free on 127.0.0.1 (net.ipv4.ip_local_port_range)");
   return ntohs(address.sin_port);
 }
 

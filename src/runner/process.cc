@@ -1,10 +1,9 @@
-// Who reaps what: the leader is waited for by its pid, everybody else of its group by waitpid(-group). With
-// become_subreaper() orphans of the group are our children too, so kill(-group, 0) failing proves that the
-// whole group is gone. No call here ever takes a child of other code; orphans that left the group are reaped
-// by Children.
+// The leader is reaped by its pid, the rest of its group by waitpid(-group). With become_subreaper() orphans
+// of the group are children of this process, too, so a failing kill(-group, 0) proves that the whole group is
+// gone. No call here reaps a child of other code; orphans that left the group are reaped by ChildReaper.
 //
-// Its output is read in one way only, read_output(), when it is waited for and when the leader has exited: a
-// read under way beside it would mix up what was said.
+// Output is read only by read_output(), when the pipe is readable and when the leader has exited: a second
+// read under way would change the order of the output.
 #include "runner/process.h"
 
 #include <algorithm>
@@ -36,6 +35,7 @@
 #include "runner/queued_writer.h"
 #include "runner/run_state.h"
 #include "runner/spawn.h"
+#include "runner/visible_devices.h"
 
 namespace mgpu::runner {
 
@@ -43,8 +43,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kMaxDrain = 1 << 20;  // of output still in the pipe at exit
-constexpr std::size_t kMaxRead = 1 << 16;   // at once: others want to be served, too
+constexpr std::size_t kMaxDrain = 1 << 20;  // bytes read from the pipe after the exit
+constexpr std::size_t kMaxRead = 1 << 16;   // bytes read at once, so that other work gets its turn
 
 }  // namespace
 
@@ -79,10 +79,11 @@ struct Process::State : RunState, std::enable_shared_from_this<Process::State> {
   std::unique_ptr<QueuedWriter> log_file{};  // null: only the ring
   bool loss_reported = false;
   int stop_signal = SIGTERM;
-  std::optional<std::uint16_t> port{};
-  bool adopted = false;      // no child of ours: it can't be waited for
-  bool stopping = false;     // somebody ends the group with care; its leader's exit is no crash
-  bool group_ended = false;  // never signal again: the number may be somebody else's
+  std::optional<http::Endpoint> endpoint{};
+  std::vector<std::string> device_uuids{};
+  bool adopted = false;      // not a child of this process: waitpid() does not work
+  bool stopping = false;     // stop() or kill() was called: the leader's exit is no crash
+  bool group_ended = false;  // must not be signaled again: the number may be reused
 };
 
 namespace {
@@ -110,7 +111,7 @@ asio::awaitable<Result<void>> kill_group(std::shared_ptr<State> state) {
   co_return Result<void>{};
 }
 
-// Null where there is no path.
+// Null without a path.
 Result<std::unique_ptr<QueuedWriter>> open_log_file(const std::string& path) {
   if (path.empty()) return nullptr;
   const auto drop_note = [](std::uint64_t pieces) {
@@ -122,6 +123,12 @@ Result<std::unique_ptr<QueuedWriter>> open_log_file(const std::string& path) {
     return fail(ErrorCode::load_failed,
                 fmt::format("the log file \"{}\" can't be written: {}", path, writer.error().detail));
   return writer;
+}
+
+// The devices that the process sees, however its variable was set: by the daemon, its configuration, the
+// daemon's own environment.
+std::vector<std::string> read_device_uuids(int pid) {
+  return parse_visible_devices(read_environment_variable(pid, kVisibleDevicesVariable).value_or(""));
 }
 
 bool has_exited(int pidfd) {
@@ -139,13 +146,13 @@ ExitStatus parse_wait_status(int wait_status) {
 void Process::State::store_output(std::string_view piece) {
   log.append(piece);
   if (!log_file) return;
-  // What can't be written is lost, and holds up nobody; the ring still has the end.
+  // Output that the file does not take in time is dropped there; the ring still has the last lines.
   log_file->write(std::string(piece));
   if (log_file->dropped() > 0 && !std::exchange(loss_reported, true))
-    log.append("\nmgpu: the log file takes no more: some of this is missing there\n");
+    log.append("\nmgpu: the log file takes no more: part of this output is missing there\n");
 }
 
-// What is there now. False: no more will come.
+// Reads what the pipe has now. False: the pipe is closed.
 bool Process::State::read_output(std::size_t max_bytes) {
   std::array<char, 8192> buffer;
   for (std::size_t total = 0; total < max_bytes;) {
@@ -163,7 +170,7 @@ void Process::State::wait_for_output() {
     if (error) return;
     if (self->read_output(kMaxRead)) return self->wait_for_output();
     boost::system::error_code ignored;
-    self->output.close(ignored);  // nobody holds the other end any more
+    self->output.close(ignored);  // no process holds the other end
   });
 }
 
@@ -177,11 +184,11 @@ void Process::State::check_leader_exit() {
   if (exit) return;
   int wait_status = 0;
   if (adopted ? !has_exited(pidfd.native_handle()) : waitpid(group, &wait_status, WNOHANG) != group) return;
-  // Its last words may still be in the pipe; they are the reason that people look for.
+  // The last output, which usually has the reason of a crash, may still be in the pipe.
   read_output(kMaxDrain);
   if (!adopted) reaper.unregister_child(group);
   record_exit(adopted ? ExitStatus{} : parse_wait_status(wait_status), log.tail(kExitLogLines));
-  // What is known of it stays for those who ask, maybe for days; the descriptor need not.
+  // The state may be kept for days; the descriptor is not needed any more.
   boost::system::error_code ignored;
   pidfd.close(ignored);
   if (!stopping && !group_gone()) {
@@ -201,7 +208,7 @@ bool Process::State::group_gone() {
   while (waitpid(-group, nullptr, WNOHANG) > 0) {
   }
   group_ended = ::kill(-group, 0) != 0 && errno == ESRCH;
-  // Whoever inherited an adopted one may be slow to ask for its exit code, or never do.
+  // The parent of an adopted process may be slow to reap it, or never do.
   if (!group_ended && adopted) group_ended = live_group_members(group).empty();
   return group_ended;
 }
@@ -212,8 +219,10 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
                                                 const config::ProcessConfig& config, RunOptions options) {
   auto ready = config;
   for (const auto& [name, value] : options.env) ready.env[name] = value;
+  if (const auto visible = visible_devices_value(options.device_uuids))
+    ready.env.emplace(kVisibleDevicesVariable, *visible);
   std::optional<std::uint16_t> port;
-  if (options.needs_port || wants_port(config)) {
+  if (wants_port(options.url) || wants_port(config)) {
     const auto free = find_free_port();
     if (!free) return std::unexpected(free.error());
     port = *free;
@@ -226,7 +235,8 @@ Result<std::unique_ptr<Process>> Process::start(asio::any_io_executor executor,
   auto state = std::make_shared<State>(executor, *spawned, std::move(options));
   state->reaper.register_child(spawned->pid);
   state->log_file = std::move(*log_file);
-  state->port = port;
+  state->endpoint = local_endpoint(state->options.url, port);
+  state->device_uuids = read_device_uuids(spawned->pid);
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
   state->wait_for_output();
   state->watch();
@@ -242,7 +252,8 @@ Result<std::unique_ptr<Process>> Process::adopt(asio::any_io_executor executor,
   auto state = std::make_shared<State>(executor, found, std::move(options));
   state->adopted = true;
   if (auto log_file = open_log_file(config.log_file)) state->log_file = std::move(*log_file);
-  state->port = known.port;
+  state->endpoint = local_endpoint(state->options.url, known.port);
+  state->device_uuids = read_device_uuids(known.pid);
   state->stop_signal = config::signal_number(config.stop_signal).value_or(SIGTERM);
   if (found.output >= 0) state->wait_for_output();
   state->watch();
@@ -261,7 +272,8 @@ RunIdentity Process::identity() const {
   if (!is_running()) return {};
   return {.pid = state_->group, .process_group = state_->group};
 }
-std::optional<std::uint16_t> Process::port() const { return state_->port; }
+std::optional<http::Endpoint> Process::endpoint() const { return state_->endpoint; }
+std::vector<std::string> Process::device_uuids() const { return state_->device_uuids; }
 bool Process::is_running() const { return !state_->exit; }
 const std::optional<ExitStatus>& Process::exit_status() const { return state_->exit; }
 std::vector<std::string> Process::log_tail(std::size_t count) const { return state_->log.tail(count); }

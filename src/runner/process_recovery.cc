@@ -41,7 +41,7 @@ std::vector<int> list_pids() {
   return pids;
 }
 
-// The value of a variable in the text of /proc/PID/environ.
+// `environ`: the text of /proc/PID/environ behind a NUL byte.
 std::optional<std::string> find_variable(const std::string& environ, std::string_view name) {
   const std::string wanted = fmt::format("{}{}=", '\0', name);
   const auto at = environ.find(wanted);
@@ -50,11 +50,15 @@ std::optional<std::string> find_variable(const std::string& environ, std::string
   return environ.substr(from, environ.find('\0', from) - from);
 }
 
+std::string read_environment(int pid) {
+  return std::string(1, '\0') + read_file(fmt::format("/proc/{}/environ", pid));
+}
+
 bool has_mark(const std::optional<MarkedProcess>& marked, std::string_view mark) {
   return marked && marked->mark == mark;
 }
 
-// The pipe behind a process' fd; 0: none, or another kind of file.
+// The inode of the pipe at a process' descriptor; 0: none, or another kind of file.
 ino_t pipe_inode(int pid, int fd) {
   struct stat facts{};
   const std::string file = fmt::format("/proc/{}/fd/{}", pid, fd);
@@ -71,10 +75,12 @@ std::string boot_id() {
 }
 
 Result<int> open_pidfd(int pid, std::uint64_t start_time) {
-  const auto gone_error = [&] { return fail(ErrorCode::not_found, fmt::format("process {} is gone", pid)); };
+  const auto gone_error = [&] {
+    return fail(ErrorCode::not_found, fmt::format("process {} has ended", pid));
+  };
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return gone_error();
-  // Looked at after the pidfd was opened: if it is the right one now, the pidfd is of the right one.
+  // Compared after the pidfd was opened: if the pid belongs to the right process now, so does the pidfd.
   const auto facts = gpu::read_process(pid);
   if (facts && facts->start_time == start_time && facts->state != 'Z') return fd;
   ::close(fd);
@@ -83,7 +89,7 @@ Result<int> open_pidfd(int pid, std::uint64_t start_time) {
 
 int reopen_output(int pid) {
   const ino_t stdout_pipe = pipe_inode(pid, STDOUT_FILENO);
-  // A pipe of which it does not hold the other end as well is none that we gave it.
+  // A pipe of the daemon: the process holds the other end, too.
   if (stdout_pipe == 0 || stdout_pipe != pipe_inode(pid, kInheritedOutputFd)) return -1;
   return ::open(fmt::format("/proc/{}/fd/{}", pid, kInheritedOutputFd).c_str(),
                 O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -119,11 +125,16 @@ bool is_other_live_daemon(const DaemonInstance& instance) {
   return facts && facts->start_time == instance.start_time && facts->state != 'Z' && facts->state != 'X';
 }
 
+std::optional<std::string> read_environment_variable(int pid, std::string_view name) {
+  return find_variable(read_environment(pid), name);
+}
+
 std::optional<MarkedProcess> read_process_mark(int pid) {
-  const std::string environ = std::string(1, '\0') + read_file(fmt::format("/proc/{}/environ", pid));
+  const std::string environ = read_environment(pid);
   const auto value = find_variable(environ, kMarkVariable);
   if (!value) return std::nullopt;
-  const auto separator = value->rfind(' ');  // a path may hold some, a consumer's name does not
+  const auto separator =
+      value->rfind(' ');  // the mark is a path and may have blanks, a consumer's name has none
   if (separator == std::string::npos) return std::nullopt;
   MarkedProcess marked{
       .pid = pid, .consumer = value->substr(separator + 1), .mark = value->substr(0, separator)};
@@ -144,11 +155,11 @@ std::vector<MarkedProcess> find_marked_processes(std::string_view mark) {
 bool kill_marked_process(int pid, std::string_view mark) {
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return false;
-  // Asked after the pidfd was opened: what has the mark now is what the pidfd means.
-  const bool ours = has_mark(read_process_mark(pid), mark);
-  if (ours) ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
+  // Read after the pidfd was opened: the process that has the mark now is the pidfd's process.
+  const bool has_the_mark = has_mark(read_process_mark(pid), mark);
+  if (has_the_mark) ::syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
   ::close(fd);
-  return ours;
+  return has_the_mark;
 }
 
 }  // namespace mgpu::runner

@@ -1,5 +1,5 @@
-// Processes that an earlier life of the daemon started: knowing them again, and taking over what they write.
-// They are nobody's children any more that we could wait for.
+// Processes that an earlier daemon started: how they are recognized, and how their output is read. They are
+// not children of this process and can't be waited for.
 #pragma once
 
 #include <cstdint>
@@ -12,30 +12,31 @@
 
 namespace mgpu::runner {
 
-// The fd under which a process that outlives us holds the reading end of its own output. With it nobody ends
-// by SIGPIPE when the daemon dies, and the next daemon finds what was written meanwhile.
+// The descriptor by which a process that outlives the daemon holds the reading end of its own output. So it
+// gets no SIGPIPE when the daemon dies, and the next daemon can read what was written meanwhile.
 inline constexpr int kInheritedOutputFd = 3;
 
-// Which boot of the machine this is; start times and pids of another one mean nothing.
+// Identifies the boot of the host; pids and start times of another boot are meaningless.
 std::string boot_id();
 
 // A pidfd of the process with this pid and start time (clock ticks since boot). Error: not_found (it is gone,
-// or its number is somebody else's now).
+// or the pid belongs to another process now).
 Result<int> open_pidfd(int pid, std::uint64_t start_time);
 
-// The reading end of what the process writes; the caller closes it. -1: it has closed it, or writes
+// The reading end of the process' output; the caller closes it. -1: the process has closed it, or writes
 // elsewhere.
 int reopen_output(int pid);
 
-// The processes of the group that live (zombies do not).
+// The processes of the group, without zombies.
 std::vector<int> live_group_members(int group);
 
-// The environment variable that tells whose process it is, and its children's: "MARK CONSUMER".
+// The environment variable of a started process, inherited by its children: "MARK CONSUMER", the daemon's
+// mark and the consumer.
 inline constexpr const char* kMarkVariable = "MGPU_STARTED_AS";
-// Likewise which life of the daemon started it: "PID START_TIME".
+// Likewise the daemon that started it: "PID START_TIME".
 inline constexpr const char* kStarterVariable = "MGPU_STARTED_BY";
 
-// One life of a daemon.
+// One run of a daemon's process.
 struct DaemonInstance {
   int pid = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
@@ -44,26 +45,28 @@ struct DaemonInstance {
 DaemonInstance current_daemon_instance();
 std::string to_string(const DaemonInstance& instance);  // as in kStarterVariable
 
-std::optional<DaemonInstance> parse_daemon_instance(
-    const std::string& text);  // the reverse; what follows it does not matter
+std::optional<DaemonInstance> parse_daemon_instance(const std::string& text);  // ignores text behind it
 
-// Whether it is not over, and not this one.
+// Whether it still runs and is not this process.
 bool is_other_live_daemon(const DaemonInstance& instance);
+
+// A variable of the process' environment when it started. Null: not set, no permission, or the process ended.
+std::optional<std::string> read_environment_variable(int pid, std::string_view name);
 
 struct MarkedProcess {
   int pid = 0;
   std::string consumer{};
   std::string mark{};
-  std::optional<DaemonInstance> starter{};  // none: an mgpu started it that did not say
+  std::optional<DaemonInstance> starter{};  // null: an older mgpu, which did not set kStarterVariable
 };
 
-// What the process itself says. None: it has no mark, or we may not look, or it has ended.
+// The mark in the process' environment. Null: it has none, permission is missing, or the process has ended.
 std::optional<MarkedProcess> read_process_mark(int pid);
 
-// The living processes that carry the mark, as far as we may look; never ourselves.
+// The living processes with the mark whose environment may be read, without this process.
 std::vector<MarkedProcess> find_marked_processes(std::string_view mark);
 
-// SIGKILL, if the number still belongs to a process with the mark. Whether it did.
+// Sends SIGKILL if the pid still belongs to a process with the mark; returns whether it does.
 bool kill_marked_process(int pid, std::string_view mark);
 
 }  // namespace mgpu::runner

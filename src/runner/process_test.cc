@@ -48,7 +48,7 @@ class ProcessTest : public RunnerTest {
 
 bool is_alive(int pid) { return ::kill(pid, 0) == 0; }
 
-TEST_F(ProcessTest, TellsACrashWithItsCodeAndItsLastWords) {
+TEST_F(ProcessTest, ReportsACrashWithItsCodeAndItsLog) {
   auto process = start_shell("echo loading; echo 'CUDA out of memory' >&2; exit 3");
   ASSERT_TRUE(process);
   ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
@@ -135,13 +135,40 @@ TEST_F(ProcessTest, GivesEnvCwdAndAChosenPort) {
                         .env = {{"WORD", "hello"}},
                         .cwd = "/"});
   ASSERT_TRUE(process);
-  const auto port = (*process)->port();
-  ASSERT_TRUE(port);
-  const auto number = std::to_string(*port);
+  const auto endpoint = (*process)->endpoint();
+  ASSERT_TRUE(endpoint);
+  EXPECT_EQ(endpoint->host, "127.0.0.1");
+  const auto number = std::to_string(endpoint->port);
   EXPECT_TRUE(wait_for_line(**process, "hello / " + number + " --port=" + number));
 }
 
-TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
+TEST_F(ProcessTest, ListensWhereItsUrlSays) {
+  RunOptions wanted = options();
+  wanted.url = "http://localhost:${PORT}/base";
+  auto process = Process::start(io_.get_executor(), {.command = {"/bin/sh", "-c", "echo $PORT"}}, wanted);
+  ASSERT_TRUE(process);
+  const auto endpoint = (*process)->endpoint();
+  ASSERT_TRUE(endpoint);
+  EXPECT_EQ(endpoint->host + endpoint->path, "localhost/base");
+  EXPECT_TRUE(wait_for_line(**process, std::to_string(endpoint->port)));
+}
+
+TEST_F(ProcessTest, SeesTheDevicesThatItWasGiven) {
+  const std::vector<std::string> uuids{"GPU-51304c70-0000-4000-8000-000000000001",
+                                       "GPU-51304c70-0000-4000-8000-000000000002"};
+  RunOptions wanted = options();
+  wanted.device_uuids = uuids;
+  config::ProcessConfig config{.command = {"/bin/sh", "-c", "echo $CUDA_VISIBLE_DEVICES; sleep 60"}};
+  auto process = Process::start(io_.get_executor(), config, wanted);
+  ASSERT_TRUE(process && wait_for_line(**process, uuids[0] + "," + uuids[1]));
+  EXPECT_EQ((*process)->device_uuids(), uuids);
+  config.env["CUDA_VISIBLE_DEVICES"] = "1";
+  process = Process::start(io_.get_executor(), config, wanted);
+  ASSERT_TRUE(process && wait_for_line(**process, "1")) << "its configuration wins";
+  EXPECT_TRUE((*process)->device_uuids().empty());
+}
+
+TEST_F(ProcessTest, IsAdoptedByPidAndStartTimeAndEndsAsAWhole) {
   auto first = Process::start(io_.get_executor(), {.command = {"/bin/sh", "-c", "sleep 60 & sleep 60"}},
                               {.outlives_daemon = true});
   ASSERT_TRUE(first);
@@ -154,13 +181,13 @@ TEST_F(ProcessTest, IsTakenOverByWhoKnowsItAndEndsAsAWhole) {
 
   ASSERT_TRUE(adopted) << adopted.error().detail;
   EXPECT_TRUE((*adopted)->is_running());
-  EXPECT_EQ((*adopted)->port(), 8080);
+  EXPECT_EQ((*adopted)->endpoint(), (http::Endpoint{.host = "127.0.0.1", .port = 8080}));
   EXPECT_TRUE(await_result((*adopted)->stop(seconds(5))));
   EXPECT_FALSE((*adopted)->is_running());
   EXPECT_TRUE(live_group_members(pid).empty()) << "grandchildren end with it";
 }
 
-TEST_F(ProcessTest, AnotherProcessWithItsNumberIsNotTakenOver) {
+TEST_F(ProcessTest, AnotherProcessWithItsPidIsNotAdopted) {
   const auto facts = gpu::read_process(getpid());
   ASSERT_TRUE(facts);
 
@@ -170,7 +197,7 @@ TEST_F(ProcessTest, AnotherProcessWithItsNumberIsNotTakenOver) {
   EXPECT_EQ(refused.error().code, ErrorCode::not_found);
 }
 
-TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {
+TEST_F(ProcessTest, ItsChildrenAreFoundByItsMark) {
   config::ProcessConfig config{.command = {"/bin/sh", "-c", "setsid sleep 60 & echo up; wait"}};
   config.env[kMarkVariable] = "/tmp/test.db chat";
   auto process = start(config);
@@ -188,7 +215,7 @@ TEST_F(ProcessTest, WhatItStartedIsKnownByItsMark) {
   EXPECT_TRUE(run_until([&] { return count_strays() == 0; }));
 }
 
-// Children of ours that have ended and that nobody has asked for.
+// Children that have ended and were not reaped.
 std::ptrdiff_t count_zombies() {
   return std::ranges::count_if(std::filesystem::directory_iterator("/proc"), [](const auto& entry) {
     const std::string name = entry.path().filename();
@@ -198,18 +225,18 @@ std::ptrdiff_t count_zombies() {
   });
 }
 
-TEST_F(ProcessTest, WhatLeftItsSessionIsReapedWhenItEnds) {
+TEST_F(ProcessTest, AnOrphanInASessionOfItsOwnIsReaped) {
   ChildReaper::from_executor(io_.get_executor()).start_reaping_orphans(io_.get_executor());
   auto process = start_shell("setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.1; exit 0");
   ASSERT_TRUE(process && run_until([&] { return exit_status_.has_value(); }));
-  EXPECT_EQ(exit_status_->code, 0) << "who is waited for is not taken away";
+  EXPECT_EQ(exit_status_->code, 0) << "the reaper leaves a registered child to its owner";
   const int orphan = std::stoi(exit_status_->log.back());
   ASSERT_TRUE(run_until([&] { return gpu::read_process(orphan)->parent == getpid(); }));
   ::kill(orphan, SIGKILL);
   EXPECT_TRUE(run_until([&] { return count_zombies() == 0; }));
 }
 
-TEST_F(ProcessTest, ACommandThatIsTooLateLeavesNoZombie) {
+TEST_F(ProcessTest, ACommandOverItsLimitLeavesNoZombie) {
   ChildReaper::from_executor(io_.get_executor()).start_reaping_orphans(io_.get_executor());
   EXPECT_FALSE(await_result(run_command({"sleep", "1000"}, std::chrono::milliseconds(20))));
   EXPECT_TRUE(run_until([&] { return count_zombies() == 0; }));
@@ -218,7 +245,7 @@ TEST_F(ProcessTest, ACommandThatIsTooLateLeavesNoZombie) {
 
 // Its exit is seen while what it said before is on its way: at whatever moment, nothing is lost or said
 // twice.
-TEST_F(ProcessTest, ItsLastWordsComeAfterItsFirst) {
+TEST_F(ProcessTest, OutputAtTheExitKeepsItsOrder) {
   for (int moment = 0; moment < 12; ++moment) {
     char folder[] = "/tmp/mgpu-runner-XXXXXX";
     ASSERT_NE(mkdtemp(folder), nullptr);
@@ -245,7 +272,7 @@ TEST_F(ProcessTest, ItsLastWordsComeAfterItsFirst) {
   }
 }
 
-TEST_F(ProcessTest, ALogFileThatNobodyReadsHoldsNobodyUp) {
+TEST_F(ProcessTest, ALogFileWithoutAReaderDoesNotBlock) {
   char folder[] = "/tmp/mgpu-runner-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   const auto path = std::string(folder) + "/pipe";

@@ -95,7 +95,7 @@ TEST_F(QueuedWriterTest, IsNotHeldUpAtItsEndEither) {
 TEST_F(QueuedWriterTest, OutlivesTheReader) {
   auto writer = QueuedWriter::for_descriptor(pipe_[1], {});
   close_end(0);
-  writer->write("to nobody\n");
+  writer->write("lost\n");
   EXPECT_TRUE(wait_until([&] { return writer->dropped() == 1; }));
 }
 

@@ -1,6 +1,9 @@
-// How an application is started, watched and stopped: as a process of ours, as a unit of systemd, as a
-// container. A Runner is one run of it, from its start (or from when it was found running) to its end; a
-// consumer with an external service has none.
+// How an application is started, watched and stopped: as a process, as a unit of systemd, as a container. A
+// Runner is one run of the application, from its start (or from when it was found running) to its end. A
+// consumer with an external service has no runner.
+//
+// Nothing here says that a run is on this host: where it listens is an endpoint, its devices are UUIDs, and
+// its identity on this host may be empty.
 //
 // Thread rule: everything on the one thread of the executor given to start() or find().
 #pragma once
@@ -20,27 +23,34 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/config.h"
+#include "http/endpoint.h"
 
 namespace mgpu::runner {
 
 struct ExitStatus {
-  std::optional<int> code{};       // it returned this,
-  std::optional<int> signal{};     // or this signal ended it; neither: nobody can tell
+  std::optional<int> code{};       // its exit code,
+  std::optional<int> signal{};     // or the signal that ended it; neither: unknown
   std::vector<std::string> log{};  // its last lines, oldest first
 };
 
 // "exited with code 1", "was ended by signal 9 (Killed)".
 std::string to_string(const ExitStatus& status);
 
-// By what its processes are known among all others.
+// By what the processes of a run are recognized on this host, so that their device memory is attributed to
+// it. Each member is another kind of identity, and any one is enough. A run on another host has none.
 struct RunIdentity {
-  std::optional<int> pid{};  // of the process above all others of it, while that runs
+  std::optional<int> pid{};  // the root of its process tree, while that runs
   std::optional<int> process_group{};
   std::string unit{};          // of systemd: "ollama.service"
   std::string container_id{};  // 64 hexadecimal digits
+  std::string slurm_job{};     // "4711"
+
+  bool is_empty() const {
+    return !pid && !process_group && unit.empty() && container_id.empty() && slurm_job.empty();
+  }
 };
 
-// A process that an earlier life of the daemon started, as recorded then.
+// A process that an earlier daemon started, as recorded then.
 struct RecordedProcess {
   int pid = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
@@ -49,48 +59,52 @@ struct RecordedProcess {
 
 struct RunOptions {
   std::size_t log_lines = 200;
-  bool needs_port = false;           // choose a port even where the command names none (the url has ${PORT})
-  Duration start_limit{60'000'000};  // for what systemd or the container engine needs to say that it runs
-  std::function<void(const ExitStatus&)> on_exit{};  // once, posted, when it has ended; may be empty
-  // Of processes alone; systemd and container engines keep their own whatever becomes of us.
-  bool outlives_daemon = false;              // when the daemon is killed it lives on, to be found by the next
-  std::map<std::string, std::string> env{};  // variables besides those of its configuration; these win
+  std::string url{};  // of its service, as configured: a port is chosen for ${PORT}; empty: no service
+  Duration start_limit{60'000'000};  // until systemd or the container engine says that it runs
+  std::function<void(const ExitStatus&)> on_exit{};  // called once, posted, after the end; may be empty
+  // For processes only; units and containers live on without the daemon in any case.
+  bool outlives_daemon = false;              // it lives on when the daemon is killed, for the next to adopt
+  std::map<std::string, std::string> env{};  // added to the configuration's variables; these win
+  std::vector<std::string> device_uuids{};   // the only devices it may use, unless its configuration says
 };
 
 class Runner {
  public:
-  // A process of ours is killed with it; units and containers live on, and nobody hears of their end.
+  // Kills a process; units and containers live on, and on_exit is not called.
   virtual ~Runner() = default;
 
-  virtual RunIdentity identity() const = 0;
-  virtual std::optional<std::uint16_t> port() const = 0;             // where one was chosen
-  virtual bool is_running() const = 0;                               // it has not ended, as far as we heard
-  virtual const std::optional<ExitStatus>& exit_status() const = 0;  // once it has
+  virtual RunIdentity identity() const = 0;  // empty after the end
+  // Where its service listens, on whichever host. Null: it has no service, or its port is unknown.
+  virtual std::optional<http::Endpoint> endpoint() const = 0;
+  // The devices that the run was given. Empty: all devices of its host.
+  virtual std::vector<std::string> device_uuids() const = 0;
+  virtual bool is_running() const = 0;                               // no end was reported
+  virtual const std::optional<ExitStatus>& exit_status() const = 0;  // after the end
   virtual std::vector<std::string> log_tail(std::size_t count) const = 0;
 
-  // Whether it is ours to end with the daemon: we started it, in this life or (a container that we made) in
-  // an earlier one. What already ran when we came stays.
+  // Whether the run must end with the daemon: this daemon started it, or an earlier one created the
+  // container. A run that was there already stays.
   virtual bool is_owned() const = 0;
 
-  // Asks it to end, and forces it once `limit_setting` has passed. Returns when all of it is gone; at once
-  // where it had ended by itself. Error: eviction_failed (it lives on, or nobody can be asked).
+  // Requests its end, and forces it after `limit`. Returns when all its processes are gone; at once after the
+  // end. Error: eviction_failed (it survived SIGKILL, or systemd or the container engine does not answer).
   virtual boost::asio::awaitable<Result<void>> stop(Duration limit) = 0;
 
-  // Ends it by force; may be called while stop() waits. Errors: as stop.
+  // Forces its end; may be called while stop() waits. Errors: as stop.
   virtual boost::asio::awaitable<Result<void>> kill() = 0;
 };
 
 using StartResult = Result<std::unique_ptr<Runner>>;
 
-// Starts the application as its configuration says; what runs already is joined. An error means that nothing
-// runs that we started. Errors: load_failed (no such command, unit, image, container; it ended at once; not
-// within start_limit), in a sentence that names it.
+// Starts the application as its configuration says; a unit or container that runs already is joined. After an
+// error nothing runs that this call started. Errors: load_failed (no such command, unit, image, container; it
+// ended at once; not within start_limit), with its name in the detail.
 // REQUIRES: a runner in `config`, which outlives the call.
 boost::asio::awaitable<StartResult> start(boost::asio::any_io_executor executor,
                                           const config::ConsumerConfig& config, RunOptions options);
 
-// The run that is there already, without starting any. A process is found only if it is `known`. Null: none.
-// Errors: load_failed (nobody can be asked), not_found (the known one is gone).
+// The run that exists already; starts none. A process is found only by `known`. Null: none. Errors:
+// load_failed (systemd or the container engine does not answer), not_found (the known process is gone).
 boost::asio::awaitable<StartResult> find(boost::asio::any_io_executor executor,
                                          const config::ConsumerConfig& config, RunOptions options,
                                          std::optional<RecordedProcess> known);

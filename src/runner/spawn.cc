@@ -62,8 +62,8 @@ std::vector<std::string> merged_environment(const config::ProcessConfig& config)
 
 std::string search_path(const config::ProcessConfig& config) {
   if (auto own = config.env.find("PATH"); own != config.env.end()) return own->second;
-  const char* ours = std::getenv("PATH");
-  return ours != nullptr ? ours : "/usr/local/bin:/usr/bin:/bin";
+  const char* inherited = std::getenv("PATH");
+  return inherited != nullptr ? inherited : "/usr/local/bin:/usr/bin:/bin";
 }
 
 std::vector<char*> null_terminated(std::vector<std::string>& texts) {

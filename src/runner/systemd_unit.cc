@@ -16,6 +16,7 @@
 
 #include "runner/async_condition.h"
 #include "runner/dbus_connection.h"
+#include "runner/port.h"
 #include "runner/run_state.h"
 #include "runner/unit_journal.h"
 
@@ -332,7 +333,10 @@ class SystemdUnit final : public RunnerOf<State> {
   using RunnerOf::RunnerOf;
 
   RunIdentity identity() const override;
-  std::optional<std::uint16_t> port() const override { return std::nullopt; }  // the unit's file has it
+  std::optional<http::Endpoint> endpoint() const override {
+    return local_endpoint(state()->options.url, std::nullopt);
+  }
+  std::vector<std::string> device_uuids() const override { return {}; }  // only the unit's file names them
   std::vector<std::string> log_tail(std::size_t count) const override {
     return read_unit_journal(state()->config, count);
   }

@@ -31,7 +31,7 @@ TEST_F(SystemdUnitTest, SaysWhyItDidNotStart) {
   EXPECT_EQ(forbidden.error().detail, "chat.service: StartUnit: Interactive authentication required.");
 }
 
-TEST_F(SystemdUnitTest, AJobThatTakesTooLongIsTakenBack) {
+TEST_F(SystemdUnitTest, AJobThatTakesTooLongIsUndone) {
   fake_.start_result = "";
   fake_.active_state = "activating";
   const auto run = start("chat.service", std::chrono::milliseconds(50));
@@ -47,11 +47,11 @@ TEST_F(SystemdUnitTest, LeavingActiveIsNoticedAtOnce) {
   ASSERT_TRUE(run_until([&] { return exit_status_.has_value(); }));
   EXPECT_EQ(exit_status_->signal, SIGSEGV);
   EXPECT_FALSE((*run)->is_running());
-  EXPECT_TRUE(await_result((*run)->kill())) << "systemd has seen to it";
+  EXPECT_TRUE(await_result((*run)->kill())) << "nothing is left to kill";
   EXPECT_EQ(fake_.received_calls, std::vector<std::string>{"StartUnit"});
 }
 
-TEST_F(SystemdUnitTest, SomebodyElsesStopIsNoticedBeforeItIsOver) {
+TEST_F(SystemdUnitTest, AStopByAnotherProgramIsNoticedBeforeItIsDone) {
   auto run = start();
   ASSERT_TRUE(run);
   fake_.change_state("deactivating", 77);
@@ -66,7 +66,7 @@ TEST_F(SystemdUnitTest, KillsWhatIgnoresStop) {
   EXPECT_EQ((*run)->exit_status()->signal, SIGKILL);
 }
 
-TEST_F(SystemdUnitTest, ABusThatIsLostAgainAndAgainIsCalledOnlyOnce) {
+TEST_F(SystemdUnitTest, ABusThatIsLostRepeatedlyIsOpenedOnce) {
   const auto run_for = [&](seconds length) {
     const auto until = std::chrono::steady_clock::now() + length;
     ASSERT_TRUE(run_until([&] { return std::chrono::steady_clock::now() >= until; }));
@@ -76,7 +76,7 @@ TEST_F(SystemdUnitTest, ABusThatIsLostAgainAndAgainIsCalledOnlyOnce) {
   for (int time = 0; time < 2; ++time) {
     close_bus();
     open_empty_bus();
-    run_for(seconds(2));  // it calls, and finds nobody
+    run_for(seconds(2));  // reconnect() runs and finds no systemd
   }
   close_bus();
   fake_.subscriptions = 0;

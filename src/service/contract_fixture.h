@@ -24,8 +24,7 @@ class ContractFixture : public EventLoopTest {
   using FakeResponse = fakes::FakeResponse;
 
   void create_service(config::ServiceConfig config) {
-    config.url = fake.url();
-    auto made = make_service(config, std::nullopt);
+    auto made = make_service(config, http::parse_url(fake.url()).value());
     ASSERT_TRUE(made) << made.error().detail;
     service = std::move(*made);
   }

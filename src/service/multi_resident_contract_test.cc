@@ -347,9 +347,8 @@ class Wyoming : public ContractFixture {
     }
   }
   void connect_to(std::uint16_t port) {
-    const config::ServiceConfig config{.type = ServiceType::wyoming,
-                                       .url = "tcp://127.0.0.1:" + std::to_string(port)};
-    service = *make_service(config, std::nullopt);
+    service = *make_service({.type = ServiceType::wyoming},
+                            {.scheme = http::Scheme::tcp, .host = "127.0.0.1", .port = port});
   }
 
   tcp::acceptor acceptor{io_, tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0)};
@@ -371,7 +370,7 @@ TEST_F(Wyoming, IsDownWhereItSaysAnythingElse) {
   EXPECT_FALSE(is_up());
 }
 
-TEST_F(Wyoming, IsDownWhereNobodyListens) {
+TEST_F(Wyoming, IsDownWhereNothingListens) {
   const auto port = acceptor.local_endpoint().port();
   acceptor.close();
   connect_to(port);

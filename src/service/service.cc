@@ -28,23 +28,10 @@ constexpr ServiceFactory kServiceFactories[] = {
 
 }  // namespace
 
-Result<http::Endpoint> endpoint_of(const config::ServiceConfig& config, std::optional<std::uint16_t> port) {
-  constexpr std::string_view kPortPlaceholder = "${PORT}";
-  std::string url = config.url;
-  if (const auto at = url.find(kPortPlaceholder); at != url.npos && port)
-    url.replace(at, kPortPlaceholder.size(), std::to_string(*port));
-  auto endpoint = http::parse_url(url);
-  if (!endpoint) return fail(ErrorCode::invalid_config, endpoint.error().detail);
-  return endpoint;
-}
-
-Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
-                                              std::optional<std::uint16_t> port) {
+Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config, http::Endpoint endpoint) {
   const auto factory = std::ranges::find(kServiceFactories, config.type, &ServiceFactory::type);
   if (factory == std::end(kServiceFactories)) return std::unique_ptr<Service>{};
-  auto endpoint = endpoint_of(config, port);
-  if (!endpoint) return std::unexpected(endpoint.error());
-  Address address{.endpoint = *std::move(endpoint)};
+  Address address{.endpoint = std::move(endpoint)};
   auto credential = read_credential(config);
   if (!credential) return std::unexpected(credential.error());
   if (*credential) address.credential_headers.push_back(**std::move(credential));

@@ -65,9 +65,9 @@ class Service {
   virtual bool can_park() const = 0;
 };
 
-// Null for ServiceType::none. Error: invalid_config (the url, or the place of its key).
-Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config,
-                                              std::optional<std::uint16_t> port);
+// `endpoint`: where the application listens. Null for ServiceType::none. Error: invalid_config (its key can't
+// be read).
+Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& config, http::Endpoint endpoint);
 
 // The one name of an AI model in this kind of service: ollama's "M" is "M:latest"; other names stay.
 std::string canonical_name(config::ServiceType type, std::string_view ai_model);

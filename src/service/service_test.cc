@@ -24,8 +24,7 @@ class ServiceTest : public EventLoopTest {
     auto started = runner::Process::start(io_.get_executor(), {.command = command}, {});
     ASSERT_TRUE(started) << started.error().detail;
     process_ = *std::move(started);
-    config.url = "http://127.0.0.1:${PORT}";
-    service_ = *make_service(config, process_->port());
+    service_ = *make_service(config, process_->endpoint().value());
   }
   Result<void> wait_ready(Duration limit = kLimit) {
     return await_result(wait_healthy(*service_, limit, [this] { return process_->is_running(); }));
