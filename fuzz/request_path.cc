@@ -1,7 +1,7 @@
 // libFuzzer: the whole path of a request in one process, a real server, gateway and client over loopback,
 // with an engine that grants as it is told. The input is a list of small commands: what the client and the
 // service send, when either closes, when the turn comes or ends. Whatever it says, afterwards everything is
-// back: no handler runs, no lease is held, nobody waits, no connection and no descriptor is left.
+// back: no handler runs, no lease is held, no request waits, no connection and no descriptor is left.
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -312,7 +312,7 @@ struct GatewayHarness {
   void shut_down() {
     for (SocketPeer& peer : clients) peer.reset();
     if (!wait_until_idle()) {
-      MGPU_ASSERT(waiting == 0, "nobody waits in the line once the clients are gone");
+      MGPU_ASSERT(waiting == 0, "no request waits in the line once the clients are gone");
       MGPU_ASSERT(open_leases == 0, "no lease is held once the clients are gone");
       MGPU_ASSERT(active_handlers == 0, "no handler runs once the clients are gone");
       MGPU_ASSERT(server->connection_count() == 0, "no connection is open once the clients are gone");

@@ -109,7 +109,8 @@ Awaitable<Result<void>> relay(RequestContext& request) {
   if (!head) co_return std::unexpected(head.error());
   const bool switches_protocol = head->status == 101;
   if (switches_protocol && !request.is_websocket_upgrade)
-    co_return fail(ErrorCode::service_down, "the service switched protocols, and nobody had asked for it");
+    co_return fail(ErrorCode::service_down,
+                   "the service switched protocols, which the client had not asked for");
   Result<std::string> body_start = co_await read_body_start(request, *head);
   if (!body_start) co_return std::unexpected(body_start.error());
 
