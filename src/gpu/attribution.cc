@@ -13,38 +13,38 @@ const Owner* owner_with_root(std::span<const Owner> owners, int pid) {
   return found == owners.end() ? nullptr : &*found;
 }
 
-// Up the tree to the nearest root. A torn table may hold a circle (a pid was reused while we read): no walk
-// is longer than the table.
+// Walks up the process tree to the nearest root. The table may contain a cycle (a pid was reused while it was
+// read), so the walk has at most as many steps as the table has rows.
 const Owner* owner_by_tree(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
   for (std::size_t steps = 0; pid > 0 && steps <= processes.size(); ++steps) {
     if (const Owner* owner = owner_with_root(owners, pid)) return owner;
-    const auto facts = processes.find(pid);
-    if (facts == processes.end()) return nullptr;
-    pid = facts->second.parent;
+    const auto process = processes.find(pid);
+    if (process == processes.end()) return nullptr;
+    pid = process->second.parent;
   }
   return nullptr;
 }
 
-// Who was orphaned has another parent, but still its group.
+// An orphaned process has a new parent but keeps its process group.
 const Owner* owner_by_group(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
-  const auto facts = processes.find(pid);
-  if (facts == processes.end()) return nullptr;
+  const auto process = processes.find(pid);
+  if (process == processes.end()) return nullptr;
   const auto found = std::ranges::find_if(
-      owners, [&](const Owner& owner) { return owner.process_group == facts->second.group; });
+      owners, [&](const Owner& owner) { return owner.process_group == process->second.group; });
   return found == owners.end() ? nullptr : &*found;
 }
 
-// `id` is whole; people and engines also say the first digits of it.
+// `id` is the full container id; `prefix` may be its first digits.
 bool matches_container_id(std::string_view id, std::string_view prefix) {
   constexpr std::size_t kMinPrefixLength = 12;
   return prefix.size() >= kMinPrefixLength && id.starts_with(prefix);
 }
 
-// A container that a unit runs may be an owner's, and the unit another's: the inner one has it.
+// If a unit of one owner runs a container of another, the container's owner gets the process.
 const Owner* owner_by_cgroup(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
-  const auto facts = processes.find(pid);
-  if (facts == processes.end()) return nullptr;
-  const CgroupNames& names = facts->second.cgroup;
+  const auto process = processes.find(pid);
+  if (process == processes.end()) return nullptr;
+  const CgroupNames& names = process->second.cgroup;
   const auto find_owner = [&](auto matches) -> const Owner* {
     const auto found = std::ranges::find_if(owners, matches);
     return found == owners.end() ? nullptr : &*found;
@@ -64,7 +64,7 @@ const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable
   return owner_by_cgroup(pid, owners, processes);
 }
 
-// The largest first, the unknown last; equal ones by pid, so that the order is always the same.
+// The largest first, unknown bytes last, ties by pid, so that the order is deterministic.
 bool has_more_bytes(const ProcessUsage& a, const ProcessUsage& b) {
   return std::pair(b.bytes.value_or(Bytes{-1}), a.pid) < std::pair(a.bytes.value_or(Bytes{-1}), b.pid);
 }
@@ -85,12 +85,13 @@ Attribution attribute(const RawReading& reading, std::span<const Owner> owners, 
     const Owner* owner = owner_of(usage.pid, owners, processes);
     if (!owner) {
       ProcessUsage& foreign_process = result.foreign_processes.emplace_back(usage);
-      if (const auto facts = processes.find(usage.pid); facts != processes.end()) {
-        foreign_process.command = facts->second.command;
+      if (const auto process = processes.find(usage.pid); process != processes.end()) {
+        foreign_process.command = process->second.command;
       }
       continue;
     }
-    // A stranger's unknown bytes are in what is left over; an owner's unknown bytes spoil the sum.
+    // Unknown bytes of a foreign process end up in the remainder; an owner's unknown bytes make the sums
+    // useless.
     if (!usage.bytes) result.by_process = false;
     const Bytes bytes = usage.bytes.value_or(Bytes{0});
     attributed += bytes;

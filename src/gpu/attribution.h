@@ -1,10 +1,10 @@
-// Whose bytes are these? Pure: a reading, the owners and the processes go in, sums come out.
+// Assigns the device memory of a reading to consumers, leases and foreign processes. Pure.
 //
 // A process belongs to an owner if it is the owner's root, a descendant of it, in its process group, or in
-// its container, batch job or systemd unit; in this order. Where several roots are above a process the
-// nearest one has it (a command under `mgpu run` inside a consumer's tree is the lease's). What is left of
-// the driver's own number is foreign, so that the sums add up to what the driver says is used and not to its
-// list of processes, which leaves out contexts, other containers and leaks.
+// its container, batch job or systemd unit; checked in this order. Of several roots above a process the
+// nearest one owns it (a command under `mgpu run` inside a consumer's tree belongs to the lease). The rest of
+// the used bytes that the driver reports is foreign. So all sums add up to the driver's total and not to the
+// total of its process list, which omits contexts, other containers and leaks.
 #pragma once
 
 #include <optional>
@@ -21,15 +21,15 @@
 
 namespace mgpu::gpu {
 
-// One consumer or lease may own several trees: then it is listed several times. The holder of a lease_only
-// consumer's lease is listed under the consumer or under the lease, as the caller wants it counted. What is
-// empty says nothing; any one of them will do.
+// A consumer or lease with several process trees has several entries. The holder of a lease_only consumer's
+// lease is listed under the consumer or under the lease, as the caller wants it counted. Empty fields are
+// ignored; one matching field suffices.
 struct Owner {
   std::variant<ConsumerId, TicketId> id{};
   int root_pid = 0;
   std::optional<int> process_group{};
   std::string unit{};       // "ollama.service"
-  std::string container{};  // its id, whole or the first 12 digits and more
+  std::string container{};  // the id, or at least its first 12 digits
   std::string slurm_job{};  // "4711"
 };
 
@@ -49,19 +49,19 @@ struct Attribution {
     int pid = 0;
     friend bool operator==(const ConsumerProcess&, const ConsumerProcess&) = default;
   };
-  // False: the driver does not say what the owners' processes hold, or does not let us see some of them. Then
-  // `consumers` and `leases` are empty, which means unknown, not nothing, and `foreign` is reckoned from
-  // `expected`.
+  // False: the driver does not report the bytes of the owners' processes, or some of these can't be
+  // inspected. Then `consumers` and `leases` are empty, which means unknown and not zero, and `foreign` is
+  // used - expected.
   bool by_process = true;
-  std::vector<ConsumerBytes> consumers{};    // those with a process on the device; ascending
-  std::vector<LeaseBytes> leases{};          // likewise
-  std::vector<ConsumerProcess> processes{};  // of consumers, in the driver's order; also if bytes are unknown
-  Bytes foreign{};                           // never negative
-  std::vector<ProcessUsage> foreign_processes{};  // with their command; the largest first, the unknown last
+  std::vector<ConsumerBytes> consumers{};         // with a process on the device; ascending by id
+  std::vector<LeaseBytes> leases{};               // likewise
+  std::vector<ConsumerProcess> processes{};       // in the driver's order; also if bytes are unknown
+  Bytes foreign{};                                // never negative
+  std::vector<ProcessUsage> foreign_processes{};  // with command; the largest first, unknown bytes last
 };
 
-// `expected`: what all owners together should hold; used only where the driver can't tell.
-// REQUIRES: `processes` has the reading's processes and their ancestors (read_process_table).
+// `expected`: the bytes that all owners should hold; used only if `by_process` is false.
+// REQUIRES: `processes` contains the reading's processes and their ancestors (read_process_table).
 Attribution attribute(const RawReading& reading, std::span<const Owner> owners, const ProcessTable& processes,
                       Bytes expected);
 

@@ -8,7 +8,7 @@ namespace {
 constexpr ConsumerId kLlm{1};
 constexpr TicketId kLease{9};
 
-TEST(Attribution, GivesAConsumerItsWholeTreeAndLeavesTheRestForeign) {
+TEST(Attribution, AssignsAProcessTreeToItsConsumerAndTheRestToForeign) {
   const RawReading reading{.used = {1000},
                            .processes = {{.pid = 12, .bytes = Bytes{300}},
                                          {.pid = 10, .bytes = Bytes{200}},
@@ -21,12 +21,12 @@ TEST(Attribution, GivesAConsumerItsWholeTreeAndLeavesTheRestForeign) {
   EXPECT_TRUE(result.by_process);
   EXPECT_EQ(result.consumers, (std::vector<Attribution::ConsumerBytes>{{kLlm, {500}}}));
   EXPECT_EQ(result.processes, (std::vector<Attribution::ConsumerProcess>{{kLlm, 12}, {kLlm, 10}}));
-  EXPECT_EQ(result.foreign, Bytes{500});  // the driver's number, not the sum of its list
+  EXPECT_EQ(result.foreign, Bytes{500});  // from the driver's total, not from its list
   ASSERT_EQ(result.foreign_processes.size(), 1U);
   EXPECT_EQ(result.foreign_processes[0].command, "game");
 }
 
-TEST(Attribution, TheNearestRootHasAProcess) {
+TEST(Attribution, TheNearestRootOwnsAProcess) {
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
   const ProcessTable processes{{10, {.parent = 1}}, {11, {.parent = 10}}, {12, {.parent = 11}}};
   const auto result =
@@ -46,7 +46,7 @@ TEST(Attribution, AnOrphanIsFoundByItsGroup) {
 
 const std::string kContainerId = "4f1c9a0b7d2e8f3a5c6b1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00";
 
-// One process that no tree leads to, with 300 bytes; how much of it is the owner's.
+// The bytes that `owner` gets of a process with 300 bytes and the cgroup `names`.
 Bytes attributed_bytes(Owner owner, const CgroupNames& names) {
   owner.id = kLlm;
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
@@ -63,7 +63,7 @@ TEST(Attribution, AProcessIsFoundByItsUnitItsContainerOrItsJob) {
   EXPECT_EQ(attributed_bytes({.slurm_job = "4711"}, {.slurm_job = "4711"}), Bytes{300});
 }
 
-TEST(Attribution, WhatIsNotNamedMatchesNothing) {
+TEST(Attribution, EmptyOrDifferentNamesDoNotMatch) {
   EXPECT_EQ(attributed_bytes({.root_pid = 10}, {}), Bytes{0});
   EXPECT_EQ(attributed_bytes({.unit = "ollama.service"}, {.unit = "whisper.service"}), Bytes{0});
   EXPECT_EQ(attributed_bytes({.container = kContainerId.substr(0, 6)}, {.container = kContainerId}),
@@ -71,7 +71,7 @@ TEST(Attribution, WhatIsNotNamedMatchesNothing) {
   EXPECT_EQ(attributed_bytes({.slurm_job = "471"}, {.slurm_job = "4711"}), Bytes{0});
 }
 
-TEST(Attribution, TheContainerHasAProcessBeforeTheUnitThatRunsIt) {
+TEST(Attribution, AContainerTakesPrecedenceOverTheUnitThatRunsIt) {
   const RawReading reading{.used = {300}, .processes = {{.pid = 12, .bytes = Bytes{300}}}};
   const ProcessTable processes{
       {12, {.parent = 1, .cgroup = {.unit = "pod.service", .container = kContainerId}}}};
@@ -82,7 +82,7 @@ TEST(Attribution, TheContainerHasAProcessBeforeTheUnitThatRunsIt) {
   EXPECT_EQ(result.consumers, (std::vector<Attribution::ConsumerBytes>{{kLlm, {300}}}));
 }
 
-TEST(Attribution, AProcessOfOursThatMayNotBeLookedIntoSpoilsTheSumAndAStrangersDoesNot) {
+TEST(Attribution, AnUnreadableProcessOfAnOwnerMakesTheSumsUnknownAndAForeignOneDoesNot) {
   RawReading reading{.used = {1000}, .unreadable_pids = {11}};
   const ProcessTable processes{{10, {.parent = 1}}, {11, {.parent = 10}}};
   const std::vector<Owner> ours{{.id = kLlm, .root_pid = 10}};
@@ -91,7 +91,7 @@ TEST(Attribution, AProcessOfOursThatMayNotBeLookedIntoSpoilsTheSumAndAStrangersD
   EXPECT_TRUE(attribute(reading, ours, processes, {700}).by_process);
 }
 
-TEST(Attribution, SaysSoWhereTheDriverDoesNotTellAndReckonsFromWhatIsExpected) {
+TEST(Attribution, UnknownBytesOfAnOwnerMakeForeignUsedMinusExpected) {
   const RawReading reading{.used = {1000}, .processes = {{.pid = 10}}};
   const auto result = attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {700});
   EXPECT_FALSE(result.by_process);
@@ -100,7 +100,7 @@ TEST(Attribution, SaysSoWhereTheDriverDoesNotTellAndReckonsFromWhatIsExpected) {
   EXPECT_EQ(attribute({.used = {100}, .lists_processes = false}, {}, {}, {700}).foreign, Bytes{0});
 }
 
-TEST(Attribution, AStrangersUnknownBytesSpoilNothing) {
+TEST(Attribution, UnknownBytesOfAForeignProcessAreForeign) {
   const RawReading reading{.used = {1000}, .processes = {{.pid = 10, .bytes = Bytes{400}}, {.pid = 50}}};
   const auto result = attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {});
   EXPECT_TRUE(result.by_process);
@@ -112,7 +112,7 @@ TEST(Attribution, ForeignIsNeverNegative) {
   EXPECT_EQ(attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, {}, {}).foreign, Bytes{0});
 }
 
-TEST(Attribution, ACircleOfParentsEnds) {
+TEST(Attribution, ACycleOfParentsTerminates) {
   const RawReading reading{.used = {1}, .processes = {{.pid = 5, .bytes = Bytes{1}}}};
   const ProcessTable processes{{5, {.parent = 6}}, {6, {.parent = 5}}};
   EXPECT_EQ(attribute(reading, std::vector<Owner>{{.id = kLlm, .root_pid = 10}}, processes, {}).foreign,

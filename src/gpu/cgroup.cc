@@ -17,8 +17,8 @@ bool is_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-// "docker-ID.scope" (systemd makes the cgroups), "ID" (they are made directly). libpod-conmon-ID is no
-// container: the monitor that watches one.
+// "docker-ID.scope" (cgroups made by systemd) or "ID" (cgroups made by the engine). libpod-conmon-ID is not a
+// container but Podman's monitor process.
 std::string_view container_id(std::string_view element) {
   constexpr std::array<std::string_view, 5> kEngines{"docker-", "libpod-payload-", "libpod-",
                                                      "cri-containerd-", "crio-"};
@@ -31,7 +31,7 @@ std::string_view container_id(std::string_view element) {
   return is_container_id(element) ? element : std::string_view{};
 }
 
-// One path. What an earlier hierarchy said stays.
+// Parses the path of one hierarchy. Names found in an earlier hierarchy take precedence.
 class CgroupPathParser {
  public:
   explicit CgroupPathParser(CgroupNames& names) : names_(names) {}
@@ -70,8 +70,8 @@ CgroupNames parse_cgroup(std::string_view text) {
   CgroupNames names;
   while (!text.empty()) {
     std::string_view line = split_off(text, '\n');
-    split_off(line, ':');  // the number of the hierarchy
-    split_off(line, ':');  // its controllers
+    split_off(line, ':');  // hierarchy number
+    split_off(line, ':');  // controllers
     CgroupPathParser parser(names);
     while (!line.empty()) parser.add_element(split_off(line, '/'));
     parser.finish();

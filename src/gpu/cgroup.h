@@ -1,4 +1,4 @@
-// Which unit, container and batch job a process runs in, told from its /proc/PID/cgroup. Pure.
+// Parses /proc/PID/cgroup: the unit, container and batch job that a process runs in. Pure.
 #pragma once
 
 #include <string>
@@ -6,17 +6,16 @@
 
 namespace mgpu::gpu {
 
-// Empty where it runs in none.
+// Empty: none.
 struct CgroupNames {
-  std::string unit{};       // systemd's, as the host names it: "ollama.service"
-  std::string container{};  // the whole id (64 digits) that Docker, Podman, containerd or CRI-O gave it
+  std::string unit{};       // name of the host's systemd unit: "ollama.service"
+  std::string container{};  // full id (64 digits) from Docker, Podman, containerd or CRI-O
   std::string slurm_job{};  // "4711"
   friend bool operator==(const CgroupNames&, const CgroupNames&) = default;
 };
 
-// `text` has one line for each hierarchy: "0::/system.slice/ollama.service". Of containers within containers
-// the innermost counts. A unit inside a container is the container's own affair; user@UID.service is no
-// application's.
+// `text` has one line for each hierarchy: "0::/system.slice/ollama.service". Of nested containers the
+// innermost counts. A unit inside a container is ignored, as is user@UID.service, the user's systemd itself.
 CgroupNames parse_cgroup(std::string_view text);
 
 }  // namespace mgpu::gpu

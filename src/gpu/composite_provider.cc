@@ -34,14 +34,14 @@ class CompositeProvider final : public Provider {
   }
 
  private:
-  // The last one whose numbers begin at or before `index`; unknown numbers are for it to refuse.
+  // The last provider whose indices begin at or before `index`. It rejects an index that does not exist.
   std::size_t provider_position(std::uint32_t index) const {
     const auto after = std::ranges::upper_bound(first_indices_, index);
     return static_cast<std::size_t>(after - first_indices_.begin()) - 1;
   }
 
   std::vector<std::unique_ptr<Provider>> providers_;
-  std::vector<std::uint32_t> first_indices_;  // the number that each provider's device 0 has in the list
+  std::vector<std::uint32_t> first_indices_;  // combined index of each provider's device 0
   std::vector<DeviceInfo> devices_;
 };
 

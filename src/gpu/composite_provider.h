@@ -1,4 +1,4 @@
-// Several providers as one: an NVIDIA device and an AMD one in the same machine.
+// Combines several providers, for machines with both NVIDIA and AMD devices.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,8 @@
 
 namespace mgpu::gpu {
 
-// The devices of all in one list. Those of the first keep their numbers, the next ones' are counted on from
-// there. REQUIRES: at least one provider.
+// The devices of all providers in one list. The first provider's indices stay; those of the next continue
+// after its last index. REQUIRES: at least one provider.
 std::unique_ptr<Provider> combine_providers(std::vector<std::unique_ptr<Provider>> providers);
 
 }  // namespace mgpu::gpu

@@ -8,7 +8,7 @@
 namespace mgpu::gpu {
 namespace {
 
-TEST(Several, HasTheDevicesOfAllAndReadsEachWhereItIs) {
+TEST(CompositeProvider, ListsAllDevicesAndReadsEachFromItsProvider) {
   const FileTree amd(FileTree::read_testdata("amdgpu-old-kernel"));
   const FileTree intel(FileTree::read_testdata("xe"));
   std::vector<std::unique_ptr<Provider>> providers;

@@ -15,10 +15,11 @@ namespace {
 namespace fs = std::filesystem;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// A walk through all processes is good for so long as no device's total changed.
+// The greatest age of a usage scan while the used bytes of no device have changed since.
 constexpr std::chrono::seconds kMaxUsageAge{5};
-// Where no total tells of a change, each reading walks; those of several devices share one.
-constexpr std::chrono::milliseconds kWalkSharingWindow{20};
+// If a driver does not report used bytes, each reading scans again; readings of several devices share one
+// scan.
+constexpr std::chrono::milliseconds kScanSharingWindow{20};
 
 struct Card {
   std::string folder{};  // .../cardN/device
@@ -27,7 +28,7 @@ struct Card {
   std::string pci_id{};  // "1002:744C"
   Bytes total{};
   bool apu = false;
-  std::optional<std::uint64_t> kfd{};  // kfd's number for it
+  std::optional<std::uint64_t> kfd{};  // its id in kfd
 
   bool reports_used() const { return driver == "amdgpu"; }
 };
@@ -49,9 +50,8 @@ std::vector<std::string> list_numbered_entries(const std::string& folder, const 
   return names;
 }
 
-// The header of gpu_metrics: size (2 bytes), format, content. Devices with memory of their own have format 1,
-// APUs 2 and 3. Drivers that don't have the file are told apart by kfd, which calls an APU's graphics and
-// processor one node.
+// The header of gpu_metrics: size (2 bytes), format, content. Dedicated devices have format 1, APUs 2 or 3.
+// For drivers without this file kfd decides: its node of an APU also has processor cores.
 bool is_apu(const std::string& sys, const Card& card) {
   const std::string metrics = read_file_text(card.folder + "/gpu_metrics");
   if (metrics.size() > 2) return metrics[2] == 2 || metrics[2] == 3;
@@ -64,7 +64,7 @@ bool is_apu(const std::string& sys, const Card& card) {
   });
 }
 
-// Intel: each tile has a file (two layouts), or the whole device.
+// Intel: one file for each tile (at one of two paths), or one for the whole device.
 Bytes intel_total(const std::string& folder) {
   Bytes tiles;
   for (const std::string& tile : list_numbered_entries(folder, "tile"))
@@ -90,7 +90,7 @@ std::string card_name(const Card& card) {
          card.pci_id;
 }
 
-// As ROCm names it, where the device has a number of its own.
+// ROCm's name for the device, if it has a unique id; else its PCI address.
 std::string card_uuid(const Card& card) {
   std::string id = read_file_text(card.folder + "/unique_id");
   while (!id.empty() && id.back() == '\n') id.pop_back();
@@ -115,10 +115,10 @@ class DrmProvider final : public Provider {
   std::vector<Card> cards_;  // by index
   std::vector<DeviceInfo> devices_;
 
-  // The last walk, and what all totals were then.
+  // The last scan, and the used bytes of all cards at that time.
   DrmUsage last_usage_;
   std::vector<Bytes> last_used_;
-  SteadyTime last_walk_{};
+  SteadyTime last_scan_{};
 };
 
 Card DrmProvider::read_card(const std::string& name, const std::map<std::string, std::uint64_t>& kfd) const {
@@ -149,9 +149,10 @@ Result<void> DrmProvider::discover() {
       others += (others.empty() ? "" : ", ") + name + " (" + (card.driver.empty() ? "?" : card.driver) + ")";
   }
   if (cards_.empty())
-    return fail(ErrorCode::unavailable,
-                "no AMD or Intel device: " + folder + " has " +
-                    (others.empty() ? "none" : "none that tells how much memory it has, only " + others));
+    return fail(
+        ErrorCode::unavailable,
+        "no AMD or Intel device: " + folder + " has " +
+            (others.empty() ? "no cards" : "no card whose driver reports its memory, only " + others));
   if (std::ranges::any_of(cards_, [](const Card& card) { return !card.apu; }))
     std::erase_if(cards_, [](const Card& card) { return card.apu; });
   std::ranges::sort(cards_, {}, &Card::pdev);
@@ -172,12 +173,12 @@ const DrmUsage& DrmProvider::current_usage() {
     all_report_used = all_report_used && card.reports_used();
   }
   const auto now = std::chrono::steady_clock::now();
-  const auto age = now - last_walk_;
-  const bool is_fresh = all_report_used ? used == last_used_ && age < kMaxUsageAge : age < kWalkSharingWindow;
-  if (!is_fresh || last_walk_ == SteadyTime{}) {
+  const auto age = now - last_scan_;
+  const bool is_fresh = all_report_used ? used == last_used_ && age < kMaxUsageAge : age < kScanSharingWindow;
+  if (!is_fresh || last_scan_ == SteadyTime{}) {
     last_usage_ = read_drm_usage(roots_.proc);
     last_used_ = std::move(used);
-    last_walk_ = now;
+    last_scan_ = now;
   }
   return last_usage_;
 }
@@ -197,17 +198,21 @@ std::vector<ProcessUsage> DrmProvider::process_usages(const Card& card, const Dr
 
 Result<RawReading> DrmProvider::read(std::uint32_t index) {
   if (index >= cards_.size())
-    return fail(ErrorCode::device_lost, "there is no device " + std::to_string(index));
+    return fail(ErrorCode::device_lost, "no drm device has the index " + std::to_string(index) +
+                                            "; there are " + std::to_string(cards_.size()));
   const Card& card = cards_[index];
   if (!fs::exists(card.folder + "/uevent"))
-    return fail(ErrorCode::device_lost, "the device at " + card.pdev + " is gone");
+    return fail(ErrorCode::device_lost,
+                "the device at PCI address " + card.pdev + " is gone: " + card.folder + " does not exist");
   const DrmUsage& drm_usage = current_usage();
   RawReading reading{.total = card.total,
                      .processes = process_usages(card, drm_usage),
                      .unreadable_pids = drm_usage.unreadable_pids};
   if (card.reports_used()) {
     if (!read_file_bytes(card.folder + "/mem_info_vram_used"))
-      return fail(ErrorCode::device_lost, "the driver does not answer for the device at " + card.pdev);
+      return fail(ErrorCode::device_lost,
+                  "the driver does not report the used memory of the device at PCI address " + card.pdev +
+                      " (" + card.folder + "/mem_info_vram_used)");
     reading.used = amd_memory(card, "used");
   } else {
     for (const ProcessUsage& usage : reading.processes) reading.used += usage.bytes.value_or(Bytes{});
@@ -219,7 +224,7 @@ Telemetry DrmProvider::read_telemetry(std::uint32_t index) {
   Telemetry telemetry;
   if (index >= cards_.size()) return telemetry;
   const std::string& folder = cards_[index].folder;
-  // Some of these files would wake a device that sleeps.
+  // Reading some of these files would wake up a suspended device.
   if (read_file_text(folder + "/power/runtime_status").starts_with("suspended")) return telemetry;
   if (const auto busy = read_file_number(folder + "/gpu_busy_percent"))
     telemetry.utilisation_percent = static_cast<unsigned>(*busy);

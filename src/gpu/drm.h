@@ -1,12 +1,12 @@
 // Provider `drm`: AMD and Intel devices, read from files of /sys and /proc alone.
 //
-// amdgpu tells total and used bytes; xe and the i915 of Intel's own packages tell the total, and what is used
-// is the sum of all clients that we may look at. An i915 of the plain kernel tells no total: such a device is
-// not listed. What a process holds is told in the fdinfo of its open files, and for ROCm also by kfd: the
-// larger counts.
+// amdgpu reports total and used bytes. xe and the i915 of Intel's packages report the total; the used bytes
+// are the sum over all clients that may be inspected. The i915 of the mainline kernel reports no total: such
+// a device is not listed. The bytes of a process come from the fdinfo of its open files, for ROCm also from
+// kfd; the larger number counts.
 //
-// An APU has no memory of its own, just a part of the host's set aside. It is listed where no device with
-// memory of its own is, and its memory is what was set aside plus what it may borrow: total = vram + gtt.
+// An APU uses a part of the host's memory. It is listed only if there is no device with dedicated memory. Its
+// memory is the part set aside plus the part that it may borrow: total = vram + gtt.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ struct DrmRoots {
   std::string proc = "/proc";
 };
 
-// Devices are numbered by their PCI address. Error, saying what was found instead: unavailable.
+// Devices are ordered by PCI address. Error: unavailable (no usable device; the detail lists the others).
 Result<std::unique_ptr<Provider>> open_drm(DrmRoots roots = {});
 
 }  // namespace mgpu::gpu

@@ -1,5 +1,4 @@
-// The provider against trees of files that were written by hand after the documents of the kernel
-// (src/gpu/testdata).
+// Tests the drm provider with the file trees in src/gpu/testdata.
 #include "gpu/drm.h"
 
 #include <gtest/gtest.h>
@@ -26,7 +25,7 @@ struct DrmFixture {
 
 TEST(Drm, ReadsADiscreteAmdDevice) {
   const DrmFixture machine("amdgpu-discrete");
-  ASSERT_EQ(machine.provider->devices().size(), 1U);  // and not the processor's own graphics
+  ASSERT_EQ(machine.provider->devices().size(), 1U);  // without the integrated GPU
   const DeviceInfo& info = machine.provider->devices()[0];
   EXPECT_EQ(info.name, "AMD GPU 1002:744C");
   EXPECT_EQ(info.uuid, "GPU-8e5ad5ac41da9b6a");
@@ -41,19 +40,19 @@ TEST(Drm, ReadsADiscreteAmdDevice) {
   EXPECT_EQ(telemetry.power_w, 121.0);
 }
 
-TEST(Drm, CountsAClientOnceHoweverManyFilesAndProcessesShowIt) {
+TEST(Drm, CountsAClientOnceAcrossFilesAndProcesses) {
   const DrmFixture machine("amdgpu-discrete");
-  EXPECT_EQ(machine.bytes_of_process(1200), kMiB * 300);         // resident, not asked for
-  EXPECT_EQ(machine.bytes_of_process(4210), Bytes{8592031744});  // kfd says a little more than fdinfo
-  EXPECT_EQ(machine.bytes_of_process(4290), Bytes{0});           // has inherited the file
+  EXPECT_EQ(machine.bytes_of_process(1200), kMiB * 300);         // the resident bytes, not the total
+  EXPECT_EQ(machine.bytes_of_process(4210), Bytes{8592031744});  // kfd reports more than fdinfo
+  EXPECT_EQ(machine.bytes_of_process(4290), Bytes{0});           // inherited the file
   EXPECT_EQ(machine.bytes_of_process(4200), Bytes{0});           // uses the other device
 }
 
-TEST(Drm, FindsInKfdWhatFdinfoDoesNotTell) {
+TEST(Drm, ReadsFromKfdWhatFdinfoLacks) {
   EXPECT_EQ(DrmFixture("amdgpu-discrete").bytes_of_process(5300), kGiB * 4);
 }
 
-TEST(Drm, AnApuHasWhatWasSetAsideAndWhatItMayBorrow) {
+TEST(Drm, AnApuHasVramPlusGtt) {
   const DrmFixture machine("amdgpu-apu");
   EXPECT_EQ(machine.provider->devices().at(0).name, "AMD APU 1002:15BF");
   EXPECT_TRUE(machine.provider->devices()[0].host_memory);
@@ -65,7 +64,7 @@ TEST(Drm, AnApuHasWhatWasSetAsideAndWhatItMayBorrow) {
   EXPECT_EQ(machine.provider->read_telemetry(0).power_w, 9.041);
 }
 
-TEST(Drm, SumsUpTheClientsWhereXeDoesNotTellWhatIsUsed) {
+TEST(Drm, SumsUpTheClientsOfXe) {
   const DrmFixture machine("xe");
   const auto reading = machine.provider->read(0);
   EXPECT_EQ(reading->total, kGiB * 12);
@@ -74,7 +73,7 @@ TEST(Drm, SumsUpTheClientsWhereXeDoesNotTellWhatIsUsed) {
   EXPECT_EQ(machine.provider->read_telemetry(0).utilisation_percent, std::nullopt);
 }
 
-TEST(Drm, ReadsAnI915ThatTellsItsTotalAndLeavesOutTheOneWithoutMemory) {
+TEST(Drm, ListsAnI915OnlyIfItReportsItsTotal) {
   const DrmFixture machine("i915");
   ASSERT_EQ(machine.provider->devices().size(), 1U);
   EXPECT_EQ(machine.provider->devices()[0].uuid, "PCI-0000:03:00.0");
@@ -82,13 +81,13 @@ TEST(Drm, ReadsAnI915ThatTellsItsTotalAndLeavesOutTheOneWithoutMemory) {
   EXPECT_EQ(machine.bytes_of_process(3100), kMiB * 650);
 }
 
-TEST(Drm, ReadsTheOnlyKeysOfAnOldKernel) {
+TEST(Drm, ReadsTheKeysOfAnOldKernel) {
   const DrmFixture machine("amdgpu-old-kernel");
   EXPECT_EQ(machine.provider->read(0)->used, kGiB * 3);
-  EXPECT_EQ(machine.bytes_of_process(800), kGiB);  // its own memory: not what it borrows of the host's
+  EXPECT_EQ(machine.bytes_of_process(800), kGiB);  // vram alone, without gtt
 }
 
-TEST(Drm, SeesWhoCameAsSoonAsTheTotalHasChanged) {
+TEST(Drm, ScansAgainWhenTheUsedBytesChange) {
   const DrmFixture machine("amdgpu-old-kernel");
   EXPECT_EQ(machine.bytes_of_process(800), kGiB);
   machine.tree.write("proc/800/fdinfo/10",
@@ -98,14 +97,14 @@ TEST(Drm, SeesWhoCameAsSoonAsTheTotalHasChanged) {
   EXPECT_EQ(machine.bytes_of_process(800), kGiB * 2);
 }
 
-TEST(Drm, ADeviceThatWentIsLost) {
+TEST(Drm, ARemovedDeviceIsLost) {
   const DrmFixture machine("amdgpu-old-kernel");
   machine.tree.remove("sys/class/drm/card0/device");
   EXPECT_EQ(machine.provider->read(0).error().code, ErrorCode::device_lost);
   EXPECT_EQ(machine.provider->read(3).error().code, ErrorCode::device_lost);
 }
 
-TEST(Drm, SaysWhatItFoundInsteadOfADevice) {
+TEST(Drm, TheErrorListsUnusableCards) {
   const FileTree tree(FileTree::read_testdata("no-device"));
   const auto opened = open_drm({.sys = tree.sys(), .proc = tree.proc()});
   ASSERT_FALSE(opened);

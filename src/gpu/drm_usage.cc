@@ -25,7 +25,7 @@ bool is_dri_file(const std::string& file_descriptor) {
 
 std::uint64_t parse_number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
-// kfd writes bus, device and function as one number.
+// kfd encodes bus, device and function in one number.
 std::string format_pci_address(std::uint64_t domain, std::uint64_t location) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%04x:%02x:%02x.%x", static_cast<unsigned>(domain),
@@ -40,7 +40,8 @@ DrmUsage read_drm_usage(const std::string& proc) {
   DrmUsage usage;
   std::set<DrmClient::Id> counted;
   std::vector<int> pids = list_numeric_entries(proc).value_or(std::vector<int>{});
-  std::ranges::sort(pids);  // who opened a file is mostly older than who inherited it
+  std::ranges::sort(
+      pids);  // the process that opened a file mostly has a lower pid than one that inherited it
   for (const int pid : pids) {
     const std::string folder = proc + "/" + std::to_string(pid);
     const auto fds = list_numeric_entries(folder + "/fd");
@@ -62,12 +63,12 @@ std::map<std::string, std::uint64_t> read_kfd_ids(const std::string& sys) {
   const std::string nodes = sys + "/class/kfd/kfd/topology/nodes";
   for (const int node : list_numeric_entries(nodes).value_or(std::vector<int>{})) {
     const std::string folder = nodes + "/" + std::to_string(node);
-    const auto number = read_file_number(folder + "/gpu_id");
-    if (!number || *number == 0) continue;  // a processor
+    const auto gpu_id = read_file_number(folder + "/gpu_id");
+    if (!gpu_id || *gpu_id == 0) continue;  // the node of a processor
     const std::string properties = folder + "/properties";
     devices[format_pci_address(parse_number(read_file_value(properties, "domain")),
                                parse_number(read_file_value(properties, "location_id")))] =
-        static_cast<std::uint64_t>(*number);
+        static_cast<std::uint64_t>(*gpu_id);
   }
   return devices;
 }

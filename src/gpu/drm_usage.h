@@ -1,4 +1,4 @@
-// Who holds memory of which AMD or Intel device: all processes' clients of graphics drivers, and kfd's list.
+// Memory of AMD and Intel devices by process: from the fdinfo of all processes' driver clients, and from kfd.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ struct DrmProcessUsage {
 
 struct DrmUsage {
   std::map<std::string, std::map<int, DrmProcessUsage>> by_device{};  // by PCI address and pid
-  std::vector<int> unreadable_pids{};  // processes of others: we may not look whether they have clients
+  std::vector<int> unreadable_pids{};  // processes of other users whose open files may not be listed
 };
 
-// Walks through the open files of every process: some milliseconds. Each client is counted once, with the
-// first process that has it.
+// Scans the open files of all processes, which takes some milliseconds. A client that several processes share
+// is counted once, for the process with the lowest pid.
 DrmUsage read_drm_usage(const std::string& proc);
 
-// The PCI address of each device that kfd knows, by kfd's number for it.
+// The kfd id of each device that kfd knows, by PCI address.
 std::map<std::string, std::uint64_t> read_kfd_ids(const std::string& sys);
 
-// By pid, the bytes of the device with kfd's number `device`.
+// The bytes of each process on the device with this kfd id, by pid.
 std::map<int, Bytes> read_kfd_usage(const std::string& sys, std::uint64_t kfd_id);
 
 }  // namespace mgpu::gpu

@@ -8,7 +8,7 @@
 namespace mgpu::gpu {
 namespace {
 
-// "23992 KiB", "0", "16 MiB": what follows no number is in bytes.
+// "23992 KiB", "16 MiB"; a number without a unit is in bytes.
 std::optional<Bytes> parse_amount(std::string_view text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -20,7 +20,7 @@ std::optional<Bytes> parse_amount(std::string_view text) {
   return Bytes{number};
 }
 
-// The ways to tell a region's bytes, the best first.
+// The keys for a region's bytes, the preferred one first.
 constexpr std::array<std::string_view, 3> kRegionKeyPrefixes{"drm-resident-", "drm-memory-", "drm-total-"};
 
 struct RegionBytes {

@@ -1,4 +1,5 @@
-// What /proc/PID/fdinfo/N tells of a client of a graphics driver (the kernel's drm-usage-stats). Pure.
+// Parses /proc/PID/fdinfo/N of a graphics driver's client (drm-usage-stats in the kernel's documentation).
+// Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 namespace mgpu::gpu {
 
 struct DrmClient {
-  // Of whom there is one: a file that was inherited or passed on shows the same client in several processes.
+  // Unique: an inherited or passed file descriptor shows the same client in several processes.
   struct Id {
     std::string driver{};  // "amdgpu"
     std::string pdev{};    // "0000:03:00.0"
@@ -20,12 +21,12 @@ struct DrmClient {
     friend auto operator<=>(const Id&, const Id&) = default;
   };
   Id id{};
-  Bytes device{};  // in the device's own memory: regions vram*, local*
-  Bytes host{};    // in host memory that the device uses: region gtt
+  Bytes device{};  // in device memory: regions vram*, local*
+  Bytes host{};    // in host memory mapped by the device: region gtt
 };
 
-// None: the text is of no such client. Of a region that is told in several ways counts what is resident; old
-// kernels say "memory" for that, and some drivers only tell the total.
+// nullopt: the text does not describe such a client. Of a region's values the resident bytes count; old
+// kernels call them "memory", and some drivers report only the total.
 std::optional<DrmClient> parse_fdinfo(std::string_view text);
 
 }  // namespace mgpu::gpu

@@ -9,13 +9,13 @@ constexpr const char* kClientLines = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00
 
 Bytes device_bytes(const std::string& regions) { return parse_fdinfo(kClientLines + regions)->device; }
 
-TEST(Fdinfo, NamesTheClient) {
+TEST(Fdinfo, ReadsTheClientsId) {
   const auto client = parse_fdinfo(std::string("pos:\t0\nflags:\t02\n") + kClientLines);
   ASSERT_TRUE(client);
   EXPECT_EQ(client->id, (DrmClient::Id{.driver = "amdgpu", .pdev = "0000:03:00.0", .number = 7}));
 }
 
-TEST(Fdinfo, WhatIsResidentCountsBeforeWhatIsOnlyAskedFor) {
+TEST(Fdinfo, PrefersResidentOverMemoryOverTotal) {
   EXPECT_EQ(
       device_bytes("drm-total-vram:\t900 KiB\ndrm-resident-vram:\t700 KiB\ndrm-memory-vram:\t800 KiB\n"),
       kKiB * 700);
@@ -23,7 +23,7 @@ TEST(Fdinfo, WhatIsResidentCountsBeforeWhatIsOnlyAskedFor) {
   EXPECT_EQ(device_bytes("drm-total-vram0:\t900 KiB\n"), kKiB * 900);
 }
 
-TEST(Fdinfo, AddsUpTheRegionsOfTheDeviceAndKeepsThoseOfTheHostApart) {
+TEST(Fdinfo, SumsUpDeviceRegionsAndHostRegionsSeparately) {
   const auto client =
       parse_fdinfo(std::string(kClientLines) +
                    "drm-resident-vram0: 3 MiB\ndrm-resident-vram1: 2 MiB\n"
@@ -33,7 +33,7 @@ TEST(Fdinfo, AddsUpTheRegionsOfTheDeviceAndKeepsThoseOfTheHostApart) {
   EXPECT_EQ(client->host, Bytes{512});
 }
 
-TEST(Fdinfo, IsNoClientWithoutAllItsNames) {
+TEST(Fdinfo, AClientNeedsDriverDeviceAndId) {
   EXPECT_FALSE(parse_fdinfo("pos:\t0\nflags:\t02\n"));
   EXPECT_FALSE(parse_fdinfo("drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\n"));
   EXPECT_FALSE(parse_fdinfo("drm-driver:\tpanthor\ndrm-client-id:\t7\n"));

@@ -1,11 +1,11 @@
-// Files of /sys and /proc in one text. Those of src/gpu/testdata/*.tree were written by hand after the
-// documents of the kernel and of its drivers; none was taken from a machine that has the device:
+// Test fixture: a tree of files of /sys and /proc, unpacked from one text into a temporary folder that is
+// deleted with the object. The texts src/gpu/testdata/*.tree were written by hand from the documentation of
+// the kernel and its drivers; none was recorded on a machine with such a device. tests/e2e/test_drm.py reads
+// the same texts.
 //
-//   == sys/class/drm/card0/device/vendor      what follows is the file's content, up to the next such line
-//   =x sys/class/drm/card0/device/gpu_metrics  the same, as hexadecimal digits
-//   -> proc/4711/fd/5 /dev/dri/renderD128     a link
-//
-// For tests; unpacked into a folder that is gone with the object. tests/e2e/test_drm.py reads the same texts.
+//   == sys/class/drm/card0/device/vendor       a file; its content follows, up to the next such line
+//   =x sys/class/drm/card0/device/gpu_metrics  a file; its content follows as hexadecimal digits
+//   -> proc/4711/fd/5 /dev/dri/renderD128      a symbolic link
 #pragma once
 
 #include <filesystem>
@@ -22,7 +22,8 @@ class FileTree {
  public:
   explicit FileTree(const std::string& text) {
     std::string folder = (std::filesystem::temp_directory_path() / "mgpu-tree-XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    if (mkdtemp(folder.data()) == nullptr)
+      throw std::runtime_error("can't create the temporary folder " + folder);
     root_ = folder;
     std::istringstream lines(text);
     std::ofstream file;
@@ -54,7 +55,7 @@ class FileTree {
   // The tree of this name in src/gpu/testdata.
   static std::string read_testdata(const std::string& name) {
     std::ifstream file(std::filesystem::path(MGPU_TESTDATA) / (name + ".tree"));
-    if (!file) throw std::runtime_error("no tree " + name);
+    if (!file) throw std::runtime_error("no tree " + name + ".tree in " MGPU_TESTDATA);
     std::ostringstream text;
     text << file.rdbuf();
     return std::move(text).str();

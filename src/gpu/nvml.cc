@@ -1,5 +1,5 @@
-// NVML by dlopen: the driver's library or the simulated GPU, one code path. Every symbol is resolved on its
-// own, so that an old driver costs us a number and not the whole device.
+// Provider `nvml`: loads the driver's library, or the simulated GPU, with dlopen. Each symbol is resolved
+// separately: if an old driver lacks one, a value is missing and not the whole device.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -16,7 +16,7 @@ namespace {
 
 using nvml::Return;
 
-// A loaded library; closed with its owner.
+// A library loaded with dlopen; the destructor closes it.
 class Library {
  public:
   explicit Library(const std::string& name) : handle_(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
@@ -28,7 +28,7 @@ class Library {
 
   explicit operator bool() const { return handle_ != nullptr; }
 
-  // The first of `add_names` that the library has; null if none.
+  // The first of `names` that the library exports; null if none.
   template <class Function>
   Function* find(std::initializer_list<const char*> names) const {
     for (const char* name : names) {
@@ -62,8 +62,7 @@ struct NvmlFunctions {
         max_mig_devices(library.find<Return(nvml::Device, unsigned*)>({"nvmlDeviceGetMaxMigDeviceCount"})),
         mig_handle_by_index(library.find<Return(nvml::Device, unsigned, nvml::Device*)>(
             {"nvmlDeviceGetMigDeviceHandleByIndex"})),
-        // Never the names without a suffix: those fill smaller structs. MPS clients are in a list of their
-        // own.
+        // Not the functions without a suffix: they fill a smaller struct. MPS clients are in a separate list.
         process_lists{library.find<ProcessList>({"nvmlDeviceGetComputeRunningProcesses_v3",
                                                  "nvmlDeviceGetComputeRunningProcesses_v2"}),
                       library.find<ProcessList>({"nvmlDeviceGetGraphicsRunningProcesses_v3",
@@ -72,7 +71,7 @@ struct NvmlFunctions {
                                                  "nvmlDeviceGetMPSComputeRunningProcesses_v2"})},
         simulated(library.find<void()>({"mgpu_simgpu_alloc"}) != nullptr) {}
 
-  // What we can't do without.
+  // The name of a required function that the library lacks; null if it has them all.
   const char* missing_symbol() const {
     if (!init) return "nvmlInit_v2";
     if (!count) return "nvmlDeviceGetCount_v2";
@@ -114,8 +113,8 @@ std::string read_text(Return (*get)(nvml::Device, char*, unsigned), nvml::Device
   return text.data();
 }
 
-// The list may grow between the call that tells its size and the one that fills it: some room to spare, and
-// again.
+// The list may grow between the call for its size and the call that fills it, so the buffer has spare
+// entries, and the call is repeated.
 Result<std::vector<nvml::ProcessInfo>> list_processes(ProcessList* list, nvml::Device device) {
   constexpr unsigned kSpare = 8;
   constexpr int kTries = 5;
@@ -128,13 +127,14 @@ Result<std::vector<nvml::ProcessInfo>> list_processes(ProcessList* list, nvml::D
     count += kSpare;
     code = list(device, &count, processes.data());
   }
-  if (code != nvml::kSuccess) return fail(ErrorCode::not_supported, "no process list");
+  if (code != nvml::kSuccess)
+    return fail(ErrorCode::not_supported,
+                "the driver does not list processes (NVML code " + std::to_string(code) + ")");
   processes.resize(std::min<std::size_t>(count, processes.size()));
   return processes;
 }
 
-// A process can be in several lists with the same bytes: the largest number counts, a known one over an
-// unknown.
+// Several lists may contain a process with the same bytes: the largest known number counts.
 void merge(std::map<int, std::optional<Bytes>>& into, const nvml::ProcessInfo& process) {
   auto& bytes = into[static_cast<int>(process.pid)];
   if (process.used_gpu_memory == nvml::kValueNotAvailable) return;
@@ -143,7 +143,7 @@ void merge(std::map<int, std::optional<Bytes>>& into, const nvml::ProcessInfo& p
 
 class NvmlProvider final : public Provider {
  public:
-  // REQUIRES: init() has succeeded; from here on it is ours to shut down.
+  // REQUIRES: init() has succeeded. The destructor calls shutdown().
   NvmlProvider(Library library, const NvmlFunctions& functions)
       : library_(std::move(library)), functions_(functions) {}
   NvmlProvider(const NvmlProvider&) = delete;
@@ -161,10 +161,10 @@ class NvmlProvider final : public Provider {
   Return read_memory(nvml::Device device, RawReading& reading) const;
   void read_processes(nvml::Device device, RawReading& reading) const;
   void add_device(std::uint32_t index, nvml::Device device);
-  // The slices of a device that is cut into some; none: it is whole.
+  // The MIG slices of a device; nullopt: MIG is off.
   std::optional<std::vector<nvml::Device>> mig_slices(nvml::Device device) const;
 
-  Library library_;  // before all that points into it
+  Library library_;  // first, since the members below point into it
   NvmlFunctions functions_;
   std::vector<DeviceInfo> devices_;
   std::map<std::uint32_t, nvml::Device> handles_;  // of devices_, by index
@@ -174,12 +174,12 @@ Result<void> NvmlProvider::discover() {
   unsigned count = 0;
   if (const Return code = functions_.count(&count); code != nvml::kSuccess) {
     return fail(ErrorCode::unavailable,
-                "the driver does not count its devices: " + functions_.describe_error(code));
+                "the driver does not report the number of its devices: " + functions_.describe_error(code));
   }
   std::vector<nvml::Device> slices;
   for (unsigned index = 0; index < count; ++index) {
     nvml::Device handle = nullptr;
-    // One broken device must not hide the others.
+    // A broken device is skipped; the others stay usable.
     if (functions_.handle_by_index(index, &handle) != nvml::kSuccess) continue;
     if (const auto device_slices = mig_slices(handle))
       slices.insert(slices.end(), device_slices->begin(), device_slices->end());
@@ -192,7 +192,7 @@ Result<void> NvmlProvider::discover() {
 
 void NvmlProvider::add_device(std::uint32_t index, nvml::Device device) {
   RawReading memory;
-  read_memory(device, memory);  // one that is lost right now is listed with a total of 0
+  read_memory(device, memory);  // a lost device is listed with a total of 0
   handles_[index] = device;
   devices_.push_back({.index = index,
                       .name = read_text(functions_.name, device),
@@ -213,7 +213,7 @@ std::optional<std::vector<nvml::Device>> NvmlProvider::mig_slices(nvml::Device d
   std::vector<nvml::Device> slices;
   for (unsigned slot = 0; slot < slot_count; ++slot) {
     nvml::Device slice = nullptr;
-    // Places may be empty, also in between.
+    // Any slot may be empty.
     if (functions_.mig_handle_by_index(device, slot, &slice) == nvml::kSuccess) slices.push_back(slice);
   }
   return slices;
@@ -231,7 +231,7 @@ Return NvmlProvider::read_memory(nvml::Device device, RawReading& reading) const
     const bool unsupported = code == nvml::kArgumentVersionMismatch || code == nvml::kNotSupported;
     if (!functions_.memory || !unsupported) return code;
   }
-  nvml::Memory memory;  // its `used_bytes` includes what the driver reserves
+  nvml::Memory memory;  // its `used` includes the bytes that the driver reserves
   const Return code = functions_.memory(device, &memory);
   if (code == nvml::kSuccess) {
     reading.total = to_bytes(memory.total);
@@ -247,7 +247,7 @@ void NvmlProvider::read_processes(nvml::Device device, RawReading& reading) cons
     if (!list) continue;
     const auto processes = list_processes(list, device);
     if (!processes) continue;
-    // Only the first list has what computes; the others alone would pass for "nobody computes".
+    // Without the first list (compute processes) the others would wrongly mean that nothing computes.
     if (list == functions_.process_lists.front()) reading.lists_processes = true;
     for (const auto& process : *processes) merge(merged, process);
   }
@@ -257,12 +257,12 @@ void NvmlProvider::read_processes(nvml::Device device, RawReading& reading) cons
 Result<RawReading> NvmlProvider::read(std::uint32_t index) {
   const auto found = handles_.find(index);
   if (found == handles_.end()) {
-    return fail(ErrorCode::device_lost, "the driver has no device " + std::to_string(index));
+    return fail(ErrorCode::device_lost, "the driver has no device with the index " + std::to_string(index));
   }
   RawReading reading;
   if (const Return code = read_memory(found->second, reading); code != nvml::kSuccess) {
-    return fail(ErrorCode::device_lost, "the driver does not answer for device " + std::to_string(index) +
-                                            ": " + functions_.describe_error(code));
+    return fail(ErrorCode::device_lost, "the driver can't read the memory of device " +
+                                            std::to_string(index) + ": " + functions_.describe_error(code));
   }
   read_processes(found->second, reading);
   return reading;
@@ -272,7 +272,7 @@ Telemetry NvmlProvider::read_telemetry(std::uint32_t index) {
   Telemetry telemetry;
   const auto found = handles_.find(index);
   if (found == handles_.end()) return telemetry;
-  const nvml::Device device = found->second;  // a slice has memory of its own, and mostly none of these
+  const nvml::Device device = found->second;  // a MIG slice mostly reports none of these values
   nvml::Utilization utilization;
   if (functions_.utilization && functions_.utilization(device, &utilization) == nvml::kSuccess) {
     telemetry.utilisation_percent = utilization.gpu;
@@ -293,17 +293,18 @@ Result<std::unique_ptr<Provider>> open_nvml(const std::string& library) {
   Library loaded(library);
   if (!loaded) {
     const char* why = dlerror();
-    return fail(ErrorCode::unavailable, "no NVML library: looked for \"" + library +
-                                            "\", but it can't be loaded: " + (why ? why : "no reason given"));
+    return fail(ErrorCode::unavailable, "can't load the NVML library \"" + library +
+                                            "\": " + (why ? why : "no reason given") +
+                                            " (set gpu.library or MGPU_NVML_LIBRARY to another path)");
   }
   const NvmlFunctions functions(loaded);
   if (const char* symbol = functions.missing_symbol()) {
     return fail(ErrorCode::unavailable,
-                "\"" + library + "\" is no NVML library that we can use: it lacks " + symbol);
+                "\"" + library + "\" is not a usable NVML library: it lacks the function " + symbol);
   }
   if (const Return code = functions.init(); code != nvml::kSuccess) {
     return fail(ErrorCode::unavailable,
-                "NVML of \"" + library + "\" does not start: " + functions.describe_error(code));
+                "NVML in \"" + library + "\" can't be initialized: " + functions.describe_error(code));
   }
   auto provider = std::make_unique<NvmlProvider>(std::move(loaded), functions);
   if (const auto found = provider->discover(); !found) return std::unexpected(found.error());

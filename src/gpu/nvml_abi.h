@@ -1,6 +1,6 @@
-// The part of NVML's binary interface that we use (nvml.h 12.9, x86-64), declared by us so that neither
-// building nor running needs NVIDIA's header. gpu/nvml.cc calls it through dlsym, src/simgpu exports it; the
-// static_asserts hold both to the driver's layout.
+// The part of NVML's ABI that is used here (nvml.h 12.9, x86-64), declared so that the build does not need
+// NVIDIA's header. gpu/nvml.cc calls it through dlsym, src/simgpu implements it; the static_asserts check
+// that both have the driver's layout.
 #pragma once
 
 #include <cstddef>
@@ -32,11 +32,11 @@ inline constexpr unsigned kMigOn = 1;
 struct Memory {
   std::uint64_t total = 0;
   std::uint64_t free = 0;
-  std::uint64_t used = 0;  // includes what the driver reserves: used + free = total
+  std::uint64_t used = 0;  // includes the driver's reserve: used + free = total
 };
 static_assert(sizeof(Memory) == 24 && offsetof(Memory, free) == 8 && offsetof(Memory, used) == 16);
 
-inline constexpr std::uint32_t kMemoryV2 = 0x02000028;  // sizeof | 2 << 24, set before the call
+inline constexpr std::uint32_t kMemoryV2 = 0x02000028;  // sizeof | 2 << 24; the caller sets it
 
 struct MemoryV2 {
   std::uint32_t version = kMemoryV2;
@@ -50,7 +50,7 @@ static_assert(sizeof(MemoryV2) == 40 && offsetof(MemoryV2, total) == 8 &&
               offsetof(MemoryV2, used) == 32);
 static_assert(kMemoryV2 == (sizeof(MemoryV2) | 2U << 24));
 
-// Of the functions _v2 and _v3. The ones without a suffix write 16 bytes each: never call those.
+// For the functions _v2 and _v3. The functions without a suffix write entries of 16 bytes: do not call them.
 struct ProcessInfo {
   std::uint32_t pid = 0;
   std::uint64_t used_gpu_memory = 0;  // kValueNotAvailable: unknown

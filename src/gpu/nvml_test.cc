@@ -1,4 +1,4 @@
-// The provider against the simulated GPU, loaded by path as the driver's library is.
+// Tests the nvml provider with the simulated GPU, loaded by path like the driver's library.
 #include <cstdlib>
 #include <filesystem>
 
@@ -29,7 +29,7 @@ class NvmlProvider : public testing::Test {
   std::unique_ptr<Provider> provider_;
 };
 
-TEST_F(NvmlProvider, NamesTheDevices) {
+TEST_F(NvmlProvider, ListsTheDevices) {
   ASSERT_EQ(provider_->devices().size(), 2U);
   EXPECT_EQ(provider_->devices()[1].total, Bytes{500});
   EXPECT_TRUE(provider_->devices()[1].simulated);
@@ -37,7 +37,7 @@ TEST_F(NvmlProvider, NamesTheDevices) {
   EXPECT_TRUE(provider_->read_telemetry(0).temperature_c);
 }
 
-TEST_F(NvmlProvider, ReadsMemoryAndWhoHoldsIt) {
+TEST_F(NvmlProvider, ReadsMemoryAndProcesses) {
   simgpu::allocate(*file().device(0), simgpu::this_process(), 300);
   const auto reading = provider_->read(0);
   ASSERT_TRUE(reading);
@@ -54,7 +54,7 @@ TEST_F(NvmlProvider, HiddenBytesAreUnknownAndNotZero) {
   EXPECT_EQ(provider_->read(0)->processes.at(0).bytes, std::nullopt);
 }
 
-TEST_F(NvmlProvider, TellsNoListFromAnEmptyOne) {
+TEST_F(NvmlProvider, DistinguishesAMissingListFromAnEmptyOne) {
   simgpu::allocate(*file().device(0), simgpu::this_process(), 300);
   file().device(0)->faults.list = simgpu::ProcessListFault::none;
   EXPECT_FALSE(provider_->read(0)->lists_processes);
@@ -64,12 +64,12 @@ TEST_F(NvmlProvider, TellsNoListFromAnEmptyOne) {
   EXPECT_EQ(provider_->read(0)->used, Bytes{300});
 }
 
-TEST_F(NvmlProvider, AWrongReadingComesThrough) {
+TEST_F(NvmlProvider, PassesOnAWrongReading) {
   file().device(0)->faults.misread = 50;
   EXPECT_EQ(provider_->read(0)->used, Bytes{50});
 }
 
-TEST_F(NvmlProvider, ALostDeviceIsSaidToBeLostAndTheOtherOneGoesOn) {
+TEST_F(NvmlProvider, ALostDeviceIsReportedAndTheOtherStaysUsable) {
   file().device(0)->faults.lost = 1;
   EXPECT_EQ(provider_->read(0).error().code, ErrorCode::device_lost);
   EXPECT_TRUE(provider_->read(1));
@@ -79,7 +79,7 @@ TEST_F(NvmlProvider, ALostDeviceIsSaidToBeLostAndTheOtherOneGoesOn) {
 class NvmlSlices : public NvmlProvider {
  protected:
   void SetUp() override {
-    // A device in one piece, and one that is cut in two, with a free place between.
+    // One device without MIG, and one with two slices and an empty slot between them.
     ASSERT_TRUE(simgpu::create_state_file(path_, {{.total = 900}, {.total = 1000, .slices = {600, 0, 300}}}));
     setenv("MGPU_SIMGPU", path_.c_str(), 1);
     auto opened = open_nvml(MGPU_SIMGPU_LIBRARY);
@@ -88,7 +88,7 @@ class NvmlSlices : public NvmlProvider {
   }
 };
 
-TEST_F(NvmlSlices, AreDevicesInPlaceOfTheWhole) {
+TEST_F(NvmlSlices, ReplaceTheirDevice) {
   const auto& devices = provider_->devices();
   ASSERT_EQ(devices.size(), 3U);
   EXPECT_EQ(devices[0].index, 0U);
@@ -99,10 +99,10 @@ TEST_F(NvmlSlices, AreDevicesInPlaceOfTheWhole) {
   EXPECT_EQ(devices[1].name, "Simulated GPU MIG slice");
   EXPECT_TRUE(devices[1].uuid.starts_with("MIG-")) << devices[1].uuid;
   EXPECT_NE(devices[1].uuid, devices[2].uuid);
-  EXPECT_EQ(provider_->read(1).error().code, ErrorCode::device_lost);  // the whole can't be had
+  EXPECT_EQ(provider_->read(1).error().code, ErrorCode::device_lost);  // the sliced device is not listed
 }
 
-TEST_F(NvmlSlices, HaveMemoryAndProcessesOfTheirOwnAndNoUtilisation) {
+TEST_F(NvmlSlices, HaveTheirOwnMemoryAndProcessesButNoUtilisation) {
   EXPECT_EQ(simgpu::allocate(*file().device(2), simgpu::this_process(), 200), 0);
   EXPECT_EQ(provider_->read(2)->used, Bytes{200});
   EXPECT_EQ(provider_->read(2)->processes.at(0).bytes, Bytes{200});
@@ -117,7 +117,7 @@ TEST_F(NvmlSlices, AreLostWithTheirDevice) {
   EXPECT_TRUE(provider_->read(0));
 }
 
-TEST(OpenNvml, SaysWhatItLookedForAndWhyItFailed) {
+TEST(OpenNvml, TheErrorNamesTheLibrary) {
   const auto opened = open_nvml("libno-such-driver.so.1");
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::unavailable);

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::chrono::seconds kRefreshInterval{5};
 
-bool may_hold_device_memory(const std::optional<ProcessStat>& facts) {
-  return facts && !facts->kernel_thread;
+bool may_hold_device_memory(const std::optional<ProcessStat>& process) {
+  return process && !process->kernel_thread;
 }
 
 std::string read_status(const std::string& proc, int pid) {
@@ -36,8 +36,8 @@ std::optional<int> parse_namespace_pid(std::string_view status) {
 
 bool PidTranslator::is_current(const Mapping& mapping) const {
   if (!mapping.host_pid) return true;
-  const auto facts = read_process(*mapping.host_pid, proc_);
-  return facts && facts->start_time == mapping.start_time;
+  const auto process = read_process(*mapping.host_pid, proc_);
+  return process && process->start_time == mapping.start_time;
 }
 
 void PidTranslator::translate(std::vector<ProcessUsage>& processes) {
@@ -62,18 +62,19 @@ void PidTranslator::translate(std::vector<ProcessUsage>& processes) {
 }
 
 void PidTranslator::refresh_mappings(const std::vector<int>& unknown) {
-  std::map<int, std::vector<int>> hosts;  // by inner pid
+  std::map<int, std::vector<int>> host_pids;  // by namespace pid
   for (const int pid : list_numeric_entries(proc_).value_or(std::vector<int>{}))
-    if (const auto inner = parse_namespace_pid(read_status(proc_, pid))) hosts[*inner].push_back(pid);
+    if (const auto namespace_pid = parse_namespace_pid(read_status(proc_, pid)))
+      host_pids[*namespace_pid].push_back(pid);
   mappings_.clear();
-  for (const int inner : unknown) {
-    Mapping& mapping = mappings_.emplace_back(Mapping{.namespace_pid = inner});
-    const auto candidates = hosts.find(inner);
-    if (candidates == hosts.end() || candidates->second.size() != 1) continue;
-    const auto facts = read_process(candidates->second.front(), proc_);
-    if (!facts) continue;
+  for (const int namespace_pid : unknown) {
+    Mapping& mapping = mappings_.emplace_back(Mapping{.namespace_pid = namespace_pid});
+    const auto candidates = host_pids.find(namespace_pid);
+    if (candidates == host_pids.end() || candidates->second.size() != 1) continue;
+    const auto process = read_process(candidates->second.front(), proc_);
+    if (!process) continue;
     mapping.host_pid = candidates->second.front();
-    mapping.start_time = facts->start_time;
+    mapping.start_time = process->start_time;
   }
 }
 

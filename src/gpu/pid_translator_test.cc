@@ -7,8 +7,8 @@
 namespace mgpu::gpu {
 namespace {
 
-// A server in a container (4711 on the host, 7 inside), a kernel thread that is called 7, and two containers
-// that both have a process 9.
+// A server in a container (4711 on the host, 7 inside), a kernel thread with pid 7, and two containers that
+// both have a process 9.
 constexpr const char* kHostFiles = R"(== proc/7/stat
 7 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0
 == proc/7/status
@@ -38,29 +38,29 @@ int translate_pid(int pid, const FileTree& tree) {
   return processes.front().pid;
 }
 
-TEST(InnerPids, ReadsTheInnermostPid) {
+TEST(PidTranslator, ReadsTheInnermostPid) {
   EXPECT_EQ(parse_namespace_pid("Name:\tpython3\nNSpid:\t4711\t12\t7\nThreads:\t1\n"), 7);
   EXPECT_EQ(parse_namespace_pid("Name:\tbash\nNSpid:\t4711\n"), std::nullopt);
   EXPECT_EQ(parse_namespace_pid(""), std::nullopt);
 }
 
-TEST(InnerPids, APidThatOnlyAKernelThreadHasIsAContainersOwn) {
+TEST(PidTranslator, APidOfAKernelThreadIsTranslated) {
   const FileTree tree(kHostFiles);
   EXPECT_EQ(translate_pid(7, tree), 4711);
 }
 
-TEST(InnerPids, WhatTheHostKnowsStays) {
+TEST(PidTranslator, AHostPidStays) {
   const FileTree tree(kHostFiles);
   EXPECT_EQ(translate_pid(4711, tree), 4711);
 }
 
-TEST(InnerPids, WhereSeveralOrNoneMayBeMeantThePidStays) {
+TEST(PidTranslator, AnUnknownOrAmbiguousPidStays) {
   const FileTree tree(kHostFiles);
   EXPECT_EQ(translate_pid(9, tree), 9);
   EXPECT_EQ(translate_pid(5, tree), 5);
 }
 
-TEST(InnerPids, WhatWasFoundIsForgottenWithItsProcess) {
+TEST(PidTranslator, ACachedPidIsDroppedWithItsProcess) {
   const FileTree tree(kHostFiles);
   PidTranslator pids(tree.proc());
   std::vector<ProcessUsage> processes{{.pid = 7}};

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kCommandLength = 256;
 constexpr std::uint64_t kKernelThreadFlag = 0x00200000;  // PF_KTHREAD
-constexpr std::size_t kCgroupLength = 16'384;            // a line for each of a dozen hierarchies
+constexpr std::size_t kCgroupLength = 16'384;            // up to a dozen hierarchies, one line each
 
 std::string read_first_bytes(const std::string& path, std::size_t limit) {
   std::ifstream file(path, std::ios::binary);
@@ -48,9 +48,9 @@ using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })
 
 constexpr std::string_view kListenState = "0A";
 
-// /proc/net writes addresses as hexadecimal words in the machine's byte order.
+// /proc/net writes addresses as hexadecimal words in the host's byte order.
 bool reaches_loopback(std::string_view address) {
-  return address == "00000000" || address == "00000000000000000000000000000000" ||  // every address
+  return address == "00000000" || address == "00000000000000000000000000000000" ||  // any address
          (address.size() == 8 && address.ends_with("7F")) ||                        // 127.x.x.x
          address == "00000000000000000000000001000000" ||                           // ::1
          (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"));
@@ -59,29 +59,28 @@ bool reaches_loopback(std::string_view address) {
 }  // namespace
 
 std::optional<ProcessStat> parse_stat(std::string_view text) {
-  // The command stands in parentheses and may hold blanks and parentheses itself: what counts is the last
-  // one.
+  // The command is in parentheses and may contain blanks and parentheses, so it ends at the last one.
   const auto close = text.rfind(')');
   if (close == std::string_view::npos) return std::nullopt;
   std::istringstream words{std::string(text.substr(close + 1))};
-  ProcessStat facts;
+  ProcessStat process;
   std::string skipped;
-  words >> facts.state >> facts.parent >> facts.group;  // fields 3 to 5
+  words >> process.state >> process.parent >> process.group;  // fields 3 to 5
   for (int field = 6; field < 9; ++field) words >> skipped;
   std::uint64_t flags = 0;
   words >> flags;
-  facts.kernel_thread = (flags & kKernelThreadFlag) != 0;
+  process.kernel_thread = (flags & kKernelThreadFlag) != 0;
   for (int field = 10; field < 22; ++field) words >> skipped;
-  words >> facts.start_time;
+  words >> process.start_time;
   if (!words) return std::nullopt;
-  return facts;
+  return process;
 }
 
 std::optional<ProcessStat> read_process(int pid, const std::string& proc) {
   const std::string stat = read_first_bytes(proc_path(proc, pid, "stat"), 1024);
-  auto facts = parse_stat(stat);
-  if (facts) facts->command = read_command(proc, pid, stat);
-  return facts;
+  auto process = parse_stat(stat);
+  if (process) process->command = read_command(proc, pid, stat);
+  return process;
 }
 
 CgroupNames read_cgroup(int pid, const std::string& proc) {
@@ -107,10 +106,10 @@ ProcessTable read_process_table(std::span<const int> pids, const std::string& pr
   ProcessTable table;
   for (int pid : pids) {
     while (pid > 0 && !table.contains(pid)) {
-      auto facts = read_process(pid, proc);
-      if (!facts) break;
-      const int parent = facts->parent;
-      table.emplace(pid, std::move(*facts));
+      auto process = read_process(pid, proc);
+      if (!process) break;
+      const int parent = process->parent;
+      table.emplace(pid, std::move(*process));
       pid = parent;
     }
   }
@@ -135,10 +134,10 @@ std::optional<int> find_listener_pid(std::uint16_t port) {
   std::uint64_t oldest_start = 0;
   for (const int pid : list_numeric_entries("/proc").value_or(std::vector<int>{})) {
     if (!has_open_socket(pid, sockets).value_or(false)) continue;
-    const auto facts = read_process(pid);
-    if (!facts || (oldest && facts->start_time >= oldest_start)) continue;
+    const auto process = read_process(pid);
+    if (!process || (oldest && process->start_time >= oldest_start)) continue;
     oldest = pid;
-    oldest_start = facts->start_time;
+    oldest_start = process->start_time;
   }
   return oldest;
 }

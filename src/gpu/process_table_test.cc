@@ -13,17 +13,17 @@
 namespace mgpu::gpu {
 namespace {
 
-TEST(ProcessTable, ReadsAStatWhoseCommandIsNasty) {
-  const auto facts = parse_stat("42 (a) b (c) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 4711 0");
-  ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->state, 'Z');
-  EXPECT_EQ(facts->parent, 7);
-  EXPECT_EQ(facts->group, 8);
-  EXPECT_EQ(facts->start_time, 4711U);
+TEST(ProcessTable, ParsesACommandWithParentheses) {
+  const auto process = parse_stat("42 (a) b (c) Z 7 8 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 4711 0");
+  ASSERT_TRUE(process);
+  EXPECT_EQ(process->state, 'Z');
+  EXPECT_EQ(process->parent, 7);
+  EXPECT_EQ(process->group, 8);
+  EXPECT_EQ(process->start_time, 4711U);
   EXPECT_FALSE(parse_stat(""));
 }
 
-TEST(ProcessTable, HasAProcessAndItsAncestors) {
+TEST(ProcessTable, ContainsAProcessAndItsAncestors) {
   const auto table = read_process_table(std::array{getpid()});
   ASSERT_TRUE(table.contains(getpid()));
   EXPECT_EQ(table.at(getpid()).group, getpgrp());
@@ -31,7 +31,7 @@ TEST(ProcessTable, HasAProcessAndItsAncestors) {
   EXPECT_TRUE(table.contains(getppid()));
 }
 
-TEST(ProcessTable, KnowsTheCgroupOfThoseAskedForAndAKernelThreadByItsFlags) {
+TEST(ProcessTable, ReadsCgroupsAndDetectsKernelThreads) {
   const FileTree tree(R"(== proc/9/stat
 9 (kworker/u8:0) I 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0
 == proc/4711/stat
@@ -47,7 +47,7 @@ TEST(ProcessTable, KnowsTheCgroupOfThoseAskedForAndAKernelThreadByItsFlags) {
   EXPECT_FALSE(table.contains(12));
 }
 
-TEST(ListenerPid, FindsWhoListens) {
+TEST(ListenerPid, FindsTheListeningProcess) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;

@@ -1,5 +1,5 @@
-// A provider reads the devices of this machine. One interface, because there are several: NVML (the driver's
-// library or the simulated GPU, loaded by path, one code path), drm (gpu/drm.h), and both in one list.
+// The interface of providers, which read the devices of this machine: NVML (the driver's library or the
+// simulated GPU, loaded by path), drm (gpu/drm.h), and both combined (gpu/composite_provider.h).
 #pragma once
 
 #include <cstdint>
@@ -14,18 +14,18 @@
 namespace mgpu::gpu {
 
 struct DeviceInfo {
-  std::uint32_t index = 0;  // the driver's order
+  std::uint32_t index = 0;  // in the driver's order
   std::string name{};       // "NVIDIA GeForce RTX 4090"
   std::string uuid{};
   Bytes total{};
   bool simulated = false;
-  bool host_memory = false;  // an APU's: its memory is a part of the host's
+  bool host_memory = false;  // an APU: its memory is part of the host's
 };
 
 // One process' share of a device.
 struct ProcessUsage {
-  int pid = 0;                   // as the host sees it
-  std::optional<Bytes> bytes{};  // none: the driver does not say (never a silent zero)
+  int pid = 0;                   // in the host's pid namespace
+  std::optional<Bytes> bytes{};  // nullopt: the driver does not report it (never 0 instead)
   std::string command{};         // from /proc, filled in by attribution
 };
 
@@ -38,10 +38,10 @@ struct Telemetry {
 struct RawReading {
   Bytes total{};
   Bytes used{};
-  Bytes driver_reserved{};  // counted neither as used nor free by NVML's v2 struct
+  Bytes driver_reserved{};  // neither used nor free in NVML's v2 struct
   std::vector<ProcessUsage> processes{};
-  bool lists_processes = true;  // false: the driver has no list to give, so that an empty one says nothing
-  std::vector<int> unreadable_pids{};  // processes that may hold memory here, but which we may not look into
+  bool lists_processes = true;         // false: the driver gives no list, and `processes` is meaningless
+  std::vector<int> unreadable_pids{};  // processes that may hold device memory but can't be inspected
 };
 
 class Provider {
@@ -53,10 +53,10 @@ class Provider {
   virtual Telemetry read_telemetry(std::uint32_t index) = 0;
 };
 
-// Loads the NVML library at `library` (a path or a soname). A device that is cut into MIG slices is not
-// listed, each slice is: they are numbered on from the last device. Slices that are several compute instances
-// of one GPU instance share its memory, and each then shows all of it: what the others hold is foreign to it.
-// Errors, saying what was looked for: unavailable.
+// Loads the NVML library at `library` (a path or a soname). Of a device with MIG slices only the slices are
+// listed; their indices continue after the last device. Compute instances of the same GPU instance share its
+// memory, and each reports all of it: memory of the others is foreign to it. Error: unavailable (the detail
+// names the library).
 Result<std::unique_ptr<Provider>> open_nvml(const std::string& library);
 
 }  // namespace mgpu::gpu
