@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxFiles = 1000;     // of a folder
-constexpr std::size_t kPagesPerFile = 128;  // looked at
+constexpr std::size_t kMaxFiles = 1000;     // in one folder
+constexpr std::size_t kPagesPerFile = 128;  // number of sampled pages
 
 class File {
  public:
@@ -26,7 +26,7 @@ class File {
     struct stat facts{};
     if (fd_ < 0 || ::fstat(fd_, &facts) != 0 || !S_ISREG(facts.st_mode)) return;
     size_ = static_cast<std::size_t>(facts.st_size);
-    // For files of others mincore() calls every page resident.
+    // For a file that this process may not write, mincore() reports every page as resident.
     measurable_ = facts.st_uid == ::geteuid() || ::geteuid() == 0 || ::access(path.c_str(), W_OK) == 0;
   }
   File(const File&) = delete;
@@ -45,7 +45,7 @@ class File {
   bool measurable_ = false;
 };
 
-// The part of a sample of pages that is resident. Mapping a file reads nothing of it.
+// The fraction of resident pages in a sample. Mapping a file does not read it.
 std::optional<double> cached_fraction(const File& file) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* mapped = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.fd(), 0);

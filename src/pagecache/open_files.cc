@@ -25,7 +25,7 @@ bool is_large_file(const std::string& path) {
          facts.st_size >= kLargeFileBytes;
 }
 
-// "flags:\t0100002": the last digit's lowest bits are the access mode.
+// "flags:\t0100002": octal; the two lowest bits are the access mode.
 bool is_read_only(const fs::path& fdinfo) {
   std::ifstream file(fdinfo);
   for (std::string name, value; file >> name >> value;)
@@ -51,7 +51,7 @@ void add_mapped_files(const fs::path& process, std::set<std::string>& files) {
     const auto slash = line.find('/');
     if (slash == std::string::npos) continue;
     std::string path = line.substr(slash);
-    if (path == last) continue;  // one file is mapped in several pieces, side by side
+    if (path == last) continue;  // successive mappings of the same file
     last = path;
     if (is_large_file(path)) files.insert(std::move(path));
   }

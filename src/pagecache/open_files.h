@@ -1,5 +1,4 @@
-// Which large files a running application has open or mapped: the weights, as a rule, and what it loads with
-// them.
+// Finds the large files that a running application has open or mapped, which are usually its weights.
 #pragma once
 
 #include <set>
@@ -7,8 +6,8 @@
 
 namespace mgpu::pagecache {
 
-// Those of the process and its descendants, of at least kLargeFileBytes bytes; what they write to is left
-// out. A process that we may not look into has none.
+// Files of at least kLargeFileBytes that the process or its descendants have mapped or open for reading only.
+// A process that can't be inspected contributes none.
 std::set<std::string> find_large_open_files(int pid);
 
 }  // namespace mgpu::pagecache

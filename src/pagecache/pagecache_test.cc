@@ -1,4 +1,4 @@
-// Stories of real files: dropped from the page cache, looked at, read ahead.
+// Tests with real files that are dropped from the page cache, measured and read ahead.
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -19,7 +19,8 @@
 namespace mgpu::pagecache {
 namespace {
 
-// In the build's folder, since /tmp may be a file system that lives in the page cache alone.
+// The files are in the working directory, since /tmp may be a tmpfs, whose files are always in the page
+// cache.
 class Files : public testing::Test {
  protected:
   void SetUp() override {
@@ -29,7 +30,7 @@ class Files : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  // A file on the disk, and nothing of it in the page cache.
+  // Creates a file of which nothing is in the page cache.
   std::string cold_file(const std::string& name, std::size_t mib) {
     const std::string path = folder_ / name;
     {
@@ -62,7 +63,7 @@ class Files : public testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(Files, AreSeenInThePageCacheOnceTheyAreRead) {
+TEST_F(Files, AreInThePageCacheAfterReading) {
   const std::string weights = cold_file("weights", 24);
   EXPECT_LT(fraction(weights), 0.02);
   ReadAheadWorker ahead;
@@ -78,44 +79,44 @@ TEST_F(Files, AreReadAheadUpToTheLimitAndInOrder) {
   ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
   EXPECT_GT(fraction(first), 0.98);
   EXPECT_GT(fraction(second), 0.25);
-  EXPECT_LT(fraction(second), 0.6) << "8 of its 24 MiB, and what the kernel reads beyond";
+  EXPECT_LT(fraction(second), 0.6) << "8 of its 24 MiB, and the kernel's own read-ahead";
 }
 
-TEST_F(Files, AreLeftAloneByAJobThatIsCancelled) {
+TEST_F(Files, AreNotReadByACancelledJob) {
   const std::string first = cold_file("first", 64), second = cold_file("second", 24);
   ReadAheadWorker ahead;
   ahead.read(1, {first}, kGiB);
   ahead.read(2, {second}, kGiB);
   ahead.cancel(2);
-  ahead.cancel(7);  // which there never was
+  ahead.cancel(7);  // does not exist
   ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
   EXPECT_LT(fraction(second), 0.02);
 }
 
-TEST_F(Files, ThatAreNotThereAreNoTrouble) {
+TEST_F(Files, ThatDoNotExistAreIgnored) {
   ReadAheadWorker ahead;
   ahead.read(1, {folder_ / "nothing", folder_}, kGiB);
   ASSERT_TRUE(wait_until([&] { return ahead.is_idle(); }));
   EXPECT_EQ(fraction(folder_ / "nothing"), -1) << "unknown is not zero";
 }
 
-TEST_F(Files, OfAFolderAreThoseThatWeighSomething) {
+TEST_F(Files, OfAFolderAreTheLargeOnes) {
   const std::string small = cold_file("config.json", 1), large = cold_file("b.safetensors", 20),
                     larger = cold_file("a.safetensors", 24);
   const std::vector<std::string> folder{folder_};
   EXPECT_EQ(list_weight_files(folder), (std::vector{larger, large}));
   const std::vector<std::string> named{small};
-  EXPECT_EQ(list_weight_files(named), named) << "who is named counts, however small";
+  EXPECT_EQ(list_weight_files(named), named) << "a file named itself counts at any size";
 }
 
-TEST_F(Files, ThatAProcessReadsAreFound) {
+TEST_F(Files, OpenForReadingAreFound) {
   const std::string weights = cold_file("weights", 20), journal = cold_file("journal", 20);
   const int reads = ::open(weights.c_str(), O_RDONLY), writes = ::open(journal.c_str(), O_RDWR);
   const auto found = find_large_open_files(::getpid());
   ::close(reads);
   ::close(writes);
   EXPECT_TRUE(found.contains(weights));
-  EXPECT_FALSE(found.contains(journal)) << "what it writes to is no weights file";
+  EXPECT_FALSE(found.contains(journal)) << "files open for writing are not weights";
   EXPECT_FALSE(find_large_open_files(::getpid()).contains(weights)) << "it is closed now";
 }
 

@@ -17,20 +17,20 @@ namespace {
 constexpr std::int64_t kChunkBytes = 8 << 20;
 constexpr std::chrono::seconds kStopTimeout{1};
 
-// <linux/ioprio.h> is not everywhere.
-constexpr int kIoPriorityOfThread = 1;  // IOPRIO_WHO_PROCESS, with 0: the calling thread
+// From <linux/ioprio.h>, which is not installed everywhere.
+constexpr int kIoPriorityOfThread = 1;  // IOPRIO_WHO_PROCESS; id 0 is the calling thread
 constexpr int kIdleClass = 3 << 13;     // IOPRIO_CLASS_IDLE
 
 void lower_io_priority() { ::syscall(SYS_ioprio_set, kIoPriorityOfThread, 0, kIdleClass); }
 
-// Asks for a piece and waits until its last byte is there; the byte is all that is copied.
+// Requests a chunk and waits until it is read, by reading its last byte.
 bool read_chunk(int file, std::int64_t at, std::int64_t count) {
   ::posix_fadvise(file, at, count, POSIX_FADV_WILLNEED);
   char last = 0;
   return ::pread(file, &last, 1, at + count - 1) == 1;
 }
 
-// The bytes that came of one file, at most `most`.
+// Reads one file, at most `limit` bytes of it. Returns the number of bytes read.
 std::int64_t read_file(const std::string& path, std::int64_t limit, const std::stop_token& stop) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return 0;

@@ -1,7 +1,7 @@
-// Reads files into the page cache before somebody needs them, without being in anybody's way: a thread of its
-// own at idle I/O priority, piece by piece, one job after the other. The thread begins with the first job.
+// Reads files into the page cache before they are needed, in a thread of its own with idle I/O priority, in
+// chunks, one job after the other. The thread starts with the first job.
 //
-// Thread rule: all functions from one thread; nothing is called back.
+// Thread rule: call all functions from one thread. There are no callbacks.
 #pragma once
 
 #include <condition_variable>
@@ -20,16 +20,16 @@ namespace mgpu::pagecache {
 class ReadAheadWorker {
  public:
   ReadAheadWorker() = default;
-  ~ReadAheadWorker();  // waits a second at most for the piece that is being read
+  ~ReadAheadWorker();  // waits at most one second for the current chunk
   ReadAheadWorker(const ReadAheadWorker&) = delete;
   ReadAheadWorker& operator=(const ReadAheadWorker&) = delete;
 
-  // Reads the files in this order, `limit_setting` bytes of them at most. `job` names it, for cancel(); a job
-  // of that name that waits or runs already is replaced.
+  // Starts job `job`: reads the files in this order, at most `limit` bytes in all. Replaces a job with the
+  // same id that waits or runs.
   void read(std::uint64_t job, std::vector<std::string> files, Bytes limit);
   void cancel(std::uint64_t job);
 
-  bool is_idle() const;  // nothing waits or runs
+  bool is_idle() const;  // no job waits or runs
 
  private:
   struct Job {
@@ -38,7 +38,7 @@ class ReadAheadWorker {
     Bytes limit{};
     std::stop_source stop{};
   };
-  // Shared with the thread, which may hang in a dead network folder when we go.
+  // Shared with the thread, which may hang in an unreachable network folder after this object is destroyed.
   struct State {
     void run();
 
@@ -54,7 +54,7 @@ class ReadAheadWorker {
   bool started_ = false;
 };
 
-// A quarter of what the kernel calls available (/proc/meminfo): what may be read ahead where nobody says.
+// A quarter of MemAvailable in /proc/meminfo, the default of limits.prefetch_memory.
 Bytes quarter_of_available_memory();
 
 }  // namespace mgpu::pagecache
