@@ -16,9 +16,10 @@
 namespace mgpu::store {
 namespace {
 
-constexpr int kMaxLinks = 40;  // as the kernel
+constexpr int kMaxLinks = 40;  // like the kernel
 
-// FNV-1a: every build of mgpu must come to the same name, however long the path is.
+// An FNV-1a hash, since all builds of mgpu must compute the same name, and a memfd's name is limited to 249
+// bytes.
 std::string mark_name(const std::string& key) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -29,7 +30,7 @@ std::string mark_name(const std::string& key) {
 
 std::string path_key(const std::string& path) { return "path " + path; }
 
-// Empty: there is no such file.
+// Empty if the file does not exist.
 std::string file_key(const std::string& path) {
   struct stat facts{};
   if (::stat(path.c_str(), &facts) != 0) return "";
@@ -50,7 +51,7 @@ bool has_open_link(const std::filesystem::path& process, const std::string& link
   return false;
 }
 
-// Of another user than ours and root nobody knows what a name is worth.
+// Other users (except root) could create a mark with any name to block the store.
 bool is_trusted(const std::filesystem::path& process) {
   struct stat facts{};
   return ::stat(process.c_str(), &facts) == 0 && (facts.st_uid == ::geteuid() || facts.st_uid == 0);
@@ -85,7 +86,7 @@ std::string real_path(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   fs::path real = fs::absolute(path);
-  // One by one, since the last may point to a file that is not there yet.
+  // Resolved one by one, since the last link may point to a file that does not exist yet.
   for (int links = 0; links < kMaxLinks && fs::is_symlink(real, error); ++links)
     real = real.parent_path() / fs::read_symlink(real, error);
   const fs::path folder = fs::weakly_canonical(real.parent_path(), error);
@@ -99,13 +100,14 @@ Result<Claim> Claim::acquire(const std::string& path) {
   Claim claim;
   claim.lock_ = Descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (claim.lock_.get() < 0)
-    return fail(ErrorCode::unavailable, "can't be written: " + std::string(std::strerror(errno)));
+    return fail(ErrorCode::unavailable,
+                "has a lock file that can't be opened (" + file + "): " + std::strerror(errno));
   if (::flock(claim.lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail(ErrorCode::busy, "is in use by another mgpu: name another file for this one");
+    return fail(ErrorCode::busy, "is in use by another mgpu: stop it, or set another file as store");
   if (const std::string same = file_key(path); !same.empty())
     if (const auto pid = find_holder(same))
       return fail(ErrorCode::busy, "is in use by another mgpu (process " + std::to_string(*pid) +
-                                       ", under another name): name another file for this one");
+                                       ", under another name): stop it, or set another file as store");
   claim.path_mark_ = make_mark(path_key(path));
   return claim;
 }

@@ -1,7 +1,7 @@
-// What a daemon holds of a store as long as it lives, so that no other takes itself for its heir: a lock on
-// the file beside it, and marks that go with no file. Files can be deleted, renamed or copied under a running
-// daemon; a mark is a file in memory that the daemon has open, found among the descriptors of all processes,
-// and gone when the daemon is.
+// A running daemon's claim on its store. It keeps a second daemon from adopting or ending the processes that
+// the first one recorded there. A claim is a lock on PATH.lock, and marks. The lock alone is not enough:
+// files can be deleted, renamed or copied while the daemon runs. A mark is a memfd that the daemon has open;
+// it is found among the descriptors of all processes, and disappears with the daemon.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace mgpu::store {
 
-// Given back by closing, also when we are killed.
+// A file descriptor; the destructor closes it.
 class Descriptor {
  public:
   explicit Descriptor(int fd = -1) : fd_(fd) {}
@@ -25,12 +25,11 @@ class Descriptor {
   int fd_;
 };
 
-// Where the store really is: no symbolic link is left in it. The file need not be there yet.
+// The path with all symbolic links resolved. The file need not exist yet.
 std::string real_path(const std::string& path);
 
-// The process besides us that is alive and claims the store of this path (real_path): a daemon that works
-// with it, or with a file of that name that is there no more. Only processes of our user and of root are
-// believed.
+// Another living process that claims the store at this real_path: a daemon that uses it, or one that uses a
+// file of that name that was deleted or moved. Only processes of the same user and of root count.
 std::optional<int> find_living_claimant(const std::string& path);
 
 class Claim {
@@ -39,7 +38,8 @@ class Claim {
   // name), unavailable.
   static Result<Claim> acquire(const std::string& path);
 
-  // Once the file is there: the same file under another name (a hard link, a renamed folder) is claimed too.
+  // Call it once the file exists: then the same file under another name (hard link, renamed folder) is
+  // claimed too.
   void claim_file(const std::string& path);
 
  private:

@@ -5,7 +5,7 @@
 namespace mgpu::store {
 namespace {
 
-// Another program that looks into the file (sqlite3, a backup) may hold it for a moment.
+// Another program (sqlite3, a backup) may lock the file for a short time.
 constexpr int kBusyMs = 2000;
 
 std::unexpected<Error> last_error(sqlite3* connection) {
@@ -68,7 +68,7 @@ Result<Database> Database::open(const std::string& path) {
   constexpr int kFlags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &connection, kFlags, nullptr);
-  Database database(connection);  // also a connection that failed must be closed
+  Database database(connection);  // a connection that failed must be closed too
   if (code != SQLITE_OK)
     return fail(ErrorCode::unavailable,
                 connection != nullptr ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
@@ -115,7 +115,7 @@ Result<void> Database::check_integrity() {
 }
 
 bool Database::is_damaged() const {
-  // The last byte says what went wrong, those before it where (SQLITE_CORRUPT_INDEX).
+  // The lowest byte is the primary code; the others detail it (SQLITE_CORRUPT_INDEX).
   const int code = sqlite3_errcode(connection_.get()) & 0xff;
   return integrity_failed_ || code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
 }

@@ -1,5 +1,5 @@
-// SQLite as we use it: a connection and prepared statements that close themselves, and what goes wrong as a
-// Result. Only this room includes sqlite3.h, and only in its .cc files.
+// A thin wrapper of SQLite: connection and prepared statements close themselves, errors are Results. Only the
+// .cc files of this folder include sqlite3.h.
 //
 // Thread rule: one thread at a time.
 #pragma once
@@ -16,18 +16,18 @@ struct sqlite3_stmt;
 
 namespace mgpu::store {
 
-// One prepared statement, used again and again: bind in order, step, read.
+// A reusable prepared statement: reset, bind in order, step, read.
 class Statement {
  public:
   Statement() = default;
   explicit Statement(sqlite3_stmt* prepared) : prepared_(prepared) {}
 
-  // Back to the start, with nothing bound. Values are bound from the first ? on.
+  // Resets the statement and clears all bindings. The next bind() sets the first ?.
   Statement& reset();
   Statement& bind(std::int64_t value);
   Statement& bind(std::string_view value);
 
-  // True: there is a row. False: done. Error: internal, unavailable (disk full, read-only, damaged).
+  // True: there is a row. False: done. Error: unavailable (disk full, read-only, damaged).
   Result<bool> step();
   // For statements without rows.
   Result<void> run();
@@ -45,21 +45,20 @@ class Statement {
 
 class Database {
  public:
-  // Creates the file where it is missing. Error: unavailable, with SQLite's own words. That the file is no
-  // database shows only with the first statement (is_damage).
+  // Creates the file if it is missing. Error: unavailable, with SQLite's message. A file that is not a
+  // database is detected only by the first statement (is_damaged).
   static Result<Database> open(const std::string& path);
 
   Result<Statement> prepare(std::string_view sql);
-  // One or more statements whose rows nobody wants.
+  // Runs one or more statements and ignores their rows.
   Result<void> run(const std::string& sql);
-  // The first column of a statement's first row.
+  // The first column of the first row; 0 or "" if there is no row.
   Result<std::int64_t> query_number(std::string_view sql);
   Result<std::string> query_text(std::string_view sql);
 
-  // Reads it all (some milliseconds for the sizes that we keep): is every page as it should be?
-  // Error: unavailable. Whether that, or any last error, means a broken file and not a bad moment:
-  // is_damaged.
+  // Checks all pages of the file (some milliseconds for the usual sizes). Error: unavailable.
   Result<void> check_integrity();
+  // Whether the last error was caused by a damaged file and not by a temporary condition.
   bool is_damaged() const;
 
  private:
@@ -68,7 +67,7 @@ class Database {
   };
   explicit Database(sqlite3* connection) : connection_(connection) {}
   std::unique_ptr<sqlite3, Close> connection_;
-  bool integrity_failed_ = false;  // check_integrity() found it
+  bool integrity_failed_ = false;  // result of check_integrity()
 };
 
 }  // namespace mgpu::store

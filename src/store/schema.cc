@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t kApplicationId = 0x6D677075;  // "mgpu"
 
-// kMigrations[n] leads from version n to n + 1. A step that was released is never changed.
+// kMigrations[n] migrates version n to n + 1. A released migration is never changed.
 constexpr std::array kMigrations{
     R"sql(
       CREATE TABLE learned (
@@ -47,18 +47,18 @@ constexpr std::array kMigrations{
     )sql",
 };
 
-Result<void> check_file_is_ours(Database& database, std::int64_t version) {
+Result<void> check_compatible(Database& database, std::int64_t version) {
   if (version > static_cast<std::int64_t>(kMigrations.size()))
-    return fail(ErrorCode::invalid_config, "was written by a newer mgpu (version " + std::to_string(version) +
-                                               " of its shape, this one knows " +
+    return fail(ErrorCode::invalid_config, "was written by a newer mgpu (schema version " +
+                                               std::to_string(version) + ", this mgpu supports up to " +
                                                std::to_string(kMigrations.size()) +
-                                               "): update mgpu, or name another file");
+                                               "): update mgpu, or set another file as store");
   const auto application = database.query_number("PRAGMA application_id");
   if (!application) return std::unexpected(application.error());
   const auto tables = database.query_number("SELECT count(*) FROM sqlite_schema");
   if (!tables) return std::unexpected(tables.error());
   if (*application != kApplicationId && (*application != 0 || *tables != 0))
-    return fail(ErrorCode::invalid_config, "is the database of another program: name another file");
+    return fail(ErrorCode::invalid_config, "is the database of another program: set another file as store");
   return {};
 }
 
@@ -67,13 +67,13 @@ Result<void> check_file_is_ours(Database& database, std::int64_t version) {
 Result<void> migrate_schema(Database& database) {
   const auto version = database.query_number("PRAGMA user_version");
   if (!version) return std::unexpected(version.error());
-  if (auto ours = check_file_is_ours(database, *version); !ours) return ours;
+  if (auto compatible = check_compatible(database, *version); !compatible) return compatible;
   for (auto step = static_cast<std::size_t>(*version); step < kMigrations.size(); ++step) {
     const std::string sql = std::string("BEGIN IMMEDIATE;") + kMigrations[step] +
                             "PRAGMA application_id = " + std::to_string(kApplicationId) + ";" +
                             "PRAGMA user_version = " + std::to_string(step + 1) + ";COMMIT;";
     if (auto done = database.run(sql); !done) {
-      // Where it never began there is nothing to undo; what went wrong first is what counts.
+      // Fails if the transaction never began; the first error is returned in any case.
       [[maybe_unused]] const auto undone = database.run("ROLLBACK");
       return done;
     }

@@ -1,5 +1,5 @@
-// The shape of the file, by version. A file of an older version is brought up step by step, all or nothing;
-// one of a newer version is left alone.
+// The database schema and its versions. A file of an older version is migrated step by step, each step in one
+// transaction; a file of a newer version is not changed.
 #pragma once
 
 #include "store/database.h"

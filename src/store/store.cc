@@ -24,13 +24,13 @@
 namespace mgpu::store {
 namespace {
 
-// Writes come in bursts: the thread waits this long for more of them before it begins a transaction.
+// Writes come in bursts: the thread waits this long for further ones before it begins a transaction.
 constexpr std::chrono::milliseconds kBatchDelay{200};
-// A disk that does not answer holds up nobody for longer; what is written down then comes late.
+// Longest wait of a caller for a write; a slower write completes later.
 constexpr std::chrono::milliseconds kWriteTimeout{1000};
-// A disk that is slower than this many rows behind loses history, not memory.
+// Beyond this backlog history rows are dropped, so that a slow disk does not exhaust memory.
 constexpr std::size_t kMaxQueuedWrites = 10'000;
-// What the next life needs is written again if it failed (another program holds the file, the disk is full).
+// Attempts for rows that the next daemon needs (a write fails while the file is locked or the disk is full).
 constexpr int kMaxAttempts = 5;
 
 Result<void> make_folder(const std::string& path) {
@@ -38,17 +38,19 @@ Result<void> make_folder(const std::string& path) {
   std::error_code error;
   if (folder.empty() || std::filesystem::exists(folder, error)) return {};
   std::filesystem::create_directories(folder, error);
-  if (error) return fail(ErrorCode::unavailable, "its folder can't be made: " + error.message());
-  // Who asked for what is nobody else's business.
+  if (error)
+    return fail(ErrorCode::unavailable,
+                "can't be created: folder " + folder.string() + ": " + error.message());
+  // The history tells which user requested what, so other users may not read it.
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   return {};
 }
 
-// WAL: a commit is an append, without a flush of the disk; a power cut loses the last moments, never the
-// whole. The flushes come with the checkpoints, on our own thread.
+// With WAL and synchronous = NORMAL a commit appends without a flush: a power cut loses the last commits but
+// does not damage the file. Checkpoints flush, on the store's thread.
 constexpr auto kPragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;";
 
-// An open database of the present shape. `damaged`: whether it failed for a broken file.
+// Opens, checks and migrates the database. `damaged`: whether that failed because the file is damaged.
 Result<Database> open_checked(const std::string& path, bool& damaged) {
   auto database = Database::open(path);
   if (!database) return database;
@@ -65,13 +67,13 @@ Result<Database> open_checked(const std::string& path, bool& damaged) {
 
 void rename_damaged(const std::string& path) {
   std::rename(path.c_str(), (path + ".damaged").c_str());
-  for (const char* beside : {"-wal", "-shm"}) std::remove((path + beside).c_str());
+  for (const char* suffix : {"-wal", "-shm"}) std::remove((path + suffix).c_str());
 }
 
 }  // namespace
 
 struct Store::Worker {
-  // Done inside a transaction; `after` is called once that is over, well or badly.
+  // `apply` runs inside a transaction; `on_done` is called after it, also if it failed.
   struct Task {
     std::function<Result<void>(Tables&)> apply{};
     std::function<void()> on_done{};
@@ -94,27 +96,27 @@ struct Store::Worker {
   }
 
   void enqueue(Urgency urgency, Task task);
-  // Returns once it was tried, or after the limit: then `apply` must own all that it touches. False: the
-  // limit passed.
+  // Returns after the first attempt, or after the limit: with a limit, `apply` must own all that it accesses.
+  // False: the limit passed.
   bool run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts = 1,
                     std::optional<std::chrono::milliseconds> limit = std::nullopt);
   std::optional<std::int64_t> read_epoch();  // none: it can't be read in time
   void run();
-  std::deque<Task> run_batch(std::deque<Task> batch);  // those to be tried again
+  std::deque<Task> run_batch(std::deque<Task> batch);  // returns the tasks to retry
   Result<void> run_in_transaction(const std::deque<Task>& batch, bool& transaction_begun);
   void report_result(const Result<void>& result);
 
   Claim claim;
-  Tables tables;  // of the thread alone
+  Tables tables;  // used only by the thread
   const Options options;
-  bool failure_reported = false;  // likewise
+  bool failure_reported = false;  // used only by the thread
 
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<Task> queue;
   bool urgent = false;
   bool stopping = false;
-  std::thread thread;  // last: everything else is there before it begins
+  std::thread thread;  // last: it uses the members above
 };
 
 void Store::Worker::enqueue(Urgency urgency, Task task) {
@@ -131,7 +133,8 @@ void Store::Worker::enqueue(Urgency urgency, Task task) {
 
 bool Store::Worker::run_and_wait(std::function<Result<void>(Tables&)> apply, int attempts,
                                  std::optional<std::chrono::milliseconds> limit) {
-  const auto done = std::make_shared<std::promise<void>>();  // shared: whoever waits may give up
+  // Shared, since the caller may stop waiting before the task runs.
+  const auto done = std::make_shared<std::promise<void>>();
   enqueue(Urgency::immediate,
           {.apply = std::move(apply), .on_done = [done] { done->set_value(); }, .attempts_left = attempts});
   if (limit) return done->get_future().wait_for(*limit) == std::future_status::ready;
@@ -178,10 +181,10 @@ Result<void> Store::Worker::run_in_transaction(const std::deque<Task>& batch, bo
   return result;
 }
 
-// All in one transaction; where one of them fails, each in its own, so that it fails alone.
+// Runs all tasks in one transaction; if one fails, each in its own, so that only that one fails.
 std::deque<Store::Worker::Task> Store::Worker::run_batch(std::deque<Task> batch) {
   std::deque<Task> again;
-  bool transaction_begun = false;  // else none of them would fare better alone
+  bool transaction_begun = false;  // if it could not begin, single tasks would fail as well
   Result<void> result = run_in_transaction(batch, transaction_begun);
   if (result) {
     for (const Task& task : batch)
@@ -206,8 +209,9 @@ std::deque<Store::Worker::Task> Store::Worker::run_batch(std::deque<Task> batch)
 
 void Store::Worker::report_result(const Result<void>& result) {
   if (!result && !failure_reported && options.on_write_error)
-    options.on_write_error(options.path +
-                           " can't be written, what happens now will be forgotten: " + result.error().detail);
+    options.on_write_error(
+        "the store " + options.path +
+        " can't be written, changes will be lost after a restart: " + result.error().detail);
   failure_reported = !result;
 }
 
@@ -225,9 +229,9 @@ Result<Store::OpenResult> Store::open(Options options) {
   OpenResult opened;
   auto database = open_checked(path, damaged);
   if (damaged) {
-    opened.warning = "the store " + path + " is damaged (" + database.error().detail + "): it is now " +
-                     path + ".damaged, and a new one begins";
-    database = std::unexpected(database.error());  // closes it before it is renamed
+    opened.warning = "the store " + path + " is damaged (" + database.error().detail + "): renamed to " +
+                     path + ".damaged, starting with an empty one";
+    database = std::unexpected(database.error());  // closes the file before it is renamed
     rename_damaged(path);
     database = open_checked(path, damaged);
     // Which epochs the damaged one has used is lost; those by the clock are far above.
@@ -240,8 +244,8 @@ Result<Store::OpenResult> Store::open(Options options) {
   claim->claim_file(path);
   if (const auto other = find_living_claimant(path)) {
     opened.warning += (opened.warning.empty() ? "" : "; ") + std::string("another mgpu (process ") +
-                      std::to_string(*other) + ") works with the store " + path +
-                      ", whose files were deleted or moved: what it has started stays its own";
+                      std::to_string(*other) + ") still uses a store at " + path +
+                      " that was deleted or moved: the processes that it started are left to it";
   }
   auto tables = Tables::prepare(std::move(*database), options.history_rows);
   if (!tables) return with_path(tables.error());
@@ -305,7 +309,7 @@ void Store::save_process(const ProcessRow& row) {
                         kWriteTimeout);
 }
 
-// Not waited for, but not put off either: the next daemon trusts it.
+// Without waiting, but written immediately: the next daemon relies on it.
 void Store::update_process(const std::string& consumer, bool settled, std::vector<std::string> warm) {
   const auto apply = [consumer, settled, warm = std::move(warm)](Tables& tables) {
     return tables.update_process(consumer, settled, warm);

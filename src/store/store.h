@@ -1,11 +1,11 @@
-// What the daemon knows from its earlier lives: what residents cost, which processes it started, who worked
-// when. One SQLite file, which belongs to one daemon at a time.
+// The daemon's persistent state: learned costs of residents, started processes, history of jobs. One SQLite
+// file, used by one daemon at a time.
 //
-// Thread rule: call it from one thread. A thread of the store's own does all reading and writing of the file,
-// so that a slow disk holds up nobody: writes are queued (bounded) and go out together a moment later, in one
-// transaction; one that can't be written is dropped alone. Only the record of a started process is waited
-// for, because it must be there before the daemon can die; that takes a write into the page cache, no flush
-// to the disk (WAL; what a power cut loses of it has no process any more).
+// Thread rule: call it from one thread. The store's own thread does all file access, so that a slow disk does
+// not block the caller. Writes are queued (bounded) and written in batches, each in one transaction; a write
+// that fails does not affect the others. The caller waits only for the record of a started process, which
+// must be in the file before the daemon can die. That takes a write into the page cache and no flush (WAL):
+// after a power cut the processes are gone as well.
 #pragma once
 
 #include <cstddef>
@@ -20,11 +20,11 @@
 
 namespace mgpu::store {
 
-// What was learned is true for the settings that it was learned under.
+// Learned costs are valid for the settings under which they were measured.
 struct LearnedRow {
   std::string consumer{};
   std::string ai_model{};
-  std::string settings{};  // fingerprint of what changes its memory
+  std::string settings{};  // fingerprint of all settings that affect its memory
   LearnedCosts learned{};
 };
 
@@ -41,18 +41,18 @@ struct JobRow {
   std::string outcome{};  // "done", or the code of the error that ended it
 };
 
-// A process of ours that runs: enough to know it again, and to tell it from a later one with its number.
+// A process started by the daemon, with enough data to identify it and to detect a reused pid.
 struct ProcessRow {
   std::string consumer{};
   int pid = 0;
   std::uint64_t start_time = 0;     // clock ticks since boot
-  std::string boot{};               // which boot
-  std::uint16_t port = 0;           // 0: none was chosen
-  std::string settings{};           // fingerprint of what it was started with
-  std::string device{};             // UUID of the one it was placed on; empty: recorded before anybody asked
-  bool settled = false;             // nothing of it was being loaded, evicted, or parked
+  std::string boot{};               // id of the boot
+  std::uint16_t port = 0;           // 0: none
+  std::string settings{};           // fingerprint of the settings it was started with
+  std::string device{};             // UUID of its device; empty: recorded by an older mgpu
+  bool settled = false;             // none of its residents was being loaded, evicted or parked
   std::vector<std::string> warm{};  // AI models that were in device memory
-  // The daemon that started or adopted it; 0: recorded by an mgpu that did not say.
+  // The daemon that started or adopted it; 0: recorded by an older mgpu.
   int owner = 0;
   std::uint64_t owner_start_time = 0;
 };
@@ -62,20 +62,21 @@ class Store {
   struct Options {
     std::string path{};
     std::uint32_t history_rows = 50'000;
-    // Told from the store's thread when writing fails, once until it works again. May be empty.
+    // Called on the store's thread when a write fails, and again only after a write has succeeded. May be
+    // empty.
     std::function<void(const std::string&)> on_write_error{};
   };
   struct OpenResult {
     std::unique_ptr<Store> store{};
-    std::string warning{};  // what people should know: a damaged file was set aside
+    std::string warning{};  // for the log: a damaged file was renamed, another daemon uses a deleted file
   };
 
-  // Creates file and folder where they are missing (for us alone to read). A symbolic link is followed: it is
-  // the same store, with the same lock. A damaged file is renamed to
-  // PATH.damaged, and a new one begun. Errors: invalid_config (newer than this mgpu, of another program),
-  // busy (another mgpu has it), unavailable (no permission, no space).
+  // Creates the file and its folder (readable only by this user) if they are missing. Symbolic links are
+  // resolved, so that all paths to one file share one lock. A damaged file is renamed to PATH.damaged, and a
+  // new one is created. Errors: invalid_config (written by a newer mgpu or another program), busy (another
+  // mgpu uses it), unavailable (no permission, no space).
   static Result<OpenResult> open(Options options);
-  ~Store();  // what is queued is written first
+  ~Store();  // writes all queued rows first
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
@@ -86,21 +87,21 @@ class Store {
   // second): then the number may come back, and must not be used.
   Result<std::uint64_t> begin_epoch();
 
-  // Errors of reading give what was read so far: a daemon that remembers less is better than none.
+  // If reading fails, these return the rows read until then: the daemon can run with incomplete data.
   std::vector<LearnedRow> read_learned();
   std::vector<ProcessRow> read_processes();
   std::vector<JobRow> read_jobs(std::size_t count);  // the newest, newest first
 
   void save_learned(LearnedRow row);
-  void forget_learned(const std::string& consumer);  // all that was learned of it
+  void forget_learned(const std::string& consumer);  // deletes all its learned rows
   void add_job(JobRow row);
 
-  // Returns once it is written, or after a second, or if it failed: then it is tried again.
+  // Returns once the row is written, after one second, or after a failed attempt; further attempts follow.
   void save_process(const ProcessRow& row);
   void update_process(const std::string& consumer, bool settled, std::vector<std::string> warm);
   void remove_process(const std::string& consumer);
 
-  void flush();  // returns once all that is queued is written
+  void flush();  // returns once all queued rows are written
 
  private:
   struct Worker;

@@ -50,7 +50,7 @@ LearnedCosts sample_learned() {
           .runs_by_hour = {1, 0, 999, 4}};
 }
 
-TEST_F(StoreTest, WhatWasLearnedIsThereInTheNextLife) {
+TEST_F(StoreTest, LearnedCostsSurviveARestart) {
   open()->save_learned(
       {.consumer = "chat", .ai_model = "llama", .settings = "s", .learned = sample_learned()});
 
@@ -63,7 +63,7 @@ TEST_F(StoreTest, WhatWasLearnedIsThereInTheNextLife) {
   EXPECT_EQ(rows[0].learned, sample_learned());
 }
 
-TEST_F(StoreTest, OtherSettingsAreAnotherMatter) {
+TEST_F(StoreTest, OtherSettingsHaveRowsOfTheirOwn) {
   const auto store = open();
   store->save_learned({.consumer = "chat", .settings = "8k", .learned = {.footprint = kGiB * 5}});
   store->save_learned({.consumer = "chat", .settings = "32k", .learned = {.footprint = kGiB * 9}});
@@ -110,7 +110,7 @@ TEST_F(StoreTest, HistoryKeepsTheNewestWithinItsLimit) {
   EXPECT_EQ(rows[0].outcome, "done");
 }
 
-TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
+TEST_F(StoreTest, KeepsProcessesUntilTheyAreRemoved) {
   {
     const auto store = open();
     store->save_process({.consumer = "chat",
@@ -140,17 +140,17 @@ TEST_F(StoreTest, KnowsWhichProcessesRunUntilTheyEnd) {
   EXPECT_EQ(rows[1].warm, (std::vector<std::string>{"a", "b"}));
 }
 
-// The record must be there when the daemon is killed the moment after: whoever opens the file then reads it.
-TEST_F(StoreTest, AStartedProcessIsInTheFileAtOnce) {
+// The record must be in the file even if the daemon is killed right after save_process.
+TEST_F(StoreTest, AStartedProcessIsWrittenImmediately) {
   const auto store = open();
   store->save_process({.consumer = "chat", .pid = 77});
 
-  auto beside = Database::open(store_path());
-  ASSERT_TRUE(beside);
-  EXPECT_EQ(beside->query_number("SELECT pid FROM started WHERE consumer = 'chat'"), 77);
+  auto second_connection = Database::open(store_path());
+  ASSERT_TRUE(second_connection);
+  EXPECT_EQ(second_connection->query_number("SELECT pid FROM started WHERE consumer = 'chat'"), 77);
 }
 
-TEST_F(StoreTest, ASecondDaemonIsTurnedAway) {
+TEST_F(StoreTest, ASecondDaemonIsRefused) {
   const auto store = open();
 
   const auto second = Store::open({.path = store_path()});
@@ -159,7 +159,7 @@ TEST_F(StoreTest, ASecondDaemonIsTurnedAway) {
   EXPECT_EQ(second.error().code, ErrorCode::busy);
 }
 
-TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
+TEST_F(StoreTest, AFileOfANewerVersionIsNotChanged) {
   open();
   ASSERT_TRUE(Database::open(store_path())->run("PRAGMA user_version = 999"));
 
@@ -171,7 +171,7 @@ TEST_F(StoreTest, AFileOfANewerVersionIsLeftAlone) {
   EXPECT_EQ(Database::open(store_path())->query_number("PRAGMA user_version"), 999);
 }
 
-TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
+TEST_F(StoreTest, AFileOfTheFirstVersionIsMigrated) {
   open()->save_process({.consumer = "chat", .pid = 77, .port = 9001, .device = "GPU-1"});
   ASSERT_TRUE(Database::open(store_path())
                   ->run("ALTER TABLE started DROP COLUMN device;"
@@ -185,7 +185,7 @@ TEST_F(StoreTest, AFileOfTheFirstVersionIsBroughtUp) {
   const auto rows = store->read_processes();
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].port, 9001);
-  EXPECT_EQ(rows[0].device, "") << "nobody had asked";
+  EXPECT_EQ(rows[0].device, "") << "the first version had no device";
   store->save_process({.consumer = "voice", .pid = 78, .device = "GPU-2"});
   EXPECT_EQ(store->read_processes()[1].device, "GPU-2");
 }
@@ -213,7 +213,7 @@ TEST_F(StoreTest, AnEpochThatCantBeWrittenIsNotUsed) {
   EXPECT_EQ(epoch.error().code, ErrorCode::unavailable);
 }
 
-TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
+TEST_F(StoreTest, AnotherProgramsDatabaseIsNotChanged) {
   ASSERT_TRUE(Database::open(store_path())->run("CREATE TABLE bookmarks (url TEXT)"));
 
   const auto refused = Store::open({.path = store_path()});
@@ -223,7 +223,7 @@ TEST_F(StoreTest, AnotherProgramsDatabaseIsLeftAlone) {
   EXPECT_EQ(Database::open(store_path())->query_number("SELECT count(*) FROM sqlite_schema"), 1);
 }
 
-TEST_F(StoreTest, ADamagedFileIsSetAsideAndSaid) {
+TEST_F(StoreTest, ADamagedFileIsRenamedWithAWarning) {
   std::ofstream(store_path()) << "this has been no database for a long time, whatever its name says";
 
   const auto store = open();
@@ -237,7 +237,7 @@ TEST_F(StoreTest, ADamagedFileIsSetAsideAndSaid) {
   EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(aside), {}).starts_with("this has been"));
 }
 
-TEST_F(StoreTest, AFileThatBrokeInTheMiddleIsSetAsideToo) {
+TEST_F(StoreTest, AFileWithADamagedPageIsRenamed) {
   {
     const auto store = open(100'000);
     for (int i = 0; i < 2000; ++i) store->add_job({.consumer = std::string(200, 'x'), .outcome = "done"});
@@ -256,7 +256,7 @@ TEST_F(StoreTest, AFileThatBrokeInTheMiddleIsSetAsideToo) {
   EXPECT_TRUE(store->read_jobs(10).empty());
 }
 
-TEST_F(StoreTest, OneThatCantBeWrittenTakesNoOtherWithIt) {
+TEST_F(StoreTest, AFailedRowDoesNotAffectTheOthers) {
   for (const std::string conflict_action : {"ABORT", "ROLLBACK"}) {
     const auto store = open();
     {
@@ -278,7 +278,7 @@ TEST_F(StoreTest, OneThatCantBeWrittenTakesNoOtherWithIt) {
   }
 }
 
-TEST_F(StoreTest, WhatTheNextLifeNeedsIsTriedAgain) {
+TEST_F(StoreTest, FailedProcessRowsAreRetried) {
   const auto store = open();
   auto other = Database::open(store_path());
   ASSERT_TRUE(
@@ -290,8 +290,8 @@ TEST_F(StoreTest, WhatTheNextLifeNeedsIsTriedAgain) {
   EXPECT_EQ(store->read_processes().size(), 1U);
 }
 
-// SQLite says where a file is broken in codes of its own: here, that an index lacks an entry.
-TEST_F(StoreTest, EveryKindOfDamageIsKnownAsDamage) {
+// SQLite has extended codes for kinds of damage; here an index lacks an entry.
+TEST_F(StoreTest, ExtendedDamageCodesAreRecognized) {
   {
     auto made = Database::open(store_path());
     ASSERT_TRUE(
@@ -305,7 +305,7 @@ TEST_F(StoreTest, EveryKindOfDamageIsKnownAsDamage) {
   EXPECT_TRUE(broken->is_damaged());
 }
 
-TEST_F(StoreTest, SaysWhyItCantBeOpened) {
+TEST_F(StoreTest, TheErrorNamesThePath) {
   std::ofstream(folder_ / "file") << "in the way";
 
   const auto refused = Store::open({.path = folder_ / "file" / "mgpu.db"});
@@ -315,8 +315,8 @@ TEST_F(StoreTest, SaysWhyItCantBeOpened) {
   EXPECT_NE(refused.error().detail.find("mgpu.db"), std::string::npos);
 }
 
-// Only we ourselves may read who asked for what.
-TEST_F(StoreTest, MakesItsFolderForUsAlone) {
+// The history tells which user requested what.
+TEST_F(StoreTest, CreatesItsFolderForThisUserOnly) {
   auto opened = Store::open({.path = folder_ / "state" / "mgpu" / "mgpu.db"});
   ASSERT_TRUE(opened) << opened.error().detail;
   EXPECT_EQ(std::filesystem::status(folder_ / "state" / "mgpu").permissions(),

@@ -7,10 +7,10 @@
 namespace mgpu::store {
 namespace {
 
-// Settings that were tried once and AI models that are long gone leave, the longest unchanged first.
+// Beyond this the rows that have been unchanged longest are deleted: old settings, removed AI models.
 constexpr std::int64_t kMaxLearnedRows = 5'000;
 
-// A commit may be followed by one more: the newest rows stay whatever their number in between.
+// By id and not by count, so that the newest rows stay.
 constexpr const char* kPruneJobs = "DELETE FROM jobs WHERE id <= (SELECT max(id) FROM jobs) - ?";
 constexpr const char* kPruneLearned =
     "DELETE FROM learned WHERE (consumer, ai_model, settings) IN (SELECT consumer, ai_model, settings "
@@ -39,7 +39,7 @@ constexpr const char* kSaveProcess =
 std::int64_t to_int64(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 std::uint32_t to_uint32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-// Jobs begun in each hour of the day: "0 0 3 ... 1".
+// Jobs started in each hour of the day: "0 0 3 ... 1".
 std::string format_hours(const std::array<std::uint16_t, 24>& hours) {
   std::string text;
   for (const std::uint16_t count : hours) text += (text.empty() ? "" : " ") + std::to_string(count);
@@ -74,7 +74,7 @@ LearnedRow read_learned_row(const Statement& row) {
                       .runs_by_hour = parse_hours(row.text(13))}};
 }
 
-// Names, each with a line break behind it; an empty one is a name, too (a consumer with just one AI model).
+// Each name followed by a line break. A name may be empty (the resident of a consumer with one AI model).
 std::string join_lines(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += name + "\n";
@@ -157,7 +157,7 @@ Result<Tables> Tables::prepare(Database database, std::uint32_t history_rows) {
 
 Result<void> Tables::begin() { return begin_.reset().run(); }
 Result<void> Tables::commit() { return commit_.reset().run(); }
-// Where it never began there is nothing to undo; whoever calls this knows what went wrong.
+// Fails if the transaction never began; the caller has the original error.
 void Tables::roll_back() { [[maybe_unused]] const auto undone = roll_back_.reset().run(); }
 
 Result<void> Tables::begin_epoch() { return begin_epoch_.reset().run(); }
@@ -185,23 +185,23 @@ Result<void> Tables::read(std::vector<JobRow>& rows, std::size_t count) {
 
 Result<void> Tables::save_learned(const LearnedRow& row) {
   const LearnedCosts& learned = row.learned;
-  auto kept = save_learned_.reset()
-                  .bind(row.consumer)
-                  .bind(row.ai_model)
-                  .bind(row.settings)
-                  .bind(learned.footprint.count)
-                  .bind(learned.working.count)
-                  .bind(learned.load_cold.count())
-                  .bind(learned.load_cached.count())
-                  .bind(learned.load_parked.count())
-                  .bind(learned.unload.count())
-                  .bind(learned.park.count())
-                  .bind(learned.run.count())
-                  .bind(std::int64_t{learned.loads})
-                  .bind(std::int64_t{learned.runs})
-                  .bind(format_hours(learned.runs_by_hour))
-                  .run();
-  return kept ? prune_learned_.reset().bind(kMaxLearnedRows).run() : kept;
+  auto saved = save_learned_.reset()
+                   .bind(row.consumer)
+                   .bind(row.ai_model)
+                   .bind(row.settings)
+                   .bind(learned.footprint.count)
+                   .bind(learned.working.count)
+                   .bind(learned.load_cold.count())
+                   .bind(learned.load_cached.count())
+                   .bind(learned.load_parked.count())
+                   .bind(learned.unload.count())
+                   .bind(learned.park.count())
+                   .bind(learned.run.count())
+                   .bind(std::int64_t{learned.loads})
+                   .bind(std::int64_t{learned.runs})
+                   .bind(format_hours(learned.runs_by_hour))
+                   .run();
+  return saved ? prune_learned_.reset().bind(kMaxLearnedRows).run() : saved;
 }
 
 Result<void> Tables::forget_learned(const std::string& consumer) {

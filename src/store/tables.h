@@ -1,6 +1,6 @@
-// The tables and their prepared statements: rows in, rows out.
+// Prepared statements that read and write rows of the tables.
 //
-// Thread rule: one thread at a time; transactions are the caller's.
+// Thread rule: one thread at a time. The caller begins and commits transactions.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace mgpu::store {
 
 class Tables {
  public:
-  // REQUIRES: a database of the present shape (bring_up).
+  // REQUIRES: a database of the current schema version (migrate_schema).
   static Result<Tables> prepare(Database database, std::uint32_t history_rows);
 
   Result<void> begin();
@@ -25,7 +25,7 @@ class Tables {
   Result<void> begin_epoch();         // the one after the last
   Result<std::int64_t> read_epoch();  // the last that was begun; -1: none
 
-  // What was read before an error stays in `rows`.
+  // On an error `rows` contains the rows read before it.
   Result<void> read(std::vector<LearnedRow>& rows);
   Result<void> read(std::vector<ProcessRow>& rows);
   Result<void> read(std::vector<JobRow>& rows, std::size_t count);  // the newest, newest first
@@ -41,7 +41,7 @@ class Tables {
  private:
   explicit Tables(Database database) : database_(std::move(database)) {}
 
-  Database database_;  // before its statements, so that it closes after them
+  Database database_;  // before its statements, so that it is closed after them
   std::uint32_t history_rows_ = 0;
   Statement begin_, commit_, roll_back_;
   Statement begin_epoch_, read_epoch_;
