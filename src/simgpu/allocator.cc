@@ -1,4 +1,4 @@
-// The allocator that services and tests call: a look at the file, one rule of simgpu/state.h, done.
+// Implements include/mgpu/simgpu.h: opens the state file, applies one function of simgpu/state.h, closes it.
 #include <chrono>
 #include <thread>
 
@@ -9,8 +9,8 @@
 
 namespace {
 
-// A process that cuda-checkpoint has locked hangs in its call until it is unlocked; the lock on the file is
-// not held meanwhile.
+// A process locked by cuda-checkpoint waits in its call until it is unlocked. The file is not locked while it
+// waits.
 constexpr std::chrono::milliseconds kRetryInterval{5};
 
 template <class Operation>

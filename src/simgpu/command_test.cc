@@ -1,4 +1,4 @@
-// The command as a person uses it.
+// Runs the command mgpu-simgpu and checks its output and exit codes.
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -51,7 +51,7 @@ TEST_F(SimgpuCommand, HoldsWhileTheCommandRunsAndEndsWithItsCode) {
   EXPECT_EQ(show_device().at("used"), 0);
 }
 
-TEST_F(SimgpuCommand, IsRefusedMoreThanThereIs) {
+TEST_F(SimgpuCommand, HoldingMoreThanTheDeviceHasFails) {
   EXPECT_EQ(run("hold 25GiB -- true").code, 3);
   EXPECT_EQ(show_device().at("oom_count"), 1);
 }
@@ -73,7 +73,7 @@ TEST_F(SimgpuCommand, SwitchesFaultsOnAndOffAgain) {
   EXPECT_TRUE(show_device().at("faults").empty());
 }
 
-TEST_F(SimgpuCommand, CutsADeviceIntoSlicesThatAreNumberedBehindTheOthers) {
+TEST_F(SimgpuCommand, SlicesGetIndicesAfterTheDevices) {
   EXPECT_EQ(run("create --force --device 24GiB --device 8GiB --mig 0=12GiB,-,6GiB").code, 0);
   const auto devices = nlohmann::json::parse(run("show --json").out).at("devices");
   ASSERT_EQ(devices.size(), 4U);
@@ -81,12 +81,12 @@ TEST_F(SimgpuCommand, CutsADeviceIntoSlicesThatAreNumberedBehindTheOthers) {
   EXPECT_EQ(devices.at(3).at("slice_of"), 0);
   EXPECT_EQ(devices.at(3).at("total"), 6ULL << 30);
   EXPECT_EQ(run("hold 1GiB --device 2 -- true").code, 0);
-  EXPECT_NE(run("hold 1GiB --device 0 -- true").code, 0);  // only its slices can be had
+  EXPECT_NE(run("hold 1GiB --device 0 -- true").code, 0);  // only its slices can be allocated from
   EXPECT_EQ(run("create --force --device 24GiB --mig 1=12GiB").code, 2);
   EXPECT_EQ(run("create --force --device 24GiB --mig 0=20GiB,10GiB").code, 2);
 }
 
-TEST_F(SimgpuCommand, TellsWrongUsageFromFailure) {
+TEST_F(SimgpuCommand, DistinguishesWrongUsageFromFailure) {
   EXPECT_EQ(run("fault --leak 2").code, 2);
   EXPECT_EQ(run("fault --list long").code, 2);
   EXPECT_EQ(run("nonsense").code, 2);

@@ -19,20 +19,21 @@ namespace {
 int allocate_memory(const std::string& path, const HoldOptions& options) {
   const auto state = LockedState::open(path);
   if (!state) {
-    fmt::print(stderr, "{}\n", state.error().detail);
+    fmt::print(stderr, "mgpu-simgpu: {}\n", state.error().detail);
     return kExitFailed;
   }
   Device* device = state->device(options.device);
   if (!device) {
-    fmt::print(stderr, "no device {} in {}\n", options.device, path);
+    fmt::print(stderr, "mgpu-simgpu: {} has no device {}: it has {} devices\n", path, options.device,
+               (*state)->device_count);
     return kExitFailed;
   }
   const int code = allocate(*device, this_process(), options.bytes);
   if (code == MGPU_SIMGPU_OK) return 0;
-  const auto room = device->total - device->reserved - used_bytes(*device);
-  fmt::print(stderr, "refused with code {}: {} asked for, {} free on device {}\n", code,
-             to_string(Bytes{static_cast<std::int64_t>(options.bytes)}),
-             to_string(Bytes{static_cast<std::int64_t>(room)}), options.device);
+  const auto free = device->total - device->reserved - used_bytes(*device);
+  fmt::print(stderr, "mgpu-simgpu: allocation failed with code {}: {} requested, {} free on device {}\n",
+             code, to_string(Bytes{static_cast<std::int64_t>(options.bytes)}),
+             to_string(Bytes{static_cast<std::int64_t>(free)}), options.device);
   return code == MGPU_SIMGPU_OUT_OF_MEMORY ? kExitOutOfMemory : kExitFailed;
 }
 
@@ -42,8 +43,8 @@ int allocate_memory(const std::string& path, const HoldOptions& options) {
   words.push_back(nullptr);
   sigprocmask(SIG_SETMASK, &original_mask, nullptr);
   execvp(words.front(), words.data());
-  fmt::print(stderr, "{}: {}\n", command.front(), std::strerror(errno));
-  _exit(errno == ENOENT ? 127 : 126);  // as shells do
+  fmt::print(stderr, "mgpu-simgpu: can't run {}: {}\n", command.front(), std::strerror(errno));
+  _exit(errno == ENOENT ? 127 : 126);  // as a shell does
 }
 
 int exit_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
@@ -51,7 +52,7 @@ int exit_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) 
 }  // namespace
 
 int hold_memory(const std::string& path, const HoldOptions& options) {
-  // Blocked from the start: a signal that comes between two lines waits for sigwait.
+  // The signals are blocked from the start, so that one that arrives before sigwait stays pending.
   sigset_t awaited_signals, original_mask;
   sigemptyset(&awaited_signals);
   for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&awaited_signals, signal);
@@ -61,7 +62,7 @@ int hold_memory(const std::string& path, const HoldOptions& options) {
   if (options.command.empty()) sigdelset(&awaited_signals, SIGCHLD);
   const pid_t child = options.command.empty() ? 0 : fork();
   if (child < 0) {
-    fmt::print(stderr, "can't fork: {}\n", std::strerror(errno));
+    fmt::print(stderr, "mgpu-simgpu: can't fork: {}\n", std::strerror(errno));
     return kExitFailed;
   }
   if (child == 0 && !options.command.empty()) exec_command(options.command, original_mask);

@@ -1,4 +1,4 @@
-// `mgpu-simgpu hold`: a process that sits on device memory, for tests, demos and trying things out.
+// `mgpu-simgpu hold`: a process that holds device memory, for tests and demos.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitOutOfMemory = 3;
 
-// Takes the bytes of the file `path`, runs the command and returns its exit code (128 + n if signal n ended
-// it). SIGINT and SIGTERM are passed on to it. kExitOutOfMemory if the bytes are refused. The bytes come back
-// with exit_status().
+// Allocates the bytes in the file `path`, runs the command and returns its exit code (128 + n if signal n
+// ended it), or kExitOutOfMemory if the bytes are refused. SIGINT and SIGTERM are forwarded to the command.
+// The bytes become free when this process exits.
 int hold_memory(const std::string& path, const HoldOptions& options);
 
 }  // namespace mgpu::simgpu

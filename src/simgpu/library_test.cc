@@ -1,4 +1,5 @@
-// The library as a service sees it: loaded by path, called through its C interface, from several processes.
+// Tests the library as a service uses it: loaded by path, called through its C interface, by several
+// processes.
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -35,7 +36,7 @@ class SimulatedGpu : public testing::Test {
 
   std::uint64_t current_used() const { return used_bytes(*LockedState::open(path_)->device(0)); }
 
-  // A child that takes the bytes and then sits there. Its answer: the code of alloc.
+  // Forks a child that allocates the bytes and then waits. Returns its pid and the code of alloc.
   std::pair<pid_t, int> fork_allocating_child(std::uint64_t bytes) const {
     std::array<int, 2> pipe_fds{};
     EXPECT_EQ(pipe(pipe_fds.data()), 0);
@@ -58,7 +59,7 @@ class SimulatedGpu : public testing::Test {
   int (*free_)(unsigned, std::uint64_t) = nullptr;
 };
 
-TEST_F(SimulatedGpu, IsOneForAllProcesses) {
+TEST_F(SimulatedGpu, IsSharedByAllProcesses) {
   EXPECT_EQ(alloc_(0, 600), MGPU_SIMGPU_OK);
   const auto [child, code] = fork_allocating_child(500);
   EXPECT_EQ(code, mgpu_plain_c_out_of_memory());
@@ -68,7 +69,7 @@ TEST_F(SimulatedGpu, IsOneForAllProcesses) {
   EXPECT_EQ(free_(0, 600), MGPU_SIMGPU_OK);
 }
 
-TEST_F(SimulatedGpu, TakesBackWhatAKilledProcessHeldEvenBeforeItsParentLooks) {
+TEST_F(SimulatedGpu, FreesTheMemoryOfAZombie) {
   const auto [child, code] = fork_allocating_child(700);
   EXPECT_EQ(code, MGPU_SIMGPU_OK);
   EXPECT_EQ(current_used(), 700U);
@@ -79,7 +80,7 @@ TEST_F(SimulatedGpu, TakesBackWhatAKilledProcessHeldEvenBeforeItsParentLooks) {
   waitpid(child, nullptr, 0);
 }
 
-TEST_F(SimulatedGpu, SurvivesTheDeathOfWhoHoldsTheLock) {
+TEST_F(SimulatedGpu, RecoversTheLockOfAKilledProcess) {
   std::array<int, 2> pipe_fds{};
   ASSERT_EQ(pipe(pipe_fds.data()), 0);
   const pid_t child = fork();
@@ -97,7 +98,7 @@ TEST_F(SimulatedGpu, SurvivesTheDeathOfWhoHoldsTheLock) {
   close(pipe_fds[1]);
 }
 
-TEST_F(SimulatedGpu, SaysWhyItDoesNotServe) {
+TEST_F(SimulatedGpu, ReturnsAnErrorForAMissingDeviceOrFile) {
   EXPECT_EQ(alloc_(7, 1), MGPU_SIMGPU_INVALID_DEVICE);
   setenv("MGPU_SIMGPU", "/nonexistent/gpu", 1);
   EXPECT_EQ(alloc_(0, 1), MGPU_SIMGPU_NOT_INITIALIZED);

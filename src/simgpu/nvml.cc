@@ -1,5 +1,5 @@
-// What libnvidia-ml.so.1 would answer, told from the simulated GPU's file. A device handle is the index plus
-// one; the file is opened anew in each call, so a handle stays good when the file is replaced.
+// The functions of libnvidia-ml.so.1 for the simulated GPU. A device handle is the index plus one. Each call
+// opens the state file, so a handle stays valid when the file is replaced.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -34,7 +34,7 @@ Return with_state(Callback callback) {
   return state ? callback(*state) : nvml::kDriverNotLoaded;
 }
 
-// As a driver that hangs: the call returns when that is over. The file is not locked meanwhile.
+// Fault `hang`: the call blocks until the fault is removed. The file is not locked while it blocks.
 void wait_while_hung(nvml::Device handle) {
   bool counted = false;
   const auto update_hanging = [&](const simgpu::LockedState& state) {
@@ -48,7 +48,7 @@ void wait_while_hung(nvml::Device handle) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
-// Answers about a device that is there and not lost.
+// Calls `callback(device)`, unless the handle or `target` is invalid or the device is lost.
 template <class Callback>
 Return with_device(nvml::Device handle, const void* target, Callback callback) {
   if (!handle || !target) return nvml::kInvalidArgument;
@@ -73,7 +73,7 @@ unsigned percent_used(const simgpu::Device& device) {
                                static_cast<double>(device.total));
 }
 
-// As the driver does it: the count always says how many there are, also where they don't fit.
+// Like the driver: `count` is set to the number of processes even if they don't fit.
 Return list_processes(const simgpu::Device& device, unsigned* count, nvml::ProcessInfo* into) {
   if (device.faults.list == simgpu::ProcessListFault::none) return nvml::kNotSupported;
   const unsigned room = into ? *count : 0;
@@ -203,7 +203,7 @@ MGPU_NVML Return nvmlDeviceGetComputeRunningProcesses_v2(nvml::Device handle, un
   return nvmlDeviceGetComputeRunningProcesses_v3(handle, count, processes);
 }
 
-// Nobody draws on a simulated GPU.
+// A simulated GPU has no graphics processes.
 MGPU_NVML Return nvmlDeviceGetGraphicsRunningProcesses_v3(nvml::Device handle, unsigned* count,
                                                           nvml::ProcessInfo*) {
   return with_device(handle, count, [&](const simgpu::Device&) {
@@ -225,7 +225,7 @@ MGPU_NVML Return nvmlDeviceGetMigMode(nvml::Device handle, unsigned* now, unsign
   });
 }
 
-// As the driver does it: the most there can be, not how many there are.
+// Like the driver: the greatest possible number of slices, not the actual one.
 MGPU_NVML Return nvmlDeviceGetMaxMigDeviceCount(nvml::Device handle, unsigned* count) {
   return with_device(handle, count, [&](const simgpu::Device&) {
     *count = simgpu::kMaxDevices;
@@ -233,12 +233,12 @@ MGPU_NVML Return nvmlDeviceGetMaxMigDeviceCount(nvml::Device handle, unsigned* c
   });
 }
 
-MGPU_NVML Return nvmlDeviceGetMigDeviceHandleByIndex(nvml::Device whole, unsigned place,
+MGPU_NVML Return nvmlDeviceGetMigDeviceHandleByIndex(nvml::Device whole, unsigned slot,
                                                      nvml::Device* handle) {
   if (!whole || !handle) return nvml::kInvalidArgument;
   return with_state([&](const simgpu::LockedState& state) {
     for (unsigned index = 0; const simgpu::Device* device = state.device(index); ++index) {
-      if (device->slice_of != to_index(whole) + 1 || device->mig_slot != place) continue;
+      if (device->slice_of != to_index(whole) + 1 || device->mig_slot != slot) continue;
       *handle = to_handle(index);
       return nvml::kSuccess;
     }
@@ -253,7 +253,7 @@ MGPU_NVML Return nvmlDeviceIsMigDeviceHandle(nvml::Device handle, unsigned* is_s
   });
 }
 
-// Vitals are made up from the memory in use: nothing computes here, but a page should have something to draw.
+// Utilization, temperature and power are derived from the used memory, so that displays have changing values.
 MGPU_NVML Return nvmlDeviceGetUtilizationRates(nvml::Device handle, nvml::Utilization* utilization) {
   return with_device(handle, utilization, [&](const simgpu::Device& device) {
     if (device.slice_of > 0) return nvml::kNotSupported;

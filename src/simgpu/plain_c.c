@@ -1,4 +1,4 @@
-/* The header must serve C as it is. */
+/* Checks that the header compiles as C. */
 #include "mgpu/simgpu.h"
 
 int mgpu_plain_c_out_of_memory(void);

@@ -17,11 +17,11 @@ using Json = nlohmann::ordered_json;
 std::string format_bytes(std::uint64_t bytes) { return to_string(Bytes{static_cast<std::int64_t>(bytes)}); }
 
 std::string read_command(int pid) {
-  const auto facts = gpu::read_process(pid);
-  return facts ? facts->command : "";
+  const auto process = gpu::read_process(pid);
+  return process ? process->command : "";
 }
 
-// The faults that are on, under the names of the options that switch them.
+// The active faults, named like the options of `mgpu-simgpu fault`.
 Json to_json(const Faults& faults) {
   Json json = Json::object();
   if (faults.slow_free_ms) json["slow_free_ms"] = faults.slow_free_ms;
@@ -86,7 +86,7 @@ std::string to_json(const State& state) {
   for (unsigned index = 0; index < state.device_count; ++index) {
     devices.push_back(to_json(state.devices[index], index));
   }
-  // A command line may hold any bytes; JSON may not.
+  // A command line may contain bytes that are not UTF-8.
   return Json{{"devices", std::move(devices)}}.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -26,7 +26,7 @@ void schedule_free(Device& device, std::uint64_t bytes, std::int64_t free_at_ns)
   pending->bytes += bytes;
 }
 
-// What happens to bytes that nobody holds any more; the faults decide when and whether they are free.
+// Releases bytes that are no longer held. Depending on the faults they leak or become free later.
 void release(Device& device, std::uint64_t bytes, std::int64_t now_ns, std::uint64_t delay_ms) {
   const std::uint64_t permille = std::min<std::uint64_t>(device.faults.leak_permille, 1000);
   const std::uint64_t leak = bytes / 1000 * permille + bytes % 1000 * permille / 1000;
@@ -41,7 +41,7 @@ std::uint64_t free_bytes(const Device& device) {
   return most > taken ? most - taken : 0;
 }
 
-// A process' places on all devices: each(device, holder).
+// Calls each(device, holder) for the entries of a process on all devices.
 template <class StateOrConst, class Each>
 void for_each_holder(StateOrConst& state, std::int32_t pid, Each each) {
   for (std::uint32_t i = 0; i < state.device_count; ++i)
@@ -49,7 +49,7 @@ void for_each_holder(StateOrConst& state, std::int32_t pid, Each each) {
       if (holder.bytes > 0 && holder.pid == pid) each(state.devices[i], holder);
 }
 
-// From one stage to the next, or nothing at all.
+// Changes the state of a process from `from` to `to`; INVALID_VALUE if it is in another state.
 int change_state(State& state, std::int32_t pid, CheckpointState from, CheckpointState to) {
   if (find_checkpoint_state(state, pid) != from) return MGPU_SIMGPU_INVALID_VALUE;
   for_each_holder(state, pid, [to](Device&, Holder& holder) { holder.checkpoint_state = to; });
@@ -110,7 +110,7 @@ int allocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes
     holder->start_time = process.start_time;
     holder->checkpoint_state = CheckpointState::running;
   }
-  holder->bytes += bytes;  // last: from here on the place is taken
+  holder->bytes += bytes;  // last: bytes > 0 marks the entry as used
   ++device.allocations;
   device.peak_used = std::max(device.peak_used, taken + bytes);
   return MGPU_SIMGPU_OK;

@@ -1,8 +1,9 @@
-// The simulated GPU's memory: a file that all its processes map. This header is the file format and the rules
-// of each device in it; simgpu/state_file.h opens and locks it. The library and the command share both.
+// The simulated GPU: a state file that all its processes map into memory. This header defines the file format
+// and the operations on it; simgpu/state_file.h opens and locks the file. The library and the command use
+// both.
 //
-// What is used is never stored, always summed up from what is held: a process that is killed in the middle of
-// a change leaves at worst one count wrong, never a sum that disagrees with its parts.
+// Used bytes are not stored but summed up over the holders. So a process that is killed during a change can
+// make one counter wrong, but never a sum that disagrees with its parts.
 #pragma once
 
 #include <array>
@@ -18,17 +19,16 @@ inline constexpr std::array<char, 8> kMagic{'m', 'g', 'p', 'u', 's', 'i', 'm', '
 inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::uint32_t kMaxDevices = 16;  // slices included
 inline constexpr std::uint32_t kMaxHolders = 256;
-inline constexpr std::uint32_t kMaxPendingFrees = 64;  // more at once are merged into the last
+inline constexpr std::uint32_t kMaxPendingFrees = 64;  // further ones are merged into the last
 
-// As the driver's own states for cuda-checkpoint: a process that is not running waits in each of its calls.
+// The driver's states for cuda-checkpoint. A process that is not `running` waits in each of its calls.
 enum class CheckpointState : std::uint32_t {
   running,
   locked,
-  checkpointed,  // its bytes are in host memory: they count for nothing here
+  checkpointed,  // its bytes are in host memory and do not count as used
 };
 
-// What one process holds; bytes = 0 marks a place that is not taken. The start time guards against reused
-// pids.
+// The bytes that one process holds; bytes = 0 marks an unused entry. The start time detects reused pids.
 struct Holder {
   std::int32_t pid = 0;
   CheckpointState checkpoint_state = CheckpointState::running;
@@ -36,27 +36,27 @@ struct Holder {
   std::uint64_t bytes = 0;
 };
 
-// Freed, but not to be seen free before `free_at_ns` (fault: slow to free). bytes = 0 marks a free place.
+// Bytes that stay used until `free_at_ns` (faults slow_free and slow_exit); bytes = 0 marks an unused entry.
 struct PendingFree {
   std::uint64_t bytes = 0;
   std::int64_t free_at_ns = 0;
 };
 
-// none: NVML refuses to list processes (NOT_SUPPORTED), as under WSL2. empty: it lists nobody, as in a
-// container that sees no process of the host.
+// none: NVML does not list processes (NOT_SUPPORTED), as under WSL2. empty: the list is empty, as in a
+// container that does not see the host's processes.
 enum class ProcessListFault : std::uint32_t { whole, none, empty };
 
 // All zero: a healthy device.
 struct Faults {
-  std::uint64_t slow_free_ms = 0;   // freed bytes come back only after so long
-  std::uint64_t leak_permille = 0;  // this part of what is freed never comes back, until cleared
-  std::uint64_t foreign = 0;        // bytes that somebody without a process holds
-  std::int64_t misread = 0;  // `used_bytes` is reported off by so many bytes; allocations know the truth
-  std::uint32_t lost = 0;    // NVML answers GPU_IS_LOST, allocations fail
-  std::uint32_t hide_processes = 0;  // per-process bytes are reported as not available
+  std::uint64_t slow_free_ms = 0;    // delay until freed bytes become free
+  std::uint64_t leak_permille = 0;   // part of freed bytes that stays used until cleared
+  std::uint64_t foreign = 0;         // bytes used by no process
+  std::int64_t misread = 0;          // error added to the reported used bytes; allocations use the true value
+  std::uint32_t lost = 0;            // NVML returns GPU_IS_LOST, allocations fail
+  std::uint32_t hide_processes = 0;  // NVML reports the bytes of processes as not available
   ProcessListFault list = ProcessListFault::whole;
-  std::uint32_t slow_exit_ms = 0;  // as slow_free_ms, but only of what an ended process held
-  std::uint32_t hang = 0;          // NVML's calls about it don't return
+  std::uint32_t slow_exit_ms = 0;  // like slow_free_ms, for the bytes of exited processes
+  std::uint32_t hang = 0;          // NVML calls for the device do not return
   std::uint32_t unused = 0;
 };
 
@@ -64,15 +64,15 @@ struct Device {
   std::array<char, 96> name{};
   std::array<char, 96> uuid{};
   std::uint64_t total = 0;
-  std::uint64_t reserved = 0;  // by the driver; nobody can allocate it
+  std::uint64_t reserved = 0;  // by the driver; can't be allocated
   std::uint64_t leaked = 0;
-  std::uint64_t allocations = 0;  // that succeeded
-  std::uint64_t oom_count = 0;    // that were refused for want of memory
+  std::uint64_t allocations = 0;  // successful ones
+  std::uint64_t oom_count = 0;    // allocations refused for lack of memory
   std::uint64_t peak_used = 0;
-  std::uint32_t slices = 0;    // it is cut into so many: nobody can allocate of it, only of them
-  std::uint32_t slice_of = 0;  // it is a slice of this device, counted from 1
-  std::uint32_t mig_slot = 0;  // and has this place in it: not every place need be taken
-  std::uint32_t hanging = 0;   // calls that don't return now (fault: hang)
+  std::uint32_t slices = 0;    // number of its MIG slices; if > 0, only these can be allocated from
+  std::uint32_t slice_of = 0;  // if > 0: it is a slice of device slice_of - 1
+  std::uint32_t mig_slot = 0;  // its slot in that device; slots may be empty
+  std::uint32_t hanging = 0;   // calls that are blocked now (fault: hang)
   Faults faults{};
   std::array<Holder, kMaxHolders> holders{};
   std::array<PendingFree, kMaxPendingFrees> pending_frees{};
@@ -81,7 +81,7 @@ struct Device {
 struct State {
   std::array<char, 8> magic = kMagic;
   std::uint32_t version = kVersion;
-  std::uint32_t device_count = 0;  // the slices behind the others
+  std::uint32_t device_count = 0;  // includes slices, which follow the whole devices
   std::array<Device, kMaxDevices> devices{};
 };
 static_assert(std::is_trivially_copyable_v<State> && std::is_standard_layout_v<State>);
@@ -93,36 +93,35 @@ struct ProcessIdentity {
   std::uint64_t start_time = 0;
 };
 
-// What the device's own allocator counts as taken, without `is_reserved`: held, leaked, foreign and not yet
-// back.
+// The bytes that the allocator counts as used, without `reserved`: held, leaked, foreign and pending frees.
 std::uint64_t used_bytes(const Device& device);
 
-// How many of the devices are no slices: the driver counts those alone.
+// The number of devices that are not slices, as nvmlDeviceGetCount returns it.
 std::uint32_t whole_device_count(const State& state);
 
-// What a reading says, which a fault may have bent; within 0..total-reserved.
+// The used bytes that NVML reports, with the fault `misread`; within 0..total-reserved.
 std::uint64_t reported_used_bytes(const Device& device);
 
-// Brings the device up to `now_ns`: bytes of dead processes start to come back, slow ones arrive.
-// Call it before every other look at the device.
+// Advances the device to `now_ns`: releases the bytes of exited processes, completes pending frees.
+// Call it before any other operation on the device.
 void advance_device(Device& device, std::int64_t now_ns,
                     const std::function<bool(const ProcessIdentity&)>& alive);
 
-// Both answer with a code of mgpu/simgpu.h; NOT_READY: the process is locked, and its call has to wait.
+// Both return a code of mgpu/simgpu.h. NOT_READY: the process is locked, and the call must be repeated.
 int allocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes);
 int deallocate(Device& device, const ProcessIdentity& process, std::uint64_t bytes, std::int64_t now_ns);
 
-// What cuda-checkpoint can do to a process, on every device where it holds anything. They answer with a code:
-// INVALID_VALUE if it is not in the stage that this begins with (`restore_process` and `checkpoint_process`:
-// locked or checkpointed), OUT_OF_MEMORY if what was put aside does not fit any more.
+// The operations of cuda-checkpoint on a process, on all devices where it holds memory: lock, checkpoint,
+// restore, unlock, in this order. They return a code of mgpu/simgpu.h: INVALID_VALUE if the process is not in
+// the state that the operation starts from, OUT_OF_MEMORY if restored bytes do not fit.
 std::optional<CheckpointState> find_checkpoint_state(const State& state,
-                                                     std::int32_t pid);  // none: it holds nothing
+                                                     std::int32_t pid);  // nullopt: it holds no memory
 int lock_process(State& state, std::int32_t pid);
 int checkpoint_process(State& state, std::int32_t pid, std::int64_t now_ns);
 int restore_process(State& state, std::int32_t pid);
 int unlock_process(State& state, std::int32_t pid);
 
-// Mends everything: no fault, what leaked is free again, what is slow is back.
+// Removes all faults; leaked bytes and pending frees become free.
 void clear_faults(Device& device);
 
 }  // namespace mgpu::simgpu

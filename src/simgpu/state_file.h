@@ -1,10 +1,9 @@
-// Opens, locks and makes the file of the simulated GPU.
+// Creates, opens and locks the state file of the simulated GPU.
 //
-// The lock is flock() on a file description that is opened anew for every look (some microseconds; this is no
-// hot path). The kernel drops it when its holder dies, also by kill -9 or with the whole machine, so nothing
-// ever needs recovery; and because threads and forked children never share a description, it keeps them apart
-// as well. A robust pthread mutex in the file would do neither after a reboot nor with another libc in a
-// container.
+// The lock is flock() on a file description that is opened for each access (some microseconds; this is not a
+// hot path). The kernel releases it when its holder dies, so no recovery is needed. Threads and forked
+// children never share a description, so the lock also excludes them from each other. A robust pthread mutex
+// in the file would not survive a reboot, nor work with another libc in a container.
 #pragma once
 
 #include <string>
@@ -20,13 +19,14 @@ struct DeviceSpec {
   std::string name{};  // empty: "Simulated GPU"
   std::uint64_t total = 0;
   std::uint64_t reserved = 0;
-  std::vector<std::uint64_t> slices{};  // MIG: their memory, by place; 0: the place is empty
+  std::vector<std::uint64_t> slices{};  // MIG: bytes of each slot; 0: the slot is empty
 };
 
-// The state, locked and settled, for as long as this object lives. Keep it short: everybody else waits.
+// The state, locked and advanced to now, during the lifetime of the object. All other processes wait
+// meanwhile.
 class LockedState {
  public:
-  // Errors: unavailable (missing, not readable, not ours, another version), with the path in the detail.
+  // Error: unavailable (missing, not readable, not a state file, another version); the detail names the path.
   static Result<LockedState> open(const std::string& path);
   LockedState(LockedState&& other) noexcept;
   LockedState& operator=(LockedState&&) = delete;
@@ -34,7 +34,7 @@ class LockedState {
 
   State& operator*() const { return *state_; }
   State* operator->() const { return state_; }
-  // Null: no such device.
+  // Null if there is no such device.
   Device* device(unsigned index) const;
 
  private:
@@ -43,18 +43,18 @@ class LockedState {
   State* state_ = nullptr;
 };
 
-// The slices become devices behind all others, in order.
-// Puts a fresh device file at `path`, whole or not at all; an existing one is replaced. Errors:
-// invalid_request (no device, too many, one without memory), unavailable (the file can't be written).
+// Creates a state file at `path`, or replaces it atomically. Slices become devices after all whole ones, in
+// order. Errors: invalid_request (no device, too many, one without memory), unavailable (the file can't be
+// written).
 Result<void> create_state_file(const std::string& path, const std::vector<DeviceSpec>& devices);
 
-// What env MGPU_SIMGPU says; empty if unset.
+// The value of env MGPU_SIMGPU; empty if unset.
 std::string path_from_environment();
 
 std::int64_t now_ns();
-// The calling process. Its bytes are taken and given back under this name.
+// The calling process, as the holder of its bytes.
 ProcessIdentity this_process();
-// Zombies are dead: a driver takes memory back before the parent asks for the exit code.
+// A zombie is not alive: a driver frees its memory before the parent waits for it.
 bool is_alive(const ProcessIdentity& process);
 
 }  // namespace mgpu::simgpu

@@ -31,7 +31,7 @@ TEST(SimulatedDevice, RefusesAndCountsWhatDoesNotFit) {
   EXPECT_EQ(device.peak_used, 1000U);
 }
 
-TEST(SimulatedDevice, NobodyGetsWhatTheDriverReserves) {
+TEST(SimulatedDevice, TheDriversReserveCantBeAllocated) {
   Device device = make_device(1000);
   device.reserved = 100;
   EXPECT_EQ(allocate(device, kFirstProcess, 901), MGPU_SIMGPU_OUT_OF_MEMORY);
@@ -47,7 +47,7 @@ TEST(SimulatedDevice, FreesOnlyWhatTheCallerHolds) {
   EXPECT_EQ(used_bytes(device), 0U);
 }
 
-TEST(SimulatedDevice, BytesOfADeadProcessComeBack) {
+TEST(SimulatedDevice, BytesOfAnExitedProcessBecomeFree) {
   Device device = make_device(1000);
   allocate(device, kFirstProcess, 600);
   allocate(device, kSecondProcess, 300);
@@ -55,7 +55,7 @@ TEST(SimulatedDevice, BytesOfADeadProcessComeBack) {
   EXPECT_EQ(used_bytes(device), 300U);
 }
 
-TEST(SimulatedDevice, SlowToFreeShowsTheBytesUntilTheTimeHasPassed) {
+TEST(SimulatedDevice, SlowFreeKeepsBytesUsedUntilTheDelayIsOver) {
   Device device = make_device(1000);
   device.faults.slow_free_ms = 5;
   allocate(device, kFirstProcess, 600);
@@ -66,7 +66,7 @@ TEST(SimulatedDevice, SlowToFreeShowsTheBytesUntilTheTimeHasPassed) {
   EXPECT_EQ(allocate(device, kSecondProcess, 500), MGPU_SIMGPU_OK);
 }
 
-TEST(SimulatedDevice, SlowExitIsOnlyForWhatAnEndedProcessHeld) {
+TEST(SimulatedDevice, SlowExitAppliesOnlyToExitedProcesses) {
   Device device = make_device(1000);
   device.faults.slow_exit_ms = 5;
   allocate(device, kFirstProcess, 600);
@@ -88,7 +88,7 @@ TEST(SimulatedDevice, ALeakStaysUntilItIsCleared) {
   EXPECT_EQ(used_bytes(device), 0U);
 }
 
-TEST(SimulatedDevice, AWrongReadingDoesNotFoolTheAllocator) {
+TEST(SimulatedDevice, AMisreadDoesNotAffectTheAllocator) {
   Device device = make_device(1000);
   device.faults.misread = 700;
   allocate(device, kFirstProcess, 500);
@@ -98,7 +98,7 @@ TEST(SimulatedDevice, AWrongReadingDoesNotFoolTheAllocator) {
   EXPECT_EQ(reported_used_bytes(device), 0U);
 }
 
-TEST(SimulatedDevice, ALostDeviceGivesNothing) {
+TEST(SimulatedDevice, ALostDeviceRefusesAllocations) {
   Device device = make_device(1000);
   device.faults.lost = 1;
   EXPECT_EQ(allocate(device, kFirstProcess, 1), MGPU_SIMGPU_UNAVAILABLE);
@@ -121,7 +121,7 @@ struct OneDeviceFixture {
   }
 };
 
-TEST(Checkpoint, PutsBytesAsideAndBringsThemBack) {
+TEST(Checkpoint, MovesBytesToHostMemoryAndBack) {
   OneDeviceFixture gpu;
   EXPECT_EQ(checkpoint_process(gpu.state, 1, 0), MGPU_SIMGPU_INVALID_VALUE) << "not before it is locked";
   EXPECT_EQ(lock_process(gpu.state, 1), MGPU_SIMGPU_OK);
@@ -135,7 +135,7 @@ TEST(Checkpoint, PutsBytesAsideAndBringsThemBack) {
   EXPECT_EQ(deallocate(gpu.device, kFirstProcess, 600, 0), MGPU_SIMGPU_OK);
 }
 
-TEST(Checkpoint, BringsNothingBackThatDoesNotFit) {
+TEST(Checkpoint, RestoreFailsIfTheBytesDoNotFit) {
   OneDeviceFixture gpu;
   lock_process(gpu.state, 1);
   checkpoint_process(gpu.state, 1, 0);
@@ -145,7 +145,7 @@ TEST(Checkpoint, BringsNothingBackThatDoesNotFit) {
   EXPECT_EQ(find_checkpoint_state(gpu.state, 1), CheckpointState::checkpointed);
 }
 
-TEST(Checkpoint, BytesPutAsideDieWithTheirProcess) {
+TEST(Checkpoint, BytesOfAnExitedCheckpointedProcessAreNotFreedTwice) {
   OneDeviceFixture gpu;
   lock_process(gpu.state, 1);
   checkpoint_process(gpu.state, 1, 0);
