@@ -15,7 +15,7 @@ namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-TEST(ParseGguf, ReadsWhatMemoryFollowsFrom) {
+TEST(ParseGguf, ReadsTheValuesForMemory) {
   const std::string head = llama_gguf().header();
 
   const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
@@ -24,20 +24,20 @@ TEST(ParseGguf, ReadsWhatMemoryFollowsFrom) {
   EXPECT_EQ(gguf->architecture, "llama");
   EXPECT_EQ(gguf->layers, 32U);
   EXPECT_EQ(gguf->kv_heads, std::vector<std::uint64_t>{8});
-  EXPECT_EQ(gguf->key_length, 128U) << "the width of a layer over its heads";
+  EXPECT_EQ(gguf->key_length, 128U) << "embedding / heads";
   EXPECT_EQ(gguf->vocabulary, 1000U);
   EXPECT_EQ(gguf->weights, Bytes{9000});
   EXPECT_EQ(gguf->host_only, Bytes{3000}) << "the embeddings stay in host memory";
 }
 
-TEST(ParseGguf, EveryShorterPieceIsRefusedAndNoneIsRead) {
+TEST(ParseGguf, EveryTruncatedHeaderIsRejected) {
   const std::string head = llama_gguf().header();
   const std::size_t described = head.find_last_not_of('\0') + 1;
   for (std::size_t size = 0; size < described - 8; ++size)
     EXPECT_FALSE(parse_gguf(bytes_of(head.substr(0, size)), head.size() + 9000)) << size;
 }
 
-TEST(ParseGguf, ALieAboutCountsCostsNothing) {
+TEST(ParseGguf, WrongCountsAreRejectedQuickly) {
   std::string head = llama_gguf().header();
   const std::uint64_t huge = ~0ULL;
   for (const std::size_t at : {8UL, 16UL}) {
@@ -49,12 +49,12 @@ TEST(ParseGguf, ALieAboutCountsCostsNothing) {
   }
 }
 
-TEST(ParseGguf, OtherFilesAndVersionsAreRefused) {
+TEST(ParseGguf, OtherFilesAndVersionsAreRejected) {
   EXPECT_FALSE(parse_gguf(bytes_of("PK\3\4, a zip file"), 100));
   EXPECT_FALSE(parse_gguf(bytes_of(llama_gguf().header(1)), 10'000));
 }
 
-TEST(MemoryOf, TheCacheGrowsWithContextAndShrinksWithItsType) {
+TEST(EstimateMemory, TheCacheGrowsWithContextAndShrinksWithItsType) {
   const std::string head = llama_gguf().header();
   const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
   ASSERT_TRUE(gguf);
@@ -62,7 +62,7 @@ TEST(MemoryOf, TheCacheGrowsWithContextAndShrinksWithItsType) {
   // 32 layers x 8192 cells x 8 heads x (128 + 128) numbers x 2 bytes
   EXPECT_EQ(estimate_memory(*gguf, {.context = 8192}).cache, kGiB);
   EXPECT_EQ(estimate_memory(*gguf, {.context = 16384}).cache, kGiB * 2);
-  EXPECT_EQ(estimate_memory(*gguf, {}).cache, kGiB * 16) << "none asked for: what the file was trained for";
+  EXPECT_EQ(estimate_memory(*gguf, {}).cache, kGiB * 16) << "without an option: the trained context";
   EXPECT_EQ(estimate_memory(*gguf, {.context = 8192, .key_bytes = 34.0 / 32, .value_bytes = 34.0 / 32}).cache,
             kMiB * 544);
   EXPECT_EQ(estimate_memory(*gguf, {.context = 8192}).weights, Bytes{6000});
@@ -70,8 +70,9 @@ TEST(MemoryOf, TheCacheGrowsWithContextAndShrinksWithItsType) {
   EXPECT_EQ(estimate_memory(*gguf, {.context = 8192, .gpu_layers = 0}).sum(), Bytes{});
 }
 
-// Gemma 3 270M as llama.cpp tells it (build of November 2026): 3 full layers, 15 with a window of 512.
-TEST(MemoryOf, WindowedLayersStopGrowing) {
+// Gemma 3 270M, with sizes reported by llama.cpp (build of November 2026): 3 full layers, 15 with a window of
+// 512.
+TEST(EstimateMemory, WindowedLayersHaveABoundedCache) {
   GgufWriter file;
   file.text("general.architecture", "gemma3")
       .number("gemma3.block_count", 18)
@@ -95,14 +96,14 @@ TEST(MemoryOf, WindowedLayersStopGrowing) {
   EXPECT_EQ(gguf->host_only, Bytes{}) << "the output layer shares the embeddings";
 }
 
-TEST(MemoryOf, HeadsMayDifferByLayer) {
+TEST(EstimateMemory, HeadsMayDifferByLayer) {
   const GgufHeader gguf{.layers = 3, .kv_heads = {4, 0, 2}, .key_length = 64, .value_length = 64};
   EXPECT_EQ(estimate_memory(gguf, {.context = 256}).cache, Bytes{256 * 6 * 128 * 2});
 }
 
 const std::string kDigest(64, 'a');
 
-TEST(Ollama, ANameIsThePathOfItsManifest) {
+TEST(Ollama, ANameGivesThePathOfItsManifest) {
   EXPECT_EQ(manifest_path("llama3.2:3b"), "manifests/registry.ollama.ai/library/llama3.2/3b");
   EXPECT_EQ(manifest_path("llama3.2"), "manifests/registry.ollama.ai/library/llama3.2/latest");
   EXPECT_EQ(manifest_path("ada/chat:v2"), "manifests/registry.ollama.ai/ada/chat/v2");
@@ -113,7 +114,7 @@ TEST(Ollama, ANameIsThePathOfItsManifest) {
     EXPECT_FALSE(manifest_path(name)) << name;
 }
 
-TEST(Ollama, AManifestNamesBlobsByWhatTheyAreFor) {
+TEST(Ollama, AManifestListsBlobsByMediaType) {
   const std::string other(64, 'b');
   const auto parts =
       parse_manifest(R"({"schemaVersion":2,"config":{"digest":"sha256:c"},"layers":[)"
@@ -133,7 +134,7 @@ TEST(Ollama, AManifestNamesBlobsByWhatTheyAreFor) {
   EXPECT_EQ(parts->parameters, "blobs/sha256-" + other);
 }
 
-TEST(Ollama, AManifestThatLeadsElsewhereIsRefused) {
+TEST(Ollama, AManifestWithOtherPathsIsRejected) {
   const auto with = [](const std::string& layer) { return "{\"layers\":[" + layer + "]}"; };
   const std::string model = R"("mediaType":"application/vnd.ollama.image.model","digest":)";
   EXPECT_FALSE(parse_manifest(with("{" + model + R"("sha256:../../../etc/passwd"})")));
@@ -145,7 +146,7 @@ TEST(Ollama, AManifestThatLeadsElsewhereIsRefused) {
   EXPECT_FALSE(parse_manifest("no json"));
 }
 
-TEST(Ollama, TheContextIsTheAIModelsElseTheServersElseWhatItsDevicesAllow) {
+TEST(Ollama, TheContextComesFromTheAIModelThenTheServerThenTheDevices) {
   EXPECT_EQ(ollama_inference_options(R"({"num_ctx":8192,"stop":["x"]})", {.context = "16384"}).context,
             8192U);
   EXPECT_EQ(ollama_inference_options("", {.context = "16384"}).context, 16384U);
@@ -158,7 +159,7 @@ TEST(Ollama, TheContextIsTheAIModelsElseTheServersElseWhatItsDevicesAllow) {
   EXPECT_EQ(ollama_inference_options("", {.cache_type = "q8_0"}).key_bytes, 34.0 / 32);
 }
 
-TEST(Ollama, EverySlotHasTheContextButNoMoreThanWasTrainedFor) {
+TEST(Ollama, EverySlotHasTheContextLimitedToTheTrainedOne) {
   const std::string head = llama_gguf().header();
   const auto gguf = parse_gguf(bytes_of(head), head.size() + 9000);
   ASSERT_TRUE(gguf);
@@ -168,7 +169,7 @@ TEST(Ollama, EverySlotHasTheContextButNoMoreThanWasTrainedFor) {
             kGiB * 16);
 }
 
-TEST(AskedBy, ReadsWhatServersAreStartedWith) {
+TEST(ParseInferenceOptions, ReadsOptionsOfLlamaServer) {
   const InferenceOptions options =
       parse_inference_options({"llama-server", "-m", "chat.gguf", "--ctx-size", "8192", "-ngl", "20",
                                "--cache-type-k=q8_0", "-np", "4", "--port", "0"});
@@ -180,7 +181,7 @@ TEST(AskedBy, ReadsWhatServersAreStartedWith) {
   EXPECT_EQ(options.slots, 4U);
 }
 
-TEST(AskedBy, KnowsTheWordsOfOtherServers) {
+TEST(ParseInferenceOptions, ReadsOptionsOfOtherServers) {
   const InferenceOptions vllm = parse_inference_options(
       {"vllm", "serve", "/srv/qwen3", "--max-model-len", "8192", "--kv-cache-dtype", "fp8_e4m3"});
   EXPECT_EQ(vllm.files, std::vector<std::string>{"/srv/qwen3"});
@@ -192,7 +193,7 @@ TEST(AskedBy, KnowsTheWordsOfOtherServers) {
   EXPECT_EQ(sglang.context, 4096U);
 }
 
-TEST(AskedBy, WhatIsNoNumberChangesNothing) {
+TEST(ParseInferenceOptions, IgnoresInvalidNumbers) {
   const InferenceOptions options =
       parse_inference_options({"llama-server", "-ngl", "all", "-ub", "many", "-m"});
   EXPECT_EQ(options.gpu_layers, std::nullopt);
@@ -205,14 +206,14 @@ std::string safetensors_header(const std::string& json) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + json;
 }
 
-TEST(TensorBytes, AddsUpWhatTheHeadLists) {
+TEST(TensorBytes, SumsUpTheTensorsInTheHeader) {
   const std::string head = safetensors_header(
       R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F16","shape":[2,5],"data_offsets":[0,20]},)"
       R"("b":{"dtype":"F32","shape":[10],"data_offsets":[20,60]}})");
   EXPECT_EQ(tensor_bytes(bytes_of(head), head.size() + 60), Bytes{60});
 }
 
-TEST(TensorBytes, RefusesWhatCanNotBe) {
+TEST(TensorBytes, RejectsMalformedHeaders) {
   const std::string outside = safetensors_header(R"({"a":{"data_offsets":[0,999]}})");
   EXPECT_FALSE(tensor_bytes(bytes_of(outside), outside.size() + 60));
   const std::string backwards = safetensors_header(R"({"a":{"data_offsets":[9,0]}})");
@@ -239,11 +240,11 @@ TEST(Transformer, TheCacheHasKeysAndValuesOfEveryHead) {
     "num_attention_heads":32,"num_key_value_heads":8,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
   ASSERT_TRUE(llama) << llama.error().detail;
   EXPECT_EQ(kv_cache_bytes(*llama, {.context = 8192}), kGiB);
-  EXPECT_EQ(kv_cache_bytes(*llama, {}), kGiB * 16) << "none asked for: what it was trained for";
+  EXPECT_EQ(kv_cache_bytes(*llama, {}), kGiB * 16) << "without an option: the trained context";
   EXPECT_EQ(kv_cache_bytes(*llama, {.context = 8192, .key_bytes = 1}), kMiB * 512);
 }
 
-TEST(Transformer, HeadsMayBeAsWideAsTheyLikeAndNumbersAsWellAsNoneShared) {
+TEST(Transformer, HeadWidthNumberTypeAndUnsharedHeadsCount) {
   const auto gemma = parse_transformer_config(
       R"({"architectures":["GemmaForCausalLM"],"num_hidden_layers":2,"hidden_size":640,
     "num_attention_heads":4,"head_dim":256,"max_position_embeddings":1024,"dtype":"float32"})");
@@ -251,7 +252,7 @@ TEST(Transformer, HeadsMayBeAsWideAsTheyLikeAndNumbersAsWellAsNoneShared) {
   EXPECT_EQ(kv_cache_bytes(*gemma, {}), Bytes{2 * 1024 * (2 * 4 * 256) * 4});
 }
 
-TEST(Transformer, LayersThatKeepLessCountForLess) {
+TEST(Transformer, LayersWithASmallerCacheCountLess) {
   const std::string figures =
       R"("num_hidden_layers":4,"num_attention_heads":2,"head_dim":64,"sliding_window":512,
     "max_position_embeddings":4096)";
@@ -270,7 +271,7 @@ TEST(Transformer, LayersThatKeepLessCountForLess) {
   EXPECT_EQ(cache(R"(,"kv_lora_rank":500,"qk_rope_head_dim":12)"), Bytes{4 * 4096 * 512 * 2}) << "compressed";
 }
 
-TEST(Transformer, WhatSeesSaysItInTheMiddle) {
+TEST(Transformer, AMultimodalConfigHasATextPart) {
   const auto multimodal =
       parse_transformer_config(R"({"architectures":["SeesForConditionalGeneration"],"torch_dtype":"float16",
     "vision_config":{"num_hidden_layers":99},
@@ -279,7 +280,7 @@ TEST(Transformer, WhatSeesSaysItInTheMiddle) {
   EXPECT_EQ(kv_cache_bytes(*multimodal, {}), Bytes{2 * 100 * (2 * 2 * 64) * 2});
 }
 
-TEST(Transformer, WhatGeneratesNothingKeepsNothing) {
+TEST(Transformer, ANonGenerativeAIModelIsRejected) {
   EXPECT_FALSE(parse_transformer_config(
       R"({"architectures":["BertModel"],"num_hidden_layers":12,"num_attention_heads":12,
     "hidden_size":768,"max_position_embeddings":512})"));

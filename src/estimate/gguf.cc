@@ -11,15 +11,15 @@
 namespace mgpu::estimate {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "GGUF is read as it stands in memory");
+static_assert(std::endian::native == std::endian::little, "GGUF values are copied without byte swapping");
 
-// What a file may claim at most, so that a lie takes neither time nor memory.
+// Limits for values in the file, so that a malformed file costs neither much time nor much memory.
 constexpr std::uint64_t kMaxEntries = 100'000;
 constexpr std::uint64_t kMaxTensors = 1'000'000;
 constexpr std::uint64_t kMaxName = 64 * 1024;
 constexpr std::uint64_t kMaxLayers = 10'000;
 constexpr std::uint64_t kMaxDimensions = 8;
-constexpr std::uint64_t kMaxValue = 1ULL << 32;  // widths, lengths, counts: beyond it nothing is sane
+constexpr std::uint64_t kMaxValue = 1ULL << 32;  // greatest plausible width, length or count
 constexpr std::uint64_t kMaxAlignment = 1ULL << 20;
 
 enum GgufType : std::uint32_t {
@@ -40,7 +40,7 @@ enum GgufType : std::uint32_t {
 };
 constexpr std::array<std::uint8_t, kTypes> kTypeSizes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-// Reads on; once something is missing or wrong it stays failed and gives zeros.
+// Reads values in sequence. After the first error it stays failed and returns zeros.
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -80,7 +80,7 @@ class ByteReader {
   bool invalid_ = false;
 };
 
-// An integer of any width; none for another type, which is skipped.
+// Reads an integer of any width, negative ones as 0. Skips a value of another type and returns nullopt.
 std::optional<std::uint64_t> read_integer(ByteReader& in, std::uint32_t type) {
   switch (type) {
     case u8:
@@ -106,7 +106,7 @@ std::optional<std::uint64_t> read_integer(ByteReader& in, std::uint32_t type) {
 }
 
 struct GgufArray {
-  std::vector<std::uint64_t> integers{};  // the first kMaxLayers
+  std::vector<std::uint64_t> integers{};  // empty for other types and for more than kMaxLayers elements
   std::uint64_t count = 0;
 };
 
@@ -128,8 +128,8 @@ GgufArray read_array(ByteReader& in) {
 
 struct Metadata {
   std::string architecture{};
-  std::map<std::string, std::vector<std::uint64_t>, std::less<>>
-      numbers{};  // without the architecture's prefix
+  // Without the architecture's prefix
+  std::map<std::string, std::vector<std::uint64_t>, std::less<>> numbers{};
   std::uint64_t tokens = 0;
 
   std::uint64_t number(std::string_view name, std::uint64_t fallback = 0) const {
@@ -142,7 +142,7 @@ struct Metadata {
   }
 };
 
-// "llama.block_count" -> "block_count". Names of no architecture keep theirs.
+// "llama.block_count" -> "block_count". Prefixes that are not an architecture stay.
 std::string_view strip_architecture_prefix(std::string_view name) {
   for (const std::string_view common : {"general.", "tokenizer.", "split."})
     if (name.starts_with(common)) return name;
@@ -185,7 +185,7 @@ TensorTable read_tensors(ByteReader& in, std::uint64_t count) {
     const auto dimensions = in.value<std::uint32_t>();
     if (dimensions > kMaxDimensions) in.mark_invalid();
     in.read_bytes(in.good() ? dimensions * sizeof(std::uint64_t) : 0);
-    in.value<std::uint32_t>();  // how its numbers are written; its size shows from the next one's offset
+    in.value<std::uint32_t>();  // element type, not needed: the size follows from the next tensor's offset
     const auto offset = in.value<std::uint64_t>();
     if (name == "token_embd.weight") read.token_embedding = offset;
     if (name == "output.weight") read.has_output = true;
@@ -195,7 +195,7 @@ TensorTable read_tensors(ByteReader& in, std::uint64_t count) {
   return read;
 }
 
-// Architectures whose files do not say how their windowed layers are mixed with full ones.
+// For architectures whose files do not contain the interval of full-attention layers.
 std::uint64_t default_full_attention_every(const std::string& architecture) {
   constexpr std::pair<std::string_view, std::uint64_t> kKnown[] = {
       {"gemma2", 2}, {"gemma3", 6}, {"gemma3n", 5}, {"gpt-oss", 2}, {"cohere2", 4}, {"exaone4", 4}};
@@ -241,7 +241,7 @@ GgufHeader to_gguf_header(const Metadata& metadata) {
 }
 
 bool is_plausible(const GgufHeader& gguf) {
-  const auto small = [](std::uint64_t figure) { return figure < kMaxValue; };
+  const auto small = [](std::uint64_t value) { return value < kMaxValue; };
   return !gguf.architecture.empty() && gguf.layers > 0 && gguf.layers <= kMaxLayers && small(gguf.context) &&
          small(gguf.embedding) && small(gguf.feed_forward) && small(gguf.key_length) &&
          small(gguf.value_length) && small(gguf.vocabulary) && small(gguf.sliding_window) &&
@@ -254,25 +254,27 @@ bool is_plausible(const GgufHeader& gguf) {
 Result<GgufHeader> parse_gguf(std::span<const std::byte> head, std::uint64_t file_size) {
   const auto malformed = [](const char* why) { return fail(ErrorCode::invalid_request, why); };
   ByteReader in(head);
-  if (in.value<std::uint32_t>() != 0x46554747) return malformed("it is no GGUF file");
+  if (in.value<std::uint32_t>() != 0x46554747) return malformed("not a GGUF file");
   const auto version = in.value<std::uint32_t>();
-  if (in.good() && (version < 2 || version > 3)) return malformed("its version of GGUF is unknown");
+  if (in.good() && (version < 2 || version > 3))
+    return malformed("unsupported GGUF version (2 and 3 are supported)");
   const auto tensor_count = in.value<std::uint64_t>();
   const auto entries = in.value<std::uint64_t>();
   if (tensor_count > kMaxTensors || entries > kMaxEntries) in.mark_invalid();
   const Metadata metadata = read_metadata(in, entries);
   const TensorTable tensors = read_tensors(in, tensor_count);
-  if (in.is_invalid()) return malformed("it is broken, or made by a converter that we do not know");
-  if (!in.good()) return fail(ErrorCode::unavailable, "its head is longer than what was read of it");
+  if (in.is_invalid()) return malformed("malformed GGUF metadata");
+  if (!in.good()) return fail(ErrorCode::unavailable, "the header is longer than the bytes read");
 
   GgufHeader gguf = to_gguf_header(metadata);
-  // Shards behind the first have little to say about the whole.
+  // Shards after the first lack most metadata.
   const bool later_shard = metadata.number("split.no") > 0;
-  if (!later_shard && !is_plausible(gguf)) return malformed("its figures make no sense");
+  if (!later_shard && !is_plausible(gguf)) return malformed("implausible values in the GGUF metadata");
   const std::uint64_t alignment = metadata.number("general.alignment", 32);
-  if (alignment == 0 || alignment > kMaxAlignment) return malformed("its alignment makes no sense");
+  if (alignment == 0 || alignment > kMaxAlignment)
+    return malformed("implausible alignment in the GGUF metadata");
   const std::uint64_t begin = (in.position() + alignment - 1) / alignment * alignment;
-  if (begin > file_size) return malformed("it ends before its weights");
+  if (begin > file_size) return malformed("the file ends before its weights");
   gguf.weights = clamp_to_bytes(file_size - begin);
   gguf.host_only = host_only_weights(tensors, file_size - begin);
   return gguf;

@@ -1,4 +1,4 @@
-// GGUF files for tests, without their weights.
+// Builds headers of GGUF files for tests.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,6 @@
 
 namespace mgpu::estimate {
 
-// Writes a GGUF head as converters do.
 class GgufWriter {
  public:
   GgufWriter& number(const std::string& name, std::uint32_t value) {
@@ -66,7 +65,7 @@ class GgufWriter {
   std::uint64_t entries_ = 0, tensor_count_ = 0;
 };
 
-// 32 layers, 8 heads of the cache, each 128 wide; of 9000 bytes of weights 3000 stay in host memory.
+// 32 layers, 8 KV heads of width 128; with 9000 bytes of weights, 3000 of them stay in host memory.
 inline GgufWriter llama_gguf() {
   GgufWriter file;
   file.text("general.architecture", "llama")

@@ -45,7 +45,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
   return number;
 }
 
-// The quantised ones come in blocks of 32 with a scale.
+// Quantised types consist of blocks of 32 numbers with a scale.
 std::optional<double> cache_type_bytes(std::string_view type) {
   constexpr std::pair<std::string_view, double> kTypes[] = {
       {"f32", 4},          {"f16", 2},          {"bf16", 2},         {"q8_0", 34.0 / 32},
@@ -60,8 +60,8 @@ InferenceOptions parse_inference_options(const std::vector<std::string>& command
   InferenceOptions options;
   for (std::size_t i = 1; i < command.size(); ++i) {
     const std::string& word = command[i];
-    const bool serves = word == "serve" && i + 1 < command.size() && !command[i + 1].starts_with('-');
-    if (serves) options.files = {command[i + 1]};  // vllm serve /srv/qwen3
+    const bool names_weights = word == "serve" && i + 1 < command.size() && !command[i + 1].starts_with('-');
+    if (names_weights) options.files = {command[i + 1]};  // vllm serve /srv/qwen3
     if (!word.starts_with('-')) continue;
     if (const auto equals = word.find('='); equals != std::string::npos)
       apply_option(options, std::string_view(word).substr(0, equals), word.substr(equals + 1));

@@ -5,18 +5,19 @@
 namespace mgpu::estimate {
 namespace {
 
-constexpr std::uint64_t kCellStep = 256;  // caches are made in steps of these
-constexpr double kDefaultCacheBytes = 2;  // of a number in the cache
+constexpr std::uint64_t kCellStep = 256;  // the number of cells is a multiple of this
+constexpr double kDefaultCacheBytes = 2;  // of one number in the cache
 constexpr double kMaskBytes = 2;
-constexpr auto kMaxBytes = static_cast<double>(kLargestBytes.count);  // keeps sums of nonsense in range
+// Keeps sums of implausible values in range
+constexpr auto kMaxBytes = static_cast<double>(kLargestBytes.count);
 
 std::uint64_t round_up_cells(std::uint64_t count) { return (count + kCellStep - 1) / kCellStep * kCellStep; }
 
 std::uint64_t context_tokens(const GgufHeader& gguf, const InferenceOptions& options) {
   if (options.context.value_or(0) == 0) return gguf.context;
   if (!options.context_per_slot) return *options.context;
-  const bool trained = gguf.context > 0;
-  return (trained ? std::min(*options.context, gguf.context) : *options.context) * options.slots;
+  const bool known = gguf.context > 0;
+  return (known ? std::min(*options.context, gguf.context) : *options.context) * options.slots;
 }
 
 Bytes clamp_to_bytes(double count) { return {static_cast<std::int64_t>(std::min(count, kMaxBytes))}; }

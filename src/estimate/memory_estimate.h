@@ -1,10 +1,11 @@
-// How much device memory llama.cpp will take for a GGUF file, before it was ever loaded.
+// Estimates the device memory that llama.cpp needs for a GGUF file that was never loaded.
 //
-// Weights: those of the layers on the device; token embeddings stay in host memory unless the output layer
-// shares them. Cache: keys and values of every head for each cell; windowed layers have cells for their
-// window and one batch only (llama_kv_cache_iswa). Compute: what one batch needs at its widest place, and its
-// attention masks of 2 bytes a cell. The factors of the compute part were fitted to what llama.cpp says it
-// takes (build of November 2026, flash attention on); tests/e2e/test_estimate.py holds the whole to 15 %.
+// Weights: the layers on the device. Token embeddings stay in host memory unless the output layer shares
+// them. Cache: keys and values of every head for each cell; windowed layers have cells only for their window
+// and one batch (llama_kv_cache_iswa). Compute: the widest activations of one batch, and its attention masks
+// with 2 bytes per cell. The factors of the compute part were fitted to the buffer sizes that llama.cpp
+// reports (build of November 2026, flash attention on). tests/e2e/test_estimate.py checks that the sum is
+// within 15 %.
 #pragma once
 
 #include "base/bytes.h"
@@ -14,7 +15,7 @@
 
 namespace mgpu::estimate {
 
-// What a CUDA process holds before it does anything: 150 to 650 MiB, by driver and device.
+// Typical size of a CUDA context: 150 to 650 MiB, depending on driver and device.
 inline constexpr Bytes kCudaContext = kMiB * 300;
 
 struct MemoryEstimate {

@@ -12,7 +12,7 @@ using Json = nlohmann::json;
 constexpr std::size_t kMaxName = 350;
 constexpr std::size_t kDigits = 64;
 
-// A part of a name is a folder or a file: it must lead nowhere else.
+// A part of a name becomes a path component, so it must not contain separators or begin with a dot.
 bool is_name_part(std::string_view text) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
   return !text.empty() && text.front() != '.' && text.find_first_not_of(kLetters) == std::string_view::npos;
@@ -32,7 +32,7 @@ std::string string_field(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// "sha256:6e9f..." -> "blobs/sha256-6e9f..."; empty: it is none.
+// "sha256:6e9f..." -> "blobs/sha256-6e9f..."; empty if the digest is invalid.
 std::string blob_path(const Json& layer) {
   constexpr std::string_view kDigestPrefix = "sha256:";
   const std::string digest = string_field(layer, "digest");
@@ -42,7 +42,8 @@ std::string blob_path(const Json& layer) {
   return hexadecimal && digits.size() == kDigits ? "blobs/sha256-" + digits : "";
 }
 
-// A context that was not asked for follows from the memory of all devices, a little less than 48 and 24 GiB.
+// Ollama's default context depends on the memory of all devices; its thresholds are slightly below 48 and 24
+// GiB.
 std::uint64_t default_context(Bytes device_memory) {
   if (device_memory >= kGiB * 47) return 262144;
   if (device_memory >= kGiB * 23) return 32768;
@@ -66,10 +67,11 @@ Result<std::string> manifest_path(std::string_view ai_model) {
   if (parts.size() < 2) parts.insert(parts.begin(), "library");
   if (parts.size() < 3) parts.insert(parts.begin(), "registry.ollama.ai");
   parts.push_back(tag);
-  constexpr std::size_t kParts = 4;  // registry, whose it is, what it is, tag
+  constexpr std::size_t kParts = 4;  // registry, namespace, AI model, tag
   if (parts.size() != kParts || ai_model.size() > kMaxName || !std::ranges::all_of(parts, is_name_part))
     return fail(ErrorCode::invalid_request,
-                "\"" + std::string(ai_model) + "\" is no name of an AI model of Ollama");
+                "\"" + std::string(ai_model) +
+                    "\" is not a valid Ollama name: write [[REGISTRY/]NAMESPACE/]NAME[:TAG]");
   std::string path = "manifests";
   for (const std::string_view part : parts) path.append("/").append(part);
   return path;
@@ -79,7 +81,7 @@ Result<OllamaBlobs> parse_manifest(std::string_view json) {
   const Json manifest = Json::parse(json, nullptr, false);
   const Json layers = manifest.is_object() ? manifest.value("layers", Json()) : Json();
   OllamaBlobs blobs;
-  std::vector<std::string> adapters;  // looks, and learned additions
+  std::vector<std::string> adapters;  // projectors (vision) and LoRA adapters
   for (const Json& layer : layers) {
     if (!layer.is_object()) continue;
     const std::string path = blob_path(layer);
@@ -90,7 +92,7 @@ Result<OllamaBlobs> parse_manifest(std::string_view json) {
       adapters.push_back(path);
     if (type == "application/vnd.ollama.image.params") blobs.parameters = path;
   }
-  if (blobs.weights.empty()) return fail(ErrorCode::invalid_request, "it names no weights");
+  if (blobs.weights.empty()) return fail(ErrorCode::invalid_request, "the manifest lists no weights");
   blobs.weights.insert(blobs.weights.end(), adapters.begin(), adapters.end());
   return blobs;
 }

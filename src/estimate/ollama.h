@@ -1,9 +1,9 @@
-// How Ollama keeps its AI models: a manifest under the name of each, which lists blobs by what they are for.
-// Texts in, values out.
+// Parses Ollama's storage: a manifest for each AI model lists blobs by their media type. Pure.
 //
-//   manifests/registry.ollama.ai/library/llama3.2/3b   {"layers": [{"mediaType": ..., "digest":
-//   "sha256:..."}]} blobs/sha256-...                                   one of them is a GGUF file, another
-//   the parameters as JSON
+//   manifests/registry.ollama.ai/library/llama3.2/3b
+//       {"layers": [{"mediaType": ..., "digest": "sha256:..."}]}
+//   blobs/sha256-...
+//       one of them is a GGUF file, another the parameters as JSON
 #pragma once
 
 #include <string>
@@ -19,27 +19,27 @@ namespace mgpu::estimate {
 
 inline constexpr std::size_t kMaxManifest = 1U << 20;
 
-// Below the folder of its AI models. Error: invalid_request (no name that Ollama would take).
+// The manifest's path relative to Ollama's folder. Error: invalid_request (not a valid Ollama name).
 Result<std::string> manifest_path(std::string_view ai_model);
 
-// Blobs, each below the same folder.
+// Paths of blobs, relative to the same folder.
 struct OllamaBlobs {
-  std::vector<std::string> weights{};  // GGUF files: the AI model first, then what is loaded with it
-  std::string parameters{};            // empty: it has none
+  std::vector<std::string> weights{};  // GGUF files: the AI model first, then projectors and adapters
+  std::string parameters{};            // empty: none
 };
 
-// Error: invalid_request (no manifest, or one without weights).
+// Error: invalid_request (not a manifest, or one without weights).
 Result<OllamaBlobs> parse_manifest(std::string_view json);
 
-// What the server was told, as texts of its environment; empty: nothing.
+// The server's settings, as the texts of its environment variables; empty: unset.
 struct OllamaSettings {
   std::string context{};     // OLLAMA_CONTEXT_LENGTH
   std::string parallel{};    // OLLAMA_NUM_PARALLEL
   std::string cache_type{};  // OLLAMA_KV_CACHE_TYPE
-  Bytes device_memory{};     // of all devices together: where nobody says a context, it follows from this
+  Bytes device_memory{};     // of all devices; determines the default context
 };
 
-// With the parameters of an AI model (a JSON object, or nothing), which come before the server's settings.
+// `parameters`: the parameters of an AI model (a JSON object or empty); they override the server's settings.
 InferenceOptions ollama_inference_options(std::string_view parameters, const OllamaSettings& settings);
 
 }  // namespace mgpu::estimate

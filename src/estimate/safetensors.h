@@ -1,4 +1,5 @@
-// The head of a safetensors file: its length in 8 bytes, then a JSON object that says where each tensor lies.
+// Parses the header of a safetensors file: its length in 8 bytes, then a JSON object with the offsets of each
+// tensor.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +17,11 @@ namespace mgpu::estimate {
 inline constexpr std::size_t kMaxSafetensorsHeader = 8U << 20;
 inline constexpr std::size_t kMaxSafetensorsIndex = 16U << 20;
 
-// All tensors of the file together. Errors: unavailable (the head goes on behind these bytes),
-// invalid_request.
+// The bytes of all tensors in the file. `head`: its first bytes. Errors: unavailable (the header is longer
+// than `head`), invalid_request (not a safetensors file, or malformed).
 Result<Bytes> tensor_bytes(std::span<const std::byte> head, std::uint64_t file_size);
 
-// The files that a model.safetensors.index.json lists, ascending. Error: invalid_request.
+// The files listed in a model.safetensors.index.json, sorted. Error: invalid_request.
 Result<std::vector<std::string>> indexed_files(std::string_view json);
 
 }  // namespace mgpu::estimate

@@ -12,16 +12,17 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxLayers = 10'000;
 constexpr std::uint64_t kMaxValue = 1ULL << 31;
-constexpr auto kMaxBytes = static_cast<double>(kLargestBytes.count);  // keeps sums of nonsense in range
+// Keeps sums of implausible values in range
+constexpr auto kMaxBytes = static_cast<double>(kLargestBytes.count);
 
 std::unexpected<Error> malformed(const char* why) { return fail(ErrorCode::invalid_request, why); }
 
-// 0: it is not there, or makes no sense.
+// 0: absent or implausible.
 std::uint64_t integer_field(const Json& config, const char* name) {
   const auto found = config.find(name);
   if (found == config.end() || !found->is_number_unsigned()) return 0;
-  const auto figure = found->get<std::uint64_t>();
-  return figure < kMaxValue ? figure : 0;
+  const auto value = found->get<std::uint64_t>();
+  return value < kMaxValue ? value : 0;
 }
 
 std::string string_field(const Json& config, const char* name) {
@@ -37,21 +38,21 @@ bool is_generative(const Json& config) {
   });
 }
 
-// Of the part that speaks, where it also sees or hears; null: it only speaks.
+// The part for the language model in the configuration of a multimodal one; null: there is no such part.
 const Json* find_text_config(const Json& config) {
   for (const char* name : {"text_config", "llm_config"})
     if (const auto found = config.find(name); found != config.end() && found->is_object()) return &*found;
   return nullptr;
 }
 
-// Which layers keep how much; those that it lists as something else than attention keep next to nothing.
+// Counts layers by the size of their cache. Layers that are not attention have almost none.
 void count_layers(TransformerConfig& transformer, const Json& config, std::uint64_t layers) {
   const Json types = config.value("layer_types", Json());
   transformer.window = integer_field(config, "sliding_window");
-  const std::uint64_t pattern =
-      integer_field(config, "sliding_window_pattern");  // every n-th attends to everything
-  const std::uint64_t interval =
-      integer_field(config, "full_attention_interval");  // likewise; the others keep nothing
+  // Every n-th layer has full attention
+  const std::uint64_t pattern = integer_field(config, "sliding_window_pattern");
+  // Likewise; the others have no cache
+  const std::uint64_t interval = integer_field(config, "full_attention_interval");
   if (types.is_array()) {
     for (const Json& type : types)
       if (type == "full_attention")
@@ -67,7 +68,7 @@ void count_layers(TransformerConfig& transformer, const Json& config, std::uint6
 }
 
 std::uint64_t count_numbers_per_token(const Json& config) {
-  // Compressed together for all heads (multi-head latent attention).
+  // Multi-head latent attention: one compressed vector for all heads.
   if (const std::uint64_t latent = integer_field(config, "kv_lora_rank"); latent > 0)
     return latent + integer_field(config, "qk_rope_head_dim");
   const std::uint64_t heads = integer_field(config, "num_attention_heads");
@@ -88,8 +89,8 @@ double weight_number_bytes(const Json& whole, const Json& config) {
 
 Result<TransformerConfig> parse_transformer_config(std::string_view json) {
   const Json whole = Json::parse(json, nullptr, false);
-  if (!whole.is_object()) return malformed("it is no JSON object");
-  if (!is_generative(whole)) return malformed("it generates nothing");
+  if (!whole.is_object()) return malformed("config.json is not a JSON object");
+  if (!is_generative(whole)) return malformed("not a generative AI model: it has no KV cache");
   const Json* const part = find_text_config(whole);
   const Json& config = part != nullptr ? *part : whole;
   TransformerConfig transformer{.numbers_per_token = count_numbers_per_token(config),
@@ -98,7 +99,7 @@ Result<TransformerConfig> parse_transformer_config(std::string_view json) {
   count_layers(transformer, config, integer_field(config, "num_hidden_layers"));
   const std::uint64_t layers = transformer.full_layers + transformer.windowed_layers;
   if (layers == 0 || layers > kMaxLayers || transformer.numbers_per_token == 0)
-    return malformed("it does not say how large its cache is");
+    return malformed("config.json does not describe the layers of the KV cache");
   return transformer;
 }
 
