@@ -24,7 +24,7 @@ bool is_port(std::string_view text, int least) {
          port <= 65535;
 }
 
-// "host:port", "[::1]:port"; the port is the least allowed or more.
+// "host:port" or "[::1]:port", with a port from `least_port` to 65535.
 bool is_host_and_port(std::string_view text, int least_port) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return false;
@@ -45,9 +45,9 @@ bool is_url(std::string_view url, std::string_view scheme) {
   return !has_invalid_chars && (bare_host || is_host_and_port(authority, 1));
 }
 
-// Why a url can't be used; nullopt if it can.
+// Why the URL is refused; nullopt if it is accepted.
 std::optional<std::string> url_error(std::string_view url, std::string_view scheme) {
-  if (url.starts_with("https://")) return "https is not spoken to services yet, only http";
+  if (url.starts_with("https://")) return "https is not supported for services yet: write an http:// URL";
   if (is_url(url, scheme)) return std::nullopt;
   return "\"" + std::string(url) + "\" is not a URL: write " + std::string(scheme) + "127.0.0.1:9001";
 }
@@ -58,7 +58,7 @@ bool needs_free_port(const ProcessConfig& process) {
   return std::ranges::any_of(process.command, has_port_placeholder);
 }
 
-// Whether a port is chosen that a url can name.
+// Whether the runner chooses a port that the consumer's URL can refer to as ${PORT}.
 bool needs_free_port(const ConsumerConfig& consumer) {
   return (consumer.process && needs_free_port(*consumer.process)) ||
          (consumer.container && needs_free_port(*consumer.container));
@@ -75,7 +75,8 @@ bool is_port_mapping(std::string_view text) {
   return host == kPortPlaceholder || is_port(host, 1) || is_host_and_port(host, 1);
 }
 
-// A port of 0 means a free one, too; written as ${PORT} everybody after us has only one way to see it.
+// A port argument of 0 also asks for a free port. It becomes ${PORT}, so that later code has one notation to
+// look for.
 void replace_zero_port(std::vector<std::string>& command) {
   for (std::size_t i = 1; i < command.size(); ++i) {
     if (command[i] == "0" && command[i - 1].ends_with("port")) command[i] = kPortPlaceholder;
@@ -83,18 +84,20 @@ void replace_zero_port(std::vector<std::string>& command) {
   }
 }
 
+constexpr std::string_view kNameRule = "use 1 to 64 letters, digits, dots, dashes and underscores";
+
 bool is_valid_name(std::string_view text) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   return !text.empty() && text.size() <= 64 && text.find_first_not_of(kLetters) == std::string_view::npos;
 }
 
-// What a name that is none was meant to be, as the end of a complaint; empty if nothing is near.
+// The end of a diagnostic about an unknown name: the nearest known one; empty if none is near.
 std::string spelling_suggestion(const std::string& name, const std::vector<std::string>& known) {
   const std::string suggestion = closest_match(name, known);
   return suggestion.empty() ? "" : ", did you mean \"" + suggestion + "\"?";
 }
 
-// Checks that share what they look at, and collect what they find.
+// Runs all checks on one configuration and collects their diagnostics.
 class ConfigChecker {
  public:
   ConfigChecker(const Config& config, const SourceMarks& marks, const std::string& file, bool check_files)
@@ -119,8 +122,8 @@ class ConfigChecker {
   }
 
  private:
-  // A complaint where `path` stands or, if the file does not have it, where the nearest mapping around it
-  // does.
+  // Adds a diagnostic at the position of `path` or, if the file lacks that key, of the nearest mapping around
+  // it.
   void report(const std::string& path, std::string message) {
     std::string marked_path = path;
     while (!marks_.contains(marked_path) && marked_path.find('.') != std::string::npos)
@@ -133,7 +136,8 @@ class ConfigChecker {
 
   void check_listen_address() {
     if (!is_host_and_port(config_.listen, 0))
-      report("listen", "\"" + config_.listen + "\" is not an address: write 127.0.0.1:8090");
+      report("listen",
+             "\"" + config_.listen + "\" is not an address: write HOST:PORT, such as 127.0.0.1:8090");
   }
 
   void check_devices() {
@@ -144,37 +148,38 @@ class ConfigChecker {
       const DeviceConfig& device = config_.devices[i];
       const std::string path = "devices[" + std::to_string(i) + "]";
       if (!device.id.empty() && !is_valid_name(device.id))
-        report(path + ".id",
-               "\"" + device.id + "\" is no name: use letters, digits, dot, dash and underscore");
+        report(path + ".id", "\"" + device.id + "\" is not a valid name: " + std::string(kNameRule));
       if (!device.id.empty() && !ids.insert(device.id).second)
-        report(path + ".id", "there are two devices \"" + device.id + "\"");
+        report(path + ".id", "two devices have the id \"" + device.id + "\": give each its own");
       if (!device.uuid.empty() && !uuids.insert(device.uuid).second)
-        report(path + ".uuid", "two devices have this UUID");
+        report(path + ".uuid", "two devices have the UUID " + device.uuid);
       if (device.index && !indices.insert(*device.index).second)
         report(path + ".index", "two devices have the index " + std::to_string(*device.index));
       if (device.index && !device.uuid.empty())
-        report(path + ".uuid", "choose by index or by uuid, not by both");
+        report(path + ".uuid", "the device has an index and a uuid: remove one of them");
     }
   }
 
   void check_placement(const ConsumerConfig& consumer, const std::string& path) {
     if (!is_valid_name(consumer.name))
-      report(path, "\"" + consumer.name + "\" is no name: use letters, digits, dot, dash and underscore");
+      report(path, "\"" + consumer.name + "\" is not a valid name: " + std::string(kNameRule));
     if (consumer.exclusive && consumer.turnless)
-      report(path + ".turnless", "a consumer that needs no turn can't be exclusive");
+      report(path + ".turnless", "turnless and exclusive contradict each other: remove one of them");
     if (!consumer.device.empty()) check_device_id(consumer.device, path + ".device");
     for (const std::string& device : consumer.devices) check_device_id(device, path + ".devices");
     if (!consumer.device.empty() && !consumer.devices.empty())
-      report(path + ".devices", "say device or devices, not both");
+      report(path + ".devices", "the consumer has device and devices: remove one of them");
     if (std::set(consumer.devices.begin(), consumer.devices.end()).size() != consumer.devices.size())
-      report(path + ".devices", "names a device twice");
+      report(path + ".devices", "lists a device twice: list each device once");
     if (!consumer.split.empty() &&
         (consumer.split.size() != consumer.devices.size() || consumer.split.size() < 2))
-      report(path + ".split", "needs one number for each of its devices, two at least");
+      report(path + ".split", "has " + std::to_string(consumer.split.size()) + " numbers for " +
+                                  std::to_string(consumer.devices.size()) +
+                                  " devices: it needs one number for each device, and two devices at least");
   }
 
   void check_device_id(const std::string& device, const std::string& path) {
-    if (config_.devices.empty()) return;  // the driver's, known only later
+    if (config_.devices.empty()) return;  // the driver's devices are used; they are not known here
     std::vector<std::string> ids;
     for (const DeviceConfig& one : config_.devices) ids.push_back(one.id);
     if (std::ranges::find(ids, device) == ids.end())
@@ -186,14 +191,14 @@ class ConfigChecker {
     for (const ConsumerConfig& one : config_.consumers) names.push_back(one.name);
     for (const std::string& follower : consumer.followed_by) {
       if (follower == consumer.name)
-        report(path + ".followed_by", "a consumer does not follow itself");
+        report(path + ".followed_by", "a consumer can't follow itself: remove \"" + follower + "\"");
       else if (std::ranges::find(names, follower) == names.end())
         report(path + ".followed_by",
                "there is no consumer \"" + follower + "\"" + spelling_suggestion(follower, names));
     }
   }
 
-  // Complains if the key is there and says something about the service. `park: cuda-checkpoint` does not.
+  // Reports the key if the file has it. `park: cuda-checkpoint` is accepted: it does not concern the service.
   void reject_key(const ConsumerConfig& consumer, const std::string& path, const std::string& key,
                   std::string message) {
     if (key == "park" && consumer.park_method == ParkMethod::cuda_checkpoint) return;
@@ -205,38 +210,43 @@ class ConfigChecker {
     std::vector<std::string> keys = service_specific_keys();
     keys.insert(keys.end(), {"health", "free_paths", "ai_models", "api_key_env", "api_key_file"});
     for (const std::string& key : keys)
-      reject_key(consumer, path, key, "has no meaning without a service (generic, ollama, ...)");
+      reject_key(consumer, path, key,
+                 "has no effect without a service: add service (generic, ollama, ...) or remove it");
     if (consumer.park_method == ParkMethod::cuda_checkpoint && !consumer.process)
-      report(path + ".park", "has no meaning without a service or a runner: there is no process to park");
+      report(path + ".park", "cuda-checkpoint has no process to park: add a service or runner.process");
   }
 
   void check_service(const ConsumerConfig& consumer, const std::string& path) {
     const ServiceConfig& service = consumer.service;
     const bool has_placeholder = service.url.find(kPortPlaceholder) != std::string::npos;
     if (service.url.empty())
-      report(path + ".url", "is missing: where does the service listen? (http://127.0.0.1:9001)");
+      report(path + ".url", "is missing: write where the service listens, such as http://127.0.0.1:9001");
     else if (const auto error = url_error(service.url, service_traits(service.type).scheme))
       report(path + ".url", *error);
     else if (has_placeholder && !needs_free_port(consumer))
       report(path + ".url",
-             "${PORT} is only known where the command of runner.process, or the command or ports of "
-             "runner.container have ${PORT}, too");
+             "${PORT} is undefined: use it in the command of runner.process, or in the command or ports of "
+             "runner.container, as well");
     const std::string name(service_name(service.type));
     for (const std::string& key : service_specific_keys())
       if (!supports_key(service.type, key))
-        reject_key(consumer, path, key, "is for service " + services_supporting(key) + ", not for " + name);
+        reject_key(consumer, path, key,
+                   "is for service " + services_supporting(key) + ", not for " + name + ": remove it");
     if (service_traits(service.type).health.empty() && !service.health.empty())
-      report(path + ".health", "has no meaning for " + name + ", which is not asked over HTTP");
+      report(path + ".health",
+             "has no effect for " + name + ", whose health is not checked over HTTP: remove it");
     if (!service.api_key_env.empty() && !service.api_key_file.empty())
-      report(path + ".api_key_file", "name the key by api_key_env or by api_key_file, not by both");
+      report(path + ".api_key_file", "the consumer has api_key_env and api_key_file: remove one of them");
     for (const std::string& tag : service.memory_tags)
       if (tag != "weights" && tag != "kv_cache" && tag != "cuda_graph")
         report(path + ".memory_tags", "\"" + tag + "\" is not one of weights, kv_cache, cuda_graph");
     if (service.busy && !service.busy->pointer.empty() && !service.busy->pointer.starts_with('/'))
-      report(path + ".busy.pointer", "a JSON pointer starts with / (/exec_info/queue_remaining)");
+      report(path + ".busy.pointer",
+             "\"" + service.busy->pointer +
+                 "\" is not a JSON pointer: it starts with /, as in /exec_info/queue_remaining");
     for (const std::string& free_path : service.free_paths)
       if (!free_path.starts_with('/'))
-        report(path + ".free_paths", "\"" + free_path + "\" does not start with /");
+        report(path + ".free_paths", "\"" + free_path + "\" is not a path: it starts with /");
   }
 
   void check_runner(const ConsumerConfig& consumer, const std::string& path) {
@@ -244,7 +254,8 @@ class ConfigChecker {
     for (const char* key : {"process", "systemd", "container"})
       if (marks_.contains(path + "." + key)) given_runners.emplace_back(key);
     if (given_runners.size() > 1)
-      report(path, "there can be only one: " + given_runners[0] + " or " + given_runners[1]);
+      report(path, "has " + given_runners[0] + " and " + given_runners[1] +
+                       ": a consumer has only one runner, remove the others");
     if (consumer.process) check_process(*consumer.process, path + ".process");
     if (consumer.systemd) check_systemd(*consumer.systemd, path + ".systemd");
     if (marks_.contains(path + ".container"))
@@ -253,24 +264,28 @@ class ConfigChecker {
 
   void check_systemd(const SystemdConfig& systemd, const std::string& path) {
     if (!systemd.unit.empty() && !systemd.unit.contains('.'))
-      report(path + ".unit", "needs its ending: " + systemd.unit + ".service");
+      report(path + ".unit", "\"" + systemd.unit + "\" has no suffix: write " + systemd.unit + ".service");
   }
 
   void check_container(const ContainerConfig& container, const std::string& path) {
     if (container.name.empty() == container.image.empty())
-      return report(path, "needs either the name of a container that exists, or an image to make one of");
+      return report(path,
+                    "needs name (an existing container) or image (to create a container from), and not both");
     if (!container.name.empty()) {
       if (!is_valid_name(container.name))
-        report(path + ".name", "\"" + container.name + "\" is no container's name");
+        report(path + ".name",
+               "\"" + container.name + "\" is not a valid container name: " + std::string(kNameRule));
       for (const char* key : {"command", "env", "ports", "gpus", "volumes", "network", "shm_size"})
         if (marks_.contains(path + "." + key))
-          report(path + "." + key, "is for a container that we make (image); one that exists has its own");
+          report(path + "." + key,
+                 "applies only to a container created from image, not to an existing one: remove it");
     }
     if (!container.socket.empty() && !container.socket.starts_with('/'))
-      report(path + ".socket", "is a path (/run/podman/podman.sock)");
+      report(path + ".socket",
+             "\"" + container.socket + "\" is not an absolute path: write /run/podman/podman.sock");
     for (const std::string& port : container.ports)
       if (!is_port_mapping(port))
-        report(path + ".ports", "\"" + port + "\" publishes no port: write 127.0.0.1:${PORT}:8000");
+        report(path + ".ports", "\"" + port + "\" is not a port mapping: write 127.0.0.1:${PORT}:8000");
   }
 
   void check_process(const ProcessConfig& process, const std::string& path) {
@@ -289,7 +304,7 @@ class ConfigChecker {
   std::vector<Diagnostic> diagnostics_;
 };
 
-// What the service's facts say and the file need not.
+// Sets what the file leaves out to the defaults of the service type.
 void apply_service_defaults(ServiceConfig& service, bool has_free_paths) {
   const ServiceTraits& traits = service_traits(service.type);
   if (service.health.empty()) service.health = traits.health;

@@ -1,4 +1,4 @@
-// What one value alone can't tell: names that clash, parts that belong together.
+// Checks across keys: duplicate names, keys that exclude or require each other.
 #pragma once
 
 #include <map>
@@ -9,15 +9,14 @@
 
 namespace mgpu::config {
 
-// Where each path that the file really has stands: "consumers.chat.url". A list's items: "devices[0].id".
+// The position of each path that the file contains: "consumers.chat.url"; in a list "devices[0].id".
 using SourceMarks = std::map<std::string, YAML::Mark>;
 
-// Fills in what follows from the rest (the service of a consumer with a url, the url of a process with
-// ${PORT}).
+// Sets values that follow from others: the service type of a consumer with a url, the url of a process with
+// ${PORT} in its command.
 void fill_derived_values(Config& config, const SourceMarks& marks);
 
-// Complaints about a completed config whose values were read well. `check_files`: also about programs and
-// folders that are not there.
+// Checks a config after fill_derived_values. `check_files`: also that its programs and folders exist.
 std::vector<Diagnostic> check(const Config& config, const SourceMarks& marks, const std::string& file,
                               bool check_files);
 

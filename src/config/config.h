@@ -1,5 +1,5 @@
-// The whole configuration as values: immutable once read. Which keys exist, their defaults, ranges and texts
-// stand in one table (keys.cc), from which parser, docs/config.md and the JSON schema are made.
+// The configuration as values. A row in keys.cc describes each key (range, text, example); the parser,
+// docs/config.md and the JSON schema are made from these rows. The defaults are the initializers below.
 #pragma once
 
 #include <cstdint>
@@ -16,28 +16,29 @@
 namespace mgpu::config {
 
 struct DeviceConfig {
-  std::string id{};                      // how everybody names it
-  std::optional<std::uint32_t> index{};  // which one: by the driver's index,
-  std::string uuid{};                    // or by UUID; neither: the driver's order
+  std::string id{};                      // its name in requests, answers and logs
+  std::optional<std::uint32_t> index{};  // selects it by the driver's index,
+  std::string uuid{};                    // or by UUID; neither: in the driver's order
   std::uint32_t capacity = 1;
   Bytes reserve = kMiB * 512;
 };
 
-// An HTTP request to a consumer's own service. Method and path are written as one string: "POST /unload".
+// An HTTP request to a consumer's service. Method and path are written as one string: "POST /unload".
 struct RequestConfig {
   std::string method = "POST";
   std::string path{};
-  std::string body{};  // sent as application/json where not empty
+  std::string body{};  // sent as application/json; empty: no body
 };
 
-// After an answer the GPU may still be at work (ComfyUI's queue): the lease is kept until this GET says idle.
+// A check whether the GPU still works after an answer (ComfyUI's queue): the lease is kept until this GET
+// returns the idle value.
 struct BusyConfig {
   std::string path{};     // "/prompt"
   std::string pointer{};  // JSON pointer into the answer: "/exec_info/queue_remaining"
-  std::string idle{};     // the value (as text) that means idle: "0"
+  std::string idle{};     // the value, as text, that means idle: "0"
 };
 
-// How its server is spoken to: none, or a row of services.inc (see services.h).
+// The protocol of a consumer's server: none, or a row of services.inc (see services.h).
 enum class ServiceType : std::uint8_t {
   none,
 #define MGPU_SERVICE(id, ...) id,
@@ -47,7 +48,7 @@ enum class ServiceType : std::uint8_t {
 struct ServiceConfig {
   ServiceType type = ServiceType::none;
   std::string url{};     // http://127.0.0.1:9001; ${PORT} is the port chosen for the process
-  std::string health{};  // path; empty: the one that the service's facts name
+  std::string health{};  // path; empty: the service type's default
   int health_status = 200;
   std::optional<RequestConfig> load{};  // generic only, as are the next three
   std::optional<RequestConfig> unload{};
@@ -55,28 +56,29 @@ struct ServiceConfig {
   std::optional<RequestConfig> resume{};
   std::optional<BusyConfig> busy{};
   bool router = false;                     // llama-server in router mode
-  std::string ai_model{};                  // what to load, where the service holds one of several at a time
+  std::string ai_model{};                  // what to load, for services that hold one AI model at a time
   std::uint32_t sleep_level = 2;           // of vLLM when it unloads: 1 keeps the weights in host memory
   std::vector<std::string> memory_tags{};  // what SGLang releases; empty: all of it
-  std::string api_key_env{};   // where the key for its control requests stands: an environment variable,
-  std::string api_key_file{};  // or a file. The key itself is never part of the configuration
-  std::vector<std::string>
-      free_paths{};  // paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
+  std::string api_key_env{};               // the environment variable with the key for control requests,
+  std::string api_key_file{};              // or the file. The key itself is never part of the configuration
+  // Paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
+  std::vector<std::string> free_paths{};
 };
 
 struct ProcessConfig {
-  std::vector<std::string> command{};        // ${PORT} or a port of 0 in it: a free port is chosen
+  std::vector<std::string> command{};        // ${PORT} or a port argument of 0 becomes a free port
   std::map<std::string, std::string> env{};  // added to the daemon's own
   std::string cwd{};
-  std::string log_file{};  // empty: only the ring in memory
+  std::string log_file{};  // empty: output is kept only in the ring buffer
   std::string stop_signal = "SIGTERM";
 };
 
-// How a consumer is moved into host memory: as its service does it (if it can), or its processes whole, by
-// NVIDIA's utility cuda-checkpoint.
+// How a consumer is parked: by a request to its service, or by NVIDIA's utility cuda-checkpoint, which
+// suspends whole processes.
 enum class ParkMethod : std::uint8_t { service, cuda_checkpoint };
 
-// What becomes of an AI model that somebody loaded without asking us, once it is idle.
+// What happens to an idle AI model that was loaded without a request through the gateway or the API:
+// `leave` unloads it.
 enum class UninvitedPolicy : std::uint8_t { allow, leave };
 
 enum class BusType : std::uint8_t { system, user };
@@ -86,12 +88,12 @@ struct SystemdConfig {
   BusType bus = BusType::system;
 };
 
-// One that exists, by `name`, or one made of `image` and what follows.
+// An existing container (`name`), or one created from `image` and the fields after it.
 struct ContainerConfig {
-  std::string socket{};  // of the engine; empty: the usual places
+  std::string socket{};  // of the container engine; empty: the usual places
   std::string name{};
   std::string image{};
-  std::vector<std::string> command{};  // ${PORT} in it or in ports: a free port is chosen
+  std::vector<std::string> command{};  // ${PORT} here and in ports becomes a free port
   std::map<std::string, std::string> env{};
   std::vector<std::string> ports{};    // as with docker run -p: "127.0.0.1:${PORT}:8000"
   std::vector<std::string> gpus{};     // all; or indices, UUIDs, CDI names
@@ -104,25 +106,24 @@ struct ConsumerConfig {
   std::string name{};
   ConsumerKind kind = ConsumerKind::other;
   std::string device{};                // id; empty: the first device
-  std::vector<std::string> devices{};  // instead: ids of those that it may be placed on
-  std::vector<std::uint32_t> split{};  // on all `devices` at once: the part of its memory that each holds
+  std::vector<std::string> devices{};  // instead of device: ids of those it may be placed on
+  std::vector<std::uint32_t> split{};  // it needs all `devices`: the part of its memory on each
   ServiceConfig service{};
-  // Its runner: one of these, or none of them (external).
+  // At most one of these is set; none: external.
   std::optional<ProcessConfig> process{};
   std::optional<SystemdConfig> systemd{};
   std::optional<ContainerConfig> container{};
   std::vector<std::string> aliases{};
-  std::map<std::string, Bytes>
-      ai_models{};  // AI models of one service with footprints of their own; 0 = consumer's
-  std::vector<std::string> weights{};  // the files that it loads
+  std::map<std::string, Bytes> ai_models{};  // name -> footprint; 0: the consumer's footprint
+  std::vector<std::string> weights{};        // files or folders of the weights that it loads
   Bytes footprint{};
   Bytes working{};
   Bytes residue{};
   FootprintDeclaration footprint_is = FootprintDeclaration::guess;
   Priority priority = Priority::normal;
   std::uint32_t weight = 1;
-  std::uint32_t max_queue = 0;  // its own waiting tickets; 0: only limits.max_queue
-  Duration max_turn{0};         // 0: no bound
+  std::uint32_t max_queue = 0;  // its waiting tickets; 0: only limits.max_queue applies
+  Duration max_turn{0};         // 0: unlimited
   bool reserved = false;
   std::vector<std::string> followed_by{};  // names of consumers
   std::uint32_t concurrency = 1;
@@ -136,43 +137,42 @@ struct ConsumerConfig {
   Duration stop_limit{10'000'000};
 };
 
-// Nobody of ours starts and stops it.
+// Whether the consumer has no runner: mgpu neither starts nor stops it.
 bool is_external(const ConsumerConfig& consumer);
 
-// Whether a port is to be chosen for it.
+// Whether ${PORT} occurs in its command or ports.
 bool needs_free_port(const ContainerConfig& container);
 
-// What a container that we make for a consumer is called.
+// The name of the container that is created for a consumer.
 std::string managed_container_name(const std::string& consumer);
 
 struct LimitsConfig {
-  std::uint32_t max_queue = 1000;   // waiting tickets a device
-  std::uint32_t max_leases = 1000;  // leases over the API at once
+  std::uint32_t max_queue = 1000;   // waiting tickets per device
+  std::uint32_t max_leases = 1000;  // leases that the API may hand out at once
   std::uint32_t max_connections = 4096;
   std::uint32_t connections_per_address = 1024;
   Bytes max_header = kKiB * 64;
   Bytes max_body = kGiB * 4;
-  Bytes body_memory =
-      kMiB * 1;  // of a body held in memory before it has its turn; more goes to a file or stays unread
-  Bytes body_memory_total = kMiB * 256;  // of all such bodies together; more goes to files
-  Bytes spool_total = kGiB * 4;          // of all such files together
-  Bytes min_upload_rate = kKiB * 16;     // a second, of a body that is not complete when it has its turn
-  // Of weights that are read ahead for one consumer; none: a quarter of the memory that is available then.
+  Bytes body_memory = kMiB * 1;  // of one body before its turn; the rest goes to a file or stays unread
+  Bytes body_memory_total = kMiB * 256;  // of all such bodies; the rest goes to files
+  Bytes spool_total = kGiB * 4;          // of all such files
+  Bytes min_upload_rate = kKiB * 16;     // per second, for a body that is still incomplete at its turn
+  // Of weights read ahead for one consumer; unset: a quarter of the host memory available at that time.
   std::optional<Bytes> prefetch_memory{};
-  Duration wait_limit{600'000'000};  // of a ticket that names none
-  Duration room_limit{30'000'000};   // how long foreign or pinned memory may be in the way of the next ticket
-  Duration overtake_limit{0};        // how long the first of a line may be overtaken; 0: by cost
-  Duration ageing{30'000'000};       // until a waiting ticket stands with the next class' newcomers
-  Duration reading_age{1'000'000};   // a load starts only on a reading no older than this
-  Bytes park_memory{};               // host memory that parked residents may hold together
-  Duration run_limit{3'600'000'000};     // of one request's work at the service
-  Duration stall_limit{300'000'000};     // of a client that neither sends its body on nor takes its answer
-  Duration lease_ttl{60'000'000};        // of a lease that names none and is not bound to a connection
-  Duration drain_limit{30'000'000};      // running work at shutdown
+  Duration wait_limit{600'000'000};      // of a ticket without a limit of its own
+  Duration room_limit{30'000'000};       // how long foreign or pinned memory may block the next ticket
+  Duration overtake_limit{0};            // how long the first ticket of a line may be overtaken; 0: by cost
+  Duration ageing{30'000'000};           // after this a waiting ticket ranks with new ones of the next class
+  Duration reading_age{1'000'000};       // the greatest age of the reading on which a load starts
+  Bytes park_memory{};                   // host memory of all parked residents
+  Duration run_limit{3'600'000'000};     // of one request at the service
+  Duration stall_limit{300'000'000};     // of a client that neither sends its body nor reads the answer
+  Duration lease_ttl{60'000'000};        // of a lease without a TTL of its own or a connection
+  Duration drain_limit{30'000'000};      // for running work at shutdown
   std::uint32_t events = 10'000;         // kept for /v1/events,
-  Bytes events_memory = kMiB * 64;       // and what they may take
+  Bytes events_memory = kMiB * 64;       // and the memory they may take
   std::uint32_t event_subscribers = 64;  // of /v1/events
-  std::uint32_t log_lines = 200;         // kept of each process
+  std::uint32_t log_lines = 200;         // kept of each process' output
   std::uint32_t history_rows = 50'000;   // finished jobs kept in the store
 };
 
@@ -182,29 +182,29 @@ enum class GpuProvider : std::uint8_t { automatic, nvml, drm };
 struct GpuConfig {
   GpuProvider provider = GpuProvider::automatic;
   std::string library = "libnvidia-ml.so.1";  // env MGPU_NVML_LIBRARY wins
-  Duration sample_busy{100'000};              // how often readings are taken while something changes
-  Duration sample_idle{2'000'000};            // and otherwise
+  Duration sample_busy{100'000};              // interval of readings while something changes
+  Duration sample_idle{2'000'000};            // interval otherwise
 };
 
-// Whom fair shares tell apart: by the header X-Mgpu-User, by the API key, by the one or else the other, or
-// nobody.
+// What identifies the user of a request for fair shares: the header X-Mgpu-User, the API key, the header or
+// else the key, or nothing (all requests count as one user).
 enum class UserSource : std::uint8_t { header_or_key, header, key, none };
 
 struct Config {
-  std::string listen = "127.0.0.1:8090";  // port 0: a free one, printed at start
+  std::string listen = "127.0.0.1:8090";  // port 0: a free port, printed at start
   std::string policy = "affinity";        // or fifo
-  bool load_ahead = true;                 // (affinity) the next consumer may load while another computes
+  bool load_ahead = true;                 // affinity only: the next consumer may load while another computes
   UserSource users = UserSource::header_or_key;
-  std::vector<std::string> yield_to{};  // foreign programs that a device is left to: "steam", "*.exe"
-  std::string cuda_checkpoint = "cuda-checkpoint";  // where the utility is; a bare name is looked for in PATH
-  std::string store{};  // file that outlives us; "none"; empty: in the user's or the service's state folder
+  std::vector<std::string> yield_to{};  // programs for which a device is cleared: "steam", "*.exe"
+  std::string cuda_checkpoint = "cuda-checkpoint";  // a path, or a name looked up in PATH
+  std::string store{};                              // SQLite file; "none"; empty: in the state folder
   GpuConfig gpu{};
   LimitsConfig limits{};
   std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...
   std::vector<ConsumerConfig> consumers{};  // in the file's order
 };
 
-// One complaint about the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".
+// One error in the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".
 struct Diagnostic {
   std::string file{};
   int line = 0;       // from 1
@@ -216,19 +216,19 @@ std::string to_string(const Diagnostic& diagnostic);
 
 struct ParseResult {
   Config config{};
-  std::vector<Diagnostic> diagnostics{};  // all of them at once; the config is usable only if empty
+  std::vector<Diagnostic> diagnostics{};  // all errors; the config is usable only if there are none
 };
 
-// Reads and checks a YAML text, and looks at nothing else; `file` is only used in complaints.
+// Reads and checks a YAML text without any file access; `file` is the name used in diagnostics.
 ParseResult parse(const std::string& text, const std::string& file);
 
 enum class CheckScope : bool { text, text_and_files };
 
-// The file at `path`; a file that can't be read is one complaint. `text_and_files`: the programs and folders
-// that it names must be there, for it is to run here and now.
+// Reads and checks the file at `path`; a file that can't be read gives one diagnostic. `text_and_files`: also
+// checks that the programs and folders it names exist on this machine, as `mgpu serve` needs them.
 ParseResult parse_file(const std::string& path, CheckScope scope = CheckScope::text);
 
-// The config written back as complete YAML with every default visible (`mgpu config show`).
+// The config as complete YAML, with every default (`mgpu config show`).
 std::string to_yaml(const Config& config);
 
 // docs/config.md and the JSON schema, made from the table of keys.

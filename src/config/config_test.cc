@@ -26,7 +26,7 @@ std::vector<std::string> parse_diagnostics(const std::string& text) {
   return lines;
 }
 
-// As many complaints as expected, in that order, each containing the expected words.
+// Expects as many diagnostics as `expected`, in that order, each containing the expected text.
 void expect_diagnostics(const std::string& text, const std::vector<std::string>& expected) {
   const std::vector<std::string> found = parse_diagnostics(text);
   EXPECT_EQ(found.size(), expected.size()) << text << testing::PrintToString(found);
@@ -34,7 +34,7 @@ void expect_diagnostics(const std::string& text, const std::vector<std::string>&
     EXPECT_NE(found[i].find(expected[i]), std::string::npos) << found[i] << "\nlacks: " << expected[i];
 }
 
-// Fails the test if the text is not a good config.
+// Parses a text that must be valid; fails the test otherwise.
 Config parse_valid(const std::string& text) {
   expect_diagnostics(text, {});
   return parse(text, "mgpu.yaml").config;
@@ -99,7 +99,7 @@ TEST(Config, AUrlAloneMeansAGenericService) {
             ServiceType::generic);
 }
 
-TEST(Config, OllamasOwnCommandNeedsNoTurnToLookAround) {
+TEST(Config, ServiceTypesHaveDefaultPathsThatNeedNoTurn) {
   const auto free_paths = [](const std::string& more) {
     return parse_valid("consumers: {o: {service: ollama, url: 'http://localhost:11434'" + more + "}}")
         .consumers[0]
@@ -110,7 +110,7 @@ TEST(Config, OllamasOwnCommandNeedsNoTurnToLookAround) {
   EXPECT_EQ(free_paths(", free_paths: [/x]"), Words{"/x"});
 }
 
-TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
+TEST(Config, AProcessWithAFreePortGetsItsUrl) {
   const Config config =
       parse_valid("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");
   EXPECT_EQ(config.consumers[0].service.type, ServiceType::generic);
@@ -118,7 +118,7 @@ TEST(Config, AProcessWithAChosenPortHasItsUrlFromThere) {
   EXPECT_EQ(config.consumers[0].process->command, (Words{"tts", "--listen", "${PORT}"}));
 }
 
-TEST(Config, PortZeroInACommandIsAChosenPort) {
+TEST(Config, PortZeroInACommandIsAFreePort) {
   const auto command = [](const std::string& text) {
     return parse_valid("consumers: {tts: {runner: {process: {command: " + text + "}}}}")
         .consumers[0]
@@ -158,18 +158,18 @@ consumers:
   EXPECT_EQ(config.consumers[1].ai_models.at("phi4"), Bytes{});
 }
 
-TEST(Config, AnUnknownKeyGetsItsPlaceAndTheNearestName) {
+TEST(Config, AnUnknownKeyIsReportedWithPositionAndNearestName) {
   expect_diagnostics("consumers:\n  chat:\n    footprnt: 14GiB\n",
                      {"mgpu.yaml:3:5: consumers.chat.footprnt: unknown key, did you mean \"footprint\"?"});
 }
 
-TEST(Config, AKeyInTheWrongPlaceIsToldWhereItBelongs) {
+TEST(Config, AMisplacedKeyIsReportedWithItsRightPlace) {
   expect_diagnostics("consumers: {chat: {command: [x]}}",
                      {"unknown key; \"command\" belongs in consumers.*.runner.process"});
   expect_diagnostics("limits.max_queue: 3", {"limits.max_queue: unknown key"});
 }
 
-TEST(Config, AllComplaintsComeAtOnceInTheOrderOfTheFile) {
+TEST(Config, AllErrorsAreReportedInTheOrderOfTheFile) {
   expect_diagnostics(R"(listen: here
 policy: afinity
 limits:
@@ -193,22 +193,22 @@ consumers:
                       ":11:13: consumers.chat.pinned: expected true or false"});
 }
 
-TEST(Config, NothingIsThereTwice) {
+TEST(Config, DuplicatesAreRejected) {
   expect_diagnostics("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n", {"mgpu.yaml:2:1: listen: is there twice"});
   expect_diagnostics("consumers:\n  a: {}\n  a: {}\n", {"mgpu.yaml:3:3: consumers.a: is there twice"});
-  expect_diagnostics("devices: [{id: gpu0}, {id: gpu0}]", {"two devices \"gpu0\""});
+  expect_diagnostics("devices: [{id: gpu0}, {id: gpu0}]", {"two devices have the id \"gpu0\""});
 }
 
-TEST(Config, ANameLeadsToOneConsumer) {
+TEST(Config, ANameSelectsOneConsumer) {
   expect_diagnostics(R"(
 consumers:
   a: {aliases: [b, gpt-4o]}
   b: {service: ollama, url: "http://h:1", ai_models: [phi4, gpt-4o]}
   c: {service: ollama, url: "http://h:2", ai_models: [phi4]}
 )",
-                     {":4:3: consumers.b: \"b\" already leads to consumer \"a\"",
-                      "consumers.b.ai_models: \"gpt-4o\" already leads to consumer \"a\"",
-                      "consumers.c.ai_models: \"phi4\" already leads to consumer \"b\""});
+                     {":4:3: consumers.b: \"b\" already selects consumer \"a\"",
+                      "consumers.b.ai_models: \"gpt-4o\" already selects consumer \"a\"",
+                      "consumers.c.ai_models: \"phi4\" already selects consumer \"b\""});
 }
 
 TEST(Config, AUnitAContainerOrAnAddressBelongsToOneConsumer) {
@@ -245,10 +245,10 @@ TEST(Config, ADeviceMustBeThere) {
       "devices: [{id: gpu0}]\nconsumers: {a: {device: gpu1}}",
       {"mgpu.yaml:2:25: consumers.a.device: there is no device \"gpu1\", did you mean \"gpu0\"?"});
   expect_diagnostics("devices: [{capacity: 2}]", {"devices[0].id: is missing"});
-  parse_valid("consumers: {a: {device: gpu1}}");  // without a list the driver's devices are known only later
+  parse_valid("consumers: {a: {device: gpu1}}");  // without a list, the driver's devices are not known here
 }
 
-TEST(Config, TheOrderOfTheLineIsSteeredByTheFile) {
+TEST(Config, ReadsTheKeysOfTheLinesOrder) {
   const Config config = parse_valid(R"(
 policy: affinity
 load_ahead: false
@@ -286,7 +286,7 @@ consumers:
   EXPECT_EQ(stt.footprint_is, FootprintDeclaration::at_most);
 }
 
-TEST(Config, WhatSteersTheOrderIsChecked) {
+TEST(Config, ChecksTheKeysOfTheLinesOrder) {
   expect_diagnostics(R"(users: name
 consumers:
   a:
@@ -301,7 +301,7 @@ consumers:
                       "did you mean \"at_least\"?"});
 }
 
-TEST(Config, AmountsAndTimesHaveOneRange) {
+TEST(Config, AmountsAndDurationsHaveRanges) {
   expect_diagnostics("consumers: {a: {load_limit: 99999999h}}",
                      {"\"99999999h\" is out of range: a duration is at most 366d"});
   expect_diagnostics("consumers: {a: {footprint: 99999999TiB}}",
@@ -315,7 +315,7 @@ TEST(Config, AmountsAndTimesHaveOneRange) {
     EXPECT_EQ(parse_diagnostics(text).size(), 1U) << text;
 }
 
-TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {
+TEST(Config, AFollowerIsAnotherExistingConsumer) {
   expect_diagnostics(
       R"(consumers:
   stt:
@@ -324,22 +324,22 @@ TEST(Config, WhoFollowsIsAnotherConsumerThatIsThere) {
     followed_by: [ttss]
   tts:
 )",
-      {":3:18: consumers.stt.followed_by: a consumer does not follow itself",
+      {":3:18: consumers.stt.followed_by: a consumer can't follow itself",
        ":5:18: consumers.chat.followed_by: there is no consumer \"ttss\", did you mean \"tts\"?"});
 }
 
 TEST(Config, AConsumerHasOneDeviceOrAListOfThem) {
   expect_diagnostics("devices: [{id: gpu0}, {id: gpu1}]\nconsumers: {a: {device: gpu0, devices: [gpu1]}}",
-                     {":2:40: consumers.a.devices: say device or devices, not both"});
+                     {":2:40: consumers.a.devices: the consumer has device and devices"});
   expect_diagnostics("devices: [{id: gpu0}]\nconsumers: {a: {devices: [gpu0, gpu1]}}",
                      {"consumers.a.devices: there is no device \"gpu1\", did you mean \"gpu0\"?"});
-  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu0]}}", {"names a device twice"});
+  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu0]}}", {"lists a device twice"});
 }
 
 TEST(Config, AConsumerIsSplitOverTwoDevicesAtLeastWithAPartOnEach) {
   for (const char* text :
        {"{devices: [gpu0, gpu1], split: [1]}", "{devices: [gpu0], split: [1]}", "{split: [1, 1]}"})
-    expect_diagnostics(std::string("consumers: {a: ") + text + "}", {"one number for each of its devices"});
+    expect_diagnostics(std::string("consumers: {a: ") + text + "}", {"it needs one number for each device"});
   expect_diagnostics("consumers: {a: {devices: [gpu0, gpu1], split: [1, 0]}}", {"consumers.a.split"});
   EXPECT_TRUE(parse_diagnostics("consumers: {a: {devices: [gpu0, gpu1], split: [3, 1]}}").empty());
 }
@@ -352,20 +352,20 @@ TEST(Config, AServiceNeedsAUsableUrl) {
                        {"consumers.a.url: \"" + std::string(url) + "\" is not a URL"});
   for (const char* url : {"http://h", "http://h:1", "http://[::1]:8080", "http://h:1/base/"})
     parse_valid("consumers: {a: {url: '" + std::string(url) + "'}}");
-  expect_diagnostics("consumers: {a: {url: 'https://h'}}", {"only http"});
-  expect_diagnostics("consumers: {a: {url: 'http://h:${PORT}'}}", {"${PORT} is only known"});
+  expect_diagnostics("consumers: {a: {url: 'https://h'}}", {"https is not supported"});
+  expect_diagnostics("consumers: {a: {url: 'http://h:${PORT}'}}", {"${PORT} is undefined"});
 }
 
-TEST(Config, WhatHasNoMeaningIsSaid) {
-  expect_diagnostics("consumers: {a: {health: /up}}", {"no meaning without a service"});
+TEST(Config, KeysWithoutEffectAreRejected) {
+  expect_diagnostics("consumers: {a: {health: /up}}", {"no effect without a service"});
   expect_diagnostics("consumers: {a: {service: ollama, url: 'http://h:1', unload: POST /x, router: true}}",
                      {"a.unload: is for service generic", "a.router: is for service llama-server"});
   expect_diagnostics("consumers: {a: {exclusive: true, turnless: true}}", {"exclusive"});
   expect_diagnostics("consumers: {a: {service: ollama, url: 'http://h:1', api_key_env: A, api_key_file: /b}}",
-                     {"a.api_key_file: name the key by api_key_env or by api_key_file"});
+                     {"a.api_key_file: the consumer has api_key_env and api_key_file"});
 }
 
-TEST(Config, KeysAreForTheServicesThatHaveThem) {
+TEST(Config, KeysAreAcceptedForServicesThatSupportThem) {
   parse_valid("consumers: {a: {service: vllm, url: 'http://h:1', sleep_level: 1}}");
   expect_diagnostics(
       "consumers: {a: {service: tei, url: 'http://h:1', sleep_level: 1, ai_model: x}}",
@@ -374,19 +374,19 @@ TEST(Config, KeysAreForTheServicesThatHaveThem) {
                      {"\"kv\" is not one of weights, kv_cache, cuda_graph"});
   parse_valid("consumers: {a: {service: wyoming, url: 'tcp://h:10300'}}");
   expect_diagnostics("consumers: {a: {service: wyoming, url: 'http://h:1', health: /up}}",
-                     {"write tcp://127.0.0.1:9001", "a.health: has no meaning for wyoming"});
+                     {"write tcp://127.0.0.1:9001", "a.health: has no effect for wyoming"});
 }
 
-TEST(Config, AServiceBringsWhatBelongsToIt) {
+TEST(Config, AServiceTypeHasDefaults) {
   const Config config =
       parse_valid("consumers: {a: {service: ollama, url: 'http://h:1'}, b: {url: 'http://h:2'}}");
   EXPECT_EQ(config.consumers[0].service.health, "/api/version");
   EXPECT_EQ(config.consumers[1].service.health, "/health");
   EXPECT_EQ(to_yaml(parse_valid(to_yaml(config))), to_yaml(config));
-  EXPECT_EQ(to_yaml(config).find("router"), std::string::npos) << "neither of them has the key";
+  EXPECT_EQ(to_yaml(config).find("router"), std::string::npos) << "neither service supports the key";
 }
 
-TEST(Config, ParkIsARequestOrTheUtilityThatNeedsNone) {
+TEST(Config, ParkIsARequestOrCudaCheckpoint) {
   const Config config = parse_valid(R"(
 consumers:
   sleeps: {url: "http://127.0.0.1:1", park: POST /sleep, resume: POST /wake}
@@ -397,7 +397,7 @@ consumers:
   EXPECT_EQ(config.consumers[0].park_method, ParkMethod::service);
   EXPECT_EQ(config.consumers[1].park_method, ParkMethod::cuda_checkpoint);
   EXPECT_EQ(config.consumers[2].park_method, ParkMethod::cuda_checkpoint);
-  expect_diagnostics("consumers: {leases: {park: cuda-checkpoint}}", {"there is no process to park"});
+  expect_diagnostics("consumers: {leases: {park: cuda-checkpoint}}", {"no process to park"});
 }
 
 TEST(Config, ProcessesAreChecked) {
@@ -410,11 +410,11 @@ TEST(Config, ProcessesAreChecked) {
   expect_diagnostics("consumers: {a: {runner: {launchd: {}}}}", {"unknown key"});
   expect_diagnostics("consumers: {a: {runner: {systemd: {}}}}", {"runner.systemd.unit: is missing"});
   expect_diagnostics("consumers: {a: {runner: {systemd: {unit: ollama}}}}",
-                     {"needs its ending: ollama.service"});
+                     {"has no suffix: write ollama.service"});
   parse_valid("consumers: {a: {runner: external}}");
 }
 
-TEST(Files, WhatIsNotThereIsSaid) {
+TEST(Files, MissingFilesAreReported) {
   const auto missing_keys = [](const ProcessConfig& process) {
     Words keys;
     for (const MissingFile& missing : missing_files(process)) keys.push_back(missing.key);
@@ -427,7 +427,7 @@ TEST(Files, WhatIsNotThereIsSaid) {
   EXPECT_EQ(missing_keys({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
             (Words{"command", "log_file"}));
   EXPECT_EQ(missing_keys({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"})
-      << "the command may be in there";
+      << "the command is not looked up without its working directory";
 }
 
 TEST(Config, ContainersAreChecked) {
@@ -435,23 +435,24 @@ TEST(Config, ContainersAreChecked) {
     return "consumers: {a: {runner: {container: " + text + "}}}";
   };
   const std::string name_or_image_error =
-      "needs either the name of a container that exists, or an image to make one of";
+      "needs name (an existing container) or image (to create a container from), and not both";
   expect_diagnostics(container_yaml("{}"), {name_or_image_error});
   expect_diagnostics(container_yaml("{name: x, image: y}"), {name_or_image_error});
   expect_diagnostics(container_yaml("{name: x, gpus: [all]}"),
-                     {"container.gpus: is for a container that we make"});
-  expect_diagnostics(container_yaml("{name: 'x/y'}"), {"is no container's name"});
-  expect_diagnostics(container_yaml("{name: x, socket: here}"), {"container.socket: is a path"});
-  expect_diagnostics(container_yaml("{image: x, ports: ['x:80']}"), {"\"x:80\" publishes no port"});
+                     {"container.gpus: applies only to a container created from image"});
+  expect_diagnostics(container_yaml("{name: 'x/y'}"), {"is not a valid container name"});
+  expect_diagnostics(container_yaml("{name: x, socket: here}"),
+                     {"container.socket: \"here\" is not an absolute path"});
+  expect_diagnostics(container_yaml("{image: x, ports: ['x:80']}"), {"\"x:80\" is not a port mapping"});
   expect_diagnostics("consumers: {a: {runner: {container: {name: x}, process: {command: [x]}}}}",
-                     {"there can be only one: process or container"});
+                     {"has process and container: a consumer has only one runner"});
   for (const char* port : {"80", "80:8000", "127.0.0.1:${PORT}:8000/udp", "[::1]:1:2"})
     parse_valid(container_yaml("{image: x, ports: ['" + std::string(port) + "']}"));
   const Config config = parse_valid(container_yaml("{image: x, ports: ['${PORT}:8000']}"));
   EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
 }
 
-TEST(Config, WrongShapesAreComplaintsNotCrashes) {
+TEST(Config, WrongYamlTypesAreReported) {
   for (const char* text :
        {"just words", "[1, 2]", "consumers: [a]", "consumers: {a: 3}", "devices: {id: x}", "devices: [3]",
         "gpu: 3", "gpu: {library: [x]}", "? [a, b]\n: c", "limits: {max_queue: }",
@@ -460,19 +461,19 @@ TEST(Config, WrongShapesAreComplaintsNotCrashes) {
     EXPECT_FALSE(parse_diagnostics(text).empty()) << text;
 }
 
-TEST(Config, AYamlErrorHasItsPlace) {
+TEST(Config, AYamlErrorIsReportedWithItsPosition) {
   expect_diagnostics("listen: [1\nfoo: bar: baz\n", {"mgpu.yaml:"});
   expect_diagnostics("listen: [1\nfoo: bar: baz\n", {"not valid YAML"});
 }
 
-TEST(Config, AMissingFileIsOneComplaint) {
+TEST(Config, AnUnreadableFileGivesOneDiagnostic) {
   const ParseResult parsed = parse_file("/nowhere/mgpu.yaml");
   ASSERT_EQ(parsed.diagnostics.size(), 1u);
   EXPECT_EQ(to_string(parsed.diagnostics[0]), "/nowhere/mgpu.yaml: can't be read: No such file or directory");
   EXPECT_NE(to_string(parse_file("/tmp").diagnostics.at(0)).find("can't be read"), std::string::npos);
 }
 
-TEST(Config, WhatIsShownReadsBackTheSame) {
+TEST(Config, WrittenYamlReadsBackTheSame) {
   const std::string shown = to_yaml(parse_valid(R"(
 devices: [{id: gpu0, index: 1}, {id: gpu1, uuid: GPU-1}]
 consumers:
@@ -491,8 +492,8 @@ consumers:
   EXPECT_NE(shown.find("max_queue: 1000"), std::string::npos);
 }
 
-// Every row's example must be good where it stands, and so must every default.
-TEST(Keys, ExamplesAreRight) {
+// The example and the default of every row must be accepted by its own reader.
+TEST(Keys, ExamplesAndDefaultsAreValid) {
   for (const Key& key : keys()) {
     Config config;
     DeviceConfig device;
@@ -508,7 +509,7 @@ TEST(Keys, ExamplesAreRight) {
   }
 }
 
-TEST(Keys, TheSchemaKnowsEveryKey) {
+TEST(Keys, TheSchemaHasEveryKey) {
   const auto schema = nlohmann::json::parse(json_schema());
   EXPECT_EQ(schema["properties"]["limits"]["properties"]["max_queue"]["minimum"], 1);
   EXPECT_EQ(schema["properties"]["devices"]["items"]["required"][0], "id");
@@ -520,7 +521,7 @@ TEST(Keys, TheSchemaKnowsEveryKey) {
   EXPECT_EQ(consumer["additionalProperties"], false);
 }
 
-TEST(Keys, TheReferencePageIsTheOneInDocs) {
+TEST(Keys, TheReferencePageInDocsIsUpToDate) {
   std::ifstream file(MGPU_DOCS "/config.md");
   std::ostringstream text;
   text << file.rdbuf();
@@ -534,7 +535,7 @@ TEST(Services, ThePageHasARowForEach) {
     EXPECT_TRUE(name == "none" || page.find("\n| `" + name + "` | ") != std::string::npos) << name;
 }
 
-TEST(Examples, AreRight) {
+TEST(Examples, AreValid) {
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MGPU_DOCS "/../examples/configs")) {
     const ParseResult parsed = parse_file(entry.path());

@@ -9,8 +9,8 @@
 namespace mgpu::config {
 namespace {
 
-// The address that a process of ours listens on by its url, so that two ways to write one are the same text.
-// Empty: it has none, or a port of its own is chosen for it.
+// The address in the url of a consumer with a runner, normalized so that equal addresses are equal texts.
+// Empty: no url, no runner, or the port is chosen at start (${PORT}).
 std::string listen_address(const ConsumerConfig& consumer) {
   const std::string& url = consumer.service.url;
   const auto scheme = url.find("://");
@@ -42,18 +42,18 @@ class ConflictFinder {
       const std::string path = "consumers." + consumer.name;
       add_names(consumer, path);
       if (consumer.systemd && !consumer.systemd->unit.empty())
-        add_resource("unit " + unit_label(*consumer.systemd), consumer.name, path + ".runner.systemd.unit");
+        add_resource("unit", unit_label(*consumer.systemd), consumer.name, path + ".runner.systemd.unit");
       if (consumer.container)
-        add_resource("container " + container_label(consumer), consumer.name, path + ".runner.container");
+        add_resource("container", container_label(consumer), consumer.name, path + ".runner.container");
       if (const std::string address = listen_address(consumer); !address.empty())
-        add_resource("address " + address, consumer.name, path + ".url");
+        add_resource("address", address, consumer.name, path + ".url");
     }
   }
 
   std::vector<Conflict> conflicts{};
 
  private:
-  // Requests choose a consumer by its name, an alias or an AI model: each may lead to only one of them.
+  // A request selects its consumer by name, alias or AI model, so each of these must be unique.
   void add_names(const ConsumerConfig& consumer, const std::string& path) {
     add_name(consumer.name, consumer.name, path);
     for (const std::string& alias : consumer.aliases) add_name(alias, consumer.name, path + ".aliases");
@@ -62,24 +62,29 @@ class ConflictFinder {
   }
 
   void add_name(const std::string& name, const std::string& owner, const std::string& path) {
-    if (name.empty()) return report(path, "an empty name");
+    if (name.empty()) return report(path, "contains an empty name: remove it");
     const auto [entry, inserted] = name_owners_.emplace(name, owner);
     if (!inserted && entry->second != owner)
-      report(path, "\"" + name + "\" already leads to consumer \"" + entry->second + "\"");
+      report(path,
+             "\"" + name + "\" already selects consumer \"" + entry->second + "\": choose another name");
   }
 
-  // Two consumers that have one process between them would stop each other's, and count its memory twice.
-  void add_resource(const std::string& resource, const std::string& owner, const std::string& path) {
+  // Two consumers with the same process would stop it for each other, and its memory would be counted twice.
+  void add_resource(const std::string& kind, const std::string& id, const std::string& owner,
+                    const std::string& path) {
+    const std::string resource = kind + " " + id;
     const auto [entry, inserted] = resource_owners_.emplace(resource, owner);
-    if (!inserted) report(path, resource + " already belongs to consumer \"" + entry->second + "\"");
+    if (!inserted)
+      report(path, resource + " already belongs to consumer \"" + entry->second +
+                       "\": use one consumer, or another " + kind);
   }
 
   void report(const std::string& path, std::string message) {
     conflicts.push_back({path, std::move(message)});
   }
 
-  std::map<std::string, std::string> name_owners_{};      // who a name leads to
-  std::map<std::string, std::string> resource_owners_{};  // whose a thing is
+  std::map<std::string, std::string> name_owners_{};      // name -> the consumer that it selects
+  std::map<std::string, std::string> resource_owners_{};  // resource -> the consumer that owns it
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What two consumers can't have both: a name that requests choose by, a unit, a container, a port to listen
-// on.
+// Finds what two consumers may not share: a name that selects a consumer, a systemd unit, a container, a
+// listen address.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The one table of configuration keys. Parser, defaults, `mgpu config show`, docs/config.md and the JSON
-// schema are all made from its rows; a new key is a field in config.h and a row in keys.cc.
+// The table of configuration keys. The parser, `mgpu config show`, docs/config.md and the JSON schema are
+// made from its rows. A new key is a field in config.h and a row in keys.cc.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@
 
 namespace mgpu::config {
 
-// Where values go: the whole config, and the device or consumer that is being read (else null).
+// The objects that a row reads into and writes from: the config, and the current device or consumer or null.
 struct KeyContext {
   Config* config = nullptr;
   DeviceConfig* device = nullptr;
@@ -25,19 +25,19 @@ struct Key {
   ValueType type{};
   std::string description{};  // one sentence
   std::string example{};
-  std::string fallback{};  // what happens where there is no fixed default: "the first device"
+  std::string fallback{};  // the default in words, where it is no constant: "the first device"
   bool required = false;
   std::function<ReadResult(const YAML::Node&, KeyContext)> read{};
-  std::function<std::optional<YAML::Node>(KeyContext)> write{};  // nullopt: not set, nothing to show
+  std::function<std::optional<YAML::Node>(KeyContext)> write{};  // nullopt: not set, so not written
 };
 
 // All rows, in the order of the reference page.
 const std::vector<Key>& keys();
 
-// The row with this path; null if there is none (a group such as "gpu", or no key at all).
+// The row with this path; null for a group such as "gpu" and for an unknown path.
 const Key* find_key(std::string_view path);
 
-// The names that may stand in the mapping at `path` ("" is the top): "gpu" -> library, sample_busy,
+// The names allowed in the mapping at `path` ("" is the top level): "gpu" -> provider, library, sample_busy,
 // sample_idle.
 std::vector<std::string> child_names(std::string_view path);
 

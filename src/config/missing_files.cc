@@ -22,14 +22,15 @@ bool is_program(const fs::path& path) {
   return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
 }
 
-// As the runner will look: a path from the working directory, a bare word along PATH.
+// Resolves the command as the runner will: a path against the working directory, a bare name in PATH.
 std::optional<std::string> command_error(const ProcessConfig& process) {
   const std::string& command = process.command.front();
   if (command.contains('/')) {
     const fs::path path = fs::path(process.cwd) / command;  // an absolute command stays as it is
     std::error_code ignored;
     if (is_program(path)) return std::nullopt;
-    return "\"" + path.string() + (fs::exists(path, ignored) ? "\" can't be executed" : "\" is not there");
+    return "\"" + path.string() +
+           (fs::exists(path, ignored) ? "\" is not an executable file" : "\" does not exist");
   }
   const auto configured_path = process.env.find("PATH");
   const char* inherited_path = std::getenv("PATH");
@@ -47,16 +48,15 @@ std::optional<std::string> command_error(const ProcessConfig& process) {
 }  // namespace
 
 std::vector<MissingFile> missing_files(const ProcessConfig& process) {
-  std::vector<MissingFile> missing_files_found;
-  const bool folder_there = process.cwd.empty() || is_folder(process.cwd);
-  if (!folder_there) missing_files_found.push_back({"cwd", "there is no folder \"" + process.cwd + "\""});
-  if (folder_there && !process.command.empty())
-    if (auto error = command_error(process)) missing_files_found.push_back({"command", std::move(*error)});
+  std::vector<MissingFile> missing;
+  const bool cwd_exists = process.cwd.empty() || is_folder(process.cwd);
+  if (!cwd_exists) missing.push_back({"cwd", "there is no folder \"" + process.cwd + "\""});
+  if (cwd_exists && !process.command.empty())
+    if (auto error = command_error(process)) missing.push_back({"command", std::move(*error)});
   const fs::path logs = fs::path(process.log_file).parent_path();
   if (!logs.empty() && !is_folder(logs))
-    missing_files_found.push_back(
-        {"log_file", "there is no folder \"" + logs.string() + "\" to write it to"});
-  return missing_files_found;
+    missing.push_back({"log_file", "there is no folder \"" + logs.string() + "\" for it"});
+  return missing;
 }
 
 }  // namespace mgpu::config

@@ -1,5 +1,5 @@
-// Files that a configuration names and that are not there: said at the start, not when the first request
-// waits.
+// Programs and folders that a configuration names but that do not exist. Reported at start-up; otherwise the
+// first request would wait for a load that must fail.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@
 namespace mgpu::config {
 
 struct MissingFile {
-  std::string key{};  // of runner.process
+  std::string key{};  // relative to runner.process
   std::string message{};
 };
 
-// Looks at the file system, with the daemon's own eyes: its user, its PATH, its working directory.
+// Looks at the file system with the user, PATH and working directory of this process.
 std::vector<MissingFile> missing_files(const ProcessConfig& process);
 
 }  // namespace mgpu::config

@@ -1,7 +1,7 @@
-// Reading a configuration: walk the YAML beside the table of keys, note every complaint, go on.
+// Parses a configuration: walks the YAML tree, looks up each key in the table, and collects all diagnostics.
 //
-// Two paths go along on the walk: the table's ("consumers.*.url", with which keys are found) and the file's
-// ("consumers.chat.url", which people read and under which the place in the text is remembered).
+// The walk keeps two paths: `pattern` is the path in the table ("consumers.*.url"), used to find rows; `path`
+// is the path in the file ("consumers.chat.url"), used in diagnostics and as the key of SourceMarks.
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
@@ -35,7 +35,7 @@ class Parser {
     }
     fill_derived_values(result_.config, marks_);
     for (Diagnostic& diagnostic : check(result_.config, marks_, file_, check_files_)) {
-      // A value that could not be read has its complaint already.
+      // A value that could not be read has been reported already; the check saw its default.
       if (!reported_paths_.contains(diagnostic.key)) result_.diagnostics.push_back(std::move(diagnostic));
     }
     std::ranges::sort(result_.diagnostics, {},
@@ -54,21 +54,21 @@ class Parser {
     reported_paths_.insert(path);
   }
 
-  // Calls each(name, path, key node, value node) for every key of a mapping that is there once.
+  // Calls each(name, path, key node, value node) for every key of a mapping. Reports and skips duplicates.
   template <class Each>
   void for_each_key(const YAML::Node& node, const std::string& path, Each each) {
     if (node.IsNull()) return;  // "consumers:" with nothing below it
-    if (!node.IsMap()) return report(node.Mark(), path, "expected a mapping of keys");
+    if (!node.IsMap()) return report(node.Mark(), path, "expected a mapping (KEY: VALUE)");
     std::set<std::string> seen;
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) {
-        report(entry.first.Mark(), path, "a key must be a plain word");
+        report(entry.first.Mark(), path, "a key must be a plain word, not a list or mapping");
         continue;
       }
       const std::string& name = entry.first.Scalar();
       const std::string key_path = join_path(path, name);
       if (!seen.insert(name).second) {
-        report(entry.first.Mark(), key_path, "is there twice");
+        report(entry.first.Mark(), key_path, "is there twice: remove one of them");
         continue;
       }
       marks_[key_path] = entry.first.Mark();
@@ -76,7 +76,6 @@ class Parser {
     }
   }
 
-  // `filler_text` is the table's path of this mapping, `path` the file's.
   void read_mapping(const YAML::Node& node, const std::string& pattern, const std::string& path,
                     KeyContext context) {
     const std::vector<std::string> known = child_names(pattern);
@@ -98,7 +97,7 @@ class Parser {
     const Key* key = find_key(pattern);
     const bool group = !child_names(pattern).empty();
     if (key == nullptr || (group && value.IsMap())) return read_mapping(value, pattern, path, context);
-    if (value.IsNull()) return report(value.Mark(), path, "has no value");
+    if (value.IsNull()) return report(value.Mark(), path, "has no value (for example: " + key->example + ")");
     marks_[path] = value.Mark();
     if (const ReadResult read = key->read(value, context); !read)
       report(read.error().mark, path, read.error().message);
@@ -107,7 +106,7 @@ class Parser {
   void read_devices(const YAML::Node& node, const std::string& path, KeyContext context) {
     if (node.IsNull()) return;
     if (!node.IsSequence()) return report(node.Mark(), path, "expected a list (- id: gpu0)");
-    result_.config.devices.reserve(node.size());  // `place` points into it
+    result_.config.devices.reserve(node.size());  // context points into it
     for (std::size_t i = 0; i < node.size(); ++i) {
       context.device = &result_.config.devices.emplace_back();
       const std::string item_path = path + "[" + std::to_string(i) + "]";
@@ -117,7 +116,7 @@ class Parser {
   }
 
   void read_consumers(const YAML::Node& node, const std::string& path, KeyContext context) {
-    if (node.IsMap()) result_.config.consumers.reserve(node.size());  // `place` points into it
+    if (node.IsMap()) result_.config.consumers.reserve(node.size());  // context points into it
     for_each_key(node, path,
                  [&](const std::string& name, const std::string& consumer_path, const YAML::Node&,
                      const YAML::Node& value) {
@@ -135,7 +134,7 @@ class Parser {
            "is missing (for example: " + name + ": " + key->example + ")");
   }
 
-  // What an unknown key was meant to be: a known one, or one that belongs elsewhere.
+  // A hint for an unknown key: the nearest known one, or the mapping in which this key is allowed.
   static std::string unknown_key_hint(const std::string& name, const std::vector<std::string>& known,
                                       const std::string& pattern) {
     if (const std::string suggestion = closest_match(name, known); !suggestion.empty())
@@ -154,7 +153,7 @@ class Parser {
   const bool check_files_;
   ParseResult result_;
   SourceMarks marks_;
-  std::set<std::string> reported_paths_;  // paths that have a complaint already
+  std::set<std::string> reported_paths_;  // paths that have a diagnostic already
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The table of keys, seen from three sides: a config written back, the reference page, the JSON schema.
+// Three outputs made from the table of keys: a config as YAML, the reference page, the JSON schema.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -30,7 +30,7 @@ void set_nested(YAML::Node node, const std::vector<std::string>& parts, std::siz
     set_nested(node[parts[from]], parts, from + 1, value);
 }
 
-// Everything below `path_prefix` ("", "devices[].", "consumers.*.") as it is at `place`.
+// The values in `context` of all keys below `prefix` ("", "devices[].", "consumers.*.").
 YAML::Node subtree_to_yaml(std::string_view prefix, KeyContext context) {
   YAML::Node node(YAML::NodeType::Map);
   for (const Key& key : keys()) {
@@ -50,8 +50,8 @@ std::string default_text(const Key& key) {
   Config config;
   DeviceConfig device;
   ConsumerConfig consumer;
-  consumer.service.type =
-      first_service_supporting(last_segment(key.path));  // so that what only services have is shown
+  // A row of a service writes its default only for a service that supports the key.
+  consumer.service.type = first_service_supporting(last_segment(key.path));
   if (key.path.contains(".process.")) consumer.process.emplace();
   if (key.path.contains(".systemd.")) consumer.systemd.emplace();
   if (key.path.contains(".container.")) consumer.container.emplace();
@@ -70,26 +70,25 @@ struct ReferenceSection {
 
 constexpr ReferenceSection kReferenceSections[] = {
     {"", "Top level", ""},
-    {"gpu.", "gpu", "How device memory is seen."},
-    {"limits.", "limits", "Everything that can grow has a limit with a name."},
-    {"devices[].", "devices", "A list. Without it every device of the driver is used: gpu0, gpu1, ..."},
+    {"gpu.", "gpu", "How device memory is measured."},
+    {"limits.", "limits", "Everything that can grow has a named limit."},
+    {"devices[].", "devices", "A list. Without it all devices of the driver are used, as gpu0, gpu1, ..."},
     {"consumers.*.", "consumers.*",
-     "A mapping: the name of the consumer, and what it is. The name is its path on the gateway, "
-     "`/c/NAME/...`, and "
-     "one way to ask for it as `model`."},
+     "A mapping from the name of each consumer to its keys. The name is its path on the gateway, "
+     "`/c/NAME/...`, and also selects it as the `model` of a request."},
     {"consumers.*.busy.", "consumers.*.busy",
-     "For services that answer before the GPU is done (ComfyUI's queue): the turn is kept until this says "
-     "idle."},
-    {"consumers.*.runner.process.", "consumers.*.runner.process", "A process that we start, watch and stop."},
+     "For services that answer before the GPU is done (ComfyUI's queue): the turn is kept until this request "
+     "returns `idle`."},
+    {"consumers.*.runner.process.", "consumers.*.runner.process",
+     "A process that the daemon starts, watches and stops."},
     {"consumers.*.runner.systemd.", "consumers.*.runner.systemd",
-     "A unit of systemd, asked for over D-Bus; its output is read from the journal."},
+     "A systemd unit, controlled over D-Bus; its output is read from the journal."},
     {"consumers.*.runner.container.", "consumers.*.runner.container",
-     "A container of Docker or Podman: one that exists (`name`), or one that we make (`image` and the rest), "
-     "anew at each start."},
+     "A Docker or Podman container: an existing one (`name`), or one created anew at each start (`image` and "
+     "the other keys)."},
 };
 
-// The chapter of a key is the longest prefix that leaves a plain name; `load_sentence` and `check_runner` are
-// names, too.
+// A key is in the section whose prefix leaves a name without dots.
 bool is_in_section(const Key& key, const ReferenceSection& section) {
   if (!key.path.starts_with(section.prefix)) return false;
   return key.path.find('.', section.prefix.size()) == std::string::npos;
@@ -100,12 +99,12 @@ std::string escape_table_cell(std::string text) {
   return text;
 }
 
-// Sets the schema of one key inside that of its mapping, making the mappings between as needed.
+// Adds the schema of one key to that of the mapping `node`, creating the mappings in between.
 void set_key_schema(Json& node, const std::vector<std::string>& parts, std::size_t from, const Key& key) {
   std::string name = parts[from];
   const bool list = name.ends_with("[]");
   if (list) name.resize(name.size() - 2);
-  // First, because a new member of an ordered object moves the others.
+  // This comes first: a new member of an ordered_json object invalidates references to the others.
   if (name != "*" && !node.contains("additionalProperties")) node["additionalProperties"] = false;
   Json& child = name == "*" ? node["additionalProperties"] : node["properties"][name];
   if (from + 1 == parts.size()) {
@@ -125,7 +124,7 @@ void set_key_schema(Json& node, const std::vector<std::string>& parts, std::size
 }  // namespace
 
 std::string to_yaml(const Config& config) {
-  Config copy = config;  // the table's rows ask for places that could be written to
+  Config copy = config;  // the rows' accessors need a mutable config
   YAML::Node top = subtree_to_yaml("", {.config = &copy});
   for (DeviceConfig& device : copy.devices)
     top["devices"].push_back(subtree_to_yaml("devices[].", {&copy, &device}));
@@ -140,14 +139,13 @@ std::string reference_page() {
   std::string page =
       "# Configuration\n\n"
       "<!-- Made by `mgpu config reference`; do not edit. -->\n\n"
-      "One YAML file: `mgpu serve --config mgpu.yaml`. `mgpu config check` says everything that is wrong "
-      "with it, "
+      "One YAML file: `mgpu serve --config mgpu.yaml`. `mgpu config check` lists all errors in it, "
       "`mgpu config show` prints it with every default, `mgpu config schema` prints a JSON schema for "
       "editors.\n\n"
       "Amounts of memory: `14GiB`, `512MiB`, `1.5G` (powers of 1024), `8GB` (powers of 1000). "
       "Durations: `250ms`, `30s`, `15m`, `1h30m`. No amount is larger than " +
       to_exact_string(kLargestBytes) + ", no duration longer than " + mgpu::to_string(kLongestDuration) +
-      ". No variables are expanded, except `${PORT}` where it says so.\n";
+      ". Variables are not expanded, except `${PORT}` where the table says so.\n";
   for (const ReferenceSection& section : kReferenceSections) {
     page += fmt::format("\n## {}\n\n", section.title);
     if (!section.text.empty()) page += fmt::format("{}\n\n", section.text);

@@ -1,5 +1,5 @@
-// What is true of each kind of service, whoever asks: its name, what it may be configured with, what belongs
-// to it without being said. One row each, in services.inc; how it is spoken to is the room `service`.
+// Constant properties of each service type: its name, the keys it supports, its defaults. The rows are in
+// services.inc; the protocols are in src/service.
 #pragma once
 
 #include <cstdint>
@@ -12,44 +12,46 @@
 namespace mgpu::config {
 
 enum class AiModelCount : std::uint8_t {
-  one,                     // one at a time, or one from start to end: the consumer's only resident
-  several,                 // they come and go one by one: a resident each
-  several_in_router_mode,  // as the key `router_config` says
+  one,                     // at most one at a time: the consumer's only resident
+  several,                 // loaded and unloaded one by one: a resident each
+  several_in_router_mode,  // several if the key `router` is set, else one
 };
 
 struct ServiceTraits {
   std::string_view name{};              // in YAML and JSON: "llama-server"
   std::string_view scheme = "http://";  // of its url
-  std::string_view health = "/health";  // the path asked where the configuration names none; empty: none
+  std::string_view health = "/health";  // default path of the health check; empty: none
   AiModelCount ai_model_count = AiModelCount::one;
-  std::string_view default_tag{};    // ollama: "M" is "M:latest"
-  bool answers_ollama_show = false;  // POST /api/show may be passed on to it
+  std::string_view default_tag{};    // ollama: "M" means "M:latest"
+  bool answers_ollama_show = false;  // POST /api/show may be forwarded to it
   bool websocket = false;            // a client may upgrade a connection to a WebSocket
-  // Where an application of several AI models keeps them: the variable that names the folder, and the usual
-  // ones.
+  // The folder of an application with several AI models: the environment variable that names it, and the
+  // defaults.
   std::string_view weights_variable{};
   std::vector<std::string_view> weights_folders{};
-  std::vector<std::string_view> keys{};  // of those that not every service has (service_specific_keys)
-  std::string_view credential = "Authorization: Bearer ";  // how api_key_env or api_key_file is presented
-  std::vector<std::string_view> free_paths{};  // need no turn, unless the configuration names others
-  // Signs in an answer's body or in its log that device memory ran out, besides the common ones; lower case.
+  std::vector<std::string_view> keys{};  // the service-specific keys that it supports
+  // Header and prefix of the key from api_key_env or api_key_file
+  std::string_view credential = "Authorization: Bearer ";
+  std::vector<std::string_view> free_paths{};  // default paths that need no turn
+  // Phrases in an answer's body or in its log, besides the common ones, that mean that device memory ran out;
+  // lower case.
   std::vector<std::string_view> out_of_memory_phrases{};
-  int out_of_memory_min_status = 500;  // the least HTTP status with which they count
+  int out_of_memory_min_status = 500;  // the least HTTP status of an answer in which they count
 };
 
-// REQUIRES: a type of the table; none has no facts but its name.
+// REQUIRES: `type` is an enumerator. `none` has only a name.
 const ServiceTraits& service_traits(ServiceType type);
 
 std::string_view service_name(ServiceType type);
 const std::vector<std::string>& service_names();  // in the order of ServiceType, "none" first
 
-// Keys that have a meaning for some services only; a row of the table says for which.
+// The keys that only some service types support.
 const std::vector<std::string>& service_specific_keys();
 bool supports_key(ServiceType type, std::string_view key);
 std::string services_supporting(std::string_view key);       // "generic, ollama"
-ServiceType first_service_supporting(std::string_view key);  // generic for a key that every service has
+ServiceType first_service_supporting(std::string_view key);  // generic if no row lists the key
 
-// Whether one service offers several AI models that come and go one by one.
+// Whether the service loads and unloads several AI models one by one, each a resident.
 bool has_several_ai_models(const ServiceConfig& service);
 
 }  // namespace mgpu::config

@@ -7,7 +7,7 @@ namespace mgpu::config {
 Result<std::vector<std::string>> split_shell_words(std::string_view text) {
   std::vector<std::string> words;
   std::string word;
-  bool in_word = false;  // "" is a word, too
+  bool in_word = false;  // distinguishes the empty word "" from no word
   char quote = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -24,8 +24,8 @@ Result<std::vector<std::string>> split_shell_words(std::string_view text) {
       quote = c;
     } else if (c == '\\' && quote != '\'') {
       if (++i == text.size())
-        return fail(ErrorCode::invalid_request, "a backslash at the end escapes nothing");
-      // Between double quotes a backslash escapes only what would mean something there.
+        return fail(ErrorCode::invalid_request, "the command ends with a backslash: remove it, or double it");
+      // Within double quotes a backslash escapes only special characters and else stays.
       if (quote == '"' && text[i] != '"' && text[i] != '\\' && text[i] != '$' && text[i] != '`') word += '\\';
       word += text[i];
     } else {
@@ -33,7 +33,8 @@ Result<std::vector<std::string>> split_shell_words(std::string_view text) {
     }
   }
   if (quote != 0)
-    return fail(ErrorCode::invalid_request, std::string("the quote ") + quote + " is never closed");
+    return fail(ErrorCode::invalid_request, std::string("the quote ") + quote +
+                                                " is never closed: close it, or escape it with a backslash");
   if (in_word) words.push_back(std::move(word));
   return words;
 }

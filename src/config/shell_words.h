@@ -1,4 +1,4 @@
-// A command line cut into words as a shell would cut it.
+// Splits a command line into words as a shell does.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace mgpu::config {
 
-// Blanks separate; 'single' and "double" quotes and backslashes keep together. Nothing is expanded: $HOME, *
-// and | stay as they are. Error: invalid_request (a quote that is never closed, a backslash at the end).
+// Words are separated by blanks; 'single' and "double" quotes and backslashes work as in a shell. Nothing is
+// expanded: $HOME, * and | stay as they are. Error: invalid_request (unclosed quote, backslash at the end).
 Result<std::vector<std::string>> split_shell_words(std::string_view text);
 
 }  // namespace mgpu::config

@@ -7,16 +7,16 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-TEST(SplitShellWords, CutsAtBlanks) {
+TEST(SplitShellWords, SplitsAtBlanks) {
   EXPECT_EQ(split_shell_words("  llama-server -m\tmodel.gguf "), (Words{"llama-server", "-m", "model.gguf"}));
 }
 
-TEST(SplitShellWords, QuotesKeepTogetherAndMayBeEmpty) {
+TEST(SplitShellWords, QuotesGroupAndMayBeEmpty) {
   EXPECT_EQ(split_shell_words(R"(say 'two words' "and \"three\" more" '' a"b c"d)"),
             (Words{"say", "two words", "and \"three\" more", "", "ab cd"}));
 }
 
-TEST(SplitShellWords, BackslashKeepsOneCharacter) {
+TEST(SplitShellWords, BackslashEscapesOneCharacter) {
   EXPECT_EQ(split_shell_words(R"(a\ b '\n' "\n" \"x)"), (Words{"a b", "\\n", "\\n", "\"x"}));
 }
 
@@ -25,8 +25,9 @@ TEST(SplitShellWords, ExpandsNothing) {
             (Words{"echo", "$HOME", "*.txt", "${PORT}", "|", "cat"}));
 }
 
-TEST(SplitShellWords, ComplainsAboutOpenQuotes) {
-  EXPECT_EQ(split_shell_words("say \"hello").error().detail, "the quote \" is never closed");
+TEST(SplitShellWords, RejectsUnclosedQuotes) {
+  EXPECT_EQ(split_shell_words("say \"hello").error().detail,
+            "the quote \" is never closed: close it, or escape it with a backslash");
   EXPECT_FALSE(split_shell_words("oops\\"));
 }
 

@@ -1,4 +1,4 @@
-// Signals by name: what stop_signal may be.
+// The signals allowed as stop_signal, by name.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,10 @@
 
 namespace mgpu::config {
 
-// "SIGTERM" -> 15; none for a name that is no signal to stop a process with.
+// "SIGTERM" -> 15; nullopt for other names.
 std::optional<int> signal_number(std::string_view name);
 
-// The names that signal_number knows.
+// The names that signal_number accepts.
 std::vector<std::string> signal_names();
 
 }  // namespace mgpu::config

@@ -22,7 +22,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-constexpr std::size_t kLongestWord = 64;  // longer ones are no slips of the finger
+constexpr std::size_t kLongestWord = 64;  // bounds the cost, which is quadratic in the length
 
 }  // namespace
 

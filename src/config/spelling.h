@@ -1,4 +1,4 @@
-// What a person probably meant.
+// Suggestions for misspelled names.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace mgpu::config {
 
-// The candidate nearest to `word` by edit distance; empty where none is near enough to be meant.
+// The candidate nearest to `word` by edit distance; empty if none is within a third of its length.
 std::string closest_match(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace mgpu::config

@@ -7,11 +7,10 @@
 #include "config/services.h"
 #include "config/shell_words.h"
 #include "config/spelling.h"
-#include "domain/enum_names.h"
 
 namespace mgpu::config {
 
-using mgpu::to_string;  // beside the one for complaints
+using mgpu::to_string;  // besides the one for Diagnostic
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -19,11 +18,11 @@ using Json = nlohmann::ordered_json;
 const std::vector<std::string> kKindNames{"llm",   "stt",   "tts",   "embedding", "rerank",
                                           "image", "video", "batch", "other"};
 const std::vector<std::string> kPriorityNames{"realtime", "interactive", "normal", "batch"};
-const std::vector<std::string> kDeclaredNames{"guess", "at_least", "at_most"};
-const std::vector<std::string> kUsersNames{"header_or_key", "header", "key", "none"};
+const std::vector<std::string> kFootprintDeclarationNames{"guess", "at_least", "at_most"};
+const std::vector<std::string> kUserSourceNames{"header_or_key", "header", "key", "none"};
 const std::vector<std::string> kPolicyNames{"fifo", "affinity"};
 const std::vector<std::string> kProviderNames{"auto", "nvml", "drm"};
-const std::vector<std::string> kUninvitedNames{"allow", "leave"};
+const std::vector<std::string> kUninvitedPolicyNames{"allow", "leave"};
 const std::vector<std::string> kBusNames{"system", "user"};
 const std::vector<std::string> kHttpMethods{"GET", "POST", "PUT", "PATCH", "DELETE"};
 
@@ -43,7 +42,7 @@ std::string join_names(const std::vector<std::string>& names) {
   return text;
 }
 
-// The text of a scalar that must be `expected`, "a duration (30s)".
+// The text of a scalar node. `expected` describes it in the error: "a duration (30s)".
 std::expected<std::string, ValueError> read_scalar(const YAML::Node& node, std::string_view expected) {
   if (node.IsScalar()) return node.Scalar();
   return value_error(node, "expected " + std::string(expected) + ", found " + describe_node(node));
@@ -71,27 +70,6 @@ std::size_t index_of(const std::vector<std::string>& names, std::string_view nam
   return i;
 }
 
-// The position of a name in a closed list; complains with the nearest one.
-std::expected<std::size_t, ValueError> read_choice(const YAML::Node& node,
-                                                   const std::vector<std::string>& names) {
-  const auto text = read_scalar(node, "one of " + join_names(names));
-  if (!text) return std::unexpected(text.error());
-  const std::size_t i = index_of(names, *text);
-  if (i < names.size()) return i;
-  const std::string suggestion = closest_match(*text, names);
-  return value_error(node, "\"" + *text + "\" is not one of " + join_names(names) +
-                               (suggestion.empty() ? "" : ", did you mean \"" + suggestion + "\"?"));
-}
-
-// An enumerator whose place in its enum is that of its name in the list.
-template <class Enum>
-ReadResult read_enum(const YAML::Node& node, const std::vector<std::string>& names, Enum& value) {
-  const auto i = read_choice(node, names);
-  if (!i) return std::unexpected(i.error());
-  value = static_cast<Enum>(*i);
-  return {};
-}
-
 // "POST /unload" or just "/unload".
 ReadResult read_request_line(const YAML::Node& node, RequestConfig& request) {
   const auto text = read_scalar(node, "a request such as \"POST /unload\"");
@@ -113,7 +91,6 @@ ReadResult read_body(const YAML::Node& node, RequestConfig& request) {
   return {};
 }
 
-// A map from texts to what `read_one` reads.
 template <class T>
 ReadResult read_list(const YAML::Node& node, const Range& range, std::vector<T>& value) {
   if (!node.IsSequence()) return value_error(node, "expected a list, found " + describe_node(node));
@@ -125,6 +102,7 @@ ReadResult read_list(const YAML::Node& node, const Range& range, std::vector<T>&
   return {};
 }
 
+// `read_one(node, value)` reads one value of the map.
 template <class T, class ReadOne>
 ReadResult read_map(const YAML::Node& node, std::map<std::string, T>& value, std::string_view expected,
                     ReadOne read_one) {
@@ -136,7 +114,7 @@ ReadResult read_map(const YAML::Node& node, std::map<std::string, T>& value, std
     T one{};
     if (ReadResult result = read_one(entry.second, one); !result) return result;
     if (!value.emplace(*name, std::move(one)).second)
-      return value_error(entry.first, "\"" + *name + "\" is there twice");
+      return value_error(entry.first, "\"" + *name + "\" is there twice: remove one of them");
   }
   return {};
 }
@@ -161,12 +139,36 @@ Json integer_schema(const Range& range, std::int64_t most) {
 }
 
 std::string format_range(const Range& range, std::string least, std::string most) {
-  const bool open = range.most == std::numeric_limits<std::int64_t>::max();
-  if (range.least == 0 && open) return "";
-  return open ? ", at least " + least : ", " + least + " to " + most;
+  const bool unbounded = range.most == std::numeric_limits<std::int64_t>::max();
+  if (range.least == 0 && unbounded) return "";
+  return unbounded ? ", at least " + least : ", " + least + " to " + most;
 }
 
 }  // namespace
+
+const std::vector<std::string>& enum_names(const ConsumerKind*) { return kKindNames; }
+const std::vector<std::string>& enum_names(const ServiceType*) { return service_names(); }
+const std::vector<std::string>& enum_names(const Priority*) { return kPriorityNames; }
+const std::vector<std::string>& enum_names(const FootprintDeclaration*) { return kFootprintDeclarationNames; }
+const std::vector<std::string>& enum_names(const UserSource*) { return kUserSourceNames; }
+const std::vector<std::string>& enum_names(const GpuProvider*) { return kProviderNames; }
+const std::vector<std::string>& enum_names(const UninvitedPolicy*) { return kUninvitedPolicyNames; }
+const std::vector<std::string>& enum_names(const BusType*) { return kBusNames; }
+
+std::expected<std::size_t, ValueError> read_choice(const YAML::Node& node,
+                                                   const std::vector<std::string>& names) {
+  const auto text = read_scalar(node, "one of " + join_names(names));
+  if (!text) return std::unexpected(text.error());
+  const std::size_t i = index_of(names, *text);
+  if (i < names.size()) return i;
+  const std::string suggestion = closest_match(*text, names);
+  return value_error(node, "\"" + *text + "\" is not one of " + join_names(names) +
+                               (suggestion.empty() ? "" : ", did you mean \"" + suggestion + "\"?"));
+}
+
+ValueType choice_type(const std::vector<std::string>& names) {
+  return {join_names(names), {{"enum", names}}};
+}
 
 ReadResult read(const YAML::Node& node, const Range&, bool& value) {
   const auto text = read_scalar(node, "true or false");
@@ -227,48 +229,10 @@ ReadResult read(const YAML::Node& node, const Range&, Path& value) {
   return {};
 }
 
-ReadResult read(const YAML::Node& node, const Range&, ConsumerKind& value) {
-  const auto i = read_choice(node, kKindNames);
-  if (!i) return std::unexpected(i.error());
-  value = consumer_kind_from_name(kKindNames[*i]).value();
-  return {};
-}
-
-ReadResult read(const YAML::Node& node, const Range&, BusType& value) {
-  return read_enum(node, kBusNames, value);
-}
-
-ReadResult read(const YAML::Node& node, const Range&, ServiceType& value) {
-  return read_enum(node, service_names(), value);
-}
-ReadResult read(const YAML::Node& node, const Range&, Priority& value) {
-  return read_enum(node, kPriorityNames, value);
-}
-ReadResult read(const YAML::Node& node, const Range&, FootprintDeclaration& value) {
-  return read_enum(node, kDeclaredNames, value);
-}
-ReadResult read(const YAML::Node& node, const Range&, UserSource& value) {
-  return read_enum(node, kUsersNames, value);
-}
-
 ReadResult read(const YAML::Node& node, const Range&, PolicyName& value) {
   const auto i = read_choice(node, kPolicyNames);
   if (!i) return std::unexpected(i.error());
   value.text = kPolicyNames[*i];
-  return {};
-}
-
-ReadResult read(const YAML::Node& node, const Range&, GpuProvider& value) {
-  const auto i = read_choice(node, kProviderNames);
-  if (!i) return std::unexpected(i.error());
-  value = static_cast<GpuProvider>(*i);
-  return {};
-}
-
-ReadResult read(const YAML::Node& node, const Range&, UninvitedPolicy& value) {
-  const auto i = read_choice(node, kUninvitedNames);
-  if (!i) return std::unexpected(i.error());
-  value = static_cast<UninvitedPolicy>(*i);
   return {};
 }
 
@@ -280,7 +244,8 @@ ReadResult read(const YAML::Node& node, const Range& range, Command& value) {
   } else if (ReadResult result = read(node, range, value.words); !result) {
     return result;
   }
-  if (value.words.empty() || value.words.front().empty()) return value_error(node, "the command is empty");
+  if (value.words.empty() || value.words.front().empty())
+    return value_error(node, "the command is empty: write the program and its arguments");
   return {};
 }
 
@@ -333,17 +298,7 @@ YAML::Node write(Bytes value) { return YAML::Node(to_exact_string(value)); }
 YAML::Node write(Duration value) { return YAML::Node(to_string(value)); }
 YAML::Node write(const std::string& value) { return YAML::Node(value); }
 YAML::Node write(const Path& value) { return YAML::Node(value.text); }
-YAML::Node write(ConsumerKind value) { return YAML::Node(std::string(to_string(value))); }
-YAML::Node write(ServiceType value) { return YAML::Node(std::string(service_name(value))); }
-YAML::Node write(Priority value) { return YAML::Node(std::string(to_string(value))); }
-YAML::Node write(FootprintDeclaration value) { return YAML::Node(std::string(to_string(value))); }
-YAML::Node write(UserSource value) { return YAML::Node(kUsersNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const PolicyName& value) { return YAML::Node(value.text); }
-YAML::Node write(GpuProvider value) { return YAML::Node(kProviderNames[static_cast<std::size_t>(value)]); }
-YAML::Node write(UninvitedPolicy value) {
-  return YAML::Node(kUninvitedNames[static_cast<std::size_t>(value)]);
-}
-YAML::Node write(BusType value) { return YAML::Node(kBusNames[static_cast<std::size_t>(value)]); }
 YAML::Node write(const Command& value) { return write(value.words); }
 
 YAML::Node write(const RequestConfig& value) {
@@ -385,33 +340,9 @@ ValueType type_of(const Range&, const std::string*) { return {"text", {{"type", 
 ValueType type_of(const Range&, const Path*) {
   return {"path", {{"type", "string"}, {"pattern", "^/[^\\s]*$"}}};
 }
-ValueType type_of(const Range&, const ConsumerKind*) {
-  return {join_names(kKindNames), {{"enum", kKindNames}}};
-}
-ValueType type_of(const Range&, const ServiceType*) {
-  return {join_names(service_names()), {{"enum", service_names()}}};
-}
-ValueType type_of(const Range&, const Priority*) {
-  return {join_names(kPriorityNames), {{"enum", kPriorityNames}}};
-}
-ValueType type_of(const Range&, const FootprintDeclaration*) {
-  return {join_names(kDeclaredNames), {{"enum", kDeclaredNames}}};
-}
-ValueType type_of(const Range&, const UserSource*) {
-  return {join_names(kUsersNames), {{"enum", kUsersNames}}};
-}
-ValueType type_of(const Range&, const PolicyName*) {
-  return {join_names(kPolicyNames), {{"enum", kPolicyNames}}};
-}
-ValueType type_of(const Range&, const GpuProvider*) {
-  return {join_names(kProviderNames), {{"enum", kProviderNames}}};
-}
-ValueType type_of(const Range&, const UninvitedPolicy*) {
-  return {join_names(kUninvitedNames), {{"enum", kUninvitedNames}}};
-}
-ValueType type_of(const Range&, const BusType*) { return {join_names(kBusNames), {{"enum", kBusNames}}}; }
+ValueType type_of(const Range&, const PolicyName*) { return choice_type(kPolicyNames); }
 ValueType type_of(const Range&, const Command*) {
-  return {"list of texts, or one text cut as a shell would",
+  return {"list of texts, or one text, split as by a shell",
           {{"oneOf",
             {{{"type", "string"}},
              {{"type", "array"}, {"items", {{"type", Json::array({"string", "number"})}}}}}}}};

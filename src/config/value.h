@@ -1,5 +1,5 @@
-// The types that a configuration value can have: how each is read from YAML, written back, and described to
-// people and in the JSON schema.
+// The types of configuration values: for each, how it is read from YAML, written to YAML, and described on
+// the reference page and in the JSON schema.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -17,20 +18,20 @@
 
 namespace mgpu::config {
 
-// Why a value was refused, and where in the text.
+// Why a value was refused, and its position in the text.
 struct ValueError {
   YAML::Mark mark{};
   std::string message{};
 };
 using ReadResult = std::expected<void, ValueError>;
 
-// Bounds of a number, or of an amount of memory (bytes) or time (microseconds).
+// Inclusive bounds of a number, an amount of memory (bytes) or a duration (microseconds).
 struct Range {
   std::int64_t least = 0;
   std::int64_t most = std::numeric_limits<std::int64_t>::max();
 };
 
-// Wrappers that tell apart what is one C++ type, but different things to a person who writes YAML.
+// Wrappers for values that share a C++ type but are written differently in YAML.
 struct Command {
   std::vector<std::string> words{};
 };
@@ -48,15 +49,7 @@ ReadResult read(const YAML::Node& node, const Range& range, Bytes& value);
 ReadResult read(const YAML::Node& node, const Range& range, Duration& value);
 ReadResult read(const YAML::Node& node, const Range& range, std::string& value);
 ReadResult read(const YAML::Node& node, const Range& range, Path& value);
-ReadResult read(const YAML::Node& node, const Range& range, ConsumerKind& value);
-ReadResult read(const YAML::Node& node, const Range& range, ServiceType& value);
-ReadResult read(const YAML::Node& node, const Range& range, Priority& value);
-ReadResult read(const YAML::Node& node, const Range& range, FootprintDeclaration& value);
-ReadResult read(const YAML::Node& node, const Range& range, UserSource& value);
 ReadResult read(const YAML::Node& node, const Range& range, PolicyName& value);
-ReadResult read(const YAML::Node& node, const Range& range, GpuProvider& value);
-ReadResult read(const YAML::Node& node, const Range& range, UninvitedPolicy& value);
-ReadResult read(const YAML::Node& node, const Range& range, BusType& value);
 ReadResult read(const YAML::Node& node, const Range& range, Command& value);
 ReadResult read(const YAML::Node& node, const Range& range, RequestConfig& value);
 ReadResult read(const YAML::Node& node, const Range& range, std::vector<std::string>& value);
@@ -71,15 +64,7 @@ YAML::Node write(Bytes value);
 YAML::Node write(Duration value);
 YAML::Node write(const std::string& value);
 YAML::Node write(const Path& value);
-YAML::Node write(ConsumerKind value);
-YAML::Node write(ServiceType value);
-YAML::Node write(Priority value);
-YAML::Node write(FootprintDeclaration value);
-YAML::Node write(UserSource value);
 YAML::Node write(const PolicyName& value);
-YAML::Node write(GpuProvider value);
-YAML::Node write(UninvitedPolicy value);
-YAML::Node write(BusType value);
 YAML::Node write(const Command& value);
 YAML::Node write(const RequestConfig& value);
 YAML::Node write(const std::vector<std::string>& value);
@@ -87,7 +72,7 @@ YAML::Node write(const std::vector<std::uint32_t>& value);
 YAML::Node write(const std::map<std::string, std::string>& value);
 YAML::Node write(const std::map<std::string, Bytes>& value);
 
-// What the reference page calls the type, and its JSON schema.
+// The type's name on the reference page, and its JSON schema.
 struct ValueType {
   std::string name{};
   nlohmann::ordered_json schema{};
@@ -99,15 +84,7 @@ ValueType type_of(const Range& range, const Bytes*);
 ValueType type_of(const Range& range, const Duration*);
 ValueType type_of(const Range& range, const std::string*);
 ValueType type_of(const Range& range, const Path*);
-ValueType type_of(const Range& range, const ConsumerKind*);
-ValueType type_of(const Range& range, const ServiceType*);
-ValueType type_of(const Range& range, const Priority*);
-ValueType type_of(const Range& range, const FootprintDeclaration*);
-ValueType type_of(const Range& range, const UserSource*);
 ValueType type_of(const Range& range, const PolicyName*);
-ValueType type_of(const Range& range, const GpuProvider*);
-ValueType type_of(const Range& range, const UninvitedPolicy*);
-ValueType type_of(const Range& range, const BusType*);
 ValueType type_of(const Range& range, const Command*);
 ValueType type_of(const Range& range, const RequestConfig*);
 ValueType type_of(const Range& range, const std::vector<std::string>*);
@@ -115,7 +92,41 @@ ValueType type_of(const Range& range, const std::vector<std::uint32_t>*);
 ValueType type_of(const Range& range, const std::map<std::string, std::string>*);
 ValueType type_of(const Range& range, const std::map<std::string, Bytes>*);
 
-// An optional value is read and described as what it may hold.
+// The names of an enum's values in YAML, in the order of its enumerators.
+const std::vector<std::string>& enum_names(const ConsumerKind*);
+const std::vector<std::string>& enum_names(const ServiceType*);
+const std::vector<std::string>& enum_names(const Priority*);
+const std::vector<std::string>& enum_names(const FootprintDeclaration*);
+const std::vector<std::string>& enum_names(const UserSource*);
+const std::vector<std::string>& enum_names(const GpuProvider*);
+const std::vector<std::string>& enum_names(const UninvitedPolicy*);
+const std::vector<std::string>& enum_names(const BusType*);
+
+// The index of a name in a closed list; the error suggests the nearest name.
+std::expected<std::size_t, ValueError> read_choice(const YAML::Node& node,
+                                                   const std::vector<std::string>& names);
+ValueType choice_type(const std::vector<std::string>& names);
+
+template <class Enum>
+  requires std::is_enum_v<Enum>
+ReadResult read(const YAML::Node& node, const Range&, Enum& value) {
+  const auto index = read_choice(node, enum_names(&value));
+  if (!index) return std::unexpected(index.error());
+  value = static_cast<Enum>(*index);
+  return {};
+}
+template <class Enum>
+  requires std::is_enum_v<Enum>
+YAML::Node write(Enum value) {
+  return YAML::Node(enum_names(&value).at(static_cast<std::size_t>(value)));
+}
+template <class Enum>
+  requires std::is_enum_v<Enum>
+ValueType type_of(const Range&, const Enum* type) {
+  return choice_type(enum_names(type));
+}
+
+// An optional value is read and described like the type it contains.
 template <class T>
 ReadResult read(const YAML::Node& node, const Range& range, std::optional<T>& value) {
   return read(node, range, value.emplace());
