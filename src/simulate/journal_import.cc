@@ -18,9 +18,10 @@ namespace {
 using Json = nlohmann::json;
 using replay::Machine;
 
-constexpr Instant kFirstArrival{2'000'000};  // when the first comes: the devices have been looked at by then
+// Start of the journal in virtual time: the first readings have been taken by then
+constexpr Instant kFirstArrival{2'000'000};
 
-// "2026-11-24T13:10:00.123Z", as base/time.h writes it.
+// "2026-11-24T13:10:00.123Z", the format of base/time.h.
 std::optional<Instant> parse_instant(const std::string& text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0;
   double second = 0;
@@ -60,8 +61,8 @@ Duration duration_field(const Json& json, const char* name) {
   return duration_from_ms(found->get<double>()).value_or(Duration{});
 }
 
-// The name of the first amount or time, however deep, that is larger than any may be; what a journal says is
-// below zero (headroom, say) may be so.
+// The name of the first field, at any depth, with an amount or duration beyond the limits. Negative values
+// are allowed, for instance for headroom.
 std::optional<std::string> find_out_of_range_field(const Json& json) {
   for (const auto& [name, value] : json.items()) {
     if (value.is_structured())
@@ -88,7 +89,7 @@ std::string_view next_line(std::string_view& text) {
   return line;
 }
 
-// The resident that an entry speaks of; one that the configuration does not name is added, as the daemon did.
+// The consumer and resident of an entry; nullopt if the configuration does not have the consumer.
 std::optional<replay::Target> target_from_json(const Machine& machine, const Json& fields) {
   const std::string consumer = string_field(fields, "consumer"), ai_model = string_field(fields, "ai_model");
   return replay::find_target(machine, ai_model.empty() ? consumer : consumer + "/" + ai_model);
@@ -105,7 +106,7 @@ void add_ai_model(Machine& machine, const Json& fields) {
   machine.costs.push_back(replay::estimated_costs(footprint));
 }
 
-// Loads or evictions of one resident and kind: they end in the order in which they began.
+// Durations of one kind of load or eviction of one resident; at most one is in progress.
 struct DurationSamples {
   Duration sum{};
   std::int64_t count = 0;
@@ -146,7 +147,7 @@ void record_timing(ResidentTimings& timings, const RecordedEvent& entry) {
   }
 }
 
-// What was seen of a load says what the others take, too, until they are seen themselves.
+// A measured cold load gives estimates for the other costs, which their own measurements replace.
 void apply_timings(Machine& machine, ResidentId id, const ResidentTimings& timings) {
   replay::Costs& costs = machine.costs[id.value];
   if (timings.cold.count > 0) costs = replay::costs_from_cold(timings.cold.sum / timings.cold.count);
@@ -160,7 +161,7 @@ void set_footprint(Machine& machine, ResidentId id, Bytes footprint) {
   if (footprint > Bytes{}) machine.world.registry[id].footprint = footprint;
 }
 
-// The codec's words for what was learned (src/api/codec.cc). Returns whether a load was among it.
+// Applies learned costs, with the field names of src/api/codec.cc. Returns whether they contain a load.
 bool apply_learned(Machine& machine, ResidentId id, const Json& learned) {
   set_footprint(machine, id, bytes_field(learned, "footprint_bytes"));
   const Duration cold = duration_field(learned, "load_cold_ms"),
@@ -175,13 +176,13 @@ bool apply_learned(Machine& machine, ResidentId id, const Json& learned) {
   return cold > Duration{} || cached > Duration{};
 }
 
-// By name; a journal or a status of another machine may have others.
+// Ignores a device that the configuration does not have.
 void set_device_size(Machine& machine, const std::string& device, Bytes total) {
   for (std::size_t i = 0; i < machine.device_memory.size(); ++i)
     if (machine.world.registry.devices[i].name == device && total > Bytes{}) machine.device_memory[i] = total;
 }
 
-// The tickets of a journal, from their arrival to the end of their lease.
+// Follows the tickets of a journal from arrival to the end of the lease.
 class TicketTracker {
  public:
   TicketTracker(const Machine& machine, Instant journal_start)
@@ -261,7 +262,7 @@ bool is_journal(std::string_view text) {
 
 Result<std::vector<RecordedEvent>> parse_journal(std::string_view text) {
   std::vector<RecordedEvent> entries;
-  std::string type;  // of server-sent events: told in a line of its own
+  std::string type;  // of a server-sent event: in a line before its data
   for (std::size_t number = 1; !text.empty(); ++number) {
     std::string_view line = next_line(text);
     if (line.starts_with("event: ")) type = line.substr(7);
@@ -269,20 +270,20 @@ Result<std::vector<RecordedEvent>> parse_journal(std::string_view text) {
     if (!line.starts_with('{')) continue;
     Json json = Json::parse(line, nullptr, false);
     if (json.is_discarded() || !json.is_object())
-      return fail(ErrorCode::invalid_request, "line " + std::to_string(number) + " is no JSON object");
+      return fail(ErrorCode::invalid_request, "line " + std::to_string(number) + " is not a JSON object");
     std::string event_type = string_field(json, "type");
     const auto at = parse_instant(string_field(json, "at"));
     if (event_type.empty()) event_type = std::exchange(type, "");
     if (!at || event_type.empty())
       return fail(ErrorCode::invalid_request,
-                  "line " + std::to_string(number) + " says no time (at) or no type");
+                  "line " + std::to_string(number) + " has no time (at) or no type");
     if (const auto name = find_out_of_range_field(json))
       return fail(ErrorCode::invalid_request,
                   "line " + std::to_string(number) + ": " + *name + " is out of range");
     if (const Instant first = entries.empty() ? *at : entries.front().at;
         *at - first > kLongestDuration || first - *at > kLongestDuration)
       return fail(ErrorCode::invalid_request, "line " + std::to_string(number) + " is more than " +
-                                                  to_string(kLongestDuration) + " away from the first");
+                                                  to_string(kLongestDuration) + " away from the first event");
     entries.push_back({.at = *at, .type = std::move(event_type), .fields = std::move(json)});
   }
   return entries;
@@ -304,13 +305,12 @@ std::size_t learn_from(Machine& machine, const std::vector<RecordedEvent>& journ
       timed_residents.push_back(*target->resident);
   }
   bool from_cache = false;
-  for (const auto& [id, of] : timings) {
-    apply_timings(machine, id, of);
-    from_cache |= of.cached.count > 0;
-    if (of.cold.count + of.cached.count > 0) timed_residents.push_back(id);
+  for (const auto& [id, resident_timings] : timings) {
+    apply_timings(machine, id, resident_timings);
+    from_cache |= resident_timings.cached.count > 0;
+    if (resident_timings.cold.count + resident_timings.cached.count > 0) timed_residents.push_back(id);
   }
-  // How much host memory there was nobody wrote down; what came from the page cache once shows that there is
-  // some.
+  // A journal does not contain the size of the page cache. If a load came from it once, assume room for all.
   if (from_cache)
     for (const Resident& resident : machine.world.registry.residents)
       machine.page_cache += resident.footprint;

@@ -1,5 +1,5 @@
-// What a daemon left behind: its journal, and what `mgpu status --json` printed. Both are read leniently,
-// because they may be of another version: what they don't say is left as it is.
+// Imports a daemon's journal and the output of `mgpu status --json`. Both may be from another version of
+// mgpu, so missing fields are accepted and leave the machine unchanged.
 #pragma once
 
 #include <string>
@@ -22,26 +22,26 @@ struct RecordedEvent {
   nlohmann::json fields{};
 };
 
-// A journal has one JSON object a line, or the server-sent events of /v1/events. Whether it looks like one.
+// Whether the text looks like a journal: one JSON object per line, or the server-sent events of /v1/events.
 bool is_journal(std::string_view text);
 
-// Error: invalid_request, with the number of the line.
+// Error: invalid_request; the detail has the line number.
 Result<std::vector<RecordedEvent>> parse_journal(std::string_view text);
 
-// What the journal tells about the house: AI models that came up later, sizes of devices, what loads and
-// evictions took. Returns how many residents have a load that was seen.
+// Adds to the machine what the journal contains: AI models added at run time, sizes of devices, durations of
+// loads and evictions. Returns the number of residents with a measured load.
 std::size_t learn_from(replay::Machine& machine, const std::vector<RecordedEvent>& journal);
 
-// The same from what `mgpu status --json` printed.
+// The same from the output of `mgpu status --json`.
 std::size_t learn_from(replay::Machine& machine, const nlohmann::json& status);
 
 struct RecordedWorkload {
   replay::Workload workload{};
-  std::size_t skipped_tickets =
-      0;  // tickets that never ran, or that belong to no consumer of the configuration
+  // Tickets that never ran, or that belong to no consumer of the configuration
+  std::size_t skipped_tickets = 0;
 };
 
-// Who came, and how long they held their lease. Each comes at the time of then, whatever is different now.
+// The jobs in the journal, with their recorded arrival times and lease durations.
 RecordedWorkload extract_workload(const replay::Machine& machine, const std::vector<RecordedEvent>& journal);
 
 }  // namespace mgpu::simulate

@@ -16,7 +16,7 @@ replay::Machine one_consumer() {
   return machine;
 }
 
-// What a daemon wrote while one request came, was loaded for and ran, and another gave up.
+// A journal with one request that waits for a load and runs, and one that is cancelled.
 const std::string kJournal =
     R"({"at":"2026-11-24T23:59:58.000Z","type":"reading_taken","device":"gpu0","total_bytes":8589934592}
 {"at":"2026-11-24T23:59:59.500Z","type":"ticket_arrived","ticket":1,"consumer":"chat","ai_model":"","device":"gpu0","warm_up":false}
@@ -30,7 +30,7 @@ const std::string kJournal =
 {"at":"2026-11-25T00:00:05.250Z","type":"evicted","consumer":"chat","ai_model":"","rung":"service"}
 )";
 
-TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
+TEST(Journal, GivesJobsWithArrivalAndDuration) {
   const replay::Machine machine = one_consumer();
   const auto journal = parse_journal(kJournal);
   ASSERT_TRUE(journal) << journal.error().detail;
@@ -40,7 +40,7 @@ TEST(Journal, TellsWhoCameAndHowLongTheyRan) {
   EXPECT_EQ(recorded.skipped_tickets, 1U);
 }
 
-TEST(Journal, TellsWhatLoadsTookAndHowLargeTheDeviceIs) {
+TEST(Journal, GivesLoadTimesAndDeviceSizes) {
   replay::Machine machine = one_consumer();
   EXPECT_EQ(learn_from(machine, *parse_journal(kJournal)), 1U);
   EXPECT_EQ(machine.device_memory[0], kGiB * 8);
@@ -48,7 +48,7 @@ TEST(Journal, TellsWhatLoadsTookAndHowLargeTheDeviceIs) {
   EXPECT_EQ(machine.costs[0].unload, 250ms);
 }
 
-TEST(Journal, IsReadFromServerSentEventsAlike) {
+TEST(Journal, IsReadFromServerSentEvents) {
   const std::string events =
       ": mgpu events\n\nid: 7\nevent: ticket_arrived\n"
       R"(data: {"at":"2026-11-24T23:59:59.500Z","ticket":1,"consumer":"chat","ai_model":"llama3:8b"})"
@@ -64,31 +64,31 @@ TEST(Journal, IsReadFromServerSentEventsAlike) {
   EXPECT_EQ(machine.costs.size(), 2U);
 }
 
-TEST(Journal, SaysWhichLineIsWrong) {
+TEST(Journal, TheErrorNamesTheLine) {
   EXPECT_EQ(parse_journal("{\"at\":\"yesterday\",\"type\":\"granted\"}\n").error().detail,
-            "line 1 says no time (at) or no type");
-  EXPECT_EQ(parse_journal("\n{\"at\":\n").error().detail, "line 2 is no JSON object");
+            "line 1 has no time (at) or no type");
+  EXPECT_EQ(parse_journal("\n{\"at\":\n").error().detail, "line 2 is not a JSON object");
   EXPECT_FALSE(is_journal("time,consumer,seconds\n"));
 }
 
-TEST(Journal, IsRefusedWhereAnAmountOrATimeIsOutOfRange) {
+TEST(Journal, IsRejectedIfAnAmountOrTimeIsOutOfRange) {
   const auto refusal = [](const std::string& more) {
     const auto read = parse_journal(R"({"at":"2026-11-24T23:59:58.000Z","type":"learned",)" + more + "}\n");
     return read ? std::string("taken") : read.error().detail;
   };
   EXPECT_EQ(refusal(R"("learned":{"load_cold_ms":1e300})"), "line 1: load_cold_ms is out of range");
   EXPECT_EQ(refusal(R"("footprint_bytes":9223372036854775807)"), "line 1: footprint_bytes is out of range");
-  EXPECT_EQ(refusal(R"("headroom_bytes":-4096)"), "taken") << "headroom may be below zero";
+  EXPECT_EQ(refusal(R"("headroom_bytes":-4096)"), "taken") << "headroom may be negative";
   const auto far = parse_journal(R"({"at":"1971-01-01T00:00:00.000Z","type":"tick"})"
                                  "\n"
                                  R"({"at":"9999-01-01T00:00:00.000Z","type":"tick"})"
                                  "\n");
   ASSERT_FALSE(far);
-  EXPECT_EQ(far.error().detail, "line 2 is more than 366d away from the first");
+  EXPECT_EQ(far.error().detail, "line 2 is more than 366d away from the first event");
   EXPECT_FALSE(parse_journal(R"({"at":"2026-11-24T99:99:1e300Z","type":"tick"})"));
 }
 
-TEST(Status, TellsWhatWasLearned) {
+TEST(Status, GivesLearnedCosts) {
   replay::Machine machine = one_consumer();
   const json status{{"devices", {{{"id", "gpu0"}, {"memory", {{"total_bytes", kGiB.count * 24}}}}}},
                     {"consumers",

@@ -19,7 +19,7 @@ std::string format_percent(double share) { return fmt::format("{:.0f}%", 100 * s
 
 using Rows = std::vector<std::vector<std::string>>;
 
-// The first column to the left, figures to the right.
+// Left-aligns the first column, right-aligns the others.
 std::string align_columns(const Rows& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows)
@@ -50,7 +50,7 @@ Rows summary_rows(const std::vector<Variant>& variants) {
   return rows;
 }
 
-// Mean wait, and how often it was loaded, of each consumer under each variant.
+// Mean wait and number of loads of each consumer in each variant.
 Rows consumer_rows(const std::vector<Variant>& variants) {
   Rows rows{{"CONSUMER", "JOBS"}};
   for (const Variant& variant : variants) rows.front().push_back(variant.name);
@@ -87,12 +87,12 @@ Json variant_json(const Variant& variant) {
   return json;
 }
 
-// --- the timeline ---
+// --- timeline ---
 
 constexpr double kLeft = 110, kWidth = 1000, kLane = 14, kGap = 4, kHead = 26, kFoot = 22;
-constexpr std::array<const char*, 3> kActivityColours{"#2a7f62", "#d98a1f", "#9c4f7d"};  // by Doing
+constexpr std::array<const char*, 3> kActivityColours{"#2a7f62", "#d98a1f", "#9c4f7d"};  // by activity
 constexpr std::array<const char*, 3> kActivityNames{"runs", "loads", "is evicted"};
-constexpr double kMinBarGap = 0.3;  // what lies closer together than this is drawn as one
+constexpr double kMinBarGap = 0.3;  // bars that are closer than this are merged
 
 std::string escape_xml(const std::string& text) {
   std::string result;

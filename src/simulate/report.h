@@ -1,4 +1,4 @@
-// Variants side by side: as a table for people, as JSON, and as a timeline in SVG.
+// Compares variants: as a table, as JSON, and as an SVG timeline.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct Variant {
   replay::Outcome outcome{};
 };
 
-// What a reader must know to judge the figures, in sentences.
+// Sentences about the input that are needed to interpret the figures.
 struct ReportHeader {
   std::string trace{};
   std::vector<std::string> remarks{};
@@ -29,7 +29,7 @@ nlohmann::json summary_json(const replay::Summary& summary);
 std::string format_table(const ReportHeader& header, const std::vector<Variant>& variants);
 std::string format_json(const ReportHeader& header, const std::vector<Variant>& variants);
 
-// One panel for each variant, one lane for each consumer that did anything.
+// One panel per variant, one row per consumer with any activity.
 std::string format_timeline_svg(const std::vector<Variant>& variants);
 
 }  // namespace mgpu::simulate

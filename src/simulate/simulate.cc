@@ -25,7 +25,7 @@ namespace {
 Result<std::string> read_file(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return fail(ErrorCode::invalid_request, path + " is a folder");
+    return fail(ErrorCode::invalid_request, path + " is a folder, not a file");
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail(ErrorCode::invalid_request, path + " can't be read: " + std::strerror(errno));
   return std::string(std::istreambuf_iterator<char>(file), {});
@@ -36,18 +36,18 @@ std::unexpected<Error> file_error(const std::string& path, const Result<T>& resu
   return fail(result.error().code, path + ": " + result.error().detail);
 }
 
-// --- the house ---
+// --- machine ---
 
 Result<config::Config> read_config(const std::string& path) {
   config::ParseResult parsed = config::parse_file(path);
   if (parsed.diagnostics.empty()) return std::move(parsed.config);
   std::string all;
-  for (const config::Diagnostic& complaint : parsed.diagnostics)
-    all += (all.empty() ? "" : "\n") + to_string(complaint);
+  for (const config::Diagnostic& diagnostic : parsed.diagnostics)
+    all += (all.empty() ? "" : "\n") + to_string(diagnostic);
   return fail(ErrorCode::invalid_config, all);
 }
 
-// The driver is not asked: whatever the configuration names is there. Sizes come later.
+// The devices in the configuration, without asking the driver. Their sizes are set later.
 std::vector<gpu::DeviceInfo> configured_devices(const config::Config& config, std::size_t at_least) {
   std::vector<gpu::DeviceInfo> devices(std::max({config.devices.size(), at_least, std::size_t{1}}));
   for (std::size_t i = 0; i < devices.size(); ++i) {
@@ -80,13 +80,13 @@ Result<void> check_device_sizes(const replay::Machine& machine) {
   for (std::size_t i = 0; i < machine.device_memory.size(); ++i)
     if (machine.device_memory[i] <= Bytes{})
       return fail(ErrorCode::invalid_request,
-                  "nothing says how large " + machine.world.registry.devices[i].name +
-                      " is: give --device-memory, or --footprints with what `mgpu status "
-                      "--json` prints");
+                  "the memory size of " + machine.world.registry.devices[i].name +
+                      " is unknown: use --device-memory, or --footprints with the output of "
+                      "`mgpu status --json`");
   return {};
 }
 
-// --- the people ---
+// --- workload ---
 
 struct Trace {
   replay::Workload workload{};
@@ -113,9 +113,9 @@ Result<Trace> read_trace(const SimulationRequest& request, replay::Machine& mach
     RecordedWorkload recorded = extract_workload(machine, *journal);
     trace.workload = std::move(recorded.workload);
     if (recorded.skipped_tickets > 0)
-      trace.header.remarks.push_back(
-          fmt::format("{} tickets are left out: they never ran, or belong to no consumer here.",
-                      recorded.skipped_tickets));
+      trace.header.remarks.push_back(fmt::format(
+          "{} tickets are skipped: they never ran, or their consumer is not in the configuration.",
+          recorded.skipped_tickets));
   } else {
     auto workload = replay::parse_csv(*text, machine);
     if (!workload) return file_error(request.trace, workload);
@@ -128,7 +128,7 @@ Result<Trace> read_trace(const SimulationRequest& request, replay::Machine& mach
   return trace;
 }
 
-// What was learned, from a status or a journal, whichever it is.
+// Reads learned costs from a file that is a status or a journal.
 Result<std::size_t> learn_from_file(const std::string& path, replay::Machine& machine) {
   if (path.empty()) return 0;
   const auto text = read_file(path);
@@ -140,7 +140,7 @@ Result<std::size_t> learn_from_file(const std::string& path, replay::Machine& ma
   return learn_from(machine, *journal);
 }
 
-// --- the variants ---
+// --- variants ---
 
 Result<Variant> run_variant(const replay::Machine& machine, const Trace& trace, std::string name,
                             const std::vector<std::string>& settings,
@@ -154,7 +154,7 @@ Result<Variant> run_variant(const replay::Machine& machine, const Trace& trace, 
   return variant;
 }
 
-// Each policy as the house is, and with all changes at once.
+// Each policy on the unchanged machine, and with all changes applied.
 Result<std::vector<Variant>> run_variants(const SimulationRequest& request, const replay::Machine& machine,
                                           const Trace& trace, const std::vector<Bytes>& more_memory) {
   std::vector<std::string> policies = request.policies;
@@ -198,10 +198,10 @@ Result<std::string> simulate(const SimulationRequest& request) {
   if (!trace) return std::unexpected(trace.error());
   if (known < machine->costs.size())
     trace->header.remarks.push_back(fmt::format(
-        "What loads take is known of {} of {} residents; for the others 2 GiB/s from the disk is assumed.",
+        "Load times are known for {} of {} residents; for the others 2 GiB/s from disk is assumed.",
         std::min(known, machine->costs.size()), machine->costs.size()));
 
-  // Sizes that are known make the given ones a change; else they say how the house is.
+  // If the sizes are known already, --device-memory is a change to compare; otherwise it sets them.
   std::vector<Bytes> more_memory = request.device_memory;
   if (!check_device_sizes(*machine)) set_device_memory(*machine, std::exchange(more_memory, {}));
   if (const auto sized = check_device_sizes(*machine); !sized) return std::unexpected(sized.error());

@@ -65,5 +65,5 @@ def test_what_is_wrong_is_said_with_its_place(harness):
 
     assert f"{table}: line 2: there is no consumer chta" in error_output()
     table.write_text("time,consumer,seconds\n0,chat,2\n")
-    assert "nothing says how large gpu0 is" in error_output()
+    assert "the memory size of gpu0 is unknown" in error_output()
     assert "colour=red: there is no setting" in error_output("--device-memory", "8GiB", "--set", "colour=red")
