@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
-// Small limits, so that what stalls ends soon; many samples, since all wait for one who makes room after an
-// error.
+// Short limits, so that stalled cases end soon. A short sampling interval, since after an error all lanes
+// wait for the next reading.
 Json configuration(const std::vector<std::pair<std::string, std::uint16_t>>& consumers) {
   Json consumers_json = Json::object();
   for (const auto& [name, port] : consumers)
@@ -57,7 +57,7 @@ DaemonProcess::DaemonProcess(fs::path program, fs::path folder,
   fs::create_directories(folder_);
   std::ofstream(folder_ / "mgpu.yaml") << configuration(consumers).dump(1);
   std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("can't create a pipe");
   pid_ = ::fork();
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -127,7 +127,7 @@ ResourceUsage DaemonProcess::resource_usage() const {
 std::string DaemonProcess::log_tail(std::size_t bytes) const {
   std::ifstream log(folder_ / "log");
   std::string text{std::istreambuf_iterator<char>(log), {}};
-  // What a sanitizer or an assertion says stands before the end.
+  // A report of a sanitizer or an assertion is before the end of the log.
   for (const std::string_view marker :
        {"ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:"})
     if (const std::size_t at = text.find(marker); at != text.npos) {

@@ -1,4 +1,4 @@
-// The real `mgpu serve`, with a simulated GPU and one external consumer for each lane.
+// Runs `mgpu serve` with a simulated GPU and one external consumer for each lane.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ struct ResourceUsage {
 
 class DaemonProcess {
  public:
-  // Consumers by name and the port of their service. Throws std::runtime_error if it does not get ready.
+  // `consumers`: name and port of the service. Throws std::runtime_error if the daemon does not become ready.
   DaemonProcess(std::filesystem::path program, std::filesystem::path folder,
                 const std::vector<std::pair<std::string, std::uint16_t>>& consumers);
   ~DaemonProcess();
@@ -30,9 +30,9 @@ class DaemonProcess {
   std::uint16_t port() const { return port_; }
   bool is_alive();
   ResourceUsage resource_usage() const;
-  std::string log_tail(std::size_t bytes = 6000) const;     // the end of its log
-  std::string exit_reason() const { return exit_reason_; }  // how it died
-  bool stop();                                              // SIGTERM; whether it ended in order
+  std::string log_tail(std::size_t bytes = 6000) const;     // sanitizer report or end of the log
+  std::string exit_reason() const { return exit_reason_; }  // exit code or signal
+  bool stop();  // sends SIGTERM; whether it exited with code 0 in time
 
  private:
   std::filesystem::path folder_;

@@ -65,7 +65,7 @@ std::string path(const CaseNames& names, std::string_view rest = "/work") {
 
 std::string content_length(std::string_view body) { return fmt::format("Content-Length: {}", body.size()); }
 
-// The number of a request within its exchange goes with it, so that the service knows which one it answers.
+// X-Case has the case and the number of the request within its exchange, so that the service can identify it.
 std::string request(const CaseNames& names, std::string_view method, const std::string& target,
                     HeaderLines extra_headers = {}, int number = 0, std::string_view version = "HTTP/1.1") {
   HeaderLines lines{"Host: mgpu", fmt::format("X-Case: {}-{}", names.id, number)};
@@ -269,7 +269,7 @@ ExchangeScript chat_stream(const CaseNames& n) {
           .requests = {expected_post(sent, service, body)}};
 }
 
-// The AI model's name comes last: all of the body is read, and spooled, before anybody knows whom it is for.
+// The AI model's name is at the end: the daemon must read and spool the whole body to find the consumer.
 ExchangeScript chat_named_last(const CaseNames& n) {
   const std::string sent = chat_body(n, 20'000, false), body = filler_text(n.id, 30);
   return {.client = {send(request(n, "POST", "/v1/chat/completions",
@@ -298,11 +298,11 @@ ExchangeScript ollama_stream(const CaseNames& n) {
           .requests = {expected_post(sent, service, a + b)}};
 }
 
-// What the client sends first is more than the daemon reads ahead of the turn (body_memory), so that its
-// service can answer before the rest.
+// The client first sends more than the daemon reads before the turn (body_memory), so that the service can
+// answer before the rest arrives.
 constexpr std::size_t kUploadSize = 3'000, kFirstPartSize = 1'500;
 
-// As python3 -m http.server does: 501 to a POST, its body left unread, and the connection closed.
+// Like python3 -m http.server: answers a POST with 501, does not read the body, closes the connection.
 ExchangeScript early_close(const CaseNames& n) {
   const std::string sent = filler_text(n.id, kUploadSize, "up"), body = filler_text(n.id, 40);
   return {
@@ -505,7 +505,7 @@ ExchangeScript kept_service_closes(const CaseNames& n) {
               expected_get({wait_for_request(), send(answer(200, two))}, two)}};
 }
 
-// It says nothing of closing, and closes: the next request must not be lost.
+// The service closes without announcing it: the next request must not be lost.
 ExchangeScript kept_service_leaves(const CaseNames& n) {
   const std::string up = filler_text(n.id, 30, "up"), one = filler_text(n.id, 40, "one"),
                     two = filler_text(n.id, 40, "two");
@@ -522,7 +522,7 @@ ExchangeScript kept_client_closes(const CaseNames& n) {
           .last_closes = true};
 }
 
-// A kept connection's service reads the request, works, and closes without a word. A POST is not sent again.
+// The service reads a request on a kept connection and closes without an answer. A POST must not be repeated.
 ExchangeScript kept_post_dropped(const CaseNames& n) {
   const std::string up = filler_text(n.id, 30, "up"), one = filler_text(n.id, 40, "one");
   return {.client = {send(request(n, "GET", path(n))), wait_for_answers(1),
@@ -710,7 +710,7 @@ ExchangeScript client_leaves_stream(const CaseNames& n) {
           .endless = true};
 }
 
-// Answered by the daemon itself.
+// The daemon answers itself.
 ExchangeScript control_plane(const CaseNames& n) {
   return {.client = {send(request(n, "GET", "/v1/line"))}, .requests = {{}}, .any_status = true};
 }

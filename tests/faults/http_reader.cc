@@ -25,7 +25,7 @@ bool is_token(std::string_view text) {
   });
 }
 
-bool is_text(std::string_view text) {  // of a header's value or a reason: no control characters
+bool is_text(std::string_view text) {  // of a header value or reason phrase: no control characters
   return std::ranges::all_of(
       text, [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 32 && c != 127); });
 }
@@ -90,7 +90,7 @@ void MessageReader::end_of_stream(bool reset) {
   if (state_ == State::until_close && !reset) messages.back().complete = true;
 }
 
-// One part of a message, if it is there.
+// Parses the next part of a message; false if it is incomplete.
 bool MessageReader::read_part() {
   const std::string_view rest = std::string_view(buffer_).substr(read_offset_);
   if (rest.empty()) return false;

@@ -1,5 +1,5 @@
-// HTTP/1.1 read without mercy: what the daemon sends to either side must be exactly one way to read. Both
-// readers take bytes as they come; `problem` says the first thing that no strict reader would accept.
+// Strict incremental HTTP/1.1 parsers: what the daemon sends to either side must be unambiguous. `problem`
+// describes the first violation.
 #pragma once
 
 #include <cstddef>
@@ -21,15 +21,15 @@ struct Message {
   bool complete = false;
 
   std::string_view header(std::string_view name) const;
-  bool closes_connection() const;  // says `Connection: close`, or can only end so
+  bool closes_connection() const;  // has `Connection: close`, or a body that ends with the connection
 };
 
-// The part that requests and answers share: a head, then a body by length, by chunks or until the end.
+// The common part of requests and answers: a head, then a body by length, by chunks or until the end.
 class MessageReader {
  public:
   virtual ~MessageReader() = default;
   void feed(std::string_view bytes);
-  void end_of_stream(bool reset);  // the connection is over
+  void end_of_stream(bool reset);  // the connection ended
 
   std::vector<Message> messages{};  // requests, or final answers; the last one may be incomplete
   int interim_count = 0;            // 1xx answers
@@ -40,11 +40,10 @@ class MessageReader {
 
  protected:
   enum class Framing { none, length, chunks, until_close };
-  // Sets how the body of `messages.resumed()` is framed; false after an interim answer, whose head is
-  // dropped.
+  // Sets how the body of `message` is framed; false for an interim answer, whose head is dropped.
   virtual bool frame_body(Message& message, Framing& framing) = 0;
   virtual bool parse_first_line(std::string_view line, Message& message) = 0;
-  virtual bool is_message_due() { return true; }  // whether another message is due
+  virtual bool is_message_due() { return true; }  // whether a further message is expected
 
   void set_problem(std::string what);
 
@@ -55,13 +54,13 @@ class MessageReader {
 
   State state_ = State::head;
   std::string buffer_;
-  std::size_t read_offset_ = 0;  // what is read of it
+  std::size_t read_offset_ = 0;  // parsed part of the buffer
   std::size_t bytes_left_ = 0;
 };
 
 class RequestReader final : public MessageReader {
  public:
-  std::function<bool(const Message&)> is_upgrade{};  // whether the service switches protocols at this request
+  std::function<bool(const Message&)> is_upgrade{};  // whether the service switches protocols after it
 
  protected:
   bool parse_first_line(std::string_view line, Message& message) override;
@@ -70,14 +69,14 @@ class RequestReader final : public MessageReader {
 
 class ResponseReader final : public MessageReader {
  public:
-  // What the client asked for, in order: the framing of an answer depends on it.
+  // The requests in order, since the framing of an answer depends on its request.
   struct SentRequest {
     std::string method = "GET";
     bool upgrade = false;
     bool http_1_0 = false;
   };
   std::vector<SentRequest> sent_requests{};
-  bool has_any_answer_count = false;  // of answers: the client's bytes were corrupted, and may mean anything
+  bool has_any_answer_count = false;  // the client's bytes were corrupted: any number of answers is valid
 
  protected:
   bool parse_first_line(std::string_view line, Message& message) override;

@@ -25,12 +25,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kQuietPeriod = milliseconds(40);  // after so long without a byte nobody will go on by himself
+// Without a byte for this long, neither side continues on its own
+constexpr auto kQuietPeriod = milliseconds(40);
 constexpr auto kStallPeriod = milliseconds(60);
 constexpr auto kDelay = milliseconds(4);
-constexpr std::string_view kCorruptedCase = "garbled";  // stands for a case whose id may have been corrupted
+// Represents a case whose id may have been corrupted
+constexpr std::string_view kCorruptedCase = "corrupted";
 constexpr std::size_t kReadSize = 64 * 1024;
-constexpr std::size_t kSlowReadSize = 16 * 1024;  // of a slow reader, each millisecond
+constexpr std::size_t kSlowReadSize = 16 * 1024;  // of a slow reader, per millisecond
 
 int listener_on_loopback(std::uint16_t& port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -45,7 +47,7 @@ int listener_on_loopback(std::uint16_t& port) {
   return fd;
 }
 
-// From an address of the lane's own, so that its ports do not run out.
+// Connects from a loopback address of the lane's own, so that ephemeral ports do not run out.
 int connect_to(std::uint16_t port, unsigned lane) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -65,16 +67,16 @@ int connect_to(std::uint16_t port, unsigned lane) {
   return fd;
 }
 
-// One end of a connection, and how far its script is.
+// One end of a connection, and the position in its script.
 struct Endpoint {
   int fd = -1;
-  bool got_eof = false, got_reset = false;  // what the daemon did
-  bool send_failed = false;                 // nothing can be sent any more
-  bool sent_fin = false;                    // we sent our FIN
+  bool got_eof = false, got_reset = false;  // received from the daemon
+  bool send_failed = false;                 // sending fails
+  bool sent_fin = false;                    // this end has sent its FIN
   const Steps* steps = nullptr;
   std::size_t step = 0, offset = 0;
-  Clock::time_point paused_until{};  // until then
-  Clock::time_point stall_end{};     // a stalled one is closed then
+  Clock::time_point paused_until{};
+  Clock::time_point stall_end{};  // time at which a stalled end is closed
   bool stalled = false, hanging = false, wants_write = false;
 
   bool is_open() const { return fd >= 0; }
@@ -83,12 +85,12 @@ struct Endpoint {
 
 struct ServiceEndpoint : Endpoint {
   RequestReader reader{};
-  std::string first_bytes{};  // until it is known whether it is a probe
+  std::string first_bytes{};  // buffered until it is known whether this is a health check
   bool is_probe = false, is_scripted = false;
-  std::optional<std::size_t> current_message{};  // of `heard`, that is answered
-  std::size_t answers_begun = 0;                 // messages whose answer has begun
-  std::size_t answers_sent = 0;                  // whole answers sent
-  std::vector<std::size_t> request_numbers{};    // of the exchange's requests, by message
+  std::optional<std::size_t> current_message{};  // in reader.messages: the request being answered
+  std::size_t answers_begun = 0;                 // number of answers begun
+  std::size_t answers_sent = 0;                  // number of complete answers sent
+  std::vector<std::size_t> request_numbers{};    // index in exchange.requests, by message
 };
 
 struct FaultInjection {
@@ -142,10 +144,10 @@ struct Lane::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  // One corrupted byte must not make it another lane's.
+  // The lane number is in it twice, so that one corrupted byte never gives the name of another lane.
   std::string name() const { return fmt::format("lane{:02}{:02}", lane_number, 99 - lane_number); }
 
-  // --- one case ---
+  // --- case ---
 
   CaseResult run_case(const FaultCase& fault_case) {
     current_case = fault_case;
@@ -169,7 +171,7 @@ struct Lane::Impl {
     client.fd = connect_to(daemon_port, lane_number);
     CaseResult outcome;
     if (client.fd < 0) {
-      outcome.problem = fmt::format("the daemon takes no connection: {}", std::strerror(errno));
+      outcome.problem = fmt::format("the daemon refuses connections: {}", std::strerror(errno));
       outcome.poisoned = true;
       return outcome;
     }
@@ -209,7 +211,7 @@ struct Lane::Impl {
   }
   bool has_faulty_side() const { return is_client_faulted() || is_service_faulted(); }
 
-  // Both scripts, until nothing is left to happen.
+  // Runs both scripts until the exchange is over.
   void run_exchange() {
     const auto hard_limit = started + limits.answer;
     last_progress = Clock::now();
@@ -222,26 +224,27 @@ struct Lane::Impl {
       const bool quiet = now - last_progress > kQuietPeriod && !is_any_side_paused(now);
       if (quiet && has_faulty_side() && !has_hanging_side() && !is_half_closed_at_end() &&
           close_faulted_side("quiet")) {
-        released = true;  // what its fault has left waiting ends here
+        released = true;  // the other side can end now
         released_at = last_progress = now;
       }
       if (has_hanging_side() && !released && now - last_progress > limits.hang) {
-        // A connection without a request may stay for long; a turn may not.
+        // A connection without a request may stay open, but a turn must end.
         const std::string left = describe_in_flight();
-        if (!left.empty() && !exchange.endless) return fail("a side that hangs keeps its turn: " + left);
+        if (!left.empty() && !exchange.endless) return fail("a hanging side keeps its turn: " + left);
         close_faulted_side("hangs");
         released = true;
         released_at = last_progress = now;
       }
       if (released && now - released_at > limits.settle + milliseconds(500))
-        return fail(client.is_open() ? "hang: the client neither gets an answer nor the end of its connection"
-                                     : "hang: the service's connection stays open after its client has gone");
-      if (now > hard_limit) return fail("hang: nothing happens any more");
+        return fail(client.is_open()
+                        ? "hang: the client gets neither an answer nor the end of its connection"
+                        : "hang: the service's connection stays open after the client has closed");
+      if (now > hard_limit) return fail("hang: the exchange makes no progress");
       poll_once(milliseconds(10));
     }
   }
 
-  // Whether there was something to close.
+  // Closes the faulted side. Returns whether a connection was open.
   bool close_faulted_side(std::string_view why) {
     bool closed = false;
     const auto close_if_open = [&](Endpoint& end) {
@@ -260,7 +263,7 @@ struct Lane::Impl {
     return closed;
   }
 
-  // Such a client still wants its answer.
+  // A client that sent everything before it closed its sending side still expects its answer.
   bool is_half_closed_at_end() const {
     return current_case.side == Side::client && current_case.fault == Fault::half && !exchange.endless &&
            current_case.at >= bytes_to_send(exchange, Side::client);
@@ -282,8 +285,8 @@ struct Lane::Impl {
     return !response.is_raw && response.complete_count() >= exchange.requests.size();
   }
 
-  // The client has what it wanted and has sent all it has to, or its connection is over; and no service still
-  // talks.
+  // Whether the client has all answers and has sent everything, or its connection ended; and no service is
+  // still sending.
   bool is_over() {
     if (client.is_open()) {
       if (client.stalled || client.hanging) return false;
@@ -301,7 +304,7 @@ struct Lane::Impl {
     return true;
   }
 
-  // --- the scripts ---
+  // --- scripts ---
 
   void advance_scripts() {
     bool moved = true;
@@ -311,7 +314,7 @@ struct Lane::Impl {
     }
   }
 
-  // What a service does on one of its connections.
+  // Advances the service on one of its connections.
   bool serve_connection(ServiceEndpoint& end) {
     if (!end.is_open()) return false;
     if (end.is_probe) return answer_probe(end);
@@ -333,7 +336,7 @@ struct Lane::Impl {
       close_endpoint(end);
       moved = true;
     } else if (end.is_open() && end.got_eof && end.current_message) {
-      // The daemon gave the request up: whatever is still to be said finds nobody.
+      // The daemon aborted the request: the rest of the answer has no receiver.
       end.send_failed = true;
       moved = true;
     }
@@ -345,22 +348,22 @@ struct Lane::Impl {
     const std::string_view case_header = end.reader.messages[at].header("X-Case");
     std::size_t number = 0;
     const bool is_current_case = case_header.size() > 9 && case_header.substr(0, 8) == case_id;
-    // The client of a case before left, and what the daemon had begun by then lay in our socket.
+    // After a client of an earlier case left, a request that the daemon had sent may remain in the socket.
     const auto was_abandoned = [&](std::string_view id) {
       return std::ranges::find(abandoned_cases, id) != abandoned_cases.end();
     };
     if (!is_current_case &&
         (was_abandoned(case_header.substr(0, std::min<std::size_t>(case_header.size(), 8))) ||
          was_abandoned(kCorruptedCase))) {
-      log_line("service", "closes a connection of a case before");
+      log_line("service", "closes a connection of an earlier case");
       close_endpoint(end);
       end.is_probe = true;
       return;
     }
     if (is_current_case) number = static_cast<std::size_t>(case_header[9] - '0');
     if (!is_current_case && !(current_case.side == Side::client && current_case.fault == Fault::corrupt))
-      fail(fmt::format("the service gets a request of another case: X-Case {}, before this: {}", case_header,
-                       previous_case));
+      fail(fmt::format("the service received a request of another case: X-Case {}; previous case: {}",
+                       case_header, previous_case));
     if (number >= exchange.requests.size()) number = 0;
     end.request_numbers.resize(at + 1, number);
     const ExpectedRequest& expected = exchange.requests[number];
@@ -410,7 +413,7 @@ struct Lane::Impl {
     return moved;
   }
 
-  // One step, or a part of it; false where it has to wait.
+  // Runs one step or a part of it; false if it must wait.
   bool run_step(Endpoint& end, Side side, const Step& step) {
     switch (step.kind) {
       case Step::Kind::send:
@@ -456,8 +459,8 @@ struct Lane::Impl {
                                   response.messages.back().closes_connection();
     const bool refused = side == Side::client && is_tunnel() && current_case.order != Order::client_first &&
                          !response.messages.empty() && !response.is_raw;
-    if (client_saw_close || refused ||
-        rest.empty()) {  // it was told that the connection ends, or stays as it is
+    // The daemon announced the end of the connection, or refused the tunnel.
+    if (client_saw_close || refused || rest.empty()) {
       if (client_saw_close || refused) end.step = end.steps->size() - 1;
       ++end.step;
       end.offset = 0;
@@ -546,7 +549,7 @@ struct Lane::Impl {
     end.fd = -1;
   }
 
-  // --- bytes in ---
+  // --- receiving ---
 
   void poll_once(milliseconds limit) {
     std::vector<pollfd> fds{{.fd = listener_fd, .events = POLLIN, .revents = 0}};
@@ -579,7 +582,7 @@ struct Lane::Impl {
     for (std::size_t i = 1; i < fds.size(); ++i) {
       if (fds[i].revents == 0) continue;
       if (ends[i]->hanging) {
-        log_line("harness", "the daemon ends the side that hangs");
+        log_line("harness", "the daemon closes the hanging side");
         close_endpoint(*ends[i]);
         ends[i]->hanging = false;
         note_progress();
@@ -615,14 +618,15 @@ struct Lane::Impl {
       end.got_eof = true;
       end.got_reset = received < 0;
       if (&end != &client && static_cast<ServiceEndpoint&>(end).is_probe) return;
-      log_line(&end == &client ? "client" : "service", received < 0 ? "hears a reset" : "hears the end");
+      log_line(&end == &client ? "client" : "service",
+               received < 0 ? "receives a reset" : "receives the end");
       note_progress();
       return;
     }
     const std::string_view bytes(buffer.data(), static_cast<std::size_t>(received));
     if (&end == &client) {
       if (slow) end.paused_until = Clock::now() + milliseconds(1);
-      log_bytes("client hears", bytes);
+      log_bytes("client receives", bytes);
       response.feed(bytes);
       note_progress();
       return;
@@ -630,7 +634,7 @@ struct Lane::Impl {
     auto& service = static_cast<ServiceEndpoint&>(end);
     if (service.is_scripted || service.is_probe) {
       if (service.is_scripted) {
-        log_bytes("service hears", bytes);
+        log_bytes("service receives", bytes);
         note_progress();
       }
       service.reader.feed(bytes);
@@ -642,13 +646,13 @@ struct Lane::Impl {
     service.is_probe = service.first_bytes.starts_with(kProbe);
     service.is_scripted = !service.is_probe;
     if (service.is_scripted) {
-      log_bytes("service hears", service.first_bytes);
+      log_bytes("service receives", service.first_bytes);
       note_progress();
     }
     service.reader.feed(service.first_bytes);
   }
 
-  // --- what must be true ---
+  // --- checks ---
 
   void check_result() {
     const bool is_corrupted = current_case.fault == Fault::corrupt;
@@ -663,7 +667,7 @@ struct Lane::Impl {
     if (problem.empty()) check_missing_answers();
   }
 
-  // The service sees what the client sent, in whole or the beginning of it, and no POST twice.
+  // The service must receive what the client sent or a prefix of it, and no POST twice.
   void check_service_requests() {
     std::vector<int> request_counts(exchange.requests.size());
     for (const ServiceEndpoint& end : services) {
@@ -673,20 +677,21 @@ struct Lane::Impl {
         const std::size_t number = i < end.request_numbers.size() ? end.request_numbers[i] : 0;
         const ExpectedRequest& expected = exchange.requests[number];
         if (received.method != expected.method)
-          return fail("the service gets another method: " + received.method);
+          return fail("the service received the method " + received.method + " instead of " +
+                      expected.method);
         if (!expected.request_body.starts_with(received.body) ||
             (received.complete && received.body != expected.request_body && !end.reader.is_raw)) {
           const auto same = static_cast<std::size_t>(
               std::ranges::mismatch(expected.request_body, received.body).in2 - received.body.begin());
           return fail(
-              fmt::format("the service gets another body: {} of {} bytes, right up to {}, then \"{}\"",
+              fmt::format("the service received a wrong body: {} of {} bytes, correct up to {}, then \"{}\"",
                           received.body.size(), expected.request_body.size(), same,
                           escaped(received.body.substr(same), 100)));
         }
         if (expected.drops_upgrade && !received.header("Upgrade").empty())
-          return fail("Upgrade is passed on: " + std::string(received.header("Upgrade")));
+          return fail("the header Upgrade was forwarded: " + std::string(received.header("Upgrade")));
         if (end.reader.is_raw && !expected.raw_up.starts_with(end.reader.raw))
-          return fail("the service gets other bytes through the tunnel");
+          return fail("the service received wrong bytes through the tunnel");
         ++request_counts[number];
       }
     }
@@ -694,8 +699,8 @@ struct Lane::Impl {
       if (request_counts[i] > 1 && exchange.requests[i].method != "GET" &&
           exchange.requests[i].method != "HEAD" && exchange.requests[i].method != "DELETE" &&
           !exchange.may_repeat)
-        return fail(
-            fmt::format("the service gets a {} {} times", exchange.requests[i].method, request_counts[i]));
+        return fail(fmt::format("the service received a {} {} times", exchange.requests[i].method,
+                                request_counts[i]));
   }
 
   bool may_fail() const {
@@ -705,36 +710,36 @@ struct Lane::Impl {
   void check_answer(const Message& received, const ExpectedRequest& expected) {
     if (expected.status == 101 && response.is_raw) {
       if (!expected.raw_down.starts_with(response.raw))
-        return fail("the client gets other bytes through the tunnel");
+        return fail("the client received wrong bytes through the tunnel");
       return;
     }
     if (received.status != expected.status) {
       if (may_fail() && received.status >= 400 && !received.header("Content-Type").empty()) return;
       if (may_fail() && exchange.any_status) return;
-      return fail(fmt::format("the client gets status {} instead of {}: {}", received.status, expected.status,
-                              escaped(received.body, 300)));
+      return fail(fmt::format("the client received status {} instead of {}: {}", received.status,
+                              expected.status, escaped(received.body, 300)));
     }
     if (exchange.any_status || expected.attempts.empty() || expected.answer_body.empty()) return;
-    if (received.status >= 500 && received.body.starts_with("{\"error\"")) return;  // the daemon's own
+    if (received.status >= 500 && received.body.starts_with("{\"error\""))
+      return;  // an error of the daemon itself
     std::string_view body = received.body;
     if (const std::size_t error_at = body.find("data: {\"error\""); error_at != body.npos)
       body = body.substr(0, error_at);
     if (const std::size_t error_at = body.find("{\"error\""); error_at != body.npos)
       body = body.substr(0, error_at);
     if (!expected.answer_body.starts_with(body))
-      return fail(fmt::format("the client gets another body: \"{}\"", escaped(received.body, 300)));
+      return fail(fmt::format("the client received a wrong body: \"{}\"", escaped(received.body, 300)));
     const bool is_ended_by_eof = expected.until_close && is_service_faulted();
     if (received.complete && received.body != expected.answer_body && expected.method != "HEAD" &&
         !is_ended_by_eof && !received.until_close)
-      return fail(
-          fmt::format("a part of the answer looks like all of it: \"{}\"", escaped(received.body, 300)));
+      return fail(fmt::format("a truncated answer looks complete: \"{}\"", escaped(received.body, 300)));
     if (received.complete && received.until_close && received.body != expected.answer_body &&
         !is_ended_by_eof)
-      return fail(fmt::format("a part of the answer ends as if it were all of it: \"{}\"",
-                              escaped(received.body, 300)));
+      return fail(
+          fmt::format("a truncated answer ends like a complete one: \"{}\"", escaped(received.body, 300)));
   }
 
-  // An honest client gets an answer to each request, or sees that one was broken off.
+  // A correct client must get an answer to each request, or see that one was aborted.
   void check_missing_answers() {
     const bool all_sent = client.step >= exchange.client.size();
     const bool honest = !is_client_faulted() || is_half_closed_at_end();
@@ -744,28 +749,28 @@ struct Lane::Impl {
     const bool saw_close = !response.messages.empty() && response.messages.back().closes_connection();
     if (!all_sent && current_case.fault == Fault::hang) return;  // the client waited for the side that hung
     if (response.messages.size() < due && !last_incomplete && !saw_close)
-      return fail(fmt::format("{} of {} answers, and then the {} of the connection", response.messages.size(),
-                              due, client.got_reset ? "reset" : "end"));
+      return fail(fmt::format("the client received {} of {} answers, then the {} of the connection",
+                              response.messages.size(), due, client.got_reset ? "reset" : "end"));
     const bool service_ok = !is_service_faulted() || injection.sent >= bytes_to_send(exchange, Side::service);
     if (service_ok && last_incomplete && !may_fail())
-      return fail("an answer is broken off though its service is well");
+      return fail("an answer was aborted although its service sent all of it");
     if (response.is_raw) {
       if (!has_faulty_side() && current_case.order == Order::in_turn && client.got_eof) {
-        if (client.got_reset) return fail("a tunnel that its service closed ends with a reset");
+        if (client.got_reset) return fail("a tunnel closed by its service ended with a reset");
         if (response.raw != exchange.requests.back().raw_down && all_sent)
-          return fail(fmt::format("{} of {} bytes come through the tunnel", response.raw.size(),
-                                  exchange.requests.back().raw_down.size()));
+          return fail(fmt::format("the client received {} of {} bytes through the tunnel",
+                                  response.raw.size(), exchange.requests.back().raw_down.size()));
       }
       return;
     }
     if (client.got_eof && client.got_reset && !last_incomplete && !is_service_faulted())
-      return fail("the connection is reset after its last answer, which may be lost");
+      return fail("the connection was reset after its last answer, which may be lost");
   }
 
-  // The connection's next request is answered, or the connection closed.
+  // The next request on the connection must be answered, or the connection closed.
   void send_next_request() {
     if (response.is_raw || response.messages.empty() || client.sent_fin || client.has_steps()) return;
-    // What it sent through a tunnel that never was is its next request, and no good one.
+    // If the tunnel was refused, its bytes were read as the next request, which is invalid.
     if (current_case.order == Order::client_first && is_tunnel()) return;
     response.sent_requests.push_back({"GET", false, false});
     const std::string_view next = "GET /healthz HTTP/1.1\r\nHost: mgpu\r\n\r\n";
@@ -782,17 +787,19 @@ struct Lane::Impl {
     if (!response.problem.empty()) return fail("answer to the next request: " + response.problem);
     if (client.got_eof && (may_close || response.messages.size() == answers_before)) return;
     if (response.messages.size() <= answers_before || !response.messages.back().complete)
-      return fail("the connection's next request is neither answered nor the connection closed");
+      return fail("the next request on the connection is not answered, and the connection not closed");
     if (response.messages.back().status != 200)
-      fail(fmt::format("the connection's next request gets {}", response.messages.back().status));
+      fail(fmt::format("the next request on the connection got status {} instead of 200",
+                       response.messages.back().status));
   }
 
-  // Within the limit nobody is in flight or waits, and what was cut off at the service is closed.
+  // Within the limit no request of the lane may be running or waiting, and aborted connections must be
+  // closed.
   void wait_until_idle() {
     const auto begun = Clock::now();
     std::string leftovers;
-    // What a client sent before it closed may still lie in the daemon's sockets: it is at rest when it is so
-    // thrice.
+    // A request that a client sent before it closed may still be in the daemon's socket, so the daemon counts
+    // as idle only after three polls.
     int idle_polls = client.got_eof ? 2 : 0;
     while (true) {
       leftovers = describe_leftovers();
@@ -810,15 +817,16 @@ struct Lane::Impl {
     for (ServiceEndpoint& end : services) serve_connection(end);
   }
 
-  // What of this lane is in flight or waits; empty if nothing.
+  // Describes running and waiting requests of this lane; empty if there are none.
   std::string describe_in_flight() {
     const std::string body = query_control_plane("/v1/consumers/" + name());
     if (body.empty()) return "turn: the control plane does not answer";
     const auto consumer = nlohmann::json::parse(body, nullptr, false);
-    if (consumer.is_discarded()) return "turn: the control plane answers " + escaped(body, 200);
+    if (consumer.is_discarded())
+      return "turn: the control plane answers with invalid JSON: " + escaped(body, 200);
     const int running = consumer.value("running", -1), waiting = consumer.value("waiting", -1);
     if (running == 0 && waiting == 0) return {};
-    return fmt::format("turn: {} in flight, {} waiting, after all is over", running, waiting);
+    return fmt::format("turn: {} running and {} waiting after the end of the exchange", running, waiting);
   }
 
   std::string describe_leftovers() {
@@ -830,7 +838,7 @@ struct Lane::Impl {
       const bool answered =
           end.answers_sent + (end.current_message && !end.has_steps() ? 1 : 0) >= end.reader.messages.size();
       if (!whole || !answered || end.reader.messages.empty())
-        return "a connection to the service stays open in mid-exchange";
+        return "a connection to the service stays open in the middle of an exchange";
     }
     return {};
   }
@@ -853,7 +861,7 @@ struct Lane::Impl {
           if (received > 0) reader.feed({buffer.data(), static_cast<std::size_t>(received)});
           if (reader.complete_count() == 1) return reader.messages[0].body;
         } else {
-          poll_and_serve(milliseconds(0));  // a probe may want its answer meanwhile
+          poll_and_serve(milliseconds(0));  // answers health checks meanwhile
         }
       }
       ::close(control_fd);
@@ -863,7 +871,7 @@ struct Lane::Impl {
     return {};
   }
 
-  // --- the transcript ---
+  // --- transcript ---
 
   void note_progress() { last_progress = Clock::now(); }
 
@@ -872,14 +880,14 @@ struct Lane::Impl {
     log_line("harness", "FAILS: " + problem);
   }
 
-  void log_line(std::string_view who, std::string_view what) {
+  void log_line(std::string_view source, std::string_view what) {
     if (transcript.size() > 20'000) return;
     const auto at = std::chrono::duration<double, std::milli>(Clock::now() - started).count();
-    transcript += fmt::format("  {:8.1f} ms  {}: {}\n", at, who, what);
+    transcript += fmt::format("  {:8.1f} ms  {}: {}\n", at, source, what);
   }
-  void log_bytes(std::string_view who, std::string_view bytes) {
+  void log_bytes(std::string_view source, std::string_view bytes) {
     if (transcript.size() > 20'000) return;
-    log_line(who, fmt::format("\"{}\"", escaped(bytes, 700)));
+    log_line(source, fmt::format("\"{}\"", escaped(bytes, 700)));
   }
 
   unsigned lane_number;
@@ -891,14 +899,14 @@ struct Lane::Impl {
   FaultCase current_case;
   ExchangeScript exchange;
   std::string case_id;
-  std::deque<std::string> abandoned_cases;  // whose clients left before the end
+  std::deque<std::string> abandoned_cases;  // ids of cases whose client left early
   Endpoint client;
   ResponseReader response;
   std::list<ServiceEndpoint> services;
   FaultInjection injection;
-  std::vector<std::size_t> attempt_counts;  // attempts of each request
+  std::vector<std::size_t> attempt_counts;  // by request
   std::string problem, transcript, previous_case;
-  bool client_left = false;  // as its script says
+  bool client_left = false;  // closed by its script or its fault
   Clock::time_point started{}, last_progress{};
 };
 

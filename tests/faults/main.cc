@@ -1,5 +1,5 @@
-// mgpu-faults: a few dozen scripted exchanges through the real daemon, each side cut, reset, stalled, delayed
-// or corrupted at every byte, in every order. After each the daemon must be as it was.
+// mgpu-faults: runs some dozens of scripted exchanges through the real daemon, and cuts, resets, stalls,
+// delays or corrupts each side at every byte, in every order. After each case the daemon must be idle again.
 #include <algorithm>
 #include <atomic>
 #include <barrier>
@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 #define MGPU_SANITIZED
 #endif
 #endif
-// A sanitizer makes the daemon beside us slow and its memory large.
+// With sanitizers the daemon is slower and needs more memory.
 #ifdef MGPU_SANITIZED
 constexpr bool kSanitized = true;
 #else
@@ -54,7 +54,7 @@ constexpr std::size_t kRssSlackKib = (kSanitized ? 300 : 48) * 1024;
 constexpr std::size_t kDenseHead = 700, kDenseTail = 60, kStride = 61, kBigStride = 4'999,
                       kBigLength = 20'000, kHangStride = 40;
 
-// The positions at which a side of so many bytes is broken: all of them, but of a big body only some.
+// The positions at which faults are injected: every byte, but only a sample of large bodies.
 std::vector<std::uint32_t> fault_positions(std::size_t length) {
   std::vector<std::uint32_t> all;
   for (std::size_t at = 0; at <= length; ++at)
@@ -105,7 +105,7 @@ std::vector<FaultCase> all_cases(const Options& options) {
   return cases;
 }
 
-// Failures of one kind are told once, with how often they happened.
+// Prints the first failure of each kind, and counts them.
 class FailureReport {
  public:
   void add(const FaultCase& fault_case, const std::string& problem, const std::string& transcript) {
@@ -157,14 +157,13 @@ class FaultTest {
     }
     if (daemon_->is_alive() && !daemon_->stop())
       report_.add_daemon_failure(
-          "the daemon does not end in order: " + daemon_->exit_reason() + "\n" + daemon_->log_tail(),
-          "the daemon does not end in order");
+          "the daemon did not exit cleanly: " + daemon_->exit_reason() + "\n" + daemon_->log_tail(),
+          "the daemon did not exit cleanly");
     const double seconds = std::chrono::duration<double>(Clock::now() - started_at).count();
     report_.print_summary();
-    fmt::print(
-        "faults: {} of {} cases over {} exchanges, seed {}, {:.1f} s: {}\n", done_, cases_.size(),
-        all_scripts().size(), options_.seed, seconds,
-        report_.count() == 0 ? "all of them end as they must" : fmt::format("{} failed", report_.count()));
+    fmt::print("faults: {} of {} cases over {} exchanges, seed {}, {:.1f} s: {}\n", done_, cases_.size(),
+               all_scripts().size(), options_.seed, seconds,
+               report_.count() == 0 ? "all passed" : fmt::format("{} failed", report_.count()));
     return report_.count() == 0 ? 0 : 1;
   }
 
@@ -233,7 +232,7 @@ class FaultTest {
       const std::string kind = marker_at == tail.npos
                                    ? daemon_->exit_reason()
                                    : tail.substr(marker_at, tail.find('\n', marker_at) - marker_at);
-      report_.add_daemon_failure(fmt::format("the daemon died: {}; it said:\n{}\n  during one of{}",
+      report_.add_daemon_failure(fmt::format("the daemon died: {}; end of its log:\n{}\n  during one of{}",
                                              daemon_->exit_reason(), tail, running_cases),
                                  "the daemon died: " + kind);
       return start_daemon();
@@ -241,17 +240,17 @@ class FaultTest {
     const bool poisoned = std::ranges::any_of(lanes_, &LaneSlot::poisoned);
     const ResourceUsage now = daemon_->resource_usage();
     if (!baseline_) baseline_ = now;
-    // A lane leaves behind a connection or two in the daemon's pool.
+    // Each lane may leave one or two connections in the daemon's pool.
     const bool leaks_descriptors = now.descriptors > baseline_->descriptors + 3 * lanes_.size();
     const bool leaks_memory = now.rss_kib > baseline_->rss_kib + kRssSlackKib;
     if (leaks_descriptors && !poisoned)
-      report_.add_daemon_failure(fmt::format("descriptors: {} at first, now {}, after {} cases",
+      report_.add_daemon_failure(fmt::format("open descriptors grew from {} to {} in {} cases",
                                              baseline_->descriptors, now.descriptors, done_),
-                                 "descriptors grow");
+                                 "descriptors grew");
     if (leaks_memory && !poisoned)
-      report_.add_daemon_failure(fmt::format("memory: {} KiB at first, now {} KiB, after {} cases",
+      report_.add_daemon_failure(fmt::format("memory grew from {} KiB to {} KiB in {} cases",
                                              baseline_->rss_kib, now.rss_kib, done_),
-                                 "memory grows");
+                                 "memory grew");
     if (leaks_descriptors || leaks_memory) baseline_ = now;
     if (poisoned) start_daemon();
   }
@@ -270,22 +269,23 @@ class FaultTest {
 int run_main(int argc, char** argv) {
   Options options;
   options.program = fs::canonical("/proc/self/exe").parent_path() / "mgpu";
-  CLI::App app("Breaks each side of the daemon's exchanges at every byte.");
-  app.add_option("--sample", options.sample, "so many cases of all");
-  app.add_flag("--all", options.all, "all cases");
-  app.add_option("--seed", options.seed, "of the sample, and of what corrupted bytes become");
-  app.add_option("--lanes", options.lanes, "cases at once")->check(CLI::Range(1, 64));
-  app.add_option("--round", options.round, "cases between two looks at descriptors and memory");
-  app.add_option("--max-failures", options.max_failures, "stops after so many");
-  app.add_option("--settle-ms", options.settle_ms, "within which the daemon must be at rest after a case");
-  app.add_option("--mgpu", options.program, "the daemon's program");
-  app.add_option("--only", options.only, "one exchange");
-  app.add_option("--side", options.side, "client or service");
-  app.add_option("--fault", options.fault, "none, cut, half, reset, stall, hang, delay, corrupt");
-  app.add_option("--order", options.order, "in-turn, client-first, service-first");
-  app.add_option("--at", options.at, "after so many bytes of that side");
-  app.add_flag("--list", options.list, "the exchanges");
-  app.add_flag("--verbose", options.verbose, "the transcript of each case");
+  CLI::App app("Injects faults at every byte of scripted exchanges through the daemon.");
+  app.add_option("--sample", options.sample, "number of randomly chosen cases");
+  app.add_flag("--all", options.all, "run all cases");
+  app.add_option("--seed", options.seed, "seed of the sample and of the values of corrupted bytes");
+  app.add_option("--lanes", options.lanes, "number of concurrent cases")->check(CLI::Range(1, 64));
+  app.add_option("--round", options.round, "number of cases between two checks of descriptors and memory");
+  app.add_option("--max-failures", options.max_failures, "stop after this many failures");
+  app.add_option("--settle-ms", options.settle_ms, "limit in ms until the daemon must be idle after a case");
+  app.add_option("--mgpu", options.program, "path of the daemon's executable");
+  app.add_option("--only", options.only, "run only this exchange");
+  app.add_option("--side", options.side, "inject on this side: client or service");
+  app.add_option("--fault", options.fault,
+                 "inject this fault: none, cut, half, reset, stall, hang, delay, corrupt");
+  app.add_option("--order", options.order, "order: in-turn, client-first, service-first");
+  app.add_option("--at", options.at, "inject after this many bytes of that side");
+  app.add_flag("--list", options.list, "list the exchanges");
+  app.add_flag("--verbose", options.verbose, "print the transcript of each case");
   CLI11_PARSE(app, argc, argv);
   if (options.list) {
     for (const NamedScript& script : all_scripts()) {
@@ -301,7 +301,7 @@ int run_main(int argc, char** argv) {
   }
   std::vector<FaultCase> cases = all_cases(options);
   if (cases.empty()) {
-    fmt::print(stderr, "mgpu-faults: no such case\n");
+    fmt::print(stderr, "mgpu-faults: no case matches --only, --side, --fault, --order and --at\n");
     return 2;
   }
   std::string pattern = fs::temp_directory_path() / "mgpu-faults-XXXXXX";
