@@ -1,13 +1,13 @@
-// fake-cuda-checkpoint: speaks as NVIDIA's cuda-checkpoint does and moves a process' bytes of the simulated
-// GPU (env MGPU_SIMGPU) aside and back.
+// fake-cuda-checkpoint: replaces NVIDIA's cuda-checkpoint for a process that holds memory of the simulated
+// GPU (env MGPU_SIMGPU).
 //
 //   --get-state --pid P
 //   --action lock [--timeout MS] | checkpoint | restore | unlock   --pid P
 //   --toggle --pid P
 //
-// Beside the simulated GPU's file stand what it did (FILE.checkpoint-log: "lock 123" a line) and how it shall
-// misbehave (FILE.checkpoint-fault, words): lock-hangs, checkpoint-fails, restore-fails, restore-kills,
-// only-toggle (as the utility of driver 550).
+// Two files next to the simulated GPU's FILE: FILE.checkpoint-log gets a line "ACTION PID" for each action;
+// FILE.checkpoint-fault contains faults to inject: lock-hangs, checkpoint-fails, restore-fails,
+// restore-kills, only-toggle (like the utility of driver 550).
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -55,17 +55,17 @@ int print_usage() {
   return 0;
 }
 
-const char* state_name(CheckpointState stage) {
-  return stage == CheckpointState::running  ? "running"
-         : stage == CheckpointState::locked ? "locked"
-                                            : "checkpointed";
+const char* state_name(CheckpointState checkpoint_state) {
+  return checkpoint_state == CheckpointState::running  ? "running"
+         : checkpoint_state == CheckpointState::locked ? "locked"
+                                                       : "checkpointed";
 }
 
 int print_state(int pid) {
   const auto state = LockedState::open(mgpu::simgpu::path_from_environment());
-  const auto stage = state ? find_checkpoint_state(**state, pid) : std::nullopt;
-  if (!stage) return print_failure("get the state of", pid, "invalid argument");
-  printf("%s\n", state_name(*stage));
+  const auto checkpoint_state = state ? find_checkpoint_state(**state, pid) : std::nullopt;
+  if (!checkpoint_state) return print_failure("get the state of", pid, "invalid argument");
+  printf("%s\n", state_name(*checkpoint_state));
   return 0;
 }
 

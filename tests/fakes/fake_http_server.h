@@ -1,6 +1,6 @@
-// An application's control routes for a test: a table from "POST /sleep" to what it does, over a real socket.
-// Whatever is not in the table is answered as FastAPI does. The fakes of single applications are written from
-// their documentation and keep a little state, so that tests look at what came of it.
+// An HTTP server for tests of services: a table maps "POST /sleep" to a function, over a real socket. Other
+// routes get FastAPI's 404. The fakes of applications are written from their documentation and keep some
+// state, so that tests can check the result.
 #pragma once
 
 #include <functional>
@@ -24,9 +24,9 @@ struct FakeRequest {
 };
 
 struct FakeResponse {
-  FakeResponse(nlohmann::json body) : text(body.dump()) {}  // NOLINT: reads as its answer
-  FakeResponse(int code, nlohmann::json body) : status(code), text(body.dump()) {}        // any status, JSON
-  FakeResponse(int code, std::string body, int) : status(code), text(std::move(body)) {}  // any text
+  FakeResponse(nlohmann::json body) : text(body.dump()) {}  // NOLINT: implicit for short route tables
+  FakeResponse(int code, nlohmann::json body) : status(code), text(body.dump()) {}  // other status, JSON
+  FakeResponse(int code, std::string body, int) : status(code), text(std::move(body)) {}  // other text
   int status = 200;
   std::string text{};
 };

@@ -1,25 +1,24 @@
-// mgpu-fake-service: an application for tests that takes real bytes of the simulated GPU. One thread a
-// connection, blocking sockets: the simplest thing that can stream, hang and die at any moment.
+// mgpu-fake-service: a fake inference server for tests that allocates memory of the simulated GPU. One thread
+// per connection and blocking sockets, so that streaming, hanging and crashing at any moment stay simple.
 //
 //   --port N                 listens on 127.0.0.1
-//   --name M                 what /v1/models says (default "fake")
-//   --bytes N --working N    held while loaded; more during each request
-//   --lazy                   loads by POST /load instead of at start
-//   --load-ms N --run-ms N   how long loading and each request take; a request may say "run_ms" itself
-//   --journal FILE           "start NAME NANOSECONDS" and "end ..." of every request, then the request's
-//   "user" if it
-//                            names one; "cut ..." instead of "end" where the caller left before the answer
-//                            was complete
-//   --device N               takes its bytes of this device (default 0); several times: equal parts of them
-//   --ollama M=BYTES ...     several AI models, Ollama's API;  --llama-router M=BYTES ...: llama-server's
-//   router
+//   --name M                 the name in /v1/models (default "fake")
+//   --bytes N --working N    memory while loaded; additional memory during each request
+//   --lazy                   loads on POST /load instead of at start
+//   --load-ms N --run-ms N   duration of loading and of each request; a request may set its own "run_ms"
+//   --journal FILE           appends a line for each request: "start NAME NANOSECONDS USER", then "end ...",
+//   or
+//                            "cut ..." if the caller left before the answer was complete
+//   --device N               allocates on this device (default 0); repeated: equal parts on each
+//   --ollama M=BYTES ...     several AI models with Ollama's API
+//   --llama-router M=BYTES ...   several AI models with llama-server's router
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
-//   not-http
-//                            oom slow-free half-free fail-unload oom-at-request oom-crash-at-request
-//   --once FILE              a fault at a request happens only while FILE is there, and takes it away
-//   --faults FILE            the fault is the word in FILE, which is taken away as it happens
-// SIGUSR1 makes it write a line to its standard output.
-// The library is the one that env MGPU_NVML_LIBRARY names; without it nothing is allocated.
+//                            not-http oom slow-free half-free fail-unload oom-at-request oom-crash-at-request
+//   --once FILE              a fault at a request is injected only while FILE exists, and deletes it
+//   --faults FILE            the fault is the word in FILE, which is deleted when the fault is injected
+//
+// SIGUSR1 makes it write a line to stdout. Env MGPU_NVML_LIBRARY names the library of the simulated GPU;
+// without it no memory is allocated.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -84,13 +83,13 @@ std::string read_word(const std::string& path) {
   return {word, static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
 }
 
-// Whether this fault happens now. One from the file happens once.
+// Whether to inject this fault now. A fault from --faults is injected once.
 bool consume_fault(const char* fault) {
   if (options.fault == fault) return true;
   return !options.faults.empty() && read_word(options.faults) == fault && unlink(options.faults.c_str()) == 0;
 }
 
-// At a request, also one that was announced by --fault happens once, if --once says so.
+// The same for faults at a request, where --once also limits --fault to one injection.
 bool consume_request_fault(const char* fault) {
   return consume_fault(fault) && (options.once.empty() || unlink(options.once.c_str()) == 0);
 }
@@ -166,18 +165,18 @@ struct Exchange {
   void answer(int status, const json& object) const { answer(status, object.dump()); }
 };
 
-void answer_out_of_memory(const Exchange& x) {
-  x.answer(500, json{{"error", {{"message", "CUDA out of memory"}, {"type", "server_error"}}}});
+void answer_out_of_memory(const Exchange& exchange) {
+  exchange.answer(500, json{{"error", {{"message", "CUDA out of memory"}, {"type", "server_error"}}}});
 }
 
-// Works for `ms`; false as soon as the caller has left, who gets nothing more then.
-bool work_while_connected(const Exchange& x, int ms) {
-  pollfd caller{.fd = x.socket, .events = POLLRDHUP, .revents = 0};
+// Works for `ms`; returns false as soon as the caller has closed the connection.
+bool work_while_connected(const Exchange& exchange, int ms) {
+  pollfd caller{.fd = exchange.socket, .events = POLLRDHUP, .revents = 0};
   return poll(&caller, 1, ms) == 0;
 }
 
-// The work of one request on the device: its memory and its lines in the journal. It ends before the last
-// byte of the answer goes out, because whoever has the answer may take the device.
+// The work of one request: its memory and its lines in the journal. It ends before the last byte of the
+// answer is sent, because the device may be granted to another consumer after that.
 class Job {
  public:
   explicit Job(std::string user) : user_(std::move(user)) {
@@ -194,20 +193,20 @@ class Job {
   std::string user_;
 };
 
-// Five chunks spread over run_ms, as the caller's protocol frames them; chunked, so that an end that comes
-// too early can be seen.
-void stream_answer(const Exchange& x, Job& job, bool ndjson) {
-  x.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
-              (ndjson ? "application/x-ndjson" : "text/event-stream") +
-              "\r\nTransfer-Encoding: chunked\r\n\r\n");
+// Five chunks spread over run_ms, in the framing of the protocol; with chunked encoding, so that a truncated
+// answer is detectable.
+void stream_answer(const Exchange& exchange, Job& job, bool ndjson) {
+  exchange.send_text(std::string("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: ") +
+                     (ndjson ? "application/x-ndjson" : "text/event-stream") +
+                     "\r\nTransfer-Encoding: chunked\r\n\r\n");
   const auto send_chunk = [&](const std::string& text) {
     char size[20];
     snprintf(size, sizeof size, "%zx\r\n", text.size());
-    x.send_text(size + text + "\r\n");
+    exchange.send_text(size + text + "\r\n");
   };
   for (int i = 0; i < 5; ++i) {
     if (i == 2 && consume_fault("crash-in-stream")) _exit(9);
-    if (!work_while_connected(x, options.run_ms / 5)) return job.end("cut");
+    if (!work_while_connected(exchange, options.run_ms / 5)) return job.end("cut");
     if (i == 4) job.end("end");
     const auto word = "word" + std::to_string(i);
     const json chunk = ndjson
@@ -219,12 +218,12 @@ void stream_answer(const Exchange& x, Job& job, bool ndjson) {
   send_chunk("");
 }
 
-json answer_body(const Exchange& x, const std::string& ai_model, bool ollama) {
+json answer_body(const Exchange& exchange, const std::string& ai_model, bool ollama) {
   const json message{{"role", "assistant"}, {"content", "answer of " + ai_model}};
   if (ollama) return {{"model", ai_model}, {"message", message}, {"done", true}};
-  if (x.path == "/v1/embeddings") return {{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}};
-  if (x.path == "/v1/audio/transcriptions")
-    return {{"text", "heard " + std::to_string(x.body.size()) + " bytes"}};
+  if (exchange.path == "/v1/embeddings") return {{"data", {{{"index", 0}, {"embedding", {0.5, 0.5}}}}}};
+  if (exchange.path == "/v1/audio/transcriptions")
+    return {{"text", "heard " + std::to_string(exchange.body.size()) + " bytes"}};
   return {
       {"id", "1"},
       {"object", "chat.completion"},
@@ -233,24 +232,24 @@ json answer_body(const Exchange& x, const std::string& ai_model, bool ollama) {
        {{{"index", 0}, {"message", message}, {"text", "answer of " + ai_model}, {"finish_reason", "stop"}}}}};
 }
 
-void run_request(const Exchange& x, const json& request) {
-  const bool ollama = options.role == Role::ollama && x.path.starts_with("/api/");
+void run_request(const Exchange& exchange, const json& request) {
+  const bool ollama = options.role == Role::ollama && exchange.path.starts_with("/api/");
   const auto ai_model = options.role == Role::plain ? options.name : request.value("model", "");
   if (consume_request_fault("crash-at-request")) _exit(9);
-  if (consume_request_fault("oom-at-request")) return answer_out_of_memory(x);
+  if (consume_request_fault("oom-at-request")) return answer_out_of_memory(exchange);
   if (consume_request_fault("oom-crash-at-request")) {
     fprintf(stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n");
     _exit(1);
   }
   if (options.role != Role::plain && !options.ai_models.contains(ai_model)) {
-    return x.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
+    return exchange.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
   }
-  if (!load(ai_model) || !allocate(options.working)) return answer_out_of_memory(x);
+  if (!load(ai_model) || !allocate(options.working)) return answer_out_of_memory(exchange);
   Job job(request.value("user", ""));
-  if (request.value("stream", ollama)) return stream_answer(x, job, ollama);
-  if (!work_while_connected(x, request.value("run_ms", options.run_ms))) return job.end("cut");
+  if (request.value("stream", ollama)) return stream_answer(exchange, job, ollama);
+  if (!work_while_connected(exchange, request.value("run_ms", options.run_ms))) return job.end("cut");
   job.end("end");
-  x.answer(200, answer_body(x, ai_model, ollama));
+  exchange.answer(200, answer_body(exchange, ai_model, ollama));
 }
 
 json ai_models_json(bool only_resident) {
@@ -273,55 +272,61 @@ std::string with_default_tag(const std::string& name) {
   return name.find(':') == name.npos ? name + ":latest" : name;
 }
 
-bool handle_ollama(const Exchange& x, json request) {
-  if (x.path == "/" || x.path == "/api/version") return x.answer(200, json{{"version", "0.33.0"}}), true;
-  if (x.path == "/api/tags") return x.answer(200, json{{"models", ai_models_json(false)}}), true;
-  if (x.path == "/api/ps") return x.answer(200, json{{"models", ai_models_json(true)}}), true;
+bool handle_ollama(const Exchange& exchange, json request) {
+  if (exchange.path == "/" || exchange.path == "/api/version")
+    return exchange.answer(200, json{{"version", "0.33.0"}}), true;
+  if (exchange.path == "/api/tags")
+    return exchange.answer(200, json{{"models", ai_models_json(false)}}), true;
+  if (exchange.path == "/api/ps") return exchange.answer(200, json{{"models", ai_models_json(true)}}), true;
   if (request.contains("model")) request["model"] = with_default_tag(request.value("model", ""));
   const auto ai_model = request.value("model", "");
-  if (x.path == "/api/generate" && !request.contains("prompt") && options.ai_models.contains(ai_model)) {
+  if (exchange.path == "/api/generate" && !request.contains("prompt") &&
+      options.ai_models.contains(ai_model)) {
     const bool is_unload = request.value("keep_alive", json()) == json(0);
-    if (is_unload ? !unload(ai_model) : !load(ai_model)) return answer_out_of_memory(x), true;
-    return x.answer(200, json{{"done", true}, {"done_reason", is_unload ? "unload" : "load"}}), true;
+    if (is_unload ? !unload(ai_model) : !load(ai_model)) return answer_out_of_memory(exchange), true;
+    return exchange.answer(200, json{{"done", true}, {"done_reason", is_unload ? "unload" : "load"}}), true;
   }
-  return run_request(x, request), true;
+  return run_request(exchange, request), true;
 }
 
-bool handle_router(const Exchange& x, const json& request) {
+bool handle_router(const Exchange& exchange, const json& request) {
   const auto ai_model = request.value("model", "");
-  if (x.path == "/models") return x.answer(200, json{{"data", ai_models_json(false)}}), true;
-  if (x.path != "/models/load" && x.path != "/models/unload") return false;
-  if (!options.ai_models.contains(ai_model)) return x.answer(404, json{{"error", "not found"}}), true;
-  // As the real one: 200 at once, the work follows.
-  x.answer(200, json{{"success", true}});
-  return x.path == "/models/load" ? load(ai_model) : unload(ai_model), true;
+  if (exchange.path == "/models") return exchange.answer(200, json{{"data", ai_models_json(false)}}), true;
+  if (exchange.path != "/models/load" && exchange.path != "/models/unload") return false;
+  if (!options.ai_models.contains(ai_model)) return exchange.answer(404, json{{"error", "not found"}}), true;
+  // Like the real server: answers 200 immediately and loads afterwards.
+  exchange.answer(200, json{{"success", true}});
+  return exchange.path == "/models/load" ? load(ai_model) : unload(ai_model), true;
 }
 
-void handle_request(const Exchange& x) {
-  if (options.fault == "not-http" && x.path.starts_with("/v1/"))
-    return x.send_text("\x16\x03 this is no HTTP\r\n\r\n");
-  auto request = json::parse(x.body, nullptr, false);
+void handle_request(const Exchange& exchange) {
+  if (options.fault == "not-http" && exchange.path.starts_with("/v1/"))
+    return exchange.send_text("\x16\x03 this is no HTTP\r\n\r\n");
+  auto request = json::parse(exchange.body, nullptr, false);
   if (!request.is_object()) request = json::object();
-  if (options.fault == "rubbish" && x.path != "/api/version" && x.path != "/health")
-    return x.answer(200, std::string("<rubbish>"));
-  if (x.path == "/health") {
-    return ready ? x.answer(200, json{{"status", "ok"}})
-                 : x.answer(503, json{{"error", {{"code", 503}, {"message", "Loading model"}}}});
+  if (options.fault == "rubbish" && exchange.path != "/api/version" && exchange.path != "/health")
+    return exchange.answer(200, std::string("<rubbish>"));
+  if (exchange.path == "/health") {
+    return ready ? exchange.answer(200, json{{"status", "ok"}})
+                 : exchange.answer(503, json{{"error", {{"code", 503}, {"message", "Loading model"}}}});
   }
-  if (options.role == Role::ollama && handle_ollama(x, request)) return;
-  if (options.role == Role::router && handle_router(x, request)) return;
-  if (x.path == "/load") return load(options.name) ? x.answer(200, json::object()) : answer_out_of_memory(x);
-  if (x.path == "/unload") return x.answer(unload(options.name) ? 200 : 500, json::object());
-  if (x.path == "/busy") return x.answer(200, json{{"running", running.load()}});
-  if (x.path == "/v1/models")
-    return x.answer(200, json{{"object", "list"}, {"data", {{{"id", options.name}, {"object", "model"}}}}});
-  if (x.path == "/echo") return x.answer(200, x.body, "application/octet-stream");
-  if (x.path == "/slow-stream") request["stream"] = true;
-  if (x.path.starts_with("/v1/") || x.path == "/slow-stream") return run_request(x, request);
-  x.answer(404, json{{"error", {{"message", "no such route"}}}});
+  if (options.role == Role::ollama && handle_ollama(exchange, request)) return;
+  if (options.role == Role::router && handle_router(exchange, request)) return;
+  if (exchange.path == "/load")
+    return load(options.name) ? exchange.answer(200, json::object()) : answer_out_of_memory(exchange);
+  if (exchange.path == "/unload") return exchange.answer(unload(options.name) ? 200 : 500, json::object());
+  if (exchange.path == "/busy") return exchange.answer(200, json{{"running", running.load()}});
+  if (exchange.path == "/v1/models")
+    return exchange.answer(200,
+                           json{{"object", "list"}, {"data", {{{"id", options.name}, {"object", "model"}}}}});
+  if (exchange.path == "/echo") return exchange.answer(200, exchange.body, "application/octet-stream");
+  if (exchange.path == "/slow-stream") request["stream"] = true;
+  if (exchange.path.starts_with("/v1/") || exchange.path == "/slow-stream")
+    return run_request(exchange, request);
+  exchange.answer(404, json{{"error", {{"message", "no such route"}}}});
 }
 
-// The data of a complete chunked body.
+// Decodes a complete chunked body.
 std::string decode_chunks(std::string_view body) {
   std::string data;
   for (std::size_t at = 0; at < body.size();) {
@@ -333,7 +338,7 @@ std::string decode_chunks(std::string_view body) {
   return data;
 }
 
-// One request a connection.
+// Handles one request per connection.
 void serve_connection(int socket) {
   std::string text;
   char buffer[16384];
