@@ -1,5 +1,4 @@
-// The stage of the engine's stories: a simulated GPU in a file, real processes of mgpu-fake-service, one
-// strand.
+// Test fixture of the engine: a simulated GPU, real processes of mgpu-fake-service, one strand.
 #pragma once
 
 #include <chrono>
@@ -29,7 +28,7 @@
 
 namespace mgpu::engine {
 
-// Somebody who asks for a turn and keeps what they get until told otherwise.
+// One call of Engine::acquire and its result. It keeps the lease until `answer` is reset.
 struct Caller {
   std::optional<Result<Lease>> answer{};
   std::optional<TicketId> ticket{};
@@ -45,7 +44,7 @@ class EngineFixture : public testing::Test {
   static constexpr std::chrono::seconds kTimeout{5};
 
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("mgpu-stage-" + std::to_string(::getpid()));
+    folder_ = std::filesystem::temp_directory_path() / ("mgpu-engine-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_);
     const std::string file = folder_ / "gpu";
     ASSERT_TRUE(simgpu::create_state_file(file, {{.total = 1000ULL << 20}}));
@@ -67,7 +66,7 @@ class EngineFixture : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  // For the person who reads a failed story.
+  // The journal as text, printed when a test fails.
   std::string format_journal() const {
     std::string text;
     for (const JournalEntryPtr& shared_entry : engine_->journal().entries()) {
@@ -91,7 +90,7 @@ class EngineFixture : public testing::Test {
     return text;
   }
 
-  // A consumer of 600 MiB of the 1000: two of them never fit together.
+  // A consumer of 600 of the 1000 MiB, so that two never fit together.
   config::ConsumerConfig& add_consumer_config(const std::string& name,
                                               const std::vector<std::string>& options = {}) {
     config::ProcessConfig process;
@@ -118,6 +117,13 @@ class EngineFixture : public testing::Test {
     return acquire({.consumer = target->consumer, .resident = target->resident}, {.who = name});
   }
 
+  // acquire_for, and waits for the lease.
+  Caller& acquire_granted(const std::string& name) {
+    Caller& caller = acquire_for(name);
+    EXPECT_TRUE(run_until([&] { return caller.has_lease(); })) << name;
+    return caller;
+  }
+
   Caller& acquire(TicketRequest ask, Holder holder) {
     Caller& caller = *callers_.emplace_back(std::make_unique<Caller>());
     boost::asio::co_spawn(
@@ -132,6 +138,7 @@ class EngineFixture : public testing::Test {
     caller.answer.emplace(std::move(answer));
   }
 
+  // Runs the strand until `condition` holds; false after a timeout.
   [[nodiscard]] bool run_until(const std::function<bool()>& condition) {
     return mgpu::run_until(io_, condition, kTimeout);
   }
@@ -167,7 +174,7 @@ class EngineFixture : public testing::Test {
   }
 
   std::filesystem::path folder_;
-  // Before the strand: coroutines still under way there refer to their callers and their signals.
+  // Declared before io_: pending coroutines refer to their callers and signals.
   std::vector<std::unique_ptr<Caller>> callers_;
   boost::asio::io_context io_;
   std::unique_ptr<gpu::Provider> provider_;

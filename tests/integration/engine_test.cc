@@ -7,7 +7,7 @@
 namespace mgpu::engine {
 namespace {
 
-TEST_F(EngineFixture, TwoThatDoNotFitTogetherTakeTurns) {
+TEST_F(EngineFixture, ConsumersThatDoNotFitTogetherTakeTurns) {
   add_consumer_config("chat");
   add_consumer_config("voice");
   start_engine();
@@ -21,14 +21,13 @@ TEST_F(EngineFixture, TwoThatDoNotFitTogetherTakeTurns) {
   Caller& voice = acquire_for("voice");
   ASSERT_TRUE(run_until([&] { return statistics().queue_depth == 1; }));
   EXPECT_FALSE(voice.answer);
-  chat.answer.reset();  // the lease gives itself back
+  chat.answer.reset();  // releases the lease
   ASSERT_TRUE(run_until([&] { return voice.has_lease(); }));
   EXPECT_EQ(residency_of("chat"), Residency::cold);
   EXPECT_EQ(pid_of("chat"), 0);
 
   voice.answer.reset();
-  Caller& again = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return again.has_lease(); }));
+  Caller& again = acquire_granted("chat");
   EXPECT_NE(pid_of("chat"), chat_pid);
   again.answer.reset();
   ASSERT_TRUE(run_until([&] { return statistics().total_jobs == 3; }));
@@ -43,18 +42,16 @@ TEST_F(EngineFixture, AServiceThatUnloadsKeepsItsProcess) {
   chat.service.unload = config::RequestConfig{.path = "/unload"};
   add_consumer_config("voice");
   start_engine();
-  Caller& first = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return first.has_lease(); }));
+  Caller& first = acquire_granted("chat");
   const int pid = pid_of("chat");
   first.answer.reset();
-  Caller& other = acquire_for("voice");
-  ASSERT_TRUE(run_until([&] { return other.has_lease(); }));
+  Caller& other = acquire_granted("voice");
   EXPECT_EQ(pid_of("chat"), pid);
   EXPECT_EQ(journaled<Evicted>().front().rung, Rung::service);
   EXPECT_EQ(refused_allocations(), 0U);
 }
 
-TEST_F(EngineFixture, ALoadThatFailsSaysWhyWithTheLastLines) {
+TEST_F(EngineFixture, AFailedLoadReportsTheLastLinesOfItsLog) {
   add_consumer_config("chat", {"--fault", "oom"});
   start_engine();
   Caller& chat = acquire_for("chat");
@@ -68,7 +65,7 @@ TEST_F(EngineFixture, ALoadThatFailsSaysWhyWithTheLastLines) {
   EXPECT_EQ(residency_of("chat"), Residency::failed);
 }
 
-TEST_F(EngineFixture, WhatNeverGetsHealthyFailsAtItsLimitAndIsStopped) {
+TEST_F(EngineFixture, AnUnhealthyProcessFailsAtTheLoadLimitAndIsStopped) {
   add_consumer_config("chat", {"--fault", "never-healthy"}).load_limit = std::chrono::milliseconds(400);
   start_engine();
   Caller& chat = acquire_for("chat");
@@ -77,7 +74,7 @@ TEST_F(EngineFixture, WhatNeverGetsHealthyFailsAtItsLimitAndIsStopped) {
   EXPECT_EQ(pid_of("chat"), 0);
 }
 
-TEST_F(EngineFixture, ACommandThatIsNotThereIsALoadThatFailed) {
+TEST_F(EngineFixture, AMissingCommandIsAFailedLoad) {
   add_consumer_config("chat").process->command = {"/no/such/program"};
   start_engine();
   Caller& chat = acquire_for("chat");
@@ -88,8 +85,7 @@ TEST_F(EngineFixture, ACommandThatIsNotThereIsALoadThatFailed) {
 TEST_F(EngineFixture, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
   add_consumer_config("chat");
   start_engine();
-  Caller& chat = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return chat.has_lease(); }));
+  Caller& chat = acquire_granted("chat");
   std::optional<Error> end_error;
   chat.answer->value().on_ended([&](const Error& why) { end_error = why; });
   ::kill(pid_of("chat"), SIGKILL);
@@ -99,16 +95,14 @@ TEST_F(EngineFixture, ACrashEndsTheLeaseAndTheNextCallerGetsAFreshProcess) {
   EXPECT_TRUE(chat.answer->value().end_error());
   EXPECT_EQ(statistics().in_flight, 0U);
 
-  Caller& next = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return next.has_lease(); }));
+  Caller& next = acquire_granted("chat");
   EXPECT_EQ(refused_allocations(), 0U);
 }
 
-TEST_F(EngineFixture, ACallerWhoLeavesTheLineLeavesNothing) {
+TEST_F(EngineFixture, ACancelledTicketLeavesNothingBehind) {
   add_consumer_config("chat");
   start_engine();
-  Caller& holder = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return holder.has_lease(); }));
+  Caller& holder = acquire_granted("chat");
   Caller& waiter = acquire_for("chat");
   ASSERT_TRUE(run_until([&] { return statistics().queue_depth == 1; }));
   EXPECT_NE(engine_->holder(*waiter.ticket), nullptr);
@@ -120,7 +114,7 @@ TEST_F(EngineFixture, ACallerWhoLeavesTheLineLeavesNothing) {
   EXPECT_TRUE(holder.has_lease());
 }
 
-TEST_F(EngineFixture, ACallerWhoLeavesWhileItsLoadRunsLeavesTheConsumerWarm) {
+TEST_F(EngineFixture, ACancellationDuringALoadLeavesTheConsumerWarm) {
   add_consumer_config("chat", {"--load-ms", "300"});
   start_engine();
   Caller& chat = acquire_for("chat");
@@ -136,12 +130,11 @@ TEST_F(EngineFixture, ACallerWhoLeavesWhileItsLoadRunsLeavesTheConsumerWarm) {
 TEST_F(EngineFixture, ACancellationThatCrossesTheGrantGivesTheLeaseBack) {
   add_consumer_config("chat");
   start_engine();
-  Caller& holder = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return holder.has_lease(); }));
+  Caller& holder = acquire_granted("chat");
   Caller& next = acquire_for("chat");
   ASSERT_TRUE(run_until([&] { return statistics().queue_depth == 1; }));
-  next.cancel();          // on its way,
-  holder.answer.reset();  // when this grants to the next
+  next.cancel();          // posted,
+  holder.answer.reset();  // and this grants to the next before it arrives
   EXPECT_EQ(statistics().in_flight, 1U);
   ASSERT_TRUE(run_until([&] { return next.answer.has_value(); }));
   EXPECT_FALSE(next.has_lease());
@@ -152,28 +145,25 @@ TEST_F(EngineFixture, ACancellationThatCrossesTheGrantGivesTheLeaseBack) {
 TEST_F(EngineFixture, AnOperatorEndsALease) {
   add_consumer_config("chat");
   start_engine();
-  Caller& chat = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return chat.has_lease(); }));
+  Caller& chat = acquire_granted("chat");
   EXPECT_TRUE(engine_->cancel(*chat.ticket, "enough"));
   EXPECT_EQ(chat.answer->value().end_error()->detail, "enough");
   EXPECT_EQ(engine_->cancel(TicketId{99}, "").error().code, ErrorCode::not_found);
   EXPECT_EQ(statistics().in_flight, 0U);
 }
 
-TEST_F(EngineFixture, WhoIgnoresStopIsKilled) {
+TEST_F(EngineFixture, AProcessThatIgnoresStopIsKilled) {
   add_consumer_config("chat", {"--fault", "ignore-stop"}).stop_limit = std::chrono::milliseconds(500);
   add_consumer_config("voice");
   start_engine();
-  Caller& chat = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return chat.has_lease(); }));
+  Caller& chat = acquire_granted("chat");
   chat.answer.reset();
-  Caller& voice = acquire_for("voice");
-  ASSERT_TRUE(run_until([&] { return voice.has_lease(); }));
+  Caller& voice = acquire_granted("voice");
   EXPECT_EQ(journaled<Evicted>().front().rung, Rung::kill);
   EXPECT_EQ(refused_allocations(), 0U);
 }
 
-// A service of two AI models in one process, of which the first is warm.
+// A service with two AI models in one process; the first one is warm.
 struct TwoAiModels : EngineFixture {
   void SetUp() override {
     EngineFixture::SetUp();
@@ -192,7 +182,7 @@ struct TwoAiModels : EngineFixture {
     ::kill(pid_, SIGSTOP);
     Caller& other = acquire_for("second");
     const auto answered = [&] { return other.answer.has_value(); };
-    ASSERT_TRUE(run_until(answered) || run_until(answered));  // one look at its health takes five seconds
+    ASSERT_TRUE(run_until(answered) || run_until(answered));  // one health check takes up to five seconds
     EXPECT_TRUE(other.is_refused_with(ErrorCode::load_failed));
     ::kill(pid_, SIGCONT);
   }
@@ -200,42 +190,39 @@ struct TwoAiModels : EngineFixture {
   int pid_ = 0;
 };
 
-TEST_F(TwoAiModels, AFailedLoadOfOneDoesNotStopTheProcessInWhichAnotherWorks) {
+TEST_F(TwoAiModels, AFailedLoadDoesNotStopTheProcessWhileTheOtherRuns) {
   fail_second_load();
   EXPECT_EQ(pid_of("many"), pid_);
   EXPECT_FALSE(holder_->answer->value().end_error());
   holder_->answer.reset();
-  Caller& again = acquire_for("first");
-  ASSERT_TRUE(run_until([&] { return again.has_lease(); }));
+  Caller& again = acquire_granted("first");
   EXPECT_EQ(pid_of("many"), pid_);
 }
 
-TEST_F(TwoAiModels, WhereAFailedLoadStopsTheProcessTheOtherIsWarmNoMore) {
+TEST_F(TwoAiModels, AFailedLoadThatStopsTheProcessMakesTheOtherCold) {
   holder_->answer.reset();
   fail_second_load();
   EXPECT_EQ(residency_of("many"), Residency::cold);
-  Caller& again = acquire_for("first");
-  ASSERT_TRUE(run_until([&] { return again.has_lease(); }));
+  Caller& again = acquire_granted("first");
   EXPECT_NE(pid_of("many"), pid_);
   EXPECT_GT(pid_of("many"), 0);
 }
 
-TEST_F(EngineFixture, WhoListensAfterTheLeaseHasEndedHearsOfItAllTheSame) {
+TEST_F(EngineFixture, ALateListenerIsToldThatTheLeaseHasEnded) {
   add_consumer_config("chat");
   start_engine();
-  Caller& chat = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return chat.has_lease(); }));
+  Caller& chat = acquire_granted("chat");
   ASSERT_TRUE(engine_->cancel(*chat.ticket, "enough"));
   io_.restart();
-  io_.poll();  // who listened would have heard by now
+  io_.poll();  // an earlier listener would have been called by now
   std::vector<std::string> end_reasons;
   chat.answer->value().on_ended([&](const Error& why) { end_reasons.push_back(why.detail); });
-  EXPECT_TRUE(end_reasons.empty()) << "it is posted";
+  EXPECT_TRUE(end_reasons.empty()) << "the call is posted";
   ASSERT_TRUE(run_until([&] { return !end_reasons.empty(); }));
   EXPECT_EQ(end_reasons, std::vector<std::string>{"enough"});
 }
 
-TEST_F(EngineFixture, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
+TEST_F(EngineFixture, BytesOnAnotherDeviceAreAttributedThere) {
   ASSERT_TRUE(
       simgpu::create_state_file(folder_ / "gpu", {{.total = 1000ULL << 20}, {.total = 1000ULL << 20}}));
   provider_ = std::move(*gpu::open_nvml(MGPU_SIMGPU_LIBRARY));
@@ -264,11 +251,10 @@ TEST_F(EngineFixture, WhoWasPlacedElsewhereHasItsBytesFoundThere) {
   (*state)->devices[1].holders = {};
 }
 
-TEST_F(EngineFixture, ALimitWithoutEndWakesNobody) {
+TEST_F(EngineFixture, AnInfiniteLimitSetsNoTimer) {
   add_consumer_config("chat");
   start_engine();
-  Caller& holder = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return holder.has_lease(); }));
+  Caller& holder = acquire_granted("chat");
   for (const Duration limit :
        {Duration::max(), Duration::max() / 2, Duration{99'999'999LL * 3'600'000'000}}) {
     const auto target = engine_->resolve("chat");
@@ -284,11 +270,10 @@ TEST_F(EngineFixture, ALimitWithoutEndWakesNobody) {
   EXPECT_EQ(statistics().queue_depth, 3U);
 }
 
-TEST_F(EngineFixture, ADriverThatHangsKeepsNobodyFromTheEnd) {
+TEST_F(EngineFixture, AHangingDriverDoesNotBlockShutdown) {
   add_consumer_config("chat");
   start_engine();
-  Caller& chat = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return chat.has_lease(); }));
+  Caller& chat = acquire_granted("chat");
   const auto hang = [&](std::uint32_t is_hanging) {
     const auto state = simgpu::LockedState::open(folder_ / "gpu");
     (*state)->devices[0].faults.hang = is_hanging;
@@ -306,14 +291,14 @@ TEST_F(EngineFixture, ADriverThatHangsKeepsNobodyFromTheEnd) {
   EXPECT_NE(::kill(pid, 0), 0);
   EXPECT_FALSE(engine_->stop_sampling());
   hang(0);
-  EXPECT_TRUE(run_until([&] { return engine_->stop_sampling(); })) << "it is over once the driver answers";
+  EXPECT_TRUE(run_until([&] { return engine_->stop_sampling(); }))
+      << "the thread ends once the driver answers";
 }
 
-TEST_F(EngineFixture, DrainLetsWorkEndRefusesTheRestAndStopsTheProcesses) {
+TEST_F(EngineFixture, DrainFinishesWorkRefusesTheRestAndStopsProcesses) {
   add_consumer_config("chat");
   start_engine();
-  Caller& running = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return running.has_lease(); }));
+  Caller& running = acquire_granted("chat");
   Caller& waiting = acquire_for("chat");
   ASSERT_TRUE(run_until([&] { return statistics().queue_depth == 1; }));
   const int pid = pid_of("chat");
@@ -328,12 +313,11 @@ TEST_F(EngineFixture, DrainLetsWorkEndRefusesTheRestAndStopsTheProcesses) {
   EXPECT_NE(::kill(pid, 0), 0);
 }
 
-TEST_F(EngineFixture, DrainEndsWorkThatPassesItsLimit) {
+TEST_F(EngineFixture, DrainEndsWorkAfterItsLimit) {
   add_consumer_config("chat");
   config_.limits.drain_limit = std::chrono::milliseconds(200);
   start_engine();
-  Caller& running = acquire_for("chat");
-  ASSERT_TRUE(run_until([&] { return running.has_lease(); }));
+  Caller& running = acquire_granted("chat");
   bool drained = false;
   boost::asio::co_spawn(io_, engine_->drain(), [&](const std::exception_ptr&) { drained = true; });
   ASSERT_TRUE(run_until([&] { return drained; }));
@@ -354,7 +338,7 @@ TEST_F(EngineFixture, ABareLeaseHoldsBytesOfItsOwn) {
   EXPECT_TRUE(giant.is_refused_with(ErrorCode::never_fits));
 }
 
-TEST_F(EngineFixture, NamesLeadToConsumers) {
+TEST_F(EngineFixture, NamesResolveToConsumers) {
   add_consumer_config("chat").aliases = {"gpt-4o-mini"};
   auto& many = add_consumer_config("many");
   many.service.type = config::ServiceType::ollama;
@@ -371,7 +355,7 @@ TEST_F(EngineFixture, NamesLeadToConsumers) {
   EXPECT_EQ(engine_->find_device("gpu0"), DeviceId{0});
 }
 
-TEST_F(EngineFixture, ADeviceThatIsNotThereIsAnInvalidConfig) {
+TEST_F(EngineFixture, AMissingDeviceIsAnInvalidConfig) {
   config_.devices = {{.id = "gpu7", .index = 7}};
   EXPECT_EQ(Engine::create(io_, config_, *provider_).error().code, ErrorCode::invalid_config);
 }
