@@ -1,5 +1,5 @@
-// The short run of a fuzzer that `./dev test` does in every build: its corpus, then inputs made of it by
-// chance, always the same ones. REPLAY FOLDER COUNT [SEED]
+// The short run of a fuzzer in every `./dev test`: its corpus, then COUNT inputs derived from it, always the
+// same for a seed. Usage: mgpu-replay-path FOLDER COUNT [SEED]
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -20,7 +20,7 @@ using InputBytes = std::vector<std::uint8_t>;
 
 void run_input(const InputBytes& input) { LLVMFuzzerTestOneInput(input.data(), input.size()); }
 
-// Parts of some inputs, one after the other, a few bytes of it changed.
+// Concatenates parts of some inputs and changes a few bytes.
 InputBytes make_mutant(const std::vector<InputBytes>& corpus, std::mt19937& random) {
   const auto random_below = [&](std::size_t end) {
     return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
@@ -57,14 +57,14 @@ int main(int argc, char** argv) {
     std::ifstream in(file, std::ios::binary);
     corpus.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
     std::printf("%s\n", file.filename().c_str());
-    std::fflush(stdout);  // the last one is the one that failed
+    std::fflush(stdout);  // so that the last line is the input that failed
     run_input(corpus.back());
   }
   if (corpus.empty()) return 2;
   const unsigned seed = argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : 1;
   std::mt19937 random(seed);
   const int count = std::atoi(argv[2]);
-  const char* last = std::getenv("REPLAY_LAST");  // a file that keeps the input which is tried
+  const char* last = std::getenv("REPLAY_LAST");  // a file that receives each input before it runs
   for (int i = 0; i < count; ++i) {
     const InputBytes input = make_mutant(corpus, random);
     if (last != nullptr)
@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
           .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
     run_input(input);
   }
-  std::printf("replay: %zu inputs of the corpus and %d made of them, seed %u: all is back after each\n",
+  std::printf("replay: %zu inputs of the corpus and %d derived from them, seed %u: all passed\n",
               corpus.size(), count, seed);
   return 0;
 }

@@ -1,5 +1,5 @@
-// Files of weights come from strangers: whatever their heads claim, reading them ends, stays small, and gives
-// sums that make sense. The same bytes are tried as each of the formats.
+// libFuzzer: files of weights are untrusted. For any input the parsers must terminate, use little memory, and
+// return plausible sums. The same bytes are parsed as each of the formats.
 #include "estimate/gguf.h"
 
 #include <cstddef>
