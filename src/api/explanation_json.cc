@@ -104,7 +104,7 @@ struct ExplanationEncoder {
   Json encode(const explain::WhatIf& what_if) const {
     const auto number = [](TicketId ticket) { return Json(ticket.value); };
     Json json = ask_fields(what_if.ticket, what_if.request);
-    json.erase("ticket");  // nobody has it
+    json.erase("ticket");  // the copy of the world gave it a number; there is no such ticket
     Json plans = Json::array();
     for (const Effect& effect : what_if.effects)
       if (const auto* planned = std::get_if<Planned>(&effect); planned && planned->ticket == what_if.ticket)

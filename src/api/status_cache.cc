@@ -10,13 +10,15 @@ StatusCache::StatusCache(const engine::Engine& engine, StartEstimates& estimates
     : engine_(engine),
       estimates_(estimates),
       daemon_(std::move(daemon)),
-      now_(now ? std::move(now) : [&engine] { return engine.now(); }),
-      max_age_(std::min(engine.config().gpu.sample_busy, kMaxStatusAge)) {}
+      now_(now ? std::move(now) : [&engine] { return engine.now(); }) {}
+
+// The configuration may be replaced while the daemon runs.
+Duration StatusCache::max_age() const { return std::min(engine_.config()->gpu.sample_busy, kMaxStatusAge); }
 
 void StatusCache::drop_outdated() {
   const std::uint64_t last_significant = engine_.journal().last_significant_id();
   const Instant now = now_();
-  if (last_significant == as_of_entry_ && now - taken_at_ < max_age_) return;
+  if (last_significant == as_of_entry_ && now - taken_at_ < max_age()) return;
   as_of_entry_ = last_significant;
   taken_at_ = now;
   for (std::string* text : {&status_, &line_, &consumers_}) text->clear();

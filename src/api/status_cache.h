@@ -34,12 +34,12 @@ class StatusCache {
 
  private:
   void drop_outdated();
+  Duration max_age() const;
 
   const engine::Engine& engine_;
   StartEstimates& estimates_;
   const DaemonFacts daemon_;
   const Clock now_;
-  const Duration max_age_;
   std::uint64_t as_of_entry_ = 0;  // the journal's last significant entry then
   Instant taken_at_{};
   // Empty: to be built when it is asked for.

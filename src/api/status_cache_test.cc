@@ -29,7 +29,7 @@ class StatusCacheTest : public testing::Test {
       if (shown["ticket"] == ticket.value) return shown;
     return nullptr;
   }
-  Duration max_age() const { return std::min(line_->engine().config().gpu.sample_busy, kMaxStatusAge); }
+  Duration max_age() const { return std::min(line_->engine().config()->gpu.sample_busy, kMaxStatusAge); }
 
   Instant now_{1'000'000'000};
   int play_throughs_ = 0;

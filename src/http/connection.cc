@@ -145,8 +145,7 @@ asio::awaitable<bool> Connection::wait_until_disconnected(std::function<bool()> 
 }
 
 void Connection::stop_watching() {
-  if (transport_->watched && is_open())
-    transport_->hangup_watch->unwatch(transport_->socket.native_handle());
+  if (transport_->watched && is_open()) transport_->hangup_watch->unwatch(transport_->socket.native_handle());
 }
 
 bool Connection::is_open() const { return transport_->socket.is_open(); }
