@@ -119,6 +119,7 @@ def self_test():
         "src/http/server.cc": ("#include <boost/asio/ip/tcp.hpp>\n", []),
         "src/gateway/forward.cc": ('#include "daemon/serve.h"\n', ["src/gateway/forward.cc:1: gateway must not include daemon"]),
         "src/cli/serve.cc": ('#include "daemon/serve.h"\n', []),
+        "src/daemon/serve_test.cc": ('#include "daemon/serve.h"\n', []),
         "src/cli/status.cc": ('#include "engine/engine.h"\n', ["src/cli/status.cc:1: cli must not include engine"]),
         "src/attic/old.h": ("", ["src/attic/old.h:1: the room attic is not in"]),
         "include/mgpu/client.h": ('#include "base/word.h"\n', ["include/mgpu/client.h:1: a public header includes"]),
