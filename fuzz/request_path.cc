@@ -168,7 +168,7 @@ struct GatewayHarness {
     service_endpoint.port = ntohs(address.sin_port);
 
     client = std::make_unique<http::Client>(io.get_executor());
-    gateway = std::make_unique<gateway::Gateway>(engine_api(), gateway::make_connector(*client), limits);
+    gateway = std::make_unique<gateway::Gateway>(engine_api(), gateway::make_connector(*client));
     http::ServerOptions options{.max_header = limits.max_header,
                                 .max_body = limits.max_body,
                                 .idle_limit = Duration{40'000},
@@ -203,19 +203,21 @@ struct GatewayHarness {
       if (name.empty() || name == "chat") return engine::Target{.consumer = {0}, .resident = ResidentId{0}};
       return fail(ErrorCode::not_found, "known is chat");
     };
-    return {.resolve = resolve,
-            .resolve_within = [resolve](ConsumerId, std::string_view name) { return resolve(name); },
-            .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
-              return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
-            },
-            .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return consumer; },
-            .ai_model_of = [](engine::Target) { return std::string{}; },
-            .endpoint = [this](ConsumerId) { return std::optional(service_endpoint); },
-            .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
-            .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
-            .report_suspect = [](ConsumerId, const std::string&) {},
-            .count_retry = [] {},
-            .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
+    return {
+        .resolve = resolve,
+        .resolve_within = [resolve](ConsumerId, std::string_view name) { return resolve(name); },
+        .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
+          return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+        },
+        .config = [this] { return std::make_shared<const config::Config>(config::Config{.limits = limits}); },
+        .config_of = [this](ConsumerId) { return std::make_shared<const config::ConsumerConfig>(consumer); },
+        .ai_model_of = [](engine::Target) { return std::string{}; },
+        .endpoint = [this](ConsumerId) { return std::optional(service_endpoint); },
+        .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
+        .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
+        .report_suspect = [](ConsumerId, const std::string&) {},
+        .count_retry = [] {},
+        .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
   }
 
   Awaitable<Result<gateway::LeaseHandle>> acquire() {

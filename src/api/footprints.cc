@@ -31,7 +31,7 @@ std::pair<const char*, std::string> footprint_source(const engine::Engine& engin
   if (const std::string file = engine.estimated_from(id); !file.empty())
     return {"estimated", "estimated from " + file};
   if (resident.declared_footprint == Bytes{}) return {"unknown", "not declared, and not measured yet"};
-  if (declared_footprint(engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
+  if (declared_footprint(*engine.config_of(resident.consumer), resident.ai_model) > Bytes{})
     return {"declared", "declared"};
   return {"estimated", "as its service reported when it was found loaded"};
 }

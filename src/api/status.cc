@@ -177,7 +177,8 @@ Json url_json(const engine::Engine& engine, ConsumerId consumer) {
 Json consumer_json(const engine::Engine& engine, ConsumerId id) {
   const Registry& registry = engine.world().registry;
   const ConsumerState& consumer = registry[id];
-  const config::ConsumerConfig& config = engine.config_of(id);
+  const config::ConsumerSnapshot snapshot = engine.config_of(id);
+  const config::ConsumerConfig& config = *snapshot;
   const WallClock wall = make_wall_clock(engine);
   Json residents = Json::array();
   for (const ResidentId resident : consumer.residents)

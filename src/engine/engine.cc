@@ -304,8 +304,8 @@ bool Engine::stop_sampling() {
 }
 
 config::Snapshot Engine::config() const { return impl_->config.snapshot(); }
-const config::ConsumerConfig& Engine::config_of(ConsumerId consumer) const {
-  return *impl_->config.consumer(consumer);
+config::ConsumerSnapshot Engine::config_of(ConsumerId consumer) const {
+  return impl_->config.consumer(consumer);
 }
 std::optional<http::Endpoint> Engine::endpoint(ConsumerId consumer) const {
   return impl_->applications[consumer].endpoint();

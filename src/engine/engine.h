@@ -142,8 +142,7 @@ class Engine {
   std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
 
   config::Snapshot config() const;
-  // Valid until the configuration is replaced.
-  const config::ConsumerConfig& config_of(ConsumerId consumer) const;
+  config::ConsumerSnapshot config_of(ConsumerId consumer) const;
   std::optional<http::Endpoint> endpoint(
       ConsumerId consumer) const;  // none while its process has no port yet
 

@@ -28,7 +28,7 @@ Awaitable<void> release_when_idle(const GatewayContext& gateway, LeaseHandle lea
   auto ended = std::make_shared<bool>(false);
   lease.on_ended([ended](const Error&) { *ended = true; });
   asio::steady_timer pause(co_await asio::this_coro::executor);
-  const Clock::time_point until = Clock::now() + gateway.limits.run_limit;
+  const Clock::time_point until = Clock::now() + gateway.engine_api.config()->limits.run_limit;
   while (!*ended && Clock::now() < until) {
     bool busy = co_await gateway.engine_api.is_busy(consumer);
     if (!busy) break;

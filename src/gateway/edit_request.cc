@@ -16,7 +16,8 @@ void replace_model_name(RequestContext& request) {
   if (!request.target.model) return;
   const ModelFinder& model = *request.target.model;
   std::vector<std::string> configured;
-  for (const auto& [name, footprint] : request.consumer().ai_models) configured.push_back(name);
+  const config::ConsumerSnapshot consumer = request.consumer();
+  for (const auto& [name, footprint] : consumer->ai_models) configured.push_back(name);
   const std::string resident_model = request.gateway.engine_api.ai_model_of(request.target.resolved);
   const auto service_name = service_model_name(model.name(), resident_model, configured);
   if (service_name) request.body.buffer().replace(model.value_range(), model.encode_name(*service_name));
@@ -54,7 +55,7 @@ RequestHead make_service_head(const RequestContext& request) {
 
 Result<void> edit_request(RequestContext& request) {
   replace_model_name(request);
-  request.is_websocket_upgrade = config::service_traits(request.consumer().service.type).websocket &&
+  request.is_websocket_upgrade = config::service_traits(request.consumer()->service.type).websocket &&
                                  asks_websocket_upgrade(request.caller.head);
   request.service_head = make_service_head(request);
   return {};

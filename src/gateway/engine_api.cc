@@ -63,7 +63,8 @@ std::vector<ListedModel> list_models(const engine::Engine& engine) {
     const bool one_ai_model = find_resident("") != state.residents.end();
     if (one_ai_model) {
       add(state.spec.name, any_warm);
-      for (const std::string& alias : engine.config_of(id).aliases) add(alias, any_warm);
+      const config::ConsumerSnapshot config = engine.config_of(id);
+      for (const std::string& alias : config->aliases) add(alias, any_warm);
     }
     for (const std::string& ai_model : engine.ai_models(id)) {
       auto resident = find_resident(ai_model);
@@ -81,7 +82,8 @@ EngineApi make_engine_api(engine::Engine& engine) {
       .resolve = [&engine](std::string_view name) { return engine.resolve(name); },
       .resolve_within = [&engine](ConsumerId id, std::string_view name) { return engine.resolve(id, name); },
       .find_consumer = [&engine](std::string_view name) { return engine.find_consumer(name); },
-      .config_of = [&engine](ConsumerId id) -> const config::ConsumerConfig& { return engine.config_of(id); },
+      .config = [&engine] { return engine.config(); },
+      .config_of = [&engine](ConsumerId id) { return engine.config_of(id); },
       .ai_model_of =
           [&engine](engine::Target target) {
             const Registry& registry = engine.world().registry;

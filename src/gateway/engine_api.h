@@ -32,7 +32,8 @@ struct EngineApi {
   std::function<Result<engine::Target>(std::string_view)> resolve{};
   std::function<Result<engine::Target>(ConsumerId, std::string_view)> resolve_within{};
   std::function<std::optional<ConsumerId>(std::string_view)> find_consumer{};
-  std::function<const config::ConsumerConfig&(ConsumerId)> config_of{};
+  std::function<config::Snapshot()> config{};  // that is in force now
+  std::function<config::ConsumerSnapshot(ConsumerId)> config_of{};
   std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where there is just one
   std::function<std::optional<http::Endpoint>(ConsumerId)> endpoint{};
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};

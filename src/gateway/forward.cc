@@ -32,7 +32,7 @@ void watch_lease(const RequestContext& request, const std::weak_ptr<StopFunction
   request.turn.lease->on_ended([stop](const Error& why) {
     if (auto alive = stop.lock()) (*alive)(why);
   });
-  const Duration limit = request.gateway.limits.run_limit;
+  const Duration limit = request.config->limits.run_limit;
   run_limit.expires_after(limit);
   run_limit.async_wait([stop, limit](boost::system::error_code failed) {
     auto alive = stop.lock();
@@ -46,7 +46,7 @@ Awaitable<Result<void>> connect_to_service(RequestContext& request) {
   const EngineApi& engine_api = request.gateway.engine_api;
   auto endpoint = engine_api.endpoint(consumer);
   if (!endpoint) {
-    std::string why = request.consumer().name + " is not up: its service has no port yet";
+    std::string why = request.consumer()->name + " is not up: its service has no port yet";
     engine_api.report_suspect(consumer, why);
     co_return fail(ErrorCode::service_down, std::move(why));
   }

@@ -63,15 +63,15 @@ bool Gateway::handles(std::string_view method, std::string_view target) const {
   return find_route(method, target).has_value();
 }
 
-Gateway::Gateway(EngineApi engine_api, Connector connect, config::LimitsConfig limits)
-    : context_{.engine_api = std::move(engine_api),
-               .connect = std::move(connect),
-               .limits = limits,
-               .body_budget = std::make_shared<BodyBudget>(
-                   BodyBudget{.memory_left = static_cast<std::uint64_t>(limits.body_memory_total.count),
-                              .disk_left = static_cast<std::uint64_t>(limits.spool_total.count)})} {}
+Gateway::Gateway(EngineApi engine_api, Connector connect)
+    : context_{.engine_api = std::move(engine_api), .connect = std::move(connect)} {
+  const config::Snapshot config = context_.engine_api.config();
+  context_.body_budget = std::make_shared<BodyBudget>(
+      BodyBudget{.memory_left = static_cast<std::uint64_t>(config->limits.body_memory_total.count),
+                 .disk_left = static_cast<std::uint64_t>(config->limits.spool_total.count)});
+}
 
 Gateway::Gateway(engine::Engine& engine, http::Client& client)
-    : Gateway(make_engine_api(engine), make_connector(client), engine.config()->limits) {}
+    : Gateway(make_engine_api(engine), make_connector(client)) {}
 
 }  // namespace mgpu::gateway

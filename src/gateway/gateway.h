@@ -5,7 +5,6 @@
 
 #include <string_view>
 
-#include "config/config.h"
 #include "gateway/engine_api.h"
 #include "gateway/request_context.h"
 #include "gateway/transport.h"
@@ -15,7 +14,8 @@ namespace mgpu::gateway {
 class Gateway {
  public:
   Gateway(engine::Engine& engine, http::Client& client);  // both must outlive it
-  Gateway(EngineApi engine_api, Connector connect, config::LimitsConfig limits);
+  // Fixed for the run: what all bodies together may take.
+  Gateway(EngineApi engine_api, Connector connect);
 
   // Whether a request is the data plane's; all others are the control plane's.
   bool handles(std::string_view method, std::string_view target) const;

@@ -115,27 +115,28 @@ struct GatewayHarness {
   }
 
   EngineApi engine_api() {
-    return {.resolve = [this](std::string_view name) { return resolve(name); },
-            .resolve_within = [this](ConsumerId, std::string_view name) { return resolve(name); },
-            .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
-              return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+    return {
+        .resolve = [this](std::string_view name) { return resolve(name); },
+        .resolve_within = [this](ConsumerId, std::string_view name) { return resolve(name); },
+        .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
+          return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
+        },
+        .config = [this] { return std::make_shared<const config::Config>(config::Config{.limits = limits}); },
+        .config_of = [this](ConsumerId) { return std::make_shared<const config::ConsumerConfig>(config); },
+        .ai_model_of = [this](engine::Target) { return ai_model; },
+        .endpoint = [](ConsumerId) { return std::optional(http::Endpoint{.port = 1}); },
+        .acquire =
+            [this](engine::Target, QueueOptions options) {
+              requested_options = std::move(options);
+              return acquire();
             },
-            .config_of = [this](ConsumerId) -> const config::ConsumerConfig& { return config; },
-            .ai_model_of = [this](engine::Target) { return ai_model; },
-            .endpoint = [](ConsumerId) { return std::optional(http::Endpoint{.port = 1}); },
-            .acquire =
-                [this](engine::Target, QueueOptions options) {
-                  requested_options = std::move(options);
-                  return acquire();
-                },
-            .is_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
-            .report_suspect = [this](ConsumerId, std::string why) { suspect_reason = std::move(why); },
-            .count_retry = [this] { ++retries; },
-            .list_models =
-                [] {
-                  return std::vector<ListedModel>{{"chat", "chat", kGiB, true},
-                                                  {"gemma", "chat", kGiB, true}};
-                }};
+        .is_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
+        .report_suspect = [this](ConsumerId, std::string why) { suspect_reason = std::move(why); },
+        .count_retry = [this] { ++retries; },
+        .list_models =
+            [] {
+              return std::vector<ListedModel>{{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, true}};
+            }};
   }
 
   Awaitable<Result<LeaseHandle>> acquire() {
@@ -227,7 +228,7 @@ struct GatewayHarness {
   // Serves the request to its end; `then` is called once the gateway waits for something.
   void serve(std::function<void()> then = [] {}) { serve_for(std::chrono::seconds(5), std::move(then)); }
   void serve_for(std::chrono::seconds limit, std::function<void()> then = [] {}) {
-    Gateway gateway(engine_api(), connector(), limits);
+    Gateway gateway(engine_api(), connector());
     run_for(limit, gateway.serve(caller), std::move(then));
     EXPECT_EQ(leases_held, 0);
     EXPECT_EQ(waiting, 0);
@@ -239,7 +240,6 @@ struct GatewayHarness {
     if (!request_) {
       context_ = {.engine_api = engine_api(),
                   .connect = connector(),
-                  .limits = limits,
                   .body_budget = std::make_shared<BodyBudget>(
                       BodyBudget{.memory_left = 1'000'000, .disk_left = 1'000'000})};
       request_.emplace(context_, caller);

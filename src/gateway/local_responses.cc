@@ -31,7 +31,7 @@ Result<std::string> single_model_body(const EngineApi& engine_api, const std::st
   if (listed != models.end()) return model_body(*listed, unix_seconds());
   Result<engine::Target> target = engine_api.resolve(name);
   if (!target) return std::unexpected(target.error());
-  const std::string& owner = engine_api.config_of(target->consumer).name;
+  const std::string owner = engine_api.config_of(target->consumer)->name;
   return model_body({.id = name, .owner = owner}, unix_seconds());
 }
 
@@ -70,14 +70,14 @@ Awaitable<Result<void>> respond_locally(RequestContext& request) {
 }
 
 Awaitable<Result<void>> respond_ollama_show(RequestContext& request) {
-  const config::ConsumerConfig& config = request.consumer();
-  const bool service_answers = config::service_traits(config.service.type).answers_ollama_show &&
+  const config::ConsumerSnapshot config = request.consumer();
+  const bool service_answers = config::service_traits(config->service.type).answers_ollama_show &&
                                request.gateway.engine_api.endpoint(request.target.resolved.consumer);
   if (service_answers) {
     Result<void> forwarded = co_await forward(request);
     if (forwarded || request.attempt.head_sent || !request.body.is_complete()) co_return forwarded;
   }
-  std::string body = show_body({.id = request.target.model->name(), .owner = config.name}, now_rfc3339());
+  std::string body = show_body({.id = request.target.model->name(), .owner = config->name}, now_rfc3339());
   Headers headers;
   co_return co_await send_json(request.caller, 200, std::move(body), std::move(headers));
 }

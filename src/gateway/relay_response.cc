@@ -54,9 +54,9 @@ Awaitable<Result<std::string>> check_out_of_memory(RequestContext& request, cons
     if (piece->empty()) break;
     body += *piece;
   }
-  const config::ConsumerConfig& config = request.consumer();
-  if (!service::says_out_of_memory(config.service.type, head.status, body)) co_return body;
-  co_return fail(ErrorCode::out_of_memory, fmt::format("{} answered {}: {}", config.name, head.status,
+  const config::ConsumerSnapshot config = request.consumer();
+  if (!service::says_out_of_memory(config->service.type, head.status, body)) co_return body;
+  co_return fail(ErrorCode::out_of_memory, fmt::format("{} answered {}: {}", config->name, head.status,
                                                        std::string_view(body).substr(0, kMaxQuotedError)));
 }
 

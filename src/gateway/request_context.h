@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "config/config.h"
+#include "config/live_config.h"
 #include "gateway/body_buffer.h"
 #include "gateway/engine_api.h"
 #include "gateway/model_finder.h"
@@ -24,7 +24,6 @@ namespace mgpu::gateway {
 struct GatewayContext {
   EngineApi engine_api{};
   Connector connect{};
-  config::LimitsConfig limits{};
   std::shared_ptr<BodyBudget> body_budget{};  // shared with the bodies, see BodyBudget
 };
 
@@ -69,13 +68,15 @@ struct Attempt {
 
 struct RequestContext {
   RequestContext(const GatewayContext& shared, Caller& client)
-      : gateway(shared), caller(client), body(shared.limits, shared.body_budget) {}
+      : gateway(shared),
+        config(shared.engine_api.config()),
+        caller(client),
+        body(config->limits, shared.body_budget) {}
 
-  const config::ConsumerConfig& consumer() const {
-    return gateway.engine_api.config_of(target.resolved.consumer);
-  }
+  config::ConsumerSnapshot consumer() const { return gateway.engine_api.config_of(target.resolved.consumer); }
 
   const GatewayContext& gateway;
+  const config::Snapshot config;  // as the request arrived; also if it is replaced meanwhile
   Caller& caller;
 
   // parse_request

@@ -68,7 +68,7 @@ Awaitable<Result<void>> resolve_by_path(RequestContext& request) {
   if (!consumer) co_return std::unexpected(unknown_consumer_error(engine_api, name));
   Result<engine::Target> single = engine_api.resolve_within(*consumer, "");
   request.target.resolved = single.value_or(engine::Target{.consumer = *consumer});
-  const bool is_free = is_free_path(request.consumer().service.free_paths, request.route.target);
+  const bool is_free = is_free_path(request.consumer()->service.free_paths, request.route.target);
   request.target.needs_turn = !is_free;
   if (single || is_free) co_return Result<void>{};
   if (request.caller.head.length == 0) co_return std::unexpected(single.error());
@@ -84,8 +84,8 @@ Awaitable<Result<void>> resolve_target(RequestContext& request) {
                                                                 : resolve_by_body(request, any_consumer);
   Result<void> resolved = co_await std::move(resolving);
   if (!resolved) co_return resolved;
-  if (request.consumer().service.type == config::ServiceType::none)
-    co_return std::unexpected(no_service_error(request.consumer()));
+  if (request.consumer()->service.type == config::ServiceType::none)
+    co_return std::unexpected(no_service_error(*request.consumer()));
   co_return resolved;
 }
 

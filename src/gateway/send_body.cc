@@ -47,7 +47,7 @@ Awaitable<Result<std::string>> read_from_client(RequestContext& request, Upload&
   if (!chunk) co_return chunk;
   const bool is_fast_enough = upload.record(chunk->size()) || !request.turn.lease || chunk->empty();
   upload.reading_since.reset();
-  if (!is_fast_enough) co_return std::unexpected(too_slow_error(request.gateway.limits.min_upload_rate));
+  if (!is_fast_enough) co_return std::unexpected(too_slow_error(request.config->limits.min_upload_rate));
   Result<void> passed = request.body.pass_chunk(*chunk);
   if (!passed) co_return std::unexpected(passed.error());
   co_return chunk;
@@ -95,7 +95,7 @@ Awaitable<void> watch_upload_rate(RequestContext& request, Upload& upload) {
     const bool is_fast_enough = upload.record(0);
     upload.reading_since = Clock::now();
     if (!is_fast_enough) {
-      request.attempt.stop(too_slow_error(request.gateway.limits.min_upload_rate));
+      request.attempt.stop(too_slow_error(request.config->limits.min_upload_rate));
       break;
     }
   }
@@ -105,7 +105,7 @@ Awaitable<void> watch_upload_rate(RequestContext& request, Upload& upload) {
 }  // namespace
 
 Awaitable<void> send_body(RequestContext& request) {
-  const Bytes min_rate = request.gateway.limits.min_upload_rate;
+  const Bytes min_rate = request.config->limits.min_upload_rate;
   Upload upload{.monitor = UploadRateMonitor(min_rate)};
   auto pump = pump_body(request, upload);
   const bool others_wait = request.turn.lease && !request.body.is_complete() && min_rate > Bytes{};

@@ -58,7 +58,7 @@ TEST(Transport, UsesAServicesConnectionAgain) {
   EngineApi engine_api = harness.engine_api();
   engine_api.endpoint = [&](ConsumerId) { return std::optional((*service)->endpoint()); };
   http::Client to_service(harness.io.get_executor()), to_us(harness.io.get_executor());
-  Gateway gateway(std::move(engine_api), make_connector(to_service), harness.limits);
+  Gateway gateway(std::move(engine_api), make_connector(to_service));
   auto front = http::Server::start(harness.io, {},
                                    [&](http::Exchange& exchange) { return gateway.serve(exchange, {}); });
   ASSERT_TRUE(front);
