@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "domain/journal_entry.h"
+#include "sched/core_harness.h"
 #include "sched/step.h"
 
 namespace mgpu::explain {
@@ -33,17 +34,9 @@ struct JournalFixture {
     return effects;
   }
 
-  // Every warm resident is measured at its footprint.
+  // The reading is later than the answers to all evictions, so that it counts for them.
   Effects take_reading() {
-    // Later than the answers to all evictions, so that it counts for them.
-    Reading reading{.device = gpu, .taken_at = world.now + Duration{1}, .total = kGiB * 24};
-    for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
-      Bytes bytes{};
-      for (const ResidentId id : world.registry.consumers[i].residents)
-        if (world.registry[id].state == Residency::warm) bytes += world.registry[id].footprint;
-      if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
-    }
-    return apply(ReadingTaken{reading});
+    return apply(ReadingTaken{reading_of_warm_residents(world, gpu, world.now + Duration{1})});
   }
 
   // A consumer with one resident.

@@ -13,6 +13,21 @@ namespace mgpu {
 
 using namespace std::chrono_literals;
 
+// A reading of a device of 24 GiB that shows every warm resident at its footprint.
+inline Reading reading_of_warm_residents(const World& world, DeviceId device, Instant taken_at,
+                                         Bytes foreign = {}) {
+  Reading reading{.device = device, .taken_at = taken_at, .total = kGiB * 24, .foreign = foreign};
+  for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
+    const ConsumerState& consumer = world.registry.consumers[i];
+    Bytes total{};
+    for (const ResidentId id : consumer.residents)
+      if (world.registry[id].state == Residency::warm) total += world.registry[id].footprint;
+    if (const Bytes bytes = device_part(consumer.spec, device, total); bytes > Bytes{})
+      reading.consumers.push_back({ConsumerId{i}, bytes});
+  }
+  return reading;
+}
+
 struct CheckedWorld {
   World world;
 
@@ -46,16 +61,8 @@ struct CoreHarness : CheckedWorld {
   }
   Residency state_of(ConsumerId id) { return world.registry[resident_of(id)].state; }
 
-  // Takes a reading that shows every warm resident at its footprint.
   Effects report_reading() {
-    Reading reading{.device = gpu, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
-    for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
-      Bytes bytes{};
-      for (const ResidentId id : world.registry.consumers[i].residents)
-        if (world.registry[id].state == Residency::warm) bytes += world.registry[id].footprint;
-      if (bytes > Bytes{}) reading.consumers.push_back({ConsumerId{i}, bytes});
-    }
-    return apply_event(ReadingTaken{reading});
+    return apply_event(ReadingTaken{reading_of_warm_residents(world, gpu, world.now + 1ms, foreign)});
   }
   std::pair<TicketId, Effects> submit_ticket(ConsumerId id, Duration wait_limit = 0ms) {
     return submit_ticket(id, TicketRequest{.wait_limit = wait_limit});

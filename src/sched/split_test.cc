@@ -37,15 +37,7 @@ struct SplitFixture : CheckedWorld {
   }
 
   Effects report_reading(DeviceId device, Bytes foreign = {}) {
-    Reading reading{.device = device, .taken_at = world.now + 1ms, .total = kGiB * 24, .foreign = foreign};
-    for (std::size_t i = 0; i < world.registry.consumers.size(); ++i) {
-      const ConsumerState& consumer = world.registry.consumers[i];
-      const Resident& resident = world.registry[consumer.residents[0]];
-      const Bytes bytes = device_part(consumer.spec, device, resident.footprint);
-      if (resident.state == Residency::warm && bytes > Bytes{})
-        reading.consumers.push_back({ConsumerId{i}, bytes});
-    }
-    return apply_event(ReadingTaken{reading});
+    return apply_event(ReadingTaken{reading_of_warm_residents(world, device, world.now + 1ms, foreign)});
   }
   Effects report_both_readings() {
     Effects effects = report_reading(first);
