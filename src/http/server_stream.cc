@@ -56,7 +56,7 @@ asio::awaitable<Result<ParsedRequest>> ServerStream::receive_request_head() {
   const auto max_size = static_cast<std::size_t>(options_.max_header.count);
   const auto size = co_await receive_head(connection_, max_size, kMaxEmptyLines);
   idle_since_.reset();
-  if (!size && size.error().code == ErrorCode::cancelled) client_gone_ = true;  // nobody waits for an answer
+  if (!size && size.error().code == ErrorCode::cancelled) client_gone_ = true;  // no answer is expected
   if (!size && size.error().code == ErrorCode::too_large)
     co_return fail(ErrorCode::too_large,
                    fmt::format("the request's header is larger than limits.max_header, {}",

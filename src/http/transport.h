@@ -21,7 +21,7 @@ struct Connection::Transport {
 
   Socket socket;
   HangupWatch* hangup_watch;
-  bool watched = false;  // was, ever: only then is the watch told before the socket is closed
+  bool watched = false;  // the watch may know the socket, and must forget it before a close
   ReceiveBuffer received{};
   std::uint64_t bytes_sent = 0;
   bool refused_by_peer = false;
