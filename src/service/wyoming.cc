@@ -1,49 +1,43 @@
 // Wyoming (piper, faster-whisper, wake words): frames over TCP instead of HTTP. The only request is
 // `describe`, for its health; its memory is freed when its process ends. Callers use its own port, not the
 // gateway.
-#include <array>
+#include <string_view>
+#include <utility>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
+#include "http/connection.h"
 #include "service/service_base.h"
 #include "service/wyoming_frame.h"
 
 namespace mgpu::service {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 namespace {
 
-// Sends one frame and returns the first frame of the answer. Asio's exceptions are caught here: with one,
-// `||` would wait for the timer.
-asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFrame request) try {
-  tcp::socket socket(co_await asio::this_coro::executor);
-  tcp::resolver resolver(socket.get_executor());
-  const std::string port = std::to_string(address.endpoint.port);
-  const auto endpoints = co_await resolver.async_resolve(address.endpoint.host, port, asio::use_awaitable);
-  co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
-  const std::string wire = serialize_frame(request);
-  const auto out = asio::buffer(wire);
-  co_await asio::async_write(socket, out, asio::use_awaitable);
-  std::string bytes;
-  for (;;) {
-    auto read = parse_frame(bytes);
+// Sends one frame and returns the first frame of the answer. Error: service_down.
+asio::awaitable<Result<WyomingFrame>> exchange(const Address& address, WyomingFrame request) {
+  const auto failure = [&address](std::string_view reason) {
+    return fail(ErrorCode::service_down, http::display_name(address.endpoint) + ": " + std::string(reason));
+  };
+  const auto executor = co_await asio::this_coro::executor;
+  http::Endpoint endpoint = address.endpoint;
+  auto connection = co_await http::Connection::connect(executor, std::move(endpoint), kQueryLimit);
+  if (!connection) co_return std::unexpected(connection.error());
+  std::string wire = serialize_frame(request), nothing;
+  const auto sent = co_await connection->send(std::move(wire), std::move(nothing), {});
+  if (!sent) co_return failure(sent.error().detail);
+  while (true) {
+    auto read = parse_frame(connection->received());
     if (!read) co_return std::unexpected(read.error());
     if (*read) co_return std::move((*read)->frame);
-    std::array<char, 4096> piece;
-    const auto in = asio::buffer(piece);
-    const auto size = co_await socket.async_read_some(in, asio::use_awaitable);
-    bytes.append(piece.data(), size);
+    const auto size = co_await connection->receive();
+    if (!size) co_return failure(size.error().detail);
+    if (*size == 0) co_return failure("it closed the connection in the middle of a frame");
   }
-} catch (const boost::system::system_error& error) {
-  co_return fail(ErrorCode::service_down,
-                 http::display_name(address.endpoint) + ": " + error.code().message());
 }
 
 class Wyoming final : public ServiceBase {
