@@ -6,6 +6,7 @@
 
 #include "config/services.h"
 #include "domain/enum_names.h"
+#include "http/endpoint.h"
 #include "sched/line_order.h"
 #include "sched/start_estimate.h"
 #include "sched/step.h"
@@ -169,9 +170,10 @@ UserLabels make_user_labels(const engine::Engine& engine) {
 }
 
 Json url_json(const engine::Engine& engine, ConsumerId consumer) {
-  const auto endpoint = engine.endpoint(consumer);
+  auto endpoint = engine.endpoint(consumer);
   if (!endpoint) return nullptr;
-  return "http://" + endpoint->host + ":" + std::to_string(endpoint->port);
+  endpoint->path.clear();
+  return http::to_url(*endpoint);
 }
 
 Json consumer_json(const engine::Engine& engine, ConsumerId id) {
