@@ -78,7 +78,7 @@ TEST_F(StatusCacheTest, AThousandPollsAtALongLineCostOnePlayThrough) {
 
 TEST_F(StatusCacheTest, EventsDoNotMakeALongLineBePlayedThroughMoreOften) {
   open_line(kLongLine + 1);
-  EXPECT_FALSE(shown_ticket(TicketId{2})["estimated_start"].is_null());
+  EXPECT_FALSE(shown_ticket(line_->ticket(2))["estimated_start"].is_null());
   TicketId added{};
   for (int i = 0; i < 100; ++i) {
     added = line_->add_ticket();
@@ -87,7 +87,7 @@ TEST_F(StatusCacheTest, EventsDoNotMakeALongLineBePlayedThroughMoreOften) {
   EXPECT_EQ(play_throughs_, 1);
   EXPECT_EQ(shown_ticket(added)["place"], kLongLine + 101) << "the facts are new";
   EXPECT_TRUE(shown_ticket(added)["estimated_start"].is_null()) << "the estimates are not";
-  EXPECT_FALSE(shown_ticket(TicketId{2})["estimated_start"].is_null());
+  EXPECT_FALSE(shown_ticket(line_->ticket(2))["estimated_start"].is_null());
 
   advance(kMaxEstimateAge);
   EXPECT_FALSE(shown_ticket(added)["estimated_start"].is_null());
@@ -96,7 +96,7 @@ TEST_F(StatusCacheTest, EventsDoNotMakeALongLineBePlayedThroughMoreOften) {
 
 TEST_F(StatusCacheTest, AShortLineIsPlayedThroughAgainForANewTicket) {
   open_line(2);
-  EXPECT_TRUE(estimates_->start_of(TicketId{2}));
+  EXPECT_TRUE(estimates_->start_of(line_->ticket(2)));
   const TicketId added = line_->add_ticket();
   EXPECT_TRUE(estimates_->start_of(added));
   EXPECT_EQ(play_throughs_, 2);

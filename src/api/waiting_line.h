@@ -49,19 +49,22 @@ class WaitingLine {
   WaitingLine& operator=(const WaitingLine&) = delete;
 
   TicketId add_ticket() {
-    const ConsumerId consumer{last_ticket_.value % engine_->world().registry.consumers.size()};
+    const ConsumerId consumer{tickets_.size() % engine_->world().registry.consumers.size()};
     boost::asio::co_spawn(io_, wait_for_lease({.consumer = consumer}), boost::asio::detached);
     io_.restart();
     io_.poll();
-    return last_ticket_;
+    return tickets_.back();
   }
+
+  // The one that came as the `n`-th, from 1.
+  TicketId ticket(std::size_t n) const { return tickets_.at(n - 1); }
 
   engine::Engine& engine() { return *engine_; }
 
  private:
   boost::asio::awaitable<void> wait_for_lease(TicketRequest ask) {
     engine::Holder holder{.who = "POST /v1/chat/completions from 127.0.0.1:5123"};
-    std::function<void(TicketId)> on_ticket = [this](TicketId ticket) { last_ticket_ = ticket; };
+    std::function<void(TicketId)> on_ticket = [this](TicketId ticket) { tickets_.push_back(ticket); };
     const auto lease = co_await engine_->acquire(ask, std::move(holder), std::move(on_ticket));
     MGPU_ASSERT(!lease, "nothing is granted without a reading");
   }
@@ -69,7 +72,7 @@ class WaitingLine {
   boost::asio::io_context io_;
   UnreadDevice device_;
   std::unique_ptr<engine::Engine> engine_;
-  TicketId last_ticket_{};
+  std::vector<TicketId> tickets_{};
 };
 
 }  // namespace mgpu::api
