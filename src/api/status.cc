@@ -236,13 +236,16 @@ Json line_json(const engine::Engine& engine, const StartTimes& starts) {
 
 Json status_json(const engine::Engine& engine, const StartTimes& starts, const DaemonFacts& daemon) {
   const World& world = engine.world();
-  Json json = statistics_json(total_statistics(world), make_wall_clock(engine));
+  const WallClock wall = make_wall_clock(engine);
+  const Instant as_of = engine.now();
+  Json json = statistics_json(total_statistics(world), wall);
   Json devices = Json::array();
   for (std::size_t i = 0; i < world.registry.devices.size(); ++i)
     devices.push_back(device_json(engine, DeviceId{i}));
   Json line = line_json(engine, starts);
   json.update({{"version", daemon.version},
                {"started", daemon.started},
+               {"as_of", time_json(as_of, wall)},
                {"epoch", engine.epoch()},
                {"draining", world.draining},
                {"oom_retries", engine.oom_retries()},

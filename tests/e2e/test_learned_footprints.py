@@ -1,4 +1,5 @@
 """Measured footprints replace declared ones, and survive a restart of the daemon."""
+import datetime
 import json
 import time
 
@@ -14,11 +15,12 @@ def chat_and_wait_for_reading(harness, name):
     """Runs one job and waits for a reading after it: a footprint is learned from readings only."""
     harness.chat(name)
     harness.wait_until_quiet()
-    began = time.monotonic()
+    began = time.time()
 
     def has_newer_reading():
-        passed = (time.monotonic() - began) * 1000  # taken before the request is sent
-        return harness.status()["devices"][0]["memory"]["reading_age_ms"] < passed
+        status = harness.status()
+        as_of = datetime.datetime.fromisoformat(status["as_of"]).timestamp()
+        return as_of - status["devices"][0]["memory"]["reading_age_ms"] / 1000 > began
     wait_until(has_newer_reading, "a reading after the job")
 
 
