@@ -9,8 +9,8 @@ Instant Clock::now() const {
 std::chrono::steady_clock::time_point Clock::steady_time(Instant at) const {
   using SteadyTime = std::chrono::steady_clock::time_point;
   const auto last = std::chrono::floor<Duration>(SteadyTime::max() - start_);
-  if (at.us >= last.count()) return SteadyTime::max();  // this clock counts finer, and ends sooner
-  // Rounded up: a timer that fires a moment early would find nothing due.
+  if (at.us >= last.count()) return SteadyTime::max();  // its range ends before that of Instant
+  // Rounded up: a timer that fires before the deadline would find nothing due.
   return start_ + Duration{at.us + 1};
 }
 

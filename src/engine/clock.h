@@ -1,6 +1,6 @@
-// The daemon's clock: the core's Instants, and what they are on the steady and on the wall clock.
+// Converts between the core's Instants and the steady and wall clocks.
 //
-// Thread rule: any; it never changes once made.
+// Thread rule: any; immutable after construction.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 
 namespace mgpu::engine {
 
-// An Instant is the microseconds since the clock was made, plus one second: 0 stays free for "never".
+// An Instant is the microseconds since construction plus one second: 0 is reserved for "never".
 class Clock {
  public:
   Instant now() const;

@@ -13,8 +13,7 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// A Tick that is due and changes nothing must not keep the strand busy: the next one comes after twice as
-// long.
+// A Tick that is due but changes nothing must not keep the strand busy: the delay to the next one doubles.
 constexpr Duration kMinTickBackoff{1'000};
 constexpr Duration kMaxTickBackoff{1'000'000};
 
@@ -60,7 +59,7 @@ void CoreLoop::arm_wake_up() {
   wake_up_.cancel();
   if (next == kNever) return;
   if (next > world_.now) tick_backoff_ = kMinTickBackoff;
-  // Counted from the last Tick, and not from now: events that come all the time don't put it off.
+  // Counted from the last Tick, not from now: a steady stream of events does not postpone the Tick.
   wake_up_.expires_at(clock_.steady_time(std::max(next, last_tick_ + tick_backoff_)));
   wake_up_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& cancelled) {
     if (cancelled || alive.expired()) return;

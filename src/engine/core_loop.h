@@ -1,5 +1,5 @@
-// The loop around the core: an event is stamped, stepped through the core and written into the journal; each
-// effect that follows is written down and handed on. Owns the world, which all other parts only read.
+// The loop around the core: stamps each event, steps the core with it and appends it to the journal; then
+// appends and executes each effect that the step returned. Owns the world, which all other parts only read.
 //
 // Thread rule: the strand.
 #pragma once
@@ -31,20 +31,20 @@ class CoreLoop {
   CoreLoop(const CoreLoop&) = delete;
   CoreLoop& operator=(const CoreLoop&) = delete;
 
-  // Returns once the core has stepped it; called from within a step or an effect, it queues the event. After
-  // close() events are dropped.
+  // Returns once the core has stepped the event; called from within a step or an effect, it queues the event.
+  // After close() events are dropped.
   void dispatch(EventPayload what);
 
   const World& world() const { return world_; }
   const std::deque<EventPayload>& pending_events() const { return pending_; }  // dispatched, not stepped yet
 
-  // What earlier lives learned, and where a process of theirs was found. REQUIRES: the core was not asked for
-  // anything yet, so that this is still a matter of setting up the world.
+  // Set the costs that earlier starts of the daemon learned, and the device of a process that one of them
+  // left. REQUIRES: no event was dispatched yet; both are part of the setup of the world.
   void restore_learned(ResidentId resident, const LearnedCosts& costs);
   void place_consumer(ConsumerId consumer, DeviceId device);
 
-  // Returns after the next batch of events, wake_waiters(), close(), or at `deadline`; and for no reason: the
-  // caller checks its condition again. Cancelling the awaiting operation ends the wait.
+  // Returns after the next batch of events, after wake_waiters() or close(), or at `deadline`. May return
+  // spuriously: the caller checks its condition again. Cancelling the awaiting operation ends the wait.
   boost::asio::awaitable<void> wait_for_change(Instant deadline = kNever);
   void wake_waiters() { changed_->cancel(); }
 
@@ -63,9 +63,9 @@ class CoreLoop {
   std::deque<EventPayload> pending_{};
   bool dispatching_ = false;
   bool closed_ = false;
-  boost::asio::steady_timer wake_up_;  // when the core wants a Tick
+  boost::asio::steady_timer wake_up_;  // expires when the core needs a Tick
   Instant last_tick_{};
-  Duration tick_backoff_{};  // from a Tick to the next one, at least
+  Duration tick_backoff_{};  // minimum time from one Tick to the next
   // Never fires: cancelled to wake the waiting coroutines. Shared with the handlers of their deadlines.
   std::shared_ptr<boost::asio::steady_timer> changed_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for wake_up_'s handler

@@ -37,7 +37,7 @@ struct LoopFixture {
     add_device(world, {.name = "gpu0", .reserve = Bytes{}});
     return world;
   }
-  // Of more memory than there is: refused at once, once the device's size is known.
+  // Larger than the device: refused at once, once the size of the device is known.
   static TicketArrived ticket(std::uint64_t number) {
     return {.ticket = TicketId{number}, .request = {.bytes = kGiB}};
   }
@@ -84,7 +84,7 @@ TEST(CoreLoop, AnEventFromWithinAnEffectIsSteppedAfterTheOneUnderWay) {
 
 TEST(CoreLoop, ATickComesWhenTheCoreWantsOne) {
   LoopFixture fixture;
-  fixture.loop.dispatch(LoopFixture::ticket(1));  // waits: the device was not read yet
+  fixture.loop.dispatch(LoopFixture::ticket(1));  // waits: the device has not been read yet
   ASSERT_EQ(fixture.loop.world().tickets.size(), 1u);
   while (!fixture.loop.world().tickets.empty() && fixture.io.run_one_for(std::chrono::seconds(5)) > 0) {
   }

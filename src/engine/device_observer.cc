@@ -107,7 +107,7 @@ asio::awaitable<void> DeviceObserver::wait_for_fresh_readings(ConsumerId consume
 
 asio::awaitable<std::vector<int>> DeviceObserver::read_device_pids(ConsumerId consumer) {
   co_await wait_for_fresh_readings(consumer);
-  std::set<int> pids;  // one process may be on several devices
+  std::set<int> pids;  // a process may use several devices
   for (const DeviceObservation& seen : observations_)
     for (const auto& process : seen.own_processes)
       if (process.consumer == consumer) pids.insert(process.pid);

@@ -1,5 +1,5 @@
-// Watches the devices: takes the samples, finds out whose bytes they are, tells the core, and keeps what
-// people want to see beside that. Owns the sampler and what the last sample of each device showed.
+// Observes the devices: takes samples, attributes their bytes to owners, and dispatches a reading to the core
+// for each. Owns the sampler and the latest observation of each device.
 //
 // Thread rule: the strand.
 #pragma once
@@ -28,30 +28,30 @@ class DeviceObserver {
     std::function<std::vector<runner::RunIdentity>()> runs{};  // by ConsumerId
     std::function<std::vector<TicketProcess>()> ticket_processes{};
   };
-  // `devices` by DeviceId. All references must outlive it. Fixed for the run: how often samples are taken,
-  // and which ports are looked at for external services.
+  // `devices` by DeviceId. All references must outlive the observer. Fixed for the run: the sampling
+  // intervals and the ports that are checked for external services.
   DeviceObserver(boost::asio::io_context& io, const Clock& clock, CoreLoop& loop, gpu::Provider& provider,
                  const std::vector<gpu::DeviceInfo>& devices, const config::LiveConfig& config,
                  Sources sources);
 
   void start() { sampler_.start(); }
-  void stop() { sampler_.stop(); }                           // returns at once
-  bool wait_for_exit() { return sampler_.wait_for_exit(); }  // as DeviceSampler says
+  void stop() { sampler_.stop(); }  // returns at once
+  bool wait_for_exit() { return sampler_.wait_for_exit(); }
 
   void read_now(DeviceId device) { sampler_.read_now(device); }
-  void adapt_sampling_rate();  // to what the world is doing
+  void adapt_sampling_rate();  // fast while the world changes, slow otherwise
 
-  // Where the driver shows totals only, what comes is taken for what came last.
+  // Where the driver reports totals only, new memory is attributed to the consumers that loaded last.
   void note_loaded(ConsumerId consumer) { last_loads_[consumer.value].loaded_at = clock_.now(); }
   void note_found_warm(ConsumerId consumer) { last_loads_[consumer.value].found_warm_at = clock_.now(); }
 
   const DeviceObservation& observation(DeviceId device) const { return observations_[device.value]; }
 
-  // Returns once each device of the consumer has a reading that began after this call, or no reading came for
-  // kReadingTimeout, or the loop was closed.
+  // Returns once each device of the consumer has a reading that began after this call, after kReadingTimeout
+  // without one, or when the loop is closed.
   boost::asio::awaitable<void> wait_for_fresh_readings(ConsumerId consumer);
-  // The consumer's processes that hold device memory, by readings that were taken for this call: a process
-  // may have been started since the last one.
+  // The pids of the consumer's processes that hold device memory, from readings taken for this call: a
+  // process may have started since the last sample.
   boost::asio::awaitable<std::vector<int>> read_device_pids(ConsumerId consumer);
 
   static constexpr Duration kReadingTimeout{5'000'000};
@@ -67,9 +67,9 @@ class DeviceObserver {
   const std::vector<std::optional<std::uint16_t>> external_ports_;  // by ConsumerId
   const gpu::CgroupNames own_cgroup_;
   std::vector<DeviceObservation> observations_;  // by DeviceId
-  bool driver_listed_processes_ = false;         // ever, of any device
+  bool driver_listed_processes_ = false;         // at least once, for any device
   LastLoads last_loads_;                         // by ConsumerId
-  DeviceSampler sampler_;                        // last: its thread ends first
+  DeviceSampler sampler_;                        // last: destroyed first, which ends its thread
 };
 
 }  // namespace mgpu::engine

@@ -14,7 +14,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// One device on which this very process holds 2 of the 3 GiB that are in use.
+// One device on which the test process holds 2 of the 3 GiB in use.
 class FakeProvider : public gpu::Provider {
  public:
   const std::vector<gpu::DeviceInfo>& devices() const override { return devices_; }

@@ -15,20 +15,20 @@ namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// Listeners change seldom, and looking for them means walking /proc.
+// Listeners change rarely, and finding them requires a scan of /proc.
 constexpr std::chrono::seconds kListenerScanInterval{5};
 
 constexpr std::chrono::seconds kProcessCacheTtl{5};
 
 }  // namespace
 
-// What the thread works with. It outlives the sampling where the driver hangs.
+// The state that the thread uses. Outlives the sampler where the driver hangs.
 struct DeviceSampler::Worker {
-  // What the processes of a device's last reading are. /proc is asked again when the driver lists other ones,
-  // and now and then: a pid that stays for seconds may have got another parent.
+  // The processes of a device's last reading. /proc is read again when the driver's list changes, and at
+  // intervals, since a process may have been moved to another parent.
   struct ProcessCache {
     std::vector<int> listed_pids{};  // by the driver
-    std::vector<int> host_pids{};    // the same, as the host calls them
+    std::vector<int> host_pids{};    // the same processes in the host's pid namespace
     gpu::ProcessTable processes{};
     std::chrono::steady_clock::time_point cached_at{};
   };
@@ -55,10 +55,11 @@ struct DeviceSampler::Worker {
   const std::vector<std::uint32_t> indices;
   const std::vector<std::uint16_t> ports;
   const Intervals intervals;
-  // Shared with what was posted: a sample that arrives after stop() finds it empty. Of the strand alone.
+  // Shared with the posted handlers: a sample that arrives after stop() finds it empty. Used on the strand
+  // only.
   std::shared_ptr<std::function<void(Sample)>> on_sample;
 
-  // Of the thread alone.
+  // Used on the thread only.
   gpu::PidTranslator inner_pids;
   std::map<DeviceId, ProcessCache> process_caches;
   std::map<std::uint16_t, int> listener_pids;
@@ -132,7 +133,7 @@ void DeviceSampler::read_now(DeviceId device) {
   worker_->changed.notify_all();
 }
 
-// All devices at the pace, those asked for at once.
+// Samples all devices at the current interval, and requested ones at once.
 void DeviceSampler::Worker::run() {
   SteadyTime due{};
   std::unique_lock lock(mutex);
@@ -153,7 +154,7 @@ void DeviceSampler::Worker::run() {
       lock.unlock();
       Sample seen = sample(device);
       lock.lock();
-      if (stopping) return;  // the strand may be gone
+      if (stopping) return;  // the strand may be destroyed
       boost::asio::post(strand, [callback = on_sample, seen = std::move(seen)]() mutable {
         if (*callback) (*callback)(std::move(seen));
       });

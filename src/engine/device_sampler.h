@@ -1,10 +1,10 @@
-// The thread that asks the provider for readings: every `busy` interval while something changes, every `idle`
-// interval otherwise, and at once on read_now(). Each reading is posted to the strand.
+// A thread that takes readings from the provider: at the `busy` interval while something changes, at the
+// `idle` interval otherwise, and at once on read_now(). Each reading is posted to the strand.
 //
-// A driver may hang, and a thread inside it can't be ended: the thread is then left behind, and nothing waits
+// A driver call may hang, and the thread inside it can't be ended: then it is abandoned, and nothing waits
 // for it.
 //
-// Thread rule: call everything on the strand; what the thread shares with it is in Worker.
+// Thread rule: call everything on the strand; the state shared with the thread is in Worker.
 #pragma once
 
 #include <chrono>
@@ -25,11 +25,11 @@
 
 namespace mgpu::engine {
 
-inline constexpr std::chrono::seconds kDriverStopTimeout{2};  // for a reading under way, at the end
+inline constexpr std::chrono::seconds kDriverStopTimeout{2};  // for a reading in progress at shutdown
 
 struct Sample {
   DeviceId device{};
-  Instant taken{};  // before the driver was asked: nothing that happened later can be missing from it
+  Instant taken{};  // before the driver call: the reading includes everything that happened earlier
   Result<gpu::RawReading> raw{};
   gpu::Telemetry telemetry{};
   gpu::ProcessTable processes{};                 // those of the reading, the listeners, and their ancestors
@@ -42,9 +42,9 @@ class DeviceSampler {
     Duration busy{};
     Duration idle{};
   };
-  // `indices`: the provider's, by DeviceId. `ports`: of external services, whose listeners own their memory.
-  // `on_sample` is called on the strand, and not after stop(). The provider must outlive the thread: see
-  // wait_for_exit().
+  // `indices`: the provider's, by DeviceId. `ports`: of external services; the processes that listen on them
+  // own their memory. `on_sample` is called on the strand, and never after stop(). The provider must outlive
+  // the thread: see wait_for_exit().
   DeviceSampler(boost::asio::any_io_executor strand, const Clock& clock, gpu::Provider& provider,
                 std::vector<std::uint32_t> indices, std::vector<std::uint16_t> ports, Intervals intervals,
                 std::function<void(Sample)> on_sample);
@@ -53,16 +53,16 @@ class DeviceSampler {
   void start();
   void stop();  // returns at once
 
-  // After stop(): whether the thread has ended, waiting for that until kDriverStopTimeout after the stop at
-  // most. False: the driver hangs; the provider must not be destroyed while this stays so.
+  // After stop(): whether the thread has ended. Waits for it, at most until kDriverStopTimeout after the
+  // stop. False: the driver hangs; the provider must not be destroyed while the thread runs.
   bool wait_for_exit();
 
-  void set_busy(bool busy);  // from now on
+  void set_busy(bool busy);  // takes effect at once
   void read_now(DeviceId device);
 
  private:
   struct Worker;
-  std::shared_ptr<Worker> worker_;  // shared with the thread, which may be left behind
+  std::shared_ptr<Worker> worker_;  // shared with the thread, which may be abandoned
   std::chrono::steady_clock::time_point stopped_at_{};
   std::thread thread_;
 };

@@ -1,5 +1,5 @@
-// The engine's story: what it is made of, how it starts, what becomes of each effect of the core, and how it
-// ends. What each part does stands in the part's own file.
+// Engine::Impl: its parts, startup, the dispatch of the core's effects, and shutdown. Each part is described
+// in its own header.
 #include "engine/engine.h"
 
 #include <algorithm>
@@ -31,10 +31,10 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// For the heads of one AI model's files.
+// For reading the file heads of one AI model.
 constexpr Duration kStartupEstimateTimeout = std::chrono::seconds(3);
 
-// What declares no footprint gets the size that its files look like, as if it were declared.
+// Sets the footprint of consumers that declare none to the size estimated from their files.
 void estimate_undeclared_footprints(Setup& setup, const config::LiveConfig& config) {
   TimedCalls calls;
   const Bytes memory = total_device_memory(setup.devices);
@@ -58,8 +58,8 @@ bool has_running_work(const World& world) {
 
 }  // namespace
 
-// Coroutines under way share it: each part that they return to must still be there, if only to find the loop
-// closed.
+// Shared with the coroutines in progress: each part that they return to must still exist, even though the
+// loop is closed by then.
 struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   Impl(asio::io_context& context, config::LiveConfig configuration, gpu::Provider& provider, Setup setup,
        store::Store* store);
@@ -71,7 +71,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
 
   std::optional<DeviceId> chosen_device(TicketId ticket) const;
   std::string holder_description(TicketId ticket) const;
-  std::vector<std::string> device_uuids(ConsumerId consumer) const;  // of the devices that it is placed on
+  std::vector<std::string> device_uuids(ConsumerId consumer) const;  // of the consumer's devices
 
   config::LiveConfig config;
   const Clock clock{};
@@ -175,7 +175,8 @@ void Engine::Impl::execute(const Effect& effect) {
   if (const auto* wanted = std::get_if<TakeReading>(&effect)) observer.read_now(wanted->device);
 }
 
-// No new work; running work ends or its limit passes; what is ours to stop is stopped.
+// Admits no new work; running work ends or reaches its limit; then the processes that the daemon runs are
+// stopped.
 asio::awaitable<void> Engine::Impl::drain() {
   loop.dispatch(DrainRequested{});
 
@@ -199,7 +200,7 @@ asio::awaitable<void> Engine::Impl::drain() {
 void Engine::Impl::close() {
   loop.close();
   observer.stop();
-  (void)observer.wait_for_exit();  // it refers to the provider, which may be gone soon
+  (void)observer.wait_for_exit();  // it refers to the provider, which may be destroyed soon
   hours.close();
   tickets.close();
   applications.close();
@@ -223,7 +224,7 @@ std::vector<std::string> Engine::Impl::device_uuids(ConsumerId consumer) const {
   return uuids;
 }
 
-// --- what others see ---
+// --- queries and operations ---
 
 Result<std::unique_ptr<Engine>> Engine::create(asio::io_context& io, const config::Config& config,
                                                gpu::Provider& provider, store::Store* store) {
@@ -265,7 +266,7 @@ void Engine::report_suspect(ConsumerId consumer, std::string reason) {
 asio::awaitable<bool> Engine::is_busy(ConsumerId consumer) {
   const auto self = impl_;
   const std::uint32_t active_requests = co_await self->applications[consumer].count_active_requests();
-  // Each of its other leases accounts for one request, which this one must not wait for.
+  // Each other running lease accounts for one active request, which is not work of this lease.
   const std::uint32_t leases = self->loop.world().registry[consumer].running_leases;
   co_return active_requests > (leases > 0 ? leases - 1 : 0);
 }
@@ -344,7 +345,7 @@ Result<void> Engine::check_of_this_start(TicketId ticket) const {
 
 const Holder* Engine::holder(TicketId ticket) const { return impl_->tickets.holder(ticket); }
 
-// --- names ---
+// --- name resolution ---
 
 Result<Target> Engine::resolve(std::string_view name) { return impl_->targets.resolve(name); }
 

@@ -1,8 +1,8 @@
-// The engine: stamps events, steps the core, carries out the effects that follow. It knows how something is
-// done; which and when, the core decides.
+// The engine: stamps events, steps the core, executes the effects. The core decides what happens and when;
+// the engine implements it.
 //
-// Thread rule: the strand, which is the io_context's single thread. Only the sampling of the devices has a
-// thread of its own, which posts its readings here.
+// Thread rule: the strand, which is the io_context's single thread. Only device sampling has its own thread,
+// which posts its readings to the strand.
 #pragma once
 
 #include <chrono>
@@ -36,17 +36,17 @@ class Engine;
 class TicketTable;
 
 inline constexpr std::size_t kMaxWhoLength = 200;      // bytes kept of Holder::who
-inline constexpr std::size_t kMaxAiModelLength = 256;  // bytes of an AI model's name
+inline constexpr std::size_t kMaxAiModelLength = 256;  // bytes
 
-// For people, and for attributing memory: where a ticket comes from.
+// The origin of a ticket: for display, and for attributing memory.
 struct Holder {
-  std::string who{};         // kept as far as kMaxWhoLength, printable: "POST /v1/chat/completions from
+  std::string who{};         // printable, cut at kMaxWhoLength: "POST /v1/chat/completions from
                              // 127.0.0.1:5123", "mgpu run python train.py"
-  std::optional<int> pid{};  // its process tree's device memory belongs to its lease
-  Principal principal{};     // who asked; kept without its API key
+  std::optional<int> pid{};  // device memory of its process tree belongs to the lease
+  Principal principal{};     // the requester; stored without its API key
 };
 
-// The right to compute, held. Gives itself back when destroyed; movable, not copyable.
+// A held lease: the right to compute. Released when destroyed; movable, not copyable.
 class Lease {
  public:
   Lease(Lease&& other) noexcept;
@@ -54,15 +54,15 @@ class Lease {
   ~Lease();
 
   TicketId ticket() const;
-  DeviceId device() const;   // where it was placed; of one that is split, the first
+  DeviceId device() const;   // of a split lease: the first one
   Duration waited() const;   // arrival to grant
-  Duration loading() const;  // the part of it in which its own room was made and its resident loaded
+  Duration loading() const;  // the part of waited() spent evicting and loading for this lease
 
-  // Set once the core ended the lease early (its service died); the work should stop.
+  // Set once the core ended the lease early (its service died); the holder should stop its work.
   const std::optional<Error>& end_error() const;
 
-  // Called (posted on the strand) when that happens, or has happened already; at most one listener, called
-  // once; dropped with the lease.
+  // `listener` is called once, posted on the strand, when the core ends the lease early; also if that has
+  // already happened. At most one listener; dropped with the lease.
   void on_ended(std::function<void(const Error&)> listener);
 
  private:
@@ -71,125 +71,127 @@ class Lease {
   struct State;
   explicit Lease(std::shared_ptr<State> state);
   static void notify_ended(const std::shared_ptr<State>& state);
-  std::shared_ptr<State> state_;  // shared with the ticket table, which tells it of an early end
+  std::shared_ptr<State> state_;  // shared with the ticket table, which reports an early end to it
 };
 
-// A consumer, and which of its residents.
+// A consumer and one of its residents.
 struct Target {
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};  // none for lease_only consumers
 };
 
-// What the last reading of a device showed beside what the core needs.
+// What the last reading of a device contained besides the core's input.
 struct DeviceObservation {
-  // Those that belong to no consumer and no lease (gpu/attribution.h).
+  // Processes that belong to no consumer and no lease (gpu/attribution.h).
   std::vector<gpu::ProcessUsage> foreign_processes{};
-  std::vector<gpu::Attribution::ConsumerProcess> own_processes{};  // those of consumers
-  std::optional<gpu::ProcessUsage> yielding_to{};  // the one of them that the device is left to (yield_to)
+  std::vector<gpu::Attribution::ConsumerProcess> own_processes{};  // of consumers
+  std::optional<gpu::ProcessUsage> yielding_to{};  // the foreign process that the device yields to (yield_to)
   std::optional<gpu::Telemetry> telemetry{};       // utilisation, temperature, power
-  Bytes driver_reserved{};                         // can't be allocated: part of no total of ours
+  Bytes driver_reserved{};  // not allocatable; part of no total that the daemon reports
 };
 
 class Engine {
  public:
-  // Starts nothing yet. `provider` must outlive the engine. Errors of the configuration against the devices
-  // found (a device that does not exist): invalid_config.
-  // `store`: what earlier lives left, and where this one is written down; null: neither. Must outlive the
-  // engine.
+  // Starts nothing. `provider` must outlive the engine. Error: invalid_config (the configuration does not
+  // match the devices found). `store`: holds the state of earlier starts of the daemon and receives that of
+  // this one; null: nothing is restored or recorded. Must outlive the engine.
   static Result<std::unique_ptr<Engine>> create(boost::asio::io_context& io, const config::Config& config,
                                                 gpu::Provider& provider, store::Store* store = nullptr);
   ~Engine();
 
-  // Adopts or ends what an earlier life of the daemon left running. Before start(), and before anybody asks
-  // for anything. Takes a few seconds at most where something does not answer or does not end.
+  // Adopts or ends the processes that an earlier start of the daemon left running. Must be called before
+  // start() and before any request. Takes a few seconds at most when a process does not respond or does not
+  // end.
   boost::asio::awaitable<void> recover();
 
-  // Takes the first readings, looks at external services, starts sampling.
+  // Takes the first readings, checks external services, starts sampling.
   void start();
 
-  // Waits in the line. Cancelling the awaiting operation cancels the ticket, at every stage, and loses
-  // nothing. Errors: those of Refuse (queue_full, wait_limit, never_fits_error, buffer_full_error,
-  // load_failed, shutting_down, ...).
+  // Queues a ticket and waits for its grant. Cancelling the awaiting operation cancels the ticket at every
+  // stage, and releases a grant that crosses the cancellation. Errors: those of Refuse (queue_full,
+  // wait_limit, never_fits_error, buffer_full_error, load_failed, shutting_down, ...).
   boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder);
 
-  // The same for callers that must know the ticket before the grant: `on_ticket` is called at once, before
+  // The same for callers that need the ticket before the grant: `on_ticket` is called synchronously, before
   // waiting.
   boost::asio::awaitable<Result<Lease>> acquire(TicketRequest ask, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
 
-  // The service of a held lease ran out of device memory before a byte of its answer went out: the lease is a
-  // place in the line again, under its old number and with more room asked for. Returns when it is held
-  // again. Cancelling is as in acquire(). Errors: as there; out_of_memory (the core does not take it back).
+  // Queues a held lease again, with its old number and a larger footprint, after its service ran out of
+  // device memory before the first byte of its response was forwarded. Returns when it is granted again.
+  // Cancelling: as in acquire(). Errors: those of acquire(); out_of_memory (the core does not queue it
+  // again).
   boost::asio::awaitable<Result<void>> reacquire(Lease& lease);
 
-  // Work is done once more because its service had run out of memory: counted, ever.
+  // Counts a request that is sent again because its service ran out of memory.
   void count_oom_retry();
   std::uint64_t oom_retries() const;
 
-  // By consumer name, alias, or AI model (of the configuration, or listed by a service). A name
-  // "consumer/ai-model" chooses explicitly. Error: not_found, naming the known ones.
+  // Resolves a consumer name, an alias, or an AI model (from the configuration, or listed by a service).
+  // "consumer/ai-model" selects explicitly. Error: not_found, with the known names.
   Result<Target> resolve(std::string_view name);
 
-  // The same within one consumer; AI models of services that have several (ollama, router) become residents
+  // The same within one consumer. AI models of services that serve several (ollama, router) become residents
   // here.
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
   std::optional<ConsumerId> find_consumer(std::string_view name) const;
   std::optional<DeviceId> find_device(std::string_view name) const;
 
-  // The user that a principal is, for fair shares (TicketRequest::user): told by its name or its API key, as
-  // the configuration's `users` says. 0: it is told from no other.
+  // The user number of a principal, for fair shares (TicketRequest::user): by name or by API key, as the
+  // configuration's `users` defines. 0: not distinguished from other users.
   std::uint32_t user_of(const Principal& principal);
-  std::string user_label(std::uint32_t number) const;  // for people; empty where unnamed or long forgotten
+  std::string user_label(std::uint32_t number) const;  // for display; empty if unnamed or forgotten
 
   config::Snapshot config() const;
   config::ConsumerSnapshot config_of(ConsumerId consumer) const;
   std::optional<http::Endpoint> endpoint(
       ConsumerId consumer) const;  // none while its process has no port yet
 
-  // The AI models that the consumer is known to serve, without loading it (names as clients would say them).
+  // The AI models that the consumer is known to serve, as clients name them. Loads nothing.
   std::vector<std::string> ai_models(ConsumerId consumer) const;
 
-  // Whether the application still computes after its answer (service's busy check). False where it can't say.
+  // Whether the application still computes after its response (the service's busy check). False if unknown.
   boost::asio::awaitable<bool> is_busy(ConsumerId consumer);
 
-  // The gateway could not reach the service, or the service broke off before answering: it is asked whether
-  // it is up, and if not, the core is told `reason`.
+  // Called when the gateway could not reach the service, or when the service disconnected before responding.
+  // Checks the service's health; if it is down, dispatches `reason` to the core.
   void report_suspect(ConsumerId consumer, std::string reason);
 
-  // An operator's words. Errors: not_found, busy, not_supported.
+  // Operator commands. Errors: not_found, busy, not_supported.
   Result<void> cancel(TicketId ticket, std::string why);  // waiting or running
-  Result<void> evict(ResidentId resident, bool park);     // returns when begun; the journal tells the end
-  void forget_learned(ConsumerId consumer);               // what was learned of it, now and for later lives
+  Result<void> evict(ResidentId resident, bool park);     // returns once begun; the end is in the journal
+  void forget_learned(ConsumerId consumer);               // discards its learned costs, also in the store
 
-  // The state, for all readers: valid on the strand until the next event.
+  // The state for all readers: valid on the strand until the next event.
   const World& world() const;
   const Journal& journal() const;
   Journal& journal();
   const Holder* holder(TicketId ticket) const;
-  std::uint64_t epoch() const;  // of this start of the daemon: the numbers of its tickets begin with it
-  Result<void> check_of_this_start(TicketId ticket) const;  // error: not_found (it is of an earlier start)
+  std::uint64_t epoch() const;  // of this start of the daemon: the prefix of its ticket numbers
+  Result<void> check_of_this_start(TicketId ticket) const;  // error: not_found (of an earlier start)
   const std::vector<gpu::DeviceInfo>& devices() const;      // by DeviceId: name, UUID, ...
   const DeviceObservation& observation(DeviceId device) const;
-  // AI models that an external service loaded for requests that did not come through us, since the start.
+  // How many AI models an external service loaded without a request through the daemon, since the start.
   std::uint64_t loaded_uninvited(ConsumerId consumer) const;
-  // The file that its footprint was estimated from, for people; empty: it was not.
+  // The file that the footprint was estimated from, for display; empty if it was not estimated.
   std::string estimated_from(ResidentId resident) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall_time(Instant at) const;
   Instant now() const;
 
-  // No new work; running work ends or its limit passes; own processes are stopped. Returns when all is done.
+  // Admits no new work; running work ends or reaches its limit; processes that the daemon runs are stopped.
+  // Returns when all have ended.
   boost::asio::awaitable<void> drain();
 
-  // The devices are read no more. False: the driver hangs (for kDriverStopTimeout already), so that the
-  // provider must not be destroyed, and the process can end only without it.
+  // Stops reading the devices. False: the driver hangs (longer than kDriverStopTimeout); the provider must
+  // not be destroyed, and the process must exit without destroying it.
   bool stop_sampling();
 
  private:
   struct Impl;
   explicit Engine(std::shared_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;  // shared with the coroutines under way, which may outlive the engine
+  std::shared_ptr<Impl> impl_;  // shared with the coroutines in progress, which may outlive the engine
 };
 
 }  // namespace mgpu::engine

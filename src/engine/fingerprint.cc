@@ -10,8 +10,8 @@
 namespace mgpu::engine {
 namespace {
 
-// FNV-1a over pieces with their lengths, so that ["a", "bc"] is not ["ab", "c"]. Equal texts must give equal
-// hashes in every later version, too: nothing of the standard library promises that.
+// FNV-1a over strings with their lengths, so that ["a", "bc"] and ["ab", "c"] differ. The hashes are stored:
+// equal input must give equal hashes in every later version, which std::hash does not guarantee.
 class Fnv1aHash {
  public:
   Fnv1aHash& add(std::string_view piece) {

@@ -1,6 +1,6 @@
-// Fingerprints of configurations: what was learned or started under one is true under an equal one only. A
-// hash and not the text, because command lines and environments hold secrets that belong into no file of
-// ours.
+// Fingerprints of consumer configurations: learned costs and running processes stay valid only while the
+// fingerprint is unchanged. Hashes instead of the text, since command lines and environments contain secrets
+// that must not be stored.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace mgpu::engine {
 
-// Of what decides how much memory it takes: how it is started (command, environment) and spoken to; not
-// where.
+// Covers the settings that determine memory use: how the consumer is started (command, environment) and its
+// protocol; not its address.
 std::string memory_fingerprint(const config::ConsumerConfig& consumer);
 
-// Of all that a running process must have in common with one that would be started now.
+// Covers all settings that a running process must share with one that would be started now.
 std::string process_fingerprint(const config::ConsumerConfig& consumer);
 
 }  // namespace mgpu::engine

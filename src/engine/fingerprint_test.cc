@@ -14,7 +14,7 @@ config::ConsumerConfig chat_config() {
   return consumer;
 }
 
-// It stands in people's files: another version of mgpu must find what this one learned.
+// The value is stored on disk: a later version of mgpu must compute the same one.
 TEST(Fingerprint, StaysTheSameForEver) { EXPECT_EQ(memory_fingerprint(chat_config()), "60f9b73c2154c8b5"); }
 
 TEST(Fingerprint, WhatChangesMemoryChangesIt) {

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kInitialHeadBytes = 1U << 20;
 constexpr std::size_t kBlobDigitsShown = 12;  // of a blob's name
 
-// Parses a file's head, with more of it until it is enough. `most`: what a head takes at most.
+// Parses the head of a file, reading more of it until the parser has enough. `most`: maximum size of a head.
 template <class T>
 Result<T> parse_file_head(const fs::path& file, std::size_t max_head,
                           Result<T> (*parse)(std::span<const std::byte>, std::uint64_t)) {
@@ -38,7 +38,7 @@ Result<T> parse_file_head(const fs::path& file, std::size_t max_head,
   }
 }
 
-// Of safetensors files, as the config.json beside them tells; nothing, if it does not.
+// For safetensors files, computed from the config.json beside them; 0 without a usable one.
 Bytes kv_cache_bytes(const Weights& weights) {
   const fs::path config = fs::path(weights.files.front()).parent_path() / "config.json";
   const auto transformer =
@@ -55,7 +55,7 @@ Bytes file_bytes(const fs::path& file) {
 
 bool is_gguf(const fs::path& file) { return read_file_head(file, 4) == "GGUF"; }
 
-// "x.gguf and 2 more files"; a blob by its first digits.
+// "x.gguf and 2 more files"; a blob is shortened to its first digits.
 std::string describe_files(const std::vector<std::string>& files) {
   constexpr std::string_view kBlobPrefix = "sha256-";
   std::string text = fs::path(files.front()).filename();
@@ -71,8 +71,8 @@ std::string describe_files(const std::vector<std::string>& files) {
 std::optional<FootprintEstimate> estimate_footprint(const config::ConsumerConfig& consumer,
                                                     const std::string& ai_model, Bytes device_memory) {
   const Weights weights = find_weights(consumer, ai_model, device_memory);
-  std::optional<estimate::GgufHeader> gguf;  // the first; the weights of further shards are added to it
-  Bytes extra_bytes{};                       // what is loaded with it whole: how it sees pictures
+  std::optional<estimate::GgufHeader> gguf;  // of the first file; weights of further shards are added
+  Bytes extra_bytes{};                       // of files loaded in full besides the weights: vision projectors
   Bytes tensors{};
   for (const std::string& file : weights.files) {
     if (file.ends_with(".safetensors")) {

@@ -1,5 +1,5 @@
-// What an AI model will hold, estimated from the files that it is loaded from, where it is not declared. Of
-// each file only the head is read.
+// Estimates the footprint of an AI model that declares none from the files that it is loaded from. Reads only
+// the head of each file.
 #pragma once
 
 #include <optional>
@@ -13,15 +13,15 @@ namespace mgpu::engine {
 
 struct FootprintEstimate {
   Bytes bytes{};
-  std::string source_file{};  // for people: the file's name
+  std::string source_file{};  // the file's name, for display
 };
 
-// None: there is no such file, or none that is understood. Reads files: milliseconds, if the disk is not
-// busy. `device_memory`: of all devices together.
+// None: no file was found, or its format is not supported. Reads files: milliseconds on an idle disk.
+// `device_memory`: sum over all devices.
 std::optional<FootprintEstimate> estimate_footprint(const config::ConsumerConfig& consumer,
                                                     const std::string& ai_model, Bytes device_memory);
 
-// The same; none, too, where the folder does not answer within `limit_setting`.
+// The same; also none if the folder does not respond within `limit`.
 std::optional<FootprintEstimate> estimate_footprint_within(TimedCalls& calls, Duration limit,
                                                            const config::ConsumerConfig& consumer,
                                                            const std::string& ai_model, Bytes device_memory);

@@ -1,4 +1,4 @@
-// What is estimated from files that lie where applications keep them.
+// Estimates from files in the layouts that applications use.
 #include "engine/footprint_estimate.h"
 
 #include <cstdlib>
@@ -69,7 +69,7 @@ class EstimatedFootprint : public testing::Test {
   fs::path folder_;
 };
 
-// What the AI model takes with this context.
+// The estimate for the AI model with this context size.
 Bytes footprint_with_context(std::uint64_t context) {
   const std::string file = estimate::llama_gguf().header();
   const auto gguf = estimate::parse_gguf(std::as_bytes(std::span(file)), file.size() + 9000);
@@ -170,7 +170,7 @@ TEST_F(EstimatedFootprint, OfAContainersIsNotOfTheHostsFiles) {
   EXPECT_TRUE(estimate_footprint(consumer, "alone", {})) << "unless the configuration says where they are";
 }
 
-// Opening a FIFO without a writer waits for one, for ever.
+// Opening a FIFO without a writer would block forever.
 TEST_F(EstimatedFootprint, OfAPipeIsUnknownAndIsNotWaitedFor) {
   const std::string pipe = folder_ / "weights.gguf";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);

@@ -15,7 +15,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// A clock that is set, or a machine that slept, is noticed after this long.
+// Upper bound for noticing a changed wall clock or a resume from suspend.
 constexpr std::chrono::minutes kMaxSleep{10};
 
 }  // namespace

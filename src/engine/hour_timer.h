@@ -1,4 +1,4 @@
-// Tells the core the hour of the day, at the start and whenever another one begins.
+// Dispatches the local hour of day to the core, at the start and at each change.
 //
 // Thread rule: the strand.
 #pragma once

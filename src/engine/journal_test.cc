@@ -48,7 +48,7 @@ TEST(Journal, IsBoundedInBytesToo) {
   EXPECT_LT(journal.entries().size(), 11U);
   EXPECT_GT(journal.entries().size(), 5U);
   EXPECT_EQ(journal.entries().back()->id, 100U);
-  // Small ones have room for as many as may be kept, once the large ones are gone.
+  // Once the large entries are dropped, small ones are limited by their number only.
   for (std::uint64_t i = 0; i < 50; ++i) journal.append(Instant{}, ticket_arrived(i));
   EXPECT_GE(journal.entries().size(), 50U);
   Journal tiny(1000, Bytes{1});

@@ -1,5 +1,5 @@
-// One ticket, from its arrival until its lease is over. Shared by the ticket table, which says what the core
-// decided, and by the coroutine that waits for it or the Lease that holds it.
+// The state of one ticket, from its arrival until its lease ends. Shared by the ticket table, which applies
+// the core's decisions, and by the coroutine that waits for the ticket or the Lease that holds it.
 #pragma once
 
 #include <functional>
@@ -23,18 +23,18 @@ struct Lease::State {
         holder(std::move(for_holder)),
         decided(strand, boost::asio::steady_timer::time_point::max()) {}
 
-  TicketTable* table = nullptr;  // null once nothing is left to give back, or the table is closed
+  TicketTable* table = nullptr;  // null once nothing is left to release, or after the table was closed
   TicketId ticket{};
-  TicketRequest request{};  // with the device that the core has chosen
+  TicketRequest request{};  // including the device that the core chose
   Holder holder{};
-  // The batch job of the holder's process, where it is not the daemon's own: the steps of a job are no
-  // descendants of the process that asks for their turn.
+  // The Slurm job of the holder's process if it differs from the daemon's own: the steps of a job are not
+  // descendants of the process that requests the lease.
   std::string slurm_job{};
-  boost::asio::steady_timer decided;  // never fires: cancelled to wake the coroutine that waits
+  boost::asio::steady_timer decided;  // never expires: cancelled to resume the waiting coroutine
   std::optional<Result<Grant>> outcome{};
   Grant granted{};  // the latest
   std::optional<Error> end_error{};
-  bool requeued = false;  // the core made it wait again, and reacquire() has not seen that yet
+  bool requeued = false;  // the core queued it again, and reacquire() has not consumed that yet
   std::function<void(const Error&)> on_ended{};
 
   void set_outcome(Result<Grant> result) {
@@ -42,7 +42,7 @@ struct Lease::State {
     decided.cancel();
   }
 
-  // Gives everything back, at whatever stage: cancels a wait, releases a lease. Does nothing the second time.
+  // Ends the ticket at any stage: cancels a wait, releases a lease. Has no effect the second time.
   void cancel_or_release(Error why);
 };
 

@@ -15,9 +15,9 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-constexpr Duration kUnconfiguredStopLimit{10'000'000};  // for a consumer that is not configured any more
+constexpr Duration kUnconfiguredStopLimit{10'000'000};  // for a consumer that is no longer configured
 
-// The device that the process runs on; none: its consumer may not be there any more.
+// The device on which the process runs; none: its consumer may no longer use that device.
 std::optional<DeviceId> recorded_device(const store::ProcessRow& row, const Consumer& spec,
                                         const std::vector<gpu::DeviceInfo>& devices) {
   if (row.device.empty()) return spec.device;
@@ -27,7 +27,7 @@ std::optional<DeviceId> recorded_device(const store::ProcessRow& row, const Cons
   return found == may_be_on.end() ? std::nullopt : std::optional(*found);
 }
 
-// Why a process that is there can't be kept; empty: nothing speaks against it.
+// Why a running process can't be adopted; empty: no obstacle.
 std::string adoption_obstacle(const store::ProcessRow& row, const config::ConsumerConfig* consumer_config,
                               std::optional<DeviceId> device) {
   if (consumer_config == nullptr) return "it is in the configuration no more";
@@ -37,17 +37,18 @@ std::string adoption_obstacle(const store::ProcessRow& row, const config::Consum
   return "";
 }
 
-// The pid of the daemon that the process belongs to, by the process' own mark; none: that daemon is dead.
+// The pid of the running daemon that owns the process, from the mark in its environment; none: that daemon
+// has ended.
 std::optional<int> living_owner(const runner::MarkedProcess& marked) {
   if (marked.starter && runner::is_other_live_daemon(*marked.starter)) return marked.starter->pid;
-  return store::find_living_claimant(marked.mark);  // it may have adopted it
+  return store::find_living_claimant(marked.mark);  // another daemon may have adopted it
 }
 
-// Likewise, by the record, or by the mark where the record does not say.
+// The same from the record, or from the mark where the record has no owner.
 std::optional<int> living_owner(const store::ProcessRow& row) {
   if (const runner::DaemonInstance owner{row.owner, row.owner_start_time}; owner.pid != 0)
     return runner::is_other_live_daemon(owner) ? std::optional(owner.pid) : std::nullopt;
-  // The pid may belong to another process by now, which then has no mark.
+  // The pid may have been reused by another process, which then has no mark.
   const auto marked = runner::read_process_mark(row.pid);
   return marked ? living_owner(*marked) : std::nullopt;
 }
@@ -116,7 +117,7 @@ asio::awaitable<Result<void>> LeftoverRecovery::adopt_or_end(store::ProcessRow r
 bool LeftoverRecovery::skip_if_owned(const store::ProcessRow& row) {
   const auto owner = living_owner(row);
   if (!owner) return false;
-  parts_.recorder.record_ended(row.consumer);  // it is not ours to remember
+  parts_.recorder.record_ended(row.consumer);  // another daemon owns it: this one drops the record
   parts_.loop.dispatch(StrayLeftAlone{.consumer = row.consumer, .pid = row.pid, .owner_pid = *owner});
   return true;
 }
@@ -127,7 +128,7 @@ void LeftoverRecovery::end_strays() {
     const auto index = config::find_id(parts_.config.ids().consumers, stray.consumer);
     const bool is_adopted = index && parts_.config.consumer(ConsumerId{*index})->process &&
                             parts_.applications[ConsumerId{*index}].identity().pid;
-    if (is_adopted) continue;  // the stray belongs to its tree
+    if (is_adopted) continue;  // the stray belongs to the adopted process tree
     if (const auto owner = living_owner(stray)) {
       parts_.loop.dispatch(StrayLeftAlone{.consumer = stray.consumer, .pid = stray.pid, .owner_pid = *owner});
       continue;

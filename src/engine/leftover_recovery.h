@@ -1,12 +1,12 @@
-// What an earlier life of the daemon left running, after a kill -9 or a crash: adopted or ended, before the
-// first request. Nothing may be loaded beside a copy that the daemon does not know of.
+// Recovers the processes that an earlier start of the daemon left running after SIGKILL or a crash: adopts or
+// ends them before the first request. Otherwise a second copy would be loaded beside an unknown one.
 //
-// A process that belongs to another daemon which lives is left alone. The files of the store may have been
-// deleted, copied or moved under that daemon, so the owner's own process is looked for.
+// A process that belongs to another running daemon is left alone. The store's files may have been deleted,
+// copied or moved while that daemon runs, so the owner is found by its process, not by the files.
 //
-// A process is known by pid, start time and boot, as they were recorded; what belongs to it besides (a child
-// whose parent died, a process that was started the moment before the daemon died) by a variable that all of
-// them inherit. Adopted is what was settled, runs under the settings of today, and is healthy.
+// A recorded process is identified by pid, start time and boot id; its other processes (children whose parent
+// has ended, processes started just before the crash) by an environment variable that all of them inherit. A
+// process is adopted if its state was settled, its settings are unchanged, and it is healthy.
 //
 // Thread rule: the strand.
 #pragma once
@@ -28,7 +28,7 @@ namespace mgpu::engine {
 
 class LeftoverRecovery {
  public:
-  // What it works with; all of it must outlive it.
+  // The parts that it uses; all must outlive it.
   struct Parts {
     boost::asio::io_context& io;
     CoreLoop& loop;
@@ -41,7 +41,7 @@ class LeftoverRecovery {
   };
   explicit LeftoverRecovery(Parts parts) : parts_(parts) {}
 
-  // REQUIRES: the core was not asked for anything yet.
+  // REQUIRES: no event was dispatched to the core yet.
   boost::asio::awaitable<void> run();
 
  private:

@@ -1,4 +1,4 @@
-// The wall clock's hours, by which habits are learned.
+// Local hours of the wall clock; habits are learned per hour.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@ namespace mgpu::engine {
 
 struct LocalHour {
   std::uint8_t hour = 0;  // 0..23, local time
-  Duration until_next{};  // more than 0
+  Duration until_next{};  // always positive
 };
 
 LocalHour local_hour(std::chrono::system_clock::time_point now);

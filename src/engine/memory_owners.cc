@@ -5,8 +5,8 @@
 namespace mgpu::engine {
 namespace {
 
-// The listener's tree, and what shares its container or unit: a service's workers need not be its children,
-// and the listener may be a proxy.
+// Owns the listener's process tree and all processes in its container or unit: a service's workers may not be
+// descendants of the listener, which may be a proxy.
 gpu::Owner owner_by_listener(ConsumerId consumer, int pid, const Sample& sample,
                              const gpu::CgroupNames& own_cgroup) {
   gpu::Owner owner{.id = consumer, .root_pid = pid};

@@ -1,5 +1,5 @@
-// The processes that may own a device's memory, for the attribution: those of consumers, by their runs and by
-// the listeners of external services, and those that tickets were asked for by. Values only.
+// The possible owners of a device's memory, for attribution: consumers, by their runs or by the listeners of
+// external services, and the processes that hold tickets. Values only.
 #pragma once
 
 #include <cstdint>
@@ -15,23 +15,24 @@
 
 namespace mgpu::engine {
 
-// The process that a ticket is held by; its descendants work for the ticket, too.
+// The process that holds a ticket; memory of its descendants belongs to the ticket, too.
 struct TicketProcess {
   TicketId ticket{};
   TicketRequest request{};
   int pid = 0;
-  std::string slurm_job{};  // empty: none of its own
+  std::string slurm_job{};  // empty: none, or the daemon's own
 };
 
 struct OwnerCandidates {
   std::vector<runner::RunIdentity> runs{};            // by ConsumerId
-  std::vector<std::optional<std::uint16_t>> ports{};  // by ConsumerId: where its external service listens
+  std::vector<std::optional<std::uint16_t>> ports{};  // by ConsumerId: the port of its external service
   std::vector<TicketProcess> ticket_processes{};
-  // Of the daemon: a container or unit that it shares with a service does not tell that service's processes.
+  // The daemon's own. A container or unit that the daemon shares with a service does not identify that
+  // service's processes.
   gpu::CgroupNames own_cgroup{};
 };
 
-// Those that may be on the sample's device.
+// The owners that may have memory on the sample's device.
 std::vector<gpu::Owner> find_memory_owners(const Registry& registry, const Sample& sample,
                                            const OwnerCandidates& candidates);
 

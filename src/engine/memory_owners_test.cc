@@ -5,7 +5,7 @@
 namespace mgpu::engine {
 namespace {
 
-// A process of ours on gpu0, an external service on both devices, and a consumer without either.
+// A process that the daemon runs on gpu0, an external service on both devices, and a consumer without either.
 struct OwnersFixture {
   Registry registry;
   Sample sample{.device = DeviceId{0}};
@@ -41,7 +41,7 @@ TEST(MemoryOwners, AnExternalServiceIsFoundByItsListener) {
   EXPECT_EQ(std::get<ConsumerId>(owners[0].id), ConsumerId{1});
   EXPECT_EQ(owners[0].root_pid, 200);
   EXPECT_EQ(owners[0].unit, "ollama.service");
-  // A unit that the daemon itself is in says nothing.
+  // The unit that contains the daemon itself identifies no owner.
   fixture.candidates.own_cgroup.unit = "ollama.service";
   owners = fixture.owners();
   EXPECT_EQ(owners[0].unit, "");

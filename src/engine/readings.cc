@@ -6,15 +6,15 @@
 namespace mgpu::engine {
 namespace {
 
-// What a consumer, or the bare leases together, had by the last reading, and what may become of it.
+// The memory of one consumer, or of all bare leases together, in the last reading, and how it may change.
 struct MemoryShare {
   std::optional<ConsumerId> consumer{};  // none: the bare leases
   Bytes bytes{};
   Bytes expected{};
-  bool loading = false;  // loads, or has loaded since the last reading
+  bool loading = false;  // loads now, or has loaded since the last reading
   bool unloading = false;
   bool running = false;
-  bool counted_as_foreign = false;  // is there, and was not seen to come: so far it passes for foreign
+  bool counted_as_foreign = false;  // was present before it was known: its memory is still counted as foreign
 };
 
 std::vector<MemoryShare> memory_shares(const World& world, DeviceId device, const LastLoads& last_loads) {
@@ -49,15 +49,15 @@ Bytes total_bytes(const std::vector<MemoryShare>& shares) {
   return sum;
 }
 
-// Moves up to `most` bytes of `source_file` to `to`.
+// Moves up to `most` bytes of `from` to `to`.
 void move_bytes(Bytes& from, Bytes& to, Bytes most) {
   const Bytes moved = std::max(Bytes{}, std::min(from, most));
   from -= moved;
   to += moved;
 }
 
-// Bytes that came since the last reading go to consumers that load; then to those that run, up to what they
-// may hold; then to foreign.
+// Attributes new bytes to consumers that load; then to those that run, up to their expected size; the rest to
+// foreign.
 void distribute_growth(Bytes growth, std::vector<MemoryShare>& shares, Bytes& foreign) {
   for (MemoryShare& share : shares)
     if (share.loading) move_bytes(growth, share.bytes, growth);
@@ -66,8 +66,8 @@ void distribute_growth(Bytes growth, std::vector<MemoryShare>& shares, Bytes& fo
   foreign += growth;
 }
 
-// Bytes that went are taken from consumers that unload; then from those that have more than they should
-// (their work ended, their process is ending); then from foreign; then from all others.
+// Takes released bytes from consumers that unload; then from those above their expected size (their work
+// ended, their process is ending); then from foreign; then from all others.
 void distribute_shrink(Bytes shrink, std::vector<MemoryShare>& shares, Bytes& foreign) {
   Bytes freed;
   const auto take = [&](Bytes& from, Bytes most) {
@@ -82,7 +82,7 @@ void distribute_shrink(Bytes shrink, std::vector<MemoryShare>& shares, Bytes& fo
   for (MemoryShare& share : shares) take(share.bytes, share.bytes);
 }
 
-// By totals before and after.
+// Attributes by the difference of two totals.
 void attribute_by_totals(Reading& reading, const World& world, Bytes used, const LastLoads& last_loads) {
   const Reading& before = world.registry.readings[reading.device.value];
   std::vector<MemoryShare> shares = memory_shares(world, reading.device, last_loads);
@@ -102,8 +102,8 @@ void attribute_by_totals(Reading& reading, const World& world, Bytes used, const
 }
 
 struct OwnMemory {
-  Bytes held{};      // should be there by now
-  Bytes measured{};  // was there by the last reading
+  Bytes held{};      // expected to be present by now
+  Bytes measured{};  // present in the last reading
 };
 
 OwnMemory own_memory(const World& world, DeviceId device) {
@@ -129,8 +129,8 @@ bool can_attribute_by_process(const World& world, DeviceId device, const gpu::Ra
   if (!was_by_process) return total_expected_bytes(world, device) == Bytes{} && own.measured == Bytes{};
   if (listed_processes) return true;
   if (world.lines[device.value].loading) return false;
-  // No process is listed, and what we hold has come all the same: half of it will do, since footprints are
-  // guesses.
+  // No process is listed, but memory that the daemon expects has arrived. Half of the expected size is enough
+  // evidence, since footprints are estimates.
   const bool arrived_unlisted = own.held > Bytes{} && raw.used * 2 >= own.held;
   return !arrived_unlisted;
 }

@@ -1,10 +1,10 @@
-// From the driver's figures to a Reading of the core: the bytes, by the consumers that own them. Values only.
+// Converts the driver's figures to a Reading for the core: bytes by owner. Values only.
 //
-// Mostly the driver tells each process' bytes. In a container without permission or under WSL2 it tells only
-// the total. Then bytes are reckoned by totals before and after: what comes while something of ours loads is
-// taken for its, what goes while something of ours leaves was its, and everything else is foreign. Even where
-// that is wrong about an owner, no memory in use counts as free: consumers, leases and foreign add up to what
-// the driver says is used.
+// Usually the driver reports the bytes of each process. In a container without permission, and under WSL2, it
+// reports only the total. Then the change between two totals is attributed: growth while a consumer loads is
+// that consumer's, shrinkage while one unloads was that consumer's, everything else is foreign. An
+// attribution to the wrong owner never makes used memory count as free: consumers, leases and foreign always
+// add up to the driver's total.
 #pragma once
 
 #include <vector>
@@ -14,24 +14,24 @@
 
 namespace mgpu::engine {
 
-// Whether the driver really tells our processes' bytes. A list that none of ours is in is no proof of that
-// while something of ours should be: not after readings that did not tell, and not of a driver that has never
-// listed anybody (`listed_processes`) while something loads or has come unlisted.
+// Whether the driver reports the bytes of the daemon's processes. A list without any of them is no proof
+// while one of them should hold memory: not if earlier readings were by totals, and not if the driver has
+// never listed any process (`listed_processes`) while a consumer loads or its memory has arrived unlisted.
 bool can_attribute_by_process(const World& world, DeviceId device, const gpu::RawReading& raw,
                               const gpu::Attribution& attributed, bool listed_processes);
 
-// When something of a consumer came last; 0: never.
+// The last time a consumer's memory grew; 0: never.
 struct LastLoad {
   Instant loaded_at{};      // its load ended
-  Instant found_warm_at{};  // it was seen to be there without our doing
+  Instant found_warm_at{};  // found warm without a load by the daemon
 };
 using LastLoads = std::vector<LastLoad>;  // by ConsumerId
 
-// `attributed` is of `raw`; `is_per_process` is the answer of can_attribute_by_process.
+// `attributed` is computed from `raw`; `is_per_process` is the result of can_attribute_by_process.
 Reading make_reading(const World& world, DeviceId device, Instant taken, const gpu::RawReading& raw,
                      const gpu::Attribution& attributed, bool by_process, const LastLoads& last_loads);
 
-// What all consumers and bare leases of a device together should hold.
+// The expected sum of all consumers and bare leases on a device.
 Bytes total_expected_bytes(const World& world, DeviceId device);
 
 }  // namespace mgpu::engine

@@ -1,4 +1,4 @@
-// What is reckoned where the driver does not tell each process' bytes.
+// Attribution where the driver does not report the bytes of each process.
 #include "engine/readings.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr Duration kSecond{1'000'000};
 
-// A device of 24 GiB under WSL2, where a desktop takes some of it, and consumers of ours.
+// A device of 24 GiB under WSL2 that a desktop and consumers share.
 struct TotalsFixture {
   World world;
   DeviceId gpu{add_device(world, {.name = "gpu0"})};
@@ -24,7 +24,7 @@ struct TotalsFixture {
   }
   Residency& state(ConsumerId id) { return world.registry[world.registry[id].residents[0]].state; }
 
-  // The total changes to `used_bytes`: what the next reading says, which the registry then knows.
+  // Makes the next reading with the total `used_bytes`, and stores it in the registry.
   const Reading& take_reading(Bytes used) {
     now = now + kSecond;
     const gpu::RawReading raw{.total = kGiB * 24, .used = used, .lists_processes = false};
@@ -90,7 +90,7 @@ TEST(ReckonedByTotals, WhatDidNotComeFreeIsStillHeld) {
   fixture.state(llm) = Residency::unloading;
   fixture.take_reading(kGiB * 6);
   EXPECT_EQ(fixture.measured(llm), kGiB * 6);
-  fixture.state(llm) = Residency::cold;  // killed, and it lingers
+  fixture.state(llm) = Residency::cold;  // killed; its memory is still allocated
   fixture.take_reading(kGiB * 6);
   EXPECT_EQ(fixture.measured(llm), kGiB * 6);
   fixture.take_reading(kGiB * 0);
@@ -159,7 +159,7 @@ TEST(ReckonedByTotals, ABareLeaseHasWhatItReserved) {
   EXPECT_EQ(fixture.foreign(), kGiB * 4);
 }
 
-// --- when it is reckoned at all ---
+// --- when bytes are attributed by totals ---
 
 struct ListedFixture : TotalsFixture {
   ConsumerId llm = new_consumer(kGiB * 8);
@@ -171,11 +171,11 @@ struct ListedFixture : TotalsFixture {
 
 TEST(TellsByProcess, AnEmptyListIsTheTruthUntilWhatWeHoldHasComeUnlisted) {
   ListedFixture fixture;
-  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));  // nothing of ours is there
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));  // no consumer is loaded
   fixture.state(fixture.llm) = Residency::warm;
   EXPECT_FALSE(fixture.can_attribute({.used = kGiB * 8}, false));
-  EXPECT_TRUE(fixture.can_attribute({.used = kGiB * 8}, true));  // it does list others: ours holds nothing
-  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));     // ours has not come yet
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB * 8}, true));  // others are listed: the consumer has none
+  EXPECT_TRUE(fixture.can_attribute({.used = kGiB}, false));     // the consumer's memory has not arrived yet
 }
 
 TEST(TellsByProcess, OnceItDidNotTellItMustNameOneOfOursToBeBelieved) {

@@ -8,7 +8,7 @@ namespace mgpu::engine {
 void ResidencyExecutor::execute(const Load& load) {
   const Resident& resident = parts_.loop.world().registry[load.resident];
   const LoadSource source = parts_.weights.load_source(load);
-  parts_.weights.cancel_read_ahead(load.resident);  // from now on the load itself reads
+  parts_.weights.cancel_read_ahead(load.resident);  // from here on the load itself reads the files
   parts_.tasks.spawn(
       parts_.applications[resident.consumer].load(resident.ai_model, load.from_parked),
       [this, id = load.resident, consumer = resident.consumer, source](Result<void> result) {

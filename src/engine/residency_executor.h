@@ -1,5 +1,5 @@
-// Carries out what the core decides about residents: loads, evictions, reading ahead. Each load and each rung
-// of an eviction is answered by exactly one event.
+// Executes the core's decisions about residents: loads, evictions, read-ahead. Each load and each rung of an
+// eviction results in exactly one event.
 //
 // Thread rule: the strand.
 #pragma once
@@ -15,7 +15,7 @@ namespace mgpu::engine {
 
 class ResidencyExecutor {
  public:
-  // What it works with; all of it must outlive it.
+  // The parts that it uses; all must outlive it.
   struct Parts {
     CoreLoop& loop;
     TaskSpawner& tasks;
@@ -25,8 +25,8 @@ class ResidencyExecutor {
   };
   explicit ResidencyExecutor(Parts parts) : parts_(parts) {}
 
-  void execute(const Load& load);    // answered by LoadEnded
-  void execute(const Evict& evict);  // one rung: answered by RungEnded
+  void execute(const Load& load);    // ends with LoadEnded
+  void execute(const Evict& evict);  // one rung; ends with RungEnded
   void execute(const ReadAhead& read_ahead) { parts_.weights.read_ahead(read_ahead.resident); }
 
  private:

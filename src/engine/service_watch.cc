@@ -31,11 +31,11 @@ void ServiceWatch::start() {
     if (parts_.applications[ConsumerId{i}].is_polled()) parts_.tasks.spawn(run_poll_loop(ConsumerId{i}));
 }
 
-// External services are polled, and so are units and containers: what they hold without us counts, and what
-// they offer is learned. Services with a process of ours are asked only for what they offer, and only while
-// it runs.
+// Polls external services, units and containers: what they hold without a load by the daemon counts as
+// loaded, and the AI models that they offer are recorded. A service whose process the daemon runs is polled
+// for its offers only, and only while it runs.
 asio::awaitable<void> ServiceWatch::run_poll_loop(ConsumerId consumer) {
-  // Before the first reading whatever is found would look as if it did not fit, and be told to leave.
+  // Before the first reading any resident found would appear not to fit, and would be evicted.
   const World& world = parts_.loop.world();
   const DeviceId device = world.registry[consumer].spec.device;
   while (!parts_.loop.is_closed() && world.registry.readings[device.value].taken_at == Instant{})
@@ -52,7 +52,7 @@ asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
   Application& watched = parts_.applications[consumer];
   const std::uint64_t generation = watched.generation();
   const ServiceSnapshot seen = co_await watched.poll_service();
-  // What was seen may be older than a load or an eviction that went on meanwhile.
+  // The poll's result may be older than a load or an eviction that happened meanwhile.
   const auto is_outdated = [&] { return parts_.loop.is_closed() || generation != watched.generation(); };
   if (!seen.up || is_outdated()) co_return;
   parts_.targets.replace_listed(consumer, seen.ai_models);
@@ -63,7 +63,7 @@ asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
   for (const ResidentId resident : warm_residents(consumer, seen))
     if (is_cold_or_failed(registry, resident)) found.push_back(resident);
   if (!found.empty()) {
-    // So far its memory may have counted as foreign. It must not count twice.
+    // Its memory may have been counted as foreign so far. It must not count twice.
     co_await parts_.devices.wait_for_fresh_readings(consumer);
     if (is_outdated()) co_return;
     for (const ResidentId resident : found)
@@ -89,7 +89,7 @@ std::vector<ResidentId> ServiceWatch::warm_residents(ConsumerId consumer, const 
   std::vector<ResidentId> warm;
   if (has_several_ai_models(service)) {
     for (const auto& [name, bytes] : seen.warm) {
-      // A service that invents names must not make the world grow for ever.
+      // A service that lists ever new names must not let the world grow without bound.
       if (warm.size() >= kMaxListedAiModels || name.size() > kMaxAiModelLength) continue;
       if (registry[consumer].residents.size() >= 2 * kMaxListedAiModels) break;
       const std::string ai_model = service::canonical_name(service.type, name);
@@ -98,7 +98,7 @@ std::vector<ResidentId> ServiceWatch::warm_residents(ConsumerId consumer, const 
     }
     return warm;
   }
-  // A service that was started without us and needs no load request is warm as soon as it is up.
+  // A service that was started externally and needs no load request is warm as soon as it is up.
   const bool is_warm = seen.reports_residency ? !seen.warm.empty() : seen.started_externally && !service.load;
   if (is_warm) warm.push_back(registry[consumer].residents.front());
   return warm;

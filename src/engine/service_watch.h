@@ -1,6 +1,6 @@
-// Looks at services: what they offer becomes known, what they hold without us counts as loaded, what they
-// loaded uninvited is counted and, where the configuration says so, evicted; a service that is suspected to
-// be down is asked. Owns the records of uninvited loads.
+// Polls services: records the AI models that they offer, reports those found warm to the core, counts
+// uninvited loads and evicts them if configured, and checks the health of suspect services. Owns the records
+// of uninvited loads.
 //
 // Thread rule: the strand.
 #pragma once
@@ -24,7 +24,7 @@ namespace mgpu::engine {
 
 class ServiceWatch {
  public:
-  // What it works with; all of it must outlive it.
+  // The parts that it uses; all must outlive it.
   struct Parts {
     CoreLoop& loop;
     TaskSpawner& tasks;
@@ -35,12 +35,13 @@ class ServiceWatch {
   };
   explicit ServiceWatch(Parts parts);
 
-  void start();  // polls each consumer whose application wants it, until the loop is closed or drains
+  void start();  // polls each consumer whose application requires it, until the loop is closed or drains
 
-  // A request found its service unreachable: asks the service, and if it is down, tells the core `reason`.
+  // Called when a request could not reach the service: checks its health, and if it is down, dispatches
+  // `reason` to the core.
   void check_suspect(ConsumerId consumer, std::string reason);
 
-  // AI models that an external service loaded for requests that did not come through us, since the start.
+  // How many AI models an external service loaded without a request through the daemon, since the start.
   std::uint64_t uninvited_loads(ConsumerId consumer) const;
 
  private:
@@ -49,7 +50,7 @@ class ServiceWatch {
   boost::asio::awaitable<void> ask_suspect(ConsumerId consumer, std::string reason);
   boost::asio::awaitable<void> evict_uninvited(ConsumerId consumer);
   std::vector<ResidentId> warm_residents(ConsumerId consumer, const ServiceSnapshot& seen);
-  bool report_found_warm(ResidentId resident);  // whether the core did not know
+  bool report_found_warm(ResidentId resident);  // returns whether that is new to the core
 
   const Parts parts_;
   std::map<ConsumerId, UninvitedLoads> uninvited_{};  // none: never polled

@@ -49,7 +49,7 @@ Result<void> add_devices(Setup& setup, const config::Config& config,
   return {};
 }
 
-// The devices that it may be on, the preferred one first; never empty.
+// The devices that it may use, the preferred one first; never empty.
 Result<std::vector<DeviceId>> wanted_devices(const config::IdTable& ids,
                                              const config::ConsumerConfig& consumer) {
   std::vector<std::string> names = consumer.devices;
@@ -65,7 +65,7 @@ Result<std::vector<DeviceId>> wanted_devices(const config::IdTable& ids,
   return devices;
 }
 
-// A follower may stand below the consumer in the file.
+// A follower may be defined after the consumer in the file.
 std::vector<ConsumerId> followers_of(const config::IdTable& ids, const config::ConsumerConfig& consumer) {
   std::vector<ConsumerId> followers;
   for (const std::string& name : consumer.followed_by)
@@ -73,7 +73,7 @@ std::vector<ConsumerId> followers_of(const config::IdTable& ids, const config::C
   return followers;
 }
 
-// Error: invalid_config (the url of its service).
+// Error: invalid_config (the URL of its service).
 Result<Consumer> make_consumer_spec(const config::ConsumerConfig& config,
                                     const std::vector<DeviceId>& devices) {
   const config::ServiceConfig& service = config.service;
@@ -82,7 +82,7 @@ Result<Consumer> make_consumer_spec(const config::ConsumerConfig& config,
   };
   http::Endpoint endpoint;
   if (service.type != config::ServiceType::none) {
-    const std::uint16_t any_port = 1;  // what the service can do does not depend on where it listens
+    const std::uint16_t any_port = 1;  // the service's capabilities do not depend on its port
     auto resolved = runner::resolve_url(service.url, any_port);
     if (!resolved) return invalid(resolved.error());
     endpoint = *std::move(resolved);
@@ -121,7 +121,7 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
   if (world.registry[id].spec.lease_only) return;
   const auto footprint = [&](Bytes own) { return own > Bytes{} ? own : config.footprint; };
   if (!has_several_ai_models(config.service)) {
-    Bytes largest = config.footprint;  // whichever of them it serves
+    Bytes largest = config.footprint;  // any of them may be loaded
     for (const auto& [name, own] : config.ai_models) largest = std::max(largest, own);
     add_resident(world.registry, id, "", largest);
     return;
@@ -130,7 +130,7 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
     add_resident(world.registry, id, service::canonical_name(config.service.type, name), footprint(own));
 }
 
-// Where the utility is, if a consumer wants it. Error: invalid_config.
+// The path of the utility, if any consumer requires it. Error: invalid_config.
 Result<std::string> find_cuda_checkpoint(const config::Config& config) {
   for (const config::ConsumerConfig& consumer : config.consumers) {
     if (consumer.park_method != config::ParkMethod::cuda_checkpoint) continue;

@@ -1,5 +1,5 @@
-// From the configuration to a world: which device of the driver each configured one is, which consumers there
-// are, and what each of them may hold. Values in, values out.
+// Builds the initial world from the configuration: maps configured devices to the driver's, and defines the
+// consumers and their footprints. Values only.
 #pragma once
 
 #include <map>
@@ -19,11 +19,11 @@ struct Setup {
   World world{};
   std::vector<gpu::DeviceInfo> devices{};              // by DeviceId
   config::IdTable ids{};                               // of devices and consumers
-  std::string cuda_checkpoint{};                       // the utility's path; empty: no consumer wants it
-  std::map<ResidentId, std::string> estimated_from{};  // whose footprint was: the file
+  std::string cuda_checkpoint{};                       // the utility's path; empty: not required
+  std::map<ResidentId, std::string> estimated_from{};  // residents with an estimated footprint: the file
 };
 
-// Error: invalid_config (a device that is not there, a consumer bound to it).
+// Error: invalid_config (a device that was not found, a consumer bound to it).
 Result<Setup> make_setup(const config::Config& config, const std::vector<gpu::DeviceInfo>& found);
 
 Bytes total_device_memory(const std::vector<gpu::DeviceInfo>& devices);

@@ -7,7 +7,7 @@ namespace {
 
 const std::vector<gpu::DeviceInfo> kTwoDevices{{.index = 0}, {.index = 1}};
 
-// Fails the test if the text is no good configuration for two devices.
+// Fails the test if the text is not a valid configuration for two devices.
 Setup setup_of(const std::string& yaml) {
   const config::ParseResult parsed = config::parse(yaml, "mgpu.yaml");
   EXPECT_TRUE(parsed.diagnostics.empty());

@@ -1,5 +1,5 @@
-// What of this life is kept for the next one: folded from the journal into the store. Without a store it
-// keeps nothing, and the other parts need not know whether there is one.
+// Records in the store what the next start of the daemon needs, derived from the journal. Without a store it
+// records nothing; the other parts do not distinguish the two cases.
 //
 // Thread rule: the strand.
 #pragma once
@@ -23,32 +23,32 @@ namespace mgpu::engine {
 
 class StoreRecorder {
  public:
-  // What an entry does not say itself.
+  // Data that a journal entry does not contain itself.
   struct EntryContext {
     const Registry& registry;
     std::function<std::chrono::system_clock::time_point(Instant)> wall_time{};
     std::function<std::string(TicketId)> holder_description{};
   };
 
-  // `store` may be null. Fixed for the run, as the applications are: the settings that costs and processes
-  // are recorded with.
+  // `store` may be null. Fixed for the run, like the applications: the settings under which costs and
+  // processes are recorded.
   StoreRecorder(store::Store* store, const config::LiveConfig& config, EntryContext entry_context);
 
-  // Never the same one again, in this life or another (TicketNumbers). By the clock where there is no store,
-  // or where it can't be written.
+  // Returns an epoch that no start of the daemon has used (TicketNumbers). Derived from the clock if there is
+  // no store, or if it can't be written.
   store::Epoch begin_epoch();
 
-  // What earlier lives learned of it, under the settings of today; nothing learned: all zero.
+  // The costs that earlier starts learned under the present settings; all zero if none.
   LearnedCosts previously_learned(ConsumerId consumer, const std::string& ai_model) const;
 
   void on_entry(const JournalEntry& entry);
 
   void forget_learned(ConsumerId consumer);
 
-  // What every process that is started here carries, so that a later life knows it: where the store is.
-  // Empty: nothing is kept.
+  // The mark that every process started here carries, by which a later start of the daemon recognises it: the
+  // path of the store. Empty without a store.
   std::string process_mark() const;
-  // Returns once it is written.
+  // Returns after the write.
   void record_started(ConsumerId consumer, int pid, std::optional<std::uint16_t> port, std::string device);
   std::vector<store::ProcessRow> leftover_processes() const;
   void record_adopted(store::ProcessRow row);
@@ -75,15 +75,15 @@ class StoreRecorder {
   void record(Instant, const FoundWarm& e) { record_process_state(e.resident); }
   template <class Other>
   void record(Instant, const Other&) {}
-  void record_process_state(ResidentId resident);  // for a later life that finds its process
+  void record_process_state(ResidentId resident);  // for a later start that finds its process
   void finish_job(Instant at, TicketId ticket, std::string_view outcome);
 
   store::Store* store_;
   EntryContext entry_context_;
   std::vector<std::string> memory_fingerprints_;   // by ConsumerId
-  std::vector<std::string> process_fingerprints_;  // by ConsumerId; empty: no process of ours
+  std::vector<std::string> process_fingerprints_;  // by ConsumerId; empty: the daemon runs no process for it
   std::map<std::pair<ConsumerId, std::string>, LearnedCosts> previously_learned_;
-  std::map<TicketId, Job> jobs_;  // in the line and running: as bounded as they are
+  std::map<TicketId, Job> jobs_;  // of queued and running tickets, and bounded with them
 };
 
 }  // namespace mgpu::engine

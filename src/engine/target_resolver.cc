@@ -13,11 +13,11 @@
 namespace mgpu::engine {
 namespace {
 
-// Requests for ever new names must not make the world grow for ever. Names that the configuration or the
-// service gives don't count.
+// Requests with ever new names must not let the world grow without bound. Names from the configuration or
+// from the service are not counted.
 constexpr std::ptrdiff_t kMaxUnknownAiModels = 256;
 
-constexpr std::size_t kShownNameLength = 40;  // of a name that is too long, in its error
+constexpr std::size_t kShownNameLength = 40;  // bytes of a too long name quoted in its error
 
 }  // namespace
 
@@ -75,7 +75,7 @@ ResidentId TargetResolver::find_or_add_resident(ConsumerId consumer, const std::
   const Registry& registry = loop_.world().registry;
   for (const ResidentId id : registry[consumer].residents)
     if (registry[id].ai_model == ai_model) return id;
-  // Asked for in the middle of a step, it may be on its way to the core: ids are given out in order.
+  // During a step the new resident may not have reached the core yet: ids are assigned in order.
   ResidentId next{registry.residents.size()};
   for (const EventPayload& pending : loop_.pending_events()) {
     const auto* added = std::get_if<ResidentAdded>(&pending);

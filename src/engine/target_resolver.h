@@ -1,6 +1,5 @@
-// From the names that requests give to consumers and residents. An AI model that nothing is known of yet
-// becomes a resident on the way. Owns the index of names, and which footprints were estimated from which
-// file.
+// Resolves names in requests to consumers and residents. Creates the resident of an AI model that has none
+// yet. Owns the name index and the sources of estimated footprints.
 //
 // Thread rule: the strand.
 #pragma once
@@ -23,10 +22,10 @@ namespace mgpu::engine {
 
 class TargetResolver {
  public:
-  // What earlier lives learned of an AI model.
+  // The costs of an AI model that earlier starts of the daemon learned.
   using LearnedLookup = std::function<LearnedCosts(ConsumerId, const std::string& ai_model)>;
 
-  // `device_memory`: of all devices together. All references must outlive it.
+  // `device_memory`: sum over all devices. All references must outlive the resolver.
   TargetResolver(CoreLoop& loop, const config::LiveConfig& config, TimedCalls& timed_calls,
                  Bytes device_memory, std::map<ResidentId, std::string> estimated_from,
                  LearnedLookup previously_learned);
@@ -36,14 +35,14 @@ class TargetResolver {
     names_.replace_listed(consumer, std::move(ai_models));
   }
 
-  // As Engine::resolve says.
+  // See Engine::resolve.
   Result<Target> resolve(std::string_view name);
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
 
-  // `footprint` 0: it is estimated from the files of the AI model. REQUIRES: `ai_model` is canonical.
+  // `footprint` 0: estimated from the files of the AI model. REQUIRES: `ai_model` is canonical.
   ResidentId find_or_add_resident(ConsumerId consumer, const std::string& ai_model, Bytes footprint);
 
-  // The file that its footprint was estimated from, for people; empty: it was not.
+  // The file that the footprint was estimated from, for display; empty if it was not estimated.
   std::string estimated_from(ResidentId resident) const;
 
  private:

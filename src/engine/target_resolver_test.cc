@@ -7,7 +7,7 @@
 namespace mgpu::engine {
 namespace {
 
-// An external Ollama with one configured AI model, a chat with an alias, and a consumer of leases.
+// An external Ollama with one configured AI model, a chat consumer with an alias, and a lease_only consumer.
 struct ResolverFixture {
   boost::asio::io_context io;
   Clock clock;

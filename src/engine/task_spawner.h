@@ -1,4 +1,4 @@
-// Starts coroutines on the strand whose result must arrive, whatever libraries throw in them.
+// Starts coroutines on the strand and guarantees a result, also if a library throws in them.
 //
 // Thread rule: the strand.
 #pragma once
@@ -15,11 +15,11 @@ namespace mgpu::engine {
 
 class TaskSpawner {
  public:
-  // `keep_alive` returns what a coroutine under way refers to; each holds it until it is over.
+  // `keep_alive` returns the owner of what a coroutine refers to; each coroutine holds it until it ends.
   TaskSpawner(boost::asio::io_context& io, std::function<std::shared_ptr<void>()> keep_alive);
 
-  // Calls `on_done` exactly once, with what `work` returned or, where it threw, ErrorCode::internal. `work`
-  // is posted and never begins inline: an event that it dispatches must not reach the core in the middle of a
+  // Calls `on_done` exactly once, with the result of `work` or, if it threw, ErrorCode::internal. `work` is
+  // posted and never begins inline: an event that it dispatches must not reach the core in the middle of a
   // step.
   void spawn(boost::asio::awaitable<Result<void>> work, std::function<void(Result<void>)> on_done);
   void spawn(boost::asio::awaitable<void> work);

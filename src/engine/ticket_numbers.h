@@ -1,6 +1,7 @@
-// The numbers of tickets. None comes back after a restart, so that a client of an earlier life can't release
-// the lease of another: a number is epoch * 1,000,000,000 + n, where n counts from 1 in each epoch. It stays
-// below 2^53, exact in every JSON reader, for nine million epochs. The core takes the numbers as they come.
+// Assigns ticket numbers. No number is reused after a restart, so that a client of an earlier start can't
+// release another client's lease: a number is epoch * 1,000,000,000 + n, where n counts from 1 in each epoch.
+// Numbers stay below 2^53, exact in every JSON reader, for nine million epochs. The core does not interpret
+// them.
 //
 // Thread rule: the strand.
 #pragma once
@@ -18,15 +19,15 @@ inline constexpr std::uint64_t kTicketsPerEpoch = 1'000'000'000;
 
 class TicketNumbers {
  public:
-  // `begin_epoch` returns an epoch that it has not returned before, in this life or an earlier one. It is
-  // called at once, and again when all numbers of an epoch are used up.
+  // `begin_epoch` returns an epoch that no start of the daemon has used. It is called in the constructor, and
+  // again when all numbers of an epoch are used.
   explicit TicketNumbers(std::function<store::Epoch()> begin_epoch);
 
   TicketId next();
 
-  std::uint64_t epoch() const { return first_epoch_.number; }  // of this start
+  std::uint64_t epoch() const { return first_epoch_.number; }  // of this start of the daemon
 
-  // Whether an earlier start of the daemon gave the number out, or may have.
+  // Whether an earlier start of the daemon assigned the number, or may have.
   bool is_of_earlier_start(TicketId ticket) const;
 
  private:
@@ -34,8 +35,8 @@ class TicketNumbers {
 
   std::function<store::Epoch()> begin_epoch_;
   store::Epoch first_epoch_{};
-  std::uint64_t last_ = 0;         // number that was given out
-  std::uint64_t last_usable_ = 0;  // of the present epoch
+  std::uint64_t last_ = 0;         // last number assigned
+  std::uint64_t last_usable_ = 0;  // of the current epoch
 };
 
 }  // namespace mgpu::engine

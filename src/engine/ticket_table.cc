@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-// A long description without its middle: the end says where the request comes from.
+// Cuts the middle of a long description: the end contains the origin of the request.
 std::string shorten_description(std::string_view who) {
   constexpr std::string_view kEllipsis = "...";
   constexpr std::size_t kTailLength = 60;
@@ -59,14 +59,14 @@ void Lease::on_ended(std::function<void(const Error&)> listener) {
   if (state_->end_error) notify_ended(state_);
 }
 
-// Posted: the listener is called once, and only if it is still wanted then.
+// Posted: calls the listener once, and only if it is still set by then.
 void Lease::notify_ended(const std::shared_ptr<State>& state) {
   asio::post(state->decided.get_executor(), [state] {
     if (const auto listener = std::exchange(state->on_ended, nullptr)) listener(*state->end_error);
   });
 }
 
-// Gives the ticket back when its coroutine ends without a lease: refused, cancelled, by an exception, or
+// Releases the ticket when its coroutine ends without a lease: refused, cancelled, by an exception, or
 // destroyed.
 struct TicketTable::StateGuard {
   StatePtr state{};
@@ -90,7 +90,7 @@ asio::awaitable<Result<Lease>> TicketTable::acquire(TicketRequest request, Holde
                                                     std::function<void(TicketId)> on_ticket) {
   if (closed_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
   holder.who = shorten_description(holder.who);
-  holder.principal.api_key.clear();  // a key is kept nowhere (user_table.h)
+  holder.principal.api_key.clear();  // API keys are never stored (user_table.h)
   const TicketId ticket = numbers_.next();
   StateGuard guard(std::make_shared<Lease::State>(this, ticket, request, std::move(holder), strand_));
   if (const auto pid = guard.state->holder.pid)
@@ -101,7 +101,7 @@ asio::awaitable<Result<Lease>> TicketTable::acquire(TicketRequest request, Holde
   hooks_.dispatch(TicketArrived{.ticket = ticket, .request = request});
   record_chosen_device(ticket);
 
-  // From here on the table may be gone.
+  // After this wait the table may no longer exist.
   const Result<Grant> granted = co_await wait_for_decision(guard.state);
   if (!granted) co_return std::unexpected(granted.error());
   co_return Lease(std::exchange(guard.state, nullptr));
@@ -130,7 +130,7 @@ asio::awaitable<Result<void>> TicketTable::reacquire(StatePtr state) {
   co_return Result<void>{};
 }
 
-// Comes before any later decision on the same ticket, in the same step or another.
+// Arrives before any later decision on the same ticket, in the same step or a later one.
 void TicketTable::on_requeued(const Requeued& requeued) {
   const StatePtr state = find(requeued.ticket);
   if (!state) return;
@@ -155,7 +155,7 @@ void TicketTable::on_grant(const Grant& grant) {
 void TicketTable::on_refuse(const Refuse& refusal) {
   const StatePtr state = take(refusal.ticket);
   if (!state) return;
-  state->table = nullptr;  // it is over: nothing is left to give back
+  state->table = nullptr;  // it has ended: nothing is left to release
   Error why = refusal.error;
   why.retry_after = refusal.retry_after;
   state->set_outcome(std::unexpected(std::move(why)));
@@ -164,7 +164,7 @@ void TicketTable::on_refuse(const Refuse& refusal) {
 void TicketTable::on_end_lease(const EndLease& end) {
   const StatePtr state = take(end.ticket);
   if (!state) return;
-  state->table = nullptr;  // it is over: nothing is left to give back
+  state->table = nullptr;  // it has ended: nothing is left to release
   state->end_error = end.error;
   Lease::notify_ended(state);
 }

@@ -1,8 +1,8 @@
-// The tickets that wait and those that are leases: from a request to a Lease that gives itself back. Owns the
-// state of each and their numbers, and passes on what the core decides.
+// The tickets that wait and those that hold a lease, from the request to the release. Owns the state and the
+// number of each, and applies the core's decisions.
 //
-// A wait or a lease ends in one place for all reasons and at all moments (Lease::State::cancel_or_release),
-// so that nothing is lost when a cancellation crosses a grant.
+// A wait or a lease ends in one function for all causes and at all stages (Lease::State::cancel_or_release),
+// so that a grant that crosses a cancellation is always released.
 //
 // Thread rule: the strand.
 #pragma once
@@ -32,19 +32,19 @@ class TicketTable {
   struct Hooks {
     std::function<void(EventPayload)> dispatch{};  // to the core
     std::function<std::optional<DeviceId>(TicketId)>
-        device_of{};  // that the core has chosen; none: no ticket
+        device_of{};  // the device that the core chose; none: no such ticket
   };
   TicketTable(boost::asio::any_io_executor strand, TicketNumbers numbers, Hooks hooks);
   ~TicketTable();
   TicketTable(const TicketTable&) = delete;
   TicketTable& operator=(const TicketTable&) = delete;
 
-  // As Engine::acquire and Engine::reacquire say. The coroutines may outlive the table once it is closed.
+  // See Engine::acquire and Engine::reacquire. The coroutines may outlive the table once it is closed.
   boost::asio::awaitable<Result<Lease>> acquire(TicketRequest request, Holder holder,
                                                 std::function<void(TicketId)> on_ticket);
   boost::asio::awaitable<Result<void>> reacquire(std::shared_ptr<Lease::State> state);
 
-  // What the core decided. Of tickets that are gone: ignored.
+  // Apply the core's decisions. Tickets that no longer exist are ignored.
   void on_grant(const Grant& grant);
   void on_refuse(const Refuse& refusal);
   void on_requeued(const Requeued& requeued);
@@ -52,9 +52,9 @@ class TicketTable {
 
   const TicketNumbers& numbers() const { return numbers_; }
   const Holder* holder(TicketId ticket) const;   // null: no such ticket
-  std::vector<TicketProcess> processes() const;  // of those tickets whose holder named one
+  std::vector<TicketProcess> processes() const;  // of tickets whose holder names a process
 
-  // Tickets that wait are refused with shutting_down; leases give nothing back any more.
+  // Refuses waiting tickets with shutting_down; leases released later have no effect.
   void close();
 
  private:
@@ -65,11 +65,11 @@ class TicketTable {
   static boost::asio::awaitable<Result<Grant>> wait_for_decision(StatePtr state);
   void record_chosen_device(TicketId ticket);
   StatePtr find(TicketId ticket) const;  // null: no such ticket
-  StatePtr take(TicketId ticket);        // out of the table; null: no such ticket
+  StatePtr take(TicketId ticket);        // removes it from the table; null: no such ticket
 
   const boost::asio::any_io_executor strand_;
   const Hooks hooks_;
-  const std::string own_slurm_job_;  // of the daemon: tells its holders' processes from nothing
+  const std::string own_slurm_job_;  // the daemon's: does not distinguish a holder's processes
   std::map<TicketId, StatePtr> states_{};
   TicketNumbers numbers_;
   bool closed_ = false;

@@ -20,7 +20,7 @@ bool TimedCalls::run(const std::string& key, Duration limit, std::function<void(
       call->changed.notify_one();
     }).detach();
   } catch (const std::system_error&) {
-    return false;  // no more threads: the call is not made
+    return false;  // no thread available: the call is not made
   }
   std::unique_lock lock(call->mutex);
   if (call->changed.wait_for(lock, limit, [&] { return call->done; })) return true;

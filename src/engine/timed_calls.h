@@ -1,5 +1,5 @@
-// Calls into the file system that may hang in the kernel (a network folder whose server is gone) are made on
-// a thread of their own; the strand waits for them only so long, and goes on without an answer.
+// Runs file system calls that may hang in the kernel (a network folder whose server does not respond) on
+// their own threads; the strand waits for a limited time and continues without a result.
 #pragma once
 
 #include <chrono>
@@ -17,13 +17,13 @@
 
 namespace mgpu::engine {
 
-// Of these at most may hang at once, all keys together; while they do, nothing more is looked at.
+// Maximum number of hanging calls over all keys; while it is reached, no further calls are made.
 inline constexpr std::size_t kMaxHangingCalls = 16;
 
 class TimedCalls {
  public:
-  // What `work` returns, or none: it takes longer than `limit_setting`, or an earlier call of this key hangs
-  // still. `work` owns all that it touches, since it may outlive us.
+  // Returns the result of `work`; none if it takes longer than `limit`, or if an earlier call of this key
+  // still hangs. `work` must own all that it accesses, since it may outlive this object.
   template <class T>
   std::optional<T> call(const std::string& key, Duration limit, std::function<T()> work) {
     auto result = std::make_shared<std::optional<T>>();

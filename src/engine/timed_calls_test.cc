@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A call that hangs until it is let go.
+// A call that hangs until it is released.
 struct HangingCall {
   std::shared_ptr<std::atomic<bool>> released = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<std::atomic<int>> ended = std::make_shared<std::atomic<int>>(0);

@@ -1,5 +1,4 @@
-// The AI models that one external service loaded for requests that did not come through the daemon. Values
-// only.
+// The AI models that one external service loaded without a request through the daemon. Values only.
 #pragma once
 
 #include <cstdint>
@@ -13,23 +12,24 @@ namespace mgpu::engine {
 
 class UninvitedLoads {
  public:
-  // What is there at the first look was loaded before we looked, and does not count: recording begins after
-  // it.
+  // What is warm at the first poll was loaded before polling began, and does not count: recording begins
+  // after it.
   void set_baseline() { has_baseline_ = true; }
 
   void record(const Registry& registry, ResidentId resident);
 
-  // Forgets those that are not warm any more, or that a request of ours has used since they were recorded.
+  // Drops those that are no longer warm, or that a request through the daemon has used since they were
+  // recorded.
   void drop_used(const Registry& registry);
   bool has_unused() const { return !unused_.empty(); }
-  std::vector<ResidentId> take_unused();  // and forgets them
+  std::vector<ResidentId> take_unused();  // and removes them
 
-  std::uint64_t count() const { return count_; }  // recorded, ever
+  std::uint64_t count() const { return count_; }  // total recorded
 
  private:
   bool has_baseline_ = false;
   std::uint64_t count_ = 0;
-  std::map<ResidentId, Instant> unused_{};  // with Resident::last_used as it was then
+  std::map<ResidentId, Instant> unused_{};  // with Resident::last_used at that time
 };
 
 }  // namespace mgpu::engine

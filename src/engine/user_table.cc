@@ -45,7 +45,7 @@ std::uint32_t UserTable::find_or_add(std::string lookup_key, std::string_view la
     by_number_.erase(users_.back().number);
     users_.pop_back();
   }
-  // After four thousand million users the numbers begin again.
+  // The numbers wrap around after 2^32 users.
   do ++last_number_;
   while (last_number_ == 0 || by_number_.contains(last_number_));
   users_.push_front(

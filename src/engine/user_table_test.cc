@@ -32,7 +32,7 @@ TEST(Users, WhoWasHeardOfLongestAgoIsForgotten) {
   EXPECT_EQ(users.label(bob), "");
   EXPECT_EQ(users.number_by_name("ada"), ada);
   const auto again = users.number_by_name("bob");
-  EXPECT_NE(again, bob);  // numbers are not given twice: bob's old tickets stay his alone
+  EXPECT_NE(again, bob);  // numbers are not reused: bob's old tickets must not count for another user
 }
 
 TEST(Users, NobodyHasNoName) { EXPECT_EQ(UserTable().label(0), ""); }

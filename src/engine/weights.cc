@@ -21,14 +21,15 @@ using Files = std::vector<std::string>;
 
 constexpr std::size_t kMaxFiles = 1000;
 
-// "x-00001-of-00003.gguf" -> the name of shard `number`; empty: it is no shard.
+// The name of shard `number` of "x-00001-of-00003.gguf"; empty: the file is not a shard.
 std::string shard_path(const std::string& file, std::size_t number) {
   const auto of = file.rfind("-of-");
   if (of == std::string::npos || of < 6 || file[of - 6] != '-') return "";
   return file.substr(0, of - 5) + fmt::format("{:05}", number) + file.substr(of);
 }
 
-// Those that belong together, where the folder says which: others may be the same weights in another form.
+// The weight files of a folder that belong together, if the folder defines that: other files may be the same
+// weights in another format.
 Files weight_files_in(const fs::path& folder) {
   Files files;
   const fs::path index = folder / "model.safetensors.index.json";
@@ -46,7 +47,7 @@ Files weight_files_in(const fs::path& folder) {
   return files;
 }
 
-// All of "name-00001-of-00003.gguf", or the file alone.
+// All shards of "name-00001-of-00003.gguf", or the file alone.
 Files with_shards(const std::string& file) {
   Files all;
   for (std::size_t number = 1; number <= kMaxFiles; ++number) {
@@ -75,8 +76,8 @@ Files single_ai_model_files(const config::ConsumerConfig& consumer,
   return files;
 }
 
-// As its process sees it. What a unit or a container sees is not ours to know: those of the daemon are as
-// good a guess as any for a unit, and none for a container.
+// The value that the consumer's process sees. The environment of a unit or a container is unknown: the
+// daemon's own is used for units as an approximation, and not for containers.
 std::string environment_variable(const config::ConsumerConfig& consumer, const std::string& name) {
   if (consumer.container) {
     const auto set = consumer.container->env.find(name);
@@ -89,7 +90,8 @@ std::string environment_variable(const config::ConsumerConfig& consumer, const s
   return value != nullptr ? value : "";
 }
 
-// Where the AI models of the service lie, the likeliest first. A container's folders are not the host's.
+// The folders that may contain the service's AI models, the most likely first. Folders of a container are not
+// the host's.
 std::vector<fs::path> weights_folders(const config::ConsumerConfig& consumer,
                                       const estimate::InferenceOptions& options) {
   std::vector<fs::path> folders;
@@ -110,7 +112,7 @@ std::vector<fs::path> weights_folders(const config::ConsumerConfig& consumer,
   return folders;
 }
 
-// NAME.gguf, a file NAME, or all that is in the folder NAME.
+// NAME.gguf, a file NAME, or all files in the folder NAME.
 Files find_ai_model_files(const fs::path& folder, const std::string& ai_model) {
   const fs::path name(ai_model);
   const auto escapes_folder = [](const fs::path& part) { return part == "." || part == ".."; };
@@ -140,7 +142,7 @@ Weights find_ollama_weights(const config::ConsumerConfig& consumer, const fs::pa
   return weights;
 }
 
-// The paths in a container's command are not the host's.
+// Paths in a container's command are not paths on the host, and are ignored.
 estimate::InferenceOptions options_from_command(const config::ConsumerConfig& consumer) {
   if (consumer.process) return estimate::parse_inference_options(consumer.process->command);
   if (!consumer.container) return {};
@@ -154,7 +156,7 @@ estimate::InferenceOptions options_from_command(const config::ConsumerConfig& co
 
 }  // namespace
 
-// A pipe or a device under that name is none of our business: opening it does not wait, and nothing is read.
+// Opens pipes and devices without blocking, and reads nothing from them.
 std::string read_file_head(const fs::path& file, std::size_t size) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return "";

@@ -1,5 +1,6 @@
-// Which files an AI model is loaded from, and how: found out from the configuration and from how its
-// application keeps them. Looks at the file system with the daemon's own eyes.
+// Finds the files that an AI model is loaded from, and the options that it is loaded with: from the
+// configuration, or from the application's storage layout. Reads the file system with the daemon's
+// permissions.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@
 
 namespace mgpu::engine {
 
-// How long the strand waits for a look at the files of weights.
+// How long the strand waits for a lookup of weights files.
 inline constexpr Duration kWeightsLookupTimeout = std::chrono::milliseconds(250);
 
 struct Weights {
@@ -23,15 +24,13 @@ struct Weights {
   estimate::InferenceOptions inference_options{};
 };
 
-// The files that are configured, else those that the consumer's command names; a folder stands for the files
-// in it, the first of several shards for all of them. Where a service has several AI models, those of the one
-// that is named, in the folder that is configured or that its application uses. `device_memory`: of all
-// devices together.
+// The configured files, else those named in the consumer's command; a folder stands for the files in it, the
+// first of several shards for all of them. For a service with several AI models, the files of `ai_model`, in
+// the configured folder or in the application's own. `device_memory`: sum over all devices.
 Weights find_weights(const config::ConsumerConfig& consumer, const std::string& ai_model,
                      Bytes device_memory);
 
-// The first bytes of a regular file, `capacity` of them or as many as there are; nothing of a pipe or a
-// device.
+// The first `size` bytes of a regular file, or fewer if it is shorter; nothing for a pipe or a device.
 std::string read_file_head(const std::filesystem::path& file, std::size_t size);
 
 }  // namespace mgpu::engine

@@ -18,12 +18,12 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
-// From this fraction on a load counts as cached: what is missing, the disk gives soon enough.
+// From this fraction on a load counts as cached: the missing part is read quickly enough.
 constexpr double kCachedThreshold = 0.8;
 constexpr Duration kOpenFilesTimeout = std::chrono::milliseconds(100);
-// Files are open for moments only, while an application loads.
+// Applications keep files open only briefly while they load.
 constexpr Duration kOpenFilesPollInterval{300'000};
-// Of one resident; the rest is not read ahead.
+// Per resident; further files are not read ahead.
 constexpr std::size_t kMaxTrackedFiles = 256;
 
 }  // namespace
@@ -41,8 +41,8 @@ config::ConsumerSnapshot WeightsCache::config_of(ResidentId resident) const {
   return config_.consumer(loop_.world().registry[resident].consumer);
 }
 
-// As the configuration names them, or else as they were seen open during the last load, or else where its
-// application keeps them. A service of several AI models has other weights for each.
+// The files from the configuration, else those seen open during the last load, else those in the
+// application's storage. A service with several AI models has other weights for each.
 std::function<std::vector<std::string>()> WeightsCache::files_lookup(ResidentId resident) const {
   const config::ConsumerSnapshot config = config_of(resident);
   if (!config->weights.empty() && !has_several_ai_models(config->service))
@@ -74,8 +74,7 @@ void WeightsCache::read_ahead(ResidentId resident) {
   if (files) read_ahead_.read(resident.value, std::move(*files), limit);
 }
 
-// Looks once more after the load is over: files that are mapped stay open, files that are read are closed
-// again.
+// Checks once more after the load has ended: mapped files stay open, files that are read are closed.
 asio::awaitable<void> WeightsCache::track_open_files(ResidentId resident) {
   asio::steady_timer pause(io_);
   std::set<std::string> seen;

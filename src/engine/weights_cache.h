@@ -1,7 +1,7 @@
-// The weights on their way from the disk: which files a resident is loaded from, whether the page cache has
-// them, and reading them ahead. Owns the reading thread and what was seen open during loads.
+// The weights in the page cache: the files that a resident is loaded from, whether they are cached, and
+// reading them ahead. Owns the read-ahead thread and the files seen open during loads.
 //
-// Thread rule: the strand; looks at files are timed calls, since a network folder may hang.
+// Thread rule: the strand; file lookups are timed calls, since a network folder may hang.
 #pragma once
 
 #include <functional>
@@ -25,24 +25,24 @@ namespace mgpu::engine {
 
 class WeightsCache {
  public:
-  // The process above all others of a consumer's application, while it runs.
+  // The root process of a consumer's application, while it runs.
   using PidLookup = std::function<std::optional<int>(ConsumerId)>;
 
-  // `device_memory`: of all devices together. All references must outlive it.
+  // `device_memory`: sum over all devices. All references must outlive the cache.
   WeightsCache(boost::asio::io_context& io, const CoreLoop& loop, const config::LiveConfig& config,
                TimedCalls& timed_calls, Bytes device_memory, PidLookup find_pid);
 
-  // Where a load will find its weights. cold, too, where the files can't be looked at in time.
+  // The source that a load will read its weights from. Also cold if the files can't be checked in time.
   LoadSource load_source(const Load& load);
 
   void read_ahead(ResidentId resident);
   void cancel_read_ahead(ResidentId resident) { read_ahead_.cancel(resident.value); }
 
-  // Notes which large files the application has open until the load is over: the next load will read them.
+  // Records the large files that the application has open until the load ends: the next load will read them.
   boost::asio::awaitable<void> track_open_files(ResidentId resident);
 
  private:
-  // To be called off the strand; refers to nothing of ours.
+  // The returned function is called off the strand; it does not refer to this object.
   std::function<std::vector<std::string>()> files_lookup(ResidentId resident) const;
   config::ConsumerSnapshot config_of(ResidentId resident) const;
 

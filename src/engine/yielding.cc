@@ -13,7 +13,8 @@ bool is_windows_path(std::string_view command) {
          (command[2] == '\\' || command[2] == '/');
 }
 
-// The path of the program: to the first blank, or, in Windows' way, to the blank behind the first ".exe".
+// The path of the program: up to the first blank, or, for Windows programs, up to the blank after the first
+// ".exe".
 std::string_view program_path(std::string_view command) {
   if (!is_windows_path(command)) return command.substr(0, command.find(' '));
   constexpr std::string_view kExeSuffix = ".exe";
