@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kBearerPrefix = "bearer ";
 
-// As Asio writes addresses: "127.0.0.1", "::1", "::ffff:127.0.0.1".
+// `address` as Asio formats it: "127.0.0.1", "::1", "::ffff:127.0.0.1".
 bool is_loopback(std::string_view address) {
   constexpr std::string_view kMappedPrefix = "::ffff:";
   if (address.starts_with(kMappedPrefix)) address.remove_prefix(kMappedPrefix.size());

@@ -1,8 +1,9 @@
-// Who sends a request: the one place where the daemon reads identity from a request's head, before the
-// control plane or the gateway is chosen. Keys, scopes and their limits belong into this folder.
+// Authenticates a request: the only place where the daemon reads an identity from a request's head, before
+// the request is passed to the control plane or to the gateway. API keys, scopes and their limits belong in
+// this folder.
 //
-//   X-Mgpu-User: ada             the user, for fair shares; believed as it is
-//   Authorization: Bearer KEY    the API key; any is taken. Other schemes are for the service alone
+//   X-Mgpu-User: ada             the user, for fair shares; not verified
+//   Authorization: Bearer KEY    the API key; any value is accepted. Other schemes are left to the service
 #pragma once
 
 #include <string>

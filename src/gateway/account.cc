@@ -22,8 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kBusyPollInterval = std::chrono::milliseconds(250);
 
-// Some applications respond first and compute then. Holds the lease until the application is idle, at most
-// for limits.run_limit.
+// Some applications respond first and compute afterwards. Holds the lease until the application is idle, at
+// most for limits.run_limit.
 Awaitable<void> release_when_idle(const GatewayContext& gateway, LeaseHandle lease, ConsumerId consumer) {
   auto ended = std::make_shared<bool>(false);
   lease.on_ended([ended](const Error&) { *ended = true; });

@@ -1,11 +1,11 @@
-// Step 2: who asks, and whether they may. Scopes and limits of keys belong here.
+// Step 2: whether the principal may send the request. Scopes and limits of API keys belong here.
 #pragma once
 
 #include "gateway/request_context.h"
 
 namespace mgpu::gateway {
 
-// Adds to `queue_options` who asks. Every client that reaches the gateway may use all of it.
+// Adds the principal to `queue_options`. Every client that reaches the gateway is authorized for all of it.
 Result<void> authorize(RequestContext& request);
 
 }  // namespace mgpu::gateway

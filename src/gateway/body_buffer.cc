@@ -24,7 +24,7 @@ std::unexpected<Error> file_error(const std::string& what) {
   return fail(ErrorCode::internal, "the request's body: " + what + ": " + std::strerror(errno));
 }
 
-// Other bodies take the room and will free it: asking again helps.
+// Other bodies occupy the room and will free it: a retry by the client helps.
 std::unexpected<Error> buffer_full_error(const std::string& why) {
   constexpr std::chrono::seconds kRetryAfter{5};
   return std::unexpected(Error{.code = ErrorCode::queue_full,
@@ -35,7 +35,7 @@ std::unexpected<Error> buffer_full_error(const std::string& why) {
 int open_temp_file(const std::string& folder) {
   int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd >= 0) return fd;
-  std::string name = folder + "/mgpu-body-XXXXXX";  // a file system without O_TMPFILE
+  std::string name = folder + "/mgpu-body-XXXXXX";  // the file system has no O_TMPFILE
   fd = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd >= 0) ::unlink(name.c_str());
   return fd;

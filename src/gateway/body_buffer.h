@@ -1,10 +1,9 @@
-// The part of a request's body that arrives before the request has its turn: in memory up to a limit, the
-// rest in a file without a name, which vanishes with the buffer. It is filled first and then read in order,
-// with at most one range replaced (an alias by the AI model's own name).
+// Buffers the part of a request's body that arrives before the request is granted its turn: in memory up to a
+// limit, the rest in an unnamed file, which is freed with the buffer. The buffer is filled first and then
+// read in order, with at most one range replaced (an alias by the AI model's own name).
 //
-// The file is written and read on the calling thread. That blocks only for the page cache, and only for
-// bodies that are larger than the limit and name their AI model behind it (an upload before its "model"
-// part).
+// The file is written and read on the calling thread. This blocks on the page cache only, and only for bodies
+// that are larger than the limit and name their AI model beyond it (an upload before its "model" part).
 #pragma once
 
 #include <cstddef>
@@ -19,8 +18,8 @@
 
 namespace mgpu::gateway {
 
-// What all bodies together may take, in memory and in files. Shared with each of them, since a request that
-// is cut off at the end of the daemon may be destroyed after everything else.
+// The limits for all bodies together, in memory and in files. Shared with each body, since a request that is
+// cancelled at shutdown may be destroyed last.
 struct BodyBudget {
   std::uint64_t memory_left = 0;
   std::uint64_t disk_left = 0;
@@ -28,33 +27,33 @@ struct BodyBudget {
 
 class BodyBuffer {
  public:
-  // `memory_limit`: of this body; where all together have used up the budget's, the file begins earlier.
-  // `folder`: where the file is made, if any. Empty: TMPDIR, or else /tmp.
+  // `memory_limit`: of this body; the file begins earlier when all bodies together have used up the budget.
+  // `folder`: where the file is created. Empty: TMPDIR, or else /tmp.
   BodyBuffer(Bytes memory_limit, std::shared_ptr<BodyBudget> budget, std::string folder = {});
   BodyBuffer(BodyBuffer&& other) noexcept;
   BodyBuffer& operator=(BodyBuffer&&) = delete;
   ~BodyBuffer();
 
-  // Errors: queue_full (all files together are at their limit, or the disk is full), internal (no file can be
-  // made or written).
+  // Errors: queue_full (the files together are at their limit, or the disk is full), internal (the file can't
+  // be created or written).
   Result<void> append(std::string_view bytes);
 
-  // REQUIRES: `range` lies in what was appended, nothing was read yet, and this is called at most once.
+  // REQUIRES: `range` is within the appended bytes, nothing was read yet, and this is the first call.
   void replace(ByteRange range, std::string replacement);
 
-  // What read_next() gives in all, and what it would have given without replace().
+  // The total number of bytes that read_next() returns, and the number without replace().
   std::uint64_t size() const {
     return size_ - (replaced_range_.end - replaced_range_.begin) + replacement_.size();
   }
   std::uint64_t original_size() const { return size_; }
 
-  // Frees memory and file early. Nothing may be appended or read any more.
+  // Frees memory and file early. Nothing may be appended or read afterwards.
   void clear();
 
-  // Reading starts again from the first byte: a request is sent once more.
+  // Restarts reading at the first byte, to send the request again.
   void rewind() { read_offset_ = 0, replacement_offset_ = 0; }
 
-  // The next bytes, at most `max_bytes` (more than 0) of them; empty at the end. Error: internal.
+  // Returns the next bytes, at most `max_bytes` (more than 0); empty at the end. Error: internal.
   Result<std::string> read_next(std::size_t max_bytes);
 
  private:
@@ -65,7 +64,7 @@ class BodyBuffer {
   std::shared_ptr<BodyBudget> budget_;
   std::string folder_;
   std::string memory_;
-  int fd_ = -1;  // holds what comes after memory_
+  int fd_ = -1;  // the bytes beyond memory_
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t size_ = 0;
   ByteRange replaced_range_;

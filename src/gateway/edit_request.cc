@@ -23,15 +23,15 @@ void replace_model_name(RequestContext& request) {
   if (service_name) request.body.buffer().replace(model.value_range(), model.encode_name(*service_name));
 }
 
-// The one Upgrade that is forwarded. A server may ignore all others (RFC 9110, 7.8), as clients that offer
-// h2c in passing expect.
+// Only websocket upgrades are forwarded. A server may ignore all others (RFC 9110, 7.8); clients that offer
+// h2c expect that.
 bool asks_websocket_upgrade(const RequestHead& head) {
   return head.method == "GET" && head.length == 0 &&
          list_contains(http::joined_header(head.headers, "Upgrade"), "websocket") &&
          list_contains(http::joined_header(head.headers, "Connection"), "upgrade");
 }
 
-// The connection to the service sets Host and answers Expect; X-Forwarded-For is written anew.
+// The connection to the service sets Host and answers Expect; X-Forwarded-For is rewritten.
 bool is_replaced_header(std::string_view name) {
   return equals_ignore_case(name, "Host") || equals_ignore_case(name, "X-Forwarded-For") ||
          equals_ignore_case(name, "Expect") || is_mgpu_header(name);

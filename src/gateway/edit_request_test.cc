@@ -48,7 +48,7 @@ TEST(EditRequest, ForwardsAWebSocketUpgrade) {
   EXPECT_EQ(harness.response_body, "data: 1\n\ndata: 2\n\n");
 }
 
-// `curl --http2` and Java's HttpClient ask for h2c in passing, and want their answer.
+// `curl --http2` and Java's HttpClient offer h2c and expect a normal response.
 TEST(EditRequest, DropsAnUpgradeThatTheServiceDoesNotTake) {
   for (const std::string protocol : {"h2c", "websocket", "TLS/1.0"}) {
     GatewayHarness harness("POST", kChatPath, R"({"model":"gemma"})");

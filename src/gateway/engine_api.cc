@@ -59,7 +59,7 @@ std::vector<ListedModel> list_models(const engine::Engine& engine) {
     auto add = [&](const std::string& name, bool warm) {
       if (seen.insert(name).second) listed.push_back({name, state.spec.name, state.spec.footprint, warm});
     };
-    // Where there are several AI models, the consumer's own name does not say which.
+    // If there are several AI models, the consumer's own name does not select one.
     const bool one_ai_model = find_resident("") != state.residents.end();
     if (one_ai_model) {
       add(state.spec.name, any_warm);

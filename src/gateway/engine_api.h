@@ -1,4 +1,4 @@
-// What the gateway needs of the engine, as functions: few enough that a test can play the engine.
+// The engine's functions that the gateway uses, so that a test can replace the engine.
 #pragma once
 
 #include <functional>
@@ -16,15 +16,15 @@
 
 namespace mgpu::gateway {
 
-// A lease, held for as long as `guard` lives.
+// A lease, held while `guard` exists.
 struct LeaseHandle {
   std::uint64_t ticket = 0;
   Duration waited{};
   Duration loading{};
-  std::shared_ptr<void> guard{};  // shared: by the functions below
+  std::shared_ptr<void> guard{};  // shared with the functions below
   std::function<void(std::function<void(const Error&)>)> on_ended{};
-  // The service ran out of memory: waits in the line once more, under the same number. The result replaces
-  // this handle, which must live until then. Can be cancelled.
+  // Queues the lease again after the service ran out of memory, under the same number. The result replaces
+  // this handle, which must exist until then. Can be cancelled.
   std::function<Awaitable<Result<LeaseHandle>>()> reacquire{};
 };
 
@@ -32,19 +32,19 @@ struct EngineApi {
   std::function<Result<engine::Target>(std::string_view)> resolve{};
   std::function<Result<engine::Target>(ConsumerId, std::string_view)> resolve_within{};
   std::function<std::optional<ConsumerId>(std::string_view)> find_consumer{};
-  std::function<config::Snapshot()> config{};  // that is in force now
+  std::function<config::Snapshot()> config{};  // current
   std::function<config::ConsumerSnapshot(ConsumerId)> config_of{};
-  std::function<std::string(engine::Target)> ai_model_of{};  // of its resident; "" where there is just one
+  std::function<std::string(engine::Target)> ai_model_of{};  // "" if the consumer has just one
   std::function<std::optional<http::Endpoint>(ConsumerId)> endpoint{};
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> is_busy{};
   std::function<void(ConsumerId, std::string)> report_suspect{};
-  std::function<void()> count_retry{};  // a request is sent once more
-  // Names, aliases and AI models, without loading any. The names of a consumer stand together.
+  std::function<void()> count_retry{};  // a request is sent again
+  // Names, aliases and AI models, without loading any. The names of a consumer are adjacent.
   std::function<std::vector<ListedModel>()> list_models{};
 };
 
-// The functions of a real engine, which must outlive them.
+// The functions of `engine`, which must outlive them.
 EngineApi make_engine_api(engine::Engine& engine);
 
 }  // namespace mgpu::gateway

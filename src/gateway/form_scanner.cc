@@ -8,7 +8,7 @@
 namespace mgpu::gateway {
 namespace {
 
-constexpr std::size_t kMaxKeyLength = 32;                   // longer than "model" in any spelling
+constexpr std::size_t kMaxKeyLength = 32;                   // longer than "model" in any encoding
 constexpr std::size_t kMaxEncodedName = 3 * kMaxModelName;  // every byte as %XX
 
 bool is_unreserved(char c) {

@@ -25,8 +25,8 @@ using StopFunction = std::function<void(Error)>;
 
 constexpr auto kLeaseEndGrace = std::chrono::milliseconds(200);
 
-// Lets the end of the lease and of limits.run_limit stop the attempt. Either may be reported after the
-// attempt has ended, so they hold `stop` weakly.
+// Stops the attempt when the lease ends or limits.run_limit is reached. Either may be reported after the
+// attempt has ended, so the callbacks hold `stop` weakly.
 void watch_lease(const RequestContext& request, const std::weak_ptr<StopFunction>& stop,
                  asio::steady_timer& run_limit) {
   request.turn.lease->on_ended([stop](const Error& why) {
@@ -59,7 +59,7 @@ Awaitable<Result<void>> connect_to_service(RequestContext& request) {
   co_return Result<void>{};
 }
 
-// The end of a connection is seen before the end of the process behind it, which says why.
+// The end of a connection is detected before the exit of the service's process, which has the cause.
 bool may_lease_end_tell_why(const RequestContext& request) {
   return !request.attempt.stop_reason && request.turn.lease &&
          request.attempt.failure->code == ErrorCode::service_down;
@@ -73,7 +73,7 @@ Awaitable<Result<void>> exchange_messages(RequestContext& request, asio::steady_
   auto either = std::move(body) || std::move(response) || std::move(disconnected);
   auto first = co_await std::move(either);
   const bool answered = first.index() == 1;
-  if (answered && !attempt.failure) co_return Result<void>{};  // the service's connection may be used again
+  if (answered && !attempt.failure) co_return Result<void>{};  // the service's connection can be reused
   attempt.upstream->abort();
   if (!answered) co_return fail(ErrorCode::cancelled, "the client went away");
   if (may_lease_end_tell_why(request)) {

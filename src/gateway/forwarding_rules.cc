@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, 8> kHopByHopHeaders{
     "connection", "keep-alive",        "proxy-connection", "te",
     "trailer",    "transfer-encoding", "upgrade",          "proxy-authenticate"};
 
-// "m" and Ollama's "m:latest" are one AI model.
+// "m" and Ollama's "m:latest" name the same AI model.
 bool is_same_ai_model(std::string_view a, std::string_view b) {
   constexpr std::string_view kLatestTag = ":latest";
   if (a.ends_with(kLatestTag)) a.remove_suffix(kLatestTag.size());

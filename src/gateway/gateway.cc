@@ -15,7 +15,7 @@
 namespace mgpu::gateway {
 namespace {
 
-// All steps but the last. The first that fails ends them.
+// Runs all steps but the last. The first error ends them.
 Awaitable<Result<void>> run_steps(RequestContext& request) {
   Result<void> done = parse_request(request);
   if (done) done = authorize(request);
@@ -27,7 +27,7 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
   if (!done) co_return done;
   if (request.route.kind == RouteKind::ollama_show) co_return co_await respond_ollama_show(request);
 
-  // From here until account() the request holds a place in the line, then its consumer.
+  // From here until account() the request holds a place in the queue, and later a lease.
   done = co_await queue_for_turn(request);
   if (done) done = co_await forward(request);
   if (!done && can_retry(request, done.error())) {

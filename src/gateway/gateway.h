@@ -1,6 +1,6 @@
-// The data plane: a request comes in, waits in the line for its consumer, is forwarded, and its response
-// streams back byte for byte. A chain of steps: parse, authorize, resolve, edit, queue, forward, account.
-// Each step is a file beside this one; request_context.h is what they pass on.
+// The data plane: receives a request, queues it for its consumer, forwards it, and streams the response back
+// unchanged. A chain of steps: parse, authorize, resolve, edit, queue, forward, account. Each step has its
+// own file in this folder; request_context.h is the state that they share.
 #pragma once
 
 #include <string_view>
@@ -14,19 +14,19 @@ namespace mgpu::gateway {
 class Gateway {
  public:
   Gateway(engine::Engine& engine, http::Client& client);  // both must outlive it
-  // Fixed for the run: what all bodies together may take.
+  // Fixed for the run: the limits for all bodies together.
   Gateway(EngineApi engine_api, Connector connect);
 
-  // Whether a request is the data plane's; all others are the control plane's.
+  // Whether a request belongs to the data plane; all others belong to the control plane.
   bool handles(std::string_view method, std::string_view target) const;
 
-  // From the request's head to the end of its response. Every failure is told to the client in its own
+  // Serves a request from its head to the end of its response. Errors are sent to the client in its own
   // protocol. The lease may outlive the request while the application still computes; the gateway must
   // outlive both. REQUIRES: handles().
   Awaitable<void> serve(http::Exchange& exchange, Principal principal);
   Awaitable<void> serve(Caller& caller);
 
-  // Tells the client, in its own protocol, why its request goes no further. REQUIRES: handles().
+  // Responds with `error` in the client's protocol. REQUIRES: handles().
   Awaitable<void> refuse(http::Exchange& exchange, Error error);
 
  private:

@@ -1,4 +1,4 @@
-// For tests of the gateway: engine, client and service as one struct that a test fills and reads.
+// For tests of the gateway: engine, client and service as one struct that a test configures and inspects.
 #pragma once
 
 #include <chrono>
@@ -29,15 +29,15 @@ namespace mgpu::gateway {
 
 namespace asio = boost::asio;
 
-// Waits until the test cancels the timer. A test that never does so fails when its time is over.
+// Waits until the test cancels the timer. Otherwise the test fails at its time limit.
 inline Awaitable<void> wait_until_cancelled(asio::steady_timer& timer) {
   boost::system::error_code ignored;
   auto token = asio::redirect_error(asio::use_awaitable, ignored);
   co_await timer.async_wait(token);
 }
 
-// One consumer "chat" that serves the AI model "gemma", one client, one service: the test writes what each
-// sends, and reads what each received.
+// One consumer "chat" that serves the AI model "gemma", one client, one service: the test sets what each
+// sends, and checks what each received.
 struct GatewayHarness {
   asio::io_context io;
 
@@ -52,7 +52,7 @@ struct GatewayHarness {
   // The service.
   bool service_reachable = true, service_responds = true, breaks_in_body = false;
   bool service_hangs = false;
-  int out_of_memory_responses = 0;  // so many responses report it, each after the whole body
+  int out_of_memory_responses = 0;  // this many responses report it, each after the whole body
   bool dies_of_out_of_memory = false;
   bool body_ended = false;
   std::vector<std::string> out_of_memory_bodies;
@@ -234,8 +234,8 @@ struct GatewayHarness {
     EXPECT_EQ(waiting, 0);
   }
 
-  // The request as the first step gets it, for tests of single steps. REQUIRES: the test changes no limits
-  // after the first call.
+  // The request as the first step receives it, for tests of single steps. REQUIRES: the test changes no
+  // limits after the first call.
   RequestContext& request() {
     if (!request_) {
       context_ = {.engine_api = engine_api(),

@@ -10,7 +10,7 @@ namespace mgpu::gateway {
 namespace {
 
 constexpr std::uint32_t kReplacementCharacter = 0xFFFD;
-constexpr std::size_t kMaxKeyLength = 8;  // longer than any key we look for: keys beyond are not kept
+constexpr std::size_t kMaxKeyLength = 8;  // longer than any key of interest; longer keys are not stored
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -222,7 +222,7 @@ ScanStatus JsonScanner::put_number(char c, std::uint64_t offset, ScanResult& res
   }
   if (!is_number_complete()) return unexpected_byte(c, offset, result);
   state_ = State::comma_or_close;
-  return put(c, offset, result);  // the byte after a number belongs to what follows
+  return put(c, offset, result);  // the byte after a number belongs to the next token
 }
 
 bool JsonScanner::is_number_complete() const {
@@ -289,7 +289,7 @@ ScanStatus JsonScanner::append_code_point(std::uint32_t code_point, ScanResult& 
   return ScanStatus::still_looking;
 }
 
-// Half a surrogate pair is no character: it becomes U+FFFD, as other parsers have it.
+// Replaces a lone surrogate by U+FFFD, as other parsers do.
 ScanStatus JsonScanner::replace_lone_surrogate(ScanResult& result) {
   if (std::exchange(high_surrogate_, 0) == 0) return ScanStatus::still_looking;
   return append_code_point(kReplacementCharacter, result);

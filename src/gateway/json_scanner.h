@@ -1,6 +1,5 @@
-// Looks through JSON for the top-level key "model", one byte at a time. Keeps only the open containers and
-// the one string that may be the result. Everything up to the result is checked against the grammar of RFC
-// 8259.
+// Scans JSON for the top-level key "model", one byte at a time. Stores only the open containers and the one
+// string that may be the result. Everything up to the result is checked against the grammar of RFC 8259.
 #pragma once
 
 #include <bitset>
@@ -16,7 +15,7 @@ class JsonScanner {
  public:
   explicit JsonScanner(bool accept_name_key) : accept_name_key_(accept_name_key) {}
 
-  // The byte at `offset` of the body.
+  // Consumes the byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(ScanResult& result);
 
@@ -70,8 +69,8 @@ class JsonScanner {
   const char* literal_rest_ = "";
   std::uint32_t hex_value_ = 0;
   int hex_digits_ = 0;
-  std::uint32_t high_surrogate_ = 0;  // waits for its low half
-  std::string name_fallback_;         // "name", kept until the body shows no "model"
+  std::uint32_t high_surrogate_ = 0;  // waiting for its low surrogate
+  std::string name_fallback_;         // value of "name", used if the body has no "model"
   ByteRange name_range_;
 };
 

@@ -15,7 +15,7 @@
 namespace mgpu::gateway {
 namespace {
 
-constexpr const char* kOllamaVersionBody = R"({"version":"0.12.0"})";  // clients compare with it
+constexpr const char* kOllamaVersionBody = R"({"version":"0.12.0"})";  // clients compare versions
 
 std::string now_rfc3339() { return to_rfc3339(std::chrono::system_clock::now()); }
 
@@ -24,7 +24,7 @@ std::int64_t unix_seconds() {
       .count();
 }
 
-// A listed name, or another one that resolves.
+// The response for a listed name, or for another name that resolves.
 Result<std::string> single_model_body(const EngineApi& engine_api, const std::string& name) {
   const std::vector<ListedModel> models = engine_api.list_models();
   const auto listed = std::ranges::find(models, name, &ListedModel::id);

@@ -70,8 +70,8 @@ ScanStatus ModelFinder::detect_format(char c) {
   return scanner_.emplace<JsonScanner>(accept_name_key_).put(c, offset_, result_);
 }
 
-// How many of the next bytes can't change the result: most of a body is long strings (prompts, pictures in
-// base64) and file parts, and this skips them many times faster than the scanners could read them.
+// How many of the next bytes can't change the result. Most of a body is long strings (prompts, images in
+// base64) and file parts; skipping them is many times faster than scanning them.
 std::size_t ModelFinder::count_skippable(std::string_view rest) {
   if (auto* json = std::get_if<JsonScanner>(&scanner_); json != nullptr && json->can_skip_string()) {
     auto plain = [](char c) { return c != '"' && c != '\\' && static_cast<unsigned char>(c) >= 0x20; };

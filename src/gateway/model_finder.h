@@ -1,11 +1,11 @@
-// Finds the AI model that a request asks for, in its body as the bytes come in, without holding the body.
+// Finds the AI model that a request names in its body, incrementally and without storing the body.
 //
-// The first bytes of the body decide its format, not the Content-Type header (clients get that wrong): '{' is
-// JSON, "--" is multipart/form-data (its first line is the boundary), letters and % are a urlencoded form.
-// The result does not depend on how the bytes are cut into chunks. Memory is bounded, whatever is fed.
+// The first bytes of the body determine its format, not the Content-Type header (clients often set it wrong):
+// '{' is JSON, "--" is multipart/form-data (its first line is the boundary), letters and % are a urlencoded
+// form. The result does not depend on how the bytes are split into chunks. Memory is bounded for any input.
 //
-// What counts: JSON, the top-level key "model" with its escapes decoded, the first where it stands twice;
-// multipart, the part named "model", in any order; a form, the field "model".
+// The result: in JSON the top-level key "model", decoded, the first if it occurs twice; in multipart the part
+// named "model", in any position; in a form the field "model".
 #pragma once
 
 #include <cstddef>
@@ -23,25 +23,25 @@ namespace mgpu::gateway {
 
 class ModelFinder {
  public:
-  // `accept_name_key`: Ollama's older spelling; the top-level "name" counts where a JSON body has no "model".
+  // `accept_name_key`: Ollama's older spelling; the top-level "name" is used if a JSON body has no "model".
   explicit ModelFinder(bool accept_name_key = false) : accept_name_key_(accept_name_key) {}
 
-  // The next bytes of the body. After any status but still_looking, more bytes change nothing.
+  // Consumes the next bytes of the body. After any status but still_looking, further bytes change nothing.
   ScanStatus feed(std::string_view chunk);
 
-  // The body is complete: never still_looking.
+  // Ends the body: never returns still_looking.
   ScanStatus finish();
 
   // found: the name, decoded; never empty.
   const std::string& name() const { return result_.name; }
 
-  // invalid: why, for a person.
+  // invalid: the reason, for the error message.
   const std::string& reason() const { return result_.reason; }
 
-  // found: where the value stands in the body (with its quotes in JSON), as offsets of bytes already fed.
+  // found: the position of the value in the body (with its quotes in JSON), as byte offsets.
   ByteRange value_range() const { return result_.range; }
 
-  // found: `name` as it is written in a body of this format, to replace value_range().
+  // found: `name` encoded for this format, to replace value_range().
   std::string encode_name(std::string_view name) const;
 
  private:

@@ -1,5 +1,5 @@
-// libFuzzer: the result is the same for the body in one piece and byte by byte, and value_range() lies
-// inside.
+// libFuzzer: a body in one piece and byte by byte gives the same result, and value_range() is within the
+// body.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -227,8 +227,8 @@ TEST(ModelFinder, FindsThePartWhateverTheFileContains) {
         rc::gen::element<std::string>("\r", "\n", "\r\n", "-", "--", "--b", "\r\n--b", "x", "\r\n--bx", " "));
     std::string file;
     for (const std::string& piece : pieces) file += piece;
-    file += "x";  // else its end could make a delimiter of its own
-    // What is a true delimiter inside the file ends it; such a file no client sends.
+    file += "x";  // otherwise its end could form a delimiter
+    // A valid delimiter inside the file would end the part; clients choose boundaries that do not occur.
     for (std::string bad : {"\r\n--b\r\n", "\r\n--b--", "\r\n--b "}) RC_PRE(file.find(bad) == file.npos);
     RC_PRE(!file.starts_with("--b"));
     std::string body = "--b\r\nContent-Disposition: form-data; name=file\r\n\r\n" + file +

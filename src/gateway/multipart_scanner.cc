@@ -10,7 +10,7 @@
 namespace mgpu::gateway {
 namespace {
 
-// With the CR of a line's end as well.
+// `text` without blanks at both ends and without the CR of the line end.
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
@@ -118,8 +118,8 @@ ScanStatus MultipartScanner::end_header_line(std::uint64_t offset) {
   state_ = State::content;
   value_.clear();
   value_begin_ = offset + 1;
-  // A part without content has its delimiter right behind the blank line, whose break then is the
-  // delimiter's.
+  // The delimiter of a part without content follows the blank line directly; the line break of the blank line
+  // is then also the delimiter's.
   header_break_bytes_ = delimiter_[0] == '\n' ? 1 : line.empty() ? 0 : 2;
   matched_ = header_break_bytes_;
   return ScanStatus::still_looking;
@@ -138,8 +138,8 @@ ScanStatus MultipartScanner::put_content(char c, ScanResult& result) {
   return ScanStatus::still_looking;
 }
 
-// The delimiter counts only with "--" or nothing but blanks behind it, up to a line break like the one before
-// it: another boundary may begin like ours, and a file may contain anything.
+// A delimiter is valid only if it is followed by "--" or by blanks alone, up to a line break of the same kind
+// as the one before it: another boundary may have this one as its prefix, and a file may contain any bytes.
 ScanStatus MultipartScanner::put_after_delimiter(char c, ScanResult& result) {
   bool blank = (c == ' ' || c == '\t' || c == '\r') && trimmed(line_).empty() && !line_.ends_with('\r');
   bool same_break = line_.ends_with('\r') == (delimiter_[0] == '\r');

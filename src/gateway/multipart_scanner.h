@@ -1,5 +1,5 @@
-// Looks through multipart/form-data for the part named "model". The boundary is the body's first line. Parts
-// before it may be of any size: a string search (KMP) goes through their bytes and keeps none.
+// Scans multipart/form-data for the part named "model". The boundary is the body's first line. Parts before
+// it may have any size: a string search (KMP) consumes their bytes and stores none.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +14,17 @@ namespace mgpu::gateway {
 
 class MultipartScanner {
  public:
-  // The byte at `offset` of the body.
+  // Consumes the byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(ScanResult& result);
 
-  // Between possible delimiters: bytes that are not the delimiter's first may be skipped.
+  // Between possible delimiters: bytes other than the delimiter's first may be skipped.
   bool can_skip_part() const { return state_ == State::content && matched_ == 0 && !is_model_part_; }
   char delimiter_first_byte() const { return delimiter_[0]; }
 
  private:
   static constexpr std::size_t kMaxBoundary = 256;
-  static constexpr std::size_t kMaxPartHeaderLine = 8192;  // a line
+  static constexpr std::size_t kMaxPartHeaderLine = 8192;  // bytes
 
   enum class State : std::uint8_t { boundary, header, content, after_delimiter };
 
@@ -36,8 +36,8 @@ class MultipartScanner {
   ScanStatus end_part(bool last, ScanResult& result);
 
   State state_ = State::boundary;
-  std::string line_;                        // of the boundary, a header, or what follows a delimiter
-  std::string delimiter_;                   // with the line break before it
+  std::string line_;                        // the boundary, a header, or the text after a delimiter
+  std::string delimiter_;                   // including the line break before it
   std::vector<std::size_t> failure_table_;  // KMP: of delimiter_
   std::size_t matched_ = 0;
   std::size_t header_break_bytes_ = 0;  // bytes of the match that are the headers' blank line, not content
@@ -46,8 +46,8 @@ class MultipartScanner {
   std::uint64_t value_begin_ = 0;
 };
 
-// The `name` of a Content-Disposition header line, quoted or not; empty where the line is another header or
-// has none.
+// The `name` of a Content-Disposition header line, quoted or not; empty if the line is another header or has
+// no name.
 std::string parse_part_name(std::string_view header_line);
 
 }  // namespace mgpu::gateway

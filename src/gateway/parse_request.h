@@ -1,12 +1,12 @@
-// Step 1: what is asked, in which protocol, and with which wishes about the line. Other protocols begin here.
+// Step 1: determines the route, the protocol and the queue options. Further protocols start here.
 #pragma once
 
 #include "gateway/request_context.h"
 
 namespace mgpu::gateway {
 
-// Sets `route`, and `queue_options` where the request is not answered here. The route is set in any case, so
-// that an error can be told in the caller's protocol. REQUIRES: find_route knows the request.
+// Sets `route`, and `queue_options` if the request is not answered locally. `route` is set in any case, so
+// that an error can be sent in the client's protocol. REQUIRES: find_route knows the request.
 // Error: invalid_request, naming the header.
 Result<void> parse_request(RequestContext& request);
 

@@ -9,7 +9,7 @@ namespace {
 
 using namespace boost::asio::experimental::awaitable_operators;
 
-// Cancels `granting` when the client goes away.
+// Cancels `granting` when the client disconnects.
 Awaitable<Result<void>> wait_for_grant(RequestContext& request, Awaitable<Result<LeaseHandle>> granting) {
   auto disconnected = request.caller.wait_until_disconnected();
   auto either = std::move(granting) || std::move(disconnected);

@@ -48,7 +48,7 @@ TEST(CanRetry, OnlyOnceAndOnlyWhatTheClientHasNotSeen) {
   EXPECT_FALSE(can_retry(request, no_memory));
 }
 
-// A client that sends slowly must not keep the others waiting.
+// A slow client must not delay other requests.
 TEST(QueueForTurn, AsksForATurnOnlyOnceTheBodyIsHere) {
   GatewayHarness harness("POST", kChatPath, R"({"model":"gemma"})");
   asio::steady_timer rest_comes(harness.io, asio::steady_timer::time_point::max());
@@ -115,7 +115,7 @@ TEST(OutOfMemory, TwiceIsAnErrorInTheCallersProtocol) {
 
 TEST(OutOfMemory, IsNotTriedAgainWhereTheBodyIsGone) {
   GatewayHarness harness("POST", kChatPath, kChatBody);
-  harness.limits.body_memory = Bytes{20};  // the AI model is named before that
+  harness.limits.body_memory = Bytes{20};  // the AI model's name is within that
   harness.out_of_memory_responses = 1;
   harness.serve();
   EXPECT_EQ(harness.out_of_memory_bodies.size(), 1U);

@@ -12,7 +12,7 @@ Error invalid_header(const std::string& name, const std::string& why) {
   return {ErrorCode::invalid_request, name + ": " + why};
 }
 
-// Zero where the header is not there.
+// Zero if the header is absent.
 Result<Duration> parse_duration_header(const http::Headers& headers, const std::string& name) {
   const std::string_view text = http::header(headers, name);
   if (text.empty()) return Duration{0};

@@ -22,10 +22,10 @@ namespace {
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr std::size_t kMaxCheckedErrorBody = 64 * 1024;  // of an error response, held back to be looked at
-constexpr std::size_t kMaxQuotedError = 500;             // of it, in our own error
+constexpr std::size_t kMaxCheckedErrorBody = 64 * 1024;  // of an error response, held back for the check
+constexpr std::size_t kMaxQuotedError = 500;             // of it, quoted in the daemon's error
 
-// Until `read` has no more, or either fails. REQUIRES: the functions outlive it.
+// Copies until `read` returns the end, or either fails. REQUIRES: the functions outlive the call.
 Awaitable<Result<void>> copy_stream(const std::function<Awaitable<Result<std::string>>()>& read,
                                     const std::function<Awaitable<Result<void>>(std::string)>& write) {
   while (true) {
@@ -37,13 +37,13 @@ Awaitable<Result<void>> copy_stream(const std::function<Awaitable<Result<std::st
   }
 }
 
-// Whether it may say that device memory ran out, in text that can be read.
+// Whether the response may report that device memory ran out, in uncompressed text.
 bool may_report_out_of_memory(const ResponseHead& head) {
   return head.status >= 400 && header(head.headers, "Content-Encoding").empty();
 }
 
-// What was read of the body to find out whether it reports that memory ran out.
-// Errors: out_of_memory (it does), service_down.
+// Returns the part of the body that was read to check whether it reports that memory ran out. Errors:
+// out_of_memory (it does), service_down.
 Awaitable<Result<std::string>> check_out_of_memory(RequestContext& request, const ResponseHead& head) {
   std::string body;
   if (!request.turn.lease || !may_report_out_of_memory(head)) co_return body;
@@ -60,8 +60,8 @@ Awaitable<Result<std::string>> check_out_of_memory(RequestContext& request, cons
                                                        std::string_view(body).substr(0, kMaxQuotedError)));
 }
 
-// A head with a length is sent with the first piece of its body, and not before that is here: the client can
-// still be told of a service that breaks off between the two.
+// A head with a body length is sent together with the first piece of the body: if the service disconnects
+// between the two, the client can still be sent an error.
 Awaitable<Result<std::string>> read_body_start(RequestContext& request, const ResponseHead& head) {
   Result<std::string> start = co_await check_out_of_memory(request, head);
   const bool switches_protocol = head.status == 101;
@@ -78,8 +78,8 @@ ResponseHead make_client_head(RequestContext& request, ResponseHead response) {
   return response;
 }
 
-// Copies what the client sends until it has sent all, and then waits: it may still listen. Returns when
-// copying fails.
+// Copies what the client sends until its end, and then waits, since the client may still receive. Returns
+// when copying fails.
 Awaitable<void> copy_to_service(Caller& from, const Upstream& to) {
   auto copying = copy_stream(from.read, to.send);
   Result<void> copied = co_await std::move(copying);
@@ -89,7 +89,7 @@ Awaitable<void> copy_to_service(Caller& from, const Upstream& to) {
   co_await never.async_wait(asio::use_awaitable);
 }
 
-// Ends when the service has sent all.
+// Ends when the service has ended its side.
 Awaitable<Result<void>> tunnel(RequestContext& request) {
   Upstream upstream = *request.attempt.upstream;
   Caller& caller = request.caller;
@@ -119,7 +119,7 @@ Awaitable<Result<void>> relay(RequestContext& request) {
   request.attempt.head_sent = true;
   if (!sent) co_return sent;
   if (switches_protocol) co_return co_await tunnel(request);
-  if (request.attempt.body_sent) request.body.buffer().clear();  // nothing is sent once more after this
+  if (request.attempt.body_sent) request.body.buffer().clear();  // the request can't be sent again after this
   if (!body_start->empty()) sent = co_await caller.write(std::move(*body_start));
   if (sent) sent = co_await copy_stream(upstream.read, caller.write);
   co_return sent;

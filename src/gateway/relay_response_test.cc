@@ -28,7 +28,7 @@ TEST(RelayResponse, HoldsBackNoMoreThanItLooksAt) {
   GatewayHarness harness("POST", kChatPath, kChatBody);
   harness.service_response = {.status = 500, .headers = {{"Content-Type", "text/plain"}}};
   harness.response_pieces.assign(40, std::string(4096, 'x'));
-  harness.response_pieces.emplace_back("out of memory");  // far behind what is judged
+  harness.response_pieces.emplace_back("out of memory");  // beyond the part that is checked
   harness.serve();
   EXPECT_EQ(harness.response_body.size(), 40U * 4096 + 13);
 }

@@ -1,6 +1,6 @@
-// The body of one request: read from the client into a buffer while the request has no turn, read from the
-// client on its way to the service afterwards. Counts every byte against limits.max_body, and knows whether
-// the whole body is still at hand, so that the request can be sent once more.
+// The body of one request: buffered while the request waits for its turn, afterwards passed from the client
+// to the service. Counts all bytes against limits.max_body, and records whether the whole body is still
+// buffered, so that the request can be sent again.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,19 @@ class RequestBody {
  public:
   RequestBody(const config::LimitsConfig& limits, std::shared_ptr<BodyBudget> budget);
 
-  // Before the turn: reads the next chunk of the body and keeps it. Returns it; empty at the end.
+  // Before the turn: reads the next chunk of the body into the buffer and returns it; empty at the end.
   // Errors: those of Caller::read, too_large (limits.max_body), and those of BodyBuffer::append.
   Awaitable<Result<std::string>> buffer_next_chunk(Caller& caller);
 
-  // Before the turn: reads until the body is complete, or as much of it is here as limits.body_memory allows.
-  // Errors: as above.
+  // Before the turn: reads until the body is complete, or until limits.body_memory is reached. Errors: as
+  // above.
   Awaitable<Result<void>> buffer_until_full(Caller& caller);
 
-  // With the turn: a chunk from the client goes to the service; empty at the end. It is kept only as far as
-  // limits.body_memory allows. Error: too_large.
+  // During the turn: records a chunk that is passed from the client to the service; empty at the end.
+  // Buffered only within limits.body_memory. Error: too_large.
   Result<void> pass_chunk(std::string_view chunk);
 
-  bool is_complete() const { return complete_; }                // nothing more comes from the client
+  bool is_complete() const { return complete_; }                // the end of the body was received
   bool can_replay() const { return complete_ && replayable_; }  // all of it is in the buffer
   BodyBuffer& buffer() { return buffer_; }
   const BodyBuffer& buffer() const { return buffer_; }
@@ -43,7 +43,7 @@ class RequestBody {
   BodyBuffer buffer_;
   std::uint64_t received_ = 0;
   bool complete_ = false;
-  bool replayable_ = true;  // the buffer has all that came so far
+  bool replayable_ = true;  // all bytes received so far are buffered
 };
 
 }  // namespace mgpu::gateway

@@ -1,5 +1,5 @@
-// The state of one request on its way through the steps of the gateway (gateway.cc). Each part is written by
-// the step that stands above it, and read by the later ones.
+// The state of one request in the steps of the gateway (gateway.cc). Each member is written by the step named
+// above it, and read by the later ones.
 #pragma once
 
 #include <chrono>
@@ -20,23 +20,23 @@
 
 namespace mgpu::gateway {
 
-// What all requests share. Outlives each of them, and what they leave running (account.h).
+// Shared by all requests. Outlives each of them, and the coroutines that they leave running (account.h).
 struct GatewayContext {
   EngineApi engine_api{};
   Connector connect{};
   std::shared_ptr<BodyBudget> body_budget{};  // shared with the bodies, see BodyBudget
 };
 
-// What was asked for.
+// The resolved target of the request.
 struct RequestTarget {
   engine::Target resolved{};
-  std::optional<ModelFinder> model{};  // found the AI model's name in the body; none: the path was enough
+  std::optional<ModelFinder> model{};  // has found the AI model's name in the body; none: the path names it
   bool needs_turn = false;
 };
 
-// The turn that was waited for. `ticket` and the times stay when the lease is given back.
+// The granted turn. `ticket` and the times are kept after the lease is released.
 struct Turn {
-  std::optional<LeaseHandle> lease{};  // none: not granted, not needed, or given back
+  std::optional<LeaseHandle> lease{};  // none: not granted, not needed, or released
   std::uint64_t ticket = 0;            // 0: never granted
   Duration waited{}, loading{};
   bool retried = false;  // the service ran out of memory, and the request is sent a second time
@@ -49,17 +49,17 @@ struct Turn {
   }
 };
 
-// One attempt to have the service do the work.
+// One attempt to forward the request to the service.
 struct Attempt {
   std::chrono::steady_clock::time_point started{};
   std::optional<Upstream> upstream{};
-  bool body_sent = false;              // the service has taken all of it
-  bool head_sent = false;              // the client has seen something of the response
-  std::string stream_type{};           // Content-Type of a response that may end with an error in the stream
-  std::optional<Error> stop_reason{};  // the attempt was stopped, and why
-  std::optional<Error> failure{};      // how the response ended, if not well
+  bool body_sent = false;              // the service has received all of it
+  bool head_sent = false;              // part of the response was sent to the client
+  std::string stream_type{};           // Content-Type of a response that can carry an error at its end
+  std::optional<Error> stop_reason{};  // why the attempt was stopped, if it was
+  std::optional<Error> failure{};      // how the response failed, if it did
 
-  // The work can't go on, and it is not the service's fault. The first reason counts.
+  // Stops the attempt for a reason that is not the service's fault. The first reason is kept.
   void stop(Error why) {
     if (!stop_reason) stop_reason = std::move(why);
     if (upstream) upstream->abort();
@@ -76,14 +76,14 @@ struct RequestContext {
   config::ConsumerSnapshot consumer() const { return gateway.engine_api.config_of(target.resolved.consumer); }
 
   const GatewayContext& gateway;
-  const config::Snapshot config;  // as the request arrived; also if it is replaced meanwhile
+  const config::Snapshot config;  // current when the request arrived; later changes don't apply
   Caller& caller;
 
   // parse_request
   Route route{};
-  QueueOptions queue_options{};  // authorize adds who asks
+  QueueOptions queue_options{};  // authorize adds the principal
 
-  // resolve_target reads what it needs of the body, queue_for_turn and forward the rest.
+  // resolve_target reads as much of the body as it needs, queue_for_turn and forward read the rest.
   RequestBody body;
   RequestTarget target{};
 
@@ -96,8 +96,8 @@ struct RequestContext {
 
   // forward
   Attempt attempt{};
-  bool resent = false;           // over a new connection, since a kept one was dead
-  bool ended_by_engine = false;  // `cancelled` comes from the engine: the client is still there to be told
+  bool resent = false;           // over a new connection, since the pooled one was closed
+  bool ended_by_engine = false;  // the engine cancelled: the client is still connected and gets the error
 };
 
 }  // namespace mgpu::gateway

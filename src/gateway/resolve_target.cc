@@ -26,7 +26,7 @@ Error no_service_error(const config::ConsumerConfig& consumer) {
 Error unknown_consumer_error(const EngineApi& engine_api, const std::string& name) {
   std::string known, last;
   for (const ListedModel& model : engine_api.list_models()) {
-    if (model.owner == last) continue;  // the names of a consumer stand together
+    if (model.owner == last) continue;  // the names of a consumer are adjacent
     last = model.owner;
     known += (known.empty() ? "" : ", ") + last;
   }
@@ -47,7 +47,7 @@ Awaitable<Result<ModelFinder>> find_model(RequestContext& request) {
   co_return finder;
 }
 
-// `consumer`: the one that the path names, if it does.
+// `consumer`: the one that the path names, if any.
 Awaitable<Result<void>> resolve_by_body(RequestContext& request, std::optional<ConsumerId> consumer) {
   Result<ModelFinder> model = co_await find_model(request);
   if (!model) co_return std::unexpected(model.error());

@@ -9,10 +9,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A message may quote what the client sent, which need not be UTF-8.
+// A message may quote bytes from the client that are not valid UTF-8.
 std::string dump_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
-// OpenAI's clients tell errors apart by `type`. The names are OpenAI's.
+// OpenAI's clients distinguish errors by `type`. The names are OpenAI's.
 std::string_view openai_error_type(ErrorCode code) {
   int status = http_status(code);
   if (status == 401) return "authentication_error";

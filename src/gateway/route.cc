@@ -10,7 +10,7 @@ namespace {
 
 struct RouteEntry {
   std::string_view method;
-  std::string_view path;  // a trailing * matches the rest, which is not empty
+  std::string_view path;  // a trailing * matches a non-empty rest
   Protocol protocol;
   RouteKind kind;
 };
@@ -48,7 +48,7 @@ bool matches_route(std::string_view pattern, std::string_view path) {
   return matches_path(pattern, path) && !(pattern.ends_with('*') && path.size() < pattern.size());
 }
 
-// The clients of /c/chat/v1/chat/completions read errors as those of /v1/chat/completions do.
+// Clients of /c/chat/v1/chat/completions expect the same error format as those of /v1/chat/completions.
 Protocol path_protocol(std::string_view path) {
   auto entry = std::ranges::find_if(
       kRoutes, [path](const RouteEntry& candidate) { return matches_route(candidate.path, path); });

@@ -1,5 +1,5 @@
-// Which requests are the gateway's, in which protocol, and what they ask for. All others are the control
-// plane's.
+// Which requests belong to the gateway, their protocol and their kind. All others belong to the control
+// plane.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,18 @@ namespace mgpu::gateway {
 enum class Protocol : std::uint8_t { openai, ollama, plain };
 
 enum class RouteKind : std::uint8_t {
-  needs_turn,      // the body names the AI model; waits in the line
+  needs_turn,      // queues for the AI model named in the body
   to_consumer,     // /c/<consumer>/...: the path names the consumer
   list_models,     // GET /v1/models
   get_model,       // GET /v1/models/{id}
-  ollama_tags,     // GET /api/tags: what /v1/models lists, in Ollama's protocol
-  ollama_ps,       // GET /api/ps: what is warm
+  ollama_tags,     // the list of /v1/models in Ollama's protocol
+  ollama_ps,       // the warm AI models
   ollama_version,  // GET /api/version
-  ollama_show,     // POST /api/show: asks a service that is up, takes no turn
-  wrong_method,    // the path is ours, the method is not; `argument` is the right one
+  ollama_show,     // forwarded to a service that is up, needs no turn
+  wrong_method,    // the path is the gateway's, the method is wrong; `argument` is the right one
 };
 
-// Whether the gateway answers such a request by itself, without a consumer.
+// Whether the gateway answers such a request itself, without a consumer.
 constexpr bool is_answered_here(RouteKind kind) {
   return kind != RouteKind::needs_turn && kind != RouteKind::to_consumer && kind != RouteKind::ollama_show;
 }
@@ -31,12 +31,12 @@ constexpr bool is_answered_here(RouteKind kind) {
 struct Route {
   Protocol protocol = Protocol::plain;
   RouteKind kind = RouteKind::needs_turn;
-  std::string argument{};  // get_model: its id. to_consumer: the consumer. Decoded
-  std::string target{};    // path and query to ask the service for
+  std::string argument{};  // get_model: its id. to_consumer: the consumer's name. Decoded
+  std::string target{};    // path and query of the request to the service
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-// `target` as it stands in the request line: path and query. None: not the gateway's.
+// `target`: path and query, as in the request line. None: not a request for the gateway.
 std::optional<Route> find_route(std::string_view method, std::string_view target);
 
 // The paths that need a "model" in the body, for an error message: "/v1/chat/completions, ...".

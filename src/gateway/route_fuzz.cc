@@ -1,4 +1,4 @@
-// libFuzzer: any target has a route or none, and what is forwarded to a service is a path.
+// libFuzzer: find_route accepts any target, and the target for a service is always a path.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,4 @@
-// What the scanners of the three body formats share: their status, and where they write what they found.
+// Shared by the scanners of the three body formats: their status and their result.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ inline constexpr std::size_t kMaxModelName = 256;
 
 enum class ScanStatus : std::uint8_t { still_looking, found, absent, invalid };
 
-// [begin, end) in bytes of the body.
+// [begin, end) as byte offsets in the body.
 struct ByteRange {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kChunkSize = 64 * 1024;
 
-// How fast the client sends, while it is waited for.
+// Measures how fast the client sends while the gateway waits for it.
 struct Upload {
   UploadRateMonitor monitor;
   std::optional<Clock::time_point> reading_since{};
@@ -40,7 +40,7 @@ Error too_slow_error(Bytes rate) {
                       to_string(rate))};
 }
 
-// What the client sends after the buffered part; empty at the end.
+// Reads what the client sends after the buffered part; empty at the end.
 Awaitable<Result<std::string>> read_from_client(RequestContext& request, Upload& upload) {
   upload.reading_since = Clock::now();
   Result<std::string> chunk = co_await request.caller.read();
@@ -77,15 +77,14 @@ Awaitable<void> pump_body(RequestContext& request, Upload& upload) {
     }
     if (chunk->empty()) break;
     Result<void> sent = co_await upstream.send(std::move(*chunk));
-    if (!sent) co_return co_await wait_for_cancellation();  // it may have answered before it hung up
+    if (!sent) co_return co_await wait_for_cancellation();  // it may have responded before that
   }
   Result<void> end_sent = co_await upstream.end_body();
   request.attempt.body_sent = end_sent.has_value();
   co_await wait_for_cancellation();
 }
 
-// Never returns. Notices a client that sends nothing more; one that sends little is noticed when a chunk
-// comes.
+// Never returns. Detects a client that sends nothing; one that sends slowly is detected when a chunk arrives.
 Awaitable<void> watch_upload_rate(RequestContext& request, Upload& upload) {
   asio::steady_timer pause(co_await asio::this_coro::executor);
   while (!request.body.is_complete()) {

@@ -1,9 +1,9 @@
-// The connections to client and service, as functions: transport.cc fills them with sockets, a test with
-// strings. Everything runs on the io_context's one thread.
+// The connections to client and service as functions: transport.cc implements them with sockets, tests with
+// strings. Thread rule: the io_context's one thread.
 //
-// Bodies pass as they come: read() gives what has arrived, at least one byte, and is empty at the end;
-// write() and send() return when the piece is sent. Nothing is decoded but the transfer coding. A `length` of
-// none means chunked (or, in a response, until the connection closes); with a length of 0 there is no body.
+// Bodies are streamed: read() returns what has arrived, at least one byte, and is empty at the end; write()
+// and send() return when the piece is sent. Only the transfer coding is decoded. A `length` of none means
+// chunked (or, in a response, until the connection closes); with a length of 0 there is no body.
 #pragma once
 
 #include <cstdint>
@@ -37,14 +37,14 @@ using http::ResponseHead;
 struct Caller {
   RequestHead head{};
   Principal principal{};
-  // One at a time. Errors: cancelled (the client is gone), invalid_request (framing), too_large.
+  // One call at a time. Errors: cancelled (the client disconnected), invalid_request (framing), too_large.
   std::function<Awaitable<Result<std::string>>()> read{};
   std::function<Awaitable<Result<void>>(ResponseHead)> send_head{};
   std::function<Awaitable<Result<void>>(std::string)> write{};
-  std::function<Awaitable<void>()> finish{};  // the response is complete; the connection may live on
-  std::function<void()> abort{};              // the response is not complete, and the client must see that
-  // Returns when the client is gone; one that only closed its sending side is not gone. Takes nothing from
-  // read(); may be awaited beside read and write, once at a time. Can be cancelled.
+  std::function<Awaitable<void>()> finish{};  // the response is complete; the connection may be kept alive
+  std::function<void()> abort{};              // the response is incomplete, and the client must detect that
+  // Returns when the client has disconnected; closing only its sending side does not count. Consumes nothing
+  // from read(); may be awaited in parallel with read and write, once at a time. Can be cancelled.
   std::function<Awaitable<void>()> wait_until_disconnected{};
 };
 
@@ -54,19 +54,19 @@ struct Upstream {
   std::function<Awaitable<Result<void>>()> end_body{};
   std::function<Awaitable<Result<ResponseHead>>()> read_response_head{};  // error: service_down
   std::function<Awaitable<Result<std::string>>()> read{};
-  std::function<void()> abort{};          // whatever waits on it fails
-  std::function<void()> shutdown_send{};  // after a 101: nothing more will be sent
-  std::function<bool()> was_resent{};  // a kept connection was dead, and the request was sent over a new one
+  std::function<void()> abort{};          // all pending operations fail
+  std::function<void()> shutdown_send{};  // after a 101: ends the sending side
+  std::function<bool()> was_resent{};     // the pooled connection was closed: sent again over a new one
 };
 
-// Connects (or takes an idle connection); the head goes out with what is sent first, with Host set and the
-// endpoint's path before its target. Error: service_down.
+// Connects (or reuses an idle connection). The head is sent with the first piece of the body, with Host set
+// and the endpoint's path before its target. Error: service_down.
 using Connector = std::function<Awaitable<Result<Upstream>>(http::Endpoint, RequestHead)>;
 
-// A whole small response in JSON, but for finish(); a HEAD request gets no body. Error: cancelled.
+// Sends a complete small JSON response, without finish(); a HEAD request gets no body. Error: cancelled.
 Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers);
 
-// Over real sockets; exchange and client must outlive them.
+// Uses real sockets; exchange and client must outlive the result.
 Caller make_caller(http::Exchange& exchange, Principal principal);
 Connector make_connector(http::Client& client);
 

@@ -43,7 +43,7 @@ TEST(Transport, TheUrlsPathStandsBeforeTheRequests) {
   EXPECT_EQ(header(received.headers, "Host"), "[::1]:" + std::to_string(port));
 }
 
-// Through real sockets: requests one after another reach the service on one connection.
+// Over real sockets: consecutive requests reach the service on one connection.
 TEST(Transport, UsesAServicesConnectionAgain) {
   GatewayHarness harness("POST", kChatPath);
   std::set<std::uint16_t> seen_from;

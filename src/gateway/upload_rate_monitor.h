@@ -1,5 +1,5 @@
-// Whether a client sends its body fast enough while its request has the turn and all others wait. Only time
-// that is spent waiting for the client counts: a service may take the body slowly.
+// Whether a client sends its body fast enough while its request holds the turn and others wait. Only the time
+// spent waiting for the client counts: a service may read the body slowly.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ class UploadRateMonitor {
 
   explicit UploadRateMonitor(Bytes min_per_second) : min_per_second_(min_per_second) {}
 
-  // How long to wait for the next piece before the window ends.
+  // The time to wait for the next piece before the window ends.
   Duration time_left() const { return kWindow - waited_; }
 
-  // A piece of `bytes` bytes came after waiting for it so long. False: the client has been too slow.
+  // Records a piece of `bytes` bytes that arrived after `waited`. False: the client is too slow.
   bool record_chunk(Duration waited, std::uint64_t bytes);
 
  private:
   Bytes min_per_second_;
   Duration waited_{0};       // in the current window
-  std::uint64_t bytes_ = 0;  // that came in it
+  std::uint64_t bytes_ = 0;  // received in the current window
 };
 
 }  // namespace mgpu::gateway
