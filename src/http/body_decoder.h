@@ -1,6 +1,6 @@
-// Decodes a message's body as it comes in, in pieces of any size. Pure. Every byte counts against a limit:
-// data against `max_data`, chunk extensions and trailers against `max_framing`, so that no body can be
-// endless.
+// Decodes a message's body incrementally, in pieces of any size. Pure. Every byte counts against a limit:
+// data against `max_data`, chunk extensions and trailers against `max_framing`, so that the size of a body is
+// bounded.
 #pragma once
 
 #include <cstddef>
@@ -28,17 +28,17 @@ class BodyDecoder {
   static BodyDecoder chunked(BodyLimits limits);       // RFC 9112, 7.1; trailers are dropped
   static BodyDecoder until_close();
 
-  // Takes from the front of `in` what belongs to the body, and appends the data in it to `out`. Returns the
-  // number of bytes taken. Errors: invalid_request (framing), too_large. REQUIRES: no error before, and not
-  // is_complete().
+  // Consumes the bytes of the body from the front of `in`, and appends the data in it to `out`. Returns the
+  // number of bytes consumed. Errors: invalid_request (framing), too_large. REQUIRES: no error before, and
+  // not is_complete().
   Result<std::size_t> feed(std::string_view in, std::string& out);
 
-  // The connection has ended. Error: invalid_request (in the middle of the body).
+  // Reports the end of the connection. Error: invalid_request (within the body).
   Result<void> end_of_input();
 
   bool is_complete() const { return state_ == State::done; }
 
-  // How much of the body is still to come; none where that is not known before its end.
+  // How much of the body is still to come; none if that is not known before its end.
   std::optional<std::uint64_t> remaining() const;
 
  private:
@@ -66,7 +66,7 @@ class BodyDecoder {
 
   State state_;
   std::uint64_t remaining_ = 0;   // of the data of known length
-  std::uint64_t data_bytes_ = 0;  // taken so far
+  std::uint64_t data_bytes_ = 0;  // consumed so far
   int size_digits_ = 0;
   bool field_name_seen_ = false;  // in a trailer line: its colon
   std::size_t framing_bytes_ = 0;

@@ -5,7 +5,7 @@
 namespace mgpu::http {
 namespace {
 
-// The data of `connection`, fed in pieces of `step` bytes; what is behind the body stays untaken.
+// The data of `connection`, fed in pieces of `step` bytes; bytes after the body are not consumed.
 Result<std::string> decode_in_pieces(BodyDecoder decoder, std::string_view wire, std::size_t step,
                                      std::string_view rest = "") {
   std::string out;

@@ -25,8 +25,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace asio::experimental::awaitable_operators;
 
-constexpr std::size_t kResendLimit = 64 * 1024;    // bytes of a request that are kept to send it again
-constexpr std::size_t kMaxHeadBytes = 256 * 1024;  // of an answer's head and the interim ones before it
+constexpr std::size_t kResendLimit = 64 * 1024;    // bytes of a request kept for resending
+constexpr std::size_t kMaxHeadBytes = 256 * 1024;  // of a response's head, including interim ones
 
 struct IdleConnection {
   Connection connection;
@@ -71,7 +71,7 @@ struct Client::Pool : std::enable_shared_from_this<Client::Pool> {
     idle.push_back({.connection = std::move(connection), .idle_since = Clock::now()});
   }
 
-  // Of all endpoints: a service gets a new port with each start, and its old one is never asked for again.
+  // Covers all endpoints: a service gets a new port with each start, and its old one is never used again.
   void drop_expired() {
     const Clock::time_point oldest = Clock::now() - options.idle_limit;
     for (auto& [name, idle] : idle_by_origin)
@@ -184,8 +184,8 @@ class PooledRequest final : public ClientRequest {
                 fmt::format("{} broke off its answer: {}", display_name(endpoint_), why));
   }
 
-  // Once a byte of an answer has come, or the kernel has taken a byte of a request that is not idempotent,
-  // the service may have done the work.
+  // After the first byte of a response, or after the kernel has accepted a byte of a request that is not
+  // idempotent, the service may have processed the request.
   bool can_resend() const {
     const bool unbegun = bytes_written_ == 0 || is_idempotent(head_.method);
     return from_pool_ && !aborted_ && !response_begun_ && body_ended_ &&
@@ -193,7 +193,7 @@ class PooledRequest final : public ClientRequest {
   }
 
   asio::awaitable<Result<ResponseHead>> read_final_head() {
-    std::size_t read = 0;  // bytes of this head and of the interim ones before it
+    std::size_t read = 0;  // bytes of this head and of earlier interim ones
     while (true) {
       auto head = co_await read_next_head(read);
       if (!head)
@@ -207,7 +207,7 @@ class PooledRequest final : public ClientRequest {
                       : head->chunked     ? BodyDecoder::chunked({})
                       : head->until_close ? BodyDecoder::until_close()
                                           : BodyDecoder::of_length(*head->head.length);
-      // A body where none is allowed would be read as the next answer: the connection is not kept.
+      // A body after such a head would be parsed as the next response: the connection is not kept.
       const bool in_step =
           head_.method == "HEAD" || !has_no_body || (!head->chunked && head->head.length.value_or(0) == 0);
       keep_alive_ = head->keep_alive && in_step && !raw_ && (has_no_body || !head->until_close);
@@ -216,7 +216,7 @@ class PooledRequest final : public ClientRequest {
     }
   }
 
-  // `read`: bytes of the earlier heads of the same answer. Errors: those of receive_head and the parser.
+  // `read`: bytes of earlier heads of the same response. Errors: those of receive_head and the parser.
   asio::awaitable<Result<ParsedResponse>> read_next_head(std::size_t& read) {
     const auto size = co_await receive_head(connection_, kMaxHeadBytes - read, 0);
     response_begun_ |= !connection_.received().empty();  // also of an incomplete head
@@ -235,7 +235,8 @@ class PooledRequest final : public ClientRequest {
     const std::uint64_t sent_before = connection_.bytes_sent();
     const auto sent = co_await connection_.send(std::move(front), std::move(piece), back);
     bytes_written_ += connection_.bytes_sent() - sent_before;
-    // On an idle connection that had died, read_response_head() fails too and sends the request again.
+    // If the idle connection was closed by the service, read_response_head() fails too and resends the
+    // request.
     if (!sent && !(from_pool_ && !aborted_ && resend_buffer_.size() < kResendLimit))
       co_return fail(ErrorCode::service_down,
                      fmt::format("{} stopped listening: {}", display_name(endpoint_), sent.error().detail));
@@ -246,10 +247,10 @@ class PooledRequest final : public ClientRequest {
   Endpoint endpoint_;
   RequestHead head_;
   Connection connection_;
-  bool from_pool_;                   // the connection was idle before, and is not a new one
-  std::string unsent_head_;          // the head, until something goes with it
-  std::string resend_buffer_;        // what was sent, to send it again
-  std::uint64_t bytes_written_ = 0;  // taken by the kernel: the service may have read them
+  bool from_pool_;                   // the connection was idle in the pool before
+  std::string unsent_head_;          // the head, until it is sent with the next piece
+  std::string resend_buffer_;        // the bytes sent so far, for resending
+  std::uint64_t bytes_written_ = 0;  // accepted by the kernel: the service may have read them
   BodyDecoder body_decoder_ = BodyDecoder::of_length(0);
   bool aborted_ = false, body_ended_ = false, response_begun_ = false, can_return_connection_ = false,
        raw_ = false;

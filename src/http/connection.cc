@@ -41,7 +41,7 @@ Resolution unix_address(const std::string& path) {
   return {{}, {Local::endpoint(path)}};
 }
 
-// All addresses that a name stands for.
+// All addresses that a host name resolves to.
 asio::awaitable<Resolution> resolve(const Endpoint& where) {
   if (where.scheme == Scheme::unix) co_return unix_address(where.host);
   boost::system::error_code error;
@@ -174,7 +174,7 @@ void Connection::shut_down() {
 
 void Connection::close() {
   if (!is_open()) return;
-  stop_watching();  // before the descriptor's number can belong to another connection
+  stop_watching();  // before the descriptor's number can be reused
   boost::system::error_code ignored;
   transport_->socket.close(ignored);
 }

@@ -1,16 +1,16 @@
-// Detects that a peer has hung up without reading from its connection: an epoll of its own waits for
-// EPOLLRDHUP alone. Reading instead would take bytes of the next request; polling each connection would cost
-// CPU time.
+// Detects that a peer has disconnected without reading from its connection: a separate epoll instance waits
+// for EPOLLRDHUP alone. Reading instead would consume bytes of the next request; polling each connection
+// would cost CPU time.
 //
-// With a full receive buffer the peer's last bytes, and the FIN behind them, can't arrive, and there is no
-// event. Such connections are checked every 200 ms with query_peer_state(), which works for peers on this
-// machine. A peer on another machine is found to be gone once the buffer is read.
+// When the receive buffer is full, the peer's last bytes and its FIN can't arrive, and there is no event.
+// Such connections are checked every 200 ms with query_peer_state(), which works for peers on this machine.
+// The disconnect of a peer on another machine is detected once the buffer is read.
 //
-// A peer that only ended its sending side (a half-closed connection) still wants its answer and is not gone.
-// For a peer on this machine the kernel knows the difference (peer_state.h), and the peer is checked again
-// every 200 ms. A peer on another machine is sent a probe: if its program is gone, its kernel answers with a
-// reset. (A TCP keepalive probe is no help: a kernel acknowledges it for up to a minute after the program has
-// gone.)
+// A peer that only closed its sending side (a half-closed connection) still expects its response and counts
+// as connected. For a peer on this machine the kernel provides the difference (peer_state.h), and the peer is
+// checked again every 200 ms. A peer on another machine is sent a probe: if its program has ended, its kernel
+// replies with a reset. (A TCP keepalive probe does not help: a kernel acknowledges it for up to a minute
+// after the program has ended.)
 #pragma once
 
 #include <functional>
@@ -28,9 +28,9 @@ class HangupWatch {
   explicit HangupWatch(boost::asio::io_context& io);
   ~HangupWatch();
 
-  // True when the peer of `fd` is gone; false after unwatch(). Can be cancelled. One waiter for each fd.
+  // True when the peer of `fd` has disconnected; false after unwatch(). Can be cancelled. One waiter per fd.
   // `probe` is called at most once, when the peer may be half closed, and sends something that the peer must
-  // ignore; if it returns false, nothing can be sent, and the peer counts as gone.
+  // ignore; if it returns false, nothing can be sent, and the peer counts as disconnected.
   boost::asio::awaitable<bool> wait_for_hangup(int fd, std::function<bool()> probe);
 
   // Ends the wait for `fd`, if there is one. REQUIRES: called before a watched fd is closed, since the next
@@ -47,7 +47,7 @@ class HangupWatch {
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor epoll_;
   boost::asio::steady_timer recheck_timer_;  // for peers that cause no more events
-  std::map<int, Waiter*> waiters_;           // by fd; each lives in its wait_for_hangup()
+  std::map<int, Waiter*> waiters_;           // by fd; each is a local variable of its wait_for_hangup()
   bool awaiting_events_ = false;
   bool recheck_scheduled_ = false;
 };

@@ -37,7 +37,7 @@ std::string_view next_line(std::string_view& rest) {
   return line;
 }
 
-// What the headers say about the message's framing and connection.
+// The headers that define the message's framing and connection.
 struct HeaderFields {
   Headers end_to_end{};
   std::optional<std::uint64_t> length{};
@@ -136,7 +136,7 @@ bool is_authority(std::string_view text) {
 }
 
 // The target in origin form. Absolute form loses its scheme and authority, which must equal Host: otherwise a
-// proxy before us could decide by the one, and we by the other.
+// proxy in front of the daemon could route by one of them, and the daemon by the other.
 Result<std::string> to_origin_form(std::string_view target, std::string_view method,
                                    std::optional<std::string_view> host) {
   const auto visible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
@@ -175,7 +175,7 @@ Result<std::optional<std::size_t>> find_head_end(std::string_view received, std:
     if (at == 0 || received[at - 1] != '\r') return parse_error("a line that ends with LF alone");
     if (at >= 3 && received[at - 2] == '\n') return std::optional(at + 1);
   }
-  // The last byte may be a CR whose LF has not arrived: the next call looks at it again.
+  // The last byte may be a CR whose LF has not arrived: the next call checks it again.
   scanned = received.empty() ? 0 : received.size() - 1;
   return std::nullopt;
 }

@@ -1,6 +1,6 @@
-// Parses the head of an HTTP/1.x message, strictly: what two parsers could understand differently is an error
-// (RFC 9112, 2.2, 5.1, 5.2, 6.1, 6.3, 7.1.2, 11.2). That is a line end other than CRLF, a folded line, a
-// header name with a space, two lengths, a length beside a transfer coding, a coding other than chunked, a
+// Parses the head of an HTTP/1.x message, strictly: whatever two parsers could interpret differently is an
+// error (RFC 9112, 2.2, 5.1, 5.2, 6.1, 6.3, 7.1.2, 11.2). That is a line end other than CRLF, a folded line,
+// a header name with a space, two lengths, a length beside a transfer coding, a coding other than chunked, a
 // missing or second Host. Pure.
 #pragma once
 
@@ -25,7 +25,7 @@ struct ParsedRequest {
 struct ParsedResponse {
   ResponseHead head{};  // length: none where it is chunked or lasts until the connection closes
   bool chunked = false;
-  bool until_close = false;  // the body lasts until the connection closes, if the answer has one
+  bool until_close = false;  // the body lasts until the connection closes, if the response has one
   bool keep_alive = false;
 };
 
@@ -41,7 +41,7 @@ Result<ParsedRequest> parse_request_head(std::string_view head);
 // Errors: invalid_request.
 Result<ParsedResponse> parse_response_head(std::string_view head);
 
-// Whether it has only characters that a method or a header name may have (RFC 9110, 5.6.2).
+// Whether all characters are allowed in a method or a header name (RFC 9110, 5.6.2).
 bool is_token(std::string_view text);
 
 }  // namespace mgpu::http

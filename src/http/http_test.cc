@@ -68,7 +68,7 @@ struct HttpFixture {
     co_return socket;
   }
 
-  // All that the server answers until it closes the connection.
+  // All that the server sends until it closes the connection.
   asio::awaitable<std::string> send_raw(std::string request) {
     auto connected = connect_and_send(std::move(request));
     tcp::socket socket = co_await std::move(connected);
@@ -96,7 +96,7 @@ struct HangupFixture : HttpFixture {
     });
   }
 
-  // Runs the client's part once the handler waits, then closes; the handler must see that.
+  // Runs the client's part once the handler waits, then closes; the handler must detect that.
   asio::awaitable<void> expect_hangup_seen(std::string request,
                                            std::function<void(tcp::socket&)> before_close) {
     auto connected = connect_and_send(std::move(request));
@@ -141,7 +141,7 @@ TEST(Http, AnswersAndKeepsTheConnectionForTheNextRequest) {
   EXPECT_EQ(ports.size(), 1U);
 }
 
-// Container engines listen on one.
+// Container engines listen on a Unix socket.
 TEST(Http, AUnixSocketIsSpokenToLikeAnyOther) {
   char folder[] = "/tmp/mgpu-http-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
@@ -218,8 +218,7 @@ TEST(Http, StreamsBothWaysPieceByPiece) {
   }(fixture));
 }
 
-// A client that hangs up is seen though its body was never read and though a later request lies in the
-// socket.
+// A disconnect is detected although the client's body was never read and a later request is in the socket.
 TEST(Http, SeesAClientGoWhileNobodyReads) {
   HangupFixture fixture;
   std::string request =
@@ -390,7 +389,8 @@ TEST(Http, NobodyThereIsServiceDown) {
   }(fixture));
 }
 
-// A service that answers the first request of a connection, and the second with `second_response`.
+// A service that responds to the first request of a connection normally, and to the second with
+// `second_response`.
 asio::awaitable<void> failing_service(tcp::acceptor& acceptor, int& connections,
                                       std::string second_response) {
   while (true) {
@@ -410,8 +410,8 @@ asio::awaitable<void> failing_service(tcp::acceptor& acceptor, int& connections,
   }
 }
 
-// After a byte of an answer the service has done the work; of a POST it may have before. Neither is sent
-// twice.
+// After the first byte of a response the service has processed the request; a POST may be processed before
+// that. Neither is resent.
 TEST(Http, OnlyWhatIsIdempotentAndUnansweredIsSentOnceMore) {
   struct Case {
     std::string second_response, method;
@@ -504,7 +504,7 @@ TEST(Http, AnHttp10ClientMayKeepItsConnectionWhereTheLengthIsKnown) {
   }(fixture));
 }
 
-// A request behind the one that the client left must not be served.
+// A request sent after one whose client has disconnected must not be served.
 TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
   HttpFixture fixture;
   asio::steady_timer request_arrived(fixture.io, asio::steady_timer::time_point::max());
@@ -524,7 +524,7 @@ TEST(Http, TheNextRequestOfAClientThatLeftIsNotServed) {
   EXPECT_EQ(served_targets, (std::vector<std::string>{"/a"}));
 }
 
-// The next connection gets the same descriptor number, and must be watched on its own.
+// The next connection gets the same descriptor number, and must be watched independently.
 TEST(Http, AConnectionBrokenOffWhileItIsWatchedLeavesNoWatchBehind) {
   HttpFixture fixture;
   asio::steady_timer watching(fixture.io, asio::steady_timer::time_point::max());
@@ -653,7 +653,7 @@ TEST(Http, LargeBodiesPassWholeInEitherFraming) {
   }(fixture));
 }
 
-// A service that answers early and leaves the body unread, and a client that sends it in two pieces.
+// A service that responds early and leaves the body unread, and a client that sends it in two pieces.
 TEST(Http, AnEarlyAnswerReachesTheClientAndTheConnectionGoesOn) {
   HttpFixture fixture;
   fixture.serve([](Exchange& exchange) -> asio::awaitable<void> {
@@ -681,7 +681,7 @@ TEST(Http, AnEarlyAnswerReachesTheClientAndTheConnectionGoesOn) {
   }(fixture));
 }
 
-// Far more than is skipped: the client is still writing when the answer comes, and reads it all the same.
+// Far more than is skipped: the client still sends when the response arrives, and must be able to read it.
 TEST(Http, AnEarlyAnswerIsNotResetAwayByTheRestOfALargeBody) {
   HttpFixture fixture;
   fixture.serve([](Exchange& exchange) -> asio::awaitable<void> {
@@ -727,7 +727,7 @@ TEST(Http, AHalfClosedClientThatLeavesInTheEndIsSeen) {
   }));
 }
 
-// Its FIN waits in its own kernel behind a body that is not read.
+// The FIN stays in the client's kernel behind a body that is not read.
 TEST(Http, SeesAClientGoBehindALargeBodyThatNobodyReads) {
   HangupFixture fixture;
   const auto fill = [](tcp::socket& socket) {

@@ -47,7 +47,7 @@ asio::awaitable<std::expected<AcceptedConnection, AcceptFailure>> Listener::acce
     if (error == asio::error::no_descriptors) co_return std::unexpected(AcceptFailure::no_descriptors);
     if (error) co_return std::unexpected(AcceptFailure::failed);
     const tcp::endpoint peer = socket.remote_endpoint(error);
-    if (error) continue;  // it has left already
+    if (error) continue;  // the client has disconnected already
     enable_keepalive(socket.native_handle());
     auto transport = std::make_unique<Connection::Transport>(std::move(socket), &hangup_watch_);
     co_return AcceptedConnection{.connection = Connection(std::move(transport)),

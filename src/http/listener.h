@@ -19,7 +19,7 @@ namespace mgpu::http {
 struct PeerAddress {
   std::string host{};  // "127.0.0.1"
   std::uint16_t port = 0;
-  bool is_loopback = false;  // a program of this machine
+  bool is_loopback = false;  // a program on this machine
 };
 
 struct AcceptedConnection {
@@ -29,8 +29,8 @@ struct AcceptedConnection {
 
 enum class AcceptFailure : std::uint8_t {
   closed,          // close() was called
-  no_descriptors,  // the process has as many open files as it may have
-  failed,          // for a reason that may go away (no memory, ...)
+  no_descriptors,  // the process has reached its limit of open files
+  failed,          // temporary failure (no memory, ...)
 };
 
 class Listener {
@@ -45,8 +45,8 @@ class Listener {
   boost::asio::awaitable<std::expected<AcceptedConnection, AcceptFailure>> accept();
 
   bool is_open() const { return acceptor_.is_open(); }
-  std::uint16_t port() const;  // the one that it has, where port 0 was asked for
-  void close();                // accepted connections live on
+  std::uint16_t port() const;  // the actual port if port 0 was requested
+  void close();                // accepted connections stay open
 
  private:
   boost::asio::ip::tcp::acceptor acceptor_;

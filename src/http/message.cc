@@ -11,7 +11,7 @@ void append_headers(std::string& wire, const Headers& headers) {
   for (const auto& [name, value] : headers) wire.append(name).append(": ").append(value).append("\r\n");
 }
 
-// For people who read the wire: programs use the number. Only statuses that occur here.
+// Reason phrases are for readers of the wire; programs use the number. Only the statuses in use.
 std::string_view reason_phrase(int status) {
   switch (status) {
     case 100:

@@ -1,5 +1,5 @@
-// Heads of HTTP requests and answers, and how they are written to the wire. Bodies are not part of them: they
-// are streamed.
+// Heads of HTTP requests and responses, and their form on the wire. Bodies are not included: they are
+// streamed.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace mgpu::http {
 
-// End-to-end headers in the order they came, without Content-Length and Transfer-Encoding (see `length`).
+// End-to-end headers in the order received, without Content-Length and Transfer-Encoding (see `length`).
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-// The first value of a header, its name in any case; "" where there is none.
+// The first value of a header, by case-insensitive name; "" if it is absent.
 std::string_view header(const Headers& headers, std::string_view name);
 
-// All values of a header, joined by ", " into one (RFC 9110, 5.3).
+// All values of a header, joined by ", " (RFC 9110, 5.3).
 std::string joined_header(const Headers& headers, std::string_view name);
 
-// How long a body is: a number, or none for chunked (in an answer also: until the connection closes).
+// The length of a body; none for chunked (in a response also: until the connection closes).
 using BodyLength = std::optional<std::uint64_t>;
 
 struct RequestHead {
@@ -36,15 +36,15 @@ struct ResponseHead {
   BodyLength length = 0;
 };
 
-// As sent on the wire, with the empty line.
+// The form on the wire, with the empty line.
 std::string serialize_head(const RequestHead& head);
 struct ConnectionMode {
   bool keep_alive = true;
-  bool http_1_0 = false;  // the client's version: no chunked bodies, and no keep-alive unless it asks
+  bool http_1_0 = false;  // the client's version: no chunked bodies, keep-alive only on request
 };
 std::string serialize_head(const ResponseHead& head, ConnectionMode mode);
 
-// Whether an answer with this status never has a body, whatever its headers say.
+// Whether a response with this status never has a body, whatever its headers are.
 bool is_bodiless(int status);
 
 // Framing of a chunked body: before a chunk of `size` bytes, after each chunk, and at the end of the body.

@@ -83,7 +83,7 @@ struct DiagRequest {
 };
 
 // The inode of the socket with these two ends; 0 if no process has it open, or if there is no such socket.
-// None: the kernel does not answer.
+// None: the kernel does not reply.
 std::optional<std::uint32_t> find_socket_inode(const SocketAddress& local, const SocketAddress& remote) {
   const FileDescriptor netlink(
       ::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));

@@ -1,4 +1,4 @@
-// Bytes that were received and not used yet.
+// Bytes that were received and not consumed yet.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ class ReceiveBuffer {
     bytes_ += more;
   }
 
-  // A buffer that once held much gives its memory back: there can be thousands of idle connections.
+  // Releases memory after a large message: there can be thousands of idle connections.
   void consume(std::size_t count) {
     begin_ += count;
     if (begin_ < bytes_.size()) return;

@@ -13,7 +13,7 @@
 namespace mgpu::http {
 namespace {
 
-// The inside of a JSON string. The texts that go through it are our own: only quotes and backslashes occur.
+// The content of a JSON string. The texts are the server's own: only quotes and backslashes occur.
 std::string json_escaped(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
@@ -23,7 +23,7 @@ std::string json_escaped(std::string_view text) {
   return escaped;
 }
 
-// The answer to something that is not HTTP. Nothing after it can be understood, so the connection ends.
+// The response to a message that is not HTTP. Bytes after it can't be parsed, so the connection ends.
 asio::awaitable<void> send_parse_error(ServerStream& stream, Error error) {
   if (error.code == ErrorCode::invalid_request)
     error.detail = "this is not a proper HTTP/1.1 request: " + error.detail;
@@ -51,7 +51,7 @@ asio::awaitable<void> serve_requests(ServerStream& stream, const Server::Handler
     exchange.emplace(stream, std::move(*request));
     try {
       co_await handler(*exchange);
-    } catch (const std::exception&) {  // a library threw: this connection ends, the others go on
+    } catch (const std::exception&) {  // thrown by a library: only this connection ends
       exchange->abort();
       stream.close();
       co_return;

@@ -1,4 +1,4 @@
-// Accepts connections within their limits, and watches over the deadlines of all of them.
+// Accepts connections within their limits, and enforces the deadlines of all of them.
 #include "http/server.h"
 
 #include <algorithm>
@@ -49,7 +49,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     }
   }
 
-  // Serves the connection, or closes it by dropping it: nothing is queued for a client over its limit.
+  // Serves the connection, or closes it by dropping it: connections over the client's limit are not queued.
   void admit(AcceptedConnection accepted) {
     const PeerAddress& peer = accepted.peer;
     auto connection_class = ConnectionClass::ordinary;
@@ -75,7 +75,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     ++count_by_address[address];
     try {
       co_await serve_requests(stream, handler);
-    } catch (const std::exception&) {  // no memory, ...: this connection ends, the others go on
+    } catch (const std::exception&) {  // no memory, ...: only this connection ends
       stream.close();
     }
     streams.erase(&stream);
@@ -91,8 +91,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     return found == count_by_address.end() ? 0 : found->second;
   }
 
-  // Makes room: closes the connection that has been idle the longest, of `address`, or where that is empty of
-  // the address that has the most connections. False: none is idle.
+  // Closes the connection that has been idle the longest, of `address`, or if that is empty, of the address
+  // with the most connections. False: none is idle.
   bool close_idle_connection(const std::string& address) {
     ServerStream* victim = nullptr;
     std::uint32_t most = 0;
@@ -141,8 +141,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Handler handler;
   Listener listener;
   asio::steady_timer sweep_timer;
-  std::set<ServerStream*> streams;  // each lives in its serve()
-  std::set<ServerStream*> closing;  // of `streams`: told to close, and not gone yet
+  std::set<ServerStream*> streams;  // each is a local variable of its serve()
+  std::set<ServerStream*> closing;  // of `streams`: being closed
   std::map<std::string, std::uint32_t> count_by_address;
   std::map<std::string, Clock::time_point> last_warned;
 };

@@ -1,4 +1,4 @@
-// The server: accepts connections and calls a handler with each request's Exchange. Everything runs on the
+// The server: accepts connections and calls a handler with each request's Exchange. Thread rule: the
 // io_context's one thread.
 #pragma once
 
@@ -20,16 +20,16 @@ namespace mgpu::http {
 
 struct ServerOptions {
   Endpoint listen{.host = "127.0.0.1"};  // host: an address, localhost or * (all of IPv4)
-  // One more closes the connection that has been idle the longest, of the address with the most connections.
-  // Where none is idle, up to kReservedConnections from this machine are accepted (Exchange::is_reserved),
-  // and all others are closed.
+  // Beyond this number, the connection that has been idle the longest is closed, of the address with the most
+  // connections. If none is idle, up to kReservedConnections from this machine are accepted
+  // (Exchange::is_reserved), and all others are closed.
   std::uint32_t max_connections = 4096;
   std::uint32_t connections_per_address = 1024;
   Bytes max_header = kKiB * 64;  // also of a body's chunk extensions and trailers
   Bytes max_body = kGiB * 4;
   Duration idle_limit{75'000'000};  // between two requests of a connection, and for a head to arrive
-  // How long a client may take to send the next piece of its body, or to take one of the answer's. After that
-  // its request ends. While the handler waits for something else, no limit applies.
+  // How long a client may take to send the next piece of its body, or to receive one of the response's. After
+  // that its request ends. While the handler waits for something else, no limit applies.
   Duration stall_limit{300'000'000};
   std::function<void(const std::string&)> warn{};  // a limit was reached; at most once a minute for each kind
 };
@@ -40,8 +40,8 @@ class Server {
  public:
   using Handler = std::function<boost::asio::awaitable<void>(Exchange&)>;
 
-  // Takes the address; connections wait until start_accepting(). Errors: invalid_request (no such address),
-  // not_supported (a scheme other than http), unavailable (the port is taken: says so).
+  // Binds the address; connections wait until start_accepting(). Errors: invalid_request (no such address),
+  // not_supported (a scheme other than http), unavailable (the port is in use).
   static Result<std::unique_ptr<Server>> listen(boost::asio::io_context& io, ServerOptions options,
                                                 Handler handler);
   void start_accepting();  // once
@@ -51,12 +51,12 @@ class Server {
                                                Handler handler);
   ~Server();
 
-  Endpoint endpoint() const;  // as it was asked for, with the port that it has
+  Endpoint endpoint() const;  // as configured, with the actual port
   std::uint16_t port() const;
   std::size_t connection_count() const;
 
   void stop_accepting();
-  void close();  // stops accepting, and ends every connection now
+  void close();  // stops accepting, and closes every connection at once
 
  private:
   struct Impl;

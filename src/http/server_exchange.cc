@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kMaxSkippedBody = 256 * 1024;  // bytes of an unread body; past it the connection closes
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// True for as long as it lives.
+// True while the object exists.
 class ScopedFlag {
  public:
   explicit ScopedFlag(bool& flag) : flag_(flag) { flag_ = true; }
@@ -66,7 +66,7 @@ asio::awaitable<Result<void>> ServerExchange::send_head(ResponseHead response) {
   chunked_ = !response.length && !http_1_0_ && !is_bodiless(response.status);
   if (until_close_ || !can_skip_rest()) keep_alive_ = false;
   unsent_head_ = serialize_head(response, {.keep_alive = keep_alive_ && !raw_, .http_1_0 = http_1_0_});
-  if (response.length && !raw_) co_return Result<void>{};  // goes out with the body's first piece
+  if (response.length && !raw_) co_return Result<void>{};  // sent with the body's first piece
   std::string wire = std::exchange(unsent_head_, {});
   co_return co_await stream_.send(std::move(wire));
 }
@@ -89,7 +89,7 @@ asio::awaitable<void> ServerExchange::finish() {
   if (chunked_ && head_.method != "HEAD") last += kLastChunk;
   if (!last.empty())
     if (const auto sent = co_await stream_.send(std::move(last)); !sent) keep_alive_ = false;
-  if (read_in_progress_) keep_alive_ = false;  // that read could take the next request's bytes
+  if (read_in_progress_) keep_alive_ = false;  // that read could consume the next request's bytes
   if (keep_alive_) co_await skip_rest();
 }
 
@@ -116,7 +116,7 @@ asio::awaitable<void> ServerExchange::complete_unfinished() {
   if (!response_finished_) abort();
 }
 
-// Not empty before the body's end. Errors: cancelled, invalid_request, too_large, request_timeout.
+// Never empty before the body's end. Errors: cancelled, invalid_request, too_large, request_timeout.
 asio::awaitable<Result<std::string>> ServerExchange::read_body_piece() {
   std::string piece;
   while (!body_decoder_.is_complete()) {
@@ -131,8 +131,8 @@ asio::awaitable<Result<std::string>> ServerExchange::read_body_piece() {
   co_return piece;
 }
 
-// Whether what is unread of the body will be read, so that the connection can go on. Decided before the
-// answer's head: a client that is not told "close" sends its next request into a connection that closes.
+// Whether the unread part of the body will be read, so that the connection can be kept. Decided before the
+// response's head is sent: without "close" in it the client sends its next request into a closing connection.
 bool ServerExchange::can_skip_rest() const {
   if (body_decoder_.is_complete()) return true;
   if (body_unreadable_ || expects_continue_) return false;
@@ -148,9 +148,9 @@ asio::awaitable<void> ServerExchange::skip_rest() {
   }
 }
 
-// Sends what a client that only closed its sending side must ignore (RFC 9110, 15.2: any number of interim
-// answers), and what the machine of a client that left answers with a reset. Once the answer has begun, its
-// next bytes will do that.
+// Sends an interim response, which a client that only closed its sending side must ignore (RFC 9110, 15.2:
+// any number of them), and to which the machine of a disconnected client replies with a reset. Once the
+// response has begun, its next bytes serve as the probe.
 bool ServerExchange::send_probe() {
   if (response_begun_) return true;
   if (http_1_0_) return false;

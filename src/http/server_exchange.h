@@ -1,5 +1,5 @@
-// An Exchange on an accepted connection: decodes the request's body, frames the answer's, and decides whether
-// the connection can serve another request.
+// An Exchange on an accepted connection: decodes the request's body, frames the response's, and decides
+// whether the connection can serve another request.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +27,14 @@ class ServerExchange final : public Exchange {
   void abort() override;
   boost::asio::awaitable<void> wait_until_disconnected() override;
 
-  // For what a handler left open: 500 where it did not begin an answer, abort() where it did not finish one.
+  // Completes what the handler left open: sends 500 if it did not begin a response, calls abort() if it did
+  // not finish one.
   boost::asio::awaitable<void> complete_unfinished();
 
   bool can_serve_next() const { return keep_alive_ && !stream_.is_client_gone(); }
 
-  // Whether bytes of the client may still be on their way, which a close would answer with a reset.
+  // Whether bytes of the client may still be in transit; the kernel would answer them with a reset after a
+  // close.
   bool client_may_be_sending() const {
     return !body_decoder_.is_complete() || !stream_.received().empty() || broken_off_;
   }
@@ -51,14 +53,14 @@ class ServerExchange final : public Exchange {
   bool http_1_0_;
   bool keep_alive_;
   bool expects_continue_;
-  std::string unsent_head_{};  // the answer's head, until something goes with it
+  std::string unsent_head_{};  // the response's head, until it is sent with the next piece
   bool response_begun_ = false;
   bool response_finished_ = false;
-  bool chunked_ = false;           // the answer's body
-  bool until_close_ = false;       // the answer's body ends with the connection
+  bool chunked_ = false;           // the response's body
+  bool until_close_ = false;       // the response's body ends with the connection
   bool raw_ = false;               // after a 101
   bool read_in_progress_ = false;  // a coroutine is in read()
-  bool body_unreadable_ = false;   // the rest of the body, after an error
+  bool body_unreadable_ = false;   // the rest of the body can't be read after an error
   bool broken_off_ = false;        // the connection ends in the middle of the exchange
 };
 

@@ -17,13 +17,13 @@ using std::chrono::microseconds;
 constexpr Clock::time_point kNoDeadline = Clock::time_point::max();
 constexpr std::size_t kMaxEmptyLines = 8;  // before a request line (RFC 9112, 2.2)
 
-// After the last answer of a connection that is closed: how long the client may go on sending, how long it
-// may be silent meanwhile, and how much it may send beyond the body that it announced.
+// Limits after the last response of a connection that is closed: how long the client may continue to send,
+// how long it may be silent meanwhile, and how much it may send beyond the announced body.
 constexpr auto kLingerLimit = std::chrono::seconds(30);
 constexpr auto kLingerSilence = std::chrono::seconds(2);
 constexpr std::uint64_t kLingerBytes = 4 * 1024 * 1024;
 
-// Sets a deadline for as long as it lives.
+// Sets a deadline while the object exists.
 class ScopedDeadline {
  public:
   ScopedDeadline(Clock::time_point& deadline, Clock::time_point when) : deadline_(deadline) {
@@ -56,7 +56,7 @@ asio::awaitable<Result<ParsedRequest>> ServerStream::receive_request_head() {
   const auto max_size = static_cast<std::size_t>(options_.max_header.count);
   const auto size = co_await receive_head(connection_, max_size, kMaxEmptyLines);
   idle_since_.reset();
-  if (!size && size.error().code == ErrorCode::cancelled) client_gone_ = true;  // no answer is expected
+  if (!size && size.error().code == ErrorCode::cancelled) client_gone_ = true;  // no response is expected
   if (!size && size.error().code == ErrorCode::too_large)
     co_return fail(ErrorCode::too_large,
                    fmt::format("the request's header is larger than limits.max_header, {}",
@@ -127,7 +127,7 @@ void ServerStream::enforce_deadlines(Clock::time_point now) {
   if (lingering_) return close();
   if (idle_since_ && received().empty()) return shut_down();
   if (!awaiting_body_ || write_deadline_ != kNoDeadline) return reset();
-  body_timed_out_ = true;  // the client may still want to read why
+  body_timed_out_ = true;  // the client may still read the error response
   connection_.cancel();
 }
 

@@ -1,6 +1,6 @@
-// An accepted connection, with the deadlines that its client must meet and what is known about the client: is
-// it gone, is it idle, has it been too slow. Deadlines are only noted here; the server looks at all of them
-// now and then (enforce_deadlines) instead of having a timer for each read and write.
+// An accepted connection with its deadlines and the state of its client: disconnected, idle, or too slow.
+// Deadlines are only recorded here; the server checks all of them periodically (enforce_deadlines), which
+// avoids a timer for each read and write.
 #pragma once
 
 #include <chrono>
@@ -38,11 +38,11 @@ class ServerStream {
   bool is_open() const { return connection_.is_open(); }
   bool is_client_gone() const { return client_gone_; }
 
-  // Between two requests, or before a head is complete: since when. None while a request is served.
+  // Since when the connection is idle or its next head is incomplete. None while a request is served.
   std::optional<Clock::time_point> idle_since() const { return idle_since_; }
 
-  // Waits for the next request, up to idle_limit. Errors: cancelled (the client left before its head was
-  // complete, and is gone), those of the parser, too_large.
+  // Waits for the next request, up to idle_limit. Errors: cancelled (the client disconnected before its head
+  // was complete), those of the parser, too_large.
   boost::asio::awaitable<Result<ParsedRequest>> receive_request_head();
 
   // Waits until more of the body is in received(), up to stall_limit. Errors: cancelled (the client has
@@ -55,21 +55,21 @@ class ServerStream {
   std::string_view received() const { return connection_.received(); }
   void consume(std::size_t count) { connection_.consume(count); }
 
-  // The client must take it within stall_limit. Error: cancelled.
+  // Sends within stall_limit. Error: cancelled.
   boost::asio::awaitable<Result<void>> send(std::string all);
   boost::asio::awaitable<Result<void>> send(std::string front, std::string piece, std::string_view back);
   bool try_send(std::string_view text) { return connection_.try_send(text); }
 
-  // Lets the client read the last answer before the connection is closed: a close with unread bytes would
-  // reset the connection, and the answer with it. `expected`: what the client has announced to send still.
+  // Lets the client read the last response before the connection is closed: a close with unread bytes would
+  // reset the connection, and discard the response. `expected`: what the client has announced to send still.
   boost::asio::awaitable<void> linger(std::uint64_t expected);
 
-  // Returns when the client is gone, or after cancel_all(). `probe`: see HangupWatch.
+  // Returns when the client has disconnected, or after cancel_all(). `probe`: see HangupWatch.
   boost::asio::awaitable<void> wait_until_disconnected(std::function<bool()> probe);
 
   void enforce_deadlines(Clock::time_point now);
-  void cancel_all();  // what waits on the connection fails; it stays open
-  void shut_down();   // the client counts as gone, and what waits on the connection fails
+  void cancel_all();  // pending operations fail; the connection stays open
+  void shut_down();   // the client counts as disconnected, and pending operations fail
   void reset();
   void close() { connection_.close(); }
 

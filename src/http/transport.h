@@ -1,4 +1,4 @@
-// What a Connection is made of. For connection.cc and listener.cc only.
+// The internals of a Connection. For connection.cc and listener.cc only.
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -21,7 +21,7 @@ struct Connection::Transport {
 
   Socket socket;
   HangupWatch* hangup_watch;
-  bool watched = false;  // the watch may know the socket, and must forget it before a close
+  bool watched = false;  // the watch may have the socket registered, and must remove it before a close
   ReceiveBuffer received{};
   std::uint64_t bytes_sent = 0;
   bool refused_by_peer = false;
