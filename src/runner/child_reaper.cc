@@ -13,8 +13,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-// While a registered child that has ended is not reaped by its owner yet: waitid() names no other child
-// before it.
+// While a registered child that has ended is not reaped by its owner: waitid() reports no other child before
+// it.
 constexpr std::chrono::milliseconds kReapRetryDelay{20};
 
 }  // namespace

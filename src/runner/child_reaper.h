@@ -1,6 +1,6 @@
 // Reaps children that no other code waits for. Code that starts a child and waits for it registers the child.
 // All other children of this process are orphans that it inherited (become_subreaper), or children whose
-// owner gave up waiting; without a reaper they would stay zombies.
+// owner stopped waiting; without a reaper they would stay zombies.
 //
 // A service of the io_context. Thread rule: its one thread.
 #pragma once
@@ -23,12 +23,12 @@ class ChildReaper : public boost::asio::execution_context::service {
   explicit ChildReaper(boost::asio::execution_context& context) : service(context) {}
   static ChildReaper& from_executor(const boost::asio::any_io_executor& executor);
 
-  // The caller waits for this child, until unregister_child(): it was reaped, or is not waited for any more.
+  // The caller waits for this child, until unregister_child(): after reaping it, or when it stops waiting.
   void register_child(pid_t pid) { registered_.insert(pid); }
   void unregister_child(pid_t pid);
 
-  // From now on unregistered children are reaped when they end, as long as the executor's context lives.
-  // Called once, at start-up.
+  // Unregistered children are reaped when they end, until the executor's context is destroyed. Called once,
+  // at start-up.
   void start_reaping_orphans(const boost::asio::any_io_executor& executor);
 
  private:

@@ -1,6 +1,6 @@
-// Nothing is polled: one request is answered by the engine when the container ends, another one streams the
-// container's output. When the engine itself goes away (it is restarted; containers may live on), both
-// requests are repeated until it is back.
+// Nothing is polled: one request to the engine returns when the container ends, another one streams the
+// container's output. When the engine disconnects (it restarts; containers may keep running), both requests
+// are repeated until it is back.
 #include "runner/container.h"
 
 #include <charconv>
@@ -28,8 +28,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kOutputDrainLimit{1'000'000};  // for output that is still on its way after the end
-constexpr Duration kReconnectDelay{1'000'000};    // before an engine that went away is asked again
+constexpr Duration kOutputDrainLimit{1'000'000};  // for output still in transit after the end
+constexpr Duration kReconnectDelay{1'000'000};    // before reconnecting to an engine that disconnected
 
 struct State final : RunState {
   State(asio::any_io_executor ex, std::unique_ptr<ContainerApi> engine, ContainerFacts found,
@@ -45,7 +45,7 @@ struct State final : RunState {
   ContainerFacts facts;
   LogRing log;
   std::optional<http::Endpoint> endpoint{};
-  bool following_output = false;  // output_request is open; `changed` tells when it no longer is
+  bool following_output = false;  // output_request is open; `changed` is notified when it closes
   std::shared_ptr<http::ClientRequest> wait_request{};
   std::shared_ptr<http::ClientRequest> output_request{};
 };
@@ -68,7 +68,7 @@ asio::awaitable<Result<std::string>> read_whole_response(std::shared_ptr<http::C
   }
 }
 
-// The container's exit code, once it has ended. Error: service_down (the engine went away).
+// The container's exit code, once it has ended. Error: service_down (the engine disconnected).
 asio::awaitable<Result<std::optional<int>>> wait_for_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   auto request = co_await state->api->wait(std::move(id));
@@ -106,7 +106,7 @@ void start_following_output(const std::shared_ptr<State>& state, std::size_t las
   asio::co_spawn(state->executor, follow_output(state, last_lines), asio::detached);
 }
 
-// How the container ended while the engine was away. Null: it runs, or the engine does not answer.
+// How the container ended while the engine was unreachable. Null: it runs, or the engine does not respond.
 asio::awaitable<std::optional<ExitStatus>> query_exit(std::shared_ptr<State> state) {
   std::string id = state->facts.id;
   const auto facts = co_await state->api->inspect(std::move(id));
@@ -159,7 +159,7 @@ asio::awaitable<Result<void>> kill_container(std::shared_ptr<State> state) {
     const bool unpaused = co_await unpause_if_paused(state);
     if (unpaused) killed = co_await state->api->kill(std::move(id));
   }
-  // A refusal may only mean that the container has ended meanwhile; its recorded exit tells.
+  // The container may have ended meanwhile; its recorded exit shows whether the refusal is an error.
   const Duration limit = killed ? kKillLimit : kOutputDrainLimit * 2;
   const bool ended = co_await wait_until_ended(state, limit);
   if (ended) co_return Result<void>{};
@@ -268,8 +268,8 @@ std::unique_ptr<Runner> make_watched_runner(asio::any_io_executor executor, std:
   return std::make_unique<Container>(std::move(state));
 }
 
-// The daemon that created the container, if it is another one and still runs: then the container must neither
-// be ended nor adopted here.
+// Another running daemon that created the container, if any: then the container must be neither ended nor
+// adopted here.
 std::optional<DaemonInstance> find_live_creator(const ContainerFacts& facts) {
   const auto label = facts.labels.find(kStarterLabel);
   if (label == facts.labels.end() || !label->second.ends_with(" " + boot_id())) return std::nullopt;
@@ -329,7 +329,7 @@ asio::awaitable<StartResult> start_container(asio::any_io_executor executor, std
   else
     started = co_await api.start(id, limit);
   if (!started) {
-    // The engine may still start it after its answer was given up; it must not take memory then.
+    // The engine may still start it although the request was abandoned; it must not take memory then.
     (void)co_await api.kill(std::move(id));
     co_return std::unexpected(load_failure(started.error()));
   }

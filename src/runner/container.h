@@ -9,17 +9,17 @@
 
 namespace mgpu::runner {
 
-// Creates the container where the configuration has an image (a stopped one of an earlier run is replaced,
-// since the configuration may have changed), starts it, or resumes it where it is paused. One that runs
-// already is joined. Errors: load_failed (no engine answers, no such container or image, the engine refused,
-// the container belongs to another daemon that runs).
+// Creates the container if the configuration has an image (a stopped one of an earlier run is replaced, since
+// the configuration may have changed), starts it, or resumes it if it is paused. A running one is joined.
+// Errors: load_failed (no engine responds, no such container or image, the engine refused, the container
+// belongs to another running daemon).
 boost::asio::awaitable<StartResult> start_container(boost::asio::any_io_executor executor,
                                                     std::string consumer,
                                                     const config::ContainerConfig& config,
                                                     RunOptions options);
 
-// Only a container that runs: null for none, for a paused one and for one that belongs to another daemon that
-// runs. Errors: load_failed (no engine answers, or it refused).
+// Finds a running container only: null for none, for a paused one and for one of another running daemon.
+// Errors: load_failed (no engine responds, or it refused).
 boost::asio::awaitable<StartResult> find_container(boost::asio::any_io_executor executor,
                                                    std::string consumer,
                                                    const config::ContainerConfig& config, RunOptions options);

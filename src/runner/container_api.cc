@@ -21,7 +21,7 @@ using nlohmann::json;
 namespace {
 
 constexpr Duration kRequestLimit{10'000'000};  // of requests that wait for no process
-constexpr Duration kStopSlack{10'000'000};     // on top of the grace: the engine cleans up before it answers
+constexpr Duration kStopSlack{10'000'000};     // on top of the grace: the engine cleans up before it responds
 constexpr Bytes kMaxResponse = kMiB * 8;
 constexpr std::string_view kUnixScheme = "unix://";
 

@@ -1,8 +1,8 @@
 // The requests to a container engine, Docker or Podman: the same HTTP over their Unix socket. After Docker
-// Engine API 1.41 and the observed answers of Podman 4.3.
+// Engine API 1.41 and the observed responses of Podman 4.3.
 //
 // Thread rule: the executor's one thread. Errors of all calls: service_down (the engine can't be reached, or
-// did not answer in time), load_failed (it refused), both with the request and the answer.
+// did not respond in time), load_failed (it refused), both with the request and the response.
 #pragma once
 
 #include <map>
@@ -39,7 +39,7 @@ class ContainerApi {
   // Docker's, a rootless Docker's, Podman's, a rootless Podman's.
   static std::vector<std::string> sockets(const config::ContainerConfig& config);
 
-  // The engine of the first socket that answers.
+  // The engine of the first socket that responds.
   static boost::asio::awaitable<Result<std::unique_ptr<ContainerApi>>> connect(
       boost::asio::any_io_executor executor, const config::ContainerConfig& config);
 
@@ -61,8 +61,9 @@ class ContainerApi {
   boost::asio::awaitable<Result<void>> pause(std::string container);
   boost::asio::awaitable<Result<void>> unpause(std::string container);
 
-  // Requests that last as long as the container runs; the caller reads the answers. wait() is answered at the
-  // container's end (parse_exit_code), follow_output() with its output (OutputFrameDecoder, unless tty).
+  // Requests that last as long as the container runs; the caller reads the responses. The response to wait()
+  // arrives at the container's end (parse_exit_code), that to follow_output() is its output
+  // (OutputFrameDecoder, unless tty).
   using StreamingRequest = boost::asio::awaitable<Result<std::shared_ptr<http::ClientRequest>>>;
   StreamingRequest wait(std::string container);
   StreamingRequest follow_output(std::string container, std::size_t last_lines);
@@ -79,7 +80,7 @@ class ContainerApi {
   http::Client client_;
 };
 
-// The exit code in the whole answer to wait(); null if it has none.
+// The exit code in the whole response to wait(); null if it has none.
 std::optional<int> parse_exit_code(const std::string& answer);
 
 // Decodes the output of a container without tty. A frame is one byte for the stream, three zero bytes, four
@@ -101,6 +102,6 @@ nlohmann::json creation_body(const std::string& consumer, const config::Containe
 inline constexpr const char* kConsumerLabel = "mgpu.consumer";
 inline constexpr const char* kPortLabel = "mgpu.port";
 inline constexpr const char* kStarterLabel =
-    "mgpu.started_by";  // which life of a daemon: "PID START_TIME BOOT"
+    "mgpu.started_by";  // the start of the daemon that created it: "PID START_TIME BOOT"
 
 }  // namespace mgpu::runner

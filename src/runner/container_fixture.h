@@ -1,4 +1,4 @@
-// For tests: the fake container engine on a socket of its own, and what a test asks of it.
+// For tests: the fake container engine on its own socket, and the operations that tests need.
 #pragma once
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Against a fake of the engine's API on a real Unix socket; tests/e2e/test_runner_container_real.py uses a
-// real engine. What is the same for systemd units is in external_run_test.cc.
+// Uses a fake of the engine's API on a real Unix socket; tests/e2e/test_runner_container_real.py uses a real
+// engine. Tests common to systemd units are in external_run_test.cc.
 #include "runner/container.h"
 
 #include <chrono>
@@ -62,7 +62,7 @@ TEST_F(ContainerTest, IsCreatedFromAnImageAndFoundByItsLabel) {
   ASSERT_TRUE(endpoint);
   const json& made = engine_.containers.at("mgpu-chat").create_body;
   EXPECT_EQ(made["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostPort"], std::to_string(endpoint->port));
-  run->reset();  // as if the daemon had been killed
+  run->reset();  // simulates a kill of the daemon
   auto again = find(config);
   ASSERT_TRUE(again && *again);
   EXPECT_EQ((*again)->endpoint(), endpoint);

@@ -141,7 +141,7 @@ CudaCheckpoint::AsyncResult CudaCheckpoint::restore_all(std::vector<int> pids, D
   co_return Result<void>{};
 }
 
-// After a failure: each process by itself, so that as many as possible run on.
+// After a failure: each process separately, so that as many as possible continue.
 asio::awaitable<void> CudaCheckpoint::roll_back(std::vector<int> pids) {
   struct Step {
     std::string_view state, action;

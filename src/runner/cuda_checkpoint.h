@@ -1,5 +1,6 @@
 // Moves the device memory of CUDA processes to host memory and back with NVIDIA's utility cuda-checkpoint
-// (driver 550 and later), for any application. Parked processes live on, but block in their next CUDA call.
+// (driver 550 and later), for any application. Parked processes keep running, but block in their next CUDA
+// call.
 //
 // Of several processes of one application, all are locked before the first is checkpointed, and all restored
 // before the first is unlocked: otherwise a running one could wait for a blocked one. The utility handles one
@@ -24,12 +25,12 @@ class CudaCheckpoint {
  public:
   explicit CudaCheckpoint(std::string utility) : utility_(std::move(utility)) {}  // a path
 
-  // After success their device memory is in host memory. After a failure the steps are undone as far as
-  // possible, so that the processes run on. Error: eviction_failed, with the utility's output.
+  // On success their device memory is in host memory. On failure the steps are undone as far as possible, so
+  // that the processes continue. Error: eviction_failed, with the utility's output.
   boost::asio::awaitable<Result<void>> park_processes(std::vector<int> pids, Duration limit);
 
-  // After success they compute again. Error: load_failed; then the processes may be dead or blocked for ever,
-  // and should be ended.
+  // On success they can compute again. Error: load_failed; then the processes may have ended or be blocked
+  // forever, and should be ended.
   boost::asio::awaitable<Result<void>> resume_processes(std::vector<int> pids, Duration limit);
 
  private:

@@ -1,4 +1,4 @@
-// sd-bus tells which event it needs (readable, writable, a time); the io_context waits for it, calls
+// sd-bus reports which event it needs (readable, writable, a time); the io_context waits for it, calls
 // sd_bus_process, and repeats. sd-bus callbacks only store the result and wake the waiters, so that no
 // coroutine runs inside sd_bus_process.
 #include "runner/dbus_connection.h"
@@ -72,7 +72,7 @@ struct DbusConnection::State : std::enable_shared_from_this<DbusConnection::Stat
   std::unique_ptr<sd_bus, BusDeleter> bus;
   asio::posix::stream_descriptor descriptor;  // a duplicate: sd-bus closes the original
   asio::steady_timer timer;
-  AsyncCondition changed;  // of answers, and of `lost`
+  AsyncCondition changed;  // of replies, and of `lost`
   std::deque<SignalMatch> matches{};
   std::function<void()> on_lost{};
   bool reading = false;

@@ -41,7 +41,7 @@ class DbusConnection {
   DbusConnection(const DbusConnection&) = delete;
   DbusConnection& operator=(const DbusConnection&) = delete;
 
-  // Errors: service_down (the bus was lost, or no answer within `limit`), not_found (no such object),
+  // Errors: service_down (the bus was lost, or no reply within `limit`), not_found (no such object),
   // load_failed (another refusal), with the text of the other side.
   boost::asio::awaitable<Result<DbusMessage>> call(DbusMethod method,
                                                    std::function<void(sd_bus_message*)> append_arguments,

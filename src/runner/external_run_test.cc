@@ -1,4 +1,4 @@
-// What a run promises whose processes are kept by another program: the same for a container engine and
+// The guarantees of a run whose processes are managed by another program: the same for a container engine and
 // systemd.
 #include <chrono>
 #include <string>

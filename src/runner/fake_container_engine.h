@@ -1,4 +1,4 @@
-// For tests: a container engine on a Unix socket with the observed answers of Docker and Podman. Its
+// For tests: a container engine on a Unix socket with the observed responses of Docker and Podman. Its
 // containers run nothing; the test sets what they print and when they end.
 #pragma once
 
@@ -42,7 +42,7 @@ class FakeContainerEngine {
     open();
   }
 
-  // Refuses connections and breaks off requests. Its containers live on.
+  // Refuses connections and aborts requests. Its containers keep running.
   void close() {
     acceptor_.reset();
     for (const auto& socket : sockets_)

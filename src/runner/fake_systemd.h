@@ -1,5 +1,5 @@
-// For tests: a systemd on a D-Bus connection, with one unit, chat.service, that changes its state as a test
-// says.
+// For tests: a systemd on a D-Bus connection, with one unit, chat.service, whose state changes as a test sets
+// it.
 #pragma once
 
 #include <csignal>
@@ -26,7 +26,7 @@ struct FakeSystemd {
   bool obeys_kill = true;
   std::string denied_method{};  // answered with InteractiveAuthorizationRequired
   bool subscribed = false;
-  int subscriptions = 0;  // ever
+  int subscriptions = 0;  // total
   std::vector<std::string> received_calls{};
 
   sd_bus* bus = nullptr;
@@ -45,7 +45,7 @@ struct FakeSystemd {
     exit_status = signal;
     change_state("failed");
   }
-  // The signal before the answer, as systemd may send them.
+  // The signal before the reply, as systemd may send them.
   int reply_with_job(sd_bus_message* call, const std::string& result) {
     const std::string path = "/org/freedesktop/systemd1/job/" + std::to_string(++last_job);
     if (!result.empty() && subscribed)

@@ -1,9 +1,9 @@
 // The leader is reaped by its pid, the rest of its group by waitpid(-group). With become_subreaper() orphans
-// of the group are children of this process, too, so a failing kill(-group, 0) proves that the whole group is
-// gone. No call here reaps a child of other code; orphans that left the group are reaped by ChildReaper.
+// of the group are children of this process, too, so a failing kill(-group, 0) proves that the whole group
+// has ended. No call here reaps a child of other code; orphans that left the group are reaped by ChildReaper.
 //
 // Output is read only by read_output(), when the pipe is readable and when the leader has exited: a second
-// read under way would change the order of the output.
+// concurrent read would change the order of the output.
 #include "runner/process.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kMaxDrain = 1 << 20;  // bytes read from the pipe after the exit
-constexpr std::size_t kMaxRead = 1 << 16;   // bytes read at once, so that other work gets its turn
+constexpr std::size_t kMaxRead = 1 << 16;   // bytes per read, so that other handlers can run
 
 }  // namespace
 
@@ -125,7 +125,7 @@ Result<std::unique_ptr<QueuedWriter>> open_log_file(const std::string& path) {
   return writer;
 }
 
-// The devices that the process sees, however its variable was set: by the daemon, its configuration, the
+// The devices visible to the process, whether its variable was set by the daemon, its configuration, or the
 // daemon's own environment.
 std::vector<std::string> read_device_uuids(int pid) {
   return parse_visible_devices(read_environment_variable(pid, kVisibleDevicesVariable).value_or(""));
@@ -192,7 +192,7 @@ void Process::State::check_leader_exit() {
   boost::system::error_code ignored;
   pidfd.close(ignored);
   if (!stopping && !group_gone()) {
-    // It crashed; workers that live on would hold device memory, and no request could make them release it.
+    // It crashed; workers that survive would hold device memory, and no request could make them release it.
     asio::co_spawn(executor, kill_group(shared_from_this()), asio::detached);
   }
 }
@@ -208,7 +208,7 @@ bool Process::State::group_gone() {
   while (waitpid(-group, nullptr, WNOHANG) > 0) {
   }
   group_ended = ::kill(-group, 0) != 0 && errno == ESRCH;
-  // The parent of an adopted process may be slow to reap it, or never do.
+  // The parent of an adopted process may reap it late or never.
   if (!group_ended && adopted) group_ended = live_group_members(group).empty();
   return group_ended;
 }

@@ -1,8 +1,8 @@
-// Runner `process`: an application that is started in a process group of its own, whose output is read, and
-// that is ended with all its children.
+// Runner `process`: an application that is started in its own process group, whose output is read, and that
+// is ended with all its children.
 //
-// Thread rule: the runner's. Unless outlives_daemon, that thread must live as long as the process should: the
-// kernel kills the process when the thread that started it ends.
+// Thread rule: the runner's. Unless outlives_daemon is set, that thread must run as long as the process
+// should: the kernel kills the process when the thread that started it ends.
 #pragma once
 
 #include "runner/runner.h"
@@ -15,19 +15,19 @@ void become_subreaper();
 
 class Process final : public Runner {
  public:
-  // After an error nothing runs. Errors: load_failed (no such command, no permission, no such cwd or log
-  // file), with its name in the detail.
+  // On error nothing runs. Errors: load_failed (no such command, no permission, no such cwd or log file),
+  // with its name in the detail.
   static Result<std::unique_ptr<Process>> start(boost::asio::any_io_executor executor,
                                                 const config::ProcessConfig& config, RunOptions options);
 
-  // Adopts a process of an earlier daemon: it is watched, its output is read (if it still writes to the pipe
-  // of its start) and it is ended as if it had been started here; only its exit code stays unknown. Error:
-  // not_found (it is gone).
+  // Adopts a process of an earlier start of the daemon: it is watched, its output is read (if it still writes
+  // to its original pipe) and it is ended as if it had been started here; only its exit code stays unknown.
+  // Error: not_found (it has ended).
   static Result<std::unique_ptr<Process>> adopt(boost::asio::any_io_executor executor,
                                                 const config::ProcessConfig& config,
                                                 const RecordedProcess& known, RunOptions options);
 
-  // Kills what is left of the group without waiting; on_exit is not called.
+  // Kills the remaining processes of the group without waiting; on_exit is not called.
   ~Process() override;
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -41,11 +41,11 @@ class Process final : public Runner {
   std::vector<std::string> log_tail(std::size_t count) const override;
   bool is_owned() const override { return true; }
 
-  // Sends the stop signal to the whole group, and SIGKILL to what is left of it after `limit`. Returns when
-  // the whole group is gone, grandchildren included. Error: eviction_failed (it survived SIGKILL).
+  // Sends the stop signal to the whole group, and SIGKILL to the remaining processes after `limit`. Returns
+  // when the whole group has ended, grandchildren included. Error: eviction_failed (it survived SIGKILL).
   boost::asio::awaitable<Result<void>> stop(Duration limit) override;
 
-  // SIGKILL to the whole group, otherwise like stop.
+  // Sends SIGKILL to the whole group, otherwise like stop.
   boost::asio::awaitable<Result<void>> kill() override;
 
  private:

@@ -80,7 +80,7 @@ Result<int> open_pidfd(int pid, std::uint64_t start_time) {
   };
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return gone_error();
-  // Compared after the pidfd was opened: if the pid belongs to the right process now, so does the pidfd.
+  // Compared after the pidfd was opened: if the pid is the right process' now, so is the pidfd.
   const auto facts = gpu::read_process(pid);
   if (facts && facts->start_time == start_time && facts->state != 'Z') return fd;
   ::close(fd);

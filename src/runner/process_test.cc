@@ -243,14 +243,13 @@ TEST_F(ProcessTest, ACommandOverItsLimitLeavesNoZombie) {
   EXPECT_EQ(await_result(run_command({"sh", "-c", "echo fine; exit 3"}, seconds(20)))->exit_code, 3);
 }
 
-// Its exit is seen while what it said before is on its way: at whatever moment, nothing is lost or said
-// twice.
+// Its exit is detected while its last output is still in transit: nothing may be lost or reported twice.
 TEST_F(ProcessTest, OutputAtTheExitKeepsItsOrder) {
   for (int moment = 0; moment < 12; ++moment) {
     char folder[] = "/tmp/mgpu-runner-XXXXXX";
     ASSERT_NE(mkdtemp(folder), nullptr);
     const std::string go_file = std::string(folder) + "/go";
-    // More than one read takes, so that the next one begins with what is there already.
+    // More than one read takes, so that the next one starts with data available.
     auto process = start_shell("printf '%08191d\\none\\n' 0; until [ -e " + go_file +
                                " ]; do :; done; echo two; exit 3");
     ASSERT_TRUE(process);

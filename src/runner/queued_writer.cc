@@ -26,7 +26,7 @@ namespace {
 constexpr std::chrono::milliseconds kPollInterval{
     50};                                              // until the thread checks for its stop, or opens again
 constexpr std::chrono::milliseconds kOpenLimit{200};  // how long open() waits for the first opening
-// Threads that hang in the kernel for good. With this many, further writers drop everything.
+// Threads that hang in the kernel permanently. At this number, further writers drop everything.
 constexpr int kMaxHungThreads = 16;
 
 constexpr std::size_t kPieceOverhead = 64;  // bytes that a queued piece takes beside its text
@@ -62,7 +62,7 @@ struct QueuedWriter::State {
   std::uint64_t unreported_drops = 0;
   std::optional<int> open_error{};  // errno of the first opening; 0: it is open, or will be opened
   bool closing = false;
-  bool hung = false;      // the destructor has given up waiting for the thread
+  bool hung = false;      // the destructor has stopped waiting for the thread
   bool finished = false;  // the thread has ended, or was never started
   std::atomic<bool> abandoned{false};
 };

@@ -21,7 +21,7 @@ class QueuedWriter {
  public:
   struct Options {
     // How long the destructor waits until the queue is written. After that the queue is lost, and a thread
-    // that hangs in the kernel (a dead network folder) is abandoned.
+    // that hangs in the kernel (an unreachable network folder) is abandoned.
     Duration flush_limit{50'000};
     // Makes the text that is written before the next piece after `pieces` were dropped; empty: no text.
     std::function<std::string(std::uint64_t pieces)> drop_note{};
@@ -31,8 +31,8 @@ class QueuedWriter {
   // it.
   static std::unique_ptr<QueuedWriter> for_descriptor(int descriptor, Options options);
 
-  // Appends to a file, which is created where it is missing. A FIFO without a reader and a folder that does
-  // not answer are no errors: the file is opened as soon as possible. Error: load_failed, with the system's
+  // Appends to a file, which is created if it is missing. A FIFO without a reader and a folder that does not
+  // respond are no errors: the file is opened as soon as possible. Error: load_failed, with the system's
   // text.
   static Result<std::unique_ptr<QueuedWriter>> open(std::string path, Options options);
 
@@ -46,7 +46,7 @@ class QueuedWriter {
  private:
   struct State;
   explicit QueuedWriter(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;  // shared with the thread, which may hang longer than the object lives
+  std::shared_ptr<State> state_;  // shared with the thread, which may outlive the object
 };
 
 }  // namespace mgpu::runner

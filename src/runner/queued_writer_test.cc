@@ -1,4 +1,4 @@
-// With readers that are slow, gone, or not there yet.
+// Covers readers that are slow, closed, or not there yet.
 #include "runner/queued_writer.h"
 
 #include <array>
@@ -77,7 +77,7 @@ TEST_F(QueuedWriterTest, NeverWaitsForAReaderThatStopped) {
   EXPECT_LT(SteadyClock::now() - begin, 2s);
   const std::uint64_t dropped = writer->dropped();
   EXPECT_GT(dropped, 3000U) << "5 MB do not fit into the queue";
-  // The reader is told once it reads again.
+  // The reader receives the notice once it reads again.
   std::string text = read_until(pipe_[0], [](const std::string& so_far) { return so_far.size() > 300'000; });
   writer->write("back\n");
   text += read_until(pipe_[0], [](const std::string& so_far) { return so_far.ends_with("back\n"); });

@@ -1,5 +1,5 @@
-// What every kind of run keeps: the options that it was started with and its exit, which is reported once.
-// RunnerOf implements the functions of Runner that only read this state.
+// The state common to every kind of run: the options that it was started with and its exit, which is reported
+// once. RunnerOf implements the functions of Runner that only read this state.
 //
 // Thread rule: the executor's one thread.
 #pragma once
@@ -33,9 +33,9 @@ struct RunState {
   RunState& operator=(const RunState&) = delete;
   virtual ~RunState() = default;
 
-  // Keeps how the run ended, wakes the waiters of `changed` and posts on_exit. REQUIRES: no exit yet.
+  // Stores how the run ended, wakes the waiters of `changed` and posts on_exit. REQUIRES: no exit yet.
   void record_exit(ExitStatus status, std::vector<std::string> log);
-  // The runner is destroyed: on_exit is not called any more, waiters of `changed` are woken.
+  // The runner is destroyed: on_exit is no longer called, waiters of `changed` are woken.
   virtual void close();
 
   boost::asio::any_io_executor executor;

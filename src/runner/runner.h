@@ -1,9 +1,9 @@
-// How an application is started, watched and stopped: as a process, as a unit of systemd, as a container. A
+// How an application is started, watched and stopped: as a process, as a systemd unit, or as a container. A
 // Runner is one run of the application, from its start (or from when it was found running) to its end. A
 // consumer with an external service has no runner.
 //
-// Nothing here says that a run is on this host: where it listens is an endpoint, its devices are UUIDs, and
-// its identity on this host may be empty.
+// The interface does not assume that a run is on this host: its address is an endpoint, its devices are
+// UUIDs, and its identity on this host may be empty.
 //
 // Thread rule: everything on the one thread of the executor given to start() or find().
 #pragma once
@@ -36,8 +36,8 @@ struct ExitStatus {
 // "exited with code 1", "was ended by signal 9 (Killed)".
 std::string to_string(const ExitStatus& status);
 
-// By what the processes of a run are recognized on this host, so that their device memory is attributed to
-// it. Each member is another kind of identity, and any one is enough. A run on another host has none.
+// Identifies the processes of a run on this host, so that their device memory is attributed to it. Each
+// member is another kind of identity, and any one is enough. A run on another host has none.
 struct RunIdentity {
   std::optional<int> pid{};  // the root of its process tree, while that runs
   std::optional<int> process_group{};
@@ -50,7 +50,7 @@ struct RunIdentity {
   }
 };
 
-// A process that an earlier daemon started, as recorded then.
+// A process of an earlier start of the daemon, as recorded then.
 struct RecordedProcess {
   int pid = 0;
   std::uint64_t start_time = 0;  // clock ticks since boot
@@ -60,21 +60,21 @@ struct RecordedProcess {
 struct RunOptions {
   std::size_t log_lines = 200;
   std::string url{};  // of its service, as configured: a port is chosen for ${PORT}; empty: no service
-  Duration start_limit{60'000'000};  // until systemd or the container engine says that it runs
+  Duration start_limit{60'000'000};  // until systemd or the container engine reports that it runs
   std::function<void(const ExitStatus&)> on_exit{};  // called once, posted, after the end; may be empty
-  // For processes only; units and containers live on without the daemon in any case.
-  bool outlives_daemon = false;              // it lives on when the daemon is killed, for the next to adopt
+  // For processes only; units and containers keep running without the daemon in any case.
+  bool outlives_daemon = false;  // keeps running if the daemon is killed, to be adopted by the next start
   std::map<std::string, std::string> env{};  // added to the configuration's variables; these win
-  std::vector<std::string> device_uuids{};   // the only devices it may use, unless its configuration says
+  std::vector<std::string> device_uuids{};  // the only devices it may use, unless its configuration sets them
 };
 
 class Runner {
  public:
-  // Kills a process; units and containers live on, and on_exit is not called.
+  // Kills a process; units and containers keep running, and on_exit is not called.
   virtual ~Runner() = default;
 
   virtual RunIdentity identity() const = 0;  // empty after the end
-  // Where its service listens, on whichever host. Null: it has no service, or its port is unknown.
+  // The address of its service, on any host. Null: it has no service, or its port is unknown.
   virtual std::optional<http::Endpoint> endpoint() const = 0;
   // The devices that the run was given. Empty: all devices of its host.
   virtual std::vector<std::string> device_uuids() const = 0;
@@ -82,12 +82,13 @@ class Runner {
   virtual const std::optional<ExitStatus>& exit_status() const = 0;  // after the end
   virtual std::vector<std::string> log_tail(std::size_t count) const = 0;
 
-  // Whether the run must end with the daemon: this daemon started it, or an earlier one created the
-  // container. A run that was there already stays.
+  // Whether the run must end with the daemon: this daemon started it, or an earlier start created the
+  // container. A run that existed before is left running.
   virtual bool is_owned() const = 0;
 
-  // Requests its end, and forces it after `limit`. Returns when all its processes are gone; at once after the
-  // end. Error: eviction_failed (it survived SIGKILL, or systemd or the container engine does not answer).
+  // Requests its end, and forces it after `limit`. Returns when all its processes have ended; at once if they
+  // had already. Error: eviction_failed (it survived SIGKILL, or systemd or the container engine does not
+  // respond).
   virtual boost::asio::awaitable<Result<void>> stop(Duration limit) = 0;
 
   // Forces its end; may be called while stop() waits. Errors: as stop.
@@ -96,15 +97,14 @@ class Runner {
 
 using StartResult = Result<std::unique_ptr<Runner>>;
 
-// Starts the application as its configuration says; a unit or container that runs already is joined. After an
-// error nothing runs that this call started. Errors: load_failed (no such command, unit, image, container; it
-// ended at once; not within start_limit), with its name in the detail.
-// REQUIRES: a runner in `config`, which outlives the call.
+// Starts the application as configured; a running unit or container is joined. On error nothing runs that
+// this call started. Errors: load_failed (no such command, unit, image, container; it ended at once; not
+// within start_limit), with its name in the detail. REQUIRES: a runner in `config`, which outlives the call.
 boost::asio::awaitable<StartResult> start(boost::asio::any_io_executor executor,
                                           const config::ConsumerConfig& config, RunOptions options);
 
-// The run that exists already; starts none. A process is found only by `known`. Null: none. Errors:
-// load_failed (systemd or the container engine does not answer), not_found (the known process is gone).
+// Finds the existing run; starts none. A process is found only by `known`. Null: none. Errors: load_failed
+// (systemd or the container engine does not respond), not_found (the known process has ended).
 boost::asio::awaitable<StartResult> find(boost::asio::any_io_executor executor,
                                          const config::ConsumerConfig& config, RunOptions options,
                                          std::optional<RecordedProcess> known);

@@ -89,7 +89,7 @@ struct Pipe {
                              Pipe output, int error_pipe, pid_t parent, bool outlives_daemon) {
   setpgid(0, 0);
   if (!outlives_daemon) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // the daemon died before prctl took effect, or before it recorded us
+  if (getppid() != parent) _exit(127);  // the daemon ended before prctl took effect or the child was recorded
   const int null_input = open("/dev/null", O_RDONLY);
   if (dup2(null_input, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
     report_failure(error_pipe, SpawnFailure::Phase::other);
@@ -114,7 +114,7 @@ struct Pipe {
 }
 
 // The size of the failure that the child reported, 0 after exec. A child that hangs in a folder that does not
-// answer counts as started after kExecLimitMs; its load limit ends it.
+// respond counts as started after kExecLimitMs; its load limit ends it.
 ssize_t read_failure(int pipe, SpawnFailure& failure) {
   pollfd ready{.fd = pipe, .events = POLLIN, .revents = 0};
   if (poll(&ready, 1, kExecLimitMs) == 0) return 0;
@@ -166,7 +166,7 @@ Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_
     close(output[0]), close(output[1]);
     return fail(ErrorCode::load_failed, "can't create a pipe for the process: too many open files");
   }
-  // How much it can write while no daemon reads. If the kernel refuses, the pipe keeps its 64 KiB.
+  // The pipe's capacity while no daemon reads. If the kernel refuses, the pipe keeps its 64 KiB.
   if (outlives_daemon) fcntl(output[0], F_SETPIPE_SZ, kOutputPipeSize);
   const pid_t parent = getpid();
   const pid_t pid = fork();

@@ -12,9 +12,10 @@ struct SpawnedProcess {
   int output = -1;  // its stdout and stderr, non-blocking; the caller closes it
 };
 
-// `outlives_daemon`: the process lives on when the daemon is killed, to be adopted by the next one
-// (process_recovery.h); otherwise the kernel kills it when the thread that started it ends. Safe beside other
-// threads: between fork and exec the child calls only async-signal-safe functions. Error: load_failed.
+// `outlives_daemon`: the process keeps running if the daemon is killed, to be adopted by the next start
+// (process_recovery.h); otherwise the kernel kills it when the thread that started it ends. Safe with
+// concurrent threads: between fork and exec the child calls only async-signal-safe functions. Error:
+// load_failed.
 Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_daemon);
 
 }  // namespace mgpu::runner

@@ -1,7 +1,7 @@
-// systemd works by jobs: a start or a stop is queued as a job, and the signal JobRemoved tells how the job
-// ended. That signal may arrive before the answer that names the job, so results of all jobs are kept. Later
+// systemd works by jobs: a start or a stop is queued as a job, and the signal JobRemoved reports how the job
+// ended. That signal may arrive before the reply that names the job, so results of all jobs are kept. Later
 // changes of the unit arrive as PropertiesChanged, of the service's properties first and then of the unit's.
-// When the bus goes away (it is restarted), the unit lives on and the bus is opened again until it is back.
+// When the bus disconnects (it restarts), the unit keeps running and the bus is reopened until it is back.
 #include "runner/systemd_unit.h"
 
 #include <csignal>
@@ -27,8 +27,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kCallLimit{10'000'000};      // of a call; polkit may take seconds
-constexpr Duration kReconnectDelay{1'000'000};  // before a bus that went away is opened again
-constexpr std::size_t kMaxJobResults = 64;      // jobs of other programs are never asked for
+constexpr Duration kReconnectDelay{1'000'000};  // before reopening a bus that disconnected
+constexpr std::size_t kMaxJobResults = 64;      // jobs of other programs are never looked up
 
 constexpr const char* kSystemdName = "org.freedesktop.systemd1";
 constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
@@ -150,7 +150,7 @@ asio::awaitable<Result<void>> read_properties(std::shared_ptr<State> state, cons
 }
 
 // Opens the bus and reads all properties of the unit. Signals are subscribed first, so that no change between
-// the answers is missed.
+// the replies is missed.
 asio::awaitable<Result<void>> connect(std::shared_ptr<State> state) {
   auto bus = DbusConnection::open(state->executor, state->config.bus);
   if (!bus) co_return std::unexpected(bus.error());
@@ -175,7 +175,7 @@ asio::awaitable<Result<void>> connect(std::shared_ptr<State> state) {
   co_return Result<void>{};
 }
 
-// Waits until the job has ended. The result is systemd's word: "done", "failed", ... Errors: service_down
+// Waits until the job has ended. The result is systemd's string: "done", "failed", ... Errors: service_down
 // (the bus was lost), load_failed (not within `limit`).
 asio::awaitable<Result<std::string>> wait_for_job(std::shared_ptr<State> state, std::string job,
                                                   Duration limit) {
@@ -316,7 +316,7 @@ void State::on_properties_changed(sd_bus_message* message) {
 
 void State::check_state() {
   changed.notify_all();
-  // After our own stop request the run ends when no process is left; otherwise when it leaves `active`.
+  // After this runner's stop request the run ends when no process is left; otherwise when it leaves `active`.
   const bool has_ended =
       stop_requested ? is_stopped(properties.active_state) : !is_up(properties.active_state);
   if (!watched || exit || !has_ended) return;

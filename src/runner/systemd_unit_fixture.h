@@ -1,4 +1,4 @@
-// For tests: a private bus (dbus-daemon) with the fake systemd on it, and what a test asks of it.
+// For tests: a private bus (dbus-daemon) with the fake systemd on it, and the operations that tests need.
 #pragma once
 
 #include <chrono>

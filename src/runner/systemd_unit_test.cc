@@ -1,4 +1,4 @@
-// Against a fake systemd on a private bus. What is the same for containers is in external_run_test.cc.
+// Uses a fake systemd on a private bus. Tests common to containers are in external_run_test.cc.
 #include "runner/systemd_unit.h"
 
 #include <chrono>

@@ -11,7 +11,7 @@ namespace mgpu::runner {
 class TimeBudget {
  public:
   explicit TimeBudget(Duration limit) : end_(std::chrono::steady_clock::now() + limit) {}
-  // What is left, at least 1 ms: every step is tried, and fails by its own limit.
+  // The remaining time, at least 1 ms: every step is tried, and fails by its own limit.
   Duration operator()() const {
     const auto left = std::chrono::duration_cast<Duration>(end_ - std::chrono::steady_clock::now());
     return std::max(left, Duration{1'000});

@@ -10,7 +10,7 @@ namespace mgpu::runner {
 
 inline constexpr const char* kVisibleDevicesVariable = "CUDA_VISIBLE_DEVICES";
 
-// Whether CUDA knows the name. UUIDs of AMD begin alike, but are shorter.
+// Whether CUDA accepts the name. UUIDs of AMD begin alike, but are shorter.
 bool is_nvidia_uuid(std::string_view uuid);
 
 // The value that shows these devices alone. Null: no devices, or one that CUDA does not know by its UUID.
