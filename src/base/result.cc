@@ -48,12 +48,6 @@ const ErrorCodeRow& find_row(ErrorCode code) { return kRows[static_cast<std::siz
 
 std::string_view to_string(ErrorCode code) { return find_row(code).name; }
 
-ErrorCode error_code_from_name(std::string_view name) {
-  for (const ErrorCodeRow& row : kRows)
-    if (row.name == name) return row.code;
-  return ErrorCode::internal;
-}
-
 int http_status(ErrorCode code) { return find_row(code).status; }
 
 }  // namespace mgpu

@@ -52,9 +52,6 @@ using Result = std::expected<T, Error>;
 // The wire name: "queue_full".
 std::string_view to_string(ErrorCode code);
 
-// ErrorCode::internal for an unknown name.
-ErrorCode error_code_from_name(std::string_view name);
-
 int http_status(ErrorCode code);
 
 }  // namespace mgpu

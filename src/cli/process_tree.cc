@@ -13,6 +13,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <poll.h>
 #include <sys/syscall.h>
@@ -85,12 +86,6 @@ void signal_process(pid_t pid, const ProcessStat& expected, int number) {
 }
 
 }  // namespace
-
-std::vector<pid_t> living_descendants(pid_t root) {
-  std::vector<pid_t> pids;
-  for (const auto& [pid, stat] : living_processes_below(root)) pids.push_back(pid);
-  return pids;
-}
 
 bool terminate_descendants(TerminationLimits limits, const std::function<bool()>& skip_grace) {
   const auto begin = std::chrono::steady_clock::now();

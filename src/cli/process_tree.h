@@ -5,14 +5,8 @@
 
 #include <chrono>
 #include <functional>
-#include <vector>
-
-#include <sys/types.h>
 
 namespace mgpu::cli {
-
-// Children, their children, and so on, without zombies.
-std::vector<pid_t> living_descendants(pid_t root);
 
 struct TerminationLimits {
   std::chrono::milliseconds grace{};  // between SIGTERM and SIGKILL

@@ -41,14 +41,8 @@ std::string_view to_string(OvertakeReason reason) {
   return kOvertakeReasons[static_cast<std::size_t>(reason)];
 }
 
-std::optional<ConsumerKind> consumer_kind_from_name(std::string_view name) {
-  return from_name<ConsumerKind>(kConsumerKinds, name);
-}
 std::optional<Priority> priority_from_name(std::string_view name) {
   return from_name<Priority>(kPriorities, name);
-}
-std::optional<FootprintDeclaration> footprint_declaration_from_name(std::string_view name) {
-  return from_name<FootprintDeclaration>(kFootprintDeclarations, name);
 }
 
 }  // namespace mgpu

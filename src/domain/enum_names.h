@@ -18,8 +18,6 @@ std::string_view to_string(LoadSource source);
 std::string_view to_string(OvertakeReason reason);
 
 // None for an unknown name.
-std::optional<ConsumerKind> consumer_kind_from_name(std::string_view name);
 std::optional<Priority> priority_from_name(std::string_view name);
-std::optional<FootprintDeclaration> footprint_declaration_from_name(std::string_view name);
 
 }  // namespace mgpu
