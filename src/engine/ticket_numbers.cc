@@ -10,16 +10,16 @@ std::uint64_t TicketNumbers::last_before(const store::Epoch& epoch) {
 
 TicketNumbers::TicketNumbers(std::function<store::Epoch()> begin_epoch)
     : begin_epoch_(std::move(begin_epoch)), first_epoch_(begin_epoch_()) {
-  last_ = last_before(first_epoch_);
-  last_usable_ = (first_epoch_.number + 1) * kTicketsPerEpoch - 1;
+  continue_in(first_epoch_);
+}
+
+void TicketNumbers::continue_in(const store::Epoch& epoch) {
+  last_ = last_before(epoch);
+  last_usable_ = (epoch.number + 1) * kTicketsPerEpoch - 1;
 }
 
 TicketId TicketNumbers::next() {
-  if (last_ >= last_usable_) {
-    const store::Epoch next = begin_epoch_();
-    last_ = last_before(next);
-    last_usable_ = (next.number + 1) * kTicketsPerEpoch - 1;
-  }
+  if (last_ >= last_usable_) continue_in(begin_epoch_());
   return TicketId{++last_};
 }
 

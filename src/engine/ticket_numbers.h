@@ -32,6 +32,7 @@ class TicketNumbers {
 
  private:
   static std::uint64_t last_before(const store::Epoch& epoch);
+  void continue_in(const store::Epoch& epoch);
 
   std::function<store::Epoch()> begin_epoch_;
   store::Epoch first_epoch_{};
