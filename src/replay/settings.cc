@@ -150,6 +150,15 @@ const std::vector<ConsumerSetting>& consumer_settings() {
 
 constexpr StringView kConsumerPrefix = "consumers.";
 
+Error unknown_setting_error(StringView key) {
+  std::string known;
+  for (const MachineSetting& row : machine_settings()) known += std::string(row.name) + ", ";
+  for (const ConsumerSetting& row : consumer_settings())
+    known += std::string(kConsumerPrefix) + "NAME." + std::string(row.name) + ", ";
+  known.resize(known.size() - 2);
+  return {ErrorCode::invalid_request, "there is no setting \"" + std::string(key) + "\"; known are " + known};
+}
+
 // `path`: "chat.pinned" or "*.pinned". The name of a consumer may contain dots, so the last dot counts.
 Result<void> apply_consumer_setting(Machine& machine, StringView path, StringView value) {
   const std::size_t dot = path.rfind('.');
@@ -157,8 +166,7 @@ Result<void> apply_consumer_setting(Machine& machine, StringView path, StringVie
   const auto row = std::ranges::find(consumer_settings(), dot == StringView::npos ? "" : path.substr(dot + 1),
                                      &ConsumerSetting::name);
   if (row == consumer_settings().end())
-    return fail(ErrorCode::invalid_request,
-                "there is no setting \"" + std::string(path) + "\" of a consumer (consumers.NAME.KEY)");
+    return std::unexpected(unknown_setting_error(std::string(kConsumerPrefix) + std::string(path)));
   bool found = false;
   for (std::size_t i = 0; i < machine.world.registry.consumers.size(); ++i) {
     if (name != "*" && machine.world.registry.consumers[i].spec.name != name) continue;
@@ -179,17 +187,8 @@ Result<void> apply_setting(Machine& machine, StringView setting) {
   if (key.starts_with(kConsumerPrefix))
     return apply_consumer_setting(machine, key.substr(kConsumerPrefix.size()), value);
   const auto row = std::ranges::find(machine_settings(), key, &MachineSetting::name);
-  if (row == machine_settings().end())
-    return fail(ErrorCode::invalid_request, "there is no setting \"" + std::string(key) + "\"");
+  if (row == machine_settings().end()) return std::unexpected(unknown_setting_error(key));
   return row->apply(machine, value);
-}
-
-std::vector<std::string> setting_names() {
-  std::vector<std::string> names;
-  for (const MachineSetting& row : machine_settings()) names.emplace_back(row.name);
-  for (const ConsumerSetting& row : consumer_settings())
-    names.push_back(std::string(kConsumerPrefix) + "NAME." + std::string(row.name));
-  return names;
 }
 
 }  // namespace mgpu::replay

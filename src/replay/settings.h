@@ -2,9 +2,7 @@
 // "consumers.chat.pinned=true".
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 
@@ -12,10 +10,7 @@
 
 namespace mgpu::replay {
 
-// Error: invalid_request (unknown key or consumer, invalid value).
+// Error: invalid_request (unknown key, naming the known ones; unknown consumer, invalid value).
 Result<void> apply_setting(Machine& machine, std::string_view setting);
-
-// All keys: "overtake_limit", ..., "consumers.NAME.footprint", ...
-std::vector<std::string> setting_names();
 
 }  // namespace mgpu::replay
