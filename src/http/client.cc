@@ -312,9 +312,11 @@ asio::awaitable<Result<Response>> fetch(Client& client, Endpoint endpoint, Reque
   const std::string name = display_name(endpoint);
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor, limit);
-  auto first = co_await (
-      send_and_receive(client, std::move(endpoint), std::move(head), std::move(body), max_response) ||
-      timer.async_wait(kAsTuple));
+  auto response =
+      send_and_receive(client, std::move(endpoint), std::move(head), std::move(body), max_response);
+  auto timeout = timer.async_wait(kAsTuple);
+  auto either = std::move(response) || std::move(timeout);
+  auto first = co_await std::move(either);
   if (first.index() == 0) co_return std::move(std::get<0>(first));
   co_return fail(ErrorCode::service_down, fmt::format("{} did not answer within {}", name, to_string(limit)));
 }
