@@ -4,23 +4,17 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "http/endpoint.h"
 
 namespace mgpu::auth {
 namespace {
 
 constexpr std::string_view kBearerPrefix = "bearer ";
 
-// `address` as Asio formats it: "127.0.0.1", "::1", "::ffff:127.0.0.1".
-bool is_loopback(std::string_view address) {
-  constexpr std::string_view kMappedPrefix = "::ffff:";
-  if (address.starts_with(kMappedPrefix)) address.remove_prefix(kMappedPrefix.size());
-  return address.starts_with("127.") || address == "::1";
-}
-
 }  // namespace
 
 Result<Principal> authenticate(const http::RequestHead& head, std::string address) {
-  Principal principal{.is_local = is_loopback(address),
+  Principal principal{.is_local = http::is_loopback_address(address),
                       .user = std::string(http::header(head.headers, "X-Mgpu-User"))};
   principal.address = std::move(address);
   if (principal.user.size() > kMaxUserLength)

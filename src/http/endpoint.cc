@@ -137,4 +137,10 @@ std::string display_name(const Endpoint& endpoint) {
   return endpoint.scheme == Scheme::unix ? endpoint.host : authority(endpoint);
 }
 
+bool is_loopback_address(std::string_view address) {
+  constexpr std::string_view kMappedPrefix = "::ffff:";
+  if (address.starts_with(kMappedPrefix)) address.remove_prefix(kMappedPrefix.size());
+  return address.starts_with("127.") || address == "::1";
+}
+
 }  // namespace mgpu::http

@@ -46,4 +46,8 @@ std::string host_header(const Endpoint& endpoint);
 // For error messages: "127.0.0.1:9001", "[::1]:9001", "/run/docker.sock".
 std::string display_name(const Endpoint& endpoint);
 
+// Whether a peer with this address is a program on this machine. As Asio formats it: "127.0.0.1", "::1", and
+// "::ffff:127.0.0.1" where an IPv6 listener accepts an IPv4 client.
+bool is_loopback_address(std::string_view address);
+
 }  // namespace mgpu::http

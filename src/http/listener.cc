@@ -51,9 +51,7 @@ asio::awaitable<std::expected<AcceptedConnection, AcceptFailure>> Listener::acce
     enable_keepalive(socket.native_handle());
     auto transport = std::make_unique<Connection::Transport>(std::move(socket), &hangup_watch_);
     co_return AcceptedConnection{.connection = Connection(std::move(transport)),
-                                 .peer = {.host = peer.address().to_string(),
-                                          .port = peer.port(),
-                                          .is_loopback = peer.address().is_loopback()}};
+                                 .peer = {.host = peer.address().to_string(), .port = peer.port()}};
   }
 }
 

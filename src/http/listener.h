@@ -19,7 +19,6 @@ namespace mgpu::http {
 struct PeerAddress {
   std::string host{};  // "127.0.0.1"
   std::uint16_t port = 0;
-  bool is_loopback = false;  // a program on this machine
 };
 
 struct AcceptedConnection {

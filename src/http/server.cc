@@ -62,7 +62,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       warn("all", fmt::format("all limits.max_connections, {}, are open", options.max_connections));
       if (!close_idle_connection({})) connection_class = ConnectionClass::reserved;
       const bool room = staying_count() < options.max_connections + kReservedConnections;
-      if (connection_class == ConnectionClass::reserved && (!peer.is_loopback || !room)) return;
+      if (connection_class == ConnectionClass::reserved && (!is_loopback_address(peer.host) || !room)) return;
     }
     asio::co_spawn(io, serve(std::move(accepted), connection_class), asio::detached);
   }
