@@ -51,6 +51,8 @@ Awaitable<Result<void>> connect_to_service(RequestContext& request) {
     co_return fail(ErrorCode::service_down, std::move(why));
   }
   RequestHead head = request.service_head;
+  // Many services can't read chunked bodies.
+  if (!head.length && request.body.can_replay()) head.length = request.body.buffer().size();
   Result<Upstream> upstream = co_await request.gateway.connect(*endpoint, std::move(head));
   if (!upstream) engine_api.report_suspect(consumer, upstream.error().detail);
   if (request.attempt.stop_reason) co_return std::unexpected(*request.attempt.stop_reason);

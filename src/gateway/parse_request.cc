@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "gateway/decode_body.h"
+
 namespace mgpu::gateway {
 
 Result<void> parse_request(RequestContext& request) {
@@ -11,7 +13,7 @@ Result<void> parse_request(RequestContext& request) {
   Result<QueueOptions> options = parse_queue_options(head.headers);
   if (!options) return std::unexpected(options.error());
   request.queue_options = std::move(*options);
-  return {};
+  return decode_body(request.caller);
 }
 
 }  // namespace mgpu::gateway

@@ -6,8 +6,8 @@
 namespace mgpu::gateway {
 
 // Sets `route`, and `queue_options` if the request is not answered locally. `route` is set in any case, so
-// that an error can be sent in the client's protocol. REQUIRES: find_route knows the request.
-// Error: invalid_request, naming the header.
+// that an error can be sent in the client's protocol. From here on the body is read decoded (decode_body.h).
+// REQUIRES: find_route knows the request. Errors: invalid_request, naming the header; those of decode_body.
 Result<void> parse_request(RequestContext& request);
 
 }  // namespace mgpu::gateway
