@@ -195,6 +195,8 @@ struct Config {
   std::string policy = "affinity";        // or fifo
   bool load_ahead = true;                 // affinity only: the next consumer may load while another computes
   UserSource users = UserSource::header_or_key;
+  // Pages that may use the data plane: "https://chat.example", "app://*"; "*": all. Empty: none.
+  std::vector<std::string> origins{};
   std::vector<std::string> yield_to{};  // programs for which a device is cleared: "steam", "*.exe"
   std::string cuda_checkpoint = "cuda-checkpoint";  // a path, or a name looked up in PATH
   std::string store{};                              // SQLite file; "none"; empty: in the state folder

@@ -184,6 +184,13 @@ std::vector<Key> top_keys() {
           "What identifies a user for fair shares: the header `X-Mgpu-User`, the API key, the header or else "
           "the key, or `none` (all requests count as one user)."),
       make_key(
+          "origins", kUnbounded, [](KeyContext c) -> auto& { return c.config->origins; },
+          "[\"https://chat.example\", \"app://*\"]",
+          "Web pages and desktop applications of other origins whose requests browsers may pass to the AI "
+          "models (CORS; `*` and `?` match as in a shell). The API under /v1/status, /v1/leases, ... is "
+          "never "
+          "open to them."),
+      make_key(
           "yield_to", kUnbounded, [](KeyContext c) -> auto& { return c.config->yield_to; },
           "[steam, \"*.exe\"]",
           "Foreign programs (file names; `*` and `?` match as in a shell) that have priority: while one uses "

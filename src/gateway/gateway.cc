@@ -5,6 +5,7 @@
 
 #include "gateway/account.h"
 #include "gateway/authorize.h"
+#include "gateway/cors.h"
 #include "gateway/edit_request.h"
 #include "gateway/forward.h"
 #include "gateway/local_responses.h"
@@ -37,10 +38,19 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
   co_return done;
 }
 
+Awaitable<void> respond_to_preflight(RequestContext& request) {
+  ResponseHead response = preflight_response(request.config->origins, request.caller.head);
+  Result<void> sent = co_await request.caller.send_head(std::move(response));
+  if (!sent) co_return request.caller.abort();
+  co_await request.caller.finish();
+}
+
 }  // namespace
 
 Awaitable<void> Gateway::serve(Caller& caller) {
   RequestContext request(context_, caller);
+  if (is_preflight(caller.head)) co_return co_await respond_to_preflight(request);
+  add_cors_headers(request.config->origins, caller);
   Result<void> result = co_await run_steps(request);
   co_await account(request, std::move(result));
 }

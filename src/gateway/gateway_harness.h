@@ -78,6 +78,7 @@ struct GatewayHarness {
   std::function<void(const Error&)> notify_lease_ended;
   std::string suspect_reason;
   config::LimitsConfig limits;
+  std::vector<std::string> origins;
 
   explicit GatewayHarness(std::string method, std::string target, std::string request_body = "") {
     caller.head = {.method = std::move(method), .target = std::move(target), .length = request_body.size()};
@@ -121,7 +122,11 @@ struct GatewayHarness {
         .find_consumer = [](std::string_view name) -> std::optional<ConsumerId> {
           return name == "chat" ? std::optional(ConsumerId{0}) : std::nullopt;
         },
-        .config = [this] { return std::make_shared<const config::Config>(config::Config{.limits = limits}); },
+        .config =
+            [this] {
+              return std::make_shared<const config::Config>(
+                  config::Config{.origins = origins, .limits = limits});
+            },
         .config_of = [this](ConsumerId) { return std::make_shared<const config::ConsumerConfig>(config); },
         .ai_model_of = [this](engine::Target) { return ai_model; },
         .endpoint = [](ConsumerId) { return std::optional(http::Endpoint{.port = 1}); },
