@@ -43,8 +43,7 @@ bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view
 }
 
 bool is_preflight(const RequestHead& head) {
-  return head.method == "OPTIONS" && !header(head.headers, "Origin").empty() &&
-         !header(head.headers, "Access-Control-Request-Method").empty();
+  return head.method == "OPTIONS" && !header(head.headers, "Origin").empty();
 }
 
 ResponseHead preflight_response(const std::vector<std::string>& allowed, const RequestHead& head) {

@@ -15,7 +15,7 @@ namespace mgpu::gateway {
 // with shell wildcards ("app://*"), or "*" for all of them. Case-insensitive.
 bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view origin);
 
-// Whether a browser asks by this request if it may send another one.
+// Whether a page asks by this request if it may send another one: OPTIONS with an Origin.
 bool is_preflight(const RequestHead& head);
 
 // The response to a preflight: 204, and what is allowed if its origin is; otherwise 403.

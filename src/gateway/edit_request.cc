@@ -8,19 +8,24 @@
 #include "base/ascii.h"
 #include "config/services.h"
 #include "gateway/forwarding_rules.h"
+#include "gateway/query_model.h"
 
 namespace mgpu::gateway {
 namespace {
 
 void replace_model_name(RequestContext& request) {
-  if (!request.target.model) return;
-  const ModelFinder& model = *request.target.model;
+  const std::optional<ModelFinder>& model = request.target.model;
+  const std::string& name = model ? model->name() : request.target.query_model;
+  if (name.empty()) return;
   std::vector<std::string> configured;
   const config::ConsumerSnapshot consumer = request.consumer();
-  for (const auto& [name, footprint] : consumer->ai_models) configured.push_back(name);
+  for (const auto& [known, footprint] : consumer->ai_models) configured.push_back(known);
   const std::string resident_model = request.gateway.engine_api.ai_model_of(request.target.resolved);
-  const auto service_name = service_model_name(model.name(), resident_model, configured);
-  if (service_name) request.body.buffer().replace(model.value_range(), model.encode_name(*service_name));
+  const auto service_name = service_model_name(name, resident_model, configured);
+  if (service_name && model)
+    request.body.buffer().replace(model->value_range(), model->encode_name(*service_name));
+  else if (service_name)
+    request.route.target = with_model_in_query(request.route.target, *service_name);
 }
 
 // Only websocket upgrades are forwarded. A server may ignore all others (RFC 9110, 7.8); clients that offer

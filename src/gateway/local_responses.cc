@@ -59,9 +59,15 @@ Awaitable<Result<void>> respond_wrong_method(RequestContext& request) {
   co_return co_await send_json(request.caller, 405, std::move(body), std::move(headers));
 }
 
+Awaitable<Result<void>> respond_with_redirect(RequestContext& request) {
+  ResponseHead head{.status = 308, .headers = {{"Location", request.route.argument}}, .length = 0};
+  co_return co_await request.caller.send_head(std::move(head));
+}
+
 }  // namespace
 
 Awaitable<Result<void>> respond_locally(RequestContext& request) {
+  if (request.route.kind == RouteKind::add_slash) co_return co_await respond_with_redirect(request);
   if (request.route.kind == RouteKind::wrong_method) co_return co_await respond_wrong_method(request);
   Result<std::string> body = listing_body(request.gateway.engine_api, request.route);
   if (!body) co_return std::unexpected(body.error());

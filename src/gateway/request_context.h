@@ -30,7 +30,9 @@ struct GatewayContext {
 // The resolved target of the request.
 struct RequestTarget {
   engine::Target resolved{};
-  std::optional<ModelFinder> model{};  // has found the AI model's name in the body; none: the path names it
+  std::optional<ModelFinder>
+      model{};                // has found the AI model's name in the body; none: the path or query has it
+  std::string query_model{};  // the AI model's name in the query, if it is named there
   bool needs_turn = false;
 };
 

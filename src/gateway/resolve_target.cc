@@ -1,11 +1,17 @@
 #include "gateway/resolve_target.h"
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "gateway/forwarding_rules.h"
+#include "gateway/query_model.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -34,7 +40,19 @@ Error unknown_consumer_error(const EngineApi& engine_api, const std::string& nam
           fmt::format("there is no consumer \"{}\"; known are {}", name, known.empty() ? "none" : known)};
 }
 
-Awaitable<Result<ModelFinder>> find_model(RequestContext& request) {
+// Whether bodies of this type may name an AI model. Clients omit the header or set it wrong, but not for
+// media.
+bool may_name_model(std::string_view content_type) {
+  constexpr std::array<std::string_view, 3> kMedia{"audio/", "video/", "image/"};
+  return std::ranges::none_of(
+      kMedia, [&](std::string_view type) { return starts_with_ignore_case(content_type, type); });
+}
+
+// absent: the request may still name it in its query.
+Awaitable<Result<std::optional<ModelFinder>>> find_model(RequestContext& request) {
+  const RequestHead& head = request.caller.head;
+  if (head.length == 0 || !may_name_model(header(head.headers, "Content-Type")))
+    co_return std::optional<ModelFinder>{};
   ModelFinder finder(request.route.kind == RouteKind::ollama_show);
   ScanStatus search = ScanStatus::still_looking;
   while (search == ScanStatus::still_looking) {
@@ -43,20 +61,24 @@ Awaitable<Result<ModelFinder>> find_model(RequestContext& request) {
     search = chunk->empty() ? finder.finish() : finder.feed(*chunk);
   }
   if (search == ScanStatus::invalid) co_return fail(ErrorCode::invalid_request, finder.reason());
-  if (search == ScanStatus::absent) co_return std::unexpected(no_model_error());
-  co_return finder;
+  if (search == ScanStatus::absent) co_return std::optional<ModelFinder>{};
+  co_return std::optional(std::move(finder));
 }
 
 // `consumer`: the one that the path names, if any.
 Awaitable<Result<void>> resolve_by_body(RequestContext& request, std::optional<ConsumerId> consumer) {
-  Result<ModelFinder> model = co_await find_model(request);
-  if (!model) co_return std::unexpected(model.error());
+  Result<std::optional<ModelFinder>> found = co_await find_model(request);
+  if (!found) co_return std::unexpected(found.error());
+  std::optional<ModelFinder>& model = *found;
+  if (!model) request.target.query_model = model_in_query(request.route.target);
+  const std::string name = model ? model->name() : request.target.query_model;
+  if (name.empty()) co_return std::unexpected(no_model_error());
   const EngineApi& engine_api = request.gateway.engine_api;
   Result<engine::Target> resolved =
-      consumer ? engine_api.resolve_within(*consumer, model->name()) : engine_api.resolve(model->name());
+      consumer ? engine_api.resolve_within(*consumer, name) : engine_api.resolve(name);
   if (!resolved) co_return std::unexpected(resolved.error());
   request.target.resolved = *resolved;
-  request.target.model = std::move(*model);
+  request.target.model = std::move(model);
   co_return Result<void>{};
 }
 
@@ -71,7 +93,8 @@ Awaitable<Result<void>> resolve_by_path(RequestContext& request) {
   const bool is_free = is_free_path(request.consumer()->service.free_paths, request.route.target);
   request.target.needs_turn = !is_free;
   if (single || is_free) co_return Result<void>{};
-  if (request.caller.head.length == 0) co_return std::unexpected(single.error());
+  if (request.caller.head.length == 0 && model_in_query(request.route.target).empty())
+    co_return std::unexpected(single.error());
   co_return co_await resolve_by_body(request, consumer);
 }
 

@@ -20,6 +20,25 @@ std::string_view openai_error_type(ErrorCode code) {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
+// The names are Anthropic's.
+std::string_view anthropic_error_type(ErrorCode code) {
+  switch (http_status(code)) {
+    case 401:
+      return "authentication_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+    case 507:
+      return "overloaded_error";
+    default:
+      return http_status(code) < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
 Json error_json(Protocol protocol, const Error& error) {
   switch (protocol) {
     case Protocol::openai:
@@ -30,6 +49,9 @@ Json error_json(Protocol protocol, const Error& error) {
                 {"code", to_string(error.code)}}}};
     case Protocol::ollama:
       return {{"error", error.detail}};
+    case Protocol::anthropic:
+      return {{"type", "error"},
+              {"error", {{"type", anthropic_error_type(error.code)}, {"message", error.detail}}}};
     case Protocol::plain:
       break;
   }
@@ -61,7 +83,8 @@ std::string error_body(Protocol protocol, const Error& error) {
 
 std::string error_in_stream(std::string_view content_type, Protocol protocol, const Error& error) {
   if (starts_with_ignore_case(content_type, "text/event-stream"))
-    return "data: " + dump_json(error_json(protocol, error)) + "\n\n";
+    return (protocol == Protocol::anthropic ? "event: error\ndata: " : "data: ") +
+           dump_json(error_json(protocol, error)) + "\n\n";
   if (starts_with_ignore_case(content_type, "application/x-ndjson"))
     return dump_json(error_json(Protocol::ollama, error)) + "\n";
   return {};

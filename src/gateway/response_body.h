@@ -15,7 +15,8 @@
 
 namespace mgpu::gateway {
 
-// OpenAI {"error":{"message","type","param","code"}}, Ollama {"error":"..."}, mgpu
+// OpenAI {"error":{"message","type","param","code"}}, Ollama {"error":"..."}, Anthropic
+// {"type":"error","error":{"type","message"}}, mgpu
 // {"error":{"code","message"}}; `code` is the wire name of the error code. The status is
 // http_status(error.code).
 std::string error_body(Protocol protocol, const Error& error);

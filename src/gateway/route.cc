@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
 #include "gateway/form_scanner.h"
 
 namespace mgpu::gateway {
@@ -20,12 +22,31 @@ constexpr std::array kRoutes{
     RouteEntry{"POST", "/v1/completions", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/responses", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/embeddings", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v1/moderations", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/rerank", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v1/reranking", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v2/rerank", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/rerank", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/reranking", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v1/score", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/score", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/classify", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/pooling", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/audio/transcriptions", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/audio/translations", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/audio/speech", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"GET", "/v1/audio/voices", Protocol::openai, RouteKind::needs_turn},
     RouteEntry{"POST", "/v1/images/*", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"GET", "/v1/realtime", Protocol::openai, RouteKind::needs_turn},
+    // llama-server's own.
+    RouteEntry{"POST", "/completion", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/infill", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/embedding", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/tokenize", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/detokenize", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/apply-template", Protocol::openai, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v1/messages", Protocol::anthropic, RouteKind::needs_turn},
+    RouteEntry{"POST", "/v1/messages/count_tokens", Protocol::anthropic, RouteKind::needs_turn},
     RouteEntry{"GET", "/v1/models", Protocol::openai, RouteKind::list_models},
     RouteEntry{"GET", "/v1/models/*", Protocol::openai, RouteKind::get_model},
     RouteEntry{"POST", "/api/chat", Protocol::ollama, RouteKind::needs_turn},
@@ -39,6 +60,7 @@ constexpr std::array kRoutes{
 };
 
 constexpr std::string_view kConsumerPrefix = "/c/";
+constexpr std::string_view kModelPrefix = "/v1/models/";
 
 bool accepts_method(std::string_view wanted, std::string_view method) {
   return method == wanted || (wanted == "GET" && method == "HEAD");
@@ -55,13 +77,31 @@ Protocol path_protocol(std::string_view path) {
   return entry == kRoutes.end() ? Protocol::plain : entry->protocol;
 }
 
-Route consumer_route(std::string_view target) {
+Route consumer_route(std::string_view method, std::string_view target) {
   std::string_view rest = target.substr(kConsumerPrefix.size());
   std::size_t name_end = std::min(rest.find_first_of("/?"), rest.size());
   std::string service_target(rest.substr(name_end));
+  if (!service_target.starts_with('/') && (method == "GET" || method == "HEAD"))
+    return {Protocol::plain, RouteKind::add_slash,
+            fmt::format("{}{}/{}", kConsumerPrefix, rest.substr(0, name_end), service_target),
+            std::string(target)};
   if (!service_target.starts_with('/')) service_target.insert(0, "/");
   Protocol protocol = path_protocol(path_without_query(service_target));
   return {protocol, RouteKind::to_consumer, percent_decode(rest.substr(0, name_end), false), service_target};
+}
+
+// Clients join a base URL with a slash at its end and a path with one at its begin, or end paths with one.
+std::string without_extra_slashes(std::string_view target) {
+  std::string path(path_without_query(target));
+  const std::string_view query = target.substr(path.size());
+  const auto is_doubled = [](char left, char right) { return left == '/' && right == '/'; };
+  path.erase(0, std::min(path.find_first_not_of('/'), path.size()) - (path.starts_with('/') ? 1 : 0));
+  if (!path.starts_with(kConsumerPrefix) &&
+      !(path.starts_with(kModelPrefix) && path.size() > kModelPrefix.size())) {
+    path.erase(std::ranges::unique(path, is_doubled).begin(), path.end());
+    if (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  }
+  return path.append(query);
 }
 
 }  // namespace
@@ -74,7 +114,9 @@ bool matches_path(std::string_view pattern, std::string_view path) {
 }
 
 std::optional<Route> find_route(std::string_view method, std::string_view target) {
-  if (target.starts_with(kConsumerPrefix)) return consumer_route(target);
+  const std::string tidied = without_extra_slashes(target);
+  target = tidied;
+  if (target.starts_with(kConsumerPrefix)) return consumer_route(method, target);
   std::string_view path = path_without_query(target);
   for (const RouteEntry& entry : kRoutes) {
     if (!matches_route(entry.path, path)) continue;

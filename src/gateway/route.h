@@ -9,10 +9,10 @@
 
 namespace mgpu::gateway {
 
-enum class Protocol : std::uint8_t { openai, ollama, plain };
+enum class Protocol : std::uint8_t { openai, ollama, anthropic, plain };
 
 enum class RouteKind : std::uint8_t {
-  needs_turn,      // queues for the AI model named in the body
+  needs_turn,      // queues for the AI model named in the body, or in the query (?model=)
   to_consumer,     // /c/<consumer>/...: the path names the consumer
   list_models,     // GET /v1/models
   get_model,       // GET /v1/models/{id}
@@ -20,6 +20,8 @@ enum class RouteKind : std::uint8_t {
   ollama_ps,       // the warm AI models
   ollama_version,  // GET /api/version
   ollama_show,     // forwarded to a service that is up, needs no turn
+  add_slash,       // GET /c/<consumer>: redirected, since a page's relative links need the slash; `argument`
+                   // is the location
   wrong_method,    // the path is the gateway's, the method is wrong; `argument` is the right one
 };
 
@@ -36,7 +38,8 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-// `target`: path and query, as in the request line. None: not a request for the gateway.
+// `target`: path and query, as in the request line. Doubled slashes and one at the end of the path are
+// ignored, except in what follows /c/<consumer> and /v1/models/. None: not a request for the gateway.
 std::optional<Route> find_route(std::string_view method, std::string_view target);
 
 // The paths that need a "model" in the body, for an error message: "/v1/chat/completions, ...".

@@ -9,12 +9,44 @@ namespace mgpu::gateway {
 namespace {
 
 TEST(Route, KnowsTheRoutesThatNameAModel) {
-  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings",
-                           "/v1/rerank", "/rerank", "/v1/audio/transcriptions", "/v1/audio/translations",
-                           "/v1/audio/speech", "/v1/images/generations", "/v1/images/edits"})
+  for (const char* path :
+       {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank", "/rerank",
+        "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech", "/v1/images/generations",
+        "/v1/images/edits", "/v1/moderations", "/v1/reranking", "/v2/rerank", "/infill", "/completion",
+        "/tokenize", "/apply-template"})
     EXPECT_EQ(find_route("POST", path), (Route{Protocol::openai, RouteKind::needs_turn, "", path})) << path;
   for (const char* path : {"/api/chat", "/api/generate", "/api/embed", "/api/embeddings"})
     EXPECT_EQ(find_route("POST", path), (Route{Protocol::ollama, RouteKind::needs_turn, "", path})) << path;
+}
+
+TEST(Route, KnowsAnthropicsRoutes) {
+  for (const char* path : {"/v1/messages", "/v1/messages?beta=true", "/v1/messages/count_tokens"})
+    EXPECT_EQ(find_route("POST", path), (Route{Protocol::anthropic, RouteKind::needs_turn, "", path}))
+        << path;
+}
+
+TEST(Route, RoutesWithoutABodyQueueToo) {
+  for (const char* target : {"/v1/realtime?model=chat", "/v1/audio/voices?model=tts"})
+    EXPECT_EQ(find_route("GET", target), (Route{Protocol::openai, RouteKind::needs_turn, "", target}))
+        << target;
+}
+
+TEST(Route, IgnoresExtraSlashes) {
+  for (const char* target : {"//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/",
+                             "///v1/chat//completions//"})
+    EXPECT_EQ(find_route("POST", target),
+              (Route{Protocol::openai, RouteKind::needs_turn, "", "/v1/chat/completions"}))
+        << target;
+  EXPECT_EQ(find_route("GET", "/v1/models/?a=//")->kind, RouteKind::list_models);
+  EXPECT_EQ(find_route("GET", "//c/comfy//x")->target, "//x");
+  EXPECT_EQ(find_route("GET", "/v1/models/a//b")->argument, "a//b");
+  EXPECT_EQ(find_route("GET", "//"), std::nullopt);
+}
+
+TEST(Route, RedirectsAConsumersNameWithoutASlash) {
+  EXPECT_EQ(find_route("GET", "/c/my%20tts"),
+            (Route{Protocol::plain, RouteKind::add_slash, "/c/my%20tts/", "/c/my%20tts"}));
+  EXPECT_EQ(find_route("HEAD", "/c/comfy?q=1")->argument, "/c/comfy/?q=1");
 }
 
 TEST(Route, AnswersListingsItself) {
@@ -28,7 +60,7 @@ TEST(Route, AnswersListingsItself) {
 }
 
 TEST(Route, LeavesTheControlPlaneAlone) {
-  for (const char* path : {"/v1/status", "/v1/leases", "/healthz", "/", "/c", "/v1/images/", "/v1/models/"})
+  for (const char* path : {"/v1/status", "/v1/leases", "/healthz", "/", "/c", "/v1/images/"})
     EXPECT_EQ(find_route("GET", path), std::nullopt) << path;
 }
 
@@ -43,7 +75,7 @@ TEST(Route, ForwardsTheRestOfAConsumersPath) {
   };
   EXPECT_EQ(find_route("GET", "/c/comfy/prompt?x=%20a"), consumer_route("comfy", "/prompt?x=%20a"));
   EXPECT_EQ(find_route("PATCH", "/c/my%20tts"), consumer_route("my tts", "/"));
-  EXPECT_EQ(find_route("GET", "/c/comfy?q"), consumer_route("comfy", "/?q"));
+  EXPECT_EQ(find_route("POST", "/c/comfy?q"), consumer_route("comfy", "/?q"));
   EXPECT_EQ(find_route("GET", "/c/comfy//x"), consumer_route("comfy", "//x"));
 }
 
