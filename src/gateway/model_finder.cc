@@ -65,9 +65,18 @@ ScanStatus ModelFinder::detect_format(char c) {
     multipart.put('-', offset_ - 1, result_);
     return multipart.put('-', offset_, result_);
   }
+  if (!boundary_.empty() && c != '{') return scan_preamble();
   if (format_prefix_.size() == 1 && can_start_form(c))
     return scanner_.emplace<FormScanner>().put(c, offset_, result_);
   return scanner_.emplace<JsonScanner>(accept_name_key_).put(c, offset_, result_);
+}
+
+ScanStatus ModelFinder::scan_preamble() {
+  auto& multipart = scanner_.emplace<MultipartScanner>(boundary_);
+  const std::uint64_t begin = offset_ + 1 - format_prefix_.size();
+  for (std::size_t i = 0; i < format_prefix_.size(); ++i)
+    (void)multipart.put(format_prefix_[i], begin + i, result_);  // never decides: no line ends here
+  return ScanStatus::still_looking;
 }
 
 // How many of the next bytes can't change the result. Most of a body is long strings (prompts, images in

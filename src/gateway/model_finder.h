@@ -3,6 +3,7 @@
 // The first bytes of the body determine its format, not the Content-Type header (clients often set it wrong):
 // '{' is JSON, "--" is multipart/form-data (its first line is the boundary), letters and % are a urlencoded
 // form. The result does not depend on how the bytes are split into chunks. Memory is bounded for any input.
+// Text before the first boundary is skipped if the header declares the boundary.
 //
 // The result: in JSON the top-level key "model", decoded, the first if it occurs twice; in multipart the part
 // named "model", in any position; in a form the field "model".
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "gateway/form_scanner.h"
@@ -24,7 +26,9 @@ namespace mgpu::gateway {
 class ModelFinder {
  public:
   // `accept_name_key`: Ollama's older spelling; the top-level "name" is used if a JSON body has no "model".
-  explicit ModelFinder(bool accept_name_key = false) : accept_name_key_(accept_name_key) {}
+  // `boundary`: that of a multipart body, if it is declared (parse_boundary); it may have a preamble then.
+  explicit ModelFinder(bool accept_name_key = false, std::string boundary = {})
+      : accept_name_key_(accept_name_key), boundary_(std::move(boundary)) {}
 
   // Consumes the next bytes of the body. After any status but still_looking, further bytes change nothing.
   ScanStatus feed(std::string_view chunk);
@@ -46,10 +50,12 @@ class ModelFinder {
 
  private:
   ScanStatus detect_format(char c);
+  ScanStatus scan_preamble();
   ScanStatus put(char c);
   std::size_t count_skippable(std::string_view rest);
 
   bool accept_name_key_;
+  std::string boundary_;
   std::uint64_t offset_ = 0;   // of the current byte
   std::string format_prefix_;  // the first bytes, until they decide the format
   std::variant<std::monostate, JsonScanner, MultipartScanner, FormScanner> scanner_;

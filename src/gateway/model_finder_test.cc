@@ -170,7 +170,29 @@ TEST(ModelFinder, ReadsEmptyPartsAndLinesInTheValue) {
   EXPECT_EQ(found_model("--b\r\nContent-Disposition: form-data; name=prompt\r\n\r\n\r\n"
                         "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n"
                         "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n\r\n--c\r\n--b--"),
-            "\r\n--c");
+            "--c");
+}
+
+TEST(ModelFinder, SkipsThePreambleOfADeclaredMultipartBody) {
+  const std::string boundary = parse_boundary("Multipart/Form-Data; charset=x; boundary=\"a b\"");
+  EXPECT_EQ(boundary, "a b");
+  for (const char* preamble : {"This is a preamble.\r\n", "\xEF\xBB\xBFtext\r\n\r\n", "-x\r\n--a\r\n"}) {
+    const std::string body =
+        std::string(preamble) + "--a b\r\nContent-Disposition: form-data; name=model\r\n\r\ngemma\r\n--a b--";
+    ModelFinder finder(false, boundary);
+    EXPECT_EQ(finder.feed(body), ScanStatus::found) << preamble << finder.reason();
+    EXPECT_EQ(finder.name(), "gemma");
+    EXPECT_EQ(finder.value_range().begin, body.find("gemma"));
+  }
+  ModelFinder json(false, boundary);  // the header is wrong
+  EXPECT_EQ(json.feed(R"({"model":"gemma"})"), ScanStatus::found);
+}
+
+TEST(ModelFinder, IgnoresBlanksAroundAPartsValue) {
+  const std::string body = "--b\r\nContent-Disposition: form-data; name=model\r\n\r\n gemma\r\n\r\n--b--";
+  ModelFinder finder;
+  EXPECT_EQ(finder.feed(body), ScanStatus::found) << finder.reason();
+  EXPECT_EQ(finder.name(), "gemma");
 }
 
 TEST(ModelFinder, FindsTheFieldOfAForm) {

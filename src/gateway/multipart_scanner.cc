@@ -18,6 +18,14 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// Some clients send a value with the line break of the file that they read it from.
+std::string_view without_blank_ends(std::string_view value) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t begin = value.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return {};
+  return value.substr(begin, value.find_last_not_of(kBlanks) - begin + 1);
+}
+
 // Removes the quoted string that `text` starts with, and returns its content.
 std::string take_quoted(std::string_view& text) {
   std::string unquoted;
@@ -41,13 +49,8 @@ std::vector<std::size_t> kmp_failure_table(std::string_view pattern) {
   return table;
 }
 
-}  // namespace
-
-std::string parse_part_name(std::string_view line) {
-  std::size_t colon = line.find(':');
-  if (colon == line.npos || !equals_ignore_case(trimmed(line.substr(0, colon)), "content-disposition"))
-    return {};
-  std::string_view rest = line.substr(colon + 1);
+// The value of a parameter of a header's value: "form-data; name=model" has "name". Empty if it is absent.
+std::string parse_parameter(std::string_view rest, std::string_view wanted) {
   std::size_t semicolon = rest.find(';');
   while (semicolon != rest.npos) {
     rest = trimmed(rest.substr(semicolon + 1));
@@ -67,9 +70,23 @@ std::string parse_part_name(std::string_view line) {
       semicolon = rest.find(';');
       value = trimmed(rest.substr(0, semicolon));
     }
-    if (equals_ignore_case(key, "name")) return value;
+    if (equals_ignore_case(key, wanted)) return value;
   }
   return {};
+}
+
+}  // namespace
+
+std::string parse_boundary(std::string_view content_type) {
+  if (!starts_with_ignore_case(content_type, "multipart/")) return {};
+  return parse_parameter(content_type, "boundary");
+}
+
+std::string parse_part_name(std::string_view line) {
+  std::size_t colon = line.find(':');
+  if (colon == line.npos || !equals_ignore_case(trimmed(line.substr(0, colon)), "content-disposition"))
+    return {};
+  return parse_parameter(line.substr(colon + 1), "name");
 }
 
 ScanStatus MultipartScanner::put(char c, std::uint64_t offset, ScanResult& result) {
@@ -78,6 +95,10 @@ ScanStatus MultipartScanner::put(char c, std::uint64_t offset, ScanResult& resul
       return put_content(c, result);
     case State::after_delimiter:
       return put_after_delimiter(c, result);
+    case State::preamble:
+      if (c == '\n') return end_preamble_line(result);
+      if (line_.size() <= kMaxBoundary) line_ += c;  // a longer line is not the boundary
+      return ScanStatus::still_looking;
     case State::boundary:
       if (c == '\n') return end_boundary_line(result);
       if (line_.size() == kMaxBoundary) return result.set_invalid("the multipart boundary is too long");
@@ -95,6 +116,12 @@ ScanStatus MultipartScanner::put(char c, std::uint64_t offset, ScanResult& resul
 
 ScanStatus MultipartScanner::finish(ScanResult& result) {
   return result.set_invalid("the multipart body ends before its closing boundary");
+}
+
+ScanStatus MultipartScanner::end_preamble_line(ScanResult& result) {
+  if (trimmed(line_) == declared_boundary_) return end_boundary_line(result);
+  line_.clear();
+  return ScanStatus::still_looking;
 }
 
 ScanStatus MultipartScanner::end_boundary_line(ScanResult& result) {
@@ -160,9 +187,9 @@ ScanStatus MultipartScanner::put_after_delimiter(char c, ScanResult& result) {
 
 ScanStatus MultipartScanner::end_part(bool last, ScanResult& result) {
   if (is_model_part_) {
-    if (value_.empty()) return result.set_invalid("the part \"model\" is empty");
     result.range = {value_begin_, value_begin_ + value_.size()};
-    result.name = std::move(value_);
+    result.name = without_blank_ends(value_);
+    if (result.name.empty()) return result.set_invalid("the part \"model\" is empty");
     return ScanStatus::found;
   }
   line_.clear();

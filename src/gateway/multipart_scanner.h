@@ -1,11 +1,13 @@
-// Scans multipart/form-data for the part named "model". The boundary is the body's first line. Parts before
-// it may have any size: a string search (KMP) consumes their bytes and stores none.
+// Scans multipart/form-data for the part named "model". The boundary is the body's first line, unless it is
+// declared: then text before it (the preamble) is skipped. Parts before the wanted one may have any size: a
+// string search (KMP) consumes their bytes and stores none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/scan_result.h"
@@ -14,6 +16,11 @@ namespace mgpu::gateway {
 
 class MultipartScanner {
  public:
+  MultipartScanner() = default;
+  // `boundary`: as in the Content-Type header, for a body that begins with a preamble.
+  explicit MultipartScanner(std::string boundary)
+      : state_(State::preamble), declared_boundary_("--" + std::move(boundary)) {}
+
   // Consumes the byte at `offset` of the body.
   ScanStatus put(char c, std::uint64_t offset, ScanResult& result);
   ScanStatus finish(ScanResult& result);
@@ -26,8 +33,9 @@ class MultipartScanner {
   static constexpr std::size_t kMaxBoundary = 256;
   static constexpr std::size_t kMaxPartHeaderLine = 8192;  // bytes
 
-  enum class State : std::uint8_t { boundary, header, content, after_delimiter };
+  enum class State : std::uint8_t { preamble, boundary, header, content, after_delimiter };
 
+  ScanStatus end_preamble_line(ScanResult& result);
   ScanStatus end_boundary_line(ScanResult& result);
   ScanStatus end_header_line(std::uint64_t offset);
   ScanStatus put_content(char c, ScanResult& result);
@@ -36,6 +44,7 @@ class MultipartScanner {
   ScanStatus end_part(bool last, ScanResult& result);
 
   State state_ = State::boundary;
+  std::string declared_boundary_;           // with its "--"
   std::string line_;                        // the boundary, a header, or the text after a delimiter
   std::string delimiter_;                   // including the line break before it
   std::vector<std::size_t> failure_table_;  // KMP: of delimiter_
@@ -45,6 +54,9 @@ class MultipartScanner {
   std::string value_;
   std::uint64_t value_begin_ = 0;
 };
+
+// The boundary of a multipart/form-data Content-Type; empty if it is another type or has none.
+std::string parse_boundary(std::string_view content_type);
 
 // The `name` of a Content-Disposition header line, quoted or not; empty if the line is another header or has
 // no name.

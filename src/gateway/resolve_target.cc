@@ -53,7 +53,8 @@ Awaitable<Result<std::optional<ModelFinder>>> find_model(RequestContext& request
   const RequestHead& head = request.caller.head;
   if (head.length == 0 || !may_name_model(header(head.headers, "Content-Type")))
     co_return std::optional<ModelFinder>{};
-  ModelFinder finder(request.route.kind == RouteKind::ollama_show);
+  ModelFinder finder(request.route.kind == RouteKind::ollama_show,
+                     parse_boundary(header(head.headers, "Content-Type")));
   ScanStatus search = ScanStatus::still_looking;
   while (search == ScanStatus::still_looking) {
     Result<std::string> chunk = co_await request.body.buffer_next_chunk(request.caller);
