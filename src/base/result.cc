@@ -14,10 +14,12 @@ struct ErrorCodeRow {
 constexpr std::array kRows{
     ErrorCodeRow{ErrorCode::invalid_request, "invalid_request", 400},
     ErrorCodeRow{ErrorCode::unauthorized, "unauthorized", 401},
+    ErrorCodeRow{ErrorCode::forbidden, "forbidden", 403},
     ErrorCodeRow{ErrorCode::not_found, "not_found", 404},
     ErrorCodeRow{ErrorCode::cancelled, "cancelled", 499},
     ErrorCodeRow{ErrorCode::busy, "busy", 409},
     ErrorCodeRow{ErrorCode::not_supported, "not_supported", 501},
+    ErrorCodeRow{ErrorCode::unknown_encoding, "unknown_encoding", 415},
     ErrorCodeRow{ErrorCode::too_large, "too_large", 413},
     ErrorCodeRow{ErrorCode::request_timeout, "request_timeout", 408},
     ErrorCodeRow{ErrorCode::queue_full, "queue_full", 429},

@@ -195,6 +195,8 @@ struct Config {
   std::string policy = "affinity";        // or fifo
   bool load_ahead = true;                 // affinity only: the next consumer may load while another computes
   UserSource users = UserSource::header_or_key;
+  // Names under which the daemon is reached, beside those of this machine and its local network.
+  std::vector<std::string> hosts{};
   // Pages that may use the data plane: "https://chat.example", "app://*"; "*": all. Empty: none.
   std::vector<std::string> origins{};
   std::vector<std::string> yield_to{};  // programs for which a device is cleared: "steam", "*.exe"

@@ -184,6 +184,14 @@ std::vector<Key> top_keys() {
           "What identifies a user for fair shares: the header `X-Mgpu-User`, the API key, the header or else "
           "the key, or `none` (all requests count as one user)."),
       make_key(
+          "hosts", kUnbounded, [](KeyContext c) -> auto& { return c.config->hosts; },
+          "[gpu.example.org, \"*.corp.example\"]",
+          "Names under which clients reach the daemon (their `Host` header; `*` and `?` match as in a "
+          "shell). "
+          "Addresses, names without a dot and those below .localhost, .local, .internal, .lan and .home.arpa "
+          "are known; requests for all other names are refused, since a web page could have its name "
+          "resolved to this machine (DNS rebinding)."),
+      make_key(
           "origins", kUnbounded, [](KeyContext c) -> auto& { return c.config->origins; },
           "[\"https://chat.example\", \"app://*\"]",
           "Web pages and desktop applications of other origins whose requests browsers may pass to the AI "

@@ -137,7 +137,7 @@ int serve(const ServeOptions& options) {
   // ends no process of the first; connections are accepted only after it.
   const auto listening = http::Server::listen(
       io, server_options(*config, std::move(*listen), max_descriptors),
-      [&](http::Exchange& exchange) { return dispatch_request(api, gateway, exchange); });
+      [&](http::Exchange& exchange) { return dispatch_request(engine.config(), api, gateway, exchange); });
   if (!listening) return fail_start(log, listening.error());
   http::Server& server = **listening;
 

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "auth/authenticate.h"
+#include "auth/browser_guard.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -107,14 +108,24 @@ Error all_connections_used_error() {
           std::chrono::seconds(1)};
 }
 
+Result<Principal> admit(const config::Config& config, const http::RequestHead& head, std::string address,
+                        bool is_data) {
+  const auth::Plane plane = is_data ? auth::Plane::data : auth::Plane::control;
+  const auth::AllowedSites allowed{.hosts = config.hosts, .origins = config.origins};
+  if (Result<void> checked = auth::check_browser_request(head, plane, allowed); !checked)
+    return std::unexpected(checked.error());
+  return auth::authenticate(head, std::move(address));
+}
+
 }  // namespace
 
-asio::awaitable<void> dispatch_request(api::Api& api, gateway::Gateway& gateway, http::Exchange& exchange) {
+asio::awaitable<void> dispatch_request(config::Snapshot config, api::Api& api, gateway::Gateway& gateway,
+                                       http::Exchange& exchange) {
   const http::RequestHead& head = exchange.head();
   const std::string_view path = gateway::path_without_query(head.target);
   const bool is_control = api::has_route(path);
   const bool is_data = !is_control && gateway.handles(head.method, head.target);
-  Result<Principal> principal = auth::authenticate(head, exchange.peer_address());
+  Result<Principal> principal = admit(*config, head, exchange.peer_address(), is_data);
   if (!principal) {
     Error why = principal.error();
     auto refusing = is_data ? gateway.refuse(exchange, std::move(why)) : send_error(exchange, std::move(why));

@@ -1,12 +1,11 @@
 #include "gateway/cors.h"
 
-#include <algorithm>
-#include <array>
+#include <string_view>
 #include <utility>
 
-#include <fnmatch.h>
-
 #include "base/ascii.h"
+
+#include "auth/browser_guard.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -35,13 +34,6 @@ void replace_cors_headers(Headers& headers, const std::string& origin, bool is_a
 
 }  // namespace
 
-bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view origin) {
-  const std::string text(origin);
-  return !text.empty() && std::ranges::any_of(allowed, [&](const std::string& pattern) {
-    return ::fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
-  });
-}
-
 bool is_preflight(const RequestHead& head) {
   return head.method == "OPTIONS" && !header(head.headers, "Origin").empty();
 }
@@ -50,7 +42,7 @@ ResponseHead preflight_response(const std::vector<std::string>& allowed, const R
   const std::string origin(header(head.headers, "Origin"));
   ResponseHead response{.status = 403, .headers = {}, .length = 0};
   add_vary(response.headers);
-  if (!is_allowed_origin(allowed, origin)) return response;
+  if (!auth::is_allowed_origin(allowed, origin)) return response;
   response.status = 204;
   response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   response.headers.emplace_back("Access-Control-Allow-Methods", kAllowedMethods);
@@ -66,7 +58,7 @@ ResponseHead preflight_response(const std::vector<std::string>& allowed, const R
 void add_cors_headers(const std::vector<std::string>& allowed, Caller& caller) {
   std::string origin(header(caller.head.headers, "Origin"));
   if (origin.empty()) return;
-  const bool is_allowed = is_allowed_origin(allowed, origin);
+  const bool is_allowed = auth::is_allowed_origin(allowed, origin);
   caller.send_head = [send = std::move(caller.send_head), origin = std::move(origin),
                       is_allowed](ResponseHead head) {
     replace_cors_headers(head.headers, origin, is_allowed);

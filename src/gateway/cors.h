@@ -11,10 +11,6 @@
 
 namespace mgpu::gateway {
 
-// Whether `origin` (the header's value, "https://chat.example") matches one of `allowed`: each is an origin,
-// with shell wildcards ("app://*"), or "*" for all of them. Case-insensitive.
-bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view origin);
-
 // Whether a page asks by this request if it may send another one: OPTIONS with an Origin.
 bool is_preflight(const RequestHead& head);
 

@@ -62,7 +62,7 @@ TEST(DecodeBody, AnUnknownEncodingIsNamed) {
   GatewayHarness harness("POST", "/v1/responses", std::string(kBody));
   harness.caller.head.headers.emplace_back("Content-Encoding", "lzma");
   harness.serve();
-  EXPECT_EQ(harness.response_head.status, 501);
+  EXPECT_EQ(harness.response_head.status, 415);
   EXPECT_NE(harness.response_body.find("lzma"), std::string::npos) << harness.response_body;
 }
 

@@ -164,7 +164,7 @@ Result<ContentDecoder> ContentDecoder::make(std::string_view content_encoding) {
     if (name.empty() || equals_ignore_case(name, "identity")) continue;
     std::unique_ptr<ContentCoding> coding = make_coding(name);
     if (!coding)
-      return fail(ErrorCode::not_supported,
+      return fail(ErrorCode::unknown_encoding,
                   fmt::format("Content-Encoding: {} is not supported; {} are", name, supported()));
     // The last coding was applied last, so it is decoded first.
     decoder.codings_.insert(decoder.codings_.begin(), Stage{.coding = std::move(coding)});

@@ -29,7 +29,7 @@ class ContentCoding {
 
 class ContentDecoder {
  public:
-  // `content_encoding`: the header's value, all occurrences joined by ", ". Error: not_supported, naming the
+  // `content_encoding`: the header's value, all occurrences joined by ", ". Error: unknown_encoding, naming the
   // coding; invalid_request (more than three of them).
   static Result<ContentDecoder> make(std::string_view content_encoding);
 
