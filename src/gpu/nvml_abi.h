@@ -3,6 +3,7 @@
 // that both have the driver's layout.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,7 +26,9 @@ inline constexpr Return kUnknown = 999;
 inline constexpr std::uint64_t kValueNotAvailable = ~std::uint64_t{0};
 inline constexpr std::uint32_t kNoInstance = 0xFFFFFFFF;  // gpuInstanceId, computeInstanceId without MIG
 inline constexpr unsigned kNameSize = 96;                 // name, UUID
-inline constexpr unsigned kVersionSize = 80;              // driver version
+inline constexpr std::size_t kBusIdSize = 32;
+inline constexpr std::size_t kLegacyBusIdSize = 16;
+inline constexpr unsigned kVersionSize = 80;  // driver version
 inline constexpr int kTemperatureGpu = 0;
 inline constexpr unsigned kMigOn = 1;
 
@@ -50,7 +53,14 @@ static_assert(sizeof(MemoryV2) == 40 && offsetof(MemoryV2, total) == 8 &&
               offsetof(MemoryV2, used) == 32);
 static_assert(kMemoryV2 == (sizeof(MemoryV2) | 2U << 24));
 
-// For the functions _v2 and _v3. The functions without a suffix write entries of 16 bytes: do not call them.
+// What the functions of process lists without a suffix write: gpu/nvml.cc must not call them.
+struct ProcessInfoV1 {
+  std::uint32_t pid = 0;
+  std::uint64_t used_gpu_memory = 0;
+};
+static_assert(sizeof(ProcessInfoV1) == 16 && offsetof(ProcessInfoV1, used_gpu_memory) == 8);
+
+// For the functions _v2 and _v3.
 struct ProcessInfo {
   std::uint32_t pid = 0;
   std::uint64_t used_gpu_memory = 0;  // kValueNotAvailable: unknown
@@ -66,5 +76,26 @@ struct Utilization {
   std::uint32_t memory = 0;  // percent
 };
 static_assert(sizeof(Utilization) == 8);
+
+// For the functions _v2 and _v3, which write the same bytes: _v2 calls the last field reserved.
+struct PciInfo {
+  std::array<char, kLegacyBusIdSize> bus_id_legacy{};  // domain with 4 digits
+  std::uint32_t domain = 0;
+  std::uint32_t bus = 0;
+  std::uint32_t device = 0;
+  std::uint32_t pci_device_id = 0;
+  std::uint32_t pci_subsystem_id = 0;
+  std::array<char, kBusIdSize> bus_id{};  // domain with 8 digits
+};
+static_assert(sizeof(PciInfo) == 68 && offsetof(PciInfo, domain) == 16 && offsetof(PciInfo, bus_id) == 36);
+
+inline constexpr std::uint32_t kTemperatureV1 = 0x0100000C;  // sizeof | 1 << 24; the caller sets it
+
+struct TemperatureV1 {
+  std::uint32_t version = kTemperatureV1;
+  std::int32_t sensor = kTemperatureGpu;
+  std::int32_t celsius = 0;
+};
+static_assert(sizeof(TemperatureV1) == 12 && kTemperatureV1 == (sizeof(TemperatureV1) | 1U << 24));
 
 }  // namespace mgpu::gpu::nvml
