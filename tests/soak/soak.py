@@ -1,4 +1,5 @@
-"""The soak: `./dev soak [--seconds N] [--seed S]`; with `--clients N` the raw-socket load instead (raw_socket_load.py).
+"""The soak: `./dev soak [--seconds N] [--seed S]`; with `--clients N` the raw-socket load instead (raw_socket_load.py), with
+`--real` real applications (real_soak.py).
 
 The real daemon on a simulated GPU with two devices, services that load and run in milliseconds, and a dozen clients on
 real sockets. Meanwhile services crash, refuse, hang and free too little memory, a foreign program allocates memory and
@@ -23,6 +24,7 @@ sys.path[:0] = [str(TREE / "tests/e2e"), str(TREE / "tests/soak")]
 import client_load
 import leak_checks
 import raw_socket_load
+import real_soak
 from daemon_harness import BIN, DaemonHarness, free_port, parse_size, wait_until
 from fault_injector import FaultInjector, checkpoint_fault_file, fault_file
 
@@ -40,13 +42,16 @@ def main():
                         help="of traffic, the last quarter with underdeclared memory (default 120)")
     parser.add_argument("--seed", type=int, default=None, help="of the run to repeat (default: random)")
     parser.add_argument("--clients", type=int, default=0, help="run this many raw-socket clients instead")
+    parser.add_argument("--real", action="store_true", help="real applications instead (real_soak.py)")
     parser.add_argument("--keep", action="store_true",
                         help="print the daemon's log and the injected faults even if the run passes")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     print(f"soak: seed {seed}", flush=True)
     complaints = raw_socket_load.run(options.clients, options.seconds, seed) if options.clients else []
-    for soak_class, part in () if options.clients else ((DeclaredMemorySoak, 0.75), (UnderdeclaredMemorySoak, 0.25)):
+    if options.real:
+        complaints += real_soak.run(options.seconds, seed)
+    for soak_class, part in () if options.clients or options.real else ((DeclaredMemorySoak, 0.75), (UnderdeclaredMemorySoak, 0.25)):
         with tempfile.TemporaryDirectory(prefix="mgpu-soak-") as folder:
             soak = soak_class(DaemonHarness(pathlib.Path(folder)), random.Random(f"{seed} {soak_class.__name__}"))
             complaints_of_run = soak.run(options.seconds * part)
