@@ -44,9 +44,9 @@ PURE = {"base", "domain", "registry", "plan", "sched", "explain", "replay"}
 # Headers for clocks, threads, randomness and I/O, which pure rooms must not include.
 IMPURE = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "stop_token", "random", "fstream",
           "iostream", "filesystem", "unistd.h"}
-# Allowed in addition: the command line starts the daemon (`mgpu serve`) and the simulation (`mgpu simulate`), which needs no
-# daemon.
-EXCEPTIONS = {("cli", "daemon"), ("cli", "simulate")}
+# Allowed in addition: the command line starts the daemon (`mgpu serve`), and the simulation (`mgpu simulate`) and the helper of
+# the runners (`mgpu cuda-checkpoint`), which need no daemon.
+EXCEPTIONS = {("cli", "daemon"), ("cli", "simulate"), ("cli", "runner")}
 TEST_LIBRARIES = ("gtest/", "gmock/", "rapidcheck")
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

@@ -1,10 +1,13 @@
-// The program `mgpu`: the command line, the daemon and the simulation.
+// The program `mgpu`: the command line, the daemon, the simulation, and the daemon's helper for parking.
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "cli/commands.h"
 #include "cli/config_command.h"
 #include "cli/exit_codes.h"
 #include "daemon/daemon.h"
+#include "runner/checkpoint_helper.h"
 
 #include "simulate/simulate.h"
 
@@ -30,5 +33,8 @@ mgpu::Result<std::string> simulate(const mgpu::cli::SimulateOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The daemon's own helper, not a command for users: it is in no --help.
+  if (argc > 1 && std::string_view(argv[1]) == mgpu::runner::kCheckpointCommand)
+    return mgpu::runner::run_checkpoint_helper({argv + 2, argv + argc});
   return mgpu::cli::main(argc, argv, {.serve = serve, .simulate = simulate});
 }

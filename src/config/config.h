@@ -73,8 +73,8 @@ struct ProcessConfig {
   std::string stop_signal = "SIGTERM";
 };
 
-// How a consumer is parked: by a request to its service, or by NVIDIA's utility cuda-checkpoint, which
-// suspends whole processes.
+// How a consumer is parked: by a request to its service, or by the CUDA driver (or NVIDIA's utility
+// cuda-checkpoint), which suspends whole processes.
 enum class ParkMethod : std::uint8_t { service, cuda_checkpoint };
 
 // What happens to an idle AI model that was loaded without a request through the gateway or the API:

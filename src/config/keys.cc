@@ -120,8 +120,8 @@ Key park_key() {
       .type = type_of(kUnbounded, static_cast<const RequestConfig*>(nullptr)),
       .description =
           "How the consumer is parked in host memory: a request (generic only), or `cuda-checkpoint` for any "
-          "CUDA process (needs driver 550 or later and the right to trace the process; its service does "
-          "not answer while it is parked).",
+          "CUDA process (needs driver 570 or later, or NVIDIA's utility with driver 550, and the right to "
+          "trace the process; its service does not answer while it is parked).",
       .example = "POST /sleep"};
   key.type.name += ", or `cuda-checkpoint`";
   key.type.schema["oneOf"].push_back({{"const", kCudaCheckpoint}});
@@ -218,7 +218,8 @@ std::vector<Key> cuda_checkpoint_keys() {
       make_key(
           "cuda_checkpoint", kUnbounded, [](KeyContext c) -> auto& { return c.config->cuda_checkpoint; },
           "/opt/bin/cuda-checkpoint",
-          "NVIDIA's utility, for consumers with `park: cuda-checkpoint`: a path, or a name in PATH."),
+          "NVIDIA's utility, for consumers with `park: cuda-checkpoint` where the driver lacks the calls "
+          "(before driver 570): a path, or a name in PATH."),
   };
 }
 

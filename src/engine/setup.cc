@@ -5,6 +5,7 @@
 
 #include "config/services.h"
 #include "runner/command.h"
+#include "runner/cuda_checkpoint.h"
 #include "runner/port.h"
 #include "service/service.h"
 
@@ -130,20 +131,26 @@ void add_residents(World& world, ConsumerId id, const config::ConsumerConfig& co
     add_resident(world.registry, id, service::canonical_name(config.service.type, name), footprint(own));
 }
 
-// The path of the utility, if any consumer requires it. Error: invalid_config.
+// The path of the utility, if any consumer requires it: empty where none does, or where the driver parks by
+// itself. Error: invalid_config.
 Result<std::string> find_cuda_checkpoint(const config::Config& config) {
+  const config::ConsumerConfig* parking = nullptr;
   for (const config::ConsumerConfig& consumer : config.consumers) {
     if (consumer.park_method != config::ParkMethod::cuda_checkpoint) continue;
     if (has_several_ai_models(consumer.service))
       return fail(ErrorCode::invalid_config,
                   "consumer " + consumer.name +
                       ": cuda-checkpoint parks whole processes, and can't tell its AI models apart");
-    if (const auto utility = runner::find_executable(config.cuda_checkpoint)) return *utility;
-    return fail(ErrorCode::invalid_config,
-                "consumer " + consumer.name + " has park: cuda-checkpoint, but there is no " +
-                    config.cuda_checkpoint + " (NVIDIA's utility; say where it is with cuda_checkpoint)");
+    parking = &consumer;
   }
-  return std::string{};
+  if (parking == nullptr) return std::string{};
+  const auto driver = runner::find_driver_checkpoint();
+  if (driver) return std::string{};
+  if (const auto utility = runner::find_executable(config.cuda_checkpoint)) return *utility;
+  return fail(ErrorCode::invalid_config, "consumer " + parking->name + " has park: cuda-checkpoint, but " +
+                                             driver.error().detail + ", and there is no " +
+                                             config.cuda_checkpoint +
+                                             " (NVIDIA's utility; say where it is with cuda_checkpoint)");
 }
 
 SchedulingLimits limits_of(const config::Config& config) {

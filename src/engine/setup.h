@@ -17,9 +17,9 @@ namespace mgpu::engine {
 
 struct Setup {
   World world{};
-  std::vector<gpu::DeviceInfo> devices{};              // by DeviceId
-  config::IdTable ids{};                               // of devices and consumers
-  std::string cuda_checkpoint{};                       // the utility's path; empty: not required
+  std::vector<gpu::DeviceInfo> devices{};  // by DeviceId
+  config::IdTable ids{};                   // of devices and consumers
+  std::string cuda_checkpoint{};           // the utility's path; empty: the driver parks, or none does
   std::map<ResidentId, std::string> estimated_from{};  // residents with an estimated footprint: the file
 };
 

@@ -6,8 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include <dlfcn.h>
-
+#include "gpu/dynamic_library.h"
 #include "gpu/nvml_abi.h"
 #include "gpu/provider.h"
 
@@ -16,35 +15,10 @@ namespace {
 
 using nvml::Return;
 
-// A library loaded with dlopen; the destructor closes it.
-class Library {
- public:
-  explicit Library(const std::string& name) : handle_(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
-  Library(Library&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Library& operator=(Library&&) = delete;
-  ~Library() {
-    if (handle_) dlclose(handle_);
-  }
-
-  explicit operator bool() const { return handle_ != nullptr; }
-
-  // The first of `names` that the library exports; null if none.
-  template <class Function>
-  Function* find(std::initializer_list<const char*> names) const {
-    for (const char* name : names) {
-      if (void* symbol = dlsym(handle_, name)) return reinterpret_cast<Function*>(symbol);
-    }
-    return nullptr;
-  }
-
- private:
-  void* handle_ = nullptr;
-};
-
 using ProcessList = Return(nvml::Device, unsigned*, nvml::ProcessInfo*);
 
 struct NvmlFunctions {
-  explicit NvmlFunctions(const Library& library)
+  explicit NvmlFunctions(const DynamicLibrary& library)
       : init(library.find<Return()>({"nvmlInit_v2"})),
         shutdown(library.find<Return()>({"nvmlShutdown"})),
         error_string(library.find<const char*(Return)>({"nvmlErrorString"})),
@@ -144,7 +118,7 @@ void merge(std::map<int, std::optional<Bytes>>& into, const nvml::ProcessInfo& p
 class NvmlProvider final : public Provider {
  public:
   // REQUIRES: init() has succeeded. The destructor calls shutdown().
-  NvmlProvider(Library library, const NvmlFunctions& functions)
+  NvmlProvider(DynamicLibrary library, const NvmlFunctions& functions)
       : library_(std::move(library)), functions_(functions) {}
   NvmlProvider(const NvmlProvider&) = delete;
   NvmlProvider& operator=(const NvmlProvider&) = delete;
@@ -164,7 +138,7 @@ class NvmlProvider final : public Provider {
   // The MIG slices of a device; nullopt: MIG is off.
   std::optional<std::vector<nvml::Device>> mig_slices(nvml::Device device) const;
 
-  Library library_;  // first, since the members below point into it
+  DynamicLibrary library_;  // first, since the members below point into it
   NvmlFunctions functions_;
   std::vector<DeviceInfo> devices_;
   std::map<std::uint32_t, nvml::Device> handles_;  // of devices_, by index
@@ -290,7 +264,7 @@ Telemetry NvmlProvider::read_telemetry(std::uint32_t index) {
 }  // namespace
 
 Result<std::unique_ptr<Provider>> open_nvml(const std::string& library) {
-  Library loaded(library);
+  DynamicLibrary loaded(library);
   if (!loaded) {
     const char* why = dlerror();
     return fail(ErrorCode::unavailable, "can't load the NVML library \"" + library +

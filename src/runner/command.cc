@@ -3,12 +3,15 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <string_view>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -95,6 +98,17 @@ asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv
     co_return fail(ErrorCode::unavailable,
                    name + " did not end within " + to_string(limit) + " and was killed");
   co_return std::move(std::get<0>(first));
+}
+
+Result<CommandResult> run_command_blocking(std::vector<std::string> argv, Duration limit) {
+  asio::io_context io;
+  Result<CommandResult> result = fail(ErrorCode::internal, "the command was not awaited");
+  asio::co_spawn(io, run_command(std::move(argv), limit), [&result](std::exception_ptr failed, auto ran) {
+    if (failed) std::rethrow_exception(failed);
+    result = std::move(ran);
+  });
+  io.run();
+  return result;
 }
 
 std::optional<std::string> find_executable(const std::string& name) {

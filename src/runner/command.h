@@ -21,6 +21,9 @@ struct CommandResult {
 // Errors: unavailable (no such command; it did not end within `limit`).
 boost::asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv, Duration limit);
 
+// The same, for a caller without an executor: blocks its thread.
+Result<CommandResult> run_command_blocking(std::vector<std::string> argv, Duration limit);
+
 // The command's file in PATH; a name with a slash is the file itself. Null: not found, or not executable.
 std::optional<std::string> find_executable(const std::string& name);
 

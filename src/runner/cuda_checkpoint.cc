@@ -1,11 +1,10 @@
 #include "runner/cuda_checkpoint.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/sanitize.h"
+#include "runner/checkpoint_helper.h"
 #include "runner/command.h"
-#include "runner/time_budget.h"
 
 namespace mgpu::runner {
 
@@ -13,8 +12,10 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr Duration kUndoLimit{2'000'000};  // of each undone step after a failure
-constexpr Duration kLockGrace{500'000};    // beyond the utility's own limit for a lock
+constexpr Duration kProbeLimit{10'000'000};
+constexpr Duration kUndoLimit{
+    10'000'000};  // after a killed helper: attaching to the devices alone takes seconds
+constexpr Duration kHelperGrace{500'000};  // beyond the limit that the helper keeps by itself
 
 std::string first_line(std::string text) {
   text.resize(std::min(text.find('\n'), text.size()));
@@ -25,166 +26,47 @@ std::unexpected<Error> with_code(ErrorCode code, const Error& error) { return fa
 
 }  // namespace
 
-// The first line of its output. Error: unavailable.
-CudaCheckpoint::AsyncOutput CudaCheckpoint::run_utility(std::vector<std::string> options, int pid,
-                                                        Duration limit) {
-  std::vector<std::string> words{utility_};
-  words.insert(words.end(), options.begin(), options.end());
-  words.insert(words.end(), {"--pid", std::to_string(pid)});
-  const auto ran = co_await run_command(std::move(words), limit);
-  if (!ran) co_return std::unexpected(ran.error());
-  std::string output = first_line(ran->output);
-  if (ran->exit_code != 0) {
-    std::string command;
-    for (const std::string& option : options) command += option + " ";
+Result<void> find_driver_checkpoint() {
+  const auto ran = run_command_blocking({"/proc/self/exe", kCheckpointCommand, "probe"}, kProbeLimit);
+  if (!ran) return with_code(ErrorCode::not_supported, ran.error());
+  if (ran->exit_code == 0) return {};
+  return fail(ErrorCode::not_supported, first_line(ran->output));
+}
+
+asio::awaitable<Result<void>> CudaCheckpoint::run_helper(std::string_view command, std::vector<int> pids,
+                                                         Duration limit, bool& was_killed) {
+  std::vector<std::string> words{program_, kCheckpointCommand, std::string(command),
+                                 std::to_string(std::max<std::int64_t>(limit.count() / 1000, 1))};
+  if (!utility_.empty()) words.insert(words.end(), {"--utility", utility_});
+  for (const int pid : pids) words.push_back(std::to_string(pid));
+  const Duration kill_after = limit + kHelperGrace;
+  const auto ran = co_await run_command(std::move(words), kill_after);
+  was_killed = !ran;
+  if (!ran)
     co_return fail(ErrorCode::unavailable,
-                   "cuda-checkpoint " + command + "of process " + std::to_string(pid) +
-                       " failed: " + (output.empty() ? "it printed nothing" : output));
-  }
-  co_return output;
+                   "the CUDA driver did not " + std::string(command) + " it within " + to_string(limit));
+  if (ran->exit_code == 0) co_return Result<void>{};
+  std::string why = first_line(ran->output);
+  if (why.empty()) why = "it ended with exit code " + std::to_string(ran->exit_code);
+  co_return fail(ErrorCode::unavailable, why);
 }
 
-CudaCheckpoint::AsyncOutput CudaCheckpoint::query_state(int pid, Duration limit) {
-  std::vector<std::string> options{"--get-state"};
-  co_return co_await run_utility(std::move(options), pid, limit);
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::toggle(int pid, Duration limit) {
-  std::vector<std::string> options{"--toggle"};
-  const auto output = co_await run_utility(std::move(options), pid, limit);
-  if (!output) co_return std::unexpected(output.error());
-  co_return Result<void>{};
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::run_action(std::string_view action, int pid, Duration limit) {
-  std::vector<std::string> options{"--action", std::string(action)};
-  if (action == "lock") {
-    options.insert(options.end(), {"--timeout", std::to_string(limit.count() / 1000)});
-    limit += kLockGrace;
-  }
-  const auto output = co_await run_utility(std::move(options), pid, limit);
-  if (!output) co_return std::unexpected(output.error());
-  co_return Result<void>{};
-}
-
-// The utility of driver 550 has neither --get-state nor --action.
-asio::awaitable<bool> CudaCheckpoint::has_only_toggle(Duration limit) {
-  if (toggle_only_ < 0) {
-    std::vector<std::string> words{utility_, "--help"};
-    const auto ran = co_await run_command(std::move(words), limit);
-    if (ran) toggle_only_ = ran->output.find("--action") == std::string::npos ? 1 : 0;
-  }
-  co_return toggle_only_ == 1;
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::toggle_all(std::vector<int> pids, Duration limit) {
-  const TimeBudget remaining(limit);
-  for (std::size_t i = 0; i < pids.size(); ++i) {
-    const Duration left = remaining();
-    const auto toggled = co_await toggle(pids[i], left);
-    if (toggled) continue;
-    for (std::size_t back = 0; back < i; ++back) {
-      const Duration undo = kUndoLimit;
-      co_await toggle(pids[back], undo);
-    }
-    co_return std::unexpected(toggled.error());
-  }
-  co_return Result<void>{};
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::lock_all(std::vector<int> pids, Duration limit) {
-  const TimeBudget remaining(limit);
-  for (const int pid : pids) {
-    const Duration query_limit = remaining();
-    const auto state = co_await query_state(pid, query_limit);
-    if (!state) co_return std::unexpected(state.error());
-    if (*state == "locked") continue;  // by an earlier attempt
-    if (*state != "running")
-      co_return fail(ErrorCode::unavailable, "process " + std::to_string(pid) + " is in state \"" + *state +
-                                                 "\", and only a running one can be parked");
-    const Duration left = remaining();
-    const auto locked = co_await run_action("lock", pid, left);
-    if (!locked) co_return locked;
-  }
-  co_return Result<void>{};
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::save_all(std::vector<int> pids, Duration limit) {
-  const TimeBudget remaining(limit);
-  for (const int pid : pids) {
-    const Duration left = remaining();
-    const auto saved = co_await run_action("checkpoint", pid, left);
-    if (!saved) co_return saved;
-  }
-  co_return Result<void>{};
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::restore_all(std::vector<int> pids, Duration limit) {
-  const TimeBudget remaining(limit);
-  for (const int pid : pids) {
-    const Duration query_limit = remaining();
-    const auto state = co_await query_state(pid, query_limit);
-    if (!state) co_return std::unexpected(state.error());
-    if (*state == "running" || *state == "locked") continue;
-    const Duration left = remaining();
-    const auto restored = co_await run_action("restore", pid, left);
-    if (!restored) co_return restored;
-  }
-  for (const int pid : pids) {
-    const Duration query_limit = remaining();
-    const auto state = co_await query_state(pid, query_limit);
-    if (state && *state == "running") continue;
-    const Duration left = remaining();
-    const auto unlocked = co_await run_action("unlock", pid, left);
-    if (!unlocked) co_return unlocked;
-  }
-  co_return Result<void>{};
-}
-
-// After a failure: each process separately, so that as many as possible continue.
-asio::awaitable<void> CudaCheckpoint::roll_back(std::vector<int> pids) {
-  struct Step {
-    std::string_view state, action;
-  };
-  for (const Step step : {Step{"checkpointed", "restore"}, Step{"locked", "unlock"}}) {
-    for (const int pid : pids) {
-      const Duration undo = kUndoLimit;
-      const auto state = co_await query_state(pid, undo);
-      if (state && *state == step.state) co_await run_action(step.action, pid, undo);
-    }
-  }
-}
-
-CudaCheckpoint::AsyncResult CudaCheckpoint::park_processes(std::vector<int> pids, Duration limit) {
+asio::awaitable<Result<void>> CudaCheckpoint::park_processes(std::vector<int> pids, Duration limit) {
   if (pids.empty())
     co_return fail(ErrorCode::eviction_failed,
                    "nothing to park: the driver lists no process of it with device memory");
-  const TimeBudget remaining(limit);
-  const bool toggle_only = co_await has_only_toggle(limit);
-  Result<void> done{};
-  if (toggle_only) {
-    const Duration left = remaining();
-    done = co_await toggle_all(pids, left);
-  } else {
-    const Duration half = limit / 2;  // leaves time to undo the locks
-    done = co_await lock_all(pids, half);
-    const Duration left = remaining();
-    if (done) done = co_await save_all(pids, left);
-    if (!done) co_await roll_back(pids);
-  }
-  if (!done) co_return with_code(ErrorCode::eviction_failed, done.error());
-  co_return done;
+  bool was_killed = false;
+  const auto done = co_await run_helper("park", pids, limit, was_killed);
+  if (done) co_return done;
+  bool undo_was_killed = false;
+  const Duration undo_limit = kUndoLimit;
+  if (was_killed) co_await run_helper("undo", pids, undo_limit, undo_was_killed);
+  co_return with_code(ErrorCode::eviction_failed, done.error());
 }
 
-CudaCheckpoint::AsyncResult CudaCheckpoint::resume_processes(std::vector<int> pids, Duration limit) {
-  const TimeBudget remaining(limit);
-  const bool toggle_only = co_await has_only_toggle(limit);
-  const Duration left = remaining();
-  Result<void> done{};
-  if (toggle_only)
-    done = co_await toggle_all(pids, left);
-  else
-    done = co_await restore_all(pids, left);
+asio::awaitable<Result<void>> CudaCheckpoint::resume_processes(std::vector<int> pids, Duration limit) {
+  bool was_killed = false;
+  const auto done = co_await run_helper("resume", pids, limit, was_killed);
   if (!done) co_return with_code(ErrorCode::load_failed, done.error());
   co_return done;
 }

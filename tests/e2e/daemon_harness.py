@@ -152,6 +152,7 @@ class DaemonHarness:
             **os.environ,
             "MGPU_SIMGPU": str(folder / "gpu"),
             "MGPU_NVML_LIBRARY": str(BIN / "libmgpu-simgpu.so"),
+            "MGPU_CUDA_LIBRARY": "/nonexistent/libcuda.so.1",  # a real driver knows nothing of simulated memory
             "MGPU_TEST_HARNESS": str(folder),  # inherited, so that process_pids() finds all processes
             "XDG_STATE_HOME": str(folder / "state"),
             "PYTHONDONTWRITEBYTECODE": "1",
