@@ -1,78 +1,37 @@
 #include "config/check.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "config/addresses.h"
 #include "config/conflicts.h"
 #include "config/missing_files.h"
 #include "config/services.h"
 #include "config/signals.h"
 #include "config/spelling.h"
+#include "config/variables.h"
 
 namespace mgpu::config {
 namespace {
 
-constexpr std::string_view kPortPlaceholder = "${PORT}";
-
-bool is_port(std::string_view text, int least) {
-  int port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return !text.empty() && error == std::errc{} && end == text.data() + text.size() && port >= least &&
-         port <= 65535;
-}
-
-// "host:port" or "[::1]:port", with a port from `least_port` to 65535.
-bool is_host_and_port(std::string_view text, int least_port) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return false;
-  const std::string_view host = text.substr(0, colon);
-  const bool is_ipv6 = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
-  if (!is_ipv6 && host.find_first_of(":[]@/? \t") != std::string_view::npos) return false;
-  const std::string_view port = text.substr(colon + 1);
-  return is_port(port, least_port) || (least_port > 0 && port == kPortPlaceholder);
-}
-
-// http://host[:port][/path]
-bool is_url(std::string_view url, std::string_view scheme) {
-  if (!url.starts_with(scheme)) return false;
-  const std::string_view rest = url.substr(scheme.size());
-  const std::string_view authority = rest.substr(0, rest.find('/'));
-  const bool bare_host = !authority.empty() && authority.find_first_of(":@[]") == std::string_view::npos;
-  const bool has_invalid_chars = rest.find_first_of(" \t\r\n?#") != std::string_view::npos;
-  return !has_invalid_chars && (bare_host || is_host_and_port(authority, 1));
-}
-
-// Why the URL is refused; nullopt if it is accepted.
-std::optional<std::string> url_error(std::string_view url, std::string_view scheme) {
-  if (url.starts_with("https://")) return "https is not supported for services yet: write an http:// URL";
-  if (is_url(url, scheme)) return std::nullopt;
-  return "\"" + std::string(url) + "\" is not a URL: write " + std::string(scheme) + "127.0.0.1:9001";
-}
-
 bool has_port_placeholder(const std::string& text) { return text.contains(kPortPlaceholder); }
 
+bool has_port_placeholder(const std::map<std::string, std::string>& env) {
+  return std::ranges::any_of(env, [](const auto& entry) { return has_port_placeholder(entry.second); });
+}
+
 bool needs_free_port(const ProcessConfig& process) {
-  return std::ranges::any_of(process.command, has_port_placeholder);
+  return std::ranges::any_of(process.command,
+                             [](const std::string& word) { return has_port_placeholder(word); }) ||
+         has_port_placeholder(process.env);
 }
 
 // Whether the runner chooses a port that the consumer's URL can refer to as ${PORT}.
 bool needs_free_port(const ConsumerConfig& consumer) {
   return (consumer.process && needs_free_port(*consumer.process)) ||
          (consumer.container && needs_free_port(*consumer.container));
-}
-
-// [ADDRESS:]HOST:CONTAINER[/tcp|/udp], or CONTAINER alone
-bool is_port_mapping(std::string_view text) {
-  for (const std::string_view protocol : {"/tcp", "/udp"})
-    if (text.ends_with(protocol)) text.remove_suffix(protocol.size());
-  const std::size_t last = text.rfind(':');
-  if (!is_port(text.substr(last == std::string_view::npos ? 0 : last + 1), 1)) return false;
-  if (last == std::string_view::npos) return true;
-  const std::string_view host = text.substr(0, last);
-  return host == kPortPlaceholder || is_port(host, 1) || is_host_and_port(host, 1);
 }
 
 // A port argument of 0 also asks for a free port. It becomes ${PORT}, so that later code has one notation to
@@ -105,6 +64,7 @@ class ConfigChecker {
 
   std::vector<Diagnostic> run() {
     check_listen_address();
+    check_top_level();
     check_devices();
     for (const ConsumerConfig& consumer : config_.consumers) {
       const std::string path = "consumers." + consumer.name;
@@ -130,14 +90,27 @@ class ConfigChecker {
       marked_path.resize(marked_path.rfind('.'));
     Diagnostic diagnostic{.file = file_, .key = path, .message = std::move(message)};
     if (const auto mark = marks_.find(marked_path); mark != marks_.end())
-      diagnostic.line = mark->second.line + 1, diagnostic.column = mark->second.column + 1;
+      diagnostic.line = mark->second.line, diagnostic.column = mark->second.column;
     diagnostics_.push_back(std::move(diagnostic));
   }
 
   void check_listen_address() {
-    if (!is_host_and_port(config_.listen, 0))
-      report("listen",
-             "\"" + config_.listen + "\" is not an address: write HOST:PORT, such as 127.0.0.1:8090");
+    if (const auto problem = listen_problem(config_.listen)) report("listen", *problem);
+  }
+
+  void check_top_level() {
+    for (const std::string& program : config_.yield_to)
+      if (program.contains('/'))
+        report("yield_to", in_quotes(program) + " is a path: write the program's file name, " +
+                               program.substr(program.rfind('/') + 1));
+    for (const std::string& host : config_.hosts)
+      if (host.find_first_of("/: ") != std::string::npos)
+        report("hosts", in_quotes(host) + " is not the name of a host: it has no scheme, port or path");
+    for (const std::string& origin : config_.origins)
+      if (const auto problem = origin_problem(origin)) report("origins", *problem);
+    if (config_.gpu.sample_busy > config_.gpu.sample_idle)
+      report(marks_.contains("gpu.sample_busy") ? "gpu.sample_busy" : "gpu.sample_idle",
+             "sample_busy is longer than sample_idle: it is the interval while something changes");
   }
 
   void check_devices() {
@@ -163,14 +136,14 @@ class ConfigChecker {
   void check_placement(const ConsumerConfig& consumer, const std::string& path) {
     if (!is_valid_name(consumer.name))
       report(path, "\"" + consumer.name + "\" is not a valid name: " + std::string(kNameRule));
+    else if (consumer.name.find_first_not_of('.') == std::string::npos)
+      report(path, "\"" + consumer.name + "\" is not a valid name: no URL can contain it");
     if (consumer.exclusive && consumer.turnless)
       report(path + ".turnless", "turnless and exclusive contradict each other: remove one of them");
     if (!consumer.device.empty()) check_device_id(consumer.device, path + ".device");
     for (const std::string& device : consumer.devices) check_device_id(device, path + ".devices");
     if (!consumer.device.empty() && !consumer.devices.empty())
       report(path + ".devices", "the consumer has device and devices: remove one of them");
-    if (std::set(consumer.devices.begin(), consumer.devices.end()).size() != consumer.devices.size())
-      report(path + ".devices", "lists a device twice: list each device once");
     if (!consumer.split.empty() &&
         (consumer.split.size() != consumer.devices.size() || consumer.split.size() < 2))
       report(path + ".split", "has " + std::to_string(consumer.split.size()) + " numbers for " +
@@ -179,6 +152,8 @@ class ConfigChecker {
   }
 
   void check_device_id(const std::string& device, const std::string& path) {
+    if (!is_valid_name(device))
+      return report(path, in_quotes(device) + " is not a valid name: " + std::string(kNameRule));
     if (config_.devices.empty()) return;  // the driver's devices are used; they are not known here
     std::vector<std::string> ids;
     for (const DeviceConfig& one : config_.devices) ids.push_back(one.id);
@@ -221,8 +196,11 @@ class ConfigChecker {
     const bool has_placeholder = service.url.find(kPortPlaceholder) != std::string::npos;
     if (service.url.empty())
       report(path + ".url", "is missing: write where the service listens, such as http://127.0.0.1:9001");
-    else if (const auto error = url_error(service.url, service_traits(service.type).scheme))
-      report(path + ".url", *error);
+    else if (const auto problem = url_problem(service.url, service_traits(service.type).scheme))
+      report(path + ".url", *problem);
+    else if (is_own_address(service.url, config_.listen))
+      report(path + ".url", in_quotes(service.url) + " is where mgpu itself listens (listen: " +
+                                config_.listen + "): write the service's own address");
     else if (has_placeholder && !needs_free_port(consumer))
       report(path + ".url",
              "${PORT} is undefined: use it in the command of runner.process, or in the command or ports of "
@@ -244,9 +222,17 @@ class ConfigChecker {
       report(path + ".busy.pointer",
              "\"" + service.busy->pointer +
                  "\" is not a JSON pointer: it starts with /, as in /exec_info/queue_remaining");
-    for (const std::string& free_path : service.free_paths)
-      if (!free_path.starts_with('/'))
-        report(path + ".free_paths", "\"" + free_path + "\" is not a path: it starts with /");
+    for (const std::string& free_path : service.free_paths) check_free_path(free_path, path + ".free_paths");
+  }
+
+  void check_free_path(const std::string& free_path, const std::string& path) {
+    if (!free_path.starts_with('/'))
+      report(path, in_quotes(free_path) + " is not a path: it starts with /");
+    else if (free_path.find('*') < free_path.size() - 1)
+      report(path, in_quotes(free_path) +
+                       " has a * that is not at its end: it matches the rest of a path only there");
+    else if (free_path.find_first_of(" ?#") != std::string::npos)
+      report(path, in_quotes(free_path) + " is not a path: it has no blanks, no ? and no #");
   }
 
   void check_runner(const ConsumerConfig& consumer, const std::string& path) {
@@ -263,8 +249,8 @@ class ConfigChecker {
   }
 
   void check_systemd(const SystemdConfig& systemd, const std::string& path) {
-    if (!systemd.unit.empty() && !systemd.unit.contains('.'))
-      report(path + ".unit", "\"" + systemd.unit + "\" has no suffix: write " + systemd.unit + ".service");
+    if (systemd.unit.empty()) return;  // it is missing
+    if (const auto problem = unit_problem(systemd.unit)) report(path + ".unit", *problem);
   }
 
   void check_container(const ContainerConfig& container, const std::string& path) {
@@ -284,17 +270,33 @@ class ConfigChecker {
       report(path + ".socket",
              "\"" + container.socket + "\" is not an absolute path: write /run/podman/podman.sock");
     for (const std::string& port : container.ports)
-      if (!is_port_mapping(port))
-        report(path + ".ports", "\"" + port + "\" is not a port mapping: write 127.0.0.1:${PORT}:8000");
+      if (const auto problem = port_mapping_problem(port)) report(path + ".ports", *problem);
+    for (const std::string& volume : container.volumes)
+      if (const auto problem = volume_problem(volume)) report(path + ".volumes", *problem);
+    check_gpus(container.gpus, path + ".gpus");
+  }
+
+  void check_gpus(const std::vector<std::string>& gpus, const std::string& path) {
+    for (const std::string& gpu : gpus) {
+      if (gpu.contains(','))
+        report(path, in_quotes(gpu) + " names several GPUs: write each as an item of its own");
+      if (gpu == "all" && gpus.size() > 1) report(path, "lists all and others: remove the others");
+    }
   }
 
   void check_process(const ProcessConfig& process, const std::string& path) {
+    if (const auto port = process.env.find("PORT");
+        port != process.env.end() && port->second != kPortPlaceholder && needs_free_port(process))
+      report(path + ".env", "PORT is set to the chosen port: remove it, or write \"${PORT}\"");
     if (check_files_)
       for (MissingFile& missing : missing_files(process))
         report(path + "." + missing.key, std::move(missing.message));
     if (signal_number(process.stop_signal)) return;
-    report(path + ".stop_signal", "unknown signal \"" + process.stop_signal + "\"" +
-                                      spelling_suggestion(process.stop_signal, signal_names()));
+    const std::string full_name = "SIG" + process.stop_signal;
+    report(path + ".stop_signal",
+           "unknown signal \"" + process.stop_signal + "\"" +
+               (signal_number(full_name) ? ", did you mean \"" + full_name + "\"?"
+                                         : spelling_suggestion(process.stop_signal, signal_names())));
   }
 
   const Config& config_;
@@ -320,8 +322,9 @@ bool is_external(const ConsumerConfig& consumer) {
 std::string managed_container_name(const std::string& consumer) { return "mgpu-" + consumer; }
 
 bool needs_free_port(const ContainerConfig& container) {
-  return std::ranges::any_of(container.command, has_port_placeholder) ||
-         std::ranges::any_of(container.ports, has_port_placeholder);
+  const auto has_placeholder = [](const std::string& text) { return has_port_placeholder(text); };
+  return std::ranges::any_of(container.command, has_placeholder) ||
+         std::ranges::any_of(container.ports, has_placeholder) || has_port_placeholder(container.env);
 }
 
 void fill_derived_values(Config& config, const SourceMarks& marks) {

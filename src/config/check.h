@@ -10,7 +10,7 @@
 namespace mgpu::config {
 
 // The position of each path that the file contains: "consumers.chat.url"; in a list "devices[0].id".
-using SourceMarks = std::map<std::string, YAML::Mark>;
+using SourceMarks = std::map<std::string, Mark>;
 
 // Sets values that follow from others: the service type of a consumer with a url, the url of a process with
 // ${PORT} in its command.

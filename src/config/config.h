@@ -190,6 +190,14 @@ struct GpuConfig {
 // else the key, or nothing (all requests count as one user).
 enum class UserSource : std::uint8_t { header_or_key, header, key, none };
 
+// One variable of the environment in the value of a key. It is used, and never shown.
+struct EnvironmentUse {
+  std::string key{};      // the path of the key: "consumers.chat.url"
+  std::string written{};  // the whole text in the file, if the value is one text: "http://${env.HOST}:9001"
+  std::string variable{};
+  std::string value{};
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8090";  // port 0: a free port, printed at start
   std::string policy = "affinity";        // or fifo
@@ -204,8 +212,10 @@ struct Config {
   std::string store{};                              // SQLite file; "none"; empty: in the state folder
   GpuConfig gpu{};
   LimitsConfig limits{};
-  std::vector<DeviceConfig> devices{};      // empty: every device of the driver, gpu0, gpu1, ...
-  std::vector<ConsumerConfig> consumers{};  // in the file's order
+  std::vector<DeviceConfig> devices{};          // empty: every device of the driver, gpu0, gpu1, ...
+  std::vector<ConsumerConfig> consumers{};      // in the file's order
+  std::map<std::string, std::string> macros{};  // as written; they are replaced in the values above
+  std::vector<EnvironmentUse> environment{};
 };
 
 // One error in the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".
@@ -223,7 +233,8 @@ struct ParseResult {
   std::vector<Diagnostic> diagnostics{};  // all errors; the config is usable only if there are none
 };
 
-// Reads and checks a YAML text without any file access; `file` is the name used in diagnostics.
+// Reads and checks a YAML text without any file access; `file` is the name used in diagnostics. ${env.NAME}
+// is looked up in the environment of this process.
 ParseResult parse(const std::string& text, const std::string& file);
 
 enum class CheckScope : bool { text, text_and_files };

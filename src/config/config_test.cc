@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "config/document.h"
 #include "config/keys.h"
 #include "config/missing_files.h"
 #include "config/services.h"
@@ -333,7 +334,8 @@ TEST(Config, AConsumerHasOneDeviceOrAListOfThem) {
                      {":2:40: consumers.a.devices: the consumer has device and devices"});
   expect_diagnostics("devices: [{id: gpu0}]\nconsumers: {a: {devices: [gpu0, gpu1]}}",
                      {"consumers.a.devices: there is no device \"gpu1\", did you mean \"gpu0\"?"});
-  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu0]}}", {"lists a device twice"});
+  expect_diagnostics("consumers: {a: {devices: [gpu0, gpu0]}}",
+                     {"consumers.a.devices: \"gpu0\" is there twice"});
 }
 
 TEST(Config, AConsumerIsSplitOverTwoDevicesAtLeastWithAPartOnEach) {
@@ -452,6 +454,178 @@ TEST(Config, ContainersAreChecked) {
   EXPECT_EQ(config.consumers[0].service.url, "http://127.0.0.1:${PORT}");
 }
 
+TEST(Config, AListedValueThatIsWrittenOtherwiseIsAnError) {
+  for (const auto& [text, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"consumers: {a: {aliases: x}}", "expected a list of texts, found \"x\": write [x]"},
+           {"consumers: {a: {aliases: [x, x]}}", "\"x\" is there twice"},
+           {"consumers: {a: {aliases: ['']}}", "is empty: leave it out"},
+           {"consumers: {a: {aliases: [~]}}", "expected a text, found nothing"},
+           {"consumers: {a: {aliases: [{x: y}]}}",
+            "found a mapping (a text that contains a colon and a blank needs quotes)"},
+           {"consumers: {a: {aliases: [\"x \"]}}", "begins or ends with a blank or line break"},
+           {"consumers: {a: {footprint: [4GiB]}}",
+            "expected an amount of memory (14GiB), found a list (write it without [ ] or -)"},
+           {"consumers: {a: {footprint: }}", "has no value (for example: 14GiB)"},
+           {"consumers: {a: {kind: LLM}}", "did you mean \"llm\"?"},
+           {"consumers: [{name: a}]",
+            "expected a mapping from the name of each consumer to its keys, found a list"},
+           {"devices: [gpu0]", "expected a mapping: write {id: gpu0}"},
+           {"consumers: {a: {device: \"\"}}", "is empty: leave it out"},
+           {"consumers: {a: {weights: [~/m.gguf]}}", "nothing replaces ~ here, write ${env.HOME} instead"},
+           {"store: $HOME/mgpu.db", "nothing replaces $NAME here, write ${env.NAME}"},
+           {"store: file:///mgpu.db", "is a URL; write the path of a file"},
+           {"yield_to: [/usr/bin/steam]", "is a path: write the program's file name, steam"},
+           {"hosts: ['gpu.lan:8090']", "it has no scheme, port or path"},
+           {"origins: ['https://chat.example/']", "without / and path"},
+           {"listen: 8090", "write the host too"},
+           {"gpu: {sample_busy: 10s}", "sample_busy is longer than sample_idle"},
+           {"consumers: {a: {url: 'http://127.0.0.1:8090'}}", "is where mgpu itself listens"},
+           {"consumers: {'..': {}}", "no URL can contain it"},
+           {"consumers: {Chat: {}, chat: {}}", "differs from consumer \"Chat\" only in case"},
+           {"consumers: {a: {service: tabbyapi, url: 'http://h:1', api_key_env: sk-hidden}}",
+            "api_key_env: is not the name"},
+           {"consumers: {a: {url: 'http://h:1', free_paths: [/a/*/b]}}", "has a * that is not at its end"},
+           {"consumers: {a: {url: 'http://h:1', unload: {request: POST /x, body: '{a: 1}'}}}", "is not JSON"},
+           {"consumers: {a: {url: 'http://h:1', unload: post /x}}", "is not a request"}}) {
+    const std::vector<std::string> found = parse_diagnostics(text);
+    ASSERT_EQ(found.size(), 1U) << text << testing::PrintToString(found);
+    EXPECT_NE(found[0].find(expected), std::string::npos) << text << "\n" << found[0];
+    EXPECT_EQ(found[0].find("hidden"), std::string::npos) << found[0];
+  }
+}
+
+TEST(Config, EnvironmentsAreMappingsOfNamesToTexts) {
+  const auto with_env = [](const std::string& env) {
+    return "consumers: {a: {runner: {process: {command: [x, --port, 0], env: " + env + "}}}}";
+  };
+  const Config config = parse_valid(with_env("{A: 1, B: true, C: '', D: 0x10, E: yes, F: 1.10}"));
+  const std::map<std::string, std::string> expected{{"A", "1"},    {"B", "true"}, {"C", ""},
+                                                    {"D", "0x10"}, {"E", "yes"},  {"F", "1.10"}};
+  EXPECT_EQ(config.consumers[0].process->env, expected) << "texts stay as they are written";
+  for (const auto& [env, message] : std::vector<std::pair<std::string, std::string>>{
+           {"[A=1]", "(NAME: text, not NAME=text)"},
+           {"{'A=B': 1}", "\"A=B\" is not the name of an environment variable"},
+           {"{'': 1}", "is empty"},
+           {"{A: }", "\"A\" has no value: write \"\""},
+           {"{A: [1]}", "expected a text, found a list"},
+           {"{A: 1, A: 2}", "\"A\" is there twice"},
+           {"{PORT: 8000}", "PORT is set to the chosen port"}})
+    expect_diagnostics(with_env(env), {message});
+  expect_diagnostics(with_env("{'A B': 1, C: , D: [x]}"), {"\"A B\"", "\"C\" has no value", "found a list"});
+  parse_valid(
+      "consumers: {a: {url: 'http://127.0.0.1:${PORT}', runner: {process: {command: [x], env: {HOST: "
+      "'0:${PORT}'}}}}}");
+}
+
+TEST(Config, ACommandIsReadAsByAShell) {
+  const Config config = parse_valid(R"(
+consumers:
+  a:
+    runner:
+      process:
+        command: |
+          srv \
+            --port ${PORT} \
+            --name a  # ${not_defined} && x
+  b:
+    runner:
+      process:
+        command: >
+          srv
+          --port ${PORT}
+          # --name old
+          --name b
+)");
+  EXPECT_EQ(config.consumers[0].process->command, (Words{"srv", "--port", "${PORT}", "--name", "a"}));
+  EXPECT_EQ(config.consumers[1].process->command, (Words{"srv", "--port", "${PORT}", "--name", "b"}));
+  expect_diagnostics(
+      "consumers:\n  a:\n    runner:\n      process:\n        command: srv --x && y\n",
+      {"mgpu.yaml:5:18: consumers.a.runner.process.command: \"&&\" is an operator of a shell"});
+  expect_diagnostics("consumers: {a: {runner: {process: {command: A=1 srv}}}}",
+                     {"write env: {A: ...} beside the command"});
+  expect_diagnostics("consumers: {a: {runner: {process: {command: ['A=1', srv]}}}}", {"write env: {A: ...}"});
+  parse_valid("consumers: {a: {runner: {container: {image: x, command: A=1 --b}}}}");
+}
+
+TEST(Config, AnchorsMergeKeysAndExtensionsAreRead) {
+  const Config config = parse_valid(R"(
+x-common: &common {kind: llm, footprint: 4GiB, idle_unload: 15m, x-note: anything}
+consumers:
+  x-other: &other {footprint: 5GiB, concurrency: 2}
+  a: {<<: *common, footprint: 6GiB}
+  b: {<<: [*common, *other]}
+  c: {x-note: [1]}
+)");
+  ASSERT_EQ(config.consumers.size(), 3U);
+  EXPECT_EQ(config.consumers[0].footprint, kGiB * 6);
+  EXPECT_EQ(config.consumers[0].kind, ConsumerKind::llm);
+  EXPECT_EQ(config.consumers[1].footprint, kGiB * 4);
+  EXPECT_EQ(config.consumers[1].concurrency, 2U);
+  expect_diagnostics("consumers: {x-ray: {}}", {"names that begin with x- are kept for anchors"});
+  expect_diagnostics("x-common: &common {footprnt: 4GiB}\nconsumers: {a: {<<: *common}}",
+                     {"mgpu.yaml:1:20: consumers.a.footprnt: unknown key, did you mean \"footprint\"?"});
+}
+
+TEST(Config, MacrosAndTheEnvironmentGiveValues) {
+  setenv("MGPU_TEST_KEY", "hidden && 'key'", 1);
+  setenv("MGPU_TEST_SIZE", "14336MiB", 1);
+  setenv("MGPU_TEST_HOST", "no host", 1);
+  const std::string text = R"(
+macros: {models: /srv/models, server: "srv --port ${PORT} --dir ${models}"}
+consumers:
+  a:
+    footprint: ${env.MGPU_TEST_SIZE}
+    aliases: ["m-${env.MGPU_TEST_KEY}", "$${x}"]
+    runner:
+      process:
+        command: ${server} --key ${env.MGPU_TEST_KEY} '$HOME'
+        env: {KEY: "${env.MGPU_TEST_KEY}", TEXT: "$${x} ${models}"}
+)";
+  const Config config = parse_valid(text);
+  const ConsumerConfig& a = config.consumers[0];
+  EXPECT_EQ(a.footprint, kGiB * 14);
+  EXPECT_EQ(a.aliases, (Words{"m-hidden && 'key'", "${x}"}));
+  EXPECT_EQ(a.process->command,
+            (Words{"srv", "--port", "${PORT}", "--dir", "/srv/models", "--key", "hidden && 'key'", "$HOME"}));
+  EXPECT_EQ(a.process->env.at("TEXT"), "${x} /srv/models");
+
+  const std::string shown = to_yaml(config);
+  EXPECT_EQ(shown.find("hidden"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("14336"), std::string::npos) << shown;
+  EXPECT_EQ(to_yaml(parse_valid(shown)), shown);
+  EXPECT_EQ(parse(shown, "").config.consumers[0].process->command, a.process->command);
+  EXPECT_EQ(parse(shown, "").config.consumers[0].aliases, a.aliases);
+}
+
+TEST(Config, ErrorsShowNoValueOfTheEnvironment) {
+  setenv("MGPU_TEST_KEY", "hidden && 'key'", 1);
+  for (const std::string key :
+       {"listen", "policy", "load_ahead", "store", "limits: {max_queue", "limits: {max_body",
+        "limits: {wait_limit", "devices: [{id", "consumers: {a: {url", "consumers: {a: {device",
+        "consumers: {a: {unload", "consumers: {a: {api_key_env", "consumers: {a: {kind",
+        "consumers: {a: {runner", "consumers: {a: {followed_by", "consumers: {a: {health",
+        "consumers: {a: {runner: {systemd: {unit", "consumers: {a: {runner: {container: {name"}) {
+    std::string text = key + ": '${env.MGPU_TEST_KEY}'";
+    for (std::size_t i = key.size(); i-- > 0;)
+      if (key[i] == '{' || key[i] == '[') text += key[i] == '{' ? '}' : ']';
+    const std::vector<std::string> found = parse_diagnostics(text);
+    EXPECT_FALSE(key != "store" && found.empty()) << text;
+    for (const std::string& one : found)
+      EXPECT_EQ(one.find("hidden"), std::string::npos) << text << "\n" << one;
+  }
+}
+
+TEST(Config, VariablesThatAreNotSetAreErrorsWithTheirPosition) {
+  expect_diagnostics(
+      "consumers:\n  a:\n    footprint: ${SIZE}\n    aliases: ['${env.MGPU_NOT_SET}']\n",
+      {"mgpu.yaml:3:16: consumers.a.footprint: there is no macro \"SIZE\"",
+       "mgpu.yaml:4:15: consumers.a.aliases: the environment variable MGPU_NOT_SET is not set"});
+  expect_diagnostics("macros: {a: '${b}', b: '${a}'}\n",
+                     {"1:13: macros: a: the macros refer to each other in a circle",
+                      "1:24: macros: b: the macros refer to each other"});
+  expect_diagnostics("consumers: {a: {device: '${PORT}'}}", {"${PORT} has no meaning here"});
+}
+
 TEST(Config, WrongYamlTypesAreReported) {
   for (const char* text :
        {"just words", "[1, 2]", "consumers: [a]", "consumers: {a: 3}", "devices: {id: x}", "devices: [3]",
@@ -500,21 +674,23 @@ TEST(Keys, ExamplesAndDefaultsAreValid) {
     const auto type = first_service_supporting(key.path.substr(key.path.rfind('.') + 1));
     ConsumerConfig consumer{.service = {.type = type}};
     const KeyContext context{&config, &device, &consumer};
-    const ReadResult read = key.read(YAML::Load(key.example), context);
-    EXPECT_TRUE(read) << key.path << ": " << (read ? "" : read.error().message);
+    const ReadErrors errors = key.read(load_document(key.example).top, context);
+    EXPECT_TRUE(errors.empty()) << key.path << ": " << (errors.empty() ? "" : errors[0].message);
     const auto written = key.write(context);
     ASSERT_TRUE(written) << key.path;
-    EXPECT_TRUE(key.read(*written, context)) << key.path;
+    YAML::Emitter text;
+    text << *written;
+    EXPECT_TRUE(key.read(load_document(text.c_str()).top, context).empty()) << key.path;
     EXPECT_TRUE(key.description.ends_with(".")) << key.path;
   }
 }
 
 TEST(Keys, TheSchemaHasEveryKey) {
   const auto schema = nlohmann::json::parse(json_schema());
-  EXPECT_EQ(schema["properties"]["limits"]["properties"]["max_queue"]["minimum"], 1);
+  EXPECT_EQ(schema["properties"]["limits"]["properties"]["max_queue"]["anyOf"][0]["minimum"], 1);
   EXPECT_EQ(schema["properties"]["devices"]["items"]["required"][0], "id");
   const auto& consumer = schema["properties"]["consumers"]["additionalProperties"];
-  EXPECT_EQ(consumer["properties"]["service"]["enum"][3], "llama-server");
+  EXPECT_EQ(consumer["properties"]["service"]["anyOf"][0]["enum"][3], "llama-server");
   EXPECT_EQ(consumer["properties"]["runner"]["oneOf"][0]["const"], "external");
   EXPECT_TRUE(
       consumer["properties"]["runner"]["oneOf"][1]["properties"]["process"]["properties"].contains("env"));

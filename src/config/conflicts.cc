@@ -9,6 +9,11 @@
 namespace mgpu::config {
 namespace {
 
+std::string lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
 // The address in the url of a consumer with a runner, normalized so that equal addresses are equal texts.
 // Empty: no url, no runner, or the port is chosen at start (${PORT}).
 std::string listen_address(const ConsumerConfig& consumer) {
@@ -17,7 +22,7 @@ std::string listen_address(const ConsumerConfig& consumer) {
   if (is_external(consumer) || scheme == std::string::npos || url.contains("${PORT}")) return {};
   std::string authority = url.substr(scheme + 3);
   authority.resize(std::min(authority.find('/'), authority.size()));
-  std::ranges::transform(authority, authority.begin(), [](unsigned char c) { return std::tolower(c); });
+  authority = lower_case(std::move(authority));
   const auto colon = authority.rfind(':');
   const bool has_port = colon != std::string::npos && !authority.ends_with(']');
   const std::string host = authority.substr(0, has_port ? colon : authority.size());
@@ -40,6 +45,7 @@ class ConflictFinder {
   explicit ConflictFinder(const std::vector<ConsumerConfig>& consumers) {
     for (const ConsumerConfig& consumer : consumers) {
       const std::string path = "consumers." + consumer.name;
+      add_lower_case_name(consumer.name, path);
       add_names(consumer, path);
       if (consumer.systemd && !consumer.systemd->unit.empty())
         add_resource("unit", unit_label(*consumer.systemd), consumer.name, path + ".runner.systemd.unit");
@@ -59,6 +65,13 @@ class ConflictFinder {
     for (const std::string& alias : consumer.aliases) add_name(alias, consumer.name, path + ".aliases");
     for (const auto& [ai_model, footprint] : consumer.ai_models)
       add_name(ai_model, consumer.name, path + ".ai_models");
+  }
+
+  // Ollama's clients change the case of names.
+  void add_lower_case_name(const std::string& name, const std::string& path) {
+    const auto [entry, inserted] = lower_case_names_.emplace(lower_case(name), name);
+    if (!inserted && entry->second != name)
+      report(path, "differs from consumer \"" + entry->second + "\" only in case: choose another name");
   }
 
   void add_name(const std::string& name, const std::string& owner, const std::string& path) {
@@ -83,8 +96,9 @@ class ConflictFinder {
     conflicts.push_back({path, std::move(message)});
   }
 
-  std::map<std::string, std::string> name_owners_{};      // name -> the consumer that it selects
-  std::map<std::string, std::string> resource_owners_{};  // resource -> the consumer that owns it
+  std::map<std::string, std::string> lower_case_names_{};  // lower case -> the consumer
+  std::map<std::string, std::string> name_owners_{};       // name -> the consumer that it selects
+  std::map<std::string, std::string> resource_owners_{};   // resource -> the consumer that owns it
 };
 
 }  // namespace

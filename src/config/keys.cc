@@ -18,8 +18,13 @@ constexpr Range kAtLeastMillisecond{kMillisecond};
 constexpr Range kSamplingRange{10 * kMillisecond, 3600 * kSecond};
 
 std::string unwrap(Path path) { return std::move(path.text); }
+std::string unwrap(FilePath file) { return std::move(file.text); }
+std::vector<std::string> unwrap(FilePaths files) { return std::move(files.texts); }
+std::string unwrap(AnyText text) { return std::move(text.text); }
+std::string unwrap(VariableName name) { return std::move(name.text); }
 std::string unwrap(PolicyName policy) { return std::move(policy.text); }
 std::vector<std::string> unwrap(Command command) { return std::move(command.words); }
+std::vector<std::string> unwrap(Arguments arguments) { return std::move(arguments.words); }
 template <class T>
 T unwrap(T value) {
   return value;
@@ -42,12 +47,13 @@ Key make_key_as(std::string path, Range range, Accessor accessor, std::string ex
   Key key{.path = std::move(path),
           .type = type_of(range, static_cast<const As*>(nullptr)),
           .description = std::move(description),
-          .example = std::move(example)};
-  key.read = [range, accessor](const YAML::Node& node, KeyContext context) {
+          .example = std::move(example),
+          .is_command_line = std::is_same_v<As, Command> || std::is_same_v<As, Arguments>};
+  key.read = [range, accessor](const Node& node, KeyContext context) {
     As value{};
-    ReadResult result = read(node, range, value);
-    if (result) accessor(context) = unwrap(std::move(value));
-    return result;
+    ReadErrors errors = read(node, range, value);
+    if (errors.empty()) accessor(context) = unwrap(std::move(value));
+    return errors;
   };
   key.write = [accessor](KeyContext context) { return optional_node(As{accessor(context)}); };
   return key;
@@ -82,14 +88,15 @@ Key omit_unless_supported(Key key) {
 }
 
 Key required(Key key) { return key.required = true, key; }
+Key with_port(Key key) { return key.allows_port = true, key; }
 Key with_fallback(std::string fallback, Key key) { return key.fallback = std::move(fallback), key; }
 
-// Not written while the text or list is empty: that equals an absent key.
+// Not written while the text, list or mapping is empty: that equals an absent key.
 Key omit_if_empty(Key key) {
   key.write = [write = std::move(key.write)](KeyContext context) -> std::optional<YAML::Node> {
     std::optional<YAML::Node> node = write(context);
     if (node && node->IsScalar() && node->Scalar().empty()) return std::nullopt;
-    if (node && node->IsSequence() && node->size() == 0) return std::nullopt;
+    if (node && !node->IsScalar() && node->size() == 0) return std::nullopt;
     return node;
   };
   return key;
@@ -125,8 +132,8 @@ Key park_key() {
       .example = "POST /sleep"};
   key.type.name += ", or `cuda-checkpoint`";
   key.type.schema["oneOf"].push_back({{"const", kCudaCheckpoint}});
-  key.read = [](const YAML::Node& node, KeyContext context) -> ReadResult {
-    if (node.IsScalar() && node.Scalar() == kCudaCheckpoint) {
+  key.read = [](const Node& node, KeyContext context) -> ReadErrors {
+    if (node.is_scalar() && node.text == kCudaCheckpoint) {
       context.consumer->park_method = ParkMethod::cuda_checkpoint;
       return {};
     }
@@ -155,9 +162,9 @@ Key runner_key() {
           "unit or container that runs already is used as it is and may be evicted; when the daemon ends, "
           "it stops only what it started itself.",
       .example = "external"};
-  key.read = [](const YAML::Node& node, KeyContext) -> ReadResult {
-    if (node.IsScalar() && node.Scalar() == "external") return {};
-    return std::unexpected(ValueError{node.Mark(), "expected " + std::string(kRunnerType)});
+  key.read = [](const Node& node, KeyContext) -> ReadErrors {
+    if (node.is_scalar() && node.text == "external") return {};
+    return {{node.mark, "expected " + std::string(kRunnerType) + ", found " + describe(node)}};
   };
   key.write = [](KeyContext context) {
     return is_external(*context.consumer) ? std::optional(YAML::Node("external")) : std::nullopt;
@@ -205,7 +212,7 @@ std::vector<Key> top_keys() {
           "a "
           "device, nothing new is granted there and idle consumers are evicted."),
       with_fallback("mgpu.db in $STATE_DIRECTORY, $XDG_STATE_HOME/mgpu or ~/.local/state/mgpu",
-                    omit_if_empty(make_key(
+                    omit_if_empty(make_key_as<FilePath>(
                         "store", kUnbounded, [](KeyContext c) -> auto& { return c.config->store; },
                         "/var/lib/mgpu/mgpu.db",
                         "The SQLite file with learned footprints, history and started processes; `none` "
@@ -215,7 +222,13 @@ std::vector<Key> top_keys() {
 
 std::vector<Key> cuda_checkpoint_keys() {
   return {
-      make_key(
+      with_fallback(
+          "none",
+          omit_if_empty(make_key(
+              "macros", kUnbounded, [](KeyContext c) -> auto& { return c.config->macros; },
+              "{models: /srv/models, server: \"llama-server --port ${PORT}\"}",
+              "Names for texts: `${models}` in any value is replaced by that text, in other macros too."))),
+      make_key_as<FilePath>(
           "cuda_checkpoint", kUnbounded, [](KeyContext c) -> auto& { return c.config->cuda_checkpoint; },
           "/opt/bin/cuda-checkpoint",
           "NVIDIA's utility, for consumers with `park: cuda-checkpoint` where the driver lacks the calls "
@@ -230,7 +243,7 @@ std::vector<Key> gpu_keys() {
           "Which devices are used: `nvml` NVIDIA's, `drm` AMD's and Intel's, `auto` all of them. An "
           "integrated "
           "GPU (APU) is used only if there is no other device."),
-      make_key(
+      make_key_as<FilePath>(
           "gpu.library", kUnbounded, [](KeyContext c) -> auto& { return c.config->gpu.library; },
           "/opt/lib/libmgpu-simgpu.so",
           "The NVML library to load. The environment variable MGPU_NVML_LIBRARY overrides it."),
@@ -418,7 +431,7 @@ std::vector<Key> consumer_keys() {
           "[gpt-4o-mini]", "Further values of a request's `model` that select this consumer."),
       with_fallback(
           "what the command names (-m, --model, --models-dir, ...), or the service's usual folder",
-          make_key(
+          make_key_as<FilePaths>(
               "consumers.*.weights", kUnbounded, [](KeyContext c) -> auto& { return c.consumer->weights; },
               "[/models/qwen3-8b-q4_k_m.gguf]",
               "The weights that it loads: GGUF or safetensors files, or a folder of them; for a service with "
@@ -507,10 +520,10 @@ std::vector<Key> service_keys() {
               "The protocol of its server. A consumer with neither service nor runner can only be leased.")),
       with_fallback(
           "http://127.0.0.1:${PORT} if the command has ${PORT}",
-          omit_if_empty(make_key(
+          omit_if_empty(with_port(make_key(
               "consumers.*.url", kUnbounded, [](KeyContext c) -> auto& { return c.consumer->service.url; },
               "http://127.0.0.1:9001",
-              "Where its server listens; ${PORT} is the free port chosen for its process."))),
+              "Where its server listens; ${PORT} is the free port chosen for its process.")))),
   };
 }
 
@@ -567,13 +580,13 @@ std::vector<Key> service_detail_keys() {
                         "What SGLang releases when it unloads: any of weights, kv_cache, cuda_graph.")),
       with_fallback(
           "none",
-          omit_if_empty(make_key(
+          omit_if_empty(make_key_as<VariableName>(
               "consumers.*.api_key_env", kUnbounded,
               [](KeyContext c) -> auto& { return c.consumer->service.api_key_env; }, "TABBY_ADMIN_KEY",
               "The environment variable that holds the key (or user:password) for the daemon's control "
               "requests to it."))),
       with_fallback("none",
-                    omit_if_empty(make_key(
+                    omit_if_empty(make_key_as<FilePath>(
                         "consumers.*.api_key_file", kUnbounded,
                         [](KeyContext c) -> auto& { return c.consumer->service.api_key_file; },
                         "/etc/mgpu/tabby.key", "A file whose first line is that key (or user:password)."))),
@@ -600,11 +613,11 @@ std::vector<Key> busy_keys() {
               "The path of a GET request that tells whether the GPU still works after an answer."))),
       required(omit_unless(
           has_busy,
-          make_key(
+          make_key_as<AnyText>(
               "consumers.*.busy.pointer", kUnbounded,
               [](KeyContext c) -> auto& { return ensure_busy(c).pointer; }, "/exec_info/queue_remaining",
               "JSON pointer to the value in the answer that is compared with `idle`."))),
-      required(omit_unless(has_busy, make_key(
+      required(omit_unless(has_busy, make_key_as<AnyText>(
                                          "consumers.*.busy.idle", kUnbounded,
                                          [](KeyContext c) -> auto& { return ensure_busy(c).idle; }, "\"0\"",
                                          "The value, as text, that means that the GPU is idle."))),
@@ -614,25 +627,28 @@ std::vector<Key> busy_keys() {
 std::vector<Key> runner_keys() {
   return {
       runner_key(),
-      required(omit_unless(has_process, make_key_as<Command>(
-                                            "consumers.*.runner.process.command", kUnbounded,
-                                            [](KeyContext c) -> auto& { return ensure_process(c).command; },
-                                            "[llama-server, -m, model.gguf, --port, \"${PORT}\"]",
-                                            "The program and its arguments. ${PORT} becomes a free port; "
-                                            "nothing else is expanded."))),
+      required(omit_unless(has_process,
+                           with_port(make_key_as<Command>(
+                               "consumers.*.runner.process.command", kUnbounded,
+                               [](KeyContext c) -> auto& { return ensure_process(c).command; },
+                               "[llama-server, -m, model.gguf, --port, \"${PORT}\"]",
+                               "The program and its arguments, split as by a shell if it is one text "
+                               "(with \\ at a line's end, quotes and # comments). ${PORT} becomes a "
+                               "free port. No shell runs it: for its operators, variables and patterns "
+                               "write [sh, -c, '...'].")))),
       omit_unless(has_process,
-                  make_key(
+                  with_port(make_key(
                       "consumers.*.runner.process.env", kUnbounded,
                       [](KeyContext c) -> auto& { return ensure_process(c).env; },
-                      "{CUDA_VISIBLE_DEVICES: \"0\"}", "Environment variables, added to the daemon's own.")),
+                      "{CUDA_VISIBLE_DEVICES: \"0\"}", "Environment variables, added to the daemon's own."))),
       with_fallback("the daemon's",
-                    omit_unless(has_process, omit_if_empty(make_key(
+                    omit_unless(has_process, omit_if_empty(make_key_as<FilePath>(
                                                  "consumers.*.runner.process.cwd", kUnbounded,
                                                  [](KeyContext c) -> auto& { return ensure_process(c).cwd; },
                                                  "/srv/tts", "The working directory.")))),
       with_fallback("memory only",
                     omit_unless(has_process,
-                                omit_if_empty(make_key(
+                                omit_if_empty(make_key_as<FilePath>(
                                     "consumers.*.runner.process.log_file", kUnbounded,
                                     [](KeyContext c) -> auto& { return ensure_process(c).log_file; },
                                     "/var/log/mgpu/tts.log", "The file to which its output is appended.")))),
@@ -670,18 +686,18 @@ std::vector<Key> container_keys() {
           "consumers.*.runner.container.image", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).image; }, "vllm/vllm-openai:latest",
           "The image of the container to create, named mgpu-CONSUMER. The image is not pulled.")),
-      omit_if_empty(make_key_as<Command>(
+      omit_if_empty(with_port(make_key_as<Arguments>(
           "consumers.*.runner.container.command", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).command; }, "[--model, Qwen/Qwen3-8B]",
-          "Arguments for the image's entry point. ${PORT} becomes a free port.")),
-      make_key(
+          "Arguments for the image's entry point. ${PORT} becomes a free port."))),
+      with_port(make_key(
           "consumers.*.runner.container.env", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).env; }, "{HF_HUB_OFFLINE: \"1\"}",
-          "Environment variables of the container."),
-      make_key(
+          "Environment variables of the container.")),
+      with_port(make_key(
           "consumers.*.runner.container.ports", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).ports; }, "[\"127.0.0.1:${PORT}:8000\"]",
-          "Ports to publish, each [ADDRESS:]HOST:CONTAINER[/udp]."),
+          "Ports to publish, each [ADDRESS:]HOST:CONTAINER[/udp].")),
       make_key(
           "consumers.*.runner.container.gpus", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).gpus; }, "[all]",
@@ -702,7 +718,7 @@ std::vector<Key> container_keys() {
               [](KeyContext c) -> auto& { return ensure_container(c).shm_size; }, "8GiB",
               "Size of its shared memory; servers with several processes need more than the default.")),
       with_fallback("the first that answers: DOCKER_HOST, Docker's, Podman's",
-                    omit_if_empty(make_key(
+                    omit_if_empty(make_key_as<FilePath>(
                         "consumers.*.runner.container.socket", kUnbounded,
                         [](KeyContext c) -> auto& { return ensure_container(c).socket; },
                         "/run/podman/podman.sock", "The Unix socket of the container engine."))),

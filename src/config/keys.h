@@ -27,7 +27,10 @@ struct Key {
   std::string example{};
   std::string fallback{};  // the default in words, where it is no constant: "the first device"
   bool required = false;
-  std::function<ReadResult(const YAML::Node&, KeyContext)> read{};
+  bool allows_port = false;  // ${PORT} in it is replaced by the port that the runner chooses
+  bool is_command_line =
+      false;  // a folded text (>) keeps its lines, so that a # comment ends where it is seen to
+  std::function<ReadErrors(const Node&, KeyContext)> read{};
   std::function<std::optional<YAML::Node>(KeyContext)> write{};  // nullopt: not set, so not written
 };
 

@@ -1,4 +1,5 @@
-// Parses a configuration: walks the YAML tree, looks up each key in the table, and collects all diagnostics.
+// Parses a configuration: reads the YAML document, resolves its merge keys, defines its macros, walks the
+// tree, looks up each key in the table, and collects all diagnostics.
 //
 // The walk keeps two paths: `pattern` is the path in the table ("consumers.*.url"), used to find rows; `path`
 // is the path in the file ("consumers.chat.url"), used in diagnostics and as the key of SourceMarks.
@@ -10,128 +11,186 @@
 #include <set>
 #include <system_error>
 #include <tuple>
-
-#include <yaml-cpp/yaml.h>
+#include <utility>
 
 #include "config/check.h"
 #include "config/config.h"
+#include "config/document.h"
+#include "config/hidden_values.h"
 #include "config/keys.h"
+#include "config/merge_keys.h"
+#include "config/shell_words.h"
 #include "config/spelling.h"
+#include "config/variables.h"
 
 namespace mgpu::config {
 namespace {
+
+// Keys for anchors and for other programs: they are not read.
+bool is_extension(std::string_view name) { return name.starts_with("x-"); }
 
 class Parser {
  public:
   Parser(const std::string& file, bool check_files) : file_(file), check_files_(check_files) {}
 
   ParseResult parse(const std::string& text) {
-    try {
-      const YAML::Node top = YAML::Load(text);
-      if (!top.IsNull()) read_mapping(top, "", "", {.config = &result_.config});
-    } catch (const YAML::Exception& error) {  // yaml-cpp's only way to report a syntax error
-      report(error.mark, "", "not valid YAML: " + error.msg);
-      return std::move(result_);
+    Document document = load_document(text);
+    if (document.is_readable) resolve_merge_keys(document.top, document.errors);
+    for (ValueError& error : document.errors) {
+      report(error.mark, "", std::move(error.message));
+      document_marks_.emplace(error.mark.line, error.mark.column);
     }
-    fill_derived_values(result_.config, marks_);
-    for (Diagnostic& diagnostic : check(result_.config, marks_, file_, check_files_)) {
-      // A value that could not be read has been reported already; the check saw its default.
-      if (!reported_paths_.contains(diagnostic.key)) result_.diagnostics.push_back(std::move(diagnostic));
-    }
+    if (document.is_readable) read_document(document.top);
     std::ranges::sort(result_.diagnostics, {},
                       [](const Diagnostic& c) { return std::tuple(c.line, c.column, c.key); });
     return std::move(result_);
   }
 
  private:
-  void report(const YAML::Mark& mark, const std::string& path, std::string message) {
-    const bool known = !mark.is_null();
+  void read_document(const Node& top) {
+    if (const Node* macros = find_item(top, "macros"))
+      for (ValueError& error : variables_.define_macros(*macros))
+        report(error.mark, "macros", std::move(error.message));
+    if (!top.is_null()) read_mapping(top, "", "", {.config = &result_.config});
+    fill_derived_values(result_.config, marks_);
+    for (Diagnostic& diagnostic : check(result_.config, marks_, file_, check_files_)) {
+      // A value that could not be read has been reported already; the check saw its default.
+      if (reported_paths_.contains(diagnostic.key)) continue;
+      diagnostic.message = hide_environment(diagnostic);
+      result_.diagnostics.push_back(std::move(diagnostic));
+    }
+  }
+
+  // The checks quote values. A short value of another key is left: it may be in the text by chance.
+  std::string hide_environment(const Diagnostic& diagnostic) const {
+    constexpr std::size_t kShortest = 4;
+    const std::vector<EnvironmentUse>& uses = result_.config.environment;
+    return hide_values(hide_values(diagnostic.message, uses_of_key(uses, diagnostic.key)), uses, kShortest);
+  }
+
+  void report(const Mark& mark, const std::string& path, std::string message) {
+    reported_paths_.insert(path);
+    if (document_marks_.contains({mark.line, mark.column})) return;
     result_.diagnostics.push_back({.file = file_,
-                                   .line = known ? mark.line + 1 : 0,
-                                   .column = known ? mark.column + 1 : 0,
+                                   .line = mark.line,
+                                   .column = mark.column,
                                    .key = path,
                                    .message = std::move(message)});
-    reported_paths_.insert(path);
   }
 
   // Calls each(name, path, key node, value node) for every key of a mapping. Reports and skips duplicates.
   template <class Each>
-  void for_each_key(const YAML::Node& node, const std::string& path, Each each) {
-    if (node.IsNull()) return;  // "consumers:" with nothing below it
-    if (!node.IsMap()) return report(node.Mark(), path, "expected a mapping (KEY: VALUE)");
+  void for_each_key(const Node& node, const std::string& path, Each each) {
+    if (node.is_null()) return;  // "consumers:" with nothing below it
+    if (!node.is_map())
+      return report(node.mark, path, "expected a mapping (KEY: VALUE), found " + describe(node));
     std::set<std::string> seen;
-    for (const auto& entry : node) {
-      if (!entry.first.IsScalar()) {
-        report(entry.first.Mark(), path, "a key must be a plain word, not a list or mapping");
+    for (std::size_t i = 0; i < node.keys.size(); ++i) {
+      const Node& key = node.keys[i];
+      if (!key.is_scalar()) {
+        report(key.mark, path, "a key must be a plain word, found " + describe(key));
         continue;
       }
-      const std::string& name = entry.first.Scalar();
-      const std::string key_path = join_path(path, name);
-      if (!seen.insert(name).second) {
-        report(entry.first.Mark(), key_path, "is there twice: remove one of them");
+      const std::string key_path = join_path(path, key.text);
+      if (!seen.insert(key.text).second) {
+        report(key.mark, key_path, "is there twice: remove one of them");
         continue;
       }
-      marks_[key_path] = entry.first.Mark();
-      each(name, key_path, entry.first, entry.second);
+      marks_[key_path] = key.mark;
+      each(key.text, key_path, key, node.items[i]);
     }
   }
 
-  void read_mapping(const YAML::Node& node, const std::string& pattern, const std::string& path,
+  void read_mapping(const Node& node, const std::string& pattern, const std::string& path,
                     KeyContext context) {
     const std::vector<std::string> known = child_names(pattern);
-    for_each_key(node, path,
-                 [&](const std::string& name, const std::string& key_path, const YAML::Node& key,
-                     const YAML::Node& value) {
-                   if (std::ranges::find(known, name) == known.end())
-                     return report(key.Mark(), key_path,
-                                   "unknown key" + unknown_key_hint(name, known, pattern));
-                   read_entry(value, join_path(pattern, name), key_path, context);
-                 });
+    for_each_key(
+        node, path,
+        [&](const std::string& name, const std::string& key_path, const Node& key, const Node& value) {
+          if (is_extension(name)) return;
+          if (std::ranges::find(known, name) == known.end())
+            return report(key.mark, key_path, "unknown key" + unknown_key_hint(name, known, pattern));
+          read_entry(value, join_path(pattern, name), key_path, context);
+        });
     for (const std::string& name : known) check_required(node, pattern, path, name);
   }
 
-  void read_entry(const YAML::Node& value, const std::string& pattern, const std::string& path,
+  void read_entry(const Node& value, const std::string& pattern, const std::string& path,
                   KeyContext context) {
     if (pattern == "devices") return read_devices(value, path, context);
     if (pattern == "consumers") return read_consumers(value, path, context);
     const Key* key = find_key(pattern);
     const bool group = !child_names(pattern).empty();
-    if (key == nullptr || (group && value.IsMap())) return read_mapping(value, pattern, path, context);
-    if (value.IsNull()) return report(value.Mark(), path, "has no value (for example: " + key->example + ")");
-    marks_[path] = value.Mark();
-    if (const ReadResult read = key->read(value, context); !read)
-      report(read.error().mark, path, read.error().message);
+    if (key == nullptr || (group && value.is_map())) return read_mapping(value, pattern, path, context);
+    if (value.is_null()) return report(value.mark, path, "has no value (for example: " + key->example + ")");
+    marks_[path] = value.mark;
+    read_value(value, *key, path, context);
   }
 
-  void read_devices(const YAML::Node& node, const std::string& path, KeyContext context) {
-    if (node.IsNull()) return;
-    if (!node.IsSequence()) return report(node.Mark(), path, "expected a list (- id: gpu0)");
-    result_.config.devices.reserve(node.size());  // context points into it
-    for (std::size_t i = 0; i < node.size(); ++i) {
-      context.device = &result_.config.devices.emplace_back();
+  void read_value(Node value, const Key& key, const std::string& path, KeyContext context) {
+    if (key.is_command_line && value.is_scalar())
+      value.text = without_shell_comments(value.unfolded.empty() ? value.text : value.unfolded);
+    if (key.path != "macros") {
+      const std::vector<ValueError> errors = variables_.replace(value, key.allows_port);
+      for (const ValueError& error : errors) report(error.mark, path, error.message);
+      if (!errors.empty()) return;
+      note_environment(value, path, value.is_scalar() ? shown_text(value) : "");
+    }
+    for (ValueError& error : key.read(value, context)) report(error.mark, path, std::move(error.message));
+  }
+
+  void note_environment(const Node& value, const std::string& path, const std::string& written) {
+    for (const Substitution& part : value.substitutions)
+      if (!part.variable.empty())
+        result_.config.environment.push_back(
+            {path, written, part.variable, value.text.substr(part.from, part.size)});
+    for (const Node& key : value.keys) note_environment(key, path, written);
+    for (const Node& item : value.items) note_environment(item, path, written);
+  }
+
+  void read_devices(const Node& node, const std::string& path, KeyContext context) {
+    if (node.is_null()) return;
+    if (!node.is_list())
+      return report(node.mark, path, "expected a list (- id: gpu0), found " + describe(node));
+    result_.config.devices.reserve(node.items.size());  // context points into it
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const Node& item = node.items[i];
       const std::string item_path = path + "[" + std::to_string(i) + "]";
-      marks_[item_path] = node[i].Mark();
-      read_mapping(node[i], "devices[]", item_path, context);
+      if (item.is_scalar()) {
+        report(item.mark, item_path, "expected a mapping: write {id: " + item.text + "}");
+        continue;
+      }
+      context.device = &result_.config.devices.emplace_back();
+      marks_[item_path] = item.mark;
+      read_mapping(item, "devices[]", item_path, context);
     }
   }
 
-  void read_consumers(const YAML::Node& node, const std::string& path, KeyContext context) {
-    if (node.IsMap()) result_.config.consumers.reserve(node.size());  // context points into it
-    for_each_key(node, path,
-                 [&](const std::string& name, const std::string& consumer_path, const YAML::Node&,
-                     const YAML::Node& value) {
-                   context.consumer = &result_.config.consumers.emplace_back();
-                   context.consumer->name = name;
-                   read_mapping(value, "consumers.*", consumer_path, context);
-                 });
+  void read_consumers(const Node& node, const std::string& path, KeyContext context) {
+    if (node.is_list())
+      return report(node.mark, path,
+                    "expected a mapping from the name of each consumer to its keys, found a list");
+    result_.config.consumers.reserve(node.items.size());  // context points into it
+    for_each_key(
+        node, path,
+        [&](const std::string& name, const std::string& consumer_path, const Node& key, const Node& value) {
+          if (is_extension(name)) {
+            if (!value.anchored)
+              report(key.mark, consumer_path,
+                     "names that begin with x- are kept for anchors: choose another, or add an &anchor");
+            return;
+          }
+          context.consumer = &result_.config.consumers.emplace_back();
+          context.consumer->name = name;
+          read_mapping(value, "consumers.*", consumer_path, context);
+        });
   }
 
-  void check_required(const YAML::Node& node, const std::string& pattern, const std::string& path,
+  void check_required(const Node& node, const std::string& pattern, const std::string& path,
                       const std::string& name) {
     const Key* key = find_key(join_path(pattern, name));
     if (key == nullptr || !key->required || marks_.contains(join_path(path, name))) return;
-    report(node.Mark(), join_path(path, name),
-           "is missing (for example: " + name + ": " + key->example + ")");
+    report(node.mark, join_path(path, name), "is missing (for example: " + name + ": " + key->example + ")");
   }
 
   // A hint for an unknown key: the nearest known one, or the mapping in which this key is allowed.
@@ -152,8 +211,10 @@ class Parser {
   const std::string& file_;
   const bool check_files_;
   ParseResult result_;
-  SourceMarks marks_;
-  std::set<std::string> reported_paths_;  // paths that have a diagnostic already
+  Variables variables_{process_environment};
+  SourceMarks marks_{};
+  std::set<std::string> reported_paths_{};          // paths that have a diagnostic already
+  std::set<std::pair<int, int>> document_marks_{};  // lines and columns with an error of the document
 };
 
 }  // namespace

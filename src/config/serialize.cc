@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
 
+#include "config/hidden_values.h"
 #include "config/keys.h"
 #include "config/services.h"
+#include "config/variables.h"
 
 namespace mgpu::config {
 namespace {
@@ -30,14 +32,46 @@ void set_nested(YAML::Node node, const std::vector<std::string>& parts, std::siz
     set_nested(node[parts[from]], parts, from + 1, value);
 }
 
-// The values in `context` of all keys below `prefix` ("", "devices[].", "consumers.*.").
-YAML::Node subtree_to_yaml(std::string_view prefix, KeyContext context) {
+// The text as it is written in a file: ${ that is no placeholder is written $${.
+std::string escape_references(std::string text) {
+  for (std::size_t at = 0; (at = text.find("${", at)) != std::string::npos; at += 2)
+    if (text.compare(at, kPortPlaceholder.size(), kPortPlaceholder) != 0) text.insert(at++, "$");
+  return text;
+}
+
+// Changes the scalars of a written value to what may be shown: values of the environment, which `uses` name,
+// to the variables that they came from.
+void hide_in_scalars(YAML::Node node, const std::vector<EnvironmentUse>& uses) {
+  if (node.IsScalar())
+    node = hide_values(escape_references(node.Scalar()), uses);
+  else if (node.IsSequence())
+    for (const YAML::Node& item : node) hide_in_scalars(item, uses);
+  else if (node.IsMap())
+    for (const auto& entry : node) hide_in_scalars(entry.first, uses), hide_in_scalars(entry.second, uses);
+}
+
+YAML::Node shown_value(const YAML::Node& value, std::vector<EnvironmentUse> uses) {
+  if (value.IsScalar() && !uses.empty() && !uses.front().written.empty())
+    return YAML::Node(uses.front().written);
+  for (EnvironmentUse& use : uses) use.value = escape_references(use.value);
+  hide_in_scalars(value, uses);
+  return value;
+}
+
+// The values in `context` of all keys below `prefix` ("", "devices[].", "consumers.*."), which is `place` in
+// the file ("", "devices[0].", "consumers.chat.").
+YAML::Node subtree_to_yaml(std::string_view prefix, const std::string& place, KeyContext context) {
   YAML::Node node(YAML::NodeType::Map);
   for (const Key& key : keys()) {
     const bool nested = key.path.starts_with("devices[]") || key.path.starts_with("consumers.*");
     if (!key.path.starts_with(prefix) || (prefix.empty() && nested)) continue;
-    if (const auto value = key.write(context))
-      set_nested(node, split_path(std::string_view(key.path).substr(prefix.size())), 0, *value);
+    const std::string name = key.path.substr(prefix.size());
+    const auto value = key.write(context);
+    if (!value) continue;
+    const bool is_as_written = key.path == "macros";
+    set_nested(
+        node, split_path(name), 0,
+        is_as_written ? *value : shown_value(*value, uses_of_key(context.config->environment, place + name)));
   }
   return node;
 }
@@ -99,16 +133,26 @@ std::string escape_table_cell(std::string text) {
   return text;
 }
 
+// Any value may be written as a macro or a variable instead.
+Json with_variables(const Json& schema) {
+  const bool is_any_text = schema.value("type", Json()) == "string" && !schema.contains("pattern");
+  const bool is_scalar = schema.contains("enum") || schema.contains("minimum") ||
+                         schema.contains("pattern") || schema.value("type", Json()) == "boolean";
+  if (is_any_text || !is_scalar) return schema;
+  return {{"anyOf", Json::array({schema, {{"$ref", "#/$defs/variable"}}})}};
+}
+
 // Adds the schema of one key to that of the mapping `node`, creating the mappings in between.
 void set_key_schema(Json& node, const std::vector<std::string>& parts, std::size_t from, const Key& key) {
   std::string name = parts[from];
   const bool list = name.ends_with("[]");
   if (list) name.resize(name.size() - 2);
   // This comes first: a new member of an ordered_json object invalidates references to the others.
+  if (!node.contains("patternProperties")) node["patternProperties"]["^x-"] = Json::object();
   if (name != "*" && !node.contains("additionalProperties")) node["additionalProperties"] = false;
   Json& child = name == "*" ? node["additionalProperties"] : node["properties"][name];
   if (from + 1 == parts.size()) {
-    child = key.type.schema;
+    child = with_variables(key.type.schema);
     child["description"] = key.description;
     if (key.required) node["required"].push_back(name);
     return;
@@ -125,11 +169,13 @@ void set_key_schema(Json& node, const std::vector<std::string>& parts, std::size
 
 std::string to_yaml(const Config& config) {
   Config copy = config;  // the rows' accessors need a mutable config
-  YAML::Node top = subtree_to_yaml("", {.config = &copy});
-  for (DeviceConfig& device : copy.devices)
-    top["devices"].push_back(subtree_to_yaml("devices[].", {&copy, &device}));
+  YAML::Node top = subtree_to_yaml("", "", {.config = &copy});
+  for (std::size_t i = 0; i < copy.devices.size(); ++i)
+    top["devices"].push_back(
+        subtree_to_yaml("devices[].", fmt::format("devices[{}].", i), {&copy, &copy.devices[i]}));
   for (ConsumerConfig& consumer : copy.consumers)
-    top["consumers"][consumer.name] = subtree_to_yaml("consumers.*.", {&copy, nullptr, &consumer});
+    top["consumers"][consumer.name] = subtree_to_yaml(
+        "consumers.*.", fmt::format("consumers.{}.", consumer.name), {&copy, nullptr, &consumer});
   YAML::Emitter out;
   out << top;
   return std::string(out.c_str()) + "\n";
@@ -145,7 +191,35 @@ std::string reference_page() {
       "Amounts of memory: `14GiB`, `512MiB`, `1.5G` (powers of 1024), `8GB` (powers of 1000). "
       "Durations: `250ms`, `30s`, `15m`, `1h30m`. No amount is larger than " +
       to_exact_string(kLargestBytes) + ", no duration longer than " + mgpu::to_string(kLongestDuration) +
-      ". Variables are not expanded, except `${PORT}` where the table says so.\n";
+      ". Less than 1 MiB needs a unit (`64KiB`, `100B`).\n\n"
+      "## Variables and anchors\n\n"
+      "In any value, `${NAME}` is the macro NAME of the mapping `macros`, and `${env.NAME}` the environment "
+      "variable NAME of the process that reads the file. One that is not set is an error. `${PORT}` is the "
+      "port that "
+      "the daemon chooses for a consumer, in its `url`, `command`, `env` and `ports`. `$${` is the text "
+      "`${`. Values of "
+      "environment variables are never shown: errors and `mgpu config show` have `${env.NAME}` in their "
+      "place. Within "
+      "a command such a value is part of one word, whatever blanks and quotes it contains. Within `{ }` and "
+      "`[ ]`, "
+      "YAML needs quotes around `\"${...}\"`.\n\n"
+      "YAML's anchors, aliases and merge keys (`<<: *common`, `<<: [*first, *second]`) work; keys that begin "
+      "with `x-` "
+      "are not read, so that they can hold anchors:\n\n"
+      "```yaml\n"
+      "x-llm: &llm {kind: llm, footprint: 14GiB, idle_unload: 15m}\n"
+      "macros:\n"
+      "  server: llama-server --port ${PORT} -ngl 99\n"
+      "consumers:\n"
+      "  chat:\n"
+      "    <<: *llm\n"
+      "    runner:\n"
+      "      process:\n"
+      "        command: |\n"
+      "          ${server} \\\n"
+      "            -m ${env.HOME}/models/chat.gguf  # as in a shell script\n"
+      "        env: {HF_TOKEN: \"${env.HF_TOKEN}\"}\n"
+      "```\n";
   for (const ReferenceSection& section : kReferenceSections) {
     page += fmt::format("\n## {}\n\n", section.title);
     if (!section.text.empty()) page += fmt::format("{}\n\n", section.text);
@@ -163,7 +237,8 @@ std::string reference_page() {
 std::string json_schema() {
   Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
               {"title", "mgpu.yaml"},
-              {"type", "object"}};
+              {"type", "object"},
+              {"$defs", {{"variable", {{"type", "string"}, {"pattern", R"(\$\{.+\})"}}}}}};
   for (const Key& key : keys()) set_key_schema(schema, split_path(key.path), 0, key);
   return schema.dump(2) + "\n";
 }
