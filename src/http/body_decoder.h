@@ -36,6 +36,9 @@ class BodyDecoder {
   // Reports the end of the connection. Error: invalid_request (within the body).
   Result<void> end_of_input();
 
+  // Data then count against no limit; framing still does.
+  void lift_data_limit() { limits_.max_data = std::numeric_limits<std::uint64_t>::max(); }
+
   bool is_complete() const { return state_ == State::done; }
 
   // How much of the body is still to come; none if that is not known before its end.

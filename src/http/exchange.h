@@ -29,6 +29,10 @@ class Exchange {
   // (the client disconnected), invalid_request (broken framing), too_large, request_timeout (stall_limit).
   virtual boost::asio::awaitable<Result<std::string>> read() = 0;
 
+  // Lets the body be larger than limits.max_body. For a body that is passed on as it arrives and kept
+  // nowhere. Before the first read.
+  virtual void lift_body_limit() = 0;
+
   // Sends the head; if the body's length is known, together with the body's first piece. After a 101, read
   // and write pass the connection's raw bytes. Error: cancelled.
   virtual boost::asio::awaitable<Result<void>> send_head(ResponseHead head) = 0;

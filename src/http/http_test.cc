@@ -296,6 +296,30 @@ TEST(Http, ABodyOverTheLimitIsToldAsTooLarge) {
   }(fixture));
 }
 
+TEST(Http, ALiftedLimitCountsForNoKindOfBody) {
+  for (const bool chunked : {false, true}) {
+    HttpFixture fixture;
+    fixture.serve(
+        [](Exchange& exchange) -> asio::awaitable<void> {
+          exchange.lift_body_limit();
+          auto body = co_await read_body(exchange, kGiB);
+          std::string size = body ? std::to_string(body->size()) : body.error().detail;
+          Headers none;
+          co_await send_response(exchange, 200, std::move(none), std::move(size));
+        },
+        {.max_body = kKiB});
+    fixture.run([](HttpFixture& h, bool is_chunked) -> asio::awaitable<void> {
+      std::string request =
+          is_chunked ? "POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n1000\r\n"
+                     : "POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 4096\r\n\r\n";
+      request += std::string(4096, 'x') + (is_chunked ? "\r\n0\r\n\r\n" : "");
+      const std::string got = co_await h.send_raw(std::move(request));
+      EXPECT_TRUE(got.ends_with("\r\n\r\n4096")) << got;
+    }(fixture, chunked));
+  }
+}
+
 TEST(Http, SaysThatItClosesWhereTheBodyCannotBeReadToItsEnd) {
   HttpFixture fixture;
   fixture.serve(

@@ -1,5 +1,6 @@
 #include "http/server_exchange.h"
 
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,7 @@ ServerExchange::ServerExchange(ServerStream& stream, ParsedRequest request)
     : stream_(stream),
       head_(std::move(request.head)),
       body_decoder_(make_body_decoder(head_.length, stream.options())),
+      max_body_(static_cast<std::uint64_t>(stream.options().max_body.count)),
       http_1_0_(request.http_1_0),
       keep_alive_(request.keep_alive && !stream.is_reserved()),
       expects_continue_(request.expects_continue) {}
@@ -48,7 +50,7 @@ asio::awaitable<Result<std::string>> ServerExchange::read() {
     co_return piece;
   }
   if (body_decoder_.is_complete()) co_return std::string{};
-  if (head_.length.value_or(0) > max_body()) co_return std::unexpected(body_too_large_error(max_body()));
+  if (head_.length.value_or(0) > max_body_) co_return std::unexpected(body_too_large_error(max_body_));
   if (std::exchange(expects_continue_, false)) {
     std::string go_on(kContinue);
     if (auto sent = co_await stream_.send(std::move(go_on)); !sent) co_return std::unexpected(sent.error());
@@ -56,6 +58,11 @@ asio::awaitable<Result<std::string>> ServerExchange::read() {
   auto piece = co_await read_body_piece();
   if (!piece) body_unreadable_ = true;
   co_return piece;
+}
+
+void ServerExchange::lift_body_limit() {
+  max_body_ = std::numeric_limits<std::uint64_t>::max();
+  body_decoder_.lift_data_limit();
 }
 
 asio::awaitable<Result<void>> ServerExchange::send_head(ResponseHead response) {

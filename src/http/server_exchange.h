@@ -21,6 +21,7 @@ class ServerExchange final : public Exchange {
   std::uint16_t peer_port() const override { return stream_.peer().port; }
   bool is_reserved() const override { return stream_.is_reserved(); }
   boost::asio::awaitable<Result<std::string>> read() override;
+  void lift_body_limit() override;
   boost::asio::awaitable<Result<void>> send_head(ResponseHead head) override;
   boost::asio::awaitable<Result<void>> write(std::string piece) override;
   boost::asio::awaitable<void> finish() override;
@@ -41,7 +42,6 @@ class ServerExchange final : public Exchange {
   std::uint64_t announced_bytes_left() const { return body_decoder_.remaining().value_or(0); }
 
  private:
-  std::uint64_t max_body() const { return static_cast<std::uint64_t>(stream_.options().max_body.count); }
   boost::asio::awaitable<Result<std::string>> read_body_piece();
   bool can_skip_rest() const;
   boost::asio::awaitable<void> skip_rest();
@@ -50,6 +50,7 @@ class ServerExchange final : public Exchange {
   ServerStream& stream_;
   RequestHead head_;
   BodyDecoder body_decoder_;
+  std::uint64_t max_body_;
   bool http_1_0_;
   bool keep_alive_;
   bool expects_continue_;
