@@ -5,6 +5,7 @@
 #include "estimate/gguf.h"
 #include "estimate/gguf_writer.h"
 #include "estimate/inference_options.h"
+#include "estimate/llama_presets.h"
 #include "estimate/memory_estimate.h"
 #include "estimate/ollama.h"
 #include "estimate/safetensors.h"
@@ -144,6 +145,36 @@ TEST(Ollama, AManifestWithOtherPathsIsRejected) {
   EXPECT_FALSE(parse_manifest(R"({"layers":"none"})"));
   EXPECT_FALSE(parse_manifest("[]"));
   EXPECT_FALSE(parse_manifest("no json"));
+}
+
+TEST(Ollama, APathGivesTheNameThatItShows) {
+  EXPECT_EQ(name_of_manifest("registry.ollama.ai/library/llama3.2/3b"), "llama3.2:3b");
+  EXPECT_EQ(name_of_manifest("registry.ollama.ai/me/mine/latest"), "me/mine:latest");
+  EXPECT_EQ(name_of_manifest("hf.co/library/mine/Q4"), "hf.co/library/mine:Q4");
+  for (const char* path : {"", "a/b/c", "a/b/c/d/e", "../b/c/d", "a//c/d"})
+    EXPECT_EQ(name_of_manifest(path), "");
+}
+
+TEST(Ollama, AManifestTellsSizeAndWeights) {
+  const std::string a = "sha256:" + std::string(64, 'a'), b = "sha256:" + std::string(64, 'b');
+  const auto summary =
+      summarize_manifest(R"({"config":{"digest":")" + b +
+                         R"(","size":7},"layers":[)"
+                         R"({"mediaType":"application/vnd.ollama.image.model","digest":")" +
+                         a + R"(","size":100},{"mediaType":"x","digest":"y","size":-1},3]})");
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->size, Bytes{107});
+  EXPECT_EQ(summary->weights, a);
+  EXPECT_EQ(summary->details, "blobs/sha256-" + std::string(64, 'b'));
+  EXPECT_EQ(summarize_manifest(R"({"layers":[]})")->weights, "") << "computed elsewhere";
+  for (const char* text : {"", "[]", "{}", "no JSON"}) EXPECT_FALSE(summarize_manifest(text)) << text;
+  EXPECT_EQ(parse_details(R"({"model_family":5,"file_type":"Q8_0","model_families":null})").quantization,
+            "Q8_0");
+}
+
+TEST(LlamaPresets, AreNamedByTheirSections) {
+  EXPECT_EQ(preset_names("version = 1\r\n; [no]\n[*]\nc = 1\n[a/b:Q4_K_M] # x\n  [ c ]\nx = [d]\n[]\n[open"),
+            (std::vector<std::string>{"a/b:Q4_K_M", "c"}));
 }
 
 TEST(Ollama, TheContextComesFromTheAIModelThenTheServerThenTheDevices) {

@@ -10,6 +10,9 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxName = 350;
+constexpr std::string_view kWeightsType = "application/vnd.ollama.image.model";
+constexpr std::string_view kDefaultRegistry = "registry.ollama.ai";
+constexpr std::string_view kDefaultNamespace = "library";
 constexpr std::size_t kDigits = 64;
 
 // A part of a name becomes a path component, so it must not contain separators or begin with a dot.
@@ -64,8 +67,8 @@ Result<std::string> manifest_path(std::string_view ai_model) {
   const auto colon = last.find(':');
   const std::string_view tag = colon == std::string_view::npos ? "latest" : last.substr(colon + 1);
   last = last.substr(0, colon);
-  if (parts.size() < 2) parts.insert(parts.begin(), "library");
-  if (parts.size() < 3) parts.insert(parts.begin(), "registry.ollama.ai");
+  if (parts.size() < 2) parts.insert(parts.begin(), kDefaultNamespace);
+  if (parts.size() < 3) parts.insert(parts.begin(), kDefaultRegistry);
   parts.push_back(tag);
   constexpr std::size_t kParts = 4;  // registry, namespace, AI model, tag
   if (parts.size() != kParts || ai_model.size() > kMaxName || !std::ranges::all_of(parts, is_name_part))
@@ -87,7 +90,7 @@ Result<OllamaBlobs> parse_manifest(std::string_view json) {
     const std::string path = blob_path(layer);
     const std::string type = string_field(layer, "mediaType");
     if (path.empty()) continue;
-    if (type == "application/vnd.ollama.image.model") blobs.weights.push_back(path);
+    if (type == kWeightsType) blobs.weights.push_back(path);
     if (type == "application/vnd.ollama.image.projector" || type == "application/vnd.ollama.image.adapter")
       adapters.push_back(path);
     if (type == "application/vnd.ollama.image.params") blobs.parameters = path;
@@ -95,6 +98,47 @@ Result<OllamaBlobs> parse_manifest(std::string_view json) {
   if (blobs.weights.empty()) return fail(ErrorCode::invalid_request, "the manifest lists no weights");
   blobs.weights.insert(blobs.weights.end(), adapters.begin(), adapters.end());
   return blobs;
+}
+
+Result<OllamaManifest> summarize_manifest(std::string_view json) {
+  const Json manifest = Json::parse(json, nullptr, false);
+  if (!manifest.is_object() || !manifest.contains("layers"))
+    return fail(ErrorCode::invalid_request, "not a manifest: it has no layers");
+  OllamaManifest summary;
+  std::vector<Json> blobs{manifest.value("config", Json())};
+  for (const Json& layer : manifest["layers"]) blobs.push_back(layer);
+  summary.details = blob_path(blobs.front());
+  for (const Json& blob : blobs) {
+    if (!blob.is_object()) continue;
+    const auto size = blob.find("size");
+    if (size != blob.end() && size->is_number_unsigned()) summary.size += Bytes{size->get<std::int64_t>()};
+    // Ollama loads the last one, and knows what it has loaded by this file.
+    if (string_field(blob, "mediaType") == kWeightsType) summary.weights = string_field(blob, "digest");
+  }
+  return summary;
+}
+
+std::string name_of_manifest(std::string_view path) {
+  const std::vector<std::string_view> parts = split(path, '/');
+  constexpr std::size_t kParts = 4;
+  if (parts.size() != kParts || !std::ranges::all_of(parts, is_name_part)) return {};
+  std::string name;
+  if (parts[0] != kDefaultRegistry) name.append(parts[0]).append("/");
+  if (!name.empty() || parts[1] != kDefaultNamespace) name.append(parts[1]).append("/");
+  return name.append(parts[2]).append(":").append(parts[3]);
+}
+
+OllamaDetails parse_details(std::string_view json) {
+  const Json config = Json::parse(json, nullptr, false);
+  if (!config.is_object()) return {};
+  OllamaDetails details{.format = string_field(config, "model_format"),
+                        .family = string_field(config, "model_family"),
+                        .parameter_size = string_field(config, "model_type"),
+                        .quantization = string_field(config, "file_type")};
+  const Json families = config.value("model_families", Json());
+  for (const Json& family : families)
+    if (family.is_string()) details.families.push_back(family.get<std::string>());
+  return details;
 }
 
 InferenceOptions ollama_inference_options(std::string_view parameters, const OllamaSettings& settings) {

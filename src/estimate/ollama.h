@@ -31,6 +31,30 @@ struct OllamaBlobs {
 // Error: invalid_request (not a manifest, or one without weights).
 Result<OllamaBlobs> parse_manifest(std::string_view json);
 
+// What a manifest tells for a listing.
+struct OllamaManifest {
+  std::string details{};  // path of the blob that parse_details reads; empty: none
+  Bytes size{};           // of all blobs
+  std::string weights{};  // digest of the file that is loaded; empty: none, it is computed elsewhere
+};
+
+// Error: invalid_request (not a manifest).
+Result<OllamaManifest> summarize_manifest(std::string_view json);
+
+// The inverse of manifest_path, as Ollama shows it: "registry.ollama.ai/library/llama3.2/3b" (relative to the
+// folder `manifests`) is "llama3.2:3b". Empty: not the path of a manifest.
+std::string name_of_manifest(std::string_view path);
+
+// As Ollama shows it. Empty fields: unknown.
+struct OllamaDetails {
+  std::string format{};
+  std::string family{};
+  std::vector<std::string> families{};
+  std::string parameter_size{};
+  std::string quantization{};
+};
+OllamaDetails parse_details(std::string_view json);
+
 // The server's settings, as the texts of its environment variables; empty: unset.
 struct OllamaSettings {
   std::string context{};     // OLLAMA_CONTEXT_LENGTH
