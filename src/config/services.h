@@ -22,7 +22,11 @@ struct ServiceTraits {
   std::string_view scheme = "http://";  // of its url
   std::string_view health = "/health";  // default path of the health check; empty: none
   AiModelCount ai_model_count = AiModelCount::one;
-  std::string_view default_tag{};    // ollama: "M" means "M:latest"
+  std::string_view default_tag{};  // ollama: "M" means "M:latest"
+  // Prefixes of names that mean nothing, the longest first, and whether names differ by case.
+  std::vector<std::string_view> implied_prefixes{};
+  bool ignores_case = false;
+  bool lists_all = false;            // an AI model that it does not list does not exist
   bool answers_ollama_show = false;  // POST /api/show may be forwarded to it
   bool websocket = false;            // a client may upgrade a connection to a WebSocket
   // The folder of an application with several AI models: the environment variable that names it, and the

@@ -7,7 +7,9 @@
 
 #include "base/sanitize.h"
 #include "config/live_config.h"
+#include "config/services.h"
 #include "engine/application_set.h"
+#include "engine/catalog.h"
 #include "engine/clock.h"
 #include "engine/core_loop.h"
 #include "engine/device_observer.h"
@@ -30,6 +32,11 @@
 namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
+
+// From one full refresh of the names of AI models to the next.
+constexpr Duration kRefreshInterval = std::chrono::milliseconds(500);
+
+constexpr Duration kRefreshLimit = std::chrono::seconds(1);  // of the wait for it
 
 // For reading the file heads of one AI model.
 constexpr Duration kStartupEstimateTimeout = std::chrono::seconds(3);
@@ -67,6 +74,8 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   void start();
   void execute(const Effect& effect);
   asio::awaitable<void> drain();
+  asio::awaitable<void> refresh_ai_models(ConsumerId consumer);
+  asio::awaitable<void> refresh_all_ai_models();
   void close();
 
   std::optional<DeviceId> chosen_device(TicketId ticket) const;
@@ -84,6 +93,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   TicketTable tickets;
   TimedCalls timed_calls{};
   TargetResolver targets;
+  Catalog catalog;
   UserTable users{};
   ApplicationSet applications;
   DeviceObserver observer;
@@ -93,6 +103,7 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   LeftoverRecovery recovery;
   HourTimer hours;
   std::uint64_t oom_retries = 0;
+  Instant next_full_refresh{};  // no earlier than this
 };
 
 Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::Provider& provider,
@@ -116,6 +127,7 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
               [this](ConsumerId consumer, const std::string& ai_model) {
                 return recorder.previously_learned(consumer, ai_model);
               }),
+      catalog({.io = io, .loop = loop, .tasks = tasks, .targets = targets, .config = config}),
       applications(
           io, config, recorder, std::move(setup.cuda_checkpoint),
           {.on_lost =
@@ -135,7 +147,8 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
                  .tasks = tasks,
                  .applications = applications,
                  .devices = observer,
-                 .weights = weights}),
+                 .weights = weights,
+                 .targets = targets}),
       services({.loop = loop,
                 .tasks = tasks,
                 .applications = applications,
@@ -161,6 +174,7 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
 void Engine::Impl::start() {
   observer.start();
   tasks.spawn(hours.run());
+  catalog.start();
   services.start();
 }
 
@@ -197,11 +211,37 @@ asio::awaitable<void> Engine::Impl::drain() {
   observer.stop();
 }
 
+asio::awaitable<void> Engine::Impl::refresh_ai_models(ConsumerId consumer) {
+  co_await catalog.refresh(consumer);
+  if (!loop.is_closed()) co_await services.look_now(consumer);
+}
+
+// Requests with ever new names must not keep the services busy.
+asio::awaitable<void> Engine::Impl::refresh_all_ai_models() {
+  if (clock.now() < next_full_refresh) co_return;
+  const Instant now = clock.now();
+  next_full_refresh = now + kRefreshInterval;
+  const auto pending = std::make_shared<std::size_t>(0);  // outlives a wait that is cut short
+  const auto refresh = [](Impl* self, ConsumerId consumer) -> asio::awaitable<Result<void>> {
+    co_await self->refresh_ai_models(consumer);
+    co_return Result<void>{};
+  };
+  for (std::size_t i = 0; i < applications.size(); ++i) {
+    if (!has_several_ai_models(config.consumer(ConsumerId{i})->service)) continue;
+    ++*pending;
+    tasks.spawn(refresh(this, ConsumerId{i}),
+                [this, pending](const Result<void>&) { --*pending, loop.wake_waiters(); });
+  }
+  const Instant limit = now + kRefreshLimit;
+  while (*pending > 0 && !loop.is_closed() && clock.now() < limit) co_await loop.wait_for_change(limit);
+}
+
 void Engine::Impl::close() {
   loop.close();
   observer.stop();
   (void)observer.wait_for_exit();  // it refers to the provider, which may be destroyed soon
   hours.close();
+  catalog.close();
   tickets.close();
   applications.close();
 }
@@ -241,6 +281,7 @@ Engine::~Engine() { impl_->close(); }
 
 asio::awaitable<void> Engine::recover() {
   const auto self = impl_;
+  co_await self->catalog.read_first();
   co_await self->recovery.run();
 }
 void Engine::start() { impl_->start(); }
@@ -364,6 +405,24 @@ std::optional<DeviceId> Engine::find_device(std::string_view name) const {
 
 std::vector<std::string> Engine::ai_models(ConsumerId consumer) const {
   return impl_->targets.names().ai_models(consumer);
+}
+
+const AiModelFacts* Engine::ai_model_facts(ConsumerId consumer, std::string_view ai_model) const {
+  return impl_->targets.names().facts(consumer, ai_model);
+}
+
+std::optional<ResidentId> Engine::find_resident(ConsumerId consumer, std::string_view ai_model) const {
+  return impl_->targets.find_resident(consumer, ai_model);
+}
+
+asio::awaitable<void> Engine::refresh_ai_models(ConsumerId consumer) {
+  const auto self = impl_;
+  co_await self->refresh_ai_models(consumer);
+}
+
+asio::awaitable<void> Engine::refresh_all_ai_models() {
+  const auto self = impl_;
+  co_await self->refresh_all_ai_models();
 }
 
 std::uint32_t Engine::user_of(const Principal& principal) {

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "config/live_config.h"
+#include "domain/ai_model_facts.h"
 #include "domain/principal.h"
 #include "domain/ticket.h"
 #include "engine/journal.h"
@@ -78,6 +79,9 @@ class Lease {
 struct Target {
   ConsumerId consumer{};
   std::optional<ResidentId> resident{};  // none for lease_only consumers
+  // The AI model as its service knows it; empty: the consumer has only one. Differs from the resident's where
+  // two names share weights.
+  std::string ai_model{};
 };
 
 // What the last reading of a device contained besides the core's input.
@@ -149,6 +153,19 @@ class Engine {
 
   // The AI models that the consumer is known to serve, as clients name them. Loads nothing.
   std::vector<std::string> ai_models(ConsumerId consumer) const;
+
+  // What files tell about one of them; null: nothing. Valid until the strand runs other work.
+  const AiModelFacts* ai_model_facts(ConsumerId consumer, std::string_view ai_model) const;
+
+  // Its resident, if it has one.
+  std::optional<ResidentId> find_resident(ConsumerId consumer, std::string_view ai_model) const;
+
+  // Reads the consumer's files and asks its service, if that is up, which AI models there are: after a
+  // request that may have changed them.
+  boost::asio::awaitable<void> refresh_ai_models(ConsumerId consumer);
+
+  // The same of all consumers, for a name that is not known: it may be new. At most twice a second.
+  boost::asio::awaitable<void> refresh_all_ai_models();
 
   // Whether the application still computes after its response (the service's busy check). False if unknown.
   boost::asio::awaitable<bool> is_busy(ConsumerId consumer);

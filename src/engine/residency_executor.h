@@ -8,6 +8,7 @@
 #include "engine/application_set.h"
 #include "engine/core_loop.h"
 #include "engine/device_observer.h"
+#include "engine/target_resolver.h"
 #include "engine/task_spawner.h"
 #include "engine/weights_cache.h"
 
@@ -22,6 +23,7 @@ class ResidencyExecutor {
     ApplicationSet& applications;
     DeviceObserver& devices;
     WeightsCache& weights;
+    const TargetResolver& targets;
   };
   explicit ResidencyExecutor(Parts parts) : parts_(parts) {}
 

@@ -48,6 +48,11 @@ asio::awaitable<void> ServiceWatch::run_poll_loop(ConsumerId consumer) {
   }
 }
 
+asio::awaitable<void> ServiceWatch::look_now(ConsumerId consumer) {
+  const Application& watched = parts_.applications[consumer];
+  if (watched.is_polled() && watched.endpoint()) co_await poll(consumer);
+}
+
 asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
   Application& watched = parts_.applications[consumer];
   const std::uint64_t generation = watched.generation();

@@ -37,6 +37,9 @@ class ServiceWatch {
 
   void start();  // polls each consumer whose application requires it, until the loop is closed or drains
 
+  // Asks a service that is up, and is polled at all, at once.
+  boost::asio::awaitable<void> look_now(ConsumerId consumer);
+
   // Called when a request could not reach the service: checks its health, and if it is down, dispatches
   // `reason` to the core.
   void check_suspect(ConsumerId consumer, std::string reason);

@@ -19,6 +19,11 @@ constexpr std::ptrdiff_t kMaxUnknownAiModels = 256;
 
 constexpr std::size_t kShownNameLength = 40;  // bytes of a too long name quoted in its error
 
+// Whether it is or was lately in memory, so that its state counts.
+bool is_present(const Resident& resident) {
+  return resident.state != Residency::cold && resident.state != Residency::failed;
+}
+
 }  // namespace
 
 TargetResolver::TargetResolver(CoreLoop& loop, const config::LiveConfig& config, TimedCalls& timed_calls,
@@ -43,10 +48,11 @@ Result<Target> TargetResolver::resolve(ConsumerId consumer, std::string_view req
   const ConsumerState& state = registry[consumer];
   const config::ConsumerSnapshot config = config_.consumer(consumer);
   if (state.spec.lease_only) return Target{.consumer = consumer};
-  if (!has_several_ai_models(config->service)) return Target{consumer, state.residents.front()};
+  if (!has_several_ai_models(config->service))
+    return Target{.consumer = consumer, .resident = state.residents.front()};
 
   if (requested.empty()) {
-    if (state.residents.size() == 1) return Target{consumer, state.residents.front()};
+    if (state.residents.size() == 1) return Target{.consumer = consumer, .resident = state.residents.front()};
     return fail(ErrorCode::not_found, config->name + " serves several AI models: say which, as in \"" +
                                           config->name + "/some-model\"");
   }
@@ -54,33 +60,68 @@ Result<Target> TargetResolver::resolve(ConsumerId consumer, std::string_view req
     return fail(ErrorCode::not_found,
                 config->name + " has no AI model \"" + sanitize_text(requested, kShownNameLength) +
                     "...\": no name is longer than " + std::to_string(kMaxAiModelLength));
-  const std::string ai_model = service::canonical_name(config->service.type, requested);
-  const bool is_resident =
-      std::ranges::any_of(state.residents, [&](ResidentId id) { return registry[id].ai_model == ai_model; });
-  if (!is_resident && !names_.may_offer(consumer, ai_model))
+  const std::optional<std::string> known = names_.known_spelling(consumer, requested);
+  const std::string ai_model = known.value_or(service::canonical_name(config->service.type, requested));
+  const std::optional<ResidentId> present = find_resident(consumer, ai_model);
+  const bool was_removed = config::service_traits(config->service.type).lists_all && !known;
+  if ((!present || was_removed) && !names_.may_offer(consumer, ai_model))
     return fail(ErrorCode::not_found,
                 config->name + " has no AI model \"" + sanitize_text(ai_model, kMaxAiModelLength) + "\"");
   const auto is_unknown = [&](ResidentId id) {
-    return !names_.is_known_ai_model(consumer, registry[id].ai_model);
+    return !names_.known_spelling(consumer, registry[id].ai_model);
   };
-  if (!is_resident && !names_.is_known_ai_model(consumer, ai_model) &&
-      std::ranges::count_if(state.residents, is_unknown) >= kMaxUnknownAiModels)
+  if (!present && !known && std::ranges::count_if(state.residents, is_unknown) >= kMaxUnknownAiModels)
     return fail(ErrorCode::not_found,
                 config->name + " is asked for more AI models than can be kept track of");
-  return Target{consumer, find_or_add_resident(consumer, ai_model, config->footprint)};
+  const ResidentId resident =
+      present ? *present : find_or_add_resident(consumer, ai_model, config->footprint);
+  asked_names_[resident] = ai_model;
+  return Target{.consumer = consumer, .resident = resident, .ai_model = ai_model};
+}
+
+std::string TargetResolver::weights_of(ResidentId resident) const {
+  const auto found = weights_.find(resident);
+  return found == weights_.end() ? "" : found->second;
+}
+
+void TargetResolver::replace_catalog(ConsumerId consumer, const std::vector<AiModelFacts>& ai_models) {
+  names_.replace_catalog(consumer, ai_models);
+  const Registry& registry = loop_.world().registry;
+  for (const ResidentId resident : registry[consumer].residents) {
+    std::string weights = names_.weights(consumer, registry[resident].ai_model);
+    if (!weights.empty()) weights_[resident] = std::move(weights);
+  }
+}
+
+// Where two residents were made before it was known that they share weights (both are configured), the one
+// that is in memory counts, else the first.
+std::optional<ResidentId> TargetResolver::find_resident(ConsumerId consumer,
+                                                        std::string_view ai_model) const {
+  const Registry& registry = loop_.world().registry;
+  const std::string key = names_.key(consumer, ai_model);
+  const std::string weights = names_.weights(consumer, ai_model);
+  std::optional<ResidentId> found;
+  for (const ResidentId id : registry[consumer].residents) {
+    const bool shares = !weights.empty() && weights_of(id) == weights;
+    if (!shares && names_.key(consumer, registry[id].ai_model) != key) continue;
+    if (!found || (!is_present(registry[*found]) && is_present(registry[id]))) found = id;
+  }
+  return found;
 }
 
 ResidentId TargetResolver::find_or_add_resident(ConsumerId consumer, const std::string& ai_model,
                                                 Bytes footprint) {
-  const Registry& registry = loop_.world().registry;
-  for (const ResidentId id : registry[consumer].residents)
-    if (registry[id].ai_model == ai_model) return id;
+  if (const auto found = find_resident(consumer, ai_model)) return *found;
   // During a step the new resident may not have reached the core yet: ids are assigned in order.
+  const Registry& registry = loop_.world().registry;
+  const std::string weights = names_.weights(consumer, ai_model);
   ResidentId next{registry.residents.size()};
   for (const EventPayload& pending : loop_.pending_events()) {
     const auto* added = std::get_if<ResidentAdded>(&pending);
     if (added == nullptr) continue;
-    if (added->consumer == consumer && added->ai_model == ai_model) return added->resident;
+    const bool shares = !weights.empty() && weights_of(added->resident) == weights;
+    const bool is_same = names_.key(consumer, added->ai_model) == names_.key(consumer, ai_model);
+    if (added->consumer == consumer && (shares || is_same)) return added->resident;
     ++next.value;
   }
   if (footprint == Bytes{}) {
@@ -91,12 +132,39 @@ ResidentId TargetResolver::find_or_add_resident(ConsumerId consumer, const std::
     footprint = estimated.bytes;
     if (footprint > Bytes{}) estimated_from_[next] = estimated.source_file;
   }
-  loop_.dispatch(ResidentAdded{.resident = next,
-                               .consumer = consumer,
-                               .ai_model = ai_model,
-                               .footprint = footprint,
-                               .costs = previously_learned_(consumer, ai_model)});
+  if (!weights.empty()) weights_[next] = weights;
+  loop_.dispatch(
+      ResidentAdded{.resident = next,
+                    .consumer = consumer,
+                    .ai_model = service::canonical_name(config_.consumer(consumer)->service.type, ai_model),
+                    .footprint = footprint,
+                    .costs = learned(consumer, ai_model)});
   return next;
+}
+
+// What was learned under another name of the same weights counts as well.
+LearnedCosts TargetResolver::learned(ConsumerId consumer, const std::string& ai_model) const {
+  LearnedCosts own = previously_learned_(consumer, ai_model);
+  const std::string weights = names_.weights(consumer, ai_model);
+  if (own != LearnedCosts{} || weights.empty()) return own;
+  for (const std::string& name : names_.sharing_names(consumer, weights))
+    if (LearnedCosts other = previously_learned_(consumer, name); other != LearnedCosts{}) return other;
+  return own;
+}
+
+std::string TargetResolver::service_name(ResidentId resident) const {
+  const Resident& state = loop_.world().registry[resident];
+  const auto exists = [&](const std::string& name) {
+    return !names_.was_listed(state.consumer) || names_.known_spelling(state.consumer, name).has_value();
+  };
+  if (const auto asked = asked_names_.find(resident); asked != asked_names_.end() && exists(asked->second))
+    return asked->second;
+  if (exists(state.ai_model)) return state.ai_model;
+  const std::string weights = weights_of(resident);
+  if (weights.empty()) return state.ai_model;
+  for (const std::string& name : names_.sharing_names(state.consumer, weights))
+    if (exists(name)) return name;
+  return state.ai_model;
 }
 
 std::string TargetResolver::estimated_from(ResidentId resident) const {

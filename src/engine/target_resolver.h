@@ -1,11 +1,15 @@
 // Resolves names in requests to consumers and residents. Creates the resident of an AI model that has none
 // yet. Owns the name index and the sources of estimated footprints.
 //
+// AI models of one service that share weights (`ollama cp`, a Modelfile with FROM) are loaded once, under
+// whichever name is asked for: they have one resident.
+//
 // Thread rule: the strand.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,16 +35,22 @@ class TargetResolver {
                  LearnedLookup previously_learned);
 
   const NameIndex& names() const { return names_; }
-  void replace_listed(ConsumerId consumer, std::vector<std::string> ai_models) {
-    names_.replace_listed(consumer, std::move(ai_models));
+  void replace_listed(ConsumerId consumer, const std::vector<std::string>& ai_models) {
+    names_.replace_listed(consumer, ai_models);
   }
+  void replace_catalog(ConsumerId consumer, const std::vector<AiModelFacts>& ai_models);
 
   // See Engine::resolve.
   Result<Target> resolve(std::string_view name);
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
 
-  // `footprint` 0: estimated from the files of the AI model. REQUIRES: `ai_model` is canonical.
+  // `footprint` 0: estimated from the files of the AI model. Names that share weights have one resident.
   ResidentId find_or_add_resident(ConsumerId consumer, const std::string& ai_model, Bytes footprint);
+  std::optional<ResidentId> find_resident(ConsumerId consumer, std::string_view ai_model) const;
+
+  // The name with which the service is told to load or unload the resident: the one that was asked for last,
+  // or another one that shares its weights, if that one is gone.
+  std::string service_name(ResidentId resident) const;
 
   // The file that the footprint was estimated from, for display; empty if it was not estimated.
   std::string estimated_from(ResidentId resident) const;
@@ -51,8 +61,13 @@ class TargetResolver {
   TimedCalls& timed_calls_;
   const Bytes device_memory_;
   const LearnedLookup previously_learned_;
+  std::string weights_of(ResidentId resident) const;
+  LearnedCosts learned(ConsumerId consumer, const std::string& ai_model) const;
+
   NameIndex names_;
   std::map<ResidentId, std::string> estimated_from_;
+  std::map<ResidentId, std::string> weights_{};      // last known, also after its name is gone
+  std::map<ResidentId, std::string> asked_names_{};  // the name of the last request for it
 };
 
 }  // namespace mgpu::engine

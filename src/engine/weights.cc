@@ -59,11 +59,6 @@ Files with_shards(const std::string& file) {
   return all.empty() ? Files{file} : all;
 }
 
-fs::path resolve_path(const config::ConsumerConfig& consumer, const std::string& file) {
-  return consumer.process && !consumer.process->cwd.empty() ? fs::path(consumer.process->cwd) / file
-                                                            : fs::path(file);
-}
-
 Files single_ai_model_files(const config::ConsumerConfig& consumer,
                             const estimate::InferenceOptions& options) {
   Files files;
@@ -74,20 +69,6 @@ Files single_ai_model_files(const config::ConsumerConfig& consumer,
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
-}
-
-// The value that the consumer's process sees. The environment of a unit or a container is unknown: the
-// daemon's own is used for units as an approximation, and not for containers.
-std::string environment_variable(const config::ConsumerConfig& consumer, const std::string& name) {
-  if (consumer.container) {
-    const auto set = consumer.container->env.find(name);
-    return set == consumer.container->env.end() ? "" : set->second;
-  }
-  if (consumer.process)
-    if (const auto set = consumer.process->env.find(name); set != consumer.process->env.end())
-      return set->second;
-  const char* value = std::getenv(name.c_str());
-  return value != nullptr ? value : "";
 }
 
 // The folders that may contain the service's AI models, the most likely first. Folders of a container are not
@@ -155,6 +136,26 @@ estimate::InferenceOptions options_from_command(const config::ConsumerConfig& co
 }
 
 }  // namespace
+
+fs::path resolve_path(const config::ConsumerConfig& consumer, const std::string& file) {
+  return consumer.process && !consumer.process->cwd.empty() ? fs::path(consumer.process->cwd) / file
+                                                            : fs::path(file);
+}
+
+std::string environment_variable(const config::ConsumerConfig& consumer, const std::string& name) {
+  if (consumer.container) {
+    const auto set = consumer.container->env.find(name);
+    return set == consumer.container->env.end() ? "" : set->second;
+  }
+  if (consumer.process) {
+    if (const auto set = consumer.process->env.find(name); set != consumer.process->env.end())
+      return set->second;
+    for (const std::string& word : consumer.process->command)  // env OLLAMA_MODELS=/srv/models ollama serve
+      if (word.starts_with(name + "=")) return word.substr(name.size() + 1);
+  }
+  const char* value = std::getenv(name.c_str());
+  return value != nullptr ? value : "";
+}
 
 // Opens pipes and devices without blocking, and reads nothing from them.
 std::string read_file_head(const fs::path& file, std::size_t size) {

@@ -30,6 +30,13 @@ struct Weights {
 Weights find_weights(const config::ConsumerConfig& consumer, const std::string& ai_model,
                      Bytes device_memory);
 
+// A file or folder that the consumer's configuration names: relative paths are of its process' folder.
+std::filesystem::path resolve_path(const config::ConsumerConfig& consumer, const std::string& file);
+
+// The value that the consumer's process sees; empty: not set. The environment of a unit or a container is
+// unknown: the daemon's own is used for units as an approximation, and not for containers.
+std::string environment_variable(const config::ConsumerConfig& consumer, const std::string& name);
+
 // The first `size` bytes of a regular file, or fewer if it is shorter; nothing for a pipe or a device.
 std::string read_file_head(const std::filesystem::path& file, std::size_t size);
 

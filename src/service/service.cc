@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/ascii.h"
 #include "service/credential.h"
 #include "service/service_base.h"
 
@@ -44,6 +45,18 @@ std::string canonical_name(ServiceType type, std::string_view ai_model) {
   const auto colon = name.find(':', last == name.npos ? 0 : last);
   if (!name.empty() && colon == name.npos) name += config::service_traits(type).default_tag;
   return name;
+}
+
+std::string name_key(ServiceType type, std::string_view ai_model) {
+  const config::ServiceTraits& traits = config::service_traits(type);
+  for (const std::string_view prefix : traits.implied_prefixes) {
+    if (!starts_with_ignore_case(ai_model, prefix)) continue;
+    ai_model.remove_prefix(prefix.size());
+    break;
+  }
+  std::string key = canonical_name(type, ai_model);
+  if (traits.ignores_case) std::ranges::transform(key, key.begin(), to_lower);
+  return key;
 }
 
 asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,

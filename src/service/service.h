@@ -72,6 +72,10 @@ Result<std::unique_ptr<Service>> make_service(const config::ServiceConfig& confi
 // The one name of an AI model in this kind of service: ollama's "M" is "M:latest"; other names stay.
 std::string canonical_name(config::ServiceType type, std::string_view ai_model);
 
+// Equal for all spellings that this kind of service takes for the same AI model: for comparisons, not for
+// display.
+std::string name_key(config::ServiceType type, std::string_view ai_model);
+
 // Checks the health every 20 ms, growing to 500 ms, until up. `still_alive` tells whether the process still
 // runs; it may be empty. Errors: load_failed (limit passed, or no longer alive).
 boost::asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
