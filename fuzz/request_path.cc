@@ -188,7 +188,7 @@ struct GatewayHarness {
     ++active_handlers;
     const std::shared_ptr<void> handler_guard(nullptr, [this](void*) { --active_handlers; });
     const http::RequestHead& head = exchange.head();
-    if (gateway->handles(head.method, head.target)) {
+    if (gateway->handles(head)) {
       Principal principal{.address = exchange.peer_address()};
       co_await gateway->serve(exchange, std::move(principal));
     } else {
@@ -217,6 +217,8 @@ struct GatewayHarness {
         .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
         .report_suspect = [](ConsumerId, const std::string&) {},
         .count_retry = [] {},
+        .refresh_ai_models = [](ConsumerId) -> Awaitable<void> { co_return; },
+        .refresh_all_ai_models = []() -> Awaitable<void> { co_return; },
         .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
   }
 

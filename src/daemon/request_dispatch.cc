@@ -124,7 +124,7 @@ asio::awaitable<void> dispatch_request(config::Snapshot config, api::Api& api, g
   const http::RequestHead& head = exchange.head();
   const std::string_view path = gateway::path_without_query(head.target);
   const bool is_control = api::has_route(path);
-  const bool is_data = !is_control && gateway.handles(head.method, head.target);
+  const bool is_data = !is_control && gateway.handles(head);
   Result<Principal> principal = admit(*config, head, exchange.peer_address(), is_data);
   if (!principal) {
     Error why = principal.error();
@@ -134,7 +134,9 @@ asio::awaitable<void> dispatch_request(config::Snapshot config, api::Api& api, g
   if (is_control) co_return co_await serve_control_plane(api, exchange, std::move(*principal));
   if (exchange.is_reserved()) {
     Error all_used = all_connections_used_error();
-    co_return co_await send_error(exchange, std::move(all_used));
+    auto refusing =
+        is_data ? gateway.refuse(exchange, std::move(all_used)) : send_error(exchange, std::move(all_used));
+    co_return co_await std::move(refusing);
   }
   if (is_data) co_return co_await gateway.serve(exchange, std::move(*principal));
   Error not_found = not_found_error(path);

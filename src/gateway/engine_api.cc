@@ -1,7 +1,10 @@
 #include "gateway/engine_api.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
+
+#include "config/services.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -43,34 +46,58 @@ Awaitable<Result<LeaseHandle>> acquire(engine::Engine& engine, engine::Target ta
 
 bool is_warm(const Resident& resident) { return resident.state == Residency::warm; }
 
+// Unix time of its eviction if it stays idle; 0: never.
+std::int64_t expires_ms(const engine::Engine& engine, const Resident& resident) {
+  const Duration idle_unload = engine.world().registry[resident.consumer].spec.idle_unload;
+  if (idle_unload == Duration{}) return 0;
+  const Instant idle_since = resident.use_count > 0 ? engine.now() : resident.last_used;
+  const auto at = engine.wall_time(std::max(idle_since, resident.transition_at) + idle_unload);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+}
+
+ListedModel listed_resident(const engine::Engine& engine, const std::string& name, ResidentId id) {
+  const Resident& resident = engine.world().registry[id];
+  return {.id = name,
+          .footprint = resident.footprint,
+          .warm = is_warm(resident),
+          .expires_ms = is_warm(resident) ? expires_ms(engine, resident) : 0};
+}
+
+// The names of one consumer.
+std::vector<ListedModel> list_models(const engine::Engine& engine, ConsumerId consumer) {
+  std::vector<ListedModel> listed;
+  const ConsumerState& state = engine.world().registry[consumer];
+  // If there are several AI models, the consumer's own name does not select one.
+  const config::ConsumerSnapshot config = engine.config_of(consumer);
+  const bool has_several = has_several_ai_models(config->service);
+  if (!has_several) {
+    listed.push_back(listed_resident(engine, state.spec.name, state.residents.front()));
+    for (const std::string& alias : config->aliases) {
+      listed.push_back(listed_resident(engine, alias, state.residents.front()));
+      listed.back().is_alias = true;
+    }
+  }
+  for (const std::string& ai_model : engine.ai_models(consumer)) {
+    const auto resident =
+        has_several ? engine.find_resident(consumer, ai_model) : std::optional(state.residents.front());
+    listed.push_back(resident ? listed_resident(engine, ai_model, *resident) : ListedModel{.id = ai_model});
+    if (const AiModelFacts* facts = engine.ai_model_facts(consumer, ai_model)) listed.back().facts = *facts;
+  }
+  for (ListedModel& one : listed) {
+    one.owner = state.spec.name;
+    if (one.footprint == Bytes{}) one.footprint = state.spec.footprint;
+  }
+  return listed;
+}
+
 std::vector<ListedModel> list_models(const engine::Engine& engine) {
   std::vector<ListedModel> listed;
-  std::set<std::string> seen;
+  std::set<std::string> seen;  // a name stands for what it resolves to, which is the first
   const Registry& registry = engine.world().registry;
   for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
-    ConsumerId id{i};
-    const ConsumerState& state = registry[id];
-    if (state.spec.lease_only) continue;
-    auto find_resident = [&](std::string_view ai_model) {
-      return std::ranges::find_if(state.residents,
-                                  [&](ResidentId r) { return registry[r].ai_model == ai_model; });
-    };
-    bool any_warm = std::ranges::any_of(state.residents, [&](ResidentId r) { return is_warm(registry[r]); });
-    auto add = [&](const std::string& name, bool warm) {
-      if (seen.insert(name).second) listed.push_back({name, state.spec.name, state.spec.footprint, warm});
-    };
-    // If there are several AI models, the consumer's own name does not select one.
-    const bool one_ai_model = find_resident("") != state.residents.end();
-    if (one_ai_model) {
-      add(state.spec.name, any_warm);
-      const config::ConsumerSnapshot config = engine.config_of(id);
-      for (const std::string& alias : config->aliases) add(alias, any_warm);
-    }
-    for (const std::string& ai_model : engine.ai_models(id)) {
-      auto resident = find_resident(ai_model);
-      add(ai_model, resident == state.residents.end() ? any_warm && state.residents.size() == 1
-                                                      : is_warm(registry[*resident]));
-    }
+    if (registry[ConsumerId{i}].spec.lease_only) continue;
+    for (ListedModel& one : list_models(engine, ConsumerId{i}))
+      if (seen.insert(one.id).second) listed.push_back(std::move(one));
   }
   return listed;
 }
@@ -87,6 +114,7 @@ EngineApi make_engine_api(engine::Engine& engine) {
       .ai_model_of =
           [&engine](engine::Target target) {
             const Registry& registry = engine.world().registry;
+            if (!target.ai_model.empty()) return target.ai_model;
             if (!target.resident || target.resident->value >= registry.residents.size()) return std::string{};
             return registry[*target.resident].ai_model;
           },
@@ -97,6 +125,8 @@ EngineApi make_engine_api(engine::Engine& engine) {
       .report_suspect = [&engine](ConsumerId id,
                                   std::string why) { engine.report_suspect(id, std::move(why)); },
       .count_retry = [&engine] { engine.count_oom_retry(); },
+      .refresh_ai_models = [&engine](ConsumerId id) { return engine.refresh_ai_models(id); },
+      .refresh_all_ai_models = [&engine] { return engine.refresh_all_ai_models(); },
       .list_models = [&engine] { return list_models(engine); },
   };
 }

@@ -39,7 +39,9 @@ struct EngineApi {
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> is_busy{};
   std::function<void(ConsumerId, std::string)> report_suspect{};
-  std::function<void()> count_retry{};  // a request is sent again
+  std::function<void()> count_retry{};                             // a request is sent again
+  std::function<Awaitable<void>(ConsumerId)> refresh_ai_models{};  // see Engine
+  std::function<Awaitable<void>()> refresh_all_ai_models{};
   // Names, aliases and AI models, without loading any. The names of a consumer are adjacent.
   std::function<std::vector<ListedModel>()> list_models{};
 };

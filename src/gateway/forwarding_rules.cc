@@ -6,6 +6,7 @@
 #include "base/ascii.h"
 #include "gateway/form_scanner.h"
 #include "gateway/route.h"
+#include "service/service.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 constexpr std::array<std::string_view, 8> kHopByHopHeaders{
     "connection", "keep-alive",        "proxy-connection", "te",
     "trailer",    "transfer-encoding", "upgrade",          "proxy-authenticate"};
-
-// "m" and Ollama's "m:latest" name the same AI model.
-bool is_same_ai_model(std::string_view a, std::string_view b) {
-  constexpr std::string_view kLatestTag = ":latest";
-  if (a.ends_with(kLatestTag)) a.remove_suffix(kLatestTag.size());
-  if (b.ends_with(kLatestTag)) b.remove_suffix(kLatestTag.size());
-  return a == b;
-}
 
 bool has_parent_segment(std::string_view path) {
   std::string decoded = percent_decode(path, false);
@@ -56,11 +49,13 @@ std::string forwarded_for(std::string_view received, std::string_view client_add
   return std::string(received) + ", " + std::string(client_address);
 }
 
-std::optional<std::string> service_model_name(std::string_view requested, std::string_view resident_model,
+std::optional<std::string> service_model_name(config::ServiceType type, std::string_view requested,
+                                              std::string_view resident_model,
                                               const std::vector<std::string>& configured_models) {
   std::string_view service_name = resident_model;
   if (service_name.empty() && configured_models.size() == 1) service_name = configured_models.front();
-  if (service_name.empty() || is_same_ai_model(service_name, requested)) return std::nullopt;
+  if (service_name.empty() || service::name_key(type, service_name) == service::name_key(type, requested))
+    return std::nullopt;
   return std::string(service_name);
 }
 

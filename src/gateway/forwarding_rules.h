@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.h"
 #include "http/message.h"
 
 namespace mgpu::gateway {
@@ -25,7 +26,8 @@ std::string forwarded_for(std::string_view received, std::string_view client_add
 // The name to write into the body in place of `requested`; none: the body stays unchanged. `resident_model`
 // is the AI model of the resolved resident ("" if the consumer has just one), `configured_models` the AI
 // models in the consumer's configuration. A name that the service may know is not replaced.
-std::optional<std::string> service_model_name(std::string_view requested, std::string_view resident_model,
+std::optional<std::string> service_model_name(config::ServiceType type, std::string_view requested,
+                                              std::string_view resident_model,
                                               const std::vector<std::string>& configured_models);
 
 // Whether a consumer's path needs no turn. A path with ".." never is free: the service would resolve it to

@@ -21,12 +21,13 @@ TEST(ForwardingRules, AddsTheClientToForwardedFor) {
 }
 
 TEST(ForwardingRules, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
-  EXPECT_EQ(service_model_name("gemma", "gemma", {}), std::nullopt);
-  EXPECT_EQ(service_model_name("gemma", "gemma:latest", {}), std::nullopt);
-  EXPECT_EQ(service_model_name("ollama/gemma", "gemma:latest", {}), "gemma:latest");
-  EXPECT_EQ(service_model_name("chat", "", {"gemma"}), "gemma");
-  EXPECT_EQ(service_model_name("gpt-4o-mini", "", {}), std::nullopt);
-  EXPECT_EQ(service_model_name("chat", "", {"a", "b"}), std::nullopt);
+  EXPECT_EQ(service_model_name(config::ServiceType::generic, "gemma", "gemma", {}), std::nullopt);
+  EXPECT_EQ(service_model_name(config::ServiceType::ollama, "Gemma", "gemma:latest", {}), std::nullopt);
+  EXPECT_EQ(service_model_name(config::ServiceType::ollama, "ollama/gemma", "gemma:latest", {}),
+            "gemma:latest");
+  EXPECT_EQ(service_model_name(config::ServiceType::generic, "chat", "", {"gemma"}), "gemma");
+  EXPECT_EQ(service_model_name(config::ServiceType::generic, "gpt-4o-mini", "", {}), std::nullopt);
+  EXPECT_EQ(service_model_name(config::ServiceType::generic, "chat", "", {"a", "b"}), std::nullopt);
 }
 
 TEST(ForwardingRules, FreePathsCannotBeClimbedOutOf) {

@@ -21,12 +21,12 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
   Result<void> done = parse_request(request);
   if (done) done = authorize(request);
   if (!done) co_return done;
-  if (is_answered_here(request.route.kind)) co_return co_await respond_locally(request);
+  if (is_answered_locally(request)) co_return co_await respond_locally(request);
 
   done = co_await resolve_target(request);
   if (done) done = edit_request(request);
   if (!done) co_return done;
-  if (request.route.kind == RouteKind::ollama_show) co_return co_await respond_ollama_show(request);
+  if (may_be_forwarded(request.route.kind)) co_return co_await forward_or_respond(request);
 
   // From here until account() the request holds a place in the queue, and later a lease.
   done = co_await queue_for_turn(request);
@@ -35,6 +35,8 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
     done = co_await queue_for_retry(request);
     if (done) done = co_await forward(request);
   }
+  if (request.route.kind == RouteKind::ollama_files && request.attempt.head_sent)
+    co_await request.gateway.engine_api.refresh_ai_models(request.target.resolved.consumer);
   co_return done;
 }
 
@@ -64,14 +66,12 @@ Awaitable<void> Gateway::refuse(http::Exchange& exchange, Error error) {
   Principal unknown;
   Caller caller = make_caller(exchange, std::move(unknown));
   RequestContext request(context_, caller);
-  request.route = *find_route(caller.head.method, caller.head.target);
+  request.route = *find_route(caller.head);
   Result<void> refused = std::unexpected(std::move(error));
   co_await account(request, std::move(refused));
 }
 
-bool Gateway::handles(std::string_view method, std::string_view target) const {
-  return find_route(method, target).has_value();
-}
+bool Gateway::handles(const RequestHead& head) const { return find_route(head).has_value(); }
 
 Gateway::Gateway(EngineApi engine_api, Connector connect)
     : context_{.engine_api = std::move(engine_api), .connect = std::move(connect)} {

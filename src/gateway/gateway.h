@@ -3,8 +3,6 @@
 // own file in this folder; request_context.h is the state that they share.
 #pragma once
 
-#include <string_view>
-
 #include "gateway/engine_api.h"
 #include "gateway/request_context.h"
 #include "gateway/transport.h"
@@ -18,7 +16,7 @@ class Gateway {
   Gateway(EngineApi engine_api, Connector connect);
 
   // Whether a request belongs to the data plane; all others belong to the control plane.
-  bool handles(std::string_view method, std::string_view target) const;
+  bool handles(const RequestHead& head) const;
 
   // Serves a request from its head to the end of its response. Errors are sent to the client in its own
   // protocol. The lease may outlive the request while the application still computes; the gateway must

@@ -47,7 +47,7 @@ struct GatewayHarness {
   asio::steady_timer client_disconnects{io, asio::steady_timer::time_point::max()};
   ResponseHead response_head;
   std::string response_body;
-  bool finished = false, broken_off = false;
+  bool finished = false, broken_off = false, body_limit_lifted = false;
 
   // The service.
   bool service_reachable = true, service_responds = true, breaks_in_body = false;
@@ -91,6 +91,7 @@ struct GatewayHarness {
       request_pieces.pop_front();
       co_return piece;
     };
+    caller.lift_body_limit = [this] { body_limit_lifted = true; };
     caller.send_head = [this](ResponseHead head) -> Awaitable<Result<void>> {
       response_head = std::move(head);
       co_return Result<void>{};
@@ -138,6 +139,8 @@ struct GatewayHarness {
         .is_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
         .report_suspect = [this](ConsumerId, std::string why) { suspect_reason = std::move(why); },
         .count_retry = [this] { ++retries; },
+        .refresh_ai_models = [](ConsumerId) -> Awaitable<void> { co_return; },
+        .refresh_all_ai_models = []() -> Awaitable<void> { co_return; },
         .list_models =
             [] {
               return std::vector<ListedModel>{{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, true}};

@@ -9,44 +9,87 @@
 #include <fmt/format.h>
 
 #include "config/services.h"
+#include "gateway/fetch_answer.h"
 #include "gateway/forward.h"
+#include "gateway/forwarding_rules.h"
+#include "gateway/ollama_body.h"
+#include "gateway/ollama_services.h"
+#include "gateway/queue_for_turn.h"
 #include "gateway/response_body.h"
 
 namespace mgpu::gateway {
 namespace {
 
-constexpr const char* kOllamaVersionBody = R"({"version":"0.12.0"})";  // clients compare versions
+// Answered while no Ollama can be asked; clients compare versions.
+constexpr const char* kOllamaVersionBody = R"({"version":"0.12.0"})";
+constexpr const char* kOllamaRootBody = "Ollama is running";
 
-std::string now_rfc3339() { return to_rfc3339(std::chrono::system_clock::now()); }
+// For all Ollama services together.
+constexpr Duration kListingLimit = std::chrono::seconds(3);
 
-std::int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+std::int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
       .count();
+}
+
+ListedModel find_listed(const EngineApi& engine_api, const std::string& name, const std::string& owner) {
+  std::vector<ListedModel> models = engine_api.list_models();
+  const auto listed = std::ranges::find_if(
+      models, [&](const ListedModel& one) { return one.id == name && one.owner == owner; });
+  return listed != models.end() ? std::move(*listed) : ListedModel{.id = name, .owner = owner};
 }
 
 // The response for a listed name, or for another name that resolves.
 Result<std::string> single_model_body(const EngineApi& engine_api, const std::string& name) {
   const std::vector<ListedModel> models = engine_api.list_models();
   const auto listed = std::ranges::find(models, name, &ListedModel::id);
-  if (listed != models.end()) return model_body(*listed, unix_seconds());
+  if (listed != models.end()) return model_body(*listed, unix_ms() / 1000);
   Result<engine::Target> target = engine_api.resolve(name);
   if (!target) return std::unexpected(target.error());
   const std::string owner = engine_api.config_of(target->consumer)->name;
-  return model_body({.id = name, .owner = owner}, unix_seconds());
+  return model_body({.id = name, .owner = owner}, unix_ms() / 1000);
 }
 
-Result<std::string> listing_body(const EngineApi& engine_api, const Route& route) {
-  switch (route.kind) {
+// A remote Ollama may want the client's key.
+Headers credentials(const RequestContext& request) {
+  constexpr std::string_view kName = "Authorization";
+  const std::string_view key = header(request.caller.head.headers, kName);
+  return key.empty() ? Headers{} : Headers{{std::string(kName), std::string(key)}};
+}
+
+// What the Ollama services answer to the same request. Those that do not are left out.
+Awaitable<OllamaAnswers> fetch_ollama_answers(const RequestContext& request) {
+  const auto until = std::chrono::steady_clock::now() + kListingLimit;
+  OllamaAnswers answers;
+  for (const OllamaService& service : ollama_services(request)) {
+    const auto left = std::chrono::duration_cast<Duration>(until - std::chrono::steady_clock::now());
+    std::string path(path_without_query(request.route.target));
+    Headers headers = credentials(request);
+    auto fetching =
+        fetch_answer(request.gateway, service.consumer, std::move(path), std::move(headers), left);
+    Result<std::string> answer = co_await std::move(fetching);
+    if (answer) answers[service.name] = *std::move(answer);
+  }
+  co_return answers;
+}
+
+Awaitable<Result<std::string>> listing_body(const RequestContext& request) {
+  const EngineApi& engine_api = request.gateway.engine_api;
+  OllamaAnswers answers;
+  switch (request.route.kind) {
     case RouteKind::ollama_tags:
-      return tags_body(engine_api.list_models(), now_rfc3339());
+      answers = co_await fetch_ollama_answers(request);
+      co_return tags_body(engine_api.list_models(), answers, unix_ms());
     case RouteKind::ollama_ps:
-      return ps_body(engine_api.list_models(), now_rfc3339());
+      answers = co_await fetch_ollama_answers(request);
+      co_return ps_body(engine_api.list_models(), answers, unix_ms());
     case RouteKind::ollama_version:
-      return kOllamaVersionBody;
+      co_return kOllamaVersionBody;
     case RouteKind::get_model:
-      return single_model_body(engine_api, route.argument);
+      co_return single_model_body(engine_api, request.route.argument);
     default:
-      return models_body(engine_api.list_models(), unix_seconds());
+      co_return models_body(engine_api.list_models(), unix_ms() / 1000);
   }
 }
 
@@ -64,26 +107,53 @@ Awaitable<Result<void>> respond_with_redirect(RequestContext& request) {
   co_return co_await request.caller.send_head(std::move(head));
 }
 
+Awaitable<Result<void>> respond_ollama_root(RequestContext& request) {
+  std::string body = kOllamaRootBody;
+  Headers headers{{"Content-Type", "text/plain; charset=utf-8"}};
+  co_return co_await send_response(request.caller, 200, std::move(body), std::move(headers));
+}
+
+bool can_be_forwarded(const RequestContext& request) {
+  return request.route.kind == RouteKind::ollama_version ||
+         config::service_traits(request.consumer()->service.type).answers_ollama_show;
+}
+
+std::string own_body(const RequestContext& request) {
+  if (request.route.kind == RouteKind::ollama_version) return kOllamaVersionBody;
+  const RequestTarget& target = request.target;
+  const std::string& name = target.model ? target.model->name() : target.query_model;
+  return show_body(find_listed(request.gateway.engine_api, name, request.consumer()->name), unix_ms());
+}
+
 }  // namespace
 
 Awaitable<Result<void>> respond_locally(RequestContext& request) {
   if (request.route.kind == RouteKind::add_slash) co_return co_await respond_with_redirect(request);
   if (request.route.kind == RouteKind::wrong_method) co_return co_await respond_wrong_method(request);
-  Result<std::string> body = listing_body(request.gateway.engine_api, request.route);
+  if (request.route.kind == RouteKind::ollama_root) co_return co_await respond_ollama_root(request);
+  Result<std::string> body = co_await listing_body(request);
   if (!body) co_return std::unexpected(body.error());
   Headers headers;
   co_return co_await send_json(request.caller, 200, std::move(*body), std::move(headers));
 }
 
-Awaitable<Result<void>> respond_ollama_show(RequestContext& request) {
-  const config::ConsumerSnapshot config = request.consumer();
-  const bool service_answers = config::service_traits(config->service.type).answers_ollama_show &&
-                               request.gateway.engine_api.endpoint(request.target.resolved.consumer);
-  if (service_answers) {
-    Result<void> forwarded = co_await forward(request);
-    if (forwarded || request.attempt.head_sent || !request.body.is_complete()) co_return forwarded;
+bool is_answered_locally(const RequestContext& request) {
+  const RouteKind kind = request.route.kind;
+  return is_answered_here(kind) || (kind == RouteKind::ollama_version && ollama_services(request).empty());
+}
+
+bool may_be_forwarded(RouteKind kind) {
+  return kind == RouteKind::ollama_show || kind == RouteKind::ollama_version;
+}
+
+Awaitable<Result<void>> forward_or_respond(RequestContext& request) {
+  if (can_be_forwarded(request)) {
+    Result<void> forwarded = co_await queue_for_turn(request);
+    if (forwarded) forwarded = co_await forward(request);
+    const bool client_left = !forwarded && forwarded.error().code == ErrorCode::cancelled;
+    if (forwarded || client_left || request.attempt.head_sent) co_return forwarded;
   }
-  std::string body = show_body({.id = request.target.model->name(), .owner = config->name}, now_rfc3339());
+  std::string body = own_body(request);
   Headers headers;
   co_return co_await send_json(request.caller, 200, std::move(body), std::move(headers));
 }

@@ -6,12 +6,18 @@
 
 namespace mgpu::gateway {
 
-// REQUIRES: is_answered_here(route.kind). Errors: not_found (no such AI model), cancelled.
+// Whether the gateway answers the request itself, without a consumer.
+bool is_answered_locally(const RequestContext& request);
+
+// REQUIRES: is_answered_locally(request). Errors: not_found (no such AI model), cancelled.
 Awaitable<Result<void>> respond_locally(RequestContext& request);
 
-// POST /api/show, which Ollama's clients send before a chat: forwarded to the service if it is up and
-// supports it, otherwise answered by the gateway. REQUIRES: the target is resolved and the request edited.
-// Errors: those of forward, once part of the service's response was sent to the client.
-Awaitable<Result<void>> respond_ollama_show(RequestContext& request);
+// Whether a request of Ollama's protocol is forwarded if its service can answer it, and answered by the
+// gateway if not: POST /api/show, which Ollama's clients send before a chat, and GET /api/version.
+bool may_be_forwarded(RouteKind kind);
+
+// Answers such a request. REQUIRES: the target is resolved and the request edited. Errors: those of forward,
+// once part of the service's response was sent to the client.
+Awaitable<Result<void>> forward_or_respond(RequestContext& request);
 
 }  // namespace mgpu::gateway

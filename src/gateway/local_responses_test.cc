@@ -52,5 +52,20 @@ TEST(LocalResponses, OllamaShowAsksOnlyAServiceThatCanAnswer) {
   EXPECT_NE(down.response_body, "");
 }
 
+TEST(LocalResponses, OllamaRuns) {
+  GatewayHarness harness("GET", "/");
+  harness.serve();
+  EXPECT_EQ(harness.response_head.status, 200);
+  EXPECT_EQ(header(harness.response_head.headers, "Content-Type"), "text/plain; charset=utf-8");
+  EXPECT_EQ(harness.response_body, "Ollama is running");
+}
+
+TEST(LocalResponses, TheVersionIsOursWithoutAnOllama) {
+  GatewayHarness harness("GET", "/api/version");
+  harness.serve();
+  EXPECT_EQ(harness.response_head.status, 200);
+  EXPECT_EQ(harness.response_body, R"({"version":"0.12.0"})");
+}
+
 }  // namespace
 }  // namespace mgpu::gateway

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ class RequestBody {
   // During the turn: records a chunk that is passed from the client to the service; empty at the end.
   // Buffered only within limits.body_memory. Error: too_large.
   Result<void> pass_chunk(std::string_view chunk);
+
+  // A body that is passed on as it arrives may be larger than limits.max_body.
+  void lift_limit() { max_size_ = Bytes{std::numeric_limits<std::int64_t>::max()}; }
 
   bool is_complete() const { return complete_; }                // the end of the body was received
   bool can_replay() const { return complete_ && replayable_; }  // all of it is in the buffer

@@ -35,6 +35,14 @@ TEST(RequestBody, CountsEveryByteAgainstItsLimit) {
   EXPECT_EQ(passed.error().code, ErrorCode::too_large);
 }
 
+TEST(RequestBody, HasNoLimitWhereItIsLifted) {
+  GatewayHarness harness("POST", kChatPath);
+  harness.limits.max_body = Bytes{5};
+  RequestBody& body = harness.request().body;
+  body.lift_limit();
+  EXPECT_TRUE(body.pass_chunk("abcdef"));
+}
+
 TEST(RequestBody, OverItsLimitIsRefusedBeforeAndDuringTheTurn) {
   GatewayHarness early("POST", kChatPath, R"({"messages":"0123456789","model":"gemma"})");
   early.limits.max_body = Bytes{20};

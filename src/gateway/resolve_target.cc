@@ -11,6 +11,7 @@
 
 #include "base/ascii.h"
 #include "gateway/forwarding_rules.h"
+#include "gateway/ollama_services.h"
 #include "gateway/query_model.h"
 
 namespace mgpu::gateway {
@@ -75,8 +76,14 @@ Awaitable<Result<void>> resolve_by_body(RequestContext& request, std::optional<C
   const std::string name = model ? model->name() : request.target.query_model;
   if (name.empty()) co_return std::unexpected(no_model_error());
   const EngineApi& engine_api = request.gateway.engine_api;
-  Result<engine::Target> resolved =
-      consumer ? engine_api.resolve_within(*consumer, name) : engine_api.resolve(name);
+  const auto resolve = [&] {
+    return consumer ? engine_api.resolve_within(*consumer, name) : engine_api.resolve(name);
+  };
+  Result<engine::Target> resolved = resolve();
+  if (!resolved && resolved.error().code == ErrorCode::not_found) {
+    co_await engine_api.refresh_all_ai_models();  // it may have been made a moment ago, beside the daemon
+    resolved = resolve();
+  }
   if (!resolved) co_return std::unexpected(resolved.error());
   request.target.resolved = *resolved;
   request.target.model = std::move(model);
@@ -99,13 +106,36 @@ Awaitable<Result<void>> resolve_by_path(RequestContext& request) {
   co_return co_await resolve_by_body(request, consumer);
 }
 
+// As under /c/<consumer>; what only reads computes nothing.
+Awaitable<Result<void>> resolve_other_ollama_path(RequestContext& request) {
+  const std::string& method = request.caller.head.method;
+  if (method == "GET" || method == "HEAD") co_return co_await resolve_ollama_service(request);
+  Result<std::string> consumer = first_ollama_service(request);
+  if (!consumer) co_return std::unexpected(consumer.error());
+  request.route.argument = std::move(*consumer);
+  co_return co_await resolve_by_path(request);
+}
+
+Awaitable<Result<void>> resolve_by_kind(RequestContext& request) {
+  const std::optional<ConsumerId> any_consumer;
+  switch (request.route.kind) {
+    case RouteKind::to_consumer:
+      return resolve_by_path(request);
+    case RouteKind::ollama_version:
+    case RouteKind::ollama_files:
+      return resolve_ollama_service(request);
+    case RouteKind::ollama_other:
+      return resolve_other_ollama_path(request);
+    default:
+      return resolve_by_body(request, any_consumer);
+  }
+}
+
 }  // namespace
 
 Awaitable<Result<void>> resolve_target(RequestContext& request) {
   request.target.needs_turn = request.route.kind == RouteKind::needs_turn;
-  const std::optional<ConsumerId> any_consumer;
-  auto resolving = request.route.kind == RouteKind::to_consumer ? resolve_by_path(request)
-                                                                : resolve_by_body(request, any_consumer);
+  auto resolving = resolve_by_kind(request);
   Result<void> resolved = co_await std::move(resolving);
   if (!resolved) co_return resolved;
   if (request.consumer()->service.type == config::ServiceType::none)

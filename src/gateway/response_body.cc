@@ -39,6 +39,13 @@ std::string_view anthropic_error_type(ErrorCode code) {
   }
 }
 
+// Ollama's command looks for these words: it then pulls the AI model, or has none to stop.
+std::string ollama_error_text(const Error& error) {
+  constexpr std::string_view kNotFound = "not found";
+  if (error.code != ErrorCode::not_found || error.detail.contains(kNotFound)) return error.detail;
+  return "not found: " + error.detail;
+}
+
 Json error_json(Protocol protocol, const Error& error) {
   switch (protocol) {
     case Protocol::openai:
@@ -48,7 +55,7 @@ Json error_json(Protocol protocol, const Error& error) {
                 {"param", nullptr},
                 {"code", to_string(error.code)}}}};
     case Protocol::ollama:
-      return {{"error", error.detail}};
+      return {{"error", ollama_error_text(error)}};
     case Protocol::anthropic:
       return {{"type", "error"},
               {"error", {{"type", anthropic_error_type(error.code)}, {"message", error.detail}}}};
@@ -60,19 +67,6 @@ Json error_json(Protocol protocol, const Error& error) {
 
 Json model_json(const ListedModel& listed, std::int64_t created) {
   return {{"id", listed.id}, {"object", "model"}, {"created", created}, {"owned_by", listed.owner}};
-}
-
-Json ollama_details_json() {
-  return {{"parent_model", ""},        {"format", ""},         {"family", ""},
-          {"families", Json::array()}, {"parameter_size", ""}, {"quantization_level", ""}};
-}
-
-Json ollama_model_json(const ListedModel& listed) {
-  return {{"name", listed.id},
-          {"model", listed.id},
-          {"size", listed.footprint.count},
-          {"digest", ""},
-          {"details", ollama_details_json()}};
 }
 
 }  // namespace
@@ -98,38 +92,6 @@ std::string models_body(const std::vector<ListedModel>& listed, std::int64_t cre
 
 std::string model_body(const ListedModel& listed, std::int64_t created) {
   return dump_json(model_json(listed, created));
-}
-
-std::string tags_body(const std::vector<ListedModel>& listed, std::string_view modified_at) {
-  Json models = Json::array();
-  for (const ListedModel& one : listed) {
-    Json json = ollama_model_json(one);
-    json["modified_at"] = modified_at;
-    models.push_back(std::move(json));
-  }
-  return dump_json({{"models", std::move(models)}});
-}
-
-std::string ps_body(const std::vector<ListedModel>& listed, std::string_view expires_at) {
-  Json models = Json::array();
-  for (const ListedModel& one : listed) {
-    if (!one.warm) continue;
-    Json json = ollama_model_json(one);
-    json["size_vram"] = one.footprint.count;
-    json["expires_at"] = expires_at;
-    models.push_back(std::move(json));
-  }
-  return dump_json({{"models", std::move(models)}});
-}
-
-std::string show_body(const ListedModel& listed, std::string_view modified_at) {
-  return dump_json({{"modelfile", ""},
-                    {"parameters", ""},
-                    {"template", ""},
-                    {"details", ollama_details_json()},
-                    {"model_info", {{"general.name", listed.id}}},
-                    {"capabilities", Json::array({"completion"})},
-                    {"modified_at", modified_at}});
 }
 
 }  // namespace mgpu::gateway

@@ -1,5 +1,5 @@
 // The response bodies that the gateway writes itself, in the client's protocol: errors instead of or within a
-// response, and the listings of AI models.
+// response, and OpenAI's listings of AI models. Ollama's are in ollama_body.h.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "domain/ai_model_facts.h"
 #include "gateway/route.h"
 
 namespace mgpu::gateway {
@@ -31,15 +32,13 @@ struct ListedModel {
   std::string owner{};  // the consumer
   Bytes footprint{};
   bool warm = false;
+  bool is_alias = false;                // another name of the consumer: of the same AI model as its own name
+  std::int64_t expires_ms = 0;          // warm: Unix time of its eviction if it stays idle; 0: never
+  std::optional<AiModelFacts> facts{};  // where files or the service tell them
 };
 
 // GET /v1/models, GET /v1/models/{id}. `created` is a Unix time in seconds.
 std::string models_body(const std::vector<ListedModel>& listed, std::int64_t created);
 std::string model_body(const ListedModel& listed, std::int64_t created);
-
-// GET /api/tags, GET /api/ps (`expires_at` RFC 3339), POST /api/show for a service that is not up.
-std::string tags_body(const std::vector<ListedModel>& listed, std::string_view modified_at);
-std::string ps_body(const std::vector<ListedModel>& listed, std::string_view expires_at);
-std::string show_body(const ListedModel& listed, std::string_view modified_at);
 
 }  // namespace mgpu::gateway

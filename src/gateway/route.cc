@@ -53,14 +53,28 @@ constexpr std::array kRoutes{
     RouteEntry{"POST", "/api/generate", Protocol::ollama, RouteKind::needs_turn},
     RouteEntry{"POST", "/api/embed", Protocol::ollama, RouteKind::needs_turn},
     RouteEntry{"POST", "/api/embeddings", Protocol::ollama, RouteKind::needs_turn},
+    RouteEntry{"GET", "/", Protocol::ollama, RouteKind::ollama_root},
     RouteEntry{"GET", "/api/tags", Protocol::ollama, RouteKind::ollama_tags},
     RouteEntry{"GET", "/api/ps", Protocol::ollama, RouteKind::ollama_ps},
     RouteEntry{"GET", "/api/version", Protocol::ollama, RouteKind::ollama_version},
     RouteEntry{"POST", "/api/show", Protocol::ollama, RouteKind::ollama_show},
+    RouteEntry{"POST", "/api/pull", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/push", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/create", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/copy", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"DELETE", "/api/delete", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"HEAD", "/api/blobs/*", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/blobs/*", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/me", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/signout", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"DELETE", "/api/user/keys/*", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"GET", "/api/experimental/*", Protocol::ollama, RouteKind::ollama_files},
+    RouteEntry{"POST", "/api/experimental/*", Protocol::ollama, RouteKind::ollama_files},
 };
 
 constexpr std::string_view kConsumerPrefix = "/c/";
 constexpr std::string_view kModelPrefix = "/v1/models/";
+constexpr std::string_view kOllamaPrefix = "/api/";
 
 bool accepts_method(std::string_view wanted, std::string_view method) {
   return method == wanted || (wanted == "GET" && method == "HEAD");
@@ -74,7 +88,7 @@ bool matches_route(std::string_view pattern, std::string_view path) {
 Protocol path_protocol(std::string_view path) {
   auto entry = std::ranges::find_if(
       kRoutes, [path](const RouteEntry& candidate) { return matches_route(candidate.path, path); });
-  return entry == kRoutes.end() ? Protocol::plain : entry->protocol;
+  return entry == kRoutes.end() || path == "/" ? Protocol::plain : entry->protocol;
 }
 
 Route consumer_route(std::string_view method, std::string_view target) {
@@ -113,21 +127,29 @@ bool matches_path(std::string_view pattern, std::string_view path) {
   return path.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 
-std::optional<Route> find_route(std::string_view method, std::string_view target) {
+std::optional<Route> find_route(std::string_view method, std::string_view target, std::string_view accept) {
   const std::string tidied = without_extra_slashes(target);
   target = tidied;
   if (target.starts_with(kConsumerPrefix)) return consumer_route(method, target);
-  std::string_view path = path_without_query(target);
+  const std::string_view path = path_without_query(target);
+  if (path == "/" && accept.contains("text/html")) return std::nullopt;
+  std::optional<Route> wrong_method;
   for (const RouteEntry& entry : kRoutes) {
     if (!matches_route(entry.path, path)) continue;
-    if (!accepts_method(entry.method, method))
-      return Route{entry.protocol, RouteKind::wrong_method, std::string(entry.method), std::string(target)};
+    if (!accepts_method(entry.method, method)) {
+      if (!wrong_method)
+        wrong_method = Route{entry.protocol, RouteKind::wrong_method, {}, std::string(target)};
+      wrong_method->argument += (wrong_method->argument.empty() ? "" : ", ") + std::string(entry.method);
+      continue;
+    }
     Route route{entry.protocol, entry.kind, {}, std::string(target)};
     if (entry.kind == RouteKind::get_model)
       route.argument = percent_decode(path.substr(entry.path.size() - 1), false);
     return route;
   }
-  return std::nullopt;
+  if (wrong_method) return wrong_method;
+  if (!path.starts_with(kOllamaPrefix)) return std::nullopt;
+  return Route{Protocol::ollama, RouteKind::ollama_other, {}, std::string(target)};
 }
 
 std::string model_route_list() {

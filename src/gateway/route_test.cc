@@ -59,8 +59,26 @@ TEST(Route, AnswersListingsItself) {
   EXPECT_EQ(find_route("POST", "/api/show")->kind, RouteKind::ollama_show);
 }
 
+TEST(Route, AnswersOllamasClientsAtTheRoot) {
+  for (const char* method : {"GET", "HEAD"})
+    EXPECT_EQ(find_route(method, "/", "*/*")->kind, RouteKind::ollama_root) << method;
+  EXPECT_EQ(find_route("GET", "/", "text/html,application/xhtml+xml"), std::nullopt) << "a browser";
+}
+
+TEST(Route, TakesAllOfOllamasPaths) {
+  for (const char* path : {"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/blobs/sha256:0",
+                           "/api/me", "/api/signout"})
+    EXPECT_EQ(find_route("POST", path)->kind, RouteKind::ollama_files) << path;
+  EXPECT_EQ(find_route("DELETE", "/api/delete")->kind, RouteKind::ollama_files);
+  EXPECT_EQ(find_route("HEAD", "/api/blobs/sha256:0")->kind, RouteKind::ollama_files);
+  EXPECT_EQ(find_route("POST", "/api/new?x=1"),
+            (Route{Protocol::ollama, RouteKind::ollama_other, "", "/api/new?x=1"}));
+  EXPECT_EQ(find_route("PUT", "/api/blobs/sha256:0"),
+            (Route{Protocol::ollama, RouteKind::wrong_method, "HEAD, POST", "/api/blobs/sha256:0"}));
+}
+
 TEST(Route, LeavesTheControlPlaneAlone) {
-  for (const char* path : {"/v1/status", "/v1/leases", "/healthz", "/", "/c", "/v1/images/"})
+  for (const char* path : {"/v1/status", "/v1/leases", "/healthz", "/api", "/c", "/v1/images/"})
     EXPECT_EQ(find_route("GET", path), std::nullopt) << path;
 }
 
@@ -82,6 +100,8 @@ TEST(Route, ForwardsTheRestOfAConsumersPath) {
 TEST(Route, KnowsTheProtocolOfAForwardedPath) {
   EXPECT_EQ(find_route("POST", "/c/chat/v1/chat/completions?x")->protocol, Protocol::openai);
   EXPECT_EQ(find_route("POST", "/c/chat/api/chat")->protocol, Protocol::ollama);
+  for (const char* path : {"/c/comfyui/", "/c/comfyui/api/prompt"})
+    EXPECT_EQ(find_route("POST", path)->protocol, Protocol::plain) << path;
 }
 
 TEST(Route, MatchesFreePaths) {

@@ -22,8 +22,12 @@ Awaitable<Result<Upstream>> open_upstream(http::Client& client, http::Endpoint e
 }  // namespace
 
 Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers) {
+  headers.emplace_back("Content-Type", "application/json");
+  co_return co_await send_response(caller, status, std::move(body), std::move(headers));
+}
+
+Awaitable<Result<void>> send_response(Caller& caller, int status, std::string body, Headers headers) {
   ResponseHead head{.status = status, .headers = std::move(headers), .length = body.size()};
-  head.headers.emplace_back("Content-Type", "application/json");
   Result<void> sent = co_await caller.send_head(std::move(head));
   if (sent && caller.head.method != "HEAD") sent = co_await caller.write(std::move(body));
   co_return sent;
@@ -33,6 +37,7 @@ Caller make_caller(http::Exchange& exchange, Principal principal) {
   return {.head = exchange.head(),
           .principal = std::move(principal),
           .read = [&exchange] { return exchange.read(); },
+          .lift_body_limit = [&exchange] { exchange.lift_body_limit(); },
           .send_head = [&exchange](ResponseHead head) { return exchange.send_head(std::move(head)); },
           .write = [&exchange](std::string piece) { return exchange.write(std::move(piece)); },
           .finish = [&exchange] { return exchange.finish(); },

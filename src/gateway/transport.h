@@ -39,6 +39,7 @@ struct Caller {
   Principal principal{};
   // One call at a time. Errors: cancelled (the client disconnected), invalid_request (framing), too_large.
   std::function<Awaitable<Result<std::string>>()> read{};
+  std::function<void()> lift_body_limit{};  // see http::Exchange
   std::function<Awaitable<Result<void>>(ResponseHead)> send_head{};
   std::function<Awaitable<Result<void>>(std::string)> write{};
   std::function<Awaitable<void>()> finish{};  // the response is complete; the connection may be kept alive
@@ -63,7 +64,10 @@ struct Upstream {
 // and the endpoint's path before its target. Error: service_down.
 using Connector = std::function<Awaitable<Result<Upstream>>(http::Endpoint, RequestHead)>;
 
-// Sends a complete small JSON response, without finish(); a HEAD request gets no body. Error: cancelled.
+// Sends a complete small response, without finish(); a HEAD request gets no body. Error: cancelled.
+Awaitable<Result<void>> send_response(Caller& caller, int status, std::string body, Headers headers);
+
+// The same, of JSON.
 Awaitable<Result<void>> send_json(Caller& caller, int status, std::string body, Headers headers);
 
 // Uses real sockets; exchange and client must outlive the result.
