@@ -11,12 +11,14 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
 
 import httpx
 import ollama
+import ollama_service
 import openai
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -142,6 +144,7 @@ class DaemonHarness:
     def __init__(self, folder):
         self.folder = folder
         self.service_journal_file = folder / "journal"
+        self.ollama_journal_file = folder / "ollama-journal"
         self.config_file = folder / "mgpu.yaml"
         self.state_file = folder / "state/mgpu/mgpu.db"
         self.processes_started = []
@@ -155,6 +158,7 @@ class DaemonHarness:
             "MGPU_CUDA_LIBRARY": "/nonexistent/libcuda.so.1",  # a real driver knows nothing of simulated memory
             "MGPU_TEST_HARNESS": str(folder),  # inherited, so that process_pids() finds all processes
             "XDG_STATE_HOME": str(folder / "state"),
+            "OLLAMA_MODELS": str(folder / "ollama"),  # not those of the machine's own Ollama
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.env.pop("MGPU_URL", None)
@@ -195,6 +199,20 @@ class DaemonHarness:
                                    **config)
         del entry["footprint"], entry["working"]
         return entry
+
+    def ollama_consumer(self, stored, **config):
+        """A consumer's configuration with ollama_service.py, which has the AI models `stored` (name: size)."""
+        ollama_service.MODELS = self.folder / "ollama"
+        for name, size in stored.items():
+            ollama_service.store_ai_model(name, parse_size(size))
+        command = [sys.executable, TREE / "tests/e2e/ollama_service.py", "--port", "${PORT}", "--journal", self.ollama_journal_file]
+        return {"kind": "llm", "service": "ollama", "footprint": "4GiB", "load_limit": "10s", "stop_limit": "5s",
+                "runner": {"process": {"command": [str(word) for word in command]}}, **config}
+
+    def ollama_journal(self, *whats):
+        """What ollama_service.py noted: its loads, unloads, requests, answers and uploads, or those named."""
+        lines = self.ollama_journal_file.read_text().splitlines() if self.ollama_journal_file.exists() else []
+        return [line for line in map(json.loads, lines) if not whats or line[0] in whats]
 
     # --- the daemon ---
 
