@@ -78,6 +78,11 @@ struct EntryEncoder {
     json["park"] = e.park;
     return json;
   }
+  Json operator()(const KeepAliveSet& e) const {
+    Json json = resident_fields(e.resident);
+    json["keep_alive_ms"] = to_ms(e.keep_alive);
+    return json;
+  }
   Json operator()(const DrainRequested&) const { return Json::object(); }
   Json operator()(const Tick&) const { return Json::object(); }
   Json operator()(const OutOfMemorySeen& e) const { return {{"ticket", e.ticket.value}}; }
@@ -157,7 +162,7 @@ constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kEvent
     "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
     "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended",
-    "stray_left_alone"};
+    "stray_left_alone",   "keep_alive_set"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffectTypes{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};

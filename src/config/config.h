@@ -133,6 +133,7 @@ struct ConsumerConfig {
   UninvitedPolicy uninvited = UninvitedPolicy::allow;
   ParkMethod park_method = ParkMethod::service;  // yaml: park: cuda-checkpoint
   Duration idle_unload{0};
+  std::optional<Duration> max_keep_alive{};  // of the clients' wishes; unset: idle_unload
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
 };

@@ -499,6 +499,12 @@ std::vector<Key> consumer_keys() {
           "consumers.*.idle_unload", kUnbounded,
           [](KeyContext c) -> auto& { return c.consumer->idle_unload; }, "15m",
           "It is evicted after this long without work; 0 means never."),
+      with_fallback("idle_unload",
+                    make_key(
+                        "consumers.*.max_keep_alive", kUnbounded,
+                        [](KeyContext c) -> auto& { return c.consumer->max_keep_alive; }, "1h",
+                        "The longest keep_alive of a client (Ollama's API) that counts, in place of "
+                        "`idle_unload`; 0: none counts.")),
       make_key(
           "consumers.*.load_limit", kAtLeastMillisecond,
           [](KeyContext c) -> auto& { return c.consumer->load_limit; }, "5m",

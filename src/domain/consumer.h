@@ -62,6 +62,8 @@ struct Consumer {
   bool can_unload = false;  // Rung::service is available
   bool can_stop = false;    // Rung::stop and Rung::kill are available
   Duration idle_unload{0};  // evict after this long without a lease; 0 = never
+  // Bound of a KeepAliveSet; 0 = none.
+  Duration max_keep_alive{0};
   Duration load_limit{60'000'000};  // a load that takes longer has failed
   Duration stop_limit{10'000'000};  // for each rung: time to answer, then time until readings show it free
 };

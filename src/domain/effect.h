@@ -100,7 +100,7 @@ struct LoadedInVain {
 // Why residents are evicted.
 enum class PlanReason : std::uint8_t {
   ticket,            // a ticket that has its turn needs the room
-  idle,              // unused for idle_unload
+  idle,              // unused for idle_unload, or for the time that a client asked for
   pressure,          // foreign memory grew, or a resident outgrew its footprint
   operator_request,  // an operator asked for it
   ahead,             // for a resident that is loaded ahead of a turn, or without a ticket

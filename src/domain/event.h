@@ -115,6 +115,15 @@ struct EvictionRequested {
   bool park = false;
 };
 
+// A client said how long the resident shall stay loaded without work: negative for ever, 0 not at all, which
+// is how a client unloads. Holds until its next load, within Consumer::max_keep_alive; its idle time begins
+// anew. A resident in use is evicted after that. One that is not loaded stays so; 0 also keeps it from being
+// warmed up.
+struct KeepAliveSet {
+  ResidentId resident{};
+  Duration keep_alive{};
+};
+
 // Drain: every waiting ticket, and every one that arrives later, is refused with shutting_down.
 struct DrainRequested {};
 
@@ -124,7 +133,7 @@ struct Tick {};
 using EventPayload =
     std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
                  ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
-                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone>;
+                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone, KeepAliveSet>;
 
 struct Event {
   Instant at{};

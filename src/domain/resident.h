@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -48,6 +49,8 @@ struct Resident {
   Instant retry_at{};       // state failed: no load before
   Instant transition_at{};  // when its load or eviction began, or its load ended
   Instant last_used{};
+  // Until its next load, in place of the consumer's idle_unload (idle_limit); negative: for ever.
+  std::optional<Duration> keep_alive{};
   std::uint32_t consecutive_failures = 0;  // failed loads in a row
   // Tickets that run on it, are being prepared for it or had it loaded ahead. It is not evicted while > 0.
   std::uint32_t use_count = 0;

@@ -114,6 +114,7 @@ Result<Consumer> make_consumer_spec(const config::ConsumerConfig& config,
                   .can_unload = *service_instance && (*service_instance)->can_unload(),
                   .can_stop = !config::is_external(config),
                   .idle_unload = config.idle_unload,
+                  .max_keep_alive = config.max_keep_alive.value_or(config.idle_unload),
                   .load_limit = config.load_limit,
                   .stop_limit = config.stop_limit};
 }

@@ -192,6 +192,17 @@ Bytes commitment_growth(const Registry& registry, const ConsumerState& consumer,
          committed_after_growth(registry, consumer, device, Bytes{});
 }
 
+std::optional<Duration> idle_limit(const Registry& registry, const Resident& resident) {
+  const Consumer& spec = registry[resident.consumer].spec;
+  constexpr Duration kForEver = Duration::max();
+  const Duration configured = spec.idle_unload > Duration{0} ? spec.idle_unload : kForEver;
+  const Duration bound = spec.max_keep_alive > Duration{0} ? spec.max_keep_alive : kForEver;
+  Duration limit = configured;
+  if (resident.keep_alive)
+    limit = *resident.keep_alive < Duration{0} ? bound : std::min(*resident.keep_alive, bound);
+  return limit == kForEver ? std::nullopt : std::optional(limit);
+}
+
 Bytes parked_bytes(const Registry& registry) {
   Bytes bytes{};
   for (const Resident& resident : registry.residents)

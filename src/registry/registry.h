@@ -124,6 +124,10 @@ Bytes headroom(const Registry& registry, DeviceId device);
 // grows by `more`. Measured memory beyond the expectation covers some of it.
 Bytes commitment_growth(const Registry& registry, const ConsumerState& consumer, DeviceId device, Bytes more);
 
+// After how long without work the resident is evicted: idle_unload, or what a client asked for, within its
+// consumer's bound. None: never.
+std::optional<Duration> idle_limit(const Registry& registry, const Resident& resident);
+
 // Host memory held by parked residents.
 Bytes parked_bytes(const Registry& registry);
 

@@ -355,9 +355,14 @@ void evict_all(World& world, Effects& out, DeviceId device, PlanReason reason,
                 .headroom = headroom(world.registry, device)});
 }
 
+// When it has been idle for long enough; kNever while tickets wait for it.
+Instant idle_until(const World& world, const Resident& resident) {
+  const std::optional<Duration> limit = idle_limit(world.registry, resident);
+  return limit && resident.waiting == 0 ? resident.last_used + *limit : kNever;
+}
+
 bool is_idle_too_long(const World& world, const Resident& resident) {
-  const Duration idle_unload = world.registry[resident.consumer].spec.idle_unload;
-  return idle_unload > Duration{0} && world.now >= resident.last_used + idle_unload &&
+  return world.now >= idle_until(world, resident) &&
          is_eviction_candidate(world.registry, resident, world.now);
 }
 
@@ -444,14 +449,13 @@ Instant next_wakeup(const World& world, DeviceId device) {
   for (const Resident& resident : world.registry.residents) {
     const ConsumerState& consumer = world.registry[resident.consumer];
     const bool is_primary_device = consumer.spec.device == device;  // only this line evicts it when idle
-    const Duration idle_unload = is_primary_device ? consumer.spec.idle_unload : Duration{0};
+    const Instant idle_end = is_primary_device ? idle_until(world, resident) : kNever;
     const bool eviction_failed = resident.eviction_retry_at > world.now;
-    if ((idle_unload == Duration{0} && !eviction_failed) || !is_on_device(consumer.spec, device)) continue;
+    if ((idle_end == kNever && !eviction_failed) || !is_on_device(consumer.spec, device)) continue;
     const Instant evictable_at = std::max(world.now, resident.eviction_retry_at);
     if (!is_eviction_candidate(world.registry, resident, evictable_at)) continue;
     if (eviction_failed && has_waiting_tickets) next = std::min(next, evictable_at);
-    if (idle_unload > Duration{0})
-      next = std::min(next, std::max(resident.last_used + idle_unload, evictable_at));
+    if (idle_end != kNever) next = std::min(next, std::max(idle_end, evictable_at));
   }
   return next;
 }

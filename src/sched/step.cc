@@ -74,6 +74,7 @@ struct EventApplier {
     if (resident.state != Residency::cold && resident.state != Residency::failed) return;
     resident.state = Residency::warm;
     resident.last_used = world.now;
+    resident.keep_alive.reset();
     resident.is_attributable = false;
     // The last reading may already include its bytes, as unattributed ones.
     for (const DeviceId device : devices_of(consumer.spec))
@@ -102,6 +103,20 @@ struct EventApplier {
                                .headroom = headroom(world.registry, device)});
       begin_eviction(world, out, requested.resident, PlanReason::operator_request, requested.park);
     }
+  }
+  void operator()(const KeepAliveSet& set) {
+    Resident& resident = world.registry[set.resident];
+    const bool unloads = set.keep_alive == Duration{0};
+    if (is_already_evicted(resident, false)) {
+      resident.warm_up_blocked |= unloads;
+      return;
+    }
+    resident.keep_alive = set.keep_alive;
+    resident.last_used = world.now;
+    mark_line_dirty(world, spec_of(set.resident));
+    // A parked resident is not evicted for idleness.
+    if (unloads && resident.state == Residency::parked && check_eviction(world, set.resident, false))
+      begin_eviction(world, out, set.resident, PlanReason::operator_request, false);
   }
   void operator()(const DrainRequested&) {
     world.draining = true;

@@ -476,6 +476,7 @@ void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketI
   }
   resident.is_loaded_ahead = !ticket || find_ticket(world, *ticket)->stage == TicketStage::waiting;
   resident.was_read_ahead = false;
+  resident.keep_alive.reset();
   learn_load_start(world.registry, id, world.now);
   update_statistics(primary_line(world, spec).statistics,
                     statistics_event::LoadStarted{.ahead = resident.is_loaded_ahead});

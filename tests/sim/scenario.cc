@@ -59,6 +59,9 @@ struct EventWriter {
   void operator()(const StrayEnded&) const { out << "stray_ended"; }
   void operator()(const StrayLeftAlone&) const { out << "stray_left_alone"; }
   void operator()(const LearnedForgotten& e) const { out << "learned_forgotten " << e.resident.value; }
+  void operator()(const KeepAliveSet& e) const {
+    out << "keep_alive_set " << e.resident.value << ' ' << e.keep_alive.count();
+  }
   void operator()(const HourBegan& e) const { out << "hour_began " << int{e.hour}; }
 };
 
@@ -143,6 +146,10 @@ EventPayload read_event(std::istream& in) {
   if (name == "stray_ended") return StrayEnded{};
   if (name == "stray_left_alone") return StrayLeftAlone{};
   if (name == "learned_forgotten") return LearnedForgotten{read_resident(in)};
+  if (name == "keep_alive_set") {
+    const ResidentId resident = read_resident(in);
+    return KeepAliveSet{resident, read_duration(in)};
+  }
   if (name == "drain") return DrainRequested{};
   if (name == "tick") return Tick{};
   if (name == "out_of_memory_seen") return OutOfMemorySeen{read_ticket(in)};

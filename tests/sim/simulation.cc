@@ -241,6 +241,8 @@ class Simulator {
       if (count > 0) {
         const ResidentId resident{static_cast<std::uint64_t>(random_.between(0, count - 1))};
         feed_event(EvictionRequested{resident, random_.chance(0.3)});
+        const ResidentId other{static_cast<std::uint64_t>(random_.between(0, count - 1))};
+        feed_event(KeepAliveSet{other, Duration{random_.between(-1, 3) * 5'000'000}});
       }
     }
   }
