@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include <fcntl.h>
@@ -56,9 +57,9 @@ BodyBuffer::BodyBuffer(BodyBuffer&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       disk_bytes_(std::exchange(other.disk_bytes_, 0)),
       size_(std::exchange(other.size_, 0)),
-      replaced_range_(std::exchange(other.replaced_range_, {})),
-      replacement_(std::move(other.replacement_)),
+      edits_(std::move(other.edits_)),
       read_offset_(other.read_offset_),
+      next_edit_(other.next_edit_),
       replacement_offset_(other.replacement_offset_) {}
 
 BodyBuffer::~BodyBuffer() { clear(); }
@@ -99,24 +100,34 @@ Result<void> BodyBuffer::spill(std::string_view bytes) {
   return {};
 }
 
+std::uint64_t BodyBuffer::size() const {
+  std::uint64_t total = size_;
+  for (const Edit& edit : edits_) total += edit.replacement.size() - (edit.range.end - edit.range.begin);
+  return total;
+}
+
 void BodyBuffer::replace(ByteRange range, std::string replacement) {
-  MGPU_ASSERT(range.begin < range.end && range.end <= size_, "what is replaced is there");
-  MGPU_ASSERT(read_offset_ == 0 && replaced_range_ == ByteRange{},
-              "a body is edited once, before it is sent");
-  replaced_range_ = range;
-  replacement_ = std::move(replacement);
+  MGPU_ASSERT(range.begin <= range.end && range.end <= size_, "what is replaced is there");
+  MGPU_ASSERT(read_offset_ == 0 && next_edit_ == 0, "a body is edited before it is sent");
+  const auto after =
+      std::ranges::find_if(edits_, [&](const Edit& edit) { return edit.range.begin >= range.end; });
+  MGPU_ASSERT(after == edits_.begin() || std::prev(after)->range.end <= range.begin,
+              "the ranges that are replaced don't overlap");
+  edits_.insert(after, {range, std::move(replacement)});
 }
 
 Result<std::string> BodyBuffer::read_next(std::size_t max_bytes) {
-  bool has_replacement = replaced_range_.end > replaced_range_.begin;
-  if (has_replacement && read_offset_ == replaced_range_.begin) {
-    std::string piece = replacement_.substr(replacement_offset_, max_bytes);
-    replacement_offset_ += piece.size();
-    if (replacement_offset_ == replacement_.size()) read_offset_ = replaced_range_.end;
-    if (!piece.empty()) return piece;
+  for (; next_edit_ < edits_.size() && edits_[next_edit_].range.begin == read_offset_; ++next_edit_) {
+    const Edit& edit = edits_[next_edit_];
+    if (replacement_offset_ < edit.replacement.size()) {
+      std::string piece = edit.replacement.substr(replacement_offset_, max_bytes);
+      replacement_offset_ += piece.size();
+      return piece;
+    }
+    read_offset_ = edit.range.end;
+    replacement_offset_ = 0;
   }
-  std::uint64_t stop =
-      has_replacement && read_offset_ < replaced_range_.begin ? replaced_range_.begin : size_;
+  const std::uint64_t stop = next_edit_ < edits_.size() ? edits_[next_edit_].range.begin : size_;
   auto piece = read_at(read_offset_,
                        static_cast<std::size_t>(std::min<std::uint64_t>(max_bytes, stop - read_offset_)));
   if (piece) read_offset_ += piece->size();

@@ -1,6 +1,6 @@
 // Buffers the part of a request's body that arrives before the request is granted its turn: in memory up to a
 // limit, the rest in an unnamed file, which is freed with the buffer. The buffer is filled first and then
-// read in order, with at most one range replaced (an alias by the AI model's own name).
+// read in order, with a few ranges replaced (an alias by the AI model's own name, a client's keep_alive).
 //
 // The file is written and read on the calling thread. This blocks on the page cache only, and only for bodies
 // that are larger than the limit and name their AI model beyond it (an upload before its "model" part).
@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -38,25 +39,29 @@ class BodyBuffer {
   // be created or written).
   Result<void> append(std::string_view bytes);
 
-  // REQUIRES: `range` is within the appended bytes, nothing was read yet, and this is the first call.
+  // An empty range inserts. REQUIRES: `range` is within the appended bytes and overlaps no earlier one, and
+  // nothing was read yet.
   void replace(ByteRange range, std::string replacement);
 
   // The total number of bytes that read_next() returns, and the number without replace().
-  std::uint64_t size() const {
-    return size_ - (replaced_range_.end - replaced_range_.begin) + replacement_.size();
-  }
+  std::uint64_t size() const;
   std::uint64_t original_size() const { return size_; }
 
   // Frees memory and file early. Nothing may be appended or read afterwards.
   void clear();
 
   // Restarts reading at the first byte, to send the request again.
-  void rewind() { read_offset_ = 0, replacement_offset_ = 0; }
+  void rewind() { read_offset_ = 0, next_edit_ = 0, replacement_offset_ = 0; }
 
   // Returns the next bytes, at most `max_bytes` (more than 0); empty at the end. Error: internal.
   Result<std::string> read_next(std::size_t max_bytes);
 
  private:
+  struct Edit {
+    ByteRange range{};
+    std::string replacement{};
+  };
+
   Result<void> spill(std::string_view bytes);
   Result<std::string> read_at(std::uint64_t from, std::size_t count) const;
 
@@ -67,9 +72,9 @@ class BodyBuffer {
   int fd_ = -1;  // the bytes beyond memory_
   std::uint64_t disk_bytes_ = 0;
   std::uint64_t size_ = 0;
-  ByteRange replaced_range_;
-  std::string replacement_;        // in place of replaced_range_
+  std::vector<Edit> edits_;        // in order
   std::uint64_t read_offset_ = 0;  // of the original bytes
+  std::size_t next_edit_ = 0;      // of edits_, the first that was not read to its end
   std::size_t replacement_offset_ = 0;
 };
 

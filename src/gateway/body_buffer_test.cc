@@ -82,5 +82,20 @@ TEST(BodyBuffer, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
   EXPECT_NE(result.error().detail.find(folder.string()), std::string::npos);
 }
 
+TEST(BodyBuffer, ReplacesSeveralRangesInAnyOrder) {
+  for (const std::int64_t limit : {100, 3}) {
+    for (const std::size_t piece : {1, 2, 100}) {
+      BodyBuffer body(Bytes{limit}, budget);
+      ASSERT_TRUE(body.append("0123456789"));
+      body.replace({7, 9}, "seven");
+      body.replace({1, 1}, "+");
+      body.replace({2, 4}, "");
+      EXPECT_EQ(body.size(), 12U);
+      for (int pass = 0; pass < 2; ++pass, body.rewind())
+        EXPECT_EQ(drain(body, piece), "0+1456seven9") << limit << ' ' << piece;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mgpu::gateway
