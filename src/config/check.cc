@@ -16,6 +16,17 @@
 namespace mgpu::config {
 namespace {
 
+// "POST", "/render*" or "GET /render*".
+bool is_turn_entry(std::string_view text) {
+  constexpr std::string_view kUpperCase = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const std::size_t method_end = std::min(text.find_first_not_of(kUpperCase), text.size());
+  const std::string_view rest = text.substr(method_end);
+  if (rest.empty()) return method_end > 0;
+  const std::string_view path = rest.substr(std::min(rest.find_first_not_of(' '), rest.size()));
+  const bool is_separated = method_end == 0 || rest.front() == ' ';
+  return is_separated && path.starts_with('/') && !path.contains(' ');
+}
+
 bool has_port_placeholder(const std::string& text) { return text.contains(kPortPlaceholder); }
 
 bool has_port_placeholder(const std::map<std::string, std::string>& env) {
@@ -183,7 +194,7 @@ class ConfigChecker {
 
   void reject_service_keys(const ConsumerConfig& consumer, const std::string& path) {
     std::vector<std::string> keys = service_specific_keys();
-    keys.insert(keys.end(), {"health", "free_paths", "ai_models", "api_key_env", "api_key_file"});
+    keys.insert(keys.end(), {"health", "free_paths", "turn_for", "ai_models", "api_key_env", "api_key_file"});
     for (const std::string& key : keys)
       reject_key(consumer, path, key,
                  "has no effect without a service: add service (generic, ollama, ...) or remove it");
@@ -223,6 +234,10 @@ class ConfigChecker {
              "\"" + service.busy->pointer +
                  "\" is not a JSON pointer: it starts with /, as in /exec_info/queue_remaining");
     for (const std::string& free_path : service.free_paths) check_free_path(free_path, path + ".free_paths");
+    for (const std::string& entry : service.turn_for)
+      if (!is_turn_entry(entry))
+        report(path + ".turn_for",
+               "\"" + entry + "\" is not a request: write a method, a path or both, such as GET /render/*");
   }
 
   void check_free_path(const std::string& free_path, const std::string& path) {

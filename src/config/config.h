@@ -61,8 +61,10 @@ struct ServiceConfig {
   std::vector<std::string> memory_tags{};  // what SGLang releases; empty: all of it
   std::string api_key_env{};               // the environment variable with the key for control requests,
   std::string api_key_file{};              // or the file. The key itself is never part of the configuration
-  // Paths (a trailing * matches the rest) that need no turn: "/ws", "/history/*"
+  // In addition to the service type's own (service/request_table.h). Paths (a trailing * matches the rest)
+  // that need no turn: "/ws", "/history/*"; and requests that need one: "POST", "/render", "GET /render/*".
   std::vector<std::string> free_paths{};
+  std::vector<std::string> turn_for{};
 };
 
 struct ProcessConfig {

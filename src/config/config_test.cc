@@ -111,6 +111,16 @@ TEST(Config, ServiceTypesHaveDefaultPathsThatNeedNoTurn) {
   EXPECT_EQ(free_paths(", free_paths: [/x]"), Words{"/x"});
 }
 
+TEST(Config, TurnForNamesMethodsPathsOrBoth) {
+  const auto text = [](const std::string& entries) {
+    return "consumers: {o: {url: 'http://localhost:1', turn_for: [" + entries + "]}}";
+  };
+  EXPECT_EQ(parse_valid(text("POST, /render*, GET /tts/*")).consumers[0].service.turn_for,
+            (Words{"POST", "/render*", "GET /tts/*"}));
+  for (const std::string wrong : {"''", "render", "GET render", "POST PUT /x", "'/a b'"})
+    expect_diagnostics(text(wrong), {"turn_for"});
+}
+
 TEST(Config, AProcessWithAFreePortGetsItsUrl) {
   const Config config =
       parse_valid("consumers: {tts: {runner: {process: {command: 'tts --listen \"${PORT}\"'}}}}");

@@ -599,9 +599,16 @@ std::vector<Key> service_detail_keys() {
       make_key(
           "consumers.*.free_paths", kUnbounded,
           [](KeyContext c) -> auto& { return c.consumer->service.free_paths; }, "[/ws, /history/*]",
-          "Paths of its server that need no turn; a * at the end matches the rest. Replaces the default list "
-          "of "
-          "the service type."),
+          "Paths of its server that need no turn, besides those that its service type knows; a * at the end "
+          "matches the rest."),
+      make_key(
+          "consumers.*.turn_for", kUnbounded,
+          [](KeyContext c) -> auto& { return c.consumer->service.turn_for; }, "[POST, GET /render/*]",
+          "Requests that need a turn: a method, a path (a * at the end matches the rest), or both. For "
+          "generic "
+          "these are all that do; without the key POST and WebSockets do. For the other types they are "
+          "added. "
+          "Where free_paths matches as well, the longer path counts."),
   };
   for (Key& row : rows) row = omit_unless_supported(std::move(row));
   const auto before_resume = std::ranges::find(rows, "consumers.*.resume", &Key::path);

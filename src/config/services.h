@@ -27,6 +27,9 @@ struct ServiceTraits {
   std::vector<std::string_view> implied_prefixes{};
   bool ignores_case = false;
   bool lists_all = false;            // an AI model that it does not list does not exist
+  // Its process takes device memory only when it is told to load: it may be started for a look. Counts only
+  // where it serves several AI models.
+  bool starts_without_memory = false;
   bool answers_ollama_show = false;  // POST /api/show may be forwarded to it
   bool websocket = false;            // a client may upgrade a connection to a WebSocket
   // The folder of an application with several AI models: the environment variable that names it, and the
