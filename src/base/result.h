@@ -32,7 +32,7 @@ enum class ErrorCode {
   no_room,           // 507: foreign or pinned memory did not come free within room_limit
   eviction_failed,   // 500: readings did not show the memory free; internal, seen in events
   device_lost,       // 503: the driver no longer answers for the device
-  unavailable,       // 503: the daemon can't be reached (reported by clients)
+  unavailable,       // 503: not up: the daemon (reported by clients), or a service that a look does not start
   invalid_config,    // 400: the configuration file is invalid; at start-up
   internal,          // 500: a library threw an unexpected exception
 };

@@ -322,10 +322,8 @@ class ConfigChecker {
 };
 
 // Sets what the file leaves out to the defaults of the service type.
-void apply_service_defaults(ServiceConfig& service, bool has_free_paths) {
-  const ServiceTraits& traits = service_traits(service.type);
-  if (service.health.empty()) service.health = traits.health;
-  if (!has_free_paths) service.free_paths = {traits.free_paths.begin(), traits.free_paths.end()};
+void apply_service_defaults(ServiceConfig& service) {
+  if (service.health.empty()) service.health = service_traits(service.type).health;
 }
 
 }  // namespace
@@ -352,7 +350,7 @@ void fill_derived_values(Config& config, const SourceMarks& marks) {
     if (consumer.service.type != ServiceType::none && consumer.service.url.empty() && has_free_port)
       consumer.service.url =
           std::string(service_traits(consumer.service.type).scheme) + "127.0.0.1:" + kPortPlaceholder.data();
-    apply_service_defaults(consumer.service, marks.contains("consumers." + consumer.name + ".free_paths"));
+    apply_service_defaults(consumer.service);
   }
 }
 

@@ -100,17 +100,6 @@ TEST(Config, AUrlAloneMeansAGenericService) {
             ServiceType::generic);
 }
 
-TEST(Config, ServiceTypesHaveDefaultPathsThatNeedNoTurn) {
-  const auto free_paths = [](const std::string& more) {
-    return parse_valid("consumers: {o: {service: ollama, url: 'http://localhost:11434'" + more + "}}")
-        .consumers[0]
-        .service.free_paths;
-  };
-  EXPECT_EQ(std::ranges::count(free_paths(""), "/api/tags"), 1);
-  EXPECT_EQ(std::ranges::count(free_paths(""), "/api/chat"), 0);
-  EXPECT_EQ(free_paths(", free_paths: [/x]"), Words{"/x"});
-}
-
 TEST(Config, TurnForNamesMethodsPathsOrBoth) {
   const auto text = [](const std::string& entries) {
     return "consumers: {o: {url: 'http://localhost:1', turn_for: [" + entries + "]}}";

@@ -39,7 +39,6 @@ struct ServiceTraits {
   std::vector<std::string_view> keys{};  // the service-specific keys that it supports
   // Header and prefix of the key from api_key_env or api_key_file
   std::string_view credential = "Authorization: Bearer ";
-  std::vector<std::string_view> free_paths{};  // default paths that need no turn
   // Phrases in an answer's body or in its log, besides the common ones, that mean that device memory ran out;
   // lower case.
   std::vector<std::string_view> out_of_memory_phrases{};

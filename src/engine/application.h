@@ -4,6 +4,7 @@
 // Thread rule: the strand. The engine keeps the object alive until no coroutine of it is under way.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -75,6 +76,10 @@ class Application {
   // out_of_memory, not_found, shutting_down, with the last log lines.
   boost::asio::awaitable<Result<void>> load(std::string ai_model, bool from_parked);
 
+  // Starts the application unless it runs, and waits until it is healthy; loads nothing. REQUIRES: it takes
+  // no device memory by that. Errors: load_failed (again for a few seconds after a failure), shutting_down.
+  boost::asio::awaitable<Result<void>> start();
+
   // Carries out one rung of the eviction ladder. Success where the run has ended, since it holds nothing
   // then.
   boost::asio::awaitable<Result<void>> evict(Rung rung, std::string ai_model);
@@ -109,6 +114,8 @@ class Application {
   std::optional<http::Endpoint> service_endpoint() const;  // also after the run's end
   bool is_running() const { return runner_ && runner_->is_running(); }
   AsyncResult stop_after_failed_load(Error error);
+  AsyncResult start_run();  // unless it runs
+  AsyncResult wait_until_healthy(Duration limit);
   AsyncResult start_and_load(std::string ai_model, bool from_parked,
                              bool& reached_service);  // set once the service was told to load
   AsyncResult park(std::string ai_model, Duration limit);
@@ -118,6 +125,11 @@ class Application {
   void on_run_ended(const runner::ExitStatus& status, std::uint64_t number);
   void clean_up_after_crash();
   Error with_diagnostics(Error error) const;
+
+  struct FailedStart {
+    std::chrono::steady_clock::time_point at{};
+    Error error{};
+  };
 
   boost::asio::io_context& io_;
   const config::ConsumerConfig& config_;
@@ -136,6 +148,8 @@ class Application {
   std::uint64_t run_number_ = 0;     // of the present run
   std::uint64_t expected_exit_ = 0;  // runs up to this number were stopped: their end is not reported
   std::uint64_t generation_ = 0;
+  std::uint64_t healthy_run_ = 0;  // the last run whose service was healthy
+  std::optional<FailedStart> failed_start_{};
   unsigned pending_stops_ = 0;       // stops and kills under way
   bool attaching_ = false;           // attach() is under way
   bool started_externally_ = false;  // the present run was found, and neither loaded nor evicted since

@@ -17,6 +17,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kErrorLogLines = 5;
+constexpr std::chrono::seconds kStartBackoff{5};  // between failed starts for looks
 
 }  // namespace
 
@@ -52,14 +53,10 @@ asio::awaitable<Result<void>> Application::stop_after_failed_load(Error error) {
 asio::awaitable<Result<void>> Application::start_and_load(std::string ai_model, bool from_parked,
                                                           bool& reached_service) {
   const runner::TimeBudget remaining(config_.load_limit);
-  while (pending_stops_ > 0 && !closing_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
-  const bool fresh = !is_external() && !is_running();
-  if (fresh) {
-    const Result<void> attached = co_await attach(true);
-    if (!attached) co_return attached;
-    if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
-  }
+  const std::uint64_t earlier_run = run_number_;
+  const Result<void> running = co_await start_run();
+  if (!running) co_return running;
+  const bool fresh = run_number_ != earlier_run;
   const bool was_parked = !parked_pids_.empty();
   if (was_parked) {
     const Duration limit = remaining();
@@ -69,20 +66,54 @@ asio::awaitable<Result<void>> Application::start_and_load(std::string ai_model, 
   if (!service_) co_return Result<void>{};
 
   const auto service = service_;
-  const std::uint64_t number = run_number_;
-  const std::function<bool()> alive = [this, number] {
-    return !closing_ && (is_external() || (is_running() && number == run_number_));
-  };
   const Duration health_limit = remaining();
-  const Result<void> healthy = co_await service::wait_healthy(*service, health_limit, alive);
+  const Result<void> healthy = co_await wait_until_healthy(health_limit);
   if (!healthy) co_return healthy;
-  // It survived a stop and is healthy: from now on its end is reported again.
-  if (number == run_number_ && pending_stops_ == 0) expected_exit_ = std::min(expected_exit_, number - 1);
   reached_service = true;
   const Duration load_limit = remaining();
   if (was_parked) co_return Result<void>{};  // resumed with its AI model
   if (from_parked && !fresh) co_return co_await service->resume(ai_model, load_limit);
   co_return co_await service->load(ai_model, load_limit);
+}
+
+asio::awaitable<Result<void>> Application::start_run() {
+  while (pending_stops_ > 0 && !closing_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
+  if (is_external() || is_running()) co_return Result<void>{};
+  const Result<void> attached = co_await attach(true);
+  if (!attached) co_return attached;
+  if (closing_) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Application::wait_until_healthy(Duration limit) {
+  const auto service = service_;
+  const std::uint64_t number = run_number_;
+  const std::function<bool()> alive = [this, number] {
+    return !closing_ && (is_external() || (is_running() && number == run_number_));
+  };
+  const Result<void> healthy = co_await service::wait_healthy(*service, limit, alive);
+  if (!healthy) co_return healthy;
+  healthy_run_ = number;
+  // It survived a stop and is healthy: from now on its end is reported again.
+  if (number == run_number_ && pending_stops_ == 0) expected_exit_ = std::min(expected_exit_, number - 1);
+  co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Application::start() {
+  if (is_running() && healthy_run_ == run_number_) co_return Result<void>{};
+  const auto now = std::chrono::steady_clock::now();
+  if (failed_start_ && now < failed_start_->at + kStartBackoff)
+    co_return std::unexpected(failed_start_->error);
+  const runner::TimeBudget remaining(config_.load_limit);
+  Result<void> started = co_await start_run();
+  const Duration health_limit = remaining();
+  if (started && service_) started = co_await wait_until_healthy(health_limit);
+  failed_start_.reset();
+  if (started) co_return started;
+  Error error = with_diagnostics(started.error());
+  if (!closing_) failed_start_ = FailedStart{.at = std::chrono::steady_clock::now(), .error = error};
+  co_return std::unexpected(std::move(error));
 }
 
 asio::awaitable<Result<void>> Application::attach(bool start_new) {

@@ -10,6 +10,7 @@
 #include "config/services.h"
 #include "engine/application_set.h"
 #include "engine/catalog.h"
+#include "engine/client_unload.h"
 #include "engine/clock.h"
 #include "engine/core_loop.h"
 #include "engine/device_observer.h"
@@ -28,6 +29,7 @@
 #include "engine/user_table.h"
 #include "engine/weights_cache.h"
 #include "sched/step.h"
+#include "service/request_table.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -327,6 +329,31 @@ Result<void> Engine::evict(ResidentId resident, bool park) {
     if (auto may = check_eviction(impl_->loop.world(), resident, park); !may) return may;
   impl_->loop.dispatch(EvictionRequested{.resident = resident, .park = park});
   return {};
+}
+
+asio::awaitable<Result<void>> Engine::ensure_up(ConsumerId consumer) {
+  const auto self = impl_;
+  Application& application = self->applications[consumer];
+  const config::ConsumerSnapshot config = self->config.consumer(consumer);
+  const bool may_start = !application.is_external() && service::starts_without_memory(config->service);
+  if (!may_start && application.endpoint()) co_return Result<void>{};
+  if (!may_start)
+    co_return fail(
+        ErrorCode::unavailable,
+        config->name + " is not up: a request that computes loads it, or mgpu load " + config->name);
+  if (self->loop.world().draining) co_return fail(ErrorCode::shutting_down, "the daemon is shutting down");
+  co_return co_await application.start();
+}
+
+asio::awaitable<Result<bool>> Engine::unload(ResidentId resident, UnloadWait wait) {
+  const auto self = impl_;
+  const Duration limit = self->config.snapshot()->limits.wait_limit;
+  const Instant deadline = self->clock.now() + limit;
+  co_return co_await unload_for_client(self->loop, self->clock, resident, wait, deadline);
+}
+
+void Engine::set_keep_alive(ResidentId resident, Duration time) {
+  impl_->loop.dispatch(KeepAliveSet{.resident = resident, .keep_alive = time});
 }
 
 void Engine::forget_learned(ConsumerId consumer) {

@@ -75,6 +75,10 @@ class Lease {
   std::shared_ptr<State> state_;  // shared with the ticket table, which reports an early end to it
 };
 
+// When Engine::unload returns: at the latest when the resident is unloaded, or already when it is known to be
+// in use.
+enum class UnloadWait : std::uint8_t { until_unloaded, unless_in_use };
+
 // A consumer and one of its residents.
 struct Target {
   ConsumerId consumer{};
@@ -150,6 +154,19 @@ class Engine {
   config::ConsumerSnapshot config_of(ConsumerId consumer) const;
   std::optional<http::Endpoint> endpoint(
       ConsumerId consumer) const;  // none while its process has no port yet
+
+  // Starts the consumer's process, unless it is up, for a request that only looks. Returns when its service
+  // is healthy. Errors: unavailable (starting it would take device memory: the detail says what loads it; or
+  // it failed a moment ago), load_failed, shutting_down.
+  boost::asio::awaitable<Result<void>> ensure_up(ConsumerId consumer);
+
+  // Unloads a resident for a client; false if it was not loaded. One that is in use is unloaded after its
+  // work and that of the tickets that wait for it. Cancelling ends the wait only. Errors: busy (pinned, or
+  // still in use after limits.wait_limit), not_supported, eviction_failed, shutting_down.
+  boost::asio::awaitable<Result<bool>> unload(ResidentId resident, UnloadWait wait);
+
+  // See KeepAliveSet.
+  void set_keep_alive(ResidentId resident, Duration time);
 
   // The AI models that the consumer is known to serve, as clients name them. Loads nothing.
   std::vector<std::string> ai_models(ConsumerId consumer) const;

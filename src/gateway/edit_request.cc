@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/ascii.h"
-#include "config/services.h"
 #include "gateway/forwarding_rules.h"
 #include "gateway/query_model.h"
+#include "service/request_table.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -29,24 +29,22 @@ void replace_model_name(RequestContext& request) {
     request.route.target = with_model_in_query(request.route.target, *service_name);
 }
 
-// Only websocket upgrades are forwarded. A server may ignore all others (RFC 9110, 7.8); clients that offer
-// h2c expect that.
-bool asks_websocket_upgrade(const RequestHead& head) {
-  return head.method == "GET" && head.length == 0 &&
-         list_contains(http::joined_header(head.headers, "Upgrade"), "websocket") &&
-         list_contains(http::joined_header(head.headers, "Connection"), "upgrade");
-}
-
 // The connection to the service sets Host and answers Expect; X-Forwarded-For is rewritten.
 bool is_replaced_header(std::string_view name) {
   return equals_ignore_case(name, "Host") || equals_ignore_case(name, "X-Forwarded-For") ||
          equals_ignore_case(name, "Expect") || is_mgpu_header(name);
 }
 
+std::string service_target(const RequestContext& request) {
+  if (request.target.needs_turn) return request.route.target;
+  return service::target_of_look(request.consumer()->service, request.caller.head.method,
+                                 request.route.target);
+}
+
 RequestHead make_service_head(const RequestContext& request) {
   const RequestHead& client_head = request.caller.head;
   RequestHead service_head{
-      .method = client_head.method, .target = request.route.target, .length = client_head.length};
+      .method = client_head.method, .target = service_target(request), .length = client_head.length};
   const BodyBuffer& body = request.body.buffer();
   if (service_head.length) *service_head.length = *service_head.length - body.original_size() + body.size();
   service_head.headers = forwarded_headers(client_head.headers, request.is_websocket_upgrade);
@@ -61,8 +59,8 @@ RequestHead make_service_head(const RequestContext& request) {
 
 Result<void> edit_request(RequestContext& request) {
   replace_model_name(request);
-  request.is_websocket_upgrade = config::service_traits(request.consumer()->service.type).websocket &&
-                                 asks_websocket_upgrade(request.caller.head);
+  if (const auto& edit = request.target.keep_alive_edit)
+    request.body.buffer().replace(edit->range, edit->replacement);
   request.service_head = make_service_head(request);
   return {};
 }

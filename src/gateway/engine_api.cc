@@ -14,6 +14,7 @@ TicketRequest make_ask(engine::Engine& engine, engine::Target target, const Queu
           .consumer = target.consumer,
           .resident = target.resident,
           .wait_limit = options.wait_limit,
+          .is_warm_up = options.is_load,
           .priority = options.priority,
           .user = engine.user_of(options.principal),
           .deadline = options.deadline};
@@ -124,6 +125,17 @@ EngineApi make_engine_api(engine::Engine& engine) {
       .is_busy = [&engine](ConsumerId id) { return engine.is_busy(id); },
       .report_suspect = [&engine](ConsumerId id,
                                   std::string why) { engine.report_suspect(id, std::move(why)); },
+      .is_warm =
+          [&engine](engine::Target target) {
+            const Registry& registry = engine.world().registry;
+            return target.resident && target.resident->value < registry.residents.size() &&
+                   is_warm(registry[*target.resident]);
+          },
+      .ensure_up = [&engine](ConsumerId id) { return engine.ensure_up(id); },
+      .unload = [&engine](engine::Target target,
+                          engine::UnloadWait wait) { return engine.unload(*target.resident, wait); },
+      .set_keep_alive = [&engine](engine::Target target,
+                                  Duration time) { engine.set_keep_alive(*target.resident, time); },
       .count_retry = [&engine] { engine.count_oom_retry(); },
       .refresh_ai_models = [&engine](ConsumerId id) { return engine.refresh_ai_models(id); },
       .refresh_all_ai_models = [&engine] { return engine.refresh_all_ai_models(); },

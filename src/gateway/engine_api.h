@@ -39,9 +39,14 @@ struct EngineApi {
   std::function<Awaitable<Result<LeaseHandle>>(engine::Target, QueueOptions)> acquire{};
   std::function<Awaitable<bool>(ConsumerId)> is_busy{};
   std::function<void(ConsumerId, std::string)> report_suspect{};
-  std::function<void()> count_retry{};                             // a request is sent again
-  std::function<Awaitable<void>(ConsumerId)> refresh_ai_models{};  // see Engine
+  std::function<bool(engine::Target)> is_warm{};
+  // See Engine.
+  std::function<Awaitable<Result<void>>(ConsumerId)> ensure_up{};
+  std::function<Awaitable<Result<bool>>(engine::Target, engine::UnloadWait)> unload{};
+  std::function<void(engine::Target, Duration)> set_keep_alive{};
+  std::function<Awaitable<void>(ConsumerId)> refresh_ai_models{};
   std::function<Awaitable<void>()> refresh_all_ai_models{};
+  std::function<void()> count_retry{};  // a request is sent again
   // Names, aliases and AI models, without loading any. The names of a consumer are adjacent.
   std::function<std::vector<ListedModel>()> list_models{};
 };

@@ -58,6 +58,7 @@ Awaitable<Result<void>> connect_to_service(RequestContext& request) {
   if (request.attempt.stop_reason) co_return std::unexpected(*request.attempt.stop_reason);
   if (!upstream) co_return std::unexpected(upstream.error());
   request.attempt.upstream = std::move(*upstream);
+  request.attempt.reached = true;
   co_return Result<void>{};
 }
 
@@ -105,6 +106,25 @@ Awaitable<Result<void>> forward(RequestContext& request) {
   Result<void> done = co_await connect_to_service(request);
   if (done) done = co_await exchange_messages(request, lease_end_timer);
   request.attempt.upstream.reset();
+  co_return done;
+}
+
+Awaitable<Result<void>> forward_free(RequestContext& request) {
+  const EngineApi& engine_api = request.gateway.engine_api;
+  const ConsumerId consumer = request.target.resolved.consumer;
+  auto starting = engine_api.ensure_up(consumer);
+  auto disconnected = request.caller.wait_until_disconnected();
+  auto either = std::move(starting) || std::move(disconnected);
+  auto first = co_await std::move(either);
+  if (first.index() == 1) co_return fail(ErrorCode::cancelled, "the client went away while it waited");
+  const Result<void> is_up = std::get<0>(first);
+  if (!is_up) co_return is_up;
+  Result<void> done = co_await forward(request);
+  const bool may_change_files = request.target.meaning == service::RequestMeaning::manages_files;
+  if (may_change_files && request.attempt.head_sent) co_await engine_api.refresh_ai_models(consumer);
+  const bool unreachable = !done && done.error().code == ErrorCode::service_down && !request.attempt.reached;
+  if (unreachable)
+    co_return fail(ErrorCode::unavailable, request.consumer()->name + " is not up: " + done.error().detail);
   co_return done;
 }
 

@@ -15,4 +15,9 @@ namespace mgpu::gateway {
 // ends a lease.
 Awaitable<Result<void>> forward(RequestContext& request);
 
+// The same for a request that needs no turn. A service that is not up is started if that takes no device
+// memory; otherwise the error is unavailable, and says what loads it. After a change of its files the service
+// is listed again.
+Awaitable<Result<void>> forward_free(RequestContext& request);
+
 }  // namespace mgpu::gateway

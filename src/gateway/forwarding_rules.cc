@@ -15,17 +15,6 @@ constexpr std::array<std::string_view, 8> kHopByHopHeaders{
     "connection", "keep-alive",        "proxy-connection", "te",
     "trailer",    "transfer-encoding", "upgrade",          "proxy-authenticate"};
 
-bool has_parent_segment(std::string_view path) {
-  std::string decoded = percent_decode(path, false);
-  std::string_view rest = decoded;
-  while (true) {
-    std::size_t end = std::min(rest.find_first_of("/\\"), rest.size());
-    if (rest.substr(0, end) == "..") return true;
-    if (end == rest.size()) return false;
-    rest.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace
 
 bool is_hop_by_hop(std::string_view name, std::string_view connection) {
@@ -59,10 +48,10 @@ std::optional<std::string> service_model_name(config::ServiceType type, std::str
   return std::string(service_name);
 }
 
-bool is_free_path(const std::vector<std::string>& free_paths, std::string_view target) {
-  std::string_view path = path_without_query(target);
-  auto matches = [path](const std::string& pattern) { return matches_path(pattern, path); };
-  return std::ranges::any_of(free_paths, matches) && !has_parent_segment(path);
+bool asks_websocket_upgrade(const http::RequestHead& head) {
+  return head.method == "GET" && head.length == 0 &&
+         list_contains(http::joined_header(head.headers, "Upgrade"), "websocket") &&
+         list_contains(http::joined_header(head.headers, "Connection"), "upgrade");
 }
 
 }  // namespace mgpu::gateway

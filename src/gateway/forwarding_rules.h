@@ -30,8 +30,8 @@ std::optional<std::string> service_model_name(config::ServiceType type, std::str
                                               std::string_view resident_model,
                                               const std::vector<std::string>& configured_models);
 
-// Whether a consumer's path needs no turn. A path with ".." never is free: the service would resolve it to
-// another path.
-bool is_free_path(const std::vector<std::string>& free_paths, std::string_view target);
+// Whether the request upgrades its connection to a WebSocket. Only these upgrades are forwarded. A server may
+// ignore all others (RFC 9110, 7.8); clients that offer h2c expect that.
+bool asks_websocket_upgrade(const http::RequestHead& head);
 
 }  // namespace mgpu::gateway

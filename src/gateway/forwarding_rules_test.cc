@@ -30,13 +30,15 @@ TEST(ForwardingRules, WritesTheNameThatTheServiceKnowsOnlyWhereNeeded) {
   EXPECT_EQ(service_model_name(config::ServiceType::generic, "chat", "", {"a", "b"}), std::nullopt);
 }
 
-TEST(ForwardingRules, FreePathsCannotBeClimbedOutOf) {
-  std::vector<std::string> free_paths = {"/ws", "/history/*"};
-  EXPECT_TRUE(is_free_path(free_paths, "/ws?clientId=1"));
-  EXPECT_TRUE(is_free_path(free_paths, "/history/a..b"));
-  EXPECT_FALSE(is_free_path(free_paths, "/prompt"));
-  EXPECT_FALSE(is_free_path(free_paths, "/history/../prompt"));
-  EXPECT_FALSE(is_free_path(free_paths, "/history/%2e%2E/prompt"));
+TEST(ForwardingRules, OnlyAWebSocketIsAnUpgrade) {
+  const http::RequestHead upgrade{
+      .headers = {{"Upgrade", "websocket"}, {"Connection", "keep-alive, Upgrade"}}};
+  EXPECT_TRUE(asks_websocket_upgrade(upgrade));
+  http::RequestHead other = upgrade;
+  other.method = "POST";
+  EXPECT_FALSE(asks_websocket_upgrade(other));
+  EXPECT_FALSE(asks_websocket_upgrade({.headers = {{"Upgrade", "h2c"}, {"Connection", "Upgrade"}}}));
+  EXPECT_FALSE(asks_websocket_upgrade({.headers = {{"Upgrade", "websocket"}}}));
 }
 
 }  // namespace

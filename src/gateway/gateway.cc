@@ -12,6 +12,7 @@
 #include "gateway/parse_request.h"
 #include "gateway/queue_for_turn.h"
 #include "gateway/resolve_target.h"
+#include "gateway/steer_memory.h"
 
 namespace mgpu::gateway {
 namespace {
@@ -24,9 +25,15 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
   if (is_answered_locally(request)) co_return co_await respond_locally(request);
 
   done = co_await resolve_target(request);
-  if (done) done = edit_request(request);
+  if (!done) co_return done;
+  if (request.target.meaning == service::RequestMeaning::refused_head)
+    co_return co_await respond_wrong_method(request);
+  if (request.target.memory_request) co_return co_await steer_memory(request);
+  done = edit_request(request);
   if (!done) co_return done;
   if (may_be_forwarded(request.route.kind)) co_return co_await forward_or_respond(request);
+
+  if (!request.target.needs_turn) co_return co_await forward_free(request);
 
   // From here until account() the request holds a place in the queue, and later a lease.
   done = co_await queue_for_turn(request);
@@ -35,8 +42,6 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
     done = co_await queue_for_retry(request);
     if (done) done = co_await forward(request);
   }
-  if (request.route.kind == RouteKind::ollama_files && request.attempt.head_sent)
-    co_await request.gateway.engine_api.refresh_ai_models(request.target.resolved.consumer);
   co_return done;
 }
 

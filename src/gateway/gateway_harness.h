@@ -75,6 +75,12 @@ struct GatewayHarness {
   int busy_polls = 0;
   int leases_held = 0, leases_given = 0, waiting = 0;
   int reacquisitions = 0, retries = 0;
+  bool is_warm = false;
+  Result<void> service_up{};
+  bool never_unloaded = false;
+  std::vector<engine::UnloadWait> unload_waits;
+  std::vector<Duration> keep_alives;
+  int listings = 0;
   std::function<void(const Error&)> notify_lease_ended;
   std::string suspect_reason;
   config::LimitsConfig limits;
@@ -138,8 +144,21 @@ struct GatewayHarness {
             },
         .is_busy = [this](ConsumerId) -> Awaitable<bool> { co_return busy_polls-- > 0; },
         .report_suspect = [this](ConsumerId, std::string why) { suspect_reason = std::move(why); },
+        .is_warm = [this](engine::Target) { return is_warm; },
+        .ensure_up = [this](ConsumerId) -> Awaitable<Result<void>> { co_return service_up; },
+        .unload = [this](engine::Target, engine::UnloadWait wait) -> Awaitable<Result<bool>> {
+          unload_waits.push_back(wait);
+          asio::steady_timer never(io, asio::steady_timer::time_point::max());
+          if (never_unloaded) co_await wait_until_cancelled(never);
+          if (refusal) co_return std::unexpected(*refusal);
+          co_return std::exchange(is_warm, false);
+        },
+        .set_keep_alive = [this](engine::Target, Duration time) { keep_alives.push_back(time); },
         .count_retry = [this] { ++retries; },
-        .refresh_ai_models = [](ConsumerId) -> Awaitable<void> { co_return; },
+        .refresh_ai_models = [this](ConsumerId) -> Awaitable<void> {
+          ++listings;
+          co_return;
+        },
         .refresh_all_ai_models = []() -> Awaitable<void> { co_return; },
         .list_models =
             [] {

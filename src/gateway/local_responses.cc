@@ -93,15 +93,6 @@ Awaitable<Result<std::string>> listing_body(const RequestContext& request) {
   }
 }
 
-Awaitable<Result<void>> respond_wrong_method(RequestContext& request) {
-  const Route& route = request.route;
-  std::string why = fmt::format("{} takes {}, not {}", path_without_query(route.target), route.argument,
-                                request.caller.head.method);
-  std::string body = error_body(route.protocol, {ErrorCode::invalid_request, std::move(why)});
-  Headers headers{{"Allow", route.argument}};
-  co_return co_await send_json(request.caller, 405, std::move(body), std::move(headers));
-}
-
 Awaitable<Result<void>> respond_with_redirect(RequestContext& request) {
   ResponseHead head{.status = 308, .headers = {{"Location", request.route.argument}}, .length = 0};
   co_return co_await request.caller.send_head(std::move(head));
@@ -126,6 +117,16 @@ std::string own_body(const RequestContext& request) {
 }
 
 }  // namespace
+
+Awaitable<Result<void>> respond_wrong_method(RequestContext& request) {
+  const Route& route = request.route;
+  const std::string allowed = route.kind == RouteKind::wrong_method ? route.argument : "GET";
+  std::string why = fmt::format("{} takes {}, not {}", path_without_query(route.target), allowed,
+                                request.caller.head.method);
+  std::string body = error_body(route.protocol, {ErrorCode::invalid_request, std::move(why)});
+  Headers headers{{"Allow", allowed}};
+  co_return co_await send_json(request.caller, 405, std::move(body), std::move(headers));
+}
 
 Awaitable<Result<void>> respond_locally(RequestContext& request) {
   if (request.route.kind == RouteKind::add_slash) co_return co_await respond_with_redirect(request);

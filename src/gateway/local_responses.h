@@ -20,4 +20,7 @@ bool may_be_forwarded(RouteKind kind);
 // once part of the service's response was sent to the client.
 Awaitable<Result<void>> forward_or_respond(RequestContext& request);
 
+// 405 with the right method, route.argument; for HEAD where GET computes: GET. Error: cancelled.
+Awaitable<Result<void>> respond_wrong_method(RequestContext& request);
+
 }  // namespace mgpu::gateway

@@ -36,6 +36,8 @@ class ModelFinder {
   // Ends the body: never returns still_looking.
   ScanStatus finish();
 
+  ScanStatus status() const { return status_; }
+
   // found: the name, decoded; never empty.
   const std::string& name() const { return result_.name; }
 

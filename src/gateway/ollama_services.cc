@@ -78,6 +78,9 @@ Awaitable<Result<void>> resolve_ollama_service(RequestContext& request) {
   const std::vector<OllamaService> services = ollama_services(request);
   if (services.empty()) co_return std::unexpected(no_ollama_error(path));
   request.target.resolved = engine::Target{.consumer = services.front().consumer};
+  request.target.meaning = request.route.kind == RouteKind::ollama_files
+                               ? service::RequestMeaning::manages_files
+                               : service::RequestMeaning::looks;
   if (is_upload(path)) {
     lift_body_limit(request);
     co_return Result<void>{};

@@ -20,6 +20,8 @@ Awaitable<Result<void>> wait_for_grant(RequestContext& request, Awaitable<Result
   request.ended_by_engine = !lease;
   if (!lease) co_return std::unexpected(lease.error());
   request.turn.set_lease(std::move(*lease));
+  if (request.target.keep_alive && request.target.resolved.resident)  // a load has dropped an earlier one
+    request.gateway.engine_api.set_keep_alive(request.target.resolved, *request.target.keep_alive);
   co_return Result<void>{};
 }
 

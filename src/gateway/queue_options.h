@@ -22,9 +22,10 @@ struct QueueOptions {
   std::optional<Priority> priority{};
   Duration wait_limit{0};
   Duration deadline{0};
+  bool is_load = false;  // it only loads: not counted as a job
 };
 
-// All members but `principal` and `requested_by`. Error: invalid_request, naming the header.
+// All members but `principal`, `requested_by` and `is_load`. Error: invalid_request, naming the header.
 Result<QueueOptions> parse_queue_options(const http::Headers& headers);
 
 // Whether a header is for the daemon and not for the service.

@@ -17,6 +17,7 @@
 #include "gateway/request_body.h"
 #include "gateway/route.h"
 #include "gateway/transport.h"
+#include "service/memory_request.h"
 
 namespace mgpu::gateway {
 
@@ -27,13 +28,22 @@ struct GatewayContext {
   std::shared_ptr<BodyBudget> body_budget{};  // shared with the bodies, see BodyBudget
 };
 
-// The resolved target of the request.
+// The resolved target of the request, and what it means there.
 struct RequestTarget {
+  struct BodyEdit {
+    ByteRange range{};
+    std::string replacement{};
+  };
+
   engine::Target resolved{};
-  std::optional<ModelFinder>
-      model{};                // has found the AI model's name in the body; none: the path or query has it
+  // Has found the AI model's name in the body; none: the path or the query has it.
+  std::optional<ModelFinder> model{};
   std::string query_model{};  // the AI model's name in the query, if it is named there
+  service::RequestMeaning meaning = service::RequestMeaning::computes;
   bool needs_turn = false;
+  std::optional<service::MemoryRequest> memory_request{};  // then it is not forwarded
+  std::optional<Duration> keep_alive{};                    // that the client wishes after the work
+  std::optional<BodyEdit> keep_alive_edit{};               // what the service gets instead
 };
 
 // The granted turn. `ticket` and the times are kept after the lease is released.
@@ -55,6 +65,7 @@ struct Turn {
 struct Attempt {
   std::chrono::steady_clock::time_point started{};
   std::optional<Upstream> upstream{};
+  bool reached = false;                // the service has accepted the connection
   bool body_sent = false;              // the service has received all of it
   bool head_sent = false;              // part of the response was sent to the client
   std::string stream_type{};           // Content-Type of a response that can carry an error at its end
@@ -88,10 +99,10 @@ struct RequestContext {
   // resolve_target reads as much of the body as it needs, queue_for_turn and forward read the rest.
   RequestBody body;
   RequestTarget target{};
+  bool is_websocket_upgrade = false;
 
   // edit_request
   RequestHead service_head{};
-  bool is_websocket_upgrade = false;
 
   // queue_for_turn
   Turn turn{};
