@@ -18,7 +18,7 @@ def test_a_cold_start_shows_its_load_and_a_warm_one_does_not(harness):
 
 def test_refusals_of_the_service_itself_carry_them_too(harness):
     harness.start_with({"chat": harness.fake_consumer("chat")})
-    answer = harness.http_client.get("/c/chat/nothing-here")
+    answer = harness.http_client.post("/c/chat/nothing-here")
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "no such route"}}
     assert "x-mgpu-ticket" in answer.headers and parse_server_timing(answer.headers)
 

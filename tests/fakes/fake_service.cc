@@ -291,7 +291,10 @@ bool handle_ollama(const Exchange& exchange, json request) {
 
 bool handle_router(const Exchange& exchange, const json& request) {
   const auto ai_model = request.value("model", "");
-  if (exchange.path == "/models") return exchange.answer(200, json{{"data", ai_models_json(false)}}), true;
+  if (exchange.path == "/models" || exchange.path == "/v1/models")
+    return exchange.answer(200, json{{"data", ai_models_json(false)}}), true;
+  if (exchange.path == "/") return exchange.answer(200, "<html>the router's page", "text/html"), true;
+  if (exchange.path == "/props") return exchange.answer(200, json{{"role", "router"}}), true;
   if (exchange.path != "/models/load" && exchange.path != "/models/unload") return false;
   if (!options.ai_models.contains(ai_model)) return exchange.answer(404, json{{"error", "not found"}}), true;
   // Like the real server: answers 200 immediately and loads afterwards.
