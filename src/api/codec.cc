@@ -94,6 +94,12 @@ struct EntryEncoder {
     return {{"consumer", e.consumer}, {"pid", e.pid}, {"owner_pid", e.owner_pid}};
   }
   Json operator()(const LearnedForgotten& e) const { return resident_fields(e.resident); }
+  Json operator()(const SizeReported& e) const {
+    Json json = resident_fields(e.resident);
+    json["bytes"] = e.bytes.count;
+    json["is_estimate"] = e.is_estimate;
+    return json;
+  }
 
   Json operator()(const Grant& e) const {
     return {{"ticket", e.ticket.value}, {"waited_ms", to_ms(e.waited)}, {"loading_ms", to_ms(e.loading)}};
@@ -162,7 +168,7 @@ constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kEvent
     "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
     "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended",
-    "stray_left_alone",   "keep_alive_set"};
+    "stray_left_alone",   "keep_alive_set",     "size_reported"};
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffectTypes{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};

@@ -101,6 +101,14 @@ struct StrayLeftAlone {
   int owner_pid = 0;  // pid of that daemon
 };
 
+// The service told the size of an AI model: its device memory while it is loaded, or an estimate from the
+// size of its files. Counts where nothing better is known (registry/memory_learning.h).
+struct SizeReported {
+  ResidentId resident{};
+  Bytes bytes{};
+  bool is_estimate = false;
+};
+
 // An operator discards what was learned of the resident: its declaration counts again, once it holds no
 // memory.
 struct LearnedForgotten {
@@ -133,7 +141,8 @@ struct Tick {};
 using EventPayload =
     std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
                  ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
-                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone, KeepAliveSet>;
+                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone, KeepAliveSet,
+                 SizeReported>;
 
 struct Event {
   Instant at{};

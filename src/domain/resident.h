@@ -25,7 +25,7 @@ enum class LoadSource : std::uint8_t {
 
 // What was learned about a resident. Zero: unknown.
 struct LearnedCosts {
-  Bytes footprint{};  // the most that was measured without work, from load to eviction
+  Bytes footprint{};  // the most of its own that was measured without work, from load to eviction
   Bytes working{};    // the most that one running job added
   Duration load_cold{}, load_cached{}, load_parked{};  // load time, by LoadSource
   Duration unload{};
@@ -54,16 +54,21 @@ struct Resident {
   std::uint32_t consecutive_failures = 0;  // failed loads in a row
   // Tickets that run on it, are being prepared for it or had it loaded ahead. It is not evicted while > 0.
   std::uint32_t use_count = 0;
-  std::uint32_t waiting = 0;         // tickets in the line that need it
-  Instant eviction_retry_at{};       // its eviction failed and left it warm: no further one before
-  double decayed_uses = 0;           // recent jobs: each counts 1 and decays (registry/usage_history.h)
-  Bytes idle_peak{};                 // the most measured without work since it was loaded
-  bool measured_after_load = false;  // at least one of those readings was taken after its load ended
-  bool is_attributable = false;      // the bytes measured since its load can only be its own
-  bool leaves_host_memory = false;   // state unloading: it was parked; nothing of it is on the device
-  bool was_read_ahead = false;       // its files were read ahead since its last load
-  bool is_loaded_ahead = false;      // loaded before any ticket had its turn, and not used yet
-  bool warm_up_blocked = false;      // evicted by an operator or for being idle: loaded only for a ticket
+  std::uint32_t waiting = 0;    // tickets in the line that need it
+  Instant eviction_retry_at{};  // its eviction failed and left it warm: no further one before
+  double decayed_uses = 0;      // recent jobs: each counts 1 and decays (registry/usage_history.h)
+  // What readings showed of it since its load (registry/memory_learning.h).
+  Bytes idle_peak{};      // the most without work
+  Bytes own_peak{};       // the most at all that can't be another's: also while jobs ran, less their memory
+  Instant measured_at{};  // the last reading that showed exactly what it holds without work; 0: none
+  Bytes busy_bytes{};     // the most with `busy_jobs` running, if that was before the first such reading
+  std::uint32_t busy_jobs = 0;      // 0: no such reading
+  bool is_provisional = false;      // `footprint` is only a bound, which the next reading of it replaces
+  bool ran_out_of_memory = false;   // its last load did: the next one gets all room that can be had
+  bool leaves_host_memory = false;  // state unloading: it was parked; nothing of it is on the device
+  bool was_read_ahead = false;      // its files were read ahead since its last load
+  bool is_loaded_ahead = false;     // loaded before any ticket had its turn, and not used yet
+  bool warm_up_blocked = false;     // evicted by an operator or for being idle: loaded only for a ticket
 };
 
 }  // namespace mgpu

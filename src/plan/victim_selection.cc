@@ -63,7 +63,14 @@ bool prefers_parking(const Registry& registry, const Resident& resident) {
 
 Bytes eviction_yield(const Registry& registry, const Resident& resident, DeviceId device) {
   const ConsumerState& consumer = registry[resident.consumer];
-  if (consumer.residents.size() > 1) return device_part(consumer.spec, device, resident.footprint);
+  const std::size_t in_memory =
+      consumer.residents.size() > 1 ? residents_in_memory(registry, consumer).size() : 1;
+  if (in_memory > 1) {
+    // Nobody knows whose the unattributed bytes are. With the last one of them all come free.
+    const std::int64_t unattributed = device_usage(consumer, device).unattributed.count;
+    return device_part(consumer.spec, device, resident.footprint) +
+           Bytes{unattributed / static_cast<std::int64_t>(in_memory)};
+  }
   const bool process_stays = consumer.spec.can_unload || prefers_parking(registry, resident);
   const Bytes residue = process_stays ? std::min(consumer.spec.residue, resident.footprint) : Bytes{};
   // Memory that is promised to waiting tickets of the consumer does not come free with the resident.

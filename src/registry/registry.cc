@@ -112,6 +112,22 @@ bool holds_memory(const Resident& resident) {
          resident.state == Residency::unloading;
 }
 
+std::vector<ResidentId> residents_in_memory(const Registry& registry, const ConsumerState& consumer,
+                                            std::optional<ResidentId> except) {
+  std::vector<ResidentId> found;
+  for (const ResidentId id : consumer.residents)
+    if (id != except && holds_memory(registry[id]) && !registry[id].leaves_host_memory) found.push_back(id);
+  return found;
+}
+
+bool is_size_unknown(const Resident& resident) {
+  return resident.declared_footprint == Bytes{} && resident.costs.footprint == Bytes{};
+}
+
+bool was_seen_loaded(const Resident& resident) {
+  return resident.costs.loads > 0 || resident.costs.footprint > Bytes{};
+}
+
 Bytes held_bytes(const Registry& registry, const ConsumerState& consumer) {
   if (consumer.spec.lease_only) return consumer.leased_bytes;
   Bytes bytes = working_per_job(consumer) * consumer.running_leases;
@@ -147,10 +163,37 @@ void update_unattributed(const ConsumerState& consumer, DeviceId device, DeviceU
   usage.unattributed = std::max(usage.measured - std::max(usage.attributed, residue), Bytes{});
 }
 
+// The warm residents whose size only the consumer's total tells: of unknown size, or with a bound as
+// footprint, and not the one whose load is observed (registry/memory_learning.h).
+std::vector<ResidentId> residents_without_size(const Registry& registry, const ConsumerState& consumer,
+                                               DeviceId device) {
+  std::vector<ResidentId> found;
+  for (const ResidentId id : consumer.residents) {
+    const Resident& resident = registry[id];
+    const bool is_observed = consumer.observed_load && consumer.observed_load->resident == id;
+    if (resident.state == Residency::warm && (is_size_unknown(resident) || resident.is_provisional) &&
+        !is_observed && registry.readings[device.value].taken_at > resident.transition_at)
+      found.push_back(id);
+  }
+  return found;
+}
+
+void divide_unexplained_bytes(Registry& registry, const ConsumerState& consumer, DeviceId device) {
+  if (!consumer.spec.split.empty()) return;
+  const std::vector<ResidentId> residents = residents_without_size(registry, consumer, device);
+  if (residents.empty()) return;
+  for (const ResidentId id : residents) registry[id].footprint = Bytes{};
+  const Bytes unexplained = device_usage(consumer, device).measured - held_bytes(registry, consumer);
+  if (unexplained <= Bytes{}) return;
+  const Bytes share{unexplained.count / static_cast<std::int64_t>(residents.size())};
+  for (const ResidentId id : residents) registry[id].footprint = share;
+}
+
 }  // namespace
 
-void attribute_measurement(const Registry& registry, ConsumerState& consumer, DeviceId device) {
+void attribute_measurement(Registry& registry, ConsumerState& consumer, DeviceId device) {
   if (has_resident_in(registry, consumer, Residency::loading)) return;
+  divide_unexplained_bytes(registry, consumer, device);
   DeviceUsage& usage = device_usage(consumer, device);
   usage.attributed = device_part(consumer.spec, device, held_bytes(registry, consumer));
   update_unattributed(consumer, device, usage);

@@ -21,9 +21,19 @@ namespace mgpu {
 
 // A consumer's memory on one of its devices.
 struct DeviceUsage {
-  Bytes measured{};      // by the last reading
-  Bytes attributed{};    // its part of held_bytes at the last reading, minus what was evicted since
-  Bytes unattributed{};  // measured, but neither attributed nor residue
+  Bytes measured{};        // by the last reading
+  Bytes attributed{};      // its part of held_bytes at the last reading, minus what was evicted since
+  Bytes unattributed{};    // measured, but neither attributed nor residue
+  std::uint32_t jobs = 0;  // at most so many jobs ran when the last reading was taken
+  // What of the measured bytes was there before the observed load (ConsumerState): at least and at most.
+  Bytes earlier_at_least{}, earlier_at_most{};
+};
+
+// The latest load of a consumer. As long as nothing else of the consumer comes or goes, the bytes that were
+// not there before are the loaded resident's.
+struct ObservedLoad {
+  ResidentId resident{};
+  std::vector<ResidentId> beside{};  // what else of the consumer was in device memory when it began
 };
 
 struct ConsumerState {
@@ -36,6 +46,8 @@ struct ConsumerState {
   std::uint32_t waiting_tickets = 0;   // in the line
   Bytes leased_bytes{};                // lease_only: reserved by its running leases and promised tickets
   Bytes learned_working{};             // working memory of one job, where more than declared was measured
+  std::optional<ObservedLoad> observed_load{};
+  Instant last_lease_end{};
   // How often, lately, the work of each consumer followed that of this one.
   std::map<ConsumerId, double> successors{};
 };
@@ -96,10 +108,11 @@ Bytes promised_bytes(const Registry& registry, const ConsumerState& consumer);
 Bytes expected_bytes(const Registry& registry, const ConsumerState& consumer);
 
 // Updates the attributed and unattributed bytes of the consumer on the device. Unattributed bytes (memory of
-// a dead process, a service that outgrew its footprint) count in addition to whatever is loaded next. Call
-// after each reading of the device. Does nothing while a resident of the consumer loads, because old bytes
-// can't be distinguished from new ones.
-void attribute_measurement(const Registry& registry, ConsumerState& consumer, DeviceId device);
+// a dead process, a service that outgrew its footprint) count in addition to whatever is loaded next. What
+// its other residents leave unexplained is divided among the warm ones of unknown size, as their footprints.
+// Call after each reading of the device. Does nothing while a resident of the consumer loads, because old
+// bytes can't be distinguished from new ones.
+void attribute_measurement(Registry& registry, ConsumerState& consumer, DeviceId device);
 
 // Call when a resident has left (`footprint`), or all of them with their process (none): bytes that are still
 // measured of them become unattributed. held_bytes can't replace this, because it includes leases that were
@@ -133,5 +146,16 @@ Bytes parked_bytes(const Registry& registry);
 
 // Whether the resident is in device memory, or being loaded or unloaded.
 bool holds_memory(const Resident& resident);
+
+// The consumer's residents that hold device memory, without `except`; in ascending order.
+std::vector<ResidentId> residents_in_memory(const Registry& registry, const ConsumerState& consumer,
+                                            std::optional<ResidentId> except = std::nullopt);
+
+// Whether nothing is known about its size: not declared, estimated, reported or measured. Its first load gets
+// all room that can be had.
+bool is_size_unknown(const Resident& resident);
+
+// Whether it was ever seen in device memory. What never was is not loaded without need beside others.
+bool was_seen_loaded(const Resident& resident);
 
 }  // namespace mgpu

@@ -19,6 +19,7 @@
 #include "plan/victim_selection.h"
 #include "sched/eviction_ladder.h"
 #include "sched/line_order.h"
+#include "sched/load_expectation.h"
 #include "sched/transitions.h"
 #include "sched/warm_up.h"
 
@@ -29,11 +30,12 @@ enum class RoomState { available, pending, blocked };
 
 constexpr std::size_t kMaxOvertakenReported = 100;  // limits the size of an Overtook
 
-// Whether the last reading is fresh enough to load or reserve on it. Requests a new one if not.
+// Whether the last reading is fresh enough to load or reserve on it, and shows the latest load. Requests a
+// new one if not.
 bool ensure_fresh_reading(World& world, Effects& out, DeviceId device) {
   const Reading& reading = world.registry.readings[device.value];
-  const bool is_fresh =
-      reading.taken_at > Instant{} && reading.taken_at + world.limits.reading_age >= world.now;
+  const bool is_fresh = reading.taken_at > world.lines[device.value].loaded_at &&
+                        reading.taken_at + world.limits.reading_age >= world.now;
   if (!is_fresh && !world.lines[device.value].is_reading_pending) request_reading(world, out, device);
   return is_fresh && !reading.lost;
 }
@@ -174,6 +176,7 @@ void advance_ticket(World& world, Effects& out, TicketId id) {
   if (resident && is_moving(*resident)) return;
   const bool needs_load = resident && resident->state != Residency::warm;
   if (needs_load && must_wait_to_load(world, *resident)) return;
+  if (needs_load) set_load_expectation(world, *ticket.request.resident);
 
   const RoomState room = make_room(world, out, devices, PlanReason::ticket, id);
   if (room == RoomState::blocked) {
@@ -239,6 +242,8 @@ bool serve_ticket(World& world, Effects& out, const NextTurn& next) {
   Ticket& ticket = *find_ticket(world, next.ticket);
   if (refuse_if_load_failed(world, out, ticket)) return true;
   make_promise(world, ticket);
+  if (const auto id = ticket.request.resident; id && !holds_memory(world.registry[*id]))
+    set_load_expectation(world, *id);
   const auto devices = devices_of(world.registry, ticket.request);
   if (make_room(world, out, devices, PlanReason::ticket, next.ticket) == RoomState::blocked) {
     withdraw_promise(world, ticket);

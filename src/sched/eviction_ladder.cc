@@ -17,6 +17,9 @@ bool is_resident_on(const World& world, ResidentId id, DeviceId device) {
   return is_on_device(world.registry[world.registry[id].consumer].spec, device);
 }
 
+// A driver that does not answer must not keep what is to be evicted.
+constexpr Duration kReadingWait{1'000'000};
+
 bool ends_process(Rung rung) { return rung == Rung::stop || rung == Rung::kill; }
 
 bool are_siblings_idle(const Registry& registry, const ConsumerState& consumer) {
@@ -51,19 +54,25 @@ void take_rung(World& world, Effects& out, Eviction& eviction, Rung rung) {
   eviction.is_answered = false;
   eviction.rung_deadline = world.now + consumer.spec.stop_limit;
   eviction.before_bytes = measured_bytes(consumer);
+  eviction.idle_bytes_before =
+      eviction.before_bytes - working_per_job(consumer) * consumer.primary_usage.jobs;
+  eviction.unattributed_before = unattributed_bytes(consumer);
+  eviction.beside = residents_in_memory(registry, consumer, eviction.resident);
   out.emplace_back(Evict{.resident = eviction.resident, .rung = rung});
 }
 
 // What the consumer may still hold when this resident's eviction counts as done: the expectation of its other
 // residents, and the residue of its process. At least a quarter of the footprint is tolerated, because
-// applications do not return every byte; it stays committed, because it is measured.
+// applications do not return every byte; it stays committed, because it is measured. So is what was
+// unexplained before: the other residents may hold more than expected.
 Bytes allowed_remainder(const Registry& registry, const Eviction& eviction) {
   const Resident& resident = registry[eviction.resident];
   const ConsumerState& consumer = registry[resident.consumer];
   if (ends_process(eviction.rung)) return Bytes{};
   const Bytes quarter{resident.footprint.count / 4};
+  const Bytes unexplained = eviction.beside.empty() ? Bytes{} : eviction.unattributed_before;
   const Bytes evicted = resident.leaves_host_memory ? Bytes{} : resident.footprint;
-  return held_bytes(registry, consumer) - evicted + std::max(consumer.spec.residue, quarter);
+  return held_bytes(registry, consumer) - evicted + std::max({consumer.spec.residue, quarter, unexplained});
 }
 
 bool is_memory_free(const World& world, const Eviction& eviction) {
@@ -88,6 +97,20 @@ void release_evicted_bytes(Registry& registry, const Eviction& eviction) {
   const Resident& resident = registry[eviction.resident];
   if (ends_process(eviction.rung)) return release_attribution(registry, consumer, std::nullopt);
   release_attribution(registry, consumer, resident.leaves_host_memory ? Bytes{} : resident.footprint);
+}
+
+// What at least came free with this resident alone; 0 if something else of its consumer has come or gone
+// since.
+Bytes freed_bytes(const Registry& registry, const Eviction& eviction) {
+  const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
+  const bool is_alone =
+      residents_in_memory(registry, consumer, eviction.resident) == eviction.beside &&
+      (eviction.beside.empty() ||
+       (!ends_process(eviction.rung) && std::ranges::none_of(eviction.beside, [&](ResidentId id) {
+         return registry[id].state == Residency::unloading;
+       })));
+  return is_alone && consumer.spec.split.empty() ? eviction.idle_bytes_before - measured_bytes(consumer)
+                                                 : Bytes{};
 }
 
 enum class HostMemoryRoom : std::uint8_t { available, pending, none };
@@ -121,6 +144,8 @@ void finish_eviction(World& world, Effects& out, const Eviction& eviction) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
   const bool parked = eviction.rung == Rung::park && !eviction.process_lost;
+  if (!registry[eviction.resident].leaves_host_memory)
+    learn_freed(registry, eviction.resident, freed_bytes(registry, eviction));
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (ends_process(eviction.rung)) mark_siblings_cold(world, consumer);
   release_evicted_bytes(registry, eviction);
@@ -154,13 +179,38 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
   } else {
     resident.state = resident.leaves_host_memory ? Residency::parked : Residency::warm;
     resident.eviction_retry_at = world.now + world.limits.retry_backoff_max;
-    resident.is_attributable = false;  // it may have freed a part: readings do not show its footprint now
+    observe_found(registry,
+                  eviction.resident);  // it may have freed a part: readings do not show its size now
   }
   if (ends_process(eviction.rung)) release_evicted_bytes(registry, eviction);
   update_statistics(primary_line(world, consumer.spec).statistics, statistics_event::EvictionGivenUp{});
   out.emplace_back(EvictionFailed{
       .resident = eviction.resident, .error = error, .still_held_bytes = measured_bytes(consumer)});
   mark_line_dirty(world, consumer.spec);
+}
+
+// Whether readings show all that loads have taken. Without it the size of a resident that is used for a
+// moment only would never be seen.
+bool is_latest_load_seen(const World& world, const Consumer& consumer) {
+  return std::ranges::all_of(devices_of(consumer), [&](DeviceId device) {
+    const Reading& reading = world.registry.readings[device.value];
+    return reading.lost || reading.taken_at > world.lines[device.value].loaded_at;
+  });
+}
+
+void take_first_rung(World& world, Effects& out, Eviction& eviction) {
+  const Resident& resident = world.registry[eviction.resident];
+  const Consumer& spec = world.registry[resident.consumer].spec;
+  const HostMemoryRoom room =
+      eviction.parks ? make_host_memory_room(world, out, resident.footprint) : HostMemoryRoom::none;
+  if (room == HostMemoryRoom::pending) {
+    eviction.rung = Rung::park;
+    eviction.awaits_host_memory = true;
+    eviction.rung_deadline = world.now + spec.stop_limit;
+    return;
+  }
+  const bool unloads = room == HostMemoryRoom::none && (spec.can_unload || spec.can_stop);
+  take_rung(world, out, eviction, !unloads ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
 }
 
 // Starts the next rung, or gives the eviction up. Returns whether it is over.
@@ -194,23 +244,21 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
   resident.transition_at = world.now;
   resident.state = Residency::unloading;
   resident.leaves_host_memory = is_parked;
-  const HostMemoryRoom room =
-      park ? make_host_memory_room(world, out, resident.footprint) : HostMemoryRoom::none;
-  Eviction& eviction = world.evictions[id] = {.resident = id, .reason = reason};
-  if (room == HostMemoryRoom::pending) {
-    eviction.rung = Rung::park;
-    eviction.awaits_host_memory = true;
-    eviction.rung_deadline = world.now + spec.stop_limit;
-    return;
-  }
-  const bool unloads = room == HostMemoryRoom::none && (spec.can_unload || spec.can_stop);
-  take_rung(world, out, eviction, !unloads ? Rung::park : spec.can_unload ? Rung::service : Rung::stop);
+  Eviction& eviction =
+      world.evictions[id] = {.resident = id, .rung = Rung::service, .parks = park, .reason = reason};
+  if (is_parked || is_latest_load_seen(world, spec)) return take_first_rung(world, out, eviction);
+  eviction.awaits_reading = true;
+  eviction.rung_deadline = world.now + kReadingWait;
+  for (const DeviceId device : devices_of(spec))
+    if (!world.lines[device.value].is_reading_pending) request_reading(world, out, device);
 }
 
 void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, const Result<void>& result) {
   const Consumer& spec = world.registry[world.registry[id].consumer].spec;
   const auto found = world.evictions.find(id);
-  if (found == world.evictions.end() || found->second.rung != rung || found->second.is_answered) return;
+  if (found == world.evictions.end() || found->second.awaits_reading || found->second.rung != rung ||
+      found->second.is_answered)
+    return;
   Eviction& eviction = found->second;
   if (!result) {
     if (take_next_rung(world, out, eviction, result.error().detail)) world.evictions.erase(id);
@@ -231,7 +279,12 @@ void advance_evictions(World& world, Effects& out, DeviceId device) {
     const auto found = evictions.find(id);
     if (found == evictions.end()) continue;  // became part of another resident's eviction in this loop
     Eviction& eviction = found->second;
-    if (eviction.awaits_host_memory) {
+    if (eviction.awaits_reading) {
+      const Consumer& spec = world.registry[world.registry[id].consumer].spec;
+      if (!is_latest_load_seen(world, spec) && world.now < eviction.rung_deadline) continue;
+      eviction.awaits_reading = false;
+      take_first_rung(world, out, eviction);
+    } else if (eviction.awaits_host_memory) {
       const HostMemoryRoom room = make_host_memory_room(world, out, world.registry[id].footprint);
       if (room == HostMemoryRoom::pending && world.now < eviction.rung_deadline) continue;
       eviction.awaits_host_memory = false;

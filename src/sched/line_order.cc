@@ -6,6 +6,7 @@
 #include "plan/victim_selection.h"
 #include "registry/costs.h"
 #include "sched/eviction_ladder.h"
+#include "sched/load_expectation.h"
 #include "sched/transitions.h"
 
 namespace mgpu {
@@ -363,6 +364,7 @@ std::optional<TicketId> next_to_load_ahead(const World& world, DeviceId device) 
   const auto score = [&](const Ticket& head) -> std::optional<double> {
     const Resident* resident = resident_of(world, head);
     if (resident == nullptr || holds_memory(*resident) || head.has_claim) return std::nullopt;
+    if (is_load_expectation_unsure(*resident)) return std::nullopt;  // it could take what the others need
     if (resident->state == Residency::failed && world.now < resident->retry_at) return std::nullopt;
     if (is_split(world, head)) return std::nullopt;  // would hold one device while waiting for the other
     const auto seconds = costs.change_seconds(head, false, true);

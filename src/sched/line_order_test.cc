@@ -242,7 +242,10 @@ struct ClaimFixture {
   ConsumerId image = harness.create_consumer({.name = "image", .footprint = kGiB * 20});
   TicketId running_ticket{}, claiming_ticket{}, first_ticket{};
 
-  ClaimFixture() { harness.world.limits.overtake_limit = 1s; }
+  ClaimFixture() {
+    harness.world.limits.overtake_limit = 1s;
+    harness.world.registry[other].costs.loads = 1;  // it may be loaded ahead
+  }
 
   // `claimed`: the resident of chat's next ticket; it may be the one that the lease runs on.
   void start_chat_lease(ResidentId claimed) {

@@ -75,7 +75,7 @@ struct EventApplier {
     resident.state = Residency::warm;
     resident.last_used = world.now;
     resident.keep_alive.reset();
-    resident.is_attributable = false;
+    observe_found(world.registry, found.resident);
     // The last reading may already include its bytes, as unattributed ones.
     for (const DeviceId device : devices_of(consumer.spec))
       attribute_measurement(world.registry, consumer, device);
@@ -85,6 +85,14 @@ struct EventApplier {
     MGPU_ASSERT(id == added.resident, "resident ids are assigned in ascending order without gaps");
     restore_learned_costs(world.registry, id, added.costs);
     mark_line_dirty(world, spec_of(id));
+  }
+  void operator()(const SizeReported& reported) {
+    mark_line_dirty(world, spec_of(reported.resident));
+    if (reported.is_estimate) {
+      use_estimate(world.registry, reported.resident, reported.bytes);
+    } else if (learn_report(world.registry, reported.resident, reported.bytes)) {
+      out.emplace_back(CostsLearned{reported.resident, world.registry[reported.resident].costs});
+    }
   }
   void operator()(const LearnedForgotten& forgotten) {
     reset_learned_costs(world.registry, forgotten.resident);
@@ -153,6 +161,13 @@ struct EventApplier {
     mark_all_lines_dirty();
   }
 
+  // The most jobs of the consumer that may have run when a reading was taken. It may be older than the end of
+  // some of them.
+  static std::uint32_t jobs_at(const ConsumerState& consumer, Instant taken_at) {
+    return taken_at > consumer.last_lease_end ? consumer.running_leases
+                                              : std::max(consumer.running_leases, consumer.spec.concurrency);
+  }
+
   // Stores the measured bytes of each consumer on the device, and learns from them.
   void record_usage(const Reading& reading) {
     for (ConsumerState& consumer : world.registry.consumers)
@@ -163,8 +178,10 @@ struct EventApplier {
         device_usage(consumer, reading.device).measured = bytes;
     for (ConsumerState& consumer : world.registry.consumers) {
       if (!is_on_device(consumer.spec, reading.device)) continue;
-      if (reading.is_per_process)  // computed bytes are not precise enough to learn from
-        learn_measurement(world.registry, consumer, reading.device, reading.taken_at);
+      device_usage(consumer, reading.device).jobs = jobs_at(consumer, reading.taken_at);
+      if (const auto learned = learn_measurement(world.registry, consumer, reading.device, reading.taken_at,
+                                                 !reading.is_per_process))
+        out.emplace_back(CostsLearned{*learned, world.registry[*learned].costs});
       attribute_measurement(world.registry, consumer, reading.device);
     }
   }

@@ -141,8 +141,10 @@ void release_reservations(World& world, Ticket& ticket) {
         ticket.stage == TicketStage::running ? consumer.running_leases : consumer.promised_tickets;
     MGPU_ASSERT(count > 0, "only a reservation that was made is released");
     --count;
+    if (ticket.stage == TicketStage::running) consumer.last_lease_end = world.now;
     if (consumer.spec.lease_only) consumer.leased_bytes -= reservation(registry, ticket.request);
-    if (ticket.request.resident) --registry[*ticket.request.resident].use_count;
+    if (ticket.request.resident && --registry[*ticket.request.resident].use_count == 0)
+      drop_provisional_footprint(registry, *ticket.request.resident);
   }
   if (ticket.stage == TicketStage::running)
     for (const DeviceId device : devices_of(registry, ticket.request))
@@ -491,6 +493,9 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
     MGPU_ASSERT(loading == id && resident.state == Residency::loading,
                 "LoadEnded answers a load that is in progress");
     loading.reset();
+    world.lines[device.value].loaded_at = world.now;
+    // Soon, before it is used and evicted: it may hold more than was expected.
+    if (result && !world.lines[device.value].is_reading_pending) request_reading(world, out, device);
   }
   mark_line_dirty(world, spec);
   LineState& line = primary_line(world, spec);
@@ -505,7 +510,9 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   update_statistics(line.statistics, statistics_event::LoadFailed{});
   resident.is_loaded_ahead = false;
   const bool ran_out = result.error().code == ErrorCode::out_of_memory;
-  if (ran_out && learn_load_out_of_memory(world.registry, id) && resident.consecutive_failures == 0) {
+  const bool more_expected = ran_out && learn_load_out_of_memory(world.registry, id);
+  if (more_expected) out.emplace_back(CostsLearned{id, resident.costs});
+  if (more_expected && resident.consecutive_failures == 0) {
     // The footprint was underestimated. The tickets stay, and more room is made for the next attempt.
     ++resident.consecutive_failures;
     resident.state = Residency::cold;
@@ -546,6 +553,7 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& error)
       learn_out_of_memory(world.registry, resident_id);
     if (resident.state == Residency::warm || resident.state == Residency::parked)
       resident.state = Residency::cold;
+    drop_provisional_footprint(world.registry, resident_id);
   }
   release_attribution(world.registry, consumer, std::nullopt);
   mark_line_dirty(world, consumer.spec);

@@ -6,6 +6,7 @@
 #include "registry/usage_history.h"
 #include "sched/eviction_ladder.h"
 #include "sched/line_order.h"
+#include "sched/load_expectation.h"
 
 namespace mgpu {
 namespace {
@@ -21,7 +22,8 @@ bool can_warm_up(const World& world, const Resident& resident) {
   const bool is_unloaded = resident.state == Residency::cold || resident.state == Residency::parked ||
                            (resident.state == Residency::failed && world.now >= resident.retry_at &&
                             resident.consecutive_failures == 0);
-  return is_unloaded && !resident.warm_up_blocked && resident.use_count == 0;
+  return is_unloaded && !resident.warm_up_blocked && resident.use_count == 0 &&
+         !is_load_expectation_unsure(resident);
 }
 
 bool follows_running_consumer(const World& world, const Resident& resident) {

@@ -59,11 +59,17 @@ struct Eviction {
   ResidentId resident{};
   Rung rung{};
   bool is_answered = false;
+  bool awaits_reading = false;      // no rung before a reading has shown what the latest load took
   bool awaits_host_memory = false;  // is parked as soon as other residents have left host memory
+  bool parks = false;               // begins with parking
   bool process_lost = false;        // its process died meanwhile, so nothing of it can stay, not even parked
   Instant rung_deadline{};          // for the answer, then for the readings
   Instant answered_at{};            // only readings taken later count
   Bytes before_bytes{};             // measured bytes of the consumer when the rung was started
+  Bytes idle_bytes_before{};        // of those, at least so many without the memory of jobs
+  Bytes unattributed_before{};      // of those, what nothing explains
+  std::vector<ResidentId>
+      beside{};  // what else of the consumer was in device memory when the rung was started
   PlanReason reason{};
 };
 
@@ -103,6 +109,7 @@ struct LineState {
   std::set<TicketId> preparing{};
   std::set<TicketId> claims{};          // waiting tickets with has_claim
   std::optional<ResidentId> loading{};  // at most one load at a time
+  Instant loaded_at{};                  // when the latest load ended: only a later reading shows all of it
   std::uint32_t running_leases = 0;
   bool is_reading_pending = false;            // a TakeReading has not been answered yet
   std::optional<Instant> unverified_since{};  // a crash or failed load: memory is unknown until a reading

@@ -62,6 +62,9 @@ struct EventWriter {
   void operator()(const KeepAliveSet& e) const {
     out << "keep_alive_set " << e.resident.value << ' ' << e.keep_alive.count();
   }
+  void operator()(const SizeReported& e) const {
+    out << "size_reported " << e.resident.value << ' ' << e.bytes.count << ' ' << e.is_estimate;
+  }
   void operator()(const HourBegan& e) const { out << "hour_began " << int{e.hour}; }
 };
 
@@ -149,6 +152,11 @@ EventPayload read_event(std::istream& in) {
   if (name == "keep_alive_set") {
     const ResidentId resident = read_resident(in);
     return KeepAliveSet{resident, read_duration(in)};
+  }
+  if (name == "size_reported") {
+    const ResidentId resident = read_resident(in);
+    const Bytes bytes = read_bytes(in);
+    return SizeReported{resident, bytes, read<bool>(in)};
   }
   if (name == "drain") return DrainRequested{};
   if (name == "tick") return Tick{};
