@@ -12,6 +12,7 @@
 
 #include "sched/step.h"
 
+#include "ai_model_sizes.h"
 #include "invariant_checker.h"
 #include "random.h"
 
@@ -23,6 +24,7 @@ using namespace std::chrono_literals;
 // The probability of each fault per occasion.
 struct FaultRates {
   double load_fails = 0, load_hangs = 0, rung_fails = 0, rung_ignored = 0, frees_late = 0, frees_partly = 0;
+  double sizes_left_out = 0, reports_understate = 0;
   double underdeclares = 0, out_of_memory = 0, yield_program_starts = 0;
   double lingers_after_kill = 0, crashes = 0, client_vanishes = 0, foreign_grows = 0, device_lost = 0;
 };
@@ -33,7 +35,7 @@ struct ConsumerMemory {
   Bytes lingering{};  // of evicted residents, not free yet
   Bytes working{};
   bool is_alive = false;
-  std::int64_t actual_percent = 100;  // real memory in percent of the declaration
+  std::int64_t actual_percent = 100;  // real working memory in percent of the declaration
   Bytes total() const {
     Bytes bytes = lingering + working;
     for (const auto& [id, held] : resident_bytes) bytes += held;
@@ -106,6 +108,7 @@ class Simulator {
                     .device_lost = rate_or_zero(0.01)};
     fault_rates_.underdeclares = rate_or_zero(0.15), fault_rates_.out_of_memory = rate_or_zero(0.03),
     fault_rates_.yield_program_starts = rate_or_zero(0.02);
+    fault_rates_.sizes_left_out = rate_or_zero(0.5), fault_rates_.reports_understate = rate_or_zero(0.3);
     world_.limits.policy = random_.chance(0.7) ? Policy::affinity : Policy::fifo;
     if (random_.chance(0.3)) world_.limits.overtake_limit = Duration{random_.between(100'000, 30'000'000)};
     world_.limits.ageing = Duration{random_.between(1'000'000, 60'000'000)};
@@ -164,11 +167,17 @@ class Simulator {
     consumer_memory_.emplace_back();
     consumer_memory_.back().actual_percent =
         random_.chance(fault_rates_.underdeclares) ? random_.between(101, 140) : random_.between(50, 100);
+    sizes_.add_consumer({.true_percent = consumer_memory_.back().actual_percent,
+                         .leaves_out = random_.chance(fault_rates_.sizes_left_out),
+                         .reports = random_.chance(0.3),
+                         .understates = random_.chance(fault_rates_.reports_understate)});
     if (spec.lease_only) return;
     const auto resident_count = spec.can_unload && random_.chance(0.3) ? random_.between(2, 4) : 1;
     for (std::int64_t i = 0; i < resident_count; ++i)
-      add_resident(world_.registry, id, resident_count > 1 ? std::to_string(i) : "",
-                   resident_count > 1 ? kMiB * random_.between(256, 8 * 1024) : spec.footprint);
+      add_resident(
+          world_.registry, id, resident_count > 1 ? std::to_string(i) : "",
+          sizes_.add_resident(random_, id,
+                              resident_count > 1 ? kMiB * random_.between(256, 8 * 1024) : spec.footprint));
   }
 
   // --- time ---
@@ -286,6 +295,8 @@ class Simulator {
   void execute(const EndLease& end) { stop_job(end.ticket); }
   void execute(const Load& load) {
     ++result_.loads;
+    if (is_size_unknown(world_.registry[load.resident]))
+      fail_if(missing_room_for_unknown(world_.registry, load.resident, now_));
     const ConsumerId consumer = world_.registry[load.resident].consumer;
     const Duration limit = world_.registry[consumer].spec.load_limit;
     if (random_.chance(fault_rates_.load_hangs)) {
@@ -338,8 +349,7 @@ class Simulator {
   void finish_load(ResidentId id, Instant load_start) {
     const ConsumerId consumer = world_.registry[id].consumer;
     ConsumerMemory& memory = consumer_memory_[consumer.value];
-    const Bytes needed = actual_bytes(consumer, world_.registry[id].declared_footprint);
-    memory.resident_bytes[id] = needed;
+    memory.resident_bytes[id] = sizes_.true_bytes(id);
     if (!allocations_succeed(devices_of(world_.registry[consumer].spec), load_start)) {
       memory.resident_bytes.erase(id);
       feed_event(LoadEnded{id, fail(ErrorCode::out_of_memory, "CUDA out of memory")});
@@ -347,6 +357,33 @@ class Simulator {
     }
     memory.is_alive = true;
     feed_event(LoadEnded{id, {}, static_cast<LoadSource>(random_.between(0, 2))});
+    if (const auto bytes = sizes_.report(random_, id))
+      schedule_after(Duration{random_.between(0, 3'000'000)},
+                     [this, id, bytes] { feed_event(SizeReported{.resident = id, .bytes = *bytes}); });
+  }
+
+  // Whether something in the memory of the device takes more than the core can know.
+  bool has_unknown_resident(DeviceId device) const {
+    for (std::size_t i = 0; i < world_.registry.residents.size(); ++i) {
+      const Resident& resident = world_.registry.residents[i];
+      if (is_on_device(world_.registry[resident.consumer].spec, device) && holds_memory(resident) &&
+          has_unknown_size(ResidentId{i}))
+        return true;
+    }
+    return false;
+  }
+
+  // Whether the core can't know yet how much the resident takes, or knows that the device is too small for
+  // it: then it is tried nevertheless.
+  bool has_unknown_size(ResidentId id) const {
+    if (!sizes_.is_left_out(id)) return false;
+    const ConsumerState& consumer = world_.registry[world_.registry[id].consumer];
+    const Bytes needed = sizes_.true_bytes(id) + consumer.spec.working;
+    return world_.registry[id].is_provisional ||
+           std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
+             return device_part(consumer.spec, device, needed) >
+                    devices_[device.value].total - world_.registry.devices[device.value].reserve;
+           });
   }
 
   Bytes actual_bytes(ConsumerId consumer, Bytes declared) const {
@@ -443,7 +480,8 @@ class Simulator {
       known_foreign = std::min(known_foreign, foreign);
       if (taken_at < since) break;  // the reading that the decision was based on
     }
-    if (simulated.foreign <= known_foreign && !has_underdeclared_consumer(device))
+    if (simulated.foreign <= known_foreign && !has_underdeclared_consumer(device) &&
+        !has_unknown_resident(device))
       result_.failure = ScenarioFailure{"1: an allocation failed on a device that the core overcommitted",
                                         result_.scenario.events.size()};
     return false;
@@ -452,9 +490,14 @@ class Simulator {
   // Whether a consumer on the device takes more than it declared, which the core can't know in advance.
   bool has_underdeclared_consumer(DeviceId device) const {
     for (std::size_t i = 0; i < consumer_memory_.size(); ++i)
-      if (is_on_device(world_.registry.consumers[i].spec, device) && consumer_memory_[i].actual_percent > 100)
+      if (is_on_device(world_.registry.consumers[i].spec, device) &&
+          sizes_.takes_more_than_known(ConsumerId{i}))
         return true;
     return false;
+  }
+
+  void fail_if(const std::string& violation) {
+    if (!violation.empty()) result_.failure = ScenarioFailure{violation, result_.scenario.events.size()};
   }
 
   void sample_device(DeviceId device) {
@@ -505,6 +548,7 @@ class Simulator {
   std::map<TicketId, Bytes> job_bytes_;
   std::map<TicketId, std::uint64_t> grant_counts_;  // more than one after a requeue
   std::map<ConsumerId, Bytes> leaked_bytes_;
+  AiModelSizes sizes_;
 };
 
 }  // namespace
