@@ -26,6 +26,8 @@ Bytes declared_footprint(const config::ConsumerConfig& config, const std::string
 std::pair<const char*, std::string> footprint_source(const engine::Engine& engine, ResidentId id) {
   const Resident& resident = engine.world().registry[id];
   const LearnedCosts& learned = resident.costs;
+  if (learned.footprint > Bytes{} && learned.loads == 0)
+    return {"learned", "as its service reported, or as its unload freed"};
   if (learned.footprint > Bytes{})
     return {"learned", fmt::format("learned from {} load{}", learned.loads, learned.loads == 1 ? "" : "s")};
   if (const std::string file = engine.estimated_from(id); !file.empty())

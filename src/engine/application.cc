@@ -91,6 +91,7 @@ asio::awaitable<ServiceSnapshot> Application::poll_service() {
     seen.reports_residency = !listed->empty();
     for (const service::AiModel& ai_model : *listed) {
       if (!ai_model.name.empty()) seen.ai_models.push_back(ai_model.name);
+      if (ai_model.file_bytes) seen.file_bytes.emplace_back(ai_model.name, *ai_model.file_bytes);
       if (ai_model.resident) seen.warm.emplace_back(ai_model.name, ai_model.bytes.value_or(Bytes{}));
     }
   }

@@ -34,6 +34,7 @@ struct ServiceSnapshot {
   bool started_externally = false;       // the daemon did not start it
   std::vector<std::string> ai_models{};  // that it lists; empty where it has only one
   std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: size not reported
+  std::vector<std::pair<std::string, Bytes>> file_bytes{};  // of those whose files' size it reports
 };
 
 // The port of an external service; null with a runner and without a service.

@@ -95,6 +95,11 @@ std::optional<FootprintEstimate> estimate_footprint(const config::ConsumerConfig
                            .source_file = describe_files(weights.files)};
 }
 
+Bytes estimate_from_size(Bytes file_bytes) {
+  if (file_bytes <= Bytes{}) return {};
+  return std::min(file_bytes + Bytes{file_bytes.count / 8} + estimate::kCudaContext, kLargestBytes);
+}
+
 std::optional<FootprintEstimate> estimate_footprint_within(TimedCalls& calls, Duration limit,
                                                            const config::ConsumerConfig& consumer,
                                                            const std::string& ai_model, Bytes device_memory) {

@@ -26,4 +26,8 @@ std::optional<FootprintEstimate> estimate_footprint_within(TimedCalls& calls, Du
                                                            const config::ConsumerConfig& consumer,
                                                            const std::string& ai_model, Bytes device_memory);
 
+// A rough estimate where only the size of the weights' files is known: an eighth more, for cache and compute
+// buffers, and a CUDA context. 0 for 0.
+Bytes estimate_from_size(Bytes file_bytes);
+
 }  // namespace mgpu::engine

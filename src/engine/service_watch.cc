@@ -61,6 +61,8 @@ asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
   const auto is_outdated = [&] { return parts_.loop.is_closed() || generation != watched.generation(); };
   if (!seen.up || is_outdated()) co_return;
   parts_.targets.replace_listed(consumer, seen.ai_models);
+  parts_.targets.note_file_bytes(consumer, seen.file_bytes);
+  report_sizes(consumer, seen);
   if (!watched.is_discoverable()) co_return;
   const bool tracks_uninvited = has_several_ai_models(parts_.config.consumer(consumer)->service);
   const Registry& registry = parts_.loop.world().registry;
@@ -77,6 +79,19 @@ asio::awaitable<void> ServiceWatch::poll(ConsumerId consumer) {
   if (!tracks_uninvited) co_return;
   uninvited_[consumer].set_baseline();
   co_await evict_uninvited(consumer);
+}
+
+// Passes on the sizes that the service reports of what it has loaded, as long as they are the best that is
+// known.
+void ServiceWatch::report_sizes(ConsumerId consumer, const ServiceSnapshot& seen) {
+  const Registry& registry = parts_.loop.world().registry;
+  const config::ServiceType type = parts_.config.consumer(consumer)->service.type;
+  for (const auto& [name, bytes] : seen.warm) {
+    const std::string ai_model = service::canonical_name(type, name);
+    for (const ResidentId id : registry[consumer].residents)
+      if (registry[id].ai_model == ai_model && registry[id].costs.footprint == Bytes{} && bytes > Bytes{})
+        parts_.loop.dispatch(SizeReported{.resident = id, .bytes = bytes});
+  }
 }
 
 bool ServiceWatch::report_found_warm(ResidentId resident) {

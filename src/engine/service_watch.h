@@ -53,6 +53,7 @@ class ServiceWatch {
   boost::asio::awaitable<void> ask_suspect(ConsumerId consumer, std::string reason);
   boost::asio::awaitable<void> evict_uninvited(ConsumerId consumer);
   std::vector<ResidentId> warm_residents(ConsumerId consumer, const ServiceSnapshot& seen);
+  void report_sizes(ConsumerId consumer, const ServiceSnapshot& seen);
   bool report_found_warm(ResidentId resident);  // returns whether that is new to the core
 
   const Parts parts_;

@@ -17,6 +17,8 @@ namespace {
 // from the service are not counted.
 constexpr std::ptrdiff_t kMaxUnknownAiModels = 256;
 
+constexpr const char* kFromFileBytes = "the size of its files, which its service lists";
+
 constexpr std::size_t kShownNameLength = 40;  // bytes of a too long name quoted in its error
 
 // Whether it is or was lately in memory, so that its state counts.
@@ -132,6 +134,10 @@ ResidentId TargetResolver::find_or_add_resident(ConsumerId consumer, const std::
     footprint = estimated.bytes;
     if (footprint > Bytes{}) estimated_from_[next] = estimated.source_file;
   }
+  if (footprint == Bytes{}) {
+    footprint = estimate_from_file_bytes(consumer, ai_model);
+    if (footprint > Bytes{}) estimated_from_[next] = kFromFileBytes;
+  }
   if (!weights.empty()) weights_[next] = weights;
   loop_.dispatch(
       ResidentAdded{.resident = next,
@@ -165,6 +171,30 @@ std::string TargetResolver::service_name(ResidentId resident) const {
   for (const std::string& name : names_.sharing_names(state.consumer, weights))
     if (exists(name)) return name;
   return state.ai_model;
+}
+
+void TargetResolver::note_file_bytes(ConsumerId consumer,
+                                     const std::vector<std::pair<std::string, Bytes>>& listed) {
+  std::map<std::string, Bytes>& sizes = file_bytes_[consumer];
+  sizes.clear();
+  for (const auto& [name, bytes] : listed)
+    if (sizes.size() < kMaxListedAiModels && name.size() <= kMaxAiModelLength)
+      sizes.emplace(names_.key(consumer, name), bytes);
+  const Registry& registry = loop_.world().registry;
+  for (const ResidentId id : registry[consumer].residents) {
+    if (!is_size_unknown(registry[id])) continue;
+    const Bytes estimate = estimate_from_file_bytes(consumer, registry[id].ai_model);
+    if (estimate == Bytes{}) continue;
+    estimated_from_[id] = kFromFileBytes;
+    loop_.dispatch(SizeReported{.resident = id, .bytes = estimate, .is_estimate = true});
+  }
+}
+
+Bytes TargetResolver::estimate_from_file_bytes(ConsumerId consumer, const std::string& ai_model) const {
+  const auto sizes = file_bytes_.find(consumer);
+  if (sizes == file_bytes_.end()) return {};
+  const auto found = sizes->second.find(names_.key(consumer, ai_model));
+  return found == sizes->second.end() ? Bytes{} : estimate_from_size(found->second);
 }
 
 std::string TargetResolver::estimated_from(ResidentId resident) const {

@@ -40,6 +40,9 @@ class TargetResolver {
   }
   void replace_catalog(ConsumerId consumer, const std::vector<AiModelFacts>& ai_models);
 
+  // Keeps the sizes of files that a service lists; gives them to residents about whose size nothing is known.
+  void note_file_bytes(ConsumerId consumer, const std::vector<std::pair<std::string, Bytes>>& listed);
+
   // See Engine::resolve.
   Result<Target> resolve(std::string_view name);
   Result<Target> resolve(ConsumerId consumer, std::string_view ai_model);
@@ -56,6 +59,9 @@ class TargetResolver {
   std::string estimated_from(ResidentId resident) const;
 
  private:
+  // 0 where the service does not list its size.
+  Bytes estimate_from_file_bytes(ConsumerId consumer, const std::string& ai_model) const;
+
   CoreLoop& loop_;
   const config::LiveConfig& config_;
   TimedCalls& timed_calls_;
@@ -68,6 +74,7 @@ class TargetResolver {
   std::map<ResidentId, std::string> estimated_from_;
   std::map<ResidentId, std::string> weights_{};      // last known, also after its name is gone
   std::map<ResidentId, std::string> asked_names_{};  // the name of the last request for it
+  std::map<ConsumerId, std::map<std::string, Bytes>> file_bytes_{};  // by NameIndex::key, as last listed
 };
 
 }  // namespace mgpu::engine

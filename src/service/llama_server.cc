@@ -104,7 +104,9 @@ class LlamaServer final : public ServiceBase {
       const auto value = string_or_empty(status, "value");
       if (value == "unloaded") unloaded_.insert(name);
       if (value == "unloaded" && member_or_null(status, "failed") == true) failed_.insert(name);
-      all.push_back({name, value == "loaded"});
+      all.push_back({.name = name,
+                     .resident = value == "loaded",
+                     .file_bytes = Bytes{number_or_zero(member_or_null(entry, "meta"), "size")}});
     }
     co_return all;
   }

@@ -40,7 +40,9 @@ class LmStudio final : public ServiceBase {
     std::vector<AiModel> all;
     for (const json& entry : *entries) {
       const bool resident = !member_or_null(entry, "loaded_instances").empty();
-      all.push_back({string_or_empty(entry, "key"), resident, Bytes{number_or_zero(entry, "size_bytes")}});
+      all.push_back({.name = string_or_empty(entry, "key"),
+                     .resident = resident,
+                     .file_bytes = Bytes{number_or_zero(entry, "size_bytes")}});
     }
     co_return all;
   }

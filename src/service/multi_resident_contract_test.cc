@@ -58,7 +58,7 @@ TEST_F(LmStudio, LoadsListsAndUnloadsByInstance) {
   EXPECT_TRUE(is_up());
   EXPECT_EQ(load("google/gemma"), kSuccess);
   EXPECT_EQ(listed_names(), "google/gemma* qwen");
-  EXPECT_EQ(await_result(service->list_ai_models())->front().bytes, Bytes{1000});
+  EXPECT_EQ(await_result(service->list_ai_models())->front().file_bytes, Bytes{1000});
   EXPECT_EQ(load("google/gemma"), kSuccess);
   EXPECT_EQ(instances["google/gemma"].size(), 1u) << "no second instance of what is loaded";
   EXPECT_EQ(unload("google/gemma"), kSuccess);

@@ -50,7 +50,8 @@ class Ollama final : public ServiceBase {
     if (!running) co_return std::unexpected(running.error());
     std::vector<AiModel> all;
     try {
-      for (const auto& entry : installed->value("models", json::array())) all.push_back({entry_name(entry)});
+      for (const auto& entry : installed->value("models", json::array()))
+        all.push_back({.name = entry_name(entry), .file_bytes = Bytes{number_or_zero(entry, "size")}});
       for (const auto& entry : running->value("models", json::array())) {
         const auto name = entry_name(entry);
         auto at = std::ranges::find(all, name, &AiModel::name);

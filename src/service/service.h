@@ -34,9 +34,10 @@ struct Health {
 };
 
 struct AiModel {
-  std::string name{};            // empty: the service's only one, its name is unknown
-  bool resident = false;         // in device memory now
-  std::optional<Bytes> bytes{};  // of device memory, where the application reports it
+  std::string name{};                 // empty: the service's only one, its name is unknown
+  bool resident = false;              // in device memory now
+  std::optional<Bytes> bytes{};       // of device memory, where the application reports it
+  std::optional<Bytes> file_bytes{};  // of its files, where the application reports it
 };
 
 class Service {

@@ -12,6 +12,7 @@
 //   --device N               allocates on this device (default 0); repeated: equal parts on each
 //   --ollama M=BYTES ...     several AI models with Ollama's API
 //   --llama-router M=BYTES ...   several AI models with llama-server's router
+//   --reported-percent N   of their true sizes, in its lists (default 100)
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
 //                            not-http oom slow-free half-free fail-unload oom-at-request oom-crash-at-request
 //   --once FILE              a fault at a request is injected only while FILE exists, and deletes it
@@ -55,6 +56,7 @@ struct Options {
   int load_ms = 0, run_ms = 0;
   std::string journal{}, fault{}, once{}, faults{};
   std::map<std::string, std::uint64_t> ai_models{};
+  std::uint64_t reported_percent = 100;
 };
 
 Options options;
@@ -258,11 +260,12 @@ json ai_models_json(bool only_resident) {
   for (const auto& [name, bytes] : options.ai_models) {
     const bool is_resident = resident.contains(name);
     if (only_resident && !is_resident) continue;
+    const std::uint64_t reported = bytes / 100 * options.reported_percent;
     all.push_back({{"name", name},
                    {"model", name},
                    {"id", name},
-                   {"size", bytes},
-                   {"size_vram", bytes},
+                   {"size", reported},
+                   {"size_vram", reported},
                    {"status", {{"value", is_resident ? "loaded" : "unloaded"}}}});
   }
   return all;
@@ -400,6 +403,8 @@ void parse_options(int argc, char** argv) {
       options.faults = value();
     else if (key == "--fault")
       options.fault = value();
+    else if (key == "--reported-percent")
+      options.reported_percent = std::stoull(value());
     else if (key == "--lazy")
       options.lazy = true;
     else if (key == "--ollama")
