@@ -136,9 +136,9 @@ EngineApi make_engine_api(engine::Engine& engine) {
                           engine::UnloadWait wait) { return engine.unload(*target.resident, wait); },
       .set_keep_alive = [&engine](engine::Target target,
                                   Duration time) { engine.set_keep_alive(*target.resident, time); },
-      .count_retry = [&engine] { engine.count_oom_retry(); },
       .refresh_ai_models = [&engine](ConsumerId id) { return engine.refresh_ai_models(id); },
       .refresh_all_ai_models = [&engine] { return engine.refresh_all_ai_models(); },
+      .count_retry = [&engine] { engine.count_oom_retry(); },
       .list_models = [&engine] { return list_models(engine); },
   };
 }

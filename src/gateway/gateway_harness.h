@@ -154,12 +154,12 @@ struct GatewayHarness {
           co_return std::exchange(is_warm, false);
         },
         .set_keep_alive = [this](engine::Target, Duration time) { keep_alives.push_back(time); },
-        .count_retry = [this] { ++retries; },
         .refresh_ai_models = [this](ConsumerId) -> Awaitable<void> {
           ++listings;
           co_return;
         },
         .refresh_all_ai_models = []() -> Awaitable<void> { co_return; },
+        .count_retry = [this] { ++retries; },
         .list_models =
             [] {
               return std::vector<ListedModel>{{"chat", "chat", kGiB, true}, {"gemma", "chat", kGiB, true}};
