@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/hidden_values.h"
 #include "config/services.h"
 #include "domain/enum_names.h"
 #include "http/endpoint.h"
@@ -27,10 +28,11 @@ Json turns_json(const World& world, const LineState& line) {
 }
 
 Json foreign_processes_json(const engine::Engine& engine, DeviceId device) {
+  const config::Snapshot config = engine.config();
   Json processes = Json::array();
   for (const gpu::ProcessUsage& use : engine.observation(device).foreign_processes)
     processes.push_back({{"pid", use.pid},
-                         {"command", use.command},
+                         {"command", config::hide_values(use.command, config->environment)},
                          {"bytes", use.bytes ? Json(use.bytes->count) : Json(nullptr)}});
   return processes;
 }

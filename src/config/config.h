@@ -104,6 +104,14 @@ struct ContainerConfig {
   Bytes shm_size{};                    // 0: the engine's default
 };
 
+// One variable of the environment in the value of a key. It is used, and never shown.
+struct EnvironmentUse {
+  std::string key{};      // the path of the key: "consumers.chat.url"
+  std::string written{};  // the whole text in the file, if the value is one text: "http://${env.HOST}:9001"
+  std::string variable{};
+  std::string value{};
+};
+
 struct ConsumerConfig {
   std::string name{};
   ConsumerKind kind = ConsumerKind::other;
@@ -138,6 +146,7 @@ struct ConsumerConfig {
   std::optional<Duration> max_keep_alive{};  // of the clients' wishes; unset: idle_unload
   Duration load_limit{60'000'000};
   Duration stop_limit{10'000'000};
+  std::vector<EnvironmentUse> environment{};  // in its keys: hidden from its log and errors (hide_values)
 };
 
 // Whether the consumer has no runner: mgpu neither starts nor stops it.
@@ -193,14 +202,6 @@ struct GpuConfig {
 // else the key, or nothing (all requests count as one user).
 enum class UserSource : std::uint8_t { header_or_key, header, key, none };
 
-// One variable of the environment in the value of a key. It is used, and never shown.
-struct EnvironmentUse {
-  std::string key{};      // the path of the key: "consumers.chat.url"
-  std::string written{};  // the whole text in the file, if the value is one text: "http://${env.HOST}:9001"
-  std::string variable{};
-  std::string value{};
-};
-
 struct Config {
   std::string listen = "127.0.0.1:8090";  // port 0: a free port, printed at start
   std::string policy = "affinity";        // or fifo
@@ -218,7 +219,7 @@ struct Config {
   std::vector<DeviceConfig> devices{};          // empty: every device of the driver, gpu0, gpu1, ...
   std::vector<ConsumerConfig> consumers{};      // in the file's order
   std::map<std::string, std::string> macros{};  // as written; they are replaced in the values above
-  std::vector<EnvironmentUse> environment{};
+  std::vector<EnvironmentUse> environment{};    // in all keys
 };
 
 // One error in the file: "mgpu.yaml:12:5: consumers.chat.footprnt: unknown key, did you mean ...".

@@ -52,6 +52,9 @@ class Parser {
       for (ValueError& error : variables_.define_macros(*macros))
         report(error.mark, "macros", std::move(error.message));
     if (!top.is_null()) read_mapping(top, "", "", {.config = &result_.config});
+    for (ConsumerConfig& consumer : result_.config.consumers)
+      for (const EnvironmentUse& use : result_.config.environment)
+        if (use.key.starts_with("consumers." + consumer.name + ".")) consumer.environment.push_back(use);
     fill_derived_values(result_.config, marks_);
     for (Diagnostic& diagnostic : check(result_.config, marks_, file_, check_files_)) {
       // A value that could not be read has been reported already; the check saw its default.
@@ -61,11 +64,10 @@ class Parser {
     }
   }
 
-  // The checks quote values. A short value of another key is left: it may be in the text by chance.
+  // The checks quote values. Those of the key itself are hidden however short they are.
   std::string hide_environment(const Diagnostic& diagnostic) const {
-    constexpr std::size_t kShortest = 4;
     const std::vector<EnvironmentUse>& uses = result_.config.environment;
-    return hide_values(hide_values(diagnostic.message, uses_of_key(uses, diagnostic.key)), uses, kShortest);
+    return hide_values(hide_values(diagnostic.message, uses_of_key(uses, diagnostic.key), 1), uses);
   }
 
   void report(const Mark& mark, const std::string& path, std::string message) {

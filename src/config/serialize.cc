@@ -43,7 +43,7 @@ std::string escape_references(std::string text) {
 // to the variables that they came from.
 void hide_in_scalars(YAML::Node node, const std::vector<EnvironmentUse>& uses) {
   if (node.IsScalar())
-    node = hide_values(escape_references(node.Scalar()), uses);
+    node = hide_values(escape_references(node.Scalar()), uses, 1);
   else if (node.IsSequence())
     for (const YAML::Node& item : node) hide_in_scalars(item, uses);
   else if (node.IsMap())

@@ -42,6 +42,7 @@ std::optional<config::Config> read_config(const ServeOptions& options, Log& log)
   for (const config::Diagnostic& diagnostic : parsed.diagnostics)
     log.print_error(config::to_string(diagnostic));
   if (!parsed.diagnostics.empty()) return std::nullopt;
+  log.hide_values(parsed.config.environment);
   if (!options.listen.empty()) parsed.config.listen = options.listen;
   return std::move(parsed.config);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/sanitize.h"
+#include "config/hidden_values.h"
 
 namespace mgpu::daemon {
 namespace {
@@ -45,13 +46,34 @@ std::string format_entry(std::string_view entry) {
   return shown;
 }
 
+void reserve_standard_descriptors() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor)
+    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // returns the lowest free number
+}
+
+std::string format_dropped_note(std::uint64_t lines) {
+  return fmt::format("mgpu: dropped {} line{} of the log: stderr was not read in time\n", lines,
+                     lines == 1 ? "" : "s");
+}
+
+}  // namespace
+
 // Passes each entry to a QueuedWriter; with `coloured`, the level is coloured.
-class QueuedWriterSink final : public spdlog::sinks::base_sink<std::mutex> {
+class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  QueuedWriterSink(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
+  LogSink(runner::QueuedWriter& writer, bool coloured) : writer_(writer), coloured_(coloured) {}
+
+  void hide_values(std::vector<config::EnvironmentUse> values) {
+    const std::lock_guard lock(mutex_);
+    hidden_ = std::move(values);
+  }
 
  private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
+  void sink_it_(const spdlog::details::log_msg& original) override {
+    const std::string shown =
+        config::hide_values({original.payload.data(), original.payload.size()}, hidden_);
+    spdlog::details::log_msg message = original;
+    message.payload = shown;
     spdlog::memory_buf_t formatted;
     formatter_->format(message, formatted);
     std::string line = format_entry({formatted.data(), formatted.size()});
@@ -65,27 +87,16 @@ class QueuedWriterSink final : public spdlog::sinks::base_sink<std::mutex> {
 
   runner::QueuedWriter& writer_;
   const bool coloured_;
+  std::vector<config::EnvironmentUse> hidden_{};
 };
-
-void reserve_standard_descriptors() {
-  for (int descriptor = 0; descriptor <= 2; ++descriptor)
-    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // returns the lowest free number
-}
-
-std::string format_dropped_note(std::uint64_t lines) {
-  return fmt::format("mgpu: dropped {} line{} of the log: stderr was not read in time\n", lines,
-                     lines == 1 ? "" : "s");
-}
-
-}  // namespace
 
 Log::Log() {
   reserve_standard_descriptors();
   stdout_writer_ = runner::QueuedWriter::for_descriptor(STDOUT_FILENO, {.flush_limit = kCloseLimit});
   stderr_writer_ = runner::QueuedWriter::for_descriptor(
       STDERR_FILENO, {.flush_limit = kCloseLimit, .drop_note = format_dropped_note});
-  auto sink = std::make_shared<QueuedWriterSink>(*stderr_writer_, ::isatty(STDERR_FILENO) == 1);
-  auto logger = std::make_shared<spdlog::logger>("mgpu", std::move(sink));
+  sink_ = std::make_shared<LogSink>(*stderr_writer_, ::isatty(STDERR_FILENO) == 1);
+  auto logger = std::make_shared<spdlog::logger>("mgpu", sink_);
   logger->set_pattern(kLogPattern);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -99,11 +110,16 @@ void Log::close() {
   stderr_writer_.reset();
 }
 
+void Log::hide_values(std::vector<config::EnvironmentUse> values) {
+  hidden_ = values;
+  sink_->hide_values(std::move(values));
+}
+
 void Log::print(std::string line) {
   if (stdout_writer_) stdout_writer_->write(std::move(line) + "\n");
 }
-void Log::print_error(std::string line) {
-  if (stderr_writer_) stderr_writer_->write(std::move(line) + "\n");
+void Log::print_error(const std::string& line) {
+  if (stderr_writer_) stderr_writer_->write(config::hide_values(line, hidden_) + "\n");
 }
 std::uint64_t Log::dropped() const {
   return (stderr_writer_ ? stderr_writer_->dropped() : 0) + (stdout_writer_ ? stdout_writer_->dropped() : 0);

@@ -5,10 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "config/config.h"
 #include "runner/queued_writer.h"
 
 namespace mgpu::daemon {
+
+class LogSink;  // of spdlog
 
 class Log {
  public:
@@ -19,9 +23,12 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
+  // Writes `${env.NAME}` for these values from now on.
+  void hide_values(std::vector<config::EnvironmentUse> values);
+
   // Without time and level.
-  void print(std::string line);        // stdout
-  void print_error(std::string line);  // stderr
+  void print(std::string line);               // stdout
+  void print_error(const std::string& line);  // stderr
 
   // Waits at most a second for queued lines to be written. Later lines are discarded.
   void close();
@@ -31,6 +38,8 @@ class Log {
  private:
   std::unique_ptr<runner::QueuedWriter> stdout_writer_;
   std::unique_ptr<runner::QueuedWriter> stderr_writer_;
+  std::vector<config::EnvironmentUse> hidden_{};  // of print_error
+  std::shared_ptr<LogSink> sink_;
 };
 
 }  // namespace mgpu::daemon

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.h"
+#include "config/hidden_values.h"
 #include "runner/port.h"
 
 namespace mgpu::engine {
@@ -60,7 +61,9 @@ runner::RunIdentity Application::identity() const {
 }
 
 std::vector<std::string> Application::log_tail() const {
-  return runner_ ? runner_->log_tail(log_lines_) : std::vector<std::string>{};
+  std::vector<std::string> lines = runner_ ? runner_->log_tail(log_lines_) : std::vector<std::string>{};
+  for (std::string& line : lines) line = config::hide_values(line, config_.environment);
+  return lines;
 }
 
 Result<void> Application::make_service() {

@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "config/hidden_values.h"
 #include "engine/application.h"
 #include "service/out_of_memory.h"
 
@@ -79,7 +80,8 @@ void Application::on_run_ended(const runner::ExitStatus& status, std::uint64_t n
     return service::log_says_out_of_memory(config_.service.type, line);
   });
   if (oom_line != status.log.end())
-    error = {ErrorCode::out_of_memory, error.detail + "; its log says: " + *oom_line};
+    error = {ErrorCode::out_of_memory,
+             error.detail + "; its log says: " + config::hide_values(*oom_line, config_.environment)};
   on_lost_(std::move(error));
 }
 

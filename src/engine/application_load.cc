@@ -6,6 +6,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "config/hidden_values.h"
 #include "config/services.h"
 #include "engine/application.h"
 #include "runner/process_recovery.h"
@@ -187,6 +188,7 @@ asio::awaitable<Result<void>> Application::adopt(runner::RecordedProcess known) 
 Error Application::with_diagnostics(Error error) const {
   if (error.code == ErrorCode::service_down) error.code = ErrorCode::load_failed;
   error.detail = config_.name + ": " + error.detail;
+  error.detail = config::hide_values(error.detail, config_.environment);
   if (!runner_) return error;
   if (const auto& exit = runner_->exit_status(); exit) {
     error.detail += "; its process " + runner::to_string(*exit);
@@ -195,7 +197,7 @@ Error Application::with_diagnostics(Error error) const {
   }
   const auto lines = runner_->log_tail(kErrorLogLines);
   if (!lines.empty()) error.detail += "; last log lines:";
-  for (const std::string& line : lines) error.detail += "\n" + line;
+  for (const std::string& line : lines) error.detail += "\n" + config::hide_values(line, config_.environment);
   return error;
 }
 
