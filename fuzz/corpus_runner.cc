@@ -1,5 +1,5 @@
 // The short run of a fuzzer in every `./dev test`: its corpus, then COUNT inputs derived from it, always the
-// same for a seed. Usage: mgpu-replay-path FOLDER COUNT [SEED]
+// same for a seed. Usage: mgpu-replay-NAME FOLDER COUNT [SEED]
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -226,6 +226,9 @@ class ConfigChecker {
              "has no effect for " + name + ", whose health is not checked over HTTP: remove it");
     if (!service.api_key_env.empty() && !service.api_key_file.empty())
       report(path + ".api_key_file", "the consumer has api_key_env and api_key_file: remove one of them");
+    if (check_files_)
+      if (const std::string problem = missing_key_file(service); !problem.empty())
+        report(path + ".api_key_file", problem);
     for (const std::string& tag : service.memory_tags)
       if (tag != "weights" && tag != "kv_cache" && tag != "cuda_graph")
         report(path + ".memory_tags", "\"" + tag + "\" is not one of weights, kv_cache, cuda_graph");

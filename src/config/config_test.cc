@@ -427,6 +427,9 @@ TEST(Files, MissingFilesAreReported) {
   EXPECT_EQ(missing_keys({.command = {"sh"}, .env = {{"PATH", "/nowhere"}}}), Words{"command"});
   EXPECT_EQ(missing_keys({.command = {"/etc/passwd"}, .log_file = "/nowhere/x.log"}),
             (Words{"command", "log_file"}));
+  EXPECT_EQ(missing_keys({.command = {"sh"}, .log_file = "/tmp"}), Words{"log_file"}) << "a folder";
+  EXPECT_EQ(missing_key_file({.api_key_file = "/nowhere/x.key"}), "there is no file \"/nowhere/x.key\"");
+  EXPECT_EQ(missing_key_file({.api_key_file = "/etc/passwd"}), "");
   EXPECT_EQ(missing_keys({.command = {"x"}, .cwd = "/nowhere"}), Words{"cwd"})
       << "the command is not looked up without its working directory";
 }
@@ -464,6 +467,8 @@ TEST(Config, AListedValueThatIsWrittenOtherwiseIsAnError) {
            {"consumers: {a: {aliases: [\"x \"]}}", "begins or ends with a blank or line break"},
            {"consumers: {a: {footprint: [4GiB]}}",
             "expected an amount of memory (14GiB), found a list (write it without [ ] or -)"},
+           {"consumers: {a: {service: ollama, url: 'http://h:1', ai_models: {x: }}}",
+            "\"x\" has no footprint"},
            {"consumers: {a: {footprint: }}", "has no value (for example: 14GiB)"},
            {"consumers: {a: {kind: LLM}}", "did you mean \"llm\"?"},
            {"consumers: [{name: a}]",

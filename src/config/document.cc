@@ -141,10 +141,21 @@ class TreeBuilder : public YAML::EventHandler {
 
   // Whether a value at `mark` is still read. Reports a second document at its first value.
   bool accepts(const Mark& mark) {
-    if (documents_ > 1)
-      stop(document_mark_.line > 0 ? document_mark_ : mark,
-           "a second YAML document begins here, but only one is read: remove the line ---, or use two files");
+    if (documents_ > 1) {
+      const Mark begin = document_mark_.line > 0 ? document_mark_ : mark;
+      stop(begin, "a second YAML document begins here, but only one is read: " +
+                      std::string(is_marked_begin(begin) ? "remove the line --- or ..., or use two files"
+                                                         : "is the text before it indented?"));
+    }
     return document_.is_readable;
+  }
+
+  // Whether a line --- or ... begins the document. Otherwise the text before it ends a mapping without a
+  // parent.
+  bool is_marked_begin(const Mark& mark) const {
+    const auto line = static_cast<std::size_t>(mark.line) - 1;
+    return line >= lines_.size() || lines_[line].starts_with("---") ||
+           (line > 0 && lines_[line - 1].starts_with("..."));
   }
 
   bool count(std::size_t values, std::size_t text, const Mark& mark) {

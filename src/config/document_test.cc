@@ -84,6 +84,10 @@ TEST(LoadDocument, HintsAtTheUsualSlips) {
   expect_error("a: {}\nb\nc: 1\n",
                "3:2: not valid YAML: illegal map value (line 2 has no colon: write KEY: VALUE)");
   expect_error("a: {}\nb\n", "2:1: \"b\" has no colon after it");
+  expect_error("a:\n    b: 1\n   c: 1\n", "the indentation of line 3 is that of no line before it");
+  expect_error(
+      "  a: 1\nb: 2\n",
+      "2:1: a second YAML document begins here, but only one is read: is the text before it indented?");
   expect_error("a: b\n  c: 1\n", "(line 2 is indented more than the key before it");
 }
 

@@ -47,6 +47,12 @@ std::optional<std::string> command_error(const ProcessConfig& process) {
 
 }  // namespace
 
+std::string missing_key_file(const ServiceConfig& service) {
+  std::error_code ignored;
+  if (service.api_key_file.empty() || fs::is_regular_file(service.api_key_file, ignored)) return {};
+  return "there is no file \"" + service.api_key_file + "\"";
+}
+
 std::vector<MissingFile> missing_files(const ProcessConfig& process) {
   std::vector<MissingFile> missing;
   const bool cwd_exists = process.cwd.empty() || is_folder(process.cwd);
@@ -56,6 +62,9 @@ std::vector<MissingFile> missing_files(const ProcessConfig& process) {
   const fs::path logs = fs::path(process.log_file).parent_path();
   if (!logs.empty() && !is_folder(logs))
     missing.push_back({"log_file", "there is no folder \"" + logs.string() + "\" for it"});
+  else if (!process.log_file.empty() && is_folder(process.log_file))
+    missing.push_back(
+        {"log_file", "\"" + process.log_file + "\" is a folder: write the name of a file in it"});
   return missing;
 }
 

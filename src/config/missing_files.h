@@ -14,6 +14,9 @@ struct MissingFile {
   std::string message{};
 };
 
+// A consumer's api_key_file. Empty: it is there, or none is named.
+std::string missing_key_file(const ServiceConfig& service);
+
 // Looks at the file system with the user, PATH and working directory of this process.
 std::vector<MissingFile> missing_files(const ProcessConfig& process);
 

@@ -69,6 +69,15 @@ std::string hint_for_lines(std::string_view before, std::string_view line, std::
   return {};
 }
 
+// A line in a mapping begins where another line of it began.
+std::string hint_for_indentation(const std::vector<std::string_view>& lines, std::size_t line) {
+  const std::size_t size = indentation(lines[line]).size();
+  if (size == 0 || !has_unquoted(lines[line], ":")) return {};
+  for (std::size_t before = 0; before < line; ++before)
+    if (indentation(lines[before]).size() == size) return {};
+  return " (the indentation of line " + std::to_string(line + 1) + " is that of no line before it)";
+}
+
 }  // namespace
 
 std::string syntax_hint(const std::vector<std::string_view>& lines, std::size_t line) {
@@ -77,7 +86,9 @@ std::string syntax_hint(const std::vector<std::string_view>& lines, std::size_t 
       if (std::string hint = hint_for_line(lines[line - back], std::to_string(line - back + 1));
           !hint.empty())
         return hint;
-  return line > 0 && line < lines.size() ? hint_for_lines(lines[line - 1], lines[line], line + 1) : "";
+  if (line == 0 || line >= lines.size()) return {};
+  const std::string hint = hint_for_lines(lines[line - 1], lines[line], line + 1);
+  return hint.empty() ? hint_for_indentation(lines, line) : hint;
 }
 
 }  // namespace mgpu::config

@@ -376,7 +376,11 @@ ReadErrors read(const Node& node, const Range&, std::map<std::string, std::strin
 ReadErrors read(const Node& node, const Range& range, std::map<std::string, Bytes>& value) {
   if (!node.is_list())
     return read_map(node, value, "a list of names, or a mapping of names to footprints",
-                    [&](const Node&, const Node& one, Bytes& bytes) { return read(one, range, bytes); });
+                    [&](const Node& key, const Node& one, Bytes& bytes) {
+                      if (!one.is_null()) return read(one, range, bytes);
+                      return value_error(key,
+                                         describe(key) + " has no footprint: write 0 for the consumer's");
+                    });
   std::vector<std::string> names;
   ReadErrors errors = read(node, range, names);
   for (std::string& name : names) value.emplace(std::move(name), Bytes{});
