@@ -3,6 +3,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -74,26 +77,52 @@ int connect_within_limit(int fd, const addrinfo& to, const std::stop_token& stop
   return error;
 }
 
-Outcome<FileDescriptor> connect_to(const std::string& url, const std::stop_token& stop) {
-  const Outcome<HostPort> address = parse_url(url);
-  if (!address) return address.failure();
+using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+// The addresses of a host; null: `error` says why. A name of /etc/hosts may stand for one address only, but
+// localhost is both loopback addresses.
+AddressList look_up(const std::string& host, const std::string& port, int& error) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(address->host.c_str(), address->port.c_str(), &hints, &found); error != 0)
-    return unavailable_failure(url, gai_strerror(error));
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
+  error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
+  return {error == 0 ? found : nullptr, freeaddrinfo};
+}
+
+std::string address_text(const addrinfo& address) {
+  std::array<char, NI_MAXHOST> text{};
+  getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+  return address.ai_family == AF_INET6 ? "[" + std::string(text.data()) + "]" : text.data();
+}
+
+Outcome<FileDescriptor> connect_to(const std::string& url, const std::stop_token& stop) {
+  const Outcome<HostPort> address = parse_url(url);
+  if (!address) return address.failure();
+  std::vector<std::string> hosts{address->host};
+  if (address->host == "localhost") hosts = {"127.0.0.1", "::1"};
   int last_error = ECONNREFUSED;
-  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
-    FileDescriptor fd(socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol));
-    if (fd.get() < 0) continue;
-    last_error = connect_within_limit(fd.get(), *at, stop);
-    if (last_error == ECANCELED) return kCancelled;
-    if (last_error != 0) continue;
-    enable_keepalive(fd.get());
-    return fd;
+  std::vector<std::string> failures;  // of each address
+  for (const std::string& host : hosts) {
+    int lookup_error = 0;
+    const AddressList found = look_up(host, address->port, lookup_error);
+    if (lookup_error != 0) return unavailable_failure(url, gai_strerror(lookup_error));
+    for (const addrinfo* at = found.get(); at != nullptr; at = at->ai_next) {
+      FileDescriptor fd(
+          socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, at->ai_protocol));
+      const int error = fd.get() < 0 ? errno : connect_within_limit(fd.get(), *at, stop);
+      if (error == ECANCELED) return kCancelled;
+      if (error == 0) {
+        enable_keepalive(fd.get());
+        return fd;
+      }
+      failures.push_back(address_text(*at) + ": " + std::strerror(error));
+      last_error = error;
+    }
   }
-  return unavailable_failure(url, std::strerror(last_error));
+  if (failures.size() < 2) return unavailable_failure(url, std::strerror(last_error));
+  std::string all;
+  for (const std::string& failure : failures) all += (all.empty() ? "" : ", ") + failure;
+  return unavailable_failure(url, all);
 }
 
 std::string format_request(const HttpRequest& request, const std::string& host) {

@@ -1,11 +1,11 @@
 #include "http/connection.h"
 
 #include <array>
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -16,6 +16,7 @@
 #include <sys/un.h>
 
 #include "base/assert.h"
+#include "http/addresses.h"
 #include "http/awaitable.h"
 #include "http/transport.h"
 
@@ -44,9 +45,13 @@ Resolution unix_address(const std::string& path) {
 // All addresses that a host name resolves to.
 asio::awaitable<Resolution> resolve(const Endpoint& where) {
   if (where.scheme == Scheme::unix) co_return unix_address(where.host);
-  boost::system::error_code error;
-  const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
-  if (!error) co_return Resolution{{}, {tcp::endpoint(address, where.port)}};
+  Resolution known;
+  for (const std::string& text : known_addresses(where.host)) {
+    boost::system::error_code invalid;
+    const auto address = asio::ip::make_address(text, invalid);
+    if (!invalid) known.second.emplace_back(tcp::endpoint(address, where.port));
+  }
+  if (!known.second.empty()) co_return known;
   tcp::resolver resolver(co_await asio::this_coro::executor);
   const std::string port = std::to_string(where.port);
   auto [failed, found] = co_await resolver.async_resolve(where.host, port, kAsTuple);
@@ -55,11 +60,31 @@ asio::awaitable<Resolution> resolve(const Endpoint& where) {
   co_return resolution;
 }
 
-asio::awaitable<boost::system::error_code> connect_socket(Socket& socket, const Endpoint& where) {
+// "127.0.0.1", "[::1]"; the path of a Unix socket is named elsewhere.
+std::string address_name(const Socket::endpoint_type& address) {
+  tcp::endpoint tcp_address;
+  if (address.size() > tcp_address.capacity()) return "";
+  std::memcpy(tcp_address.data(), address.data(), address.size());
+  const std::string text = tcp_address.address().to_string();
+  return tcp_address.address().is_v6() ? fmt::format("[{}]", text) : text;
+}
+
+// What happened at each address: "Connection refused", and of several
+// "127.0.0.1: Connection refused, [::1]: Connection refused". Empty: connected.
+asio::awaitable<std::string> connect_socket(Socket& socket, const Endpoint& where) {
   auto [error, addresses] = co_await resolve(where);
-  if (error) co_return error;
-  auto [refused, address] = co_await asio::async_connect(socket, addresses, kAsTuple);
-  co_return refused;
+  if (error) co_return error.message();
+  std::string failures;
+  for (const Socket::endpoint_type& address : addresses) {
+    boost::system::error_code ignored;
+    socket.close(ignored);
+    const auto [refused] = co_await socket.async_connect(address, kAsTuple);
+    if (!refused) co_return "";
+    if (!failures.empty()) failures += ", ";
+    failures += addresses.size() > 1 ? fmt::format("{}: {}", address_name(address), refused.message())
+                                     : refused.message();
+  }
+  co_return failures;
 }
 
 }  // namespace
@@ -91,11 +116,10 @@ asio::awaitable<Result<Connection>> Connection::connect(asio::any_io_executor ex
   auto timeout = timer.async_wait(kAsTuple);
   auto either = std::move(connected) || std::move(timeout);
   auto first = co_await std::move(either);
-  boost::system::error_code error = asio::error::timed_out;
-  if (first.index() == 0) error = std::get<0>(first);
-  if (error)
-    co_return fail(ErrorCode::service_down,
-                   fmt::format("can't reach {}: {}", display_name(endpoint), error.message()));
+  std::string why = boost::system::error_code(asio::error::timed_out).message();
+  if (first.index() == 0) why = std::get<0>(std::move(first));
+  if (!why.empty())
+    co_return fail(ErrorCode::service_down, fmt::format("can't reach {}: {}", display_name(endpoint), why));
   co_return Connection(std::make_unique<Transport>(std::move(socket), nullptr));
 }
 

@@ -121,6 +121,48 @@ TEST_F(ConnectionTest, KnowsThatThePeerRefusedWhatWasSent) {
   });
 }
 
+TEST_F(ConnectionTest, LocalhostIsBothLoopbackAddresses) {
+  Listener only_v6(io_);
+  if (!only_v6.open({.host = "::1"})) GTEST_SKIP() << "no IPv6";
+  run([&, this]() -> asio::awaitable<void> {
+    Endpoint localhost{.host = "localhost", .port = only_v6.port()};
+    const auto connected = co_await Connection::connect(io_.get_executor(), std::move(localhost), kLimit);
+    EXPECT_TRUE(connected);
+  });
+}
+
+TEST_F(ConnectionTest, AnErrorNamesEachAddressThatWasTried) {
+  const std::uint16_t port = listener_.port();
+  listener_.close();
+  run([&, this]() -> asio::awaitable<void> {
+    Endpoint localhost{.host = "localhost", .port = port};
+    const auto connected = co_await Connection::connect(io_.get_executor(), std::move(localhost), kLimit);
+    EXPECT_FALSE(connected);
+    if (connected) co_return;
+    const std::string& why = connected.error().detail;
+    EXPECT_TRUE(why.starts_with("can't reach localhost:" + std::to_string(port) + ": 127.0.0.1: ")) << why;
+    EXPECT_NE(why.find(", [::1]: "), std::string::npos) << why;
+  });
+  run([&, this]() -> asio::awaitable<void> {
+    Endpoint address{.host = "127.0.0.1", .port = port};
+    const auto connected = co_await Connection::connect(io_.get_executor(), std::move(address), kLimit);
+    EXPECT_EQ(connected.error().detail,
+              "can't reach 127.0.0.1:" + std::to_string(port) + ": Connection refused");
+  });
+}
+
+TEST_F(ConnectionTest, AServerOfLocalhostListensOnBothWithOnePort) {
+  const auto server = Server::start(io_, {.listen = {.host = "localhost"}}, {});
+  ASSERT_TRUE(server) << server.error().detail;
+  for (const char* host : {"127.0.0.1", "::1"})
+    run([&, this]() -> asio::awaitable<void> {
+      Endpoint address{.host = host, .port = (*server)->port()};
+      const auto connected = co_await Connection::connect(io_.get_executor(), std::move(address), kLimit);
+      const bool has_no_v6 = !Listener(io_).open({.host = "::1"});
+      EXPECT_TRUE(connected || has_no_v6) << host;
+    });
+}
+
 TEST_F(ConnectionTest, RefusesHttpsUntilThereIsTls) {
   run([this]() -> asio::awaitable<void> {
     Endpoint secure{.scheme = Scheme::https, .host = "h", .port = 443};

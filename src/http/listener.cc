@@ -1,11 +1,13 @@
 #include "http/listener.h"
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include "http/addresses.h"
 #include "http/awaitable.h"
 #include "http/peer_state.h"
 #include "http/transport.h"
@@ -14,14 +16,22 @@ namespace mgpu::http {
 
 using tcp = asio::ip::tcp;
 
+std::vector<Endpoint> listen_endpoints(const Endpoint& endpoint) {
+  if (endpoint.host != "localhost") return {endpoint};
+  std::vector<Endpoint> endpoints;
+  for (const std::string& address : known_addresses(endpoint.host)) {
+    endpoints.push_back(endpoint);
+    endpoints.back().host = address;
+  }
+  return endpoints;
+}
+
 Result<void> Listener::open(const Endpoint& endpoint) {
   const std::string name = display_name(endpoint);
   if (endpoint.scheme != Scheme::http)
     return fail(ErrorCode::not_supported,
                 fmt::format("can't listen on {}: there is no TLS yet, only http", to_url(endpoint)));
-  const std::string host = endpoint.host == "localhost" ? "127.0.0.1"
-                           : endpoint.host == "*"       ? "0.0.0.0"
-                                                        : endpoint.host;
+  const std::string host = endpoint.host == "*" ? "0.0.0.0" : endpoint.host;
   boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
   if (error)
@@ -32,11 +42,14 @@ Result<void> Listener::open(const Endpoint& endpoint) {
   if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) acceptor_.bind(local, error);
   if (!error) acceptor_.listen(SOMAXCONN, error);
+  if (!error) return {};
+  close();
   if (error == asio::error::address_in_use)
     return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: the port is taken", name));
-  if (error)
-    return fail(ErrorCode::unavailable, fmt::format("can't listen on {}: {}", name, error.message()));
-  return {};
+  const bool has_no_such_address =
+      error == asio::error::address_family_not_supported || error.value() == EADDRNOTAVAIL;
+  return fail(has_no_such_address ? ErrorCode::not_found : ErrorCode::unavailable,
+              fmt::format("can't listen on {}: {}", name, error.message()));
 }
 
 asio::awaitable<std::expected<AcceptedConnection, AcceptFailure>> Listener::accept() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -32,12 +33,15 @@ enum class AcceptFailure : std::uint8_t {
   failed,          // temporary failure (no memory, ...)
 };
 
+// The addresses to listen on: of "localhost" both loopback addresses, else the endpoint itself.
+std::vector<Endpoint> listen_endpoints(const Endpoint& endpoint);
+
 class Listener {
  public:
   explicit Listener(boost::asio::io_context& io) : acceptor_(io), hangup_watch_(io) {}
 
   // From here on the kernel queues connections. Errors: invalid_request (not an address), not_supported (a
-  // scheme other than http), unavailable (the port is taken, ...).
+  // scheme other than http), not_found (this host has no such address), unavailable (the port is taken, ...).
   Result<void> open(const Endpoint& endpoint);
 
   // The next connection. The listener must outlive it. One call at a time.

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -23,15 +24,43 @@ namespace mgpu::http {
 using Clock = ServerStream::Clock;
 using std::chrono::microseconds;
 
+namespace {
+
+constexpr int kFreePortTries = 20;
+
+}  // namespace
+
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(asio::io_context& context, ServerOptions server_options, Handler h)
-      : io(context),
-        options(std::move(server_options)),
-        handler(std::move(h)),
-        listener(context),
-        sweep_timer(context) {}
+      : io(context), options(std::move(server_options)), handler(std::move(h)), sweep_timer(context) {}
 
-  asio::awaitable<void> accept_connections() {
+  // On all addresses of options.listen that this host has.
+  Result<void> open() {
+    Result<void> opened = open_once();
+    // The port that was free on the first address may be taken on the second.
+    for (int tries = 0; !opened && options.listen.port == 0 && tries < kFreePortTries; ++tries)
+      opened = open_once();
+    return opened;
+  }
+
+  Result<void> open_once() {
+    listeners.clear();
+    Result<void> missing{};
+    for (Endpoint endpoint : listen_endpoints(options.listen)) {
+      if (!listeners.empty()) endpoint.port = listeners.front()->port();
+      auto listener = std::make_unique<Listener>(io);
+      const auto opened = listener->open(endpoint);
+      if (opened)
+        listeners.push_back(std::move(listener));
+      else if (opened.error().code == ErrorCode::not_found)
+        missing = opened;
+      else
+        return opened;
+    }
+    return listeners.empty() ? missing : Result<void>{};
+  }
+
+  asio::awaitable<void> accept_connections(Listener& listener) {
     const auto self = shared_from_this();
     while (listener.is_open()) {
       auto accepted = co_await listener.accept();
@@ -131,7 +160,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     }
   }
 
-  bool is_finished() const { return !listener.is_open() && streams.empty(); }
+  bool is_listening() const {
+    return std::ranges::any_of(listeners, [](const auto& listener) { return listener->is_open(); });
+  }
+  bool is_finished() const { return !is_listening() && streams.empty(); }
   void stop_sweep_if_finished() {
     if (is_finished()) sweep_timer.cancel();
   }
@@ -139,7 +171,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   asio::io_context& io;
   ServerOptions options;
   Handler handler;
-  Listener listener;
+  std::vector<std::unique_ptr<Listener>> listeners;  // one for each address, with the same port
   asio::steady_timer sweep_timer;
   std::set<ServerStream*> streams;  // each is a local variable of its serve()
   std::set<ServerStream*> closing;  // of `streams`: being closed
@@ -149,13 +181,16 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
 Result<std::unique_ptr<Server>> Server::listen(asio::io_context& io, ServerOptions options, Handler handler) {
   auto impl = std::make_shared<Impl>(io, std::move(options), std::move(handler));
-  if (auto opened = impl->listener.open(impl->options.listen); !opened)
+  if (auto opened = impl->open(); !opened) {
+    if (opened.error().code == ErrorCode::not_found) opened.error().code = ErrorCode::unavailable;
     return std::unexpected(opened.error());
+  }
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
 void Server::start_accepting() {
-  asio::co_spawn(impl_->io, impl_->accept_connections(), asio::detached);
+  for (const auto& listener : impl_->listeners)
+    asio::co_spawn(impl_->io, impl_->accept_connections(*listener), asio::detached);
   asio::co_spawn(impl_->io, impl_->sweep_deadlines(), asio::detached);
 }
 
@@ -174,11 +209,11 @@ Endpoint Server::endpoint() const {
   return endpoint;
 }
 
-std::uint16_t Server::port() const { return impl_->listener.port(); }
+std::uint16_t Server::port() const { return impl_->listeners.front()->port(); }
 std::size_t Server::connection_count() const { return impl_->streams.size(); }
 
 void Server::stop_accepting() {
-  impl_->listener.close();
+  for (const auto& listener : impl_->listeners) listener->close();
   impl_->stop_sweep_if_finished();
 }
 

@@ -19,7 +19,7 @@
 namespace mgpu::http {
 
 struct ServerOptions {
-  Endpoint listen{.host = "127.0.0.1"};  // host: an address, localhost or * (all of IPv4)
+  Endpoint listen{.host = "127.0.0.1"};  // host: an address, localhost (both) or * (all of IPv4)
   // Beyond this number, the connection that has been idle the longest is closed, of the address with the most
   // connections. If none is idle, up to kReservedConnections from this machine are accepted
   // (Exchange::is_reserved), and all others are closed.
