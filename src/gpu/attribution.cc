@@ -34,6 +34,14 @@ const Owner* owner_by_group(int pid, std::span<const Owner> owners, const Proces
   return found == owners.end() ? nullptr : &*found;
 }
 
+// A process that left the tree and the group has kept its cgroup or its environment.
+const Owner* owner_by_run(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
+  const auto process = processes.find(pid);
+  if (process == processes.end() || process->second.run.empty()) return nullptr;
+  const auto found = std::ranges::find(owners, process->second.run, &Owner::run);
+  return found == owners.end() ? nullptr : &*found;
+}
+
 // `id` is the full container id; `prefix` may be its first digits.
 bool matches_container_id(std::string_view id, std::string_view prefix) {
   constexpr std::size_t kMinPrefixLength = 12;
@@ -61,6 +69,7 @@ const Owner* owner_by_cgroup(int pid, std::span<const Owner> owners, const Proce
 const Owner* owner_of(int pid, std::span<const Owner> owners, const ProcessTable& processes) {
   if (const Owner* owner = owner_by_tree(pid, owners, processes)) return owner;
   if (const Owner* owner = owner_by_group(pid, owners, processes)) return owner;
+  if (const Owner* owner = owner_by_run(pid, owners, processes)) return owner;
   return owner_by_cgroup(pid, owners, processes);
 }
 
@@ -95,6 +104,11 @@ Attribution attribute(const RawReading& reading, std::span<const Owner> owners, 
     if (!usage.bytes) result.by_process = false;
     const Bytes bytes = usage.bytes.value_or(Bytes{0});
     attributed += bytes;
+    const auto process = processes.find(usage.pid);
+    result.owned_processes.push_back({.pid = usage.pid,
+                                      .owner = static_cast<std::size_t>(owner - owners.data()),
+                                      .has_owners_run = process != processes.end() && !owner->run.empty() &&
+                                                        process->second.run == owner->run});
     if (const auto* consumer = std::get_if<ConsumerId>(&owner->id)) {
       consumers[*consumer] += bytes;
       result.processes.push_back({*consumer, usage.pid});

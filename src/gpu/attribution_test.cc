@@ -44,6 +44,19 @@ TEST(Attribution, AnOrphanIsFoundByItsGroup) {
   EXPECT_EQ(result.foreign, Bytes{0});
 }
 
+TEST(Attribution, AProcessThatLeftTreeAndGroupIsFoundByItsRun) {
+  const RawReading reading{.used = {500},
+                           .processes = {{.pid = 12, .bytes = Bytes{300}}, {.pid = 13, .bytes = Bytes{200}}}};
+  const ProcessTable processes{{12, {.parent = 1, .group = 12, .run = "a-1-2-3"}},
+                               {13, {.parent = 1, .group = 13, .run = "a-1-2-4"}}};
+  const std::vector<Owner> owners{{.id = kLlm, .run = "a-1-2-3"}, {.id = kLlm, .root_pid = 99}};
+  const auto result = attribute(reading, owners, processes, {});
+  EXPECT_EQ(result.consumers, (std::vector<Attribution::ConsumerBytes>{{kLlm, {300}}}));
+  EXPECT_EQ(result.foreign, Bytes{200}) << "another run";
+  ASSERT_EQ(result.owned_processes.size(), 1U);
+  EXPECT_TRUE(result.owned_processes[0].has_owners_run);
+}
+
 const std::string kContainerId = "4f1c9a0b7d2e8f3a5c6b1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f00";
 
 // The bytes that `owner` gets of a process with 300 bytes and the cgroup `names`.

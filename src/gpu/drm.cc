@@ -161,7 +161,8 @@ Result<void> DrmProvider::discover() {
                         .name = card_name(card),
                         .uuid = card_uuid(card),
                         .total = card.total,
-                        .host_memory = card.apu});
+                        .host_memory = card.apu,
+                        .vendor = card.driver == "amdgpu" ? Vendor::amd : Vendor::intel});
   return {};
 }
 

@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 
+#include "gpu/run_mark.h"
 #include "gpu/tcp_sockets.h"
 
 namespace mgpu::gpu {
@@ -46,16 +47,6 @@ std::string read_command(const std::string& proc, int pid, std::string_view stat
 
 using Directory = std::unique_ptr<DIR, decltype([](DIR* dir) { closedir(dir); })>;
 
-constexpr std::string_view kListenState = "0A";
-
-// /proc/net writes addresses as hexadecimal words in the host's byte order.
-bool reaches_loopback(std::string_view address) {
-  return address == "00000000" || address == "00000000000000000000000000000000" ||  // any address
-         (address.size() == 8 && address.ends_with("7F")) ||                        // 127.x.x.x
-         address == "00000000000000000000000001000000" ||                           // ::1
-         (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"));
-}
-
 }  // namespace
 
 std::optional<ProcessStat> parse_stat(std::string_view text) {
@@ -87,6 +78,17 @@ CgroupNames read_cgroup(int pid, const std::string& proc) {
   return parse_cgroup(read_first_bytes(proc_path(proc, pid, "cgroup"), kCgroupLength));
 }
 
+bool descends_from(int pid, int ancestor) {
+  constexpr int kMaxDepth = 1000;  // pids that are reused meanwhile could make a circle
+  for (int depth = 0; pid > 0 && ancestor > 0 && depth < kMaxDepth; ++depth) {
+    if (pid == ancestor) return true;
+    const auto process = parse_stat(read_first_bytes(proc_path("/proc", pid, "stat"), 1024));
+    if (!process) return false;
+    pid = process->parent;
+  }
+  return false;
+}
+
 std::optional<std::vector<int>> list_numeric_entries(const std::string& folder) {
   std::vector<int> numbers;
   const Directory dir(opendir(folder.c_str()));
@@ -115,31 +117,36 @@ ProcessTable read_process_table(std::span<const int> pids, const std::string& pr
   }
   for (const int pid : pids)
     if (const auto entry = table.find(pid); entry != table.end())
-      entry->second.cgroup = read_cgroup(pid, proc);
+      entry->second.cgroup = read_cgroup(pid, proc), entry->second.run = read_run_id(pid, proc);
   return table;
 }
 
 std::optional<int> find_listener_pid(std::uint16_t port) {
   std::set<std::string> sockets;
-  for_each_tcp_socket([&](const TcpSocket& socket) {
-    const auto colon = socket.local_address.find(':');
-    if (socket.state != kListenState || colon == std::string::npos) return;
-    if (std::strtoul(socket.local_address.c_str() + colon + 1, nullptr, 16) != port) return;
-    if (reaches_loopback(std::string_view(socket.local_address).substr(0, colon)))
-      sockets.insert(socket.inode_link);
-  });
+  for (const char* loopback : {"127.0.0.1", "::1"})
+    for (const TcpSocket& socket : find_tcp_listeners(loopback, port)) sockets.insert(socket.inode_link);
   if (sockets.empty()) return std::nullopt;
 
-  std::optional<int> oldest;
-  std::uint64_t oldest_start = 0;
+  const std::vector<int> pids = find_socket_holders(sockets);
+  return pids.empty() ? std::nullopt : std::optional(pids.front());
+}
+
+std::vector<int> find_socket_holders(const std::set<std::string>& links) {
+  std::vector<std::pair<std::uint64_t, int>> by_age;
   for (const int pid : list_numeric_entries("/proc").value_or(std::vector<int>{})) {
-    if (!has_open_socket(pid, sockets).value_or(false)) continue;
-    const auto process = read_process(pid);
-    if (!process || (oldest && process->start_time >= oldest_start)) continue;
-    oldest = pid;
-    oldest_start = process->start_time;
+    if (!has_open_socket(pid, links).value_or(false)) continue;
+    if (const auto process = read_process(pid)) by_age.emplace_back(process->start_time, pid);
   }
-  return oldest;
+  std::ranges::sort(by_age);
+  std::vector<int> pids;
+  for (const auto& [start_time, pid] : by_age) pids.push_back(pid);
+  return pids;
+}
+
+std::string read_process_name(int pid, const std::string& proc) {
+  std::string name = read_first_bytes(proc_path(proc, pid, "comm"), 64);
+  while (name.ends_with('\n')) name.pop_back();
+  return name;
 }
 
 }  // namespace mgpu::gpu

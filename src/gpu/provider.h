@@ -13,6 +13,8 @@
 
 namespace mgpu::gpu {
 
+enum class Vendor : std::uint8_t { nvidia, amd, intel };
+
 struct DeviceInfo {
   std::uint32_t index = 0;  // in the driver's order
   std::string name{};       // "NVIDIA GeForce RTX 4090"
@@ -20,6 +22,7 @@ struct DeviceInfo {
   Bytes total{};
   bool simulated = false;
   bool host_memory = false;  // an APU: its memory is part of the host's
+  Vendor vendor = Vendor::nvidia;
 };
 
 // One process' share of a device.
