@@ -108,4 +108,9 @@ bool terminate_descendants(TerminationLimits limits, const std::function<bool()>
   }
 }
 
+std::string make_run_id() {
+  const auto self = read_process_stat(getpid());
+  return "lease-" + std::to_string(getpid()) + "-" + std::to_string(self ? self->start_time : 0);
+}
+
 }  // namespace mgpu::cli

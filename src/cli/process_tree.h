@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string>
 
 namespace mgpu::cli {
 
@@ -17,5 +18,9 @@ struct TerminationLimits {
 // `skip_grace` returns true. Reaps children that end meanwhile. False: some are left after `limit` (they hang
 // in a driver, or belong to another user).
 bool terminate_descendants(TerminationLimits limits, const std::function<bool()>& skip_grace);
+
+// The value of MGPU_RUN for what this process starts, by which the daemon finds it wherever it goes. The
+// daemon makes the same of this process' pid (lease_run_id in gpu/run_mark.h).
+std::string make_run_id();
 
 }  // namespace mgpu::cli

@@ -123,7 +123,8 @@ sigset_t watched_signals() {
 }
 
 // In the child process: executes the command; returns errno if that fails.
-int exec_command(const Options& options, const std::string& ticket) {
+int exec_command(const Options& options, const std::string& ticket, const std::string& run_id) {
+  setenv("MGPU_RUN", run_id.c_str(), 1);
   setenv("MGPU_TICKET", ticket.c_str(), 1);
   setenv("MGPU_URL", client::url_or_default(options.url).c_str(), 1);
   if (!options.consumer.empty()) setenv("MGPU_CONSUMER", options.consumer.c_str(), 1);
@@ -173,7 +174,8 @@ int run_in_turn(const Options& options, Lease& lease) {
   // If the supervisor is killed, the command's processes become children of this process.
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const std::string ticket = std::to_string(lease.ticket());
-  auto supervisor = Supervisor::fork(before, [&] { return exec_command(options, ticket); });
+  const std::string run_id = make_run_id();
+  auto supervisor = Supervisor::fork(before, [&] { return exec_command(options, ticket, run_id); });
   if (!supervisor)
     return print_message(std::string("can't start a process for the command: ") + std::strerror(errno)),
            kFailed;
