@@ -178,6 +178,13 @@ Json url_json(const engine::Engine& engine, ConsumerId consumer) {
   return http::to_url(*endpoint);
 }
 
+// Of an external service: who listens at its address.
+Json listener_json(const engine::Engine& engine, ConsumerId consumer) {
+  const auto listener = engine.listener_of(consumer);
+  if (!listener) return nullptr;
+  return {{"pid", listener->pid == 0 ? Json(nullptr) : Json(listener->pid)}, {"name", listener->name}};
+}
+
 Json consumer_json(const engine::Engine& engine, ConsumerId id) {
   const Registry& registry = engine.world().registry;
   const ConsumerState& consumer = registry[id];
@@ -207,6 +214,8 @@ Json consumer_json(const engine::Engine& engine, ConsumerId id) {
           {"turnless", consumer.spec.turnless},
           {"aliases", config.aliases},
           {"pid", or_null(engine.pid_of(id))},
+          {"listener", listener_json(engine, id)},
+          {"notes", engine.notes(id)},
           {"url", url_json(engine, id)}};
 }
 

@@ -109,9 +109,16 @@ std::optional<LogLine> AttributionWarning::warning_if_new(const JournalEntry& en
 
 JournalLogger::JournalLogger(engine::Engine& engine)
     : engine_(engine),
-      subscription_(engine.journal().subscribe([this](const JournalEntryPtr& entry) { log(*entry); })) {}
+      subscription_(engine.journal().subscribe([this](const JournalEntryPtr& entry) { log(*entry); })) {
+  engine.on_note([this](ConsumerId consumer, const std::string& text) {
+    spdlog::warn("{}: {}", engine_.world().registry[consumer].spec.name, text);
+  });
+}
 
-JournalLogger::~JournalLogger() { engine_.journal().unsubscribe(subscription_); }
+JournalLogger::~JournalLogger() {
+  engine_.on_note({});
+  engine_.journal().unsubscribe(subscription_);
+}
 
 void JournalLogger::log(const JournalEntry& entry) {
   const Registry& registry = engine_.world().registry;

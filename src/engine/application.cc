@@ -39,8 +39,8 @@ void Application::outlive_daemon(std::string mark,
   on_started_ = std::move(on_started);
 }
 
-void Application::restrict_devices(std::function<std::vector<std::string>()> devices) {
-  visible_devices_ = std::move(devices);
+void Application::restrict_devices(std::function<runner::DeviceBinding()> bind) {
+  bind_devices_ = std::move(bind);
 }
 
 bool Application::has_service() const { return config_.service.type != config::ServiceType::none; }
@@ -55,9 +55,10 @@ std::optional<http::Endpoint> Application::service_endpoint() const {
 }
 
 runner::RunIdentity Application::identity() const {
-  if (is_running()) return runner_->identity();
+  runner::RunIdentity identity = runner_ ? runner_->identity() : runner::RunIdentity{};
   // A unit's processes belong to it also before a poll has found the unit running.
-  return {.unit = config_.systemd ? config_.systemd->unit : ""};
+  if (config_.systemd) identity.unit = config_.systemd->unit;
+  return identity;
 }
 
 std::vector<std::string> Application::log_tail() const {
@@ -77,8 +78,25 @@ Result<void> Application::make_service() {
   return {};
 }
 
+// An answer at the address of a run may come from another program.
+Result<void> Application::check_address_is_own() {
+  const auto endpoint = service_endpoint();
+  if (!runner_ || !endpoint) return {};
+  return runner::check_port_is_own(*endpoint, [this](int pid) { return runner_->owns_process(pid); });
+}
+
+void Application::find_listener() {
+  const auto endpoint = service_endpoint();
+  if (!endpoint) return;
+  // Finding it reads the descriptors of all processes: not again while the one that was found listens.
+  if (listener_ && listener_->pid != 0 && runner::find_listener_among({listener_->pid}, *endpoint)) return;
+  const auto owners = runner::find_port_owners(*endpoint);
+  listener_ = owners.empty() ? std::nullopt : std::optional(owners.front());
+}
+
 asio::awaitable<ServiceSnapshot> Application::poll_service() {
   ServiceSnapshot seen;
+  if (is_external()) find_listener();
   if (!is_external() && is_discoverable() && !is_running())
     (void)co_await attach(false);  // an error means that it does not run
   if ((!is_external() && !is_running()) || !parked_pids_.empty()) co_return seen;

@@ -22,6 +22,7 @@
 #include "domain/consumer.h"
 #include "engine/engine.h"
 #include "runner/cuda_checkpoint.h"
+#include "runner/port_owner.h"
 #include "runner/runner.h"
 #include "service/service.h"
 
@@ -55,9 +56,14 @@ class Application {
   void outlive_daemon(std::string mark,
                       std::function<void(int pid, std::optional<std::uint16_t> port)> on_started);
 
-  // Its processes then see only the devices whose UUIDs `devices` returns at their start, unless their
-  // configuration sets CUDA_VISIBLE_DEVICES.
-  void restrict_devices(std::function<std::vector<std::string>()> devices);
+  // Its processes then see only the devices that `bind` returns at their start.
+  void restrict_devices(std::function<runner::DeviceBinding()> bind);
+
+  // `on_background` is called when its command has ended and left a process in the background, which may
+  // serve it, and with pid 0 when a new run begins.
+  void on_background(std::function<void(int pid)> on_background) {
+    on_background_ = std::move(on_background);
+  }
 
   // A load that fails does not stop the process while `is_in_use` returns true.
   void keep_process_while(std::function<bool()> is_in_use) { is_in_use_ = std::move(is_in_use); }
@@ -68,7 +74,11 @@ class Application {
   bool is_discoverable() const { return !config_.process; }
   bool is_polled() const { return has_service() || (is_discoverable() && !is_external()); }
   std::optional<http::Endpoint> endpoint() const;  // of its service; null while that does not run
-  runner::RunIdentity identity() const;            // while it runs; a unit's name always
+  // Of the present run, and of what survived the last one; a unit's name always.
+  runner::RunIdentity identity() const;
+  // Who listens at the address of an external service, as the last poll found it; pid 0: it can't be
+  // inspected.
+  const std::optional<runner::PortOwner>& listener() const { return listener_; }
   std::vector<std::string> log_tail() const;
 
   // Starts the application unless it runs, waits until it is healthy, and loads the AI model. After a failure
@@ -112,6 +122,8 @@ class Application {
   AsyncResult begin_run(bool start_new, std::optional<runner::RecordedProcess> known);
   runner::RunOptions run_options(std::uint64_t number);
   Result<void> make_service();
+  Result<void> check_address_is_own();
+  void find_listener();
   std::optional<http::Endpoint> service_endpoint() const;  // also after the run's end
   bool is_running() const { return runner_ && runner_->is_running(); }
   AsyncResult stop_after_failed_load(Error error);
@@ -136,7 +148,12 @@ class Application {
   const config::ConsumerConfig& config_;
   std::string mark_{};  // empty: its processes die with the daemon
   std::function<void(int, std::optional<std::uint16_t>)> on_started_{};
-  std::function<std::vector<std::string>()> visible_devices_{};  // empty: all that the daemon sees
+  std::function<runner::DeviceBinding()> bind_devices_{};  // empty: all that the daemon sees
+  std::function<void(int)> on_background_{};
+  std::optional<runner::PortOwner> listener_{};  // of an external service
+  bool in_background_ =
+      false;  // the present run's command has ended, and what it left in the background runs
+  bool run_has_begun_ = false;  // the last attempt to begin a run made `runner_`
   std::size_t log_lines_;
   std::function<void(Error)> on_lost_;
   std::function<bool()> is_in_use_{};

@@ -95,6 +95,8 @@ asio::awaitable<Result<void>> Application::wait_until_healthy(Duration limit) {
   };
   const Result<void> healthy = co_await service::wait_healthy(*service, limit, alive);
   if (!healthy) co_return healthy;
+  if (const Result<void> own = check_address_is_own(); !own) co_return own;
+  if (runner_) runner_->set_ready();
   healthy_run_ = number;
   // It survived a stop and is healthy: from now on its end is reported again.
   if (number == run_number_ && pending_stops_ == 0) expected_exit_ = std::min(expected_exit_, number - 1);
@@ -139,6 +141,7 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_new,
     run = co_await runner::start(executor, config_, std::move(options));
   else
     run = co_await runner::find(executor, config_, std::move(options), known);
+  run_has_begun_ = run && *run;
   if (!run) co_return std::unexpected(run.error());
   if (!*run) co_return fail(ErrorCode::not_found, "it does not run");
   runner_ = std::move(*run);
@@ -161,7 +164,14 @@ runner::RunOptions Application::run_options(std::uint64_t number) {
     options.env[runner::kMarkVariable] = mark_ + " " + config_.name;
     options.env[runner::kStarterVariable] = runner::to_string(runner::current_daemon_instance());
   }
-  if (visible_devices_) options.device_uuids = visible_devices_();
+  options.mark = mark_;
+  if (bind_devices_) options.devices = bind_devices_();
+  in_background_ = false;
+  if (on_background_) on_background_(0);
+  options.on_background = [this](int pid) {
+    in_background_ = true;
+    if (on_background_) on_background_(pid);
+  };
   return options;
 }
 
@@ -175,8 +185,9 @@ asio::awaitable<Result<void>> Application::adopt(runner::RecordedProcess known) 
   } else {
     const auto service = service_;
     const service::Health health = co_await service->check_health();
-    if (health.state == service::Health::State::up) co_return Result<void>{};
-    obstacle = "its service is not healthy: " + health.reason;
+    const Result<void> own = check_address_is_own();
+    if (health.state == service::Health::State::up && own) co_return Result<void>{};
+    obstacle = own ? "its service is not healthy: " + health.reason : own.error().detail;
   }
   const Duration limit = config_.stop_limit;
   const Result<void> stopped = co_await stop_run(limit);
@@ -189,7 +200,10 @@ Error Application::with_diagnostics(Error error) const {
   if (error.code == ErrorCode::service_down) error.code = ErrorCode::load_failed;
   error.detail = config_.name + ": " + error.detail;
   error.detail = config::hide_values(error.detail, config_.environment);
-  if (!runner_) return error;
+  if (!runner_ || !run_has_begun_) return error;
+  const bool ended_by_itself =
+      in_background_ || (runner_->exit_status() && runner_->exit_status()->code == 0);
+  if (ended_by_itself) error.detail += "; its command ended: it must stay in the foreground";
   if (const auto& exit = runner_->exit_status(); exit) {
     error.detail += "; its process " + runner::to_string(*exit);
     for (const std::string& line : runner_->log_tail(log_lines_))

@@ -28,9 +28,8 @@ void ApplicationSet::wire(ConsumerId consumer, Entry& entry, StoreRecorder& reco
         recorder.process_mark(), [this, consumer, &recorder](int pid, std::optional<std::uint16_t> port) {
           recorder.record_started(consumer, pid, port, hooks_.device_uuids(consumer).front());
         });
-  // Where the core chooses the device, the process is told by what it can see.
-  if (entry.config->process && entry.config->devices.size() > 1)
-    application.restrict_devices([this, consumer] { return hooks_.device_uuids(consumer); });
+  application.restrict_devices([this, consumer] { return hooks_.bind_devices(consumer); });
+  application.on_background([this, consumer](int pid) { hooks_.on_background(consumer, pid); });
   if (entry.config->park_method == config::ParkMethod::cuda_checkpoint)
     application.enable_checkpoint_parking(checkpoint_,
                                           [this, consumer] { return hooks_.read_device_pids(consumer); });

@@ -27,6 +27,9 @@ class ApplicationSet {
     std::function<bool(ConsumerId)> is_in_use{};                         // whether it holds a lease
     std::function<std::vector<std::string>(ConsumerId)> device_uuids{};  // of where it is placed
     std::function<boost::asio::awaitable<std::vector<int>>(ConsumerId)> read_device_pids{};
+    std::function<runner::DeviceBinding(ConsumerId)> bind_devices{};  // to where it is placed
+    // Its command ended and left this process in the background, which serves it; pid 0: a new run begins.
+    std::function<void(ConsumerId, int pid)> on_background{};
   };
   // `cuda_checkpoint`: the utility's path, empty where no consumer wants it. `recorder` must outlive it.
   ApplicationSet(boost::asio::io_context& io, const config::LiveConfig& config, StoreRecorder& recorder,

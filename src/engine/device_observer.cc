@@ -4,6 +4,10 @@
 #include <set>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <unistd.h>
 
 #include "engine/application.h"
@@ -34,6 +38,24 @@ std::vector<std::uint16_t> known_ports(const std::vector<std::optional<std::uint
   return known;
 }
 
+// A process that the driver still lists after its end keeps its owner; that of a ticket as long as the ticket
+// is known.
+template <class KnownOwners>
+void add_ended_processes(std::vector<gpu::Owner>& owners, const gpu::RawReading& raw,
+                         const gpu::ProcessTable& processes, const KnownOwners& known) {
+  std::vector<gpu::Owner> ended;
+  for (const gpu::ProcessUsage& use : raw.processes) {
+    const auto process = processes.find(use.pid);
+    const bool is_alive = process != processes.end() && process->second.state != 'Z';
+    const auto before = known.find(use.pid);
+    if (is_alive || before == known.end()) continue;
+    const gpu::Owner& owner = before->second.owner;
+    if (!owner.ticket || std::ranges::find(owners, owner.ticket, &gpu::Owner::ticket) != owners.end())
+      ended.push_back({.id = owner.id, .ticket = owner.ticket, .root_pid = use.pid});
+  }
+  owners.insert(owners.begin(), ended.begin(), ended.end());
+}
+
 DeviceSampler::Intervals sampling_intervals(const config::Config& config) {
   return {.busy = config.gpu.sample_busy, .idle = config.gpu.sample_idle};
 }
@@ -50,6 +72,7 @@ DeviceObserver::DeviceObserver(asio::io_context& io, const Clock& clock, CoreLoo
       external_ports_(external_ports(config)),
       own_cgroup_(gpu::read_cgroup(::getpid())),
       observations_(devices.size()),
+      known_owners_(devices.size()),
       last_loads_(config.consumer_count()),
       sampler_(io.get_executor(), clock, provider, device_indices(devices), known_ports(external_ports_),
                sampling_intervals(*config.snapshot()), [this](const Sample& sample) { on_sample(sample); }) {}
@@ -62,12 +85,22 @@ void DeviceObserver::on_sample(const Sample& sample) {
   }
   const World& world = loop_.world();
   const gpu::RawReading& raw = *sample.raw;
-  const auto owners = find_memory_owners(world.registry, sample,
-                                         {.runs = sources_.runs(),
-                                          .ports = external_ports_,
-                                          .ticket_processes = sources_.ticket_processes(),
-                                          .own_cgroup = own_cgroup_});
+  const OwnerCandidates candidates{.runs = sources_.runs(),
+                                   .ports = external_ports_,
+                                   .ticket_processes = sources_.ticket_processes(),
+                                   .own_cgroup = own_cgroup_};
+  auto owners = find_memory_owners(world.registry, sample, candidates);
+  KnownOwners& known = known_owners_[device.value];
+  add_ended_processes(owners, raw, sample.processes, known);
   const auto attributed = gpu::attribute(raw, owners, sample.processes, total_expected_bytes(world, device));
+  KnownOwners seen;
+  for (const auto& process : attributed.owned_processes) {
+    const auto before = known.find(process.pid);
+    const bool had_run = before != known.end() && before->second.has_owners_run;
+    seen[process.pid] = {owners[process.owner], process.has_owners_run || had_run};
+  }
+  known = std::move(seen);
+  note_misplaced(sample, candidates);
   driver_listed_processes_ = driver_listed_processes_ || !raw.processes.empty();
   observations_[device.value] = {
       .foreign_processes = attributed.foreign_processes,
@@ -79,6 +112,49 @@ void DeviceObserver::on_sample(const Sample& sample) {
   Reading reading = make_reading(world, device, sample.taken, raw, attributed, by_process, last_loads_);
   reading.yielded = observations_[device.value].yielding_to.has_value();
   loop_.dispatch(ReadingTaken{std::move(reading)});
+}
+
+void DeviceObserver::note_misplaced(const Sample& sample, const OwnerCandidates& candidates) {
+  if (known_owners_.size() < 2 || !sources_.on_misplaced) return;
+  gpu::RawReading foreign = *sample.raw;
+  std::erase_if(foreign.processes,
+                [&](const auto& use) { return known_owners_[sample.device.value].contains(use.pid); });
+  const auto owners = find_misplaced_owners(loop_.world().registry, sample, candidates);
+  std::set<ConsumerId> found;
+  for (const auto& process : gpu::attribute(foreign, owners, sample.processes, {}).processes)
+    found.insert(process.consumer);
+  for (std::size_t i = 0; i < candidates.runs.size(); ++i) {
+    std::set<DeviceId>& devices = misplaced_[ConsumerId{i}];
+    const bool is_here = found.contains(ConsumerId{i});
+    if (is_here == devices.contains(sample.device)) continue;
+    if (is_here)
+      devices.insert(sample.device);
+    else
+      devices.erase(sample.device);
+    sources_.on_misplaced(ConsumerId{i}, devices);
+  }
+}
+
+bool DeviceObserver::shows_run_of(TicketId ticket) const {
+  return std::ranges::any_of(known_owners_, [&](const KnownOwners& known) {
+    return std::ranges::any_of(known, [&](const auto& one) {
+      return one.second.has_owners_run && one.second.owner.ticket == ticket;
+    });
+  });
+}
+
+asio::awaitable<void> DeviceObserver::wait_until_run_is_gone(TicketId ticket) {
+  constexpr Duration kPause{100'000};
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  while (!loop_.is_closed()) {
+    for (std::size_t i = 0; i < observations_.size(); ++i) {
+      const DeviceId device{i};
+      co_await wait_for_fresh_reading(device);
+    }
+    if (!shows_run_of(ticket)) co_return;
+    timer.expires_after(kPause);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 void DeviceObserver::adapt_sampling_rate() {

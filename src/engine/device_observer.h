@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,8 @@ class DeviceObserver {
   struct Sources {
     std::function<std::vector<runner::RunIdentity>()> runs{};  // by ConsumerId
     std::function<std::vector<TicketProcess>()> ticket_processes{};
+    // The devices other than its own on which a consumer was found, whenever that changes.
+    std::function<void(ConsumerId, const std::set<DeviceId>&)> on_misplaced{};
   };
   // `devices` by DeviceId. All references must outlive the observer. Fixed for the run: the sampling
   // intervals and the ports that are checked for external services.
@@ -54,10 +58,24 @@ class DeviceObserver {
   // process may have started since the last sample.
   boost::asio::awaitable<std::vector<int>> read_device_pids(ConsumerId consumer);
 
+  // Whether the last readings show memory of what `mgpu run` started for this ticket.
+  bool shows_run_of(TicketId ticket) const;
+  // Returns when readings that began after this call show none, or when the loop is closed.
+  boost::asio::awaitable<void> wait_until_run_is_gone(TicketId ticket);
+
   static constexpr Duration kReadingTimeout{5'000'000};
 
  private:
+  // Whose a process with memory is. Known of a device's last reading: a process that has ended can't be
+  // identified any more, while the driver may still show its memory.
+  struct KnownOwner {
+    gpu::Owner owner{};
+    bool has_owners_run = false;
+  };
+  using KnownOwners = std::map<int, KnownOwner>;  // by pid
+
   void on_sample(const Sample& sample);
+  void note_misplaced(const Sample& sample, const OwnerCandidates& candidates);
   boost::asio::awaitable<void> wait_for_fresh_reading(DeviceId device);
 
   const Clock& clock_;
@@ -67,9 +85,11 @@ class DeviceObserver {
   const std::vector<std::optional<std::uint16_t>> external_ports_;  // by ConsumerId
   const gpu::CgroupNames own_cgroup_;
   std::vector<DeviceObservation> observations_;  // by DeviceId
-  bool driver_listed_processes_ = false;         // at least once, for any device
-  LastLoads last_loads_;                         // by ConsumerId
-  DeviceSampler sampler_;                        // last: destroyed first, which ends its thread
+  std::vector<KnownOwners> known_owners_;        // by DeviceId
+  std::map<ConsumerId, std::set<DeviceId>> misplaced_{};
+  bool driver_listed_processes_ = false;  // at least once, for any device
+  LastLoads last_loads_;                  // by ConsumerId
+  DeviceSampler sampler_;                 // last: destroyed first, which ends its thread
 };
 
 }  // namespace mgpu::engine

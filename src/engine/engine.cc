@@ -3,7 +3,11 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/sanitize.h"
 #include "config/live_config.h"
@@ -12,6 +16,7 @@
 #include "engine/catalog.h"
 #include "engine/client_unload.h"
 #include "engine/clock.h"
+#include "engine/consumer_notes.h"
 #include "engine/core_loop.h"
 #include "engine/device_observer.h"
 #include "engine/footprint_estimate.h"
@@ -28,6 +33,8 @@
 #include "engine/timed_calls.h"
 #include "engine/user_table.h"
 #include "engine/weights_cache.h"
+#include "runner/run_processes.h"
+#include "runner/visible_devices.h"
 #include "sched/step.h"
 #include "service/request_table.h"
 
@@ -83,14 +90,21 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   std::optional<DeviceId> chosen_device(TicketId ticket) const;
   std::string holder_description(TicketId ticket) const;
   std::vector<std::string> device_uuids(ConsumerId consumer) const;  // of the consumer's devices
+  runner::DeviceBinding bind_devices(ConsumerId consumer);
+  void note_background(ConsumerId consumer, int pid);
+  void note_misplaced(ConsumerId consumer, const std::set<DeviceId>& found_on);
+  bool release_when_gone(TicketId ticket, const std::string& run);
+  asio::awaitable<Result<void>> wait_for_run(TicketId ticket);
 
   config::LiveConfig config;
   const Clock clock{};
-  const std::vector<gpu::DeviceInfo> devices;
+  const std::vector<gpu::DeviceInfo> devices;      // by DeviceId
+  const std::vector<gpu::DeviceInfo> all_devices;  // of this host, also those that are not configured
   const Bytes device_memory;
   Journal journal;  // its limits are fixed for the run
   TaskSpawner tasks;
   CoreLoop loop;
+  ConsumerNotes notes{};
   StoreRecorder recorder;
   TicketTable tickets;
   TimedCalls timed_calls{};
@@ -112,6 +126,7 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
                    Setup setup, store::Store* store)
     : config(std::move(configuration)),
       devices(std::move(setup.devices)),
+      all_devices(provider.devices()),
       device_memory(total_device_memory(devices)),
       journal(config.snapshot()->limits.events, config.snapshot()->limits.events_memory),
       tasks(io, [this] { return shared_from_this(); }),
@@ -122,9 +137,12 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
                {.registry = loop.world().registry,
                 .wall_time = [this](Instant at) { return clock.wall_time(at); },
                 .holder_description = [this](TicketId ticket) { return holder_description(ticket); }}),
-      tickets(io.get_executor(), TicketNumbers([this] { return recorder.begin_epoch(); }),
-              {.dispatch = [this](EventPayload what) { loop.dispatch(std::move(what)); },
-               .device_of = [this](TicketId ticket) { return chosen_device(ticket); }}),
+      tickets(
+          io.get_executor(), TicketNumbers([this] { return recorder.begin_epoch(); }),
+          {.dispatch = [this](EventPayload what) { loop.dispatch(std::move(what)); },
+           .device_of = [this](TicketId ticket) { return chosen_device(ticket); },
+           .release_when_gone = [this](TicketId ticket,
+                                       const std::string& run) { return release_when_gone(ticket, run); }}),
       targets(loop, config, timed_calls, device_memory, std::move(setup.estimated_from),
               [this](ConsumerId consumer, const std::string& ai_model) {
                 return recorder.previously_learned(consumer, ai_model);
@@ -139,10 +157,16 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
            .is_in_use =
                [this](ConsumerId consumer) { return loop.world().registry[consumer].running_leases > 0; },
            .device_uuids = [this](ConsumerId consumer) { return device_uuids(consumer); },
-           .read_device_pids = [this](ConsumerId consumer) { return observer.read_device_pids(consumer); }}),
+           .read_device_pids = [this](ConsumerId consumer) { return observer.read_device_pids(consumer); },
+           .bind_devices = [this](ConsumerId consumer) { return bind_devices(consumer); },
+           .on_background = [this](ConsumerId consumer, int pid) { note_background(consumer, pid); }}),
       observer(io, clock, loop, provider, devices, config,
                {.runs = [this] { return applications.runs(); },
-                .ticket_processes = [this] { return tickets.processes(); }}),
+                .ticket_processes = [this] { return tickets.processes(); },
+                .on_misplaced =
+                    [this](ConsumerId consumer, const std::set<DeviceId>& found_on) {
+                      note_misplaced(consumer, found_on);
+                    }}),
       weights(io, loop, config, timed_calls, device_memory,
               [this](ConsumerId consumer) { return applications[consumer].identity().pid; }),
       residency({.loop = loop,
@@ -264,6 +288,61 @@ std::vector<std::string> Engine::Impl::device_uuids(ConsumerId consumer) const {
   for (const DeviceId device : devices_of(loop.world().registry[consumer].spec))
     uuids.push_back(devices[device.value].uuid);
   return uuids;
+}
+
+runner::DeviceBinding Engine::Impl::bind_devices(ConsumerId consumer) {
+  const config::ConsumerSnapshot wanted = config.consumer(consumer);
+  std::vector<gpu::DeviceInfo> bound;
+  for (const DeviceId device : devices_of(loop.world().registry[consumer].spec))
+    bound.push_back(devices[device.value]);
+  std::map<std::string, std::string> own;
+  if (wanted->process) own = wanted->process->env;
+  if (wanted->container) own = wanted->container->env;
+  runner::DeviceBinding binding = runner::bind_devices(bound, all_devices, own);
+  const std::string problem =
+      binding.problem.empty() ? "" : "it may compute on devices that it is not bound to: " + binding.problem;
+  notes.set(consumer, ConsumerNotes::Topic::binding, problem);
+  return binding;
+}
+
+void Engine::Impl::note_background(ConsumerId consumer, int pid) {
+  notes.set(consumer, ConsumerNotes::Topic::background,
+            pid == 0
+                ? ""
+                : "its command ended and left its server in the background: it must stay in the foreground, "
+                  "so that its output, its exit code and its end are seen");
+}
+
+void Engine::Impl::note_misplaced(ConsumerId consumer, const std::set<DeviceId>& found_on) {
+  const Registry& registry = loop.world().registry;
+  std::string names;
+  for (const DeviceId device : found_on)
+    names += (names.empty() ? "" : ", ") + registry.devices[device.value].name;
+  std::string bound;
+  for (const DeviceId device : devices_of(registry[consumer].spec))
+    bound += (bound.empty() ? "" : ", ") + registry.devices[device.value].name;
+  notes.set(consumer, ConsumerNotes::Topic::misplaced,
+            names.empty()
+                ? ""
+                : fmt::format("it holds memory of {}, but is bound to {}: what it holds there counts as "
+                              "foreign, and other consumers may meet it",
+                              names, bound));
+}
+
+asio::awaitable<Result<void>> Engine::Impl::wait_for_run(TicketId ticket) {
+  co_await observer.wait_until_run_is_gone(ticket);
+  co_return Result<void>{};
+}
+
+// Only what `mgpu run` starts is waited for: a program that takes leases itself may keep memory between them.
+bool Engine::Impl::release_when_gone(TicketId ticket, const std::string& run) {
+  if (loop.is_closed() || loop.world().draining) return false;
+  if (!observer.shows_run_of(ticket) && !runner::has_processes_of_run(run)) return false;
+  const auto finish = [this, ticket](const Result<void>&) {
+    if (!loop.is_closed()) tickets.finish_release(ticket);
+  };
+  tasks.spawn(wait_for_run(ticket), finish);
+  return true;
 }
 
 // --- queries and operations ---
@@ -394,6 +473,13 @@ std::uint64_t Engine::loaded_uninvited(ConsumerId consumer) const {
 }
 std::vector<std::string> Engine::log_tail(ConsumerId consumer) const {
   return impl_->applications[consumer].log_tail();
+}
+void Engine::on_note(std::function<void(ConsumerId, const std::string&)> listener) {
+  impl_->notes.set_listener(std::move(listener));
+}
+std::vector<std::string> Engine::notes(ConsumerId consumer) const { return impl_->notes.texts(consumer); }
+std::optional<runner::PortOwner> Engine::listener_of(ConsumerId consumer) const {
+  return impl_->applications[consumer].listener();
 }
 std::optional<int> Engine::pid_of(ConsumerId consumer) const {
   return impl_->applications[consumer].identity().pid;

@@ -27,6 +27,7 @@
 #include "gpu/attribution.h"
 #include "gpu/provider.h"
 #include "http/endpoint.h"
+#include "runner/port_owner.h"
 #include "sched/world.h"
 
 #include "store/store.h"
@@ -211,6 +212,12 @@ class Engine {
   std::string estimated_from(ResidentId resident) const;
   std::vector<std::string> log_tail(ConsumerId consumer) const;
   std::optional<int> pid_of(ConsumerId consumer) const;
+  // What an operator should know about the consumer now (engine/consumer_notes.h).
+  std::vector<std::string> notes(ConsumerId consumer) const;
+  void on_note(
+      std::function<void(ConsumerId, const std::string& text)> listener);  // for the log; one at most
+  // Who listens at the address of an external service; none: nobody, or it is on another host.
+  std::optional<runner::PortOwner> listener_of(ConsumerId consumer) const;
   std::chrono::system_clock::time_point wall_time(Instant at) const;
   Instant now() const;
 

@@ -30,6 +30,7 @@ struct Lease::State {
   // The Slurm job of the holder's process if it differs from the daemon's own: the steps of a job are not
   // descendants of the process that requests the lease.
   std::string slurm_job{};
+  std::string run{};                  // of what the holder starts, if that is `mgpu run`
   boost::asio::steady_timer decided;  // never expires: cancelled to resume the waiting coroutine
   std::optional<Result<Grant>> outcome{};
   Grant granted{};  // the latest

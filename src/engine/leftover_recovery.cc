@@ -5,9 +5,13 @@
 #include <string>
 #include <utility>
 
+#include <signal.h>
+
 #include "engine/fingerprint.h"
+#include "gpu/run_mark.h"
 #include "runner/process.h"
-#include "runner/process_recovery.h"
+#include "runner/run_cgroup.h"
+#include "runner/run_processes.h"
 
 #include "store/claim.h"
 
@@ -15,6 +19,7 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
+constexpr std::string_view kNoMarkHash = "0";           // of runs that must not outlive their daemon
 constexpr Duration kUnconfiguredStopLimit{10'000'000};  // for a consumer that is no longer configured
 
 // The device on which the process runs; none: its consumer may no longer use that device.
@@ -125,18 +130,56 @@ bool LeftoverRecovery::skip_if_owned(const store::ProcessRow& row) {
 void LeftoverRecovery::end_strays() {
   const std::string mark = parts_.recorder.process_mark();
   for (const runner::MarkedProcess& stray : runner::find_marked_processes(mark)) {
-    const auto index = config::find_id(parts_.config.ids().consumers, stray.consumer);
-    const bool is_adopted = index && parts_.config.consumer(ConsumerId{*index})->process &&
-                            parts_.applications[ConsumerId{*index}].identity().pid;
-    if (is_adopted) continue;  // the stray belongs to the adopted process tree
-    if (const auto owner = living_owner(stray)) {
-      parts_.loop.dispatch(StrayLeftAlone{.consumer = stray.consumer, .pid = stray.pid, .owner_pid = *owner});
-      continue;
-    }
-    if (runner::kill_marked_process(stray.pid, mark))
-      parts_.loop.dispatch(StrayEnded{
-          .consumer = stray.consumer, .pid = stray.pid, .reason = "the process that it belonged to is gone"});
+    if (is_adopted(stray) || report_living_owner(stray)) continue;
+    if (runner::kill_marked_process(stray.pid, mark)) report_ended(stray);
   }
+  end_stray_cgroups(mark);
+}
+
+// Processes that cleared their environment have no mark, but could not leave the cgroup of their run.
+void LeftoverRecovery::end_stray_cgroups(const std::string& mark) {
+  for (const runner::RunCgroup& cgroup : runner::RunCgroup::find_all()) {
+    const auto origin = runner::parse_run_id(cgroup.run_id());
+    if (!origin || origin->daemon == runner::current_daemon_instance() || is_adopted(cgroup.run_id()))
+      continue;
+    const bool is_own = origin->mark_hash == runner::hash_of_mark(mark) || origin->mark_hash == kNoMarkHash;
+    if (!is_own || runner::is_other_live_daemon(origin->daemon)) continue;
+    for (const int pid : cgroup.pids()) {
+      const runner::MarkedProcess stray =
+          runner::read_process_mark(pid).value_or(runner::MarkedProcess{.pid = pid, .mark = mark});
+      if (report_living_owner(stray)) break;
+      if (!cgroup.kill()) ::kill(pid, SIGKILL);
+      report_ended(stray);
+    }
+    cgroup.remove();
+  }
+}
+
+// Whether the process belongs to a run that was adopted.
+bool LeftoverRecovery::is_adopted(const runner::MarkedProcess& stray) const {
+  const auto index = config::find_id(parts_.config.ids().consumers, stray.consumer);
+  if (!index || !parts_.config.consumer(ConsumerId{*index})->process) return false;
+  const runner::RunIdentity run = parts_.applications[ConsumerId{*index}].identity();
+  const std::string stray_run = gpu::read_run_id(stray.pid);
+  return run.pid && (run.run.empty() || stray_run.empty() || run.run == stray_run);
+}
+
+bool LeftoverRecovery::is_adopted(const std::string& run_id) const {
+  return std::ranges::any_of(parts_.applications.runs(),
+                             [&](const runner::RunIdentity& run) { return run.run == run_id; });
+}
+
+bool LeftoverRecovery::report_living_owner(const runner::MarkedProcess& stray) {
+  const auto owner = living_owner(stray);
+  if (owner)
+    parts_.loop.dispatch(StrayLeftAlone{.consumer = stray.consumer, .pid = stray.pid, .owner_pid = *owner});
+  return owner.has_value();
+}
+
+void LeftoverRecovery::report_ended(const runner::MarkedProcess& stray) {
+  parts_.loop.dispatch(StrayEnded{.consumer = stray.consumer.empty() ? "a consumer" : stray.consumer,
+                                  .pid = stray.pid,
+                                  .reason = "the process that it belonged to is gone"});
 }
 
 }  // namespace mgpu::engine

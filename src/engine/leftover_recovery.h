@@ -11,6 +11,7 @@
 // Thread rule: the strand.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -23,6 +24,7 @@
 #include "engine/target_resolver.h"
 #include "engine/task_spawner.h"
 #include "gpu/provider.h"
+#include "runner/process_recovery.h"
 
 namespace mgpu::engine {
 
@@ -48,6 +50,11 @@ class LeftoverRecovery {
   boost::asio::awaitable<Result<void>> adopt_or_end(store::ProcessRow row);
   bool skip_if_owned(const store::ProcessRow& row);
   void end_strays();
+  void end_stray_cgroups(const std::string& mark);
+  bool is_adopted(const runner::MarkedProcess& stray) const;
+  bool is_adopted(const std::string& run_id) const;
+  bool report_living_owner(const runner::MarkedProcess& stray);  // whether it has one
+  void report_ended(const runner::MarkedProcess& stray);
 
   const Parts parts_;
 };

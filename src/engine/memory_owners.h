@@ -20,6 +20,7 @@ struct TicketProcess {
   TicketId ticket{};
   TicketRequest request{};
   int pid = 0;
+  std::string run{};        // of what `mgpu run` starts (gpu/run_mark.h)
   std::string slurm_job{};  // empty: none, or the daemon's own
 };
 
@@ -35,5 +36,9 @@ struct OwnerCandidates {
 // The owners that may have memory on the sample's device.
 std::vector<gpu::Owner> find_memory_owners(const Registry& registry, const Sample& sample,
                                            const OwnerCandidates& candidates);
+
+// The consumers that have no business on the sample's device, being bound to others.
+std::vector<gpu::Owner> find_misplaced_owners(const Registry& registry, const Sample& sample,
+                                              const OwnerCandidates& candidates);
 
 }  // namespace mgpu::engine

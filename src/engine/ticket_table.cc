@@ -11,6 +11,7 @@
 
 #include "base/sanitize.h"
 #include "engine/lease_state.h"
+#include "gpu/run_mark.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
@@ -32,11 +33,22 @@ void Lease::State::cancel_or_release(Error why) {
   TicketTable* const owner = std::exchange(table, nullptr);
   on_ended = nullptr;
   if (owner == nullptr) return;
+  if (outcome && *outcome) return owner->release(ticket);
   owner->states_.erase(ticket);
-  if (!outcome)
-    owner->hooks_.dispatch(TicketCancelled{.ticket = ticket, .error = std::move(why)});
-  else if (*outcome)
-    owner->hooks_.dispatch(LeaseReleased{ticket});
+  if (!outcome) owner->hooks_.dispatch(TicketCancelled{.ticket = ticket, .error = std::move(why)});
+}
+
+// Until the core has ended the lease, the memory of its processes is attributed to it.
+void TicketTable::release(TicketId ticket) {
+  const StatePtr state = find(ticket);
+  if (state && state->holder.pid && hooks_.release_when_gone && hooks_.release_when_gone(ticket, state->run))
+    return;
+  finish_release(ticket);
+}
+
+void TicketTable::finish_release(TicketId ticket) {
+  states_.erase(ticket);
+  hooks_.dispatch(LeaseReleased{ticket});
 }
 
 Lease::Lease(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -93,9 +105,12 @@ asio::awaitable<Result<Lease>> TicketTable::acquire(TicketRequest request, Holde
   holder.principal.api_key.clear();  // API keys are never stored (user_table.h)
   const TicketId ticket = numbers_.next();
   StateGuard guard(std::make_shared<Lease::State>(this, ticket, request, std::move(holder), strand_));
-  if (const auto pid = guard.state->holder.pid)
+  if (const auto pid = guard.state->holder.pid) {
+    if (const auto process = gpu::read_process(*pid))
+      guard.state->run = gpu::lease_run_id(*pid, process->start_time);
     if (std::string job = gpu::read_cgroup(*pid).slurm_job; job != own_slurm_job_)
       guard.state->slurm_job = std::move(job);
+  }
   states_.emplace(ticket, guard.state);
   if (on_ticket) on_ticket(ticket);
   hooks_.dispatch(TicketArrived{.ticket = ticket, .request = request});
@@ -181,6 +196,7 @@ std::vector<TicketProcess> TicketTable::processes() const {
       processes.push_back({.ticket = ticket,
                            .request = state->request,
                            .pid = *state->holder.pid,
+                           .run = state->run,
                            .slurm_job = state->slurm_job});
   return processes;
 }

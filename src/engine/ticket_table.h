@@ -33,6 +33,9 @@ class TicketTable {
     std::function<void(EventPayload)> dispatch{};  // to the core
     std::function<std::optional<DeviceId>(TicketId)>
         device_of{};  // the device that the core chose; none: no such ticket
+    // Whether the processes of a lease that was given back may still hold device memory: then finish_release
+    // is called when they do no more. May be empty.
+    std::function<bool(TicketId, const std::string& run)> release_when_gone{};
   };
   TicketTable(boost::asio::any_io_executor strand, TicketNumbers numbers, Hooks hooks);
   ~TicketTable();
@@ -54,6 +57,8 @@ class TicketTable {
   const Holder* holder(TicketId ticket) const;   // null: no such ticket
   std::vector<TicketProcess> processes() const;  // of tickets whose holder names a process
 
+  void finish_release(TicketId ticket);  // see Hooks::release_when_gone
+
   // Refuses waiting tickets with shutting_down; leases released later have no effect.
   void close();
 
@@ -63,6 +68,7 @@ class TicketTable {
   struct StateGuard;
 
   static boost::asio::awaitable<Result<Grant>> wait_for_decision(StatePtr state);
+  void release(TicketId ticket);
   void record_chosen_device(TicketId ticket);
   StatePtr find(TicketId ticket) const;  // null: no such ticket
   StatePtr take(TicketId ticket);        // removes it from the table; null: no such ticket

@@ -84,8 +84,7 @@ asio::awaitable<CommandResult> wait_for_exit(ChildProcess& child) {
 asio::awaitable<Result<CommandResult>> run_command(std::vector<std::string> argv, Duration limit) {
   const std::string name = argv.empty() ? "" : argv.front();
   const config::ProcessConfig config{.command = std::move(argv)};
-  const bool outlives_daemon = false;
-  const auto spawned = spawn(config, outlives_daemon);
+  const auto spawned = spawn(config, {});
   if (!spawned) co_return fail(ErrorCode::unavailable, spawned.error().detail);
   const auto executor = co_await asio::this_coro::executor;
   ChildProcess child(executor, *spawned);

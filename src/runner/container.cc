@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "gpu/process_table.h"
 #include "runner/async_condition.h"
 #include "runner/container_api.h"
 #include "runner/log_ring.h"
@@ -202,20 +203,21 @@ asio::awaitable<Result<std::optional<ContainerFacts>>> look_up(ContainerApi& api
 
 asio::awaitable<Result<std::string>> recreate_container(ContainerApi& api, std::string consumer,
                                                         const config::ContainerConfig& config,
-                                                        bool needs_port, std::optional<ContainerFacts> old) {
+                                                        const RunOptions& options,
+                                                        std::optional<ContainerFacts> old) {
   if (old) {
     std::string id = old->id;
     const auto removed = co_await api.remove(std::move(id));
     if (!removed) co_return std::unexpected(removed.error());
   }
   std::optional<std::uint16_t> port;
-  if (needs_port || config::needs_free_port(config)) {
+  if (wants_port(options.url) || config::needs_free_port(config)) {
     const auto free = find_free_port();
     if (!free) co_return std::unexpected(free.error());
     port = *free;
   }
   std::string name = config::managed_container_name(consumer);
-  auto body = creation_body(consumer, config, port);
+  auto body = creation_body(consumer, config, port, options.devices);
   body["Labels"][kStarterLabel] = to_string(current_daemon_instance()) + " " + boot_id();
   co_return co_await api.create(std::move(name), std::move(body));
 }
@@ -228,6 +230,10 @@ class Container final : public RunnerOf<State> {
   std::optional<http::Endpoint> endpoint() const override { return state()->endpoint; }
   std::vector<std::string> device_uuids() const override { return state()->facts.device_uuids; }
   std::vector<std::string> log_tail(std::size_t count) const override { return state()->log.tail(count); }
+  bool owns_process(int pid) override {
+    return gpu::read_cgroup(pid).container == state()->facts.id ||
+           gpu::descends_from(pid, state()->facts.pid.value_or(0));
+  }
   asio::awaitable<Result<void>> stop(Duration limit) override;
   asio::awaitable<Result<void>> kill() override;
 };
@@ -317,8 +323,7 @@ asio::awaitable<StartResult> start_container(asio::any_io_executor executor, std
   const bool paused = found->facts && found->facts->paused;
   std::string id = found->facts ? found->facts->id : "";
   if (!config.image.empty() && !paused) {
-    const bool needs_port = wants_port(options.url);
-    auto created = co_await recreate_container(api, consumer, config, needs_port, std::move(found->facts));
+    auto created = co_await recreate_container(api, consumer, config, options, std::move(found->facts));
     if (!created) co_return std::unexpected(load_failure(created.error()));
     id = *std::move(created);
   }

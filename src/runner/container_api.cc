@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "runner/port.h"
@@ -301,16 +302,36 @@ json device_requests(const std::vector<std::string>& gpus) {
   return json::array({{{"Driver", "nvidia"}, {"DeviceIDs", gpus}, {"Capabilities", capabilities}}});
 }
 
+bool are_nvidia(const std::vector<std::string>& uuids) {
+  return !uuids.empty() && std::ranges::all_of(uuids, is_nvidia_uuid);
+}
+
+// NVIDIA's devices are given by requests. Without a request the engine's default runtime may be NVIDIA's,
+// which reads a variable of its own. Other vendors' devices are chosen by the same variables as elsewhere.
+std::map<std::string, std::string> container_variables(const config::ContainerConfig& config,
+                                                       const DeviceBinding& devices) {
+  std::map<std::string, std::string> variables = config.env;
+  if (are_nvidia(devices.uuids)) {
+    if (config.gpus.empty())
+      variables.emplace("NVIDIA_VISIBLE_DEVICES", fmt::format("{}", fmt::join(devices.uuids, ",")));
+    return variables;
+  }
+  variables.insert(devices.variables.begin(), devices.variables.end());
+  return variables;
+}
+
 }  // namespace
 
 json creation_body(const std::string& consumer, const config::ContainerConfig& config,
-                   std::optional<std::uint16_t> port) {
+                   std::optional<std::uint16_t> port, const DeviceBinding& devices) {
   const auto fill_port = [&](const std::string& text) { return port ? with_port(text, *port) : text; };
   json body{{"Image", config.image}, {"Labels", {{kConsumerLabel, consumer}}}};
   if (port) body["Labels"][kPortLabel] = std::to_string(*port);
   for (const std::string& word : config.command) body["Cmd"].push_back(fill_port(word));
-  for (const auto& [name, value] : config.env) body["Env"].push_back(name + "=" + fill_port(value));
-  json host{{"DeviceRequests", device_requests(config.gpus)}};
+  for (const auto& [name, value] : container_variables(config, devices))
+    body["Env"].push_back(name + "=" + fill_port(value));
+  const bool restricts_all = config.gpus == std::vector<std::string>{"all"} && are_nvidia(devices.uuids);
+  json host{{"DeviceRequests", device_requests(restricts_all ? devices.uuids : config.gpus)}};
   for (const std::string& volume : config.volumes) host["Binds"].push_back(volume);
   for (const std::string& port_entry : config.ports) {
     const PortMapping mapping = parse_port_mapping(fill_port(port_entry));

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "config/config.h"
 #include "http/client.h"
+#include "runner/visible_devices.h"
 
 namespace mgpu::runner {
 
@@ -95,9 +96,10 @@ class OutputFrameDecoder {
   std::size_t payload_left_ = 0;  // bytes of the current frame's text
 };
 
-// The body that creates a consumer's container; `port` replaces ${PORT}.
+// The body that creates a consumer's container; `port` replaces ${PORT}. Of `gpus: all` it gets the bound
+// devices alone.
 nlohmann::json creation_body(const std::string& consumer, const config::ContainerConfig& config,
-                             std::optional<std::uint16_t> port);
+                             std::optional<std::uint16_t> port, const DeviceBinding& devices = {});
 
 inline constexpr const char* kConsumerLabel = "mgpu.consumer";
 inline constexpr const char* kPortLabel = "mgpu.port";

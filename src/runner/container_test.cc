@@ -200,5 +200,22 @@ TEST(CreationBody, RequestsGpusInTheFormOfTheirNames) {
   EXPECT_EQ(requested({"nvidia.com/gpu=0"})[0]["Driver"], "cdi");
 }
 
+TEST(CreationBody, OfAllDevicesItGetsThoseThatItIsBoundTo) {
+  const std::string uuid = "GPU-51304c70-0000-4000-8000-000000000002";
+  const DeviceBinding nvidia{.variables = {{"CUDA_VISIBLE_DEVICES", uuid}}, .uuids = {uuid}};
+  const auto created = [](Words gpus, const DeviceBinding& binding) {
+    return creation_body("chat", {.image = "srv:1", .env = {{"A", "1"}}, .gpus = std::move(gpus)}, {},
+                         binding);
+  };
+  const json all = created({"all"}, nvidia);
+  EXPECT_EQ(all["HostConfig"]["DeviceRequests"][0]["DeviceIDs"], json({uuid}));
+  EXPECT_EQ(all["Env"], json::array({"A=1"})) << "in the container the devices have other numbers";
+  EXPECT_EQ(created({"0"}, nvidia)["HostConfig"]["DeviceRequests"][0]["DeviceIDs"], json::array({"0"}));
+  EXPECT_EQ(created({}, nvidia)["Env"], json({"A=1", "NVIDIA_VISIBLE_DEVICES=" + uuid}));
+  const DeviceBinding amd{.variables = {{"ROCR_VISIBLE_DEVICES", "GPU-99aabbccddeeff00"}},
+                          .uuids = {"GPU-99aabbccddeeff00"}};
+  EXPECT_EQ(created({}, amd)["Env"], json({"A=1", "ROCR_VISIBLE_DEVICES=GPU-99aabbccddeeff00"}));
+}
+
 }  // namespace
 }  // namespace mgpu::runner

@@ -1,5 +1,5 @@
 // Runner `process`: an application that is started in its own process group, whose output is read, and that
-// is ended with all its children.
+// is ended with all its descendants (runner/run_processes.h).
 //
 // Thread rule: the runner's. Unless outlives_daemon is set, that thread must run as long as the process
 // should: the kernel kills the process when the thread that started it ends.
@@ -15,8 +15,8 @@ void become_subreaper();
 
 class Process final : public Runner {
  public:
-  // On error nothing runs. Errors: load_failed (no such command, no permission, no such cwd or log file),
-  // with its name in the detail.
+  // On error nothing runs. Errors: load_failed (no such command, no permission, no such cwd or log file,
+  // another program has the port), with its name in the detail.
   static Result<std::unique_ptr<Process>> start(boost::asio::any_io_executor executor,
                                                 const config::ProcessConfig& config, RunOptions options);
 
@@ -27,7 +27,7 @@ class Process final : public Runner {
                                                 const config::ProcessConfig& config,
                                                 const RecordedProcess& known, RunOptions options);
 
-  // Kills the remaining processes of the group without waiting; on_exit is not called.
+  // Kills the remaining processes without waiting; on_exit is not called.
   ~Process() override;
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -36,16 +36,22 @@ class Process final : public Runner {
   RunIdentity identity() const override;
   std::optional<http::Endpoint> endpoint() const override;
   std::vector<std::string> device_uuids() const override;
-  bool is_running() const override;                               // the leader has not exited
+  // The leader has not exited, or ended with code 0 and left a server in the background that listens at
+  // endpoint(), or may soon.
+  bool is_running() const override;
   const std::optional<ExitStatus>& exit_status() const override;  // the leader's
   std::vector<std::string> log_tail(std::size_t count) const override;
   bool is_owned() const override { return true; }
 
-  // Sends the stop signal to the whole group, and SIGKILL to the remaining processes after `limit`. Returns
-  // when the whole group has ended, grandchildren included. Error: eviction_failed (it survived SIGKILL).
+  bool owns_process(int pid) override;
+  void set_ready() override;
+
+  // Sends the stop signal to the whole group; once the leader has ended, to all that left the group; and
+  // SIGKILL to what remains after `limit`. Returns when all have ended. Error: eviction_failed (one survived
+  // SIGKILL).
   boost::asio::awaitable<Result<void>> stop(Duration limit) override;
 
-  // Sends SIGKILL to the whole group, otherwise like stop.
+  // Sends SIGKILL to all processes of the run, otherwise like stop.
   boost::asio::awaitable<Result<void>> kill() override;
 
  private:

@@ -24,6 +24,7 @@
 #include "base/time.h"
 #include "config/config.h"
 #include "http/endpoint.h"
+#include "runner/visible_devices.h"
 
 namespace mgpu::runner {
 
@@ -41,12 +42,13 @@ std::string to_string(const ExitStatus& status);
 struct RunIdentity {
   std::optional<int> pid{};  // the root of its process tree, while that runs
   std::optional<int> process_group{};
+  std::string run{};           // see gpu/run_mark.h
   std::string unit{};          // of systemd: "ollama.service"
   std::string container_id{};  // 64 hexadecimal digits
   std::string slurm_job{};     // "4711"
 
   bool is_empty() const {
-    return !pid && !process_group && unit.empty() && container_id.empty() && slurm_job.empty();
+    return !pid && !process_group && run.empty() && unit.empty() && container_id.empty() && slurm_job.empty();
   }
 };
 
@@ -62,10 +64,14 @@ struct RunOptions {
   std::string url{};  // of its service, as configured: a port is chosen for ${PORT}; empty: no service
   Duration start_limit{60'000'000};  // until systemd or the container engine reports that it runs
   std::function<void(const ExitStatus&)> on_exit{};  // called once, posted, after the end; may be empty
+  // Called when the command has ended with code 0 and left `pid` in the background, which may serve; may be
+  // empty.
+  std::function<void(int pid)> on_background{};
   // For processes only; units and containers keep running without the daemon in any case.
   bool outlives_daemon = false;  // keeps running if the daemon is killed, to be adopted by the next start
+  std::string mark{};            // of the daemon's processes (process_recovery.h); empty: dies with it
   std::map<std::string, std::string> env{};  // added to the configuration's variables; these win
-  std::vector<std::string> device_uuids{};  // the only devices it may use, unless its configuration sets them
+  DeviceBinding devices{};  // the only ones that it may use; its configuration's variables win
 };
 
 class Runner {
@@ -73,7 +79,7 @@ class Runner {
   // Kills a process; units and containers keep running, and on_exit is not called.
   virtual ~Runner() = default;
 
-  virtual RunIdentity identity() const = 0;  // empty after the end
+  virtual RunIdentity identity() const = 0;  // after the end: at most `run`, as long as this object lives
   // The address of its service, on any host. Null: it has no service, or its port is unknown.
   virtual std::optional<http::Endpoint> endpoint() const = 0;
   // The devices that the run was given. Empty: all devices of its host.
@@ -81,6 +87,12 @@ class Runner {
   virtual bool is_running() const = 0;                               // no end was reported
   virtual const std::optional<ExitStatus>& exit_status() const = 0;  // after the end
   virtual std::vector<std::string> log_tail(std::size_t count) const = 0;
+
+  // Whether the process of this host belongs to the run, or stands for it (as a container engine's proxy or
+  // systemd's socket may).
+  virtual bool owns_process(int pid) = 0;
+  // Its service is healthy: from now on nothing of it is still starting.
+  virtual void set_ready() {}
 
   // Whether the run must end with the daemon: this daemon started it, or an earlier start created the
   // container. A run that existed before is left running.

@@ -86,9 +86,11 @@ struct Pipe {
 
 // In the child. Only async-signal-safe calls.
 [[noreturn]] void exec_child(const char* file, char* const* argv, char* const* env, const char* cwd,
-                             Pipe output, int error_pipe, pid_t parent, bool outlives_daemon) {
+                             Pipe output, int error_pipe, pid_t parent, SpawnOptions options) {
   setpgid(0, 0);
-  if (!outlives_daemon) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (options.cgroup >= 0) [[maybe_unused]]
+    const auto entered = write(options.cgroup, "0", 1);
+  if (!options.outlives_daemon) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // the daemon ended before prctl took effect or the child was recorded
   const int null_input = open("/dev/null", O_RDONLY);
   if (dup2(null_input, 0) < 0 || dup2(output.write, 1) < 0 || dup2(output.write, 2) < 0) {
@@ -101,7 +103,7 @@ struct Pipe {
   restore_descriptor_limit();
   // The daemon's sockets must not stay open in its children: their ports would stay in use after a crash.
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-  if (outlives_daemon) {
+  if (options.outlives_daemon) {
     // The error pipe must not be replaced by the dup2 below.
     if (error_pipe == kInheritedOutputFd)
       error_pipe = fcntl(error_pipe, F_DUPFD_CLOEXEC, kInheritedOutputFd + 1);
@@ -150,7 +152,7 @@ Error spawn_error(const SpawnFailure& failure, const config::ProcessConfig& conf
 
 }  // namespace
 
-Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_daemon) {
+Result<SpawnedProcess> spawn(const config::ProcessConfig& config, SpawnOptions options) {
   if (config.command.empty()) return fail(ErrorCode::load_failed, "the process has no command");
   auto arguments = config.command;
   auto variables = merged_environment(config);
@@ -167,12 +169,12 @@ Result<SpawnedProcess> spawn(const config::ProcessConfig& config, bool outlives_
     return fail(ErrorCode::load_failed, "can't create a pipe for the process: too many open files");
   }
   // The pipe's capacity while no daemon reads. If the kernel refuses, the pipe keeps its 64 KiB.
-  if (outlives_daemon) fcntl(output[0], F_SETPIPE_SZ, kOutputPipeSize);
+  if (options.outlives_daemon) fcntl(output[0], F_SETPIPE_SZ, kOutputPipeSize);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
     exec_child(file.c_str(), argv.data(), env.data(), config.cwd.c_str(), {output[0], output[1]},
-               error_pipe[1], parent, outlives_daemon);
+               error_pipe[1], parent, options);
   }
   const int fork_error = errno;
   close(output[1]);

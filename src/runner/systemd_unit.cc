@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include "gpu/process_table.h"
 #include "runner/async_condition.h"
 #include "runner/dbus_connection.h"
 #include "runner/port.h"
@@ -340,6 +341,7 @@ class SystemdUnit final : public RunnerOf<State> {
   std::vector<std::string> log_tail(std::size_t count) const override {
     return read_unit_journal(state()->config, count);
   }
+  bool owns_process(int pid) override;
   // SIGKILL is sent after `limit`; systemd's own TimeoutStopSec may be shorter.
   asio::awaitable<Result<void>> stop(Duration limit) override;
   asio::awaitable<Result<void>> kill() override;
@@ -350,6 +352,12 @@ RunIdentity SystemdUnit::identity() const {
   RunIdentity identity{.unit = state()->config.unit};
   if (const int pid = state()->properties.main_pid.value_or(0); pid > 0) identity.pid = pid;
   return identity;
+}
+
+// systemd itself listens for a unit that is started by a socket.
+bool SystemdUnit::owns_process(int pid) {
+  return gpu::read_cgroup(pid).unit == state()->config.unit || gpu::read_process_name(pid) == "systemd" ||
+         gpu::descends_from(pid, state()->properties.main_pid.value_or(0));
 }
 
 asio::awaitable<Result<void>> SystemdUnit::stop(Duration limit) {
