@@ -105,3 +105,19 @@ def test_what_a_command_leaves_in_the_background_on_purpose_stays(harness):
     harness.wait_until_quiet()
     assert is_running(pid)
     os.kill(pid, signal.SIGKILL)
+
+
+def test_the_lease_lasts_until_the_memory_of_the_whole_tree_is_gone(harness):
+    harness.start_with({"train": {"footprint": "4GiB"}, "chat": harness.fake_consumer("chat", "4GiB")})
+    run = harness.start_program("run", "--consumer", "train", "--", "sh", "-c",
+                                f"setsid sh -c 'echo pid $$; exec {HOLD}' & sleep 0.5; exit 0")
+    assert run.exit_code() == 0
+    pid = int(re.search(r"pid (\d+)", run.output)[1])
+    assert harness.tickets(consumer="train", stage="running"), "what it left behind still holds memory"
+    memory = harness.status()["devices"][0]["memory"]
+    assert (memory["foreign_bytes"], memory["measured_bytes"]) == (0, 1 << 30)
+    waiting = harness.send_raw_chat("chat")
+    harness.wait_for_ticket(consumer="chat", stage="waiting")
+    os.kill(pid, signal.SIGKILL)
+    assert waiting.status == 200
+    harness.wait_until_quiet()

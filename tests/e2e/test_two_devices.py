@@ -1,5 +1,4 @@
 """Two devices: each has a line of its own."""
-import os
 import pathlib
 
 from daemon_harness import overlapping_turns
@@ -45,6 +44,5 @@ def test_a_process_that_may_be_on_several_devices_sees_the_one_that_it_was_place
     assert harness.chat("picky") == "answer of picky"
     assert visible_devices(harness, "voice") == harness.gpu_states()[1]["uuid"]
     assert visible_devices(harness, "picky") == "1,0", "the configuration's value must be kept"
-    assert visible_devices(harness, "chat") == os.environ.get("CUDA_VISIBLE_DEVICES"), \
-        "with one possible device the variable is not set"
+    assert visible_devices(harness, "chat") == harness.gpu_states()[0]["uuid"]
     assert chat.status == 200
