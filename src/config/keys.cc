@@ -407,10 +407,12 @@ std::vector<Key> consumer_keys() {
       make_key(
           "consumers.*.kind", kUnbounded, [](KeyContext c) -> auto& { return c.consumer->kind; }, "llm",
           "The kind of work, for display and for choosing among consumers."),
-      with_fallback("the first device", omit_if_empty(make_key(
-                                            "consumers.*.device", kUnbounded,
-                                            [](KeyContext c) -> auto& { return c.consumer->device; }, "gpu1",
-                                            "The id of the device that the consumer uses."))),
+      with_fallback("the first device",
+                    omit_if_empty(make_key(
+                        "consumers.*.device", kUnbounded,
+                        [](KeyContext c) -> auto& { return c.consumer->device; }, "gpu1",
+                        "The id of the device that the consumer uses. Of several devices what the daemon "
+                        "starts sees this one alone."))),
       make_key(
           "consumers.*.devices", kUnbounded, [](KeyContext c) -> auto& { return c.consumer->devices; },
           "[gpu0, gpu1]",
@@ -714,8 +716,8 @@ std::vector<Key> container_keys() {
       make_key(
           "consumers.*.runner.container.gpus", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).gpus; }, "[all]",
-          "The GPUs that it sees: `all`, or indices or UUIDs of NVIDIA devices, or CDI names "
-          "(nvidia.com/gpu=0)."),
+          "The GPUs that it sees: `all` that the consumer is bound to, or indices or UUIDs of NVIDIA "
+          "devices, or CDI names (nvidia.com/gpu=0)."),
       make_key(
           "consumers.*.runner.container.volumes", kUnbounded,
           [](KeyContext c) -> auto& { return ensure_container(c).volumes; }, "[/srv/models:/models:ro]",
