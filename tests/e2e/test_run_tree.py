@@ -118,6 +118,6 @@ def test_the_lease_lasts_until_the_memory_of_the_whole_tree_is_gone(harness):
     assert (memory["foreign_bytes"], memory["measured_bytes"]) == (0, 1 << 30)
     waiting = harness.send_raw_chat("chat")
     harness.wait_for_ticket(consumer="chat", stage="waiting")
-    os.kill(pid, signal.SIGKILL)
+    os.killpg(pid, signal.SIGKILL)
     assert waiting.status == 200
     harness.wait_until_quiet()
