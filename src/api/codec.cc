@@ -68,7 +68,7 @@ struct EntryEncoder {
   Json operator()(const ServiceLost& e) const {
     return with_error({{"consumer", consumer(e.consumer)}}, e.error);
   }
-  Json operator()(const FoundWarm& e) const { return resident_fields(e.resident); }
+  Json operator()(const ResidentFound& e) const { return resident_fields(e.resident); }
   Json operator()(const ResidentAdded& e) const {
     return {
         {"consumer", consumer(e.consumer)}, {"ai_model", e.ai_model}, {"footprint_bytes", e.footprint.count}};
@@ -165,10 +165,12 @@ struct EntryEncoder {
 
 constexpr std::array<std::string_view, std::variant_size_v<EventPayload>> kEventTypes{
     "ticket_arrived",     "ticket_cancelled",   "lease_released",    "load_ended",
-    "rung_ended",         "reading_taken",      "service_lost",      "found_warm",
+    "rung_ended",         "reading_taken",      "service_lost",      "found",
     "resident_added",     "eviction_requested", "drain_requested",   "tick",
     "out_of_memory_seen", "hour_began",         "learned_forgotten", "stray_ended",
     "stray_left_alone",   "keep_alive_set",     "size_reported"};
+constexpr std::array<std::string_view, 5> kFoundTypes{"found_cold", "found_loading", "found_warm",
+                                                      "found_parked", "found_gone"};  // by Presence
 constexpr std::array<std::string_view, std::variant_size_v<Effect>> kEffectTypes{
     "granted", "refused",         "lease_ended", "load",    "evict",    "take_reading", "planned",
     "evicted", "eviction_failed", "read_ahead",  "learned", "overtook", "requeued",     "loaded_in_vain"};
@@ -250,7 +252,11 @@ Residency consumer_residency(const Registry& registry, const ConsumerState& cons
 }
 
 std::string_view event_type(const std::variant<EventPayload, Effect>& payload) {
-  if (const auto* event = std::get_if<EventPayload>(&payload)) return kEventTypes[event->index()];
+  if (const auto* event = std::get_if<EventPayload>(&payload)) {
+    if (const auto* found = std::get_if<ResidentFound>(event))
+      return kFoundTypes[static_cast<std::size_t>(found->presence)];
+    return kEventTypes[event->index()];
+  }
   return kEffectTypes[std::get<Effect>(payload).index()];
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/log_lines.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -56,8 +57,13 @@ struct LogLineFormatter {
                                to_string(e.still_held_bytes), e.error.detail),
                    true};
   }
-  std::optional<LogLine> operator()(const FoundWarm& e) const {
-    return LogLine{resident_name(e.resident) + " is warm already: loaded outside of this run of the daemon"};
+  std::optional<LogLine> operator()(const ResidentFound& e) const {
+    constexpr std::array<std::string_view, 5> kNews{
+        "is not loaded any more: its service dropped it, or somebody else unloaded it",
+        "is being loaded, but not by the daemon", "is loaded, but not by the daemon",
+        "is parked in host memory, but not by the daemon", "is gone: its service does not have it any more"};
+    return LogLine{
+        fmt::format("{} {}", resident_name(e.resident), kNews[static_cast<std::size_t>(e.presence)])};
   }
   std::optional<LogLine> operator()(const StrayEnded& e) const {
     if (!e.result)

@@ -58,9 +58,13 @@ struct ServiceLost {
   Error error{ErrorCode::service_down, ""};
 };
 
-// A service was found with this resident already loaded: at start, or later for an external one.
-struct FoundWarm {
+// What a service lists of the resident, or the driver shows of it, differs from its state, and neither an
+// effect Load nor Evict explains it: the service, or somebody else, loaded, unloaded, parked or deleted it.
+// The event may be up to two seconds late and cross effects and other events. While the core itself loads or
+// evicts the resident, the end of that decides.
+struct ResidentFound {
   ResidentId resident{};
+  Presence presence{};
 };
 
 // A new AI model of a consumer was requested or listed. `resident` must be the next free id.
@@ -138,11 +142,10 @@ struct DrainRequested {};
 // Time passed. Sent when next_wakeup(world) is reached: wait limits, idle unloads, rung limits, backoffs.
 struct Tick {};
 
-using EventPayload =
-    std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded, ReadingTaken,
-                 ServiceLost, FoundWarm, ResidentAdded, EvictionRequested, DrainRequested, Tick,
-                 OutOfMemorySeen, HourBegan, LearnedForgotten, StrayEnded, StrayLeftAlone, KeepAliveSet,
-                 SizeReported>;
+using EventPayload = std::variant<TicketArrived, TicketCancelled, LeaseReleased, LoadEnded, RungEnded,
+                                  ReadingTaken, ServiceLost, ResidentFound, ResidentAdded, EvictionRequested,
+                                  DrainRequested, Tick, OutOfMemorySeen, HourBegan, LearnedForgotten,
+                                  StrayEnded, StrayLeftAlone, KeepAliveSet, SizeReported>;
 
 struct Event {
   Instant at{};

@@ -16,6 +16,15 @@ namespace mgpu {
 
 enum class Residency : std::uint8_t { cold, loading, warm, parked, unloading, failed };
 
+// What its service lists of an AI model, or what the driver shows of it.
+enum class Presence : std::uint8_t {
+  cold,     // not in device memory
+  loading,  // a load is in progress
+  warm,     // in device memory
+  parked,   // in host memory of its process
+  gone      // not in device memory, and the service can't load it any more: it was deleted
+};
+
 // Where a load took the weights from. Load times differ by an order of magnitude between them.
 enum class LoadSource : std::uint8_t {
   cold,    // disk
@@ -68,7 +77,11 @@ struct Resident {
   bool leaves_host_memory = false;  // state unloading: it was parked; nothing of it is on the device
   bool was_read_ahead = false;      // its files were read ahead since its last load
   bool is_loaded_ahead = false;     // loaded before any ticket had its turn, and not used yet
-  bool warm_up_blocked = false;     // evicted by an operator or for being idle: loaded only for a ticket
+  // Evicted by an operator or for being idle, or unloaded outside of the daemon: loaded only for a ticket.
+  bool warm_up_blocked = false;
+  bool loads_by_itself = false;  // state loading: not by an effect Load (sched/found_state.h)
+  bool was_dropped = false;      // state warm: its service dropped it while leases run on it
+  bool is_gone = false;          // its service does not have it any more: its tickets are refused
 };
 
 }  // namespace mgpu

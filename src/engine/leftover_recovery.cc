@@ -97,7 +97,7 @@ asio::awaitable<Result<void>> LeftoverRecovery::adopt_or_end(store::ProcessRow r
       for (const std::string& ai_model : row.warm) {
         const ResidentId resident =
             parts_.targets.find_or_add_resident(id, ai_model, consumer_config->footprint);
-        parts_.loop.dispatch(FoundWarm{resident});
+        parts_.loop.dispatch(ResidentFound{resident, Presence::warm});
       }
       co_return Result<void>{};
     }

@@ -98,7 +98,7 @@ bool ServiceWatch::report_found_warm(ResidentId resident) {
   const Registry& registry = parts_.loop.world().registry;
   if (!is_cold_or_failed(registry, resident)) return false;
   parts_.devices.note_found_warm(registry[resident].consumer);
-  parts_.loop.dispatch(FoundWarm{resident});
+  parts_.loop.dispatch(ResidentFound{resident, Presence::warm});
   return true;
 }
 

@@ -72,7 +72,7 @@ class StoreRecorder {
   void record(Instant, const Evict& e) { record_process_state(e.resident); }
   void record(Instant, const Evicted& e) { record_process_state(e.resident); }
   void record(Instant, const EvictionFailed& e) { record_process_state(e.resident); }
-  void record(Instant, const FoundWarm& e) { record_process_state(e.resident); }
+  void record(Instant, const ResidentFound& e) { record_process_state(e.resident); }
   template <class Other>
   void record(Instant, const Other&) {}
   void record_process_state(ResidentId resident);  // for a later start that finds its process

@@ -168,6 +168,8 @@ class ExplanationBuilder {
         return {.cause = WaitCause::eviction, .resident = resident};
     for (const auto& [resident, ticket] : loading_)
       if (is_own(resident)) return {.cause = WaitCause::load, .resident = resident};
+    for (const ResidentId resident : self_loading_)
+      if (is_own(resident)) return {.cause = WaitCause::load, .resident = resident};
     for (const auto& [resident, ticket] : loading_)
       return {.cause = WaitCause::line, .behind = ticket, .resident = resident};
     for (const auto& [resident, ticket] : evicting_)
@@ -243,6 +245,12 @@ class ExplanationBuilder {
   void apply(Instant, const ServiceLost& lost) {
     std::erase_if(evicting_,
                   [&](const auto& entry) { return registry_[entry.first].consumer == lost.consumer; });
+    std::erase_if(self_loading_, [&](ResidentId id) { return registry_[id].consumer == lost.consumer; });
+  }
+  void apply(Instant, const ResidentFound& found) {
+    self_loading_.erase(found.resident);
+    if (found.presence == Presence::loading) self_loading_.insert(found.resident);
+    if (found.presence == Presence::warm && is_own(found.resident)) load_failed_ = false;
   }
   void apply(Instant, const auto&) {}
 
@@ -278,6 +286,7 @@ class ExplanationBuilder {
     if (!has_own_device(mgpu::devices_of(registry_[registry_[load.resident].consumer].spec))) return;
     loading_[load.resident] = load.ticket;
     evicting_.erase(load.resident);
+    self_loading_.erase(load.resident);
     if (is_own(load.resident)) load_failed_ = false;
     if (load.ticket == explanation_.ticket || (waiting_ && is_own(load.resident)))
       explanation_.loads.push_back({.resident = load.resident, .from = at, .from_parked = load.from_parked});
@@ -340,6 +349,7 @@ class ExplanationBuilder {
   std::vector<TicketId> running_{};  // on its devices, in the order of their grants
   std::map<ResidentId, std::optional<TicketId>> loading_{};
   std::map<ResidentId, std::optional<TicketId>> evicting_{};
+  std::set<ResidentId> self_loading_{};  // found loading, without an effect Load
   bool reading_pending_ = false;
   bool load_failed_ = false;
   bool waiting_ = false;

@@ -160,6 +160,19 @@ TEST(Explanation, NamesTheErrorOfAFailedLoad) {
   EXPECT_TRUE(mentions(sentences_for(fixture, ticket), "It was refused: load_failed, no such file."));
 }
 
+TEST(Explanation, ALoadThatTheServiceBeganByItselfIsALoad) {
+  JournalFixture fixture;
+  const auto chat = fixture.make_consumer({.name = "chat", .footprint = kGiB * 16}, false);
+  fixture.apply(ResidentFound{fixture.resident(chat), Presence::loading});
+  const TicketId ticket = fixture.submit(chat);
+  fixture.advance(4s);
+  fixture.apply(ResidentFound{fixture.resident(chat), Presence::warm});
+  const auto explanation = explain_ticket(fixture, ticket);
+  ASSERT_TRUE(explanation);
+  EXPECT_EQ(explanation->state, TicketState::running);
+  EXPECT_EQ(causes(*explanation), (Lines{"load 4"}));
+}
+
 TEST(Explanation, OfALongWaitListsTheLastCauses) {
   JournalFixture fixture;
   const ConsumerId chat = fixture.make_consumer({.name = "chat", .footprint = kGiB}, true);

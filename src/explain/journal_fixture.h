@@ -46,7 +46,7 @@ struct JournalFixture {
     const ConsumerId id = add_consumer(world.registry, std::move(spec));
     const ResidentId resident = add_resident(world.registry, id, "", footprint);
     if (!warm) return id;
-    apply(FoundWarm{resident});
+    apply(ResidentFound{resident, Presence::warm});
     take_reading();
     return id;
   }

@@ -192,20 +192,26 @@ void divide_unexplained_bytes(Registry& registry, const ConsumerState& consumer,
 }  // namespace
 
 void attribute_measurement(Registry& registry, ConsumerState& consumer, DeviceId device) {
-  if (has_resident_in(registry, consumer, Residency::loading)) return;
-  divide_unexplained_bytes(registry, consumer, device);
   DeviceUsage& usage = device_usage(consumer, device);
+  if (has_resident_in(registry, consumer, Residency::loading)) {
+    usage.unattributed = std::min(usage.unattributed, usage.measured);
+    return;
+  }
+  divide_unexplained_bytes(registry, consumer, device);
   usage.attributed = device_part(consumer.spec, device, held_bytes(registry, consumer));
   update_unattributed(consumer, device, usage);
 }
 
 void release_attribution(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint) {
-  if (has_resident_in(registry, consumer, Residency::loading)) return;
+  const bool loads = has_resident_in(registry, consumer, Residency::loading);
+  if (loads && !footprint) return;
   for (const DeviceId device : devices_of(consumer.spec)) {
     DeviceUsage& usage = device_usage(consumer, device);
     const Bytes evicted = footprint ? device_part(consumer.spec, device, *footprint) : usage.attributed;
+    const Bytes at_most = usage.unattributed + evicted;
     usage.attributed = std::max(usage.attributed - evicted, Bytes{});
     update_unattributed(consumer, device, usage);
+    if (loads) usage.unattributed = std::min(usage.unattributed, at_most);
   }
 }
 

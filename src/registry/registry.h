@@ -110,13 +110,13 @@ Bytes expected_bytes(const Registry& registry, const ConsumerState& consumer);
 // Updates the attributed and unattributed bytes of the consumer on the device. Unattributed bytes (memory of
 // a dead process, a service that outgrew its footprint) count in addition to whatever is loaded next. What
 // its other residents leave unexplained is divided among the warm ones of unknown size, as their footprints.
-// Call after each reading of the device. Does nothing while a resident of the consumer loads, because old
-// bytes can't be distinguished from new ones.
+// Call after each reading of the device. While a resident of the consumer loads, unattributed bytes only
+// become fewer, because old bytes can't be distinguished from new ones.
 void attribute_measurement(Registry& registry, ConsumerState& consumer, DeviceId device);
 
 // Call when a resident has left (`footprint`), or all of them with their process (none): bytes that are still
-// measured of them become unattributed. held_bytes can't replace this, because it includes leases that were
-// granted after the reading.
+// measured of them become unattributed; while another one loads, at most `footprint`. held_bytes can't
+// replace this, because it includes leases that were granted after the reading.
 void release_attribution(const Registry& registry, ConsumerState& consumer, std::optional<Bytes> footprint);
 
 // Whether a resident of the consumer is in this state. The bytes of one process can't be divided among its

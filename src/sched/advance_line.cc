@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "plan/victim_selection.h"
 #include "sched/eviction_ladder.h"
+#include "sched/found_state.h"
 #include "sched/line_order.h"
 #include "sched/load_expectation.h"
 #include "sched/transitions.h"
@@ -109,8 +110,8 @@ RoomState make_room(World& world, Effects& out, std::span<const DeviceId> device
 bool can_room_change(const World& world, const Ticket& ticket) {
   return std::ranges::any_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
-    return line.loading || line.running_leases > 0 || has_evictions(world, device) ||
-           is_device_paused(world, device);
+    return line.loading || has_self_load(world, device) || line.running_leases > 0 ||
+           has_evictions(world, device) || is_device_paused(world, device);
   });
 }
 
@@ -146,10 +147,14 @@ bool refuse_if_stuck(World& world, Effects& out, Ticket& ticket) {
   return true;
 }
 
-// Refuses a ticket whose resident failed to load, until its retry_at. Returns whether it did.
-bool refuse_if_load_failed(World& world, Effects& out, const Ticket& ticket) {
+// Refuses a ticket whose resident is gone, or failed to load, until its retry_at. Returns whether it did.
+bool refuse_if_not_loadable(World& world, Effects& out, const Ticket& ticket) {
   if (!ticket.request.resident) return false;
   const Resident& resident = world.registry[*ticket.request.resident];
+  if (resident.is_gone) {
+    refuse_ticket(world, out, ticket.id, gone_error(world.registry, resident));
+    return true;
+  }
   if (resident.state != Residency::failed || world.now >= resident.retry_at) return false;
   refuse_ticket(world, out, ticket.id, resident.last_error, resident.retry_at - world.now);
   return true;
@@ -171,7 +176,7 @@ bool is_moving(const Resident& resident) {
 void advance_ticket(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   const auto devices = devices_of(world.registry, ticket.request);
-  if (refuse_if_load_failed(world, out, ticket)) return;
+  if (refuse_if_not_loadable(world, out, ticket)) return;
   Resident* resident = ticket.request.resident ? &world.registry[*ticket.request.resident] : nullptr;
   if (resident && is_moving(*resident)) return;
   const bool needs_load = resident && resident->state != Residency::warm;
@@ -202,7 +207,7 @@ void advance_claim(World& world, Effects& out, TicketId id) {
   Ticket& ticket = *find_ticket(world, id);
   const Resident& resident = world.registry[*ticket.request.resident];
   if (resident.state == Residency::warm || is_moving(resident)) return;
-  if (refuse_if_load_failed(world, out, ticket)) return;
+  if (refuse_if_not_loadable(world, out, ticket)) return;
   if (must_wait_to_load(world, resident)) return;
   const auto devices = devices_of(world.registry, ticket.request);
   const RoomState room = make_room(world, out, devices, PlanReason::ahead, id);
@@ -240,7 +245,7 @@ void record_overtaking(World& world, Effects& out, LineState& line, const Ticket
 // another ticket may be next.
 bool serve_ticket(World& world, Effects& out, const NextTurn& next) {
   Ticket& ticket = *find_ticket(world, next.ticket);
-  if (refuse_if_load_failed(world, out, ticket)) return true;
+  if (refuse_if_not_loadable(world, out, ticket)) return true;
   make_promise(world, ticket);
   if (const auto id = ticket.request.resident; id && !holds_memory(world.registry[*id]))
     set_load_expectation(world, *id);
@@ -413,6 +418,7 @@ void relieve_pressure(World& world, Effects& out, DeviceId device) {
 
 void advance_line(World& world, Effects& out, DeviceId device) {
   LineState& line = world.lines[device.value];
+  expire_self_loads(world, device);
   advance_evictions(world, out, device);
   if (line.unverified_since) return;  // no decisions before a reading shows what a crash left behind
   if (world.registry.readings[device.value].yielded) return yield_device(world, out, device);
@@ -433,7 +439,7 @@ void advance_line(World& world, Effects& out, DeviceId device) {
 
 Instant next_wakeup(const World& world, DeviceId device) {
   const LineState& line = world.lines[device.value];
-  Instant next = kNever;
+  Instant next = next_self_load_expiry(world, device);
   for (const auto& [id, eviction] : world.evictions)
     if (is_on_device(world.registry[world.registry[id].consumer].spec, device))
       next = std::min(next, eviction.rung_deadline);

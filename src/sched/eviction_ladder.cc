@@ -43,9 +43,10 @@ void take_rung(World& world, Effects& out, Eviction& eviction, Rung rung) {
     for (const ResidentId sibling : consumer.residents) {
       Resident& sibling_resident = registry[sibling];
       const bool parked = sibling_resident.state == Residency::parked;
-      if (parked || sibling_resident.state == Residency::warm) {
+      if (parked || sibling_resident.state == Residency::warm || sibling_resident.loads_by_itself) {
         sibling_resident.state = Residency::unloading;
         sibling_resident.leaves_host_memory = parked;
+        sibling_resident.loads_by_itself = sibling_resident.was_dropped = false;
       }
       if (sibling != eviction.resident) world.evictions.erase(sibling);
     }
@@ -143,8 +144,8 @@ HostMemoryRoom make_host_memory_room(World& world, Effects& out, Bytes needed) {
 void finish_eviction(World& world, Effects& out, const Eviction& eviction) {
   Registry& registry = world.registry;
   const ConsumerState& consumer = registry[registry[eviction.resident].consumer];
-  const bool parked = eviction.rung == Rung::park && !eviction.process_lost;
-  if (!registry[eviction.resident].leaves_host_memory)
+  const bool parked = eviction.rung == Rung::park && !eviction.has_left;
+  if (!registry[eviction.resident].leaves_host_memory && !eviction.has_left)
     learn_freed(registry, eviction.resident, freed_bytes(registry, eviction));
   registry[eviction.resident].state = parked ? Residency::parked : Residency::cold;
   if (ends_process(eviction.rung)) mark_siblings_cold(world, consumer);
@@ -174,7 +175,7 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
     resident.state = Residency::failed;
     resident.last_error = error;
     resident.retry_at = world.now + world.limits.retry_backoff_max;
-  } else if (eviction.process_lost) {
+  } else if (eviction.has_left) {
     resident.state = Residency::cold;
   } else {
     resident.state = resident.leaves_host_memory ? Residency::parked : Residency::warm;
@@ -182,7 +183,7 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
     observe_found(registry,
                   eviction.resident);  // it may have freed a part: readings do not show its size now
   }
-  if (ends_process(eviction.rung)) release_evicted_bytes(registry, eviction);
+  if (ends_process(eviction.rung) || eviction.has_left) release_evicted_bytes(registry, eviction);
   update_statistics(primary_line(world, consumer.spec).statistics, statistics_event::EvictionGivenUp{});
   out.emplace_back(EvictionFailed{
       .resident = eviction.resident, .error = error, .still_held_bytes = measured_bytes(consumer)});
@@ -237,13 +238,11 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
   park = !is_parked &&
          (park || (reason != PlanReason::operator_request && prefers_parking(world.registry, resident)));
   resident.warm_up_blocked = reason == PlanReason::idle || reason == PlanReason::operator_request;
-  if (std::exchange(resident.is_loaded_ahead, false)) {
-    update_statistics(primary_line(world, spec).statistics, statistics_event::LoadedInVain{});
-    out.emplace_back(LoadedInVain{id});
-  }
+  report_if_loaded_in_vain(world, out, id);
   resident.transition_at = world.now;
   resident.state = Residency::unloading;
   resident.leaves_host_memory = is_parked;
+  resident.was_dropped = false;
   Eviction& eviction =
       world.evictions[id] = {.resident = id, .rung = Rung::service, .parks = park, .reason = reason};
   if (is_parked || is_latest_load_seen(world, spec)) return take_first_rung(world, out, eviction);
@@ -260,7 +259,8 @@ void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, co
       found->second.is_answered)
     return;
   Eviction& eviction = found->second;
-  if (!result) {
+  // A service that refuses to unload what it no longer has has nothing to free.
+  if (!result && !(eviction.has_left && !ends_process(rung))) {
     if (take_next_rung(world, out, eviction, result.error().detail)) world.evictions.erase(id);
     return;
   }
@@ -303,6 +303,12 @@ void advance_evictions(World& world, Effects& out, DeviceId device) {
       if (take_next_rung(world, out, eviction, failure)) evictions.erase(id);
     }
   }
+}
+
+bool is_process_ending(const World& world, ConsumerId consumer) {
+  return std::ranges::any_of(world.evictions, [&](const auto& entry) {
+    return world.registry[entry.first].consumer == consumer && ends_process(entry.second.rung);
+  });
 }
 
 bool has_evictions(const World& world, DeviceId device) {

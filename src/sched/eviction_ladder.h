@@ -18,6 +18,9 @@ void handle_rung_result(World& world, Effects& out, ResidentId id, Rung rung, co
 // gives them up.
 void advance_evictions(World& world, Effects& out, DeviceId device);
 
+// Whether an eviction in progress stops or kills the consumer's process.
+bool is_process_ending(const World& world, ConsumerId consumer);
+
 // Whether an eviction on the device is in progress.
 bool has_evictions(const World& world, DeviceId device);
 

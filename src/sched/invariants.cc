@@ -87,8 +87,12 @@ std::string check_resident(const World& world, ResidentId id, std::uint32_t use_
   if (evicted && resident.state != Residency::unloading)
     return "4: " + name + " has an eviction in progress, but is not unloading";
   for (const DeviceId device : devices_of(consumer.spec))
-    if ((world.lines[device.value].loading == id) != (resident.state == Residency::loading))
+    if ((world.lines[device.value].loading == id) !=
+        (resident.state == Residency::loading && !resident.loads_by_itself))
       return "4: the line and the state of " + name + " disagree on whether it is loading";
+  if ((resident.loads_by_itself && resident.state != Residency::loading) ||
+      (resident.was_dropped && resident.state != Residency::warm))
+    return "5: what the service did with " + name + " disagrees with its state";
   if (resident.state == Residency::unloading && running)
     return "4: " + name + " is evicted while a lease runs on it";
   return {};

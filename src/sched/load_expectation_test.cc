@@ -101,7 +101,7 @@ TEST(LoadExpectation, TheBytesOfAFoundAiModelOfUnknownSizeCanBeHad) {
   const ResidentId unknown = harness.add_ai_model("unknown", {});
   harness.measured = kGiB * 9;
   harness.read();
-  harness.apply_event(FoundWarm{unknown});
+  harness.apply_event(ResidentFound{unknown, Presence::warm});
   const Effects effects = harness.request(known).second;
   ASSERT_TRUE(find_effect<Evict>(effects));
   EXPECT_EQ(find_effect<Evict>(effects)->resident, unknown);
@@ -119,7 +119,7 @@ TEST(LoadExpectation, AnEvictionIsOverAlthoughASiblingHoldsMoreThanExpected) {
   const ResidentId next = harness.add_ai_model("next", kGiB * 14);
   harness.measured = kGiB * 8;
   harness.read();
-  harness.apply_event(FoundWarm{understated});
+  harness.apply_event(ResidentFound{understated, Presence::warm});
   harness.make_warm(large, kGiB * 8);
   const auto [ticket, effects] = harness.request(next);
   for (const Evict& evict : effects_of<Evict>(effects))

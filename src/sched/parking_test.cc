@@ -70,6 +70,7 @@ TEST(Parking, AResidentWhoseProcessDiedDuringItsEvictionIsCold) {
   harness.apply_event(ServiceLost{chat, {ErrorCode::service_down, "crashed"}});
   harness.apply_event(RungEnded{harness.resident_of(chat), Rung::service,
                                 fail(ErrorCode::service_down, "connection refused")});
+  harness.report_reading();
   EXPECT_EQ(harness.state_of(chat), Residency::cold);
 }
 

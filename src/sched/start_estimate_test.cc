@@ -27,7 +27,7 @@ struct EstimateFixture : CheckedWorld {
     const ResidentId resident = add_resident(world.registry, id, "", footprint);
     world.registry[resident].costs = {
         .load_cold = 10s, .load_cached = 10s, .unload = 2s, .run = 4s, .loads = 1, .runs = 1};
-    if (warm) apply_event(FoundWarm{resident});
+    if (warm) apply_event(ResidentFound{resident, Presence::warm});
     return id;
   }
 

@@ -10,6 +10,7 @@
 #include "registry/cost_learning.h"
 #include "sched/advance_line.h"
 #include "sched/eviction_ladder.h"
+#include "sched/found_state.h"
 #include "sched/transitions.h"
 
 namespace mgpu {
@@ -67,19 +68,7 @@ struct EventApplier {
     keep_reading_pending(reading.device);
   }
   void operator()(const ServiceLost& lost) { lose_service(world, out, lost.consumer, lost.error); }
-  void operator()(const FoundWarm& found) {
-    Resident& resident = world.registry[found.resident];
-    ConsumerState& consumer = world.registry[resident.consumer];
-    mark_line_dirty(world, consumer.spec);
-    if (resident.state != Residency::cold && resident.state != Residency::failed) return;
-    resident.state = Residency::warm;
-    resident.last_used = world.now;
-    resident.keep_alive.reset();
-    observe_found(world.registry, found.resident);
-    // The last reading may already include its bytes, as unattributed ones.
-    for (const DeviceId device : devices_of(consumer.spec))
-      attribute_measurement(world.registry, consumer, device);
-  }
+  void operator()(const ResidentFound& found) { apply_found(world, out, found); }
   void operator()(const ResidentAdded& added) {
     const ResidentId id = add_resident(world.registry, added.consumer, added.ai_model, added.footprint);
     MGPU_ASSERT(id == added.resident, "resident ids are assigned in ascending order without gaps");

@@ -17,7 +17,7 @@ TEST(Step, AttributesBytesMeasuredEarlierToAResidentThatIsFoundWarm) {
                                     .taken_at = harness.world.now + 1ms,
                                     .total = kGiB * 24,
                                     .consumers = {{chat, kGiB * 14}}}});
-  const Effects effects = harness.apply_event(FoundWarm{harness.resident_of(chat)});
+  const Effects effects = harness.apply_event(ResidentFound{harness.resident_of(chat), Presence::warm});
   EXPECT_FALSE(find_effect<Evict>(effects)) << "its bytes count once";
   EXPECT_EQ(headroom(harness.world.registry, harness.gpu), kGiB * 10);
 }
@@ -27,7 +27,8 @@ TEST(Step, NothingIsEvictedBeforeTheFirstReading) {
   const DeviceId gpu = add_device(world, {.name = "gpu0", .reserve = kGiB});
   const auto chat = add_consumer(world.registry, {.name = "chat", .device = gpu, .can_stop = true});
   const ResidentId adopted = add_resident(world.registry, chat, "", kGiB * 4);
-  EXPECT_FALSE(find_effect<Evict>(step(world, {.at = {1}, .payload = FoundWarm{adopted}})));
+  EXPECT_FALSE(
+      find_effect<Evict>(step(world, {.at = {1}, .payload = ResidentFound{adopted, Presence::warm}})));
 }
 
 TEST(Step, UsesTheMemoryOfAnEndedJobOnlyWhenAReadingShowsItFree) {

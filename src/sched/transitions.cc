@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "registry/cost_learning.h"
 #include "registry/usage_history.h"
+#include "sched/found_state.h"
 #include "sched/line_order.h"
 #include "sched/placement.h"
 #include "sched/start_estimate.h"
@@ -310,6 +311,8 @@ void admit_ticket(World& world, Effects& out, TicketId id, const TicketRequest& 
     return refuse_ticket(world, out, id, *error, error->retry_after);
   if (auto error = wrong_device_error(world.registry, request, ticket.request.device))
     return refuse_ticket(world, out, id, std::move(*error));
+  if (request.resident && world.registry[*request.resident].is_gone)
+    return refuse_ticket(world, out, id, gone_error(world.registry, world.registry[*request.resident]));
   if (auto error = never_fits_error(world.registry, ticket.request))
     return refuse_ticket(world, out, id, std::move(*error));
   if (request.deadline > Duration{0}) refuse_if_deadline_missed(world, out, ticket);
@@ -490,7 +493,7 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
   const Consumer& spec = world.registry[resident.consumer].spec;
   for (const DeviceId device : devices_of(spec)) {
     auto& loading = world.lines[device.value].loading;
-    MGPU_ASSERT(loading == id && resident.state == Residency::loading,
+    MGPU_ASSERT(loading == id && resident.state == Residency::loading && !resident.loads_by_itself,
                 "LoadEnded answers a load that is in progress");
     loading.reset();
     world.lines[device.value].loaded_at = world.now;
@@ -532,6 +535,14 @@ void end_load(World& world, Effects& out, ResidentId id, const Result<void>& res
       refuse_ticket(world, out, ticket, result.error(), backoff);
 }
 
+void report_if_loaded_in_vain(World& world, Effects& out, ResidentId id) {
+  Resident& resident = world.registry[id];
+  if (!std::exchange(resident.is_loaded_ahead, false)) return;
+  update_statistics(primary_line(world, world.registry[resident.consumer].spec).statistics,
+                    statistics_event::LoadedInVain{});
+  out.emplace_back(LoadedInVain{id});
+}
+
 void lose_service(World& world, Effects& out, ConsumerId id, const Error& error) {
   ConsumerState& consumer = world.registry[id];
   std::vector<TicketId> ended_leases;
@@ -546,14 +557,15 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& error)
   }
   // Loads and rungs in progress get their own LoadEnded or RungEnded, so their states are not changed here.
   for (auto& [resident_id, eviction] : world.evictions)
-    if (world.registry[resident_id].consumer == id) eviction.process_lost = true;
+    if (world.registry[resident_id].consumer == id) eviction.has_left = true;
   for (const ResidentId resident_id : consumer.residents) {
     Resident& resident = world.registry[resident_id];
     if (error.code == ErrorCode::out_of_memory && resident.state == Residency::warm)
       learn_out_of_memory(world.registry, resident_id);
-    if (resident.state == Residency::warm || resident.state == Residency::parked)
+    if (resident.state == Residency::warm || resident.state == Residency::parked || resident.loads_by_itself)
       resident.state = Residency::cold;
     drop_provisional_footprint(world.registry, resident_id);
+    resident.loads_by_itself = resident.was_dropped = false;
   }
   release_attribution(world.registry, consumer, std::nullopt);
   mark_line_dirty(world, consumer.spec);

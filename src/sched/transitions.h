@@ -60,6 +60,9 @@ void drop_claim(World& world, Ticket& ticket);
 void start_load(World& world, Effects& out, ResidentId id, std::optional<TicketId> ticket);
 void end_load(World& world, Effects& out, ResidentId id, const Result<void>& result, LoadSource source);
 
+// A resident that was loaded ahead, or without a ticket, leaves the device unused.
+void report_if_loaded_in_vain(World& world, Effects& out, ResidentId id);
+
 // The consumer's process died: ends its leases and marks its residents as not loaded.
 void lose_service(World& world, Effects& out, ConsumerId consumer, const Error& error);
 

@@ -22,7 +22,7 @@ bool can_warm_up(const World& world, const Resident& resident) {
   const bool is_unloaded = resident.state == Residency::cold || resident.state == Residency::parked ||
                            (resident.state == Residency::failed && world.now >= resident.retry_at &&
                             resident.consecutive_failures == 0);
-  return is_unloaded && !resident.warm_up_blocked && resident.use_count == 0 &&
+  return is_unloaded && !resident.warm_up_blocked && !resident.is_gone && resident.use_count == 0 &&
          !is_load_expectation_unsure(resident);
 }
 

@@ -62,7 +62,8 @@ struct Eviction {
   bool awaits_reading = false;      // no rung before a reading has shown what the latest load took
   bool awaits_host_memory = false;  // is parked as soon as other residents have left host memory
   bool parks = false;               // begins with parking
-  bool process_lost = false;        // its process died meanwhile, so nothing of it can stay, not even parked
+  // Its process died meanwhile, or its service lists it as not loaded: nothing of it stays, not even parked.
+  bool has_left = false;
   Instant rung_deadline{};          // for the answer, then for the readings
   Instant answered_at{};            // only readings taken later count
   Bytes before_bytes{};             // measured bytes of the consumer when the rung was started

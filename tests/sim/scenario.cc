@@ -46,7 +46,9 @@ struct EventWriter {
     out << ' ' << reading.yielded;
   }
   void operator()(const ServiceLost& e) const { out << "service_lost " << e.consumer.value; }
-  void operator()(const FoundWarm& e) const { out << "found_warm " << e.resident.value; }
+  void operator()(const ResidentFound& e) const {
+    out << "found " << e.resident.value << ' ' << static_cast<int>(e.presence);
+  }
   void operator()(const ResidentAdded& e) const {
     out << "resident_added " << e.resident.value << ' ' << e.consumer.value << ' ' << e.footprint.count;
   }
@@ -136,7 +138,10 @@ EventPayload read_event(std::istream& in) {
   }
   if (name == "reading") return ReadingTaken{read_reading(in)};
   if (name == "service_lost") return ServiceLost{.consumer = read_consumer(in)};
-  if (name == "found_warm") return FoundWarm{read_resident(in)};
+  if (name == "found") {
+    const ResidentId resident = read_resident(in);
+    return ResidentFound{resident, static_cast<Presence>(read<int>(in))};
+  }
   if (name == "resident_added") {
     const ResidentId resident = read_resident(in);
     const ConsumerId consumer = read_consumer(in);
@@ -230,7 +235,8 @@ bool is_possible(const World& world, const Event& event) {
     return !world.tickets.contains(arrived->ticket);
   if (const auto* ended = std::get_if<LoadEnded>(&event.payload))
     return ended->resident.value < world.registry.residents.size() &&
-           world.registry[ended->resident].state == Residency::loading;
+           world.registry[ended->resident].state == Residency::loading &&
+           !world.registry[ended->resident].loads_by_itself;
   return true;
 }
 

@@ -6,10 +6,12 @@
 #include <map>
 #include <queue>
 #include <ranges>
+#include <set>
 #include <span>
 #include <tuple>
 #include <utility>
 
+#include "sched/found_state.h"
 #include "sched/step.h"
 
 #include "ai_model_sizes.h"
@@ -26,6 +28,7 @@ struct FaultRates {
   double load_fails = 0, load_hangs = 0, rung_fails = 0, rung_ignored = 0, frees_late = 0, frees_partly = 0;
   double sizes_left_out = 0, reports_understate = 0;
   double underdeclares = 0, out_of_memory = 0, yield_program_starts = 0;
+  double acts_by_itself = 0;
   double lingers_after_kill = 0, crashes = 0, client_vanishes = 0, foreign_grows = 0, device_lost = 0;
 };
 
@@ -35,7 +38,10 @@ struct ConsumerMemory {
   Bytes lingering{};  // of evicted residents, not free yet
   Bytes working{};
   bool is_alive = false;
-  std::int64_t actual_percent = 100;  // real working memory in percent of the declaration
+  std::int64_t actual_percent = 100;  // real memory in percent of the declaration
+  bool acts_by_itself = false;        // its service loads, drops, parks and deletes without the core
+  std::set<ResidentId> self_loading{}, parked{}, deleted{};
+  std::uint64_t life = 0;  // grows with each end of its process
   Bytes total() const {
     Bytes bytes = lingering + working;
     for (const auto& [id, held] : resident_bytes) bytes += held;
@@ -49,10 +55,12 @@ struct SimulatedDevice {
   Bytes foreign{};
   Bytes bare{};
   bool has_yield_program = false;
+  Instant last_self_load{};  // when a service last took memory without the core
   std::vector<std::pair<Instant, Bytes>> foreign_readings{};  // foreign memory in the readings
 };
 
 constexpr Duration kArrivalPeriod = 60s;
+constexpr Duration kLateFree = 3s;         // of a service that drops a resident by itself
 constexpr Duration kSettlePeriod = 20min;  // after the last arrival; longer than all limits
 
 class Simulator {
@@ -65,6 +73,8 @@ class Simulator {
     now_ = {1'000'000};
     for (std::size_t i = 0; i < devices_.size(); ++i) sample_device(DeviceId{i});
     schedule_next_arrival();
+    for (std::size_t i = 0; i < consumer_memory_.size(); ++i)
+      if (consumer_memory_[i].acts_by_itself) schedule_own_life(ConsumerId{i});
     if (random_.chance(0.05))
       schedule_after(Duration{random_.between(1, kArrivalPeriod.count())},
                      [this] { feed_event(DrainRequested{}); });
@@ -106,6 +116,7 @@ class Simulator {
                     .client_vanishes = rate_or_zero(0.1),
                     .foreign_grows = rate_or_zero(0.2),
                     .device_lost = rate_or_zero(0.01)};
+    fault_rates_.acts_by_itself = random_.chance(0.5) ? 0.6 : 0.0;
     fault_rates_.underdeclares = rate_or_zero(0.15), fault_rates_.out_of_memory = rate_or_zero(0.03),
     fault_rates_.yield_program_starts = rate_or_zero(0.02);
     fault_rates_.sizes_left_out = rate_or_zero(0.5), fault_rates_.reports_understate = rate_or_zero(0.3);
@@ -172,6 +183,7 @@ class Simulator {
                          .reports = random_.chance(0.3),
                          .understates = random_.chance(fault_rates_.reports_understate)});
     if (spec.lease_only) return;
+    consumer_memory_.back().acts_by_itself = random_.chance(fault_rates_.acts_by_itself);
     const auto resident_count = spec.can_unload && random_.chance(0.3) ? random_.between(2, 4) : 1;
     for (std::int64_t i = 0; i < resident_count; ++i)
       add_resident(
@@ -267,7 +279,9 @@ class Simulator {
     ++result_.grants;
     if (const auto placed = world_.tickets.find(grant.ticket); placed != world_.tickets.end())
       requests_[grant.ticket].device = placed->second.request.device;
+    granted_at_[grant.ticket] = now_;
     start_job(grant.ticket);
+    load_inside_request(grant.ticket);
     const std::uint64_t grant_count = ++grant_counts_[grant.ticket];
     const auto is_same_grant = [this, ticket = grant.ticket, grant_count] {
       return grant_counts_[ticket] == grant_count;
@@ -297,15 +311,20 @@ class Simulator {
     ++result_.loads;
     if (is_size_unknown(world_.registry[load.resident]))
       fail_if(missing_room_for_unknown(world_.registry, load.resident, now_));
+    note_change(load.resident);
     const ConsumerId consumer = world_.registry[load.resident].consumer;
     const Duration limit = world_.registry[consumer].spec.load_limit;
+    if (consumer_memory_[consumer.value].deleted.contains(load.resident))
+      return schedule_after(10ms, [this, id = load.resident] {
+        end_load(id, fail(ErrorCode::not_found, "status 404"), LoadSource::cold);
+      });
     if (random_.chance(fault_rates_.load_hangs)) {
       schedule_after(limit, [this, id = load.resident] {
-        feed_event(LoadEnded{id, fail(ErrorCode::load_failed, "not healthy within load_limit")});
+        end_load(id, fail(ErrorCode::load_failed, "not healthy within load_limit"), LoadSource::cold);
       });
     } else if (random_.chance(fault_rates_.load_fails)) {
       schedule_after(Duration{random_.between(1'000, 5'000'000)}, [this, id = load.resident] {
-        feed_event(LoadEnded{id, fail(ErrorCode::load_failed, "exit code 1")});
+        end_load(id, fail(ErrorCode::load_failed, "exit code 1"), LoadSource::cold);
       });
     } else {
       schedule_after(Duration{random_.between(1'000, std::min<std::int64_t>(limit.count(), 12'000'000))},
@@ -313,21 +332,20 @@ class Simulator {
     }
   }
   void execute(const Evict& evict) {
+    note_change(evict.resident);
     const ConsumerId consumer = world_.registry[evict.resident].consumer;
     const Duration limit = world_.registry[consumer].spec.stop_limit;
     const bool is_kill = evict.rung == Rung::kill;
     if (!is_kill && random_.chance(fault_rates_.rung_ignored)) {
-      schedule_after(limit * 3, [this, evict] {
-        feed_event(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "ignored")});
-      });
+      schedule_after(limit * 3,
+                     [this, evict] { end_rung(evict, fail(ErrorCode::eviction_failed, "ignored")); });
     } else if (!is_kill && random_.chance(fault_rates_.rung_fails)) {
-      schedule_after(10ms, [this, evict] {
-        feed_event(RungEnded{evict.resident, evict.rung, fail(ErrorCode::eviction_failed, "status 500")});
-      });
+      schedule_after(10ms,
+                     [this, evict] { end_rung(evict, fail(ErrorCode::eviction_failed, "status 500")); });
     } else {
       schedule_after(Duration{random_.between(1'000, limit.count() / 2)}, [this, evict] {
         free_memory(evict);
-        feed_event(RungEnded{evict.resident, evict.rung, {}});
+        end_rung(evict, {});
       });
     }
   }
@@ -352,11 +370,11 @@ class Simulator {
     memory.resident_bytes[id] = sizes_.true_bytes(id);
     if (!allocations_succeed(devices_of(world_.registry[consumer].spec), load_start)) {
       memory.resident_bytes.erase(id);
-      feed_event(LoadEnded{id, fail(ErrorCode::out_of_memory, "CUDA out of memory")});
-      return;
+      return end_load(id, fail(ErrorCode::out_of_memory, "CUDA out of memory"), LoadSource::cold);
     }
     memory.is_alive = true;
-    feed_event(LoadEnded{id, {}, static_cast<LoadSource>(random_.between(0, 2))});
+    memory.parked.erase(id), memory.self_loading.erase(id);
+    end_load(id, {}, static_cast<LoadSource>(random_.between(0, 2)));
     if (const auto bytes = sizes_.report(random_, id))
       schedule_after(Duration{random_.between(0, 3'000'000)},
                      [this, id, bytes] { feed_event(SizeReported{.resident = id, .bytes = *bytes}); });
@@ -384,6 +402,15 @@ class Simulator {
              return device_part(consumer.spec, device, needed) >
                     devices_[device.value].total - world_.registry.devices[device.value].reserve;
            });
+  }
+
+  void end_load(ResidentId id, Result<void> result, LoadSource source) {
+    note_change(id);
+    feed_event(LoadEnded{id, std::move(result), source});
+  }
+  void end_rung(const Evict& evict, Result<void> result) {
+    note_change(evict.resident);
+    feed_event(RungEnded{evict.resident, evict.rung, std::move(result)});
   }
 
   Bytes actual_bytes(ConsumerId consumer, Bytes declared) const {
@@ -419,10 +446,12 @@ class Simulator {
     Bytes freed = stops_process ? memory.total() - memory.lingering - memory.working
                                 : memory.resident_bytes[evict.resident];
     if (stops_process) {
-      memory.resident_bytes.clear();
-      memory.is_alive = false;
+      end_process(consumer);
     } else {
       memory.resident_bytes.erase(evict.resident);
+      memory.self_loading.erase(evict.resident);
+      memory.parked.erase(evict.resident);
+      if (evict.rung == Rung::park) memory.parked.insert(evict.resident);
     }
     if (stops_process && random_.chance(fault_rates_.lingers_after_kill))
       return free_later(consumer, freed, 60s);
@@ -446,11 +475,139 @@ class Simulator {
     ConsumerMemory& memory = consumer_memory_[consumer.value];
     if (!memory.is_alive) return;
     const Bytes freed = memory.total() - memory.lingering - memory.working;
-    memory.resident_bytes.clear();
-    memory.is_alive = false;
+    end_process(consumer);
     memory.lingering -= std::exchange(leaked_bytes_[consumer], Bytes{});
     free_later(consumer, freed, 50ms);
     feed_event(ServiceLost{consumer, {ErrorCode::service_down, "killed by signal 11"}});
+  }
+
+  void end_process(ConsumerId consumer) {
+    ConsumerMemory& memory = consumer_memory_[consumer.value];
+    memory.resident_bytes.clear(), memory.self_loading.clear(), memory.parked.clear();
+    memory.is_alive = false;
+    ++memory.life;
+    for (const ResidentId id : world_.registry[consumer].residents) note_change(id);
+  }
+
+  // --- services that act by themselves ---
+
+  // The core itself changed the resident: an earlier listing of it is outdated.
+  void note_change(ResidentId id) { changes_[id] = ++change_count_; }
+
+  void schedule_own_life(ConsumerId consumer) {
+    if (now_ > Instant{1'000'000} + kArrivalPeriod + 60s) return;
+    schedule_after(Duration{random_.between(200'000, 1'000'000)}, [this, consumer] {
+      const auto& residents = world_.registry[consumer].residents;
+      const ResidentId id = residents[static_cast<std::size_t>(
+          random_.between(0, static_cast<std::int64_t>(residents.size()) - 1))];
+      if (random_.chance(0.3)) act_by_itself(consumer, id);
+      list_service(consumer);
+      schedule_own_life(consumer);
+    });
+  }
+
+  void act_by_itself(ConsumerId consumer, ResidentId id) {
+    ConsumerMemory& memory = consumer_memory_[consumer.value];
+    const bool is_deleted = memory.deleted.contains(id);
+    if (is_deleted && random_.chance(0.5)) {
+      memory.deleted.erase(id);  // fetched again
+    } else if (memory.resident_bytes.contains(id)) {
+      drop_by_itself(consumer, id);
+    } else if (!is_deleted && !memory.self_loading.contains(id) &&
+               now_ < Instant{1'000'000} + kArrivalPeriod) {
+      memory.self_loading.insert(id);
+      schedule_after(Duration{random_.between(1'000, 5'000'000)},
+                     [this, consumer, id, life = memory.life] { end_own_load(consumer, id, life); });
+    }
+  }
+
+  // To nowhere, to host memory, or with its files; sometimes its bytes stay until the process ends.
+  void drop_by_itself(ConsumerId consumer, ResidentId id) {
+    ConsumerMemory& memory = consumer_memory_[consumer.value];
+    const Bytes freed = std::exchange(memory.resident_bytes[id], Bytes{});
+    memory.resident_bytes.erase(id);
+    if (random_.chance(0.2))
+      memory.deleted.insert(id);
+    else if (random_.chance(0.2))
+      memory.parked.insert(id);
+    // During a load the core could not know that old bytes stay beside the new ones.
+    const bool is_loading = has_resident_in(world_.registry, world_.registry[consumer], Residency::loading);
+    const bool is_late = !is_loading && random_.chance(fault_rates_.frees_late);
+    if (is_late) free_later(consumer, freed, kLateFree);
+    if (!is_late && !is_loading && random_.chance(fault_rates_.frees_partly)) {
+      memory.lingering += freed;
+      leaked_bytes_[consumer] += freed;
+    }
+    // What it loads until then takes more than was kept for it.
+    if (memory.lingering > Bytes{})
+      for (const DeviceId device : devices_of(world_.registry[consumer].spec))
+        devices_[device.value].last_self_load = now_ + kLateFree;
+    for (const auto& [ticket, bytes] : job_bytes_) load_inside_request(ticket);
+  }
+
+  void end_own_load(ConsumerId consumer, ResidentId id, std::uint64_t life) {
+    ConsumerMemory& memory = consumer_memory_[consumer.value];
+    if (memory.life != life || memory.self_loading.erase(id) == 0 || memory.deleted.contains(id)) return;
+    memory.parked.erase(id);
+    take_own_memory(consumer, id);
+  }
+
+  // Without the core; what does not fit is not loaded.
+  void take_own_memory(ConsumerId consumer, ResidentId id) {
+    ConsumerMemory& memory = consumer_memory_[consumer.value];
+    memory.resident_bytes[id] = sizes_.true_bytes(id);
+    const auto devices = devices_of(world_.registry[consumer].spec);
+    if (!std::ranges::all_of(devices, [&](DeviceId device) { return fits(device); })) {
+      memory.resident_bytes.erase(id);
+      return;
+    }
+    memory.is_alive = true;
+    for (const DeviceId device : devices) devices_[device.value].last_self_load = now_;
+  }
+
+  // A request finds that its resident was dropped, and the service loads it. Its room must have been kept.
+  void load_inside_request(TicketId ticket) {
+    const TicketRequest& request = requests_[ticket];
+    if (!request.resident ||
+        consumer_memory_[request.consumer->value].resident_bytes.contains(*request.resident))
+      return;
+    const std::uint64_t life = consumer_memory_[request.consumer->value].life;
+    schedule_after(Duration{random_.between(1'000, 3'000'000)}, [this, ticket, life] {
+      const ResidentId id = *requests_[ticket].resident;
+      const ConsumerId consumer = *requests_[ticket].consumer;
+      ConsumerMemory& memory = consumer_memory_[consumer.value];
+      const bool is_gone = memory.life != life || memory.deleted.contains(id);
+      if (!job_bytes_.contains(ticket) || is_gone || memory.resident_bytes.contains(id)) return;
+      memory.parked.erase(id), memory.self_loading.erase(id);
+      // Old bytes that are not free yet are more than what was kept for it.
+      if (memory.lingering > Bytes{}) return take_own_memory(consumer, id);
+      memory.resident_bytes[id] = sizes_.true_bytes(id);
+      if (!allocations_succeed(devices_of(world_.registry[consumer].spec), granted_at_[ticket]))
+        memory.resident_bytes.erase(id);
+    });
+  }
+
+  Presence real_presence(ConsumerId consumer, ResidentId id) const {
+    const ConsumerMemory& memory = consumer_memory_[consumer.value];
+    if (memory.resident_bytes.contains(id)) return Presence::warm;
+    if (memory.self_loading.contains(id)) return Presence::loading;
+    if (memory.deleted.contains(id)) return Presence::gone;
+    return memory.parked.contains(id) ? Presence::parked : Presence::cold;
+  }
+
+  // The core hears of a listing up to two seconds later. What the core itself has changed meanwhile is left
+  // out, as the engine does.
+  void list_service(ConsumerId consumer) {
+    for (const ResidentId id : world_.registry[consumer].residents) {
+      const ResidentFound found{.resident = id, .presence = real_presence(consumer, id)};
+      schedule_after(
+          Duration{random_.between(0, 2'000'000)}, [this, found, changes = change_count_, asked_at = now_] {
+            const Resident& resident = world_.registry[found.resident];
+            const bool may_be_back = found.presence != Presence::warm && resident.last_used >= asked_at;
+            if (changes_[found.resident] > changes || may_be_back) return;
+            if (is_news(world_, found) || random_.chance(0.1)) feed_event(found);
+          });
+    }
   }
 
   // --- devices and readings ---
@@ -467,21 +624,29 @@ class Simulator {
            }) == std::ssize(devices);
   }
 
-  bool allocation_succeeds(DeviceId device, Instant since) {
-    SimulatedDevice& simulated = devices_[device.value];
+  bool fits(DeviceId device) const {
+    const SimulatedDevice& simulated = devices_[device.value];
     Bytes used = simulated.foreign + simulated.bare;
     for (std::size_t i = 0; i < consumer_memory_.size(); ++i) used += memory_on(i, device);
-    if (used <= simulated.total) return true;
+    return used <= simulated.total;
+  }
+
+  bool allocation_succeeds(DeviceId device, Instant since) {
+    if (fits(device)) return true;
+    SimulatedDevice& simulated = devices_[device.value];
     ++result_.out_of_memory;
-    // Allowed only if foreign memory has grown since the reading that the decision was based on, or if a
-    // consumer takes more than it declared. Otherwise the core has overcommitted the device.
+    // Allowed only if foreign memory has grown, or a service has loaded by itself, since the reading that the
+    // decision was based on, or if a consumer takes more than it declared. Otherwise the core has
+    // overcommitted the device.
     Bytes known_foreign = world_.registry.readings[device.value].foreign;
+    Instant known_at{};
     for (const auto& [taken_at, foreign] : simulated.foreign_readings | std::views::reverse) {
       known_foreign = std::min(known_foreign, foreign);
+      known_at = taken_at;
       if (taken_at < since) break;  // the reading that the decision was based on
     }
-    if (simulated.foreign <= known_foreign && !has_underdeclared_consumer(device) &&
-        !has_unknown_resident(device))
+    if (simulated.foreign <= known_foreign && simulated.last_self_load < known_at &&
+        !has_underdeclared_consumer(device) && !has_unknown_resident(device))
       result_.failure = ScenarioFailure{"1: an allocation failed on a device that the core overcommitted",
                                         result_.scenario.events.size()};
     return false;
@@ -546,9 +711,12 @@ class Simulator {
   std::vector<ConsumerMemory> consumer_memory_;
   std::map<TicketId, TicketRequest> requests_;
   std::map<TicketId, Bytes> job_bytes_;
+  std::map<TicketId, Instant> granted_at_;
   std::map<TicketId, std::uint64_t> grant_counts_;  // more than one after a requeue
   std::map<ConsumerId, Bytes> leaked_bytes_;
   AiModelSizes sizes_;
+  std::map<ResidentId, std::uint64_t> changes_;  // the last change by the core
+  std::uint64_t change_count_ = 0;
 };
 
 }  // namespace
