@@ -43,6 +43,7 @@ class A1111 final : public ServiceBase {
     co_return co_await require_success(what, path, body, ErrorCode::service_down, limit);
   }
 
+  bool loads_lazily() const override { return true; }
   bool can_unload() const override { return true; }
 };
 

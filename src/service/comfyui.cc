@@ -36,6 +36,7 @@ class ComfyUi final : public ServiceBase {
                            limit);
   }
 
+  bool loads_lazily() const override { return true; }
   bool can_unload() const override { return true; }
 };
 

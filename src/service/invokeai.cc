@@ -31,6 +31,7 @@ class InvokeAi final : public ServiceBase {
                            ErrorCode::service_down, limit);
   }
 
+  bool loads_lazily() const override { return true; }
   bool can_unload() const override { return true; }
 };
 

@@ -27,6 +27,7 @@ class LlamaServer final : public ServiceBase {
     if (answer->status != 200 && !already_loaded) {
       co_return std::unexpected(response_error("loading " + ai_model, *answer, ErrorCode::load_failed));
     }
+    if (already_loaded) co_await wake_if_asleep(ai_model);
     // 200 only means that a child process was started.
     std::function<Result<bool>(const AiModel*)> is_loaded = [this,
                                                              ai_model](const AiModel* entry) -> Result<bool> {
@@ -35,7 +36,7 @@ class LlamaServer final : public ServiceBase {
         return fail(ErrorCode::load_failed,
                     "the router could not load " + ai_model + "; see the router's log");
       }
-      return entry->resident;
+      return entry->resident || sleeping_.contains(ai_model);
     };
     co_return co_await poll_entry_until(ai_model, limit, is_loaded);
   }
@@ -85,9 +86,19 @@ class LlamaServer final : public ServiceBase {
     co_return all;
   }
 
+  bool loads_lazily() const override { return !config().router; }  // one that sleeps wakes at a request
   bool can_unload() const override { return config().router; }
 
  private:
+  // A child that sleeps (--sleep-idle-seconds) loads when it is asked for its slots; started with --no-slots,
+  // at its next request.
+  asio::awaitable<void> wake_if_asleep(std::string ai_model) {
+    (void)co_await list_router_ai_models();
+    if (!sleeping_.contains(ai_model)) co_return;
+    const Request request{.path = "/slots?model=" + encode_query(ai_model)};
+    (void)co_await send(request, kQueryLimit);
+  }
+
   asio::awaitable<Result<std::vector<AiModel>>> list_router_ai_models() {
     const std::string path = "/models";
     const auto answer = co_await get_json(path);
@@ -97,15 +108,18 @@ class LlamaServer final : public ServiceBase {
       co_return fail(ErrorCode::service_down, "/models: the answer has no list \"data\"");
     failed_.clear();
     unloaded_.clear();
+    sleeping_.clear();
     std::vector<AiModel> all;
     for (const json& entry : entries) {
       const auto name = string_or_empty(entry, "id");
       const json& status = member_or_null(entry, "status");
       const auto value = string_or_empty(status, "value");
       if (value == "unloaded") unloaded_.insert(name);
+      if (value == "sleeping") sleeping_.insert(name);
       if (value == "unloaded" && member_or_null(status, "failed") == true) failed_.insert(name);
       all.push_back({.name = name,
                      .resident = value == "loaded",
+                     .loading = value == "loading",
                      .file_bytes = Bytes{number_or_zero(member_or_null(entry, "meta"), "size")}});
     }
     co_return all;
@@ -113,6 +127,7 @@ class LlamaServer final : public ServiceBase {
 
   std::set<std::string> failed_;    // in the last list
   std::set<std::string> unloaded_;  // in the last list
+  std::set<std::string> sleeping_;  // in the last list; they hold only a CUDA context
 };
 
 }  // namespace

@@ -63,6 +63,7 @@ class LocalAi final : public ServiceBase {
     co_return all;
   }
 
+  bool loads_lazily() const override { return true; }
   bool can_unload() const override { return true; }
 
  private:

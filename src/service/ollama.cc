@@ -33,7 +33,7 @@ class Ollama final : public ServiceBase {
     const std::string what = "unloading " + ai_model;
     const std::string path = "/api/generate";
     const auto result = co_await require_success(what, path, body, ErrorCode::service_down, limit);
-    if (!result) co_return result;
+    if (!result) co_return result;  // 404 also for one that is loaded, if its files were deleted
     const auto name = canonical_name(config::ServiceType::ollama, ai_model);
     std::function<Result<bool>(const AiModel*)> is_unloaded = [](const AiModel* entry) {
       return entry == nullptr || !entry->resident;

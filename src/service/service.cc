@@ -59,6 +59,38 @@ std::string name_key(ServiceType type, std::string_view ai_model) {
   return key;
 }
 
+Presence presence_of(const AiModel& ai_model) {
+  if (ai_model.resident) return Presence::warm;
+  if (ai_model.loading) return Presence::loading;
+  return ai_model.parked ? Presence::parked : Presence::cold;
+}
+
+Presence presence_in(const std::vector<AiModel>& listed, bool has_several, const std::string& ai_model) {
+  Presence nearest = Presence::cold;
+  for (const AiModel& entry : listed) {
+    if (has_several && entry.name != ai_model) continue;
+    const Presence presence = presence_of(entry);
+    if (presence == Presence::warm) return presence;
+    if (presence != Presence::cold) nearest = presence;
+  }
+  return nearest;
+}
+
+asio::awaitable<Result<void>> unload_if_loaded(Service& service, bool has_several,
+                                               const std::string& ai_model, Duration limit) {
+  const Result<void> unloaded = co_await service.unload(ai_model, limit);
+  if (unloaded || unloaded.error().code == ErrorCode::not_supported) co_return unloaded;
+  const auto listed = co_await service.list_ai_models();
+  // Without a list nothing says that it is loaded, but an unknown AI model can't be.
+  if (!listed || (listed->empty() && !has_several)) {
+    if (unloaded.error().code == ErrorCode::not_found) co_return Result<void>{};
+    co_return unloaded;
+  }
+  const Presence presence = presence_in(*listed, has_several, ai_model);
+  if (presence == Presence::cold || presence == Presence::parked) co_return Result<void>{};
+  co_return unloaded;
+}
+
 asio::awaitable<Result<void>> wait_healthy(Service& service, Duration limit,
                                            std::function<bool()> still_alive) {
   const auto executor = co_await asio::this_coro::executor;

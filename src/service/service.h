@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/config.h"
+#include "domain/resident.h"
 #include "http/endpoint.h"
 
 namespace mgpu::service {
@@ -36,6 +37,8 @@ struct Health {
 struct AiModel {
   std::string name{};                 // empty: the service's only one, its name is unknown
   bool resident = false;              // in device memory now
+  bool loading = false;               // instead: a load of it is in progress
+  bool parked = false;                // instead: it is in host memory of its process
   std::optional<Bytes> bytes{};       // of device memory, where the application reports it
   std::optional<Bytes> file_bytes{};  // of its files, where the application reports it
 };
@@ -62,6 +65,9 @@ class Service {
   // them: then it has one, which is in device memory while the service is up.
   virtual boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() = 0;
 
+  // Whether load() may return before anything is in device memory, because the first request loads.
+  virtual bool loads_lazily() const = 0;
+
   virtual bool can_unload() const = 0;
   virtual bool can_park() const = 0;
 };
@@ -76,6 +82,15 @@ std::string canonical_name(config::ServiceType type, std::string_view ai_model);
 // Equal for all spellings that this kind of service takes for the same AI model: for comparisons, not for
 // display.
 std::string name_key(config::ServiceType type, std::string_view ai_model);
+Presence presence_of(const AiModel& ai_model);
+
+// What the list says of the AI model; of a service that has only one, any entry speaks for it.
+Presence presence_in(const std::vector<AiModel>& listed, bool has_several, const std::string& ai_model);
+
+// The same as Service::unload, but succeeds as well if the service lists the AI model as not loaded
+// afterwards: "not loaded", "unknown" and "not found" mean that it is gone. `has_several`: as in presence_in.
+boost::asio::awaitable<Result<void>> unload_if_loaded(Service& service, bool has_several,
+                                                      const std::string& ai_model, Duration limit);
 
 // Checks the health every 20 ms, growing to 500 ms, until up. `still_alive` tells whether the process still
 // runs; it may be empty. Errors: load_failed (limit passed, or no longer alive).

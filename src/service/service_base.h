@@ -43,6 +43,7 @@ class ServiceBase : public Service {
   boost::asio::awaitable<Result<void>> resume(const std::string& ai_model, Duration limit) override;
   boost::asio::awaitable<Result<std::uint32_t>> count_active_requests() override;
   boost::asio::awaitable<Result<std::vector<AiModel>>> list_ai_models() override;
+  bool loads_lazily() const override { return false; }
   bool can_unload() const override { return false; }
   bool can_park() const override { return false; }
 

@@ -53,7 +53,7 @@ class Sglang final : public ServiceBase {
     if (!answer) co_return std::unexpected(answer.error());
     std::vector<AiModel> all;
     for (const json& entry : member_or_null(*answer, "data"))
-      all.push_back({string_or_empty(entry, "id"), !released_});
+      all.push_back({.name = string_or_empty(entry, "id"), .resident = !released_, .parked = released_});
     co_return all;
   }
 

@@ -34,9 +34,11 @@ class Vllm final : public ServiceBase {
     const auto answer = co_await get_json(path);
     if (!answer) co_return std::unexpected(answer.error());
     const bool asleep = co_await is_asleep();
+    const bool dropped = asleep && co_await has_dropped_weights();
     std::vector<AiModel> all;
     for (const json& entry : member_or_null(*answer, "data"))
-      all.push_back({string_or_empty(entry, "id"), !asleep});
+      all.push_back(
+          {.name = string_or_empty(entry, "id"), .resident = !asleep, .parked = asleep && !dropped});
     co_return all;
   }
 
