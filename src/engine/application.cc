@@ -9,6 +9,8 @@
 
 #include "base/assert.h"
 #include "config/hidden_values.h"
+#include "config/services.h"
+#include "http/connection.h"
 #include "runner/port.h"
 
 namespace mgpu::engine {
@@ -26,8 +28,8 @@ Application::Application(asio::io_context& io, const config::ConsumerConfig& con
       config_(config),
       log_lines_(log_lines),
       on_lost_(std::move(on_lost)),
-      changed_(io, asio::steady_timer::time_point::max()),
-      poll_timer_(io) {
+      started_externally_(is_external()),
+      changed_(io, asio::steady_timer::time_point::max()) {
   if (!has_service() || !is_external()) return;
   const auto made = make_service();
   MGPU_ASSERT(made, "set-up has made an external service from the same configuration before");
@@ -100,32 +102,72 @@ asio::awaitable<ServiceSnapshot> Application::poll_service() {
   if (!is_external() && is_discoverable() && !is_running())
     (void)co_await attach(false);  // an error means that it does not run
   if ((!is_external() && !is_running()) || !parked_pids_.empty()) co_return seen;
-  seen.started_externally = is_external() || started_externally_;
-  seen.up = !service_;
-  if (!service_) co_return seen;
+  seen.started_externally = started_externally_;
+  if (!service_) {
+    seen.state = ServiceSnapshot::State::up;
+    co_return seen;
+  }
   const auto service = service_;
-  const service::Health health = co_await service->check_health();
-  if (health.state != service::Health::State::up) co_return seen;
-  seen.up = true;
-  const auto listed = co_await service->list_ai_models();
-  if (listed) {
-    seen.reports_residency = !listed->empty();
-    for (const service::AiModel& ai_model : *listed) {
-      if (!ai_model.name.empty()) seen.ai_models.push_back(ai_model.name);
-      if (ai_model.file_bytes) seen.file_bytes.emplace_back(ai_model.name, *ai_model.file_bytes);
-      if (ai_model.resident) seen.warm.emplace_back(ai_model.name, ai_model.bytes.value_or(Bytes{}));
-    }
+  // A list of several AI models proves that it is up.
+  if (!has_several_ai_models(config_.service)) {
+    const service::Health health = co_await service->check_health();
+    if (health.state == service::Health::State::up) seen.state = ServiceSnapshot::State::up;
+    if (health.state == service::Health::State::loading) co_return seen;
+  } else {
+    seen.state = ServiceSnapshot::State::up;
+  }
+  if (seen.state == ServiceSnapshot::State::up) seen = co_await list_service(service, std::move(seen));
+  if (seen.state == ServiceSnapshot::State::up || !is_external()) co_return seen;
+  const bool closed = co_await is_port_closed();
+  if (closed) {
+    seen.state = ServiceSnapshot::State::unreachable;
+    started_externally_ = true;  // its next run
   }
   co_return seen;
+}
+
+asio::awaitable<ServiceSnapshot> Application::list_service(std::shared_ptr<service::Service> service,
+                                                           ServiceSnapshot seen) {
+  const auto listed = co_await service->list_ai_models();
+  if (!listed) {
+    seen.state = ServiceSnapshot::State::unknown;
+    co_return seen;
+  }
+  seen.reports_residency = !listed->empty() || has_several_ai_models(config_.service);
+  seen.loads_lazily = service->loads_lazily();
+  for (const service::AiModel& ai_model : *listed) {
+    if (!ai_model.name.empty()) seen.ai_models.push_back(ai_model.name);
+    if (ai_model.file_bytes) seen.file_bytes.emplace_back(ai_model.name, *ai_model.file_bytes);
+    const Presence presence = service::presence_of(ai_model);
+    if (presence != Presence::cold)
+      seen.present.push_back(
+          {.ai_model = ai_model.name, .presence = presence, .bytes = ai_model.bytes.value_or(Bytes{})});
+  }
+  co_return seen;
+}
+
+// A service that only answers slowly still accepts connections.
+asio::awaitable<bool> Application::is_port_closed() {
+  const auto where = service_endpoint();
+  if (!where) co_return false;
+  http::Endpoint endpoint = *where;
+  const Duration limit = service::kQueryLimit;
+  const auto connection = co_await http::Connection::connect(io_.get_executor(), std::move(endpoint), limit);
+  co_return !connection.has_value();
+}
+
+bool Application::has_changed_since(std::uint64_t change_count, const std::string& ai_model) const {
+  const auto changed = changes_.find(ai_model);
+  return change_of_all_ > change_count || (changed != changes_.end() && changed->second > change_count);
 }
 
 // For external services and for services that hang: the end of a run is reported by its runner.
 asio::awaitable<bool> Application::is_service_down() {
   if (!service_ || (!is_external() && !is_running()) || !parked_pids_.empty()) co_return false;
-  const std::uint64_t before = generation_;
+  const std::uint64_t before = change_count_;
   const auto service = service_;
   const service::Health health = co_await service->check_health();
-  co_return health.state == service::Health::State::down&& before == generation_;
+  co_return health.state == service::Health::State::down&& before == change_count_;
 }
 
 asio::awaitable<std::uint32_t> Application::count_active_requests() {
@@ -135,15 +177,8 @@ asio::awaitable<std::uint32_t> Application::count_active_requests() {
   co_return count.value_or(0);
 }
 
-asio::awaitable<void> Application::sleep_for(Duration duration) {
-  if (closing_) co_return;
-  poll_timer_.expires_after(duration);
-  co_await poll_timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-}
-
 asio::awaitable<Result<void>> Application::shut_down() {
   closing_ = true;
-  poll_timer_.cancel();
   changed_.cancel();
   while (attaching_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
   if (runner_ && !runner_->is_owned()) co_return Result<void>{};
@@ -154,7 +189,6 @@ asio::awaitable<Result<void>> Application::shut_down() {
 void Application::close() {
   closing_ = true;
   on_lost_ = nullptr;
-  poll_timer_.cancel();
   changed_.cancel();
   runner_.reset();  // kills what is left of a process' group
 }

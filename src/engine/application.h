@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,11 +31,23 @@ namespace mgpu::engine {
 
 // What a poll of the service showed.
 struct ServiceSnapshot {
-  bool up = false;
-  bool reports_residency = false;        // whether it lists what is in device memory; otherwise up means warm
-  bool started_externally = false;       // the daemon did not start it
-  std::vector<std::string> ai_models{};  // that it lists; empty where it has only one
-  std::vector<std::pair<std::string, Bytes>> warm{};  // in device memory now; 0 bytes: size not reported
+  enum class State : std::uint8_t {
+    unknown,  // it does not run, is starting, or gave no usable answer
+    up,
+    unreachable  // an external one: nothing listens where it should
+  };
+  struct Present {
+    std::string ai_model{};
+    Presence presence{};
+    Bytes bytes{};  // of device memory; 0: not reported
+  };
+  State state = State::unknown;
+  bool reports_residency = false;  // whether it lists what is in device memory; otherwise up means warm
+  bool loads_lazily = false;       // service::Service::loads_lazily
+  // The daemon did not start it, and has neither loaded nor evicted since.
+  bool started_externally = false;
+  std::vector<std::string> ai_models{};                     // that it lists; empty where it has only one
+  std::vector<Present> present{};                           // those that are not cold
   std::vector<std::pair<std::string, Bytes>> file_bytes{};  // of those whose files' size it reports
 };
 
@@ -104,11 +117,10 @@ class Application {
   boost::asio::awaitable<bool> is_service_down();
   boost::asio::awaitable<std::uint32_t> count_active_requests();  // 0 where the service does not report them
 
-  // Ends early at shut_down() and close().
-  boost::asio::awaitable<void> sleep_for(Duration duration);
-
-  // Grows with each load and eviction: a poll that began at another generation is outdated.
-  std::uint64_t generation() const { return generation_; }
+  // Counts the begins and ends of loads, evictions and runs. What a poll shows of an AI model that has
+  // changed since it began is outdated.
+  std::uint64_t change_count() const { return change_count_; }
+  bool has_changed_since(std::uint64_t change_count, const std::string& ai_model) const;
 
   // Stops an owned run for good. Errors: as Runner::stop.
   boost::asio::awaitable<Result<void>> shut_down();
@@ -116,6 +128,12 @@ class Application {
 
  private:
   using AsyncResult = boost::asio::awaitable<Result<void>>;
+
+  void note_change(const std::string& ai_model) { changes_[ai_model] = ++change_count_; }
+  void note_change_of_all() { change_of_all_ = ++change_count_; }
+  boost::asio::awaitable<ServiceSnapshot> list_service(std::shared_ptr<service::Service> service,
+                                                       ServiceSnapshot seen);
+  boost::asio::awaitable<bool> is_port_closed();
 
   // At most one at a time, and only while nothing runs.
   AsyncResult attach(bool start_new);
@@ -165,15 +183,16 @@ class Application {
   std::vector<int> parked_pids_{};   // whose device memory cuda-checkpoint has moved to host memory
   std::uint64_t run_number_ = 0;     // of the present run
   std::uint64_t expected_exit_ = 0;  // runs up to this number were stopped: their end is not reported
-  std::uint64_t generation_ = 0;
-  std::uint64_t healthy_run_ = 0;  // the last run whose service was healthy
+  std::uint64_t change_count_ = 0;
+  std::uint64_t change_of_all_ = 0;                 // the last one of all AI models at once
+  std::map<std::string, std::uint64_t> changes_{};  // the last one by AI model
+  std::uint64_t healthy_run_ = 0;                   // the last run whose service was healthy
   std::optional<FailedStart> failed_start_{};
   unsigned pending_stops_ = 0;       // stops and kills under way
   bool attaching_ = false;           // attach() is under way
   bool started_externally_ = false;  // the present run was found, and neither loaded nor evicted since
   bool closing_ = false;
   boost::asio::steady_timer changed_;  // never fires: cancelled at the end of a stop or an attach()
-  boost::asio::steady_timer poll_timer_;
 };
 
 }  // namespace mgpu::engine

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "config/hidden_values.h"
+#include "config/services.h"
 #include "engine/application.h"
 #include "service/out_of_memory.h"
 
@@ -20,7 +21,9 @@ constexpr std::chrono::seconds kStopGrace{2};
 }  // namespace
 
 asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model) {
-  ++generation_;
+  const bool ends_run = rung == Rung::stop || rung == Rung::kill;
+  const auto note = [&] { ends_run ? note_change_of_all() : note_change(ai_model); };
+  note();
   started_externally_ = false;
   const Duration limit = config_.stop_limit;
   const auto service = service_;
@@ -42,11 +45,16 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
     result = fail(ErrorCode::not_supported,
                   config_.name + " has no service that could unload: it can only be stopped");
   } else {
-    result = co_await service->unload(ai_model, limit);
+    const bool has_several = has_several_ai_models(config_.service);
+    result = co_await service::unload_if_loaded(*service, has_several, ai_model, limit);
   }
-  // A service that died during the request holds no memory.
+  // A service that died during the request, or ran nowhere, holds no memory.
   if (!result && !is_external() && !is_running()) result = {};
-  ++generation_;
+  if (!result && is_external() && !ends_run) {
+    const bool closed = co_await is_port_closed();
+    if (closed) result = {};
+  }
+  note();
   co_return result;
 }
 
@@ -73,6 +81,7 @@ asio::awaitable<Result<void>> Application::kill_run() {
 }
 
 void Application::on_run_ended(const runner::ExitStatus& status, std::uint64_t number) {
+  note_change_of_all();
   if (closing_ || number <= expected_exit_ || !on_lost_) return;
   clean_up_after_crash();
   Error error{ErrorCode::service_down, config_.name + ": its process " + runner::to_string(status)};

@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kStartBackoff{5};  // between failed starts for l
 }  // namespace
 
 asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_parked) {
-  ++generation_;
+  note_change(ai_model);
   started_externally_ = false;
   bool reached_service = false;
   Result<void> result = co_await start_and_load(ai_model, from_parked, reached_service);
@@ -35,7 +35,7 @@ asio::awaitable<Result<void>> Application::load(std::string ai_model, bool from_
     Error error = result.error();
     result = co_await stop_after_failed_load(std::move(error));
   }
-  ++generation_;
+  note_change(ai_model);
   co_return result;
 }
 
@@ -145,6 +145,7 @@ asio::awaitable<Result<void>> Application::begin_run(bool start_new,
   if (!run) co_return std::unexpected(run.error());
   if (!*run) co_return fail(ErrorCode::not_found, "it does not run");
   runner_ = std::move(*run);
+  note_change_of_all();
   started_externally_ = !start_new;
   const std::optional<int> pid = runner_->identity().pid;
   const std::optional<http::Endpoint> where = runner_->endpoint();

@@ -45,7 +45,7 @@ void CoreLoop::dispatch(EventPayload what) {
 }
 
 void CoreLoop::step_core(EventPayload what) {
-  Event event{.at = std::max(clock_.now(), world_.now), .payload = std::move(what)};
+  Event event{.at = now(), .payload = std::move(what)};
   Effects effects = step(world_, event);
   journal_.append(event.at, std::move(event.payload));
   for (Effect& effect : effects) {

@@ -4,6 +4,7 @@
 // Thread rule: the strand.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -36,6 +37,7 @@ class CoreLoop {
   void dispatch(EventPayload what);
 
   const World& world() const { return world_; }
+  Instant now() const { return std::max(clock_.now(), world_.now); }  // of an event that were dispatched now
   const std::deque<EventPayload>& pending_events() const { return pending_; }  // dispatched, not stepped yet
 
   // Set the costs that earlier starts of the daemon learned, and the device of a process that one of them

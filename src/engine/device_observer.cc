@@ -18,6 +18,8 @@ namespace mgpu::engine {
 namespace asio = boost::asio;
 namespace {
 
+constexpr Bytes kNotableChange = kMiB * 64;  // smaller ones are a service's usual allocations
+
 std::vector<std::uint32_t> device_indices(const std::vector<gpu::DeviceInfo>& devices) {
   std::vector<std::uint32_t> indices;
   for (const gpu::DeviceInfo& device : devices) indices.push_back(device.index);
@@ -54,6 +56,22 @@ void add_ended_processes(std::vector<gpu::Owner>& owners, const gpu::RawReading&
       ended.push_back({.id = owner.id, .ticket = owner.ticket, .root_pid = use.pid});
   }
   owners.insert(owners.begin(), ended.begin(), ended.end());
+}
+
+// The consumers whose memory in the reading differs by kNotableChange or more from that in the last one, or
+// is gone.
+std::vector<ConsumerId> consumers_with_changed_bytes(const Registry& registry, const Reading& reading) {
+  std::vector<ConsumerId> changed;
+  for (std::size_t i = 0; i < registry.consumers.size(); ++i) {
+    const ConsumerId id{i};
+    if (!is_on_device(registry[id].spec, reading.device)) continue;
+    const Bytes before = device_usage(registry[id], reading.device).measured;
+    const auto share = std::ranges::find(reading.consumers, id, &Reading::ConsumerBytes::consumer);
+    const Bytes now = share == reading.consumers.end() ? Bytes{} : share->bytes;
+    const Bytes difference = std::max(before, now) - std::min(before, now);
+    if (difference >= kNotableChange || (now == Bytes{} && before > Bytes{})) changed.push_back(id);
+  }
+  return changed;
 }
 
 DeviceSampler::Intervals sampling_intervals(const config::Config& config) {
@@ -111,7 +129,11 @@ void DeviceObserver::on_sample(const Sample& sample) {
   const bool by_process = can_attribute_by_process(world, device, raw, attributed, driver_listed_processes_);
   Reading reading = make_reading(world, device, sample.taken, raw, attributed, by_process, last_loads_);
   reading.yielded = observations_[device.value].yielding_to.has_value();
+  const std::vector<ConsumerId> changed = consumers_with_changed_bytes(world.registry, reading);
   loop_.dispatch(ReadingTaken{std::move(reading)});
+  if (sources_.on_reading) sources_.on_reading(device);
+  if (!sources_.on_bytes_changed) return;
+  for (const ConsumerId consumer : changed) sources_.on_bytes_changed(consumer);
 }
 
 void DeviceObserver::note_misplaced(const Sample& sample, const OwnerCandidates& candidates) {

@@ -31,6 +31,9 @@ class DeviceObserver {
     std::function<std::vector<TicketProcess>()> ticket_processes{};
     // The devices other than its own on which a consumer was found, whenever that changes.
     std::function<void(ConsumerId, const std::set<DeviceId>&)> on_misplaced{};
+    // After a reading in which the memory of a consumer is quite another one than before.
+    std::function<void(ConsumerId)> on_bytes_changed{};
+    std::function<void(DeviceId)> on_reading{};  // after each reading
   };
   // `devices` by DeviceId. All references must outlive the observer. Fixed for the run: the sampling
   // intervals and the ports that are checked for external services.

@@ -160,13 +160,14 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
            .read_device_pids = [this](ConsumerId consumer) { return observer.read_device_pids(consumer); },
            .bind_devices = [this](ConsumerId consumer) { return bind_devices(consumer); },
            .on_background = [this](ConsumerId consumer, int pid) { note_background(consumer, pid); }}),
-      observer(io, clock, loop, provider, devices, config,
-               {.runs = [this] { return applications.runs(); },
-                .ticket_processes = [this] { return tickets.processes(); },
-                .on_misplaced =
-                    [this](ConsumerId consumer, const std::set<DeviceId>& found_on) {
-                      note_misplaced(consumer, found_on);
-                    }}),
+      observer(
+          io, clock, loop, provider, devices, config,
+          {.runs = [this] { return applications.runs(); },
+           .ticket_processes = [this] { return tickets.processes(); },
+           .on_misplaced = [this](ConsumerId consumer,
+                                  const std::set<DeviceId>& found_on) { note_misplaced(consumer, found_on); },
+           .on_bytes_changed = [this](ConsumerId consumer) { services.poll_soon(consumer); },
+           .on_reading = [this](DeviceId device) { services.note_reading(device); }}),
       weights(io, loop, config, timed_calls, device_memory,
               [this](ConsumerId consumer) { return applications[consumer].identity().pid; }),
       residency({.loop = loop,
@@ -174,8 +175,10 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
                  .applications = applications,
                  .devices = observer,
                  .weights = weights,
-                 .targets = targets}),
-      services({.loop = loop,
+                 .targets = targets,
+                 .on_ended = [this](ConsumerId consumer) { services.poll_soon(consumer); }}),
+      services({.io = io,
+                .loop = loop,
                 .tasks = tasks,
                 .applications = applications,
                 .devices = observer,
@@ -239,7 +242,7 @@ asio::awaitable<void> Engine::Impl::drain() {
 
 asio::awaitable<void> Engine::Impl::refresh_ai_models(ConsumerId consumer) {
   co_await catalog.refresh(consumer);
-  if (!loop.is_closed()) co_await services.look_now(consumer);
+  if (!loop.is_closed()) co_await services.poll_now(consumer);
 }
 
 // Requests with ever new names must not keep the services busy.
@@ -268,6 +271,7 @@ void Engine::Impl::close() {
   (void)observer.wait_for_exit();  // it refers to the provider, which may be destroyed soon
   hours.close();
   catalog.close();
+  services.close();
   tickets.close();
   applications.close();
 }

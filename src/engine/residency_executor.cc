@@ -15,6 +15,7 @@ void ResidencyExecutor::execute(const Load& load) {
       [this, id = load.resident, consumer = resident.consumer, source](Result<void> result) {
         parts_.devices.note_loaded(consumer);
         parts_.loop.dispatch(LoadEnded{.resident = id, .result = std::move(result), .source = source});
+        parts_.on_ended(consumer);
       });
   if (!load.from_parked) parts_.tasks.spawn(parts_.weights.track_open_files(load.resident));
 }
@@ -24,8 +25,9 @@ void ResidencyExecutor::execute(const Evict& evict) {
   std::string name = parts_.targets.service_name(evict.resident);
   parts_.tasks.spawn(
       parts_.applications[resident.consumer].evict(evict.rung, std::move(name)),
-      [this, id = evict.resident, rung = evict.rung](Result<void> result) {
+      [this, id = evict.resident, consumer = resident.consumer, rung = evict.rung](Result<void> result) {
         parts_.loop.dispatch(RungEnded{.resident = id, .rung = rung, .result = std::move(result)});
+        parts_.on_ended(consumer);
       });
 }
 

@@ -4,6 +4,9 @@
 // Thread rule: the strand.
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "domain/effect.h"
 #include "engine/application_set.h"
 #include "engine/core_loop.h"
@@ -24,8 +27,9 @@ class ResidencyExecutor {
     DeviceObserver& devices;
     WeightsCache& weights;
     const TargetResolver& targets;
+    std::function<void(ConsumerId)> on_ended{};  // after the event of a load or of a rung
   };
-  explicit ResidencyExecutor(Parts parts) : parts_(parts) {}
+  explicit ResidencyExecutor(Parts parts) : parts_(std::move(parts)) {}
 
   void execute(const Load& load);    // ends with LoadEnded
   void execute(const Evict& evict);  // one rung; ends with RungEnded

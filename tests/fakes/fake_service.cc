@@ -10,9 +10,12 @@
 //   or
 //                            "cut ..." if the caller left before the answer was complete
 //   --device N               allocates on this device (default 0); repeated: equal parts on each
-//   --ollama M=BYTES ...     several AI models with Ollama's API
+//   --ollama M=BYTES ...     several AI models with Ollama's API: time to live by keep_alive, delete, copy,
+//   pull
 //   --llama-router M=BYTES ...   several AI models with llama-server's router
 //   --reported-percent N   of their true sizes, in its lists (default 100)
+//   --children               with one of these two: each loaded AI model is a child process that holds its
+//   memory
 //   --fault F                crash-at-load crash-at-request crash-in-stream never-healthy ignore-stop rubbish
 //                            not-http oom slow-free half-free fail-unload oom-at-request oom-crash-at-request
 //   --once FILE              a fault at a request is injected only while FILE exists, and deletes it
@@ -28,6 +31,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -38,6 +42,7 @@
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using nlohmann::json;
@@ -52,16 +57,25 @@ struct Options {
   std::vector<unsigned> devices{};
   std::string name = "fake";
   std::uint64_t bytes = 0, working = 0;
-  bool lazy = false;
+  bool lazy = false, children = false;
   int load_ms = 0, run_ms = 0;
   std::string journal{}, fault{}, once{}, faults{};
   std::map<std::string, std::uint64_t> ai_models{};
   std::uint64_t reported_percent = 100;
 };
 
+using Clock = std::chrono::steady_clock;
+constexpr auto kDefaultKeepAlive = std::chrono::minutes(5);  // Ollama's
+
 Options options;
-std::mutex mutex;                // guards resident
-std::set<std::string> resident;  // AI models in device memory
+std::mutex load_mutex;             // held during a load or an unload
+std::mutex mutex;                  // guards the following, and options.ai_models
+std::set<std::string> resident{};  // AI models in device memory
+std::set<std::string> loading{};
+std::map<std::string, Clock::time_point> expiry{};  // of resident AI models of Ollama
+std::map<std::string, int> in_use{};                // requests that compute with it
+std::map<std::string, pid_t> children{};            // of --children
+std::map<std::string, std::uint64_t> removed{};     // deleted ones; a pull brings them back
 std::atomic<bool> ready = false;
 std::atomic<int> running = 0;
 
@@ -123,31 +137,161 @@ void free_memory(std::uint64_t bytes) {
 }
 
 std::uint64_t ai_model_bytes(const std::string& ai_model) {
-  const auto found = options.ai_models.find(ai_model);
-  return found == options.ai_models.end() ? options.bytes : found->second;
+  const std::lock_guard lock(mutex);
+  for (const auto* names : {&options.ai_models, &removed})
+    if (const auto found = names->find(ai_model); found != names->end()) return found->second;
+  return options.bytes;
+}
+
+bool is_installed(const std::string& ai_model) {
+  const std::lock_guard lock(mutex);
+  return options.ai_models.contains(ai_model);
+}
+
+// The child process of an AI model: it takes the memory, says so on stdout, and holds it until it is killed
+// or its parent is gone.
+int hold_memory(std::uint64_t bytes) {
+  const pid_t parent = getppid();
+  const char answer = allocate(bytes) ? 'y' : 'n';
+  [[maybe_unused]] const auto n = write(STDOUT_FILENO, &answer, 1);
+  while (answer == 'y' && getppid() == parent) pause_ms(20);
+  return 1;
+}
+
+// Whatever ends the child, its AI model is not loaded any more.
+void watch_child(const std::string& ai_model, pid_t child) {
+  waitpid(child, nullptr, 0);
+  const std::lock_guard lock(mutex);
+  if (children[ai_model] != child) return;
+  children.erase(ai_model);
+  resident.erase(ai_model);
+}
+
+bool start_child(const std::string& ai_model) {
+  const std::string bytes = std::to_string(ai_model_bytes(ai_model));
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return false;
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    execl("/proc/self/exe", "mgpu-fake-service", "--hold", bytes.c_str(), nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  char answer = 'n';
+  [[maybe_unused]] const auto n = read(ends[0], &answer, 1);
+  close(ends[0]);
+  {
+    const std::lock_guard lock(mutex);
+    children[ai_model] = child;
+  }
+  std::thread(watch_child, ai_model, child).detach();
+  return answer == 'y';
+}
+
+void stop_child(const std::string& ai_model) {
+  pid_t child = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto found = children.find(ai_model); found != children.end()) child = found->second;
+  }
+  if (child > 0) kill(child, SIGKILL);
+  while (child > 0) {
+    pause_ms(1);
+    const std::lock_guard lock(mutex);
+    if (!children.contains(ai_model)) child = 0;
+  }
 }
 
 bool load(const std::string& ai_model) {
-  const std::lock_guard lock(mutex);
-  if (resident.contains(ai_model)) return true;
+  const std::lock_guard load_lock(load_mutex);
+  {
+    const std::lock_guard lock(mutex);
+    if (resident.contains(ai_model)) return true;
+    loading.insert(ai_model);
+  }
   pause_ms(options.load_ms);
   if (consume_fault("crash-at-load")) {
     fprintf(stderr, "cannot open model.gguf: No such file or directory\n");
     _exit(1);
   }
-  if (!allocate(ai_model_bytes(ai_model))) return false;
+  const bool loaded = options.children ? start_child(ai_model) : allocate(ai_model_bytes(ai_model));
+  const std::lock_guard lock(mutex);
+  loading.erase(ai_model);
+  if (!loaded) return false;
   resident.insert(ai_model);
+  expiry[ai_model] = Clock::now() + kDefaultKeepAlive;
   return true;
 }
 
 bool unload(const std::string& ai_model) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard load_lock(load_mutex);
   if (consume_fault("fail-unload")) return false;
   if (consume_fault("slow-free")) pause_ms(500);
   const auto divisor = consume_fault("half-free") ? 2u : 1u;
-  if (resident.erase(ai_model) > 0) free_memory(ai_model_bytes(ai_model) / divisor);
+  if (options.children) return stop_child(ai_model), true;
+  const std::uint64_t bytes = ai_model_bytes(ai_model);
+  const std::lock_guard lock(mutex);
+  if (resident.erase(ai_model) > 0) free_memory(bytes / divisor);
   return true;
 }
+
+// Ollama's timer: unloads what nobody has used for its time to live.
+void unload_expired() {
+  while (true) {
+    pause_ms(20);
+    std::string expired;
+    {
+      const std::lock_guard lock(mutex);
+      for (const std::string& ai_model : resident)
+        if (in_use[ai_model] == 0 && expiry[ai_model] <= Clock::now()) expired = ai_model;
+    }
+    if (!expired.empty()) unload(expired);
+  }
+}
+
+// "5m", "1s", "0", a number of seconds; negative: for ever. Nullopt: not given.
+std::optional<std::chrono::milliseconds> parse_keep_alive(const json& value) {
+  if (value.is_null()) return std::nullopt;
+  double seconds = 0;
+  if (value.is_number()) {
+    seconds = value.get<double>();
+  } else {
+    const std::string text = value.get<std::string>();
+    seconds = std::strtod(text.c_str(), nullptr) * (text.ends_with('m')   ? 60
+                                                    : text.ends_with('h') ? 3600
+                                                                          : 1);
+  }
+  if (seconds < 0) return std::chrono::hours(24 * 365);
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+void set_expiry(const std::string& ai_model, std::optional<std::chrono::milliseconds> keep_alive) {
+  const std::lock_guard lock(mutex);
+  if (keep_alive) expiry[ai_model] = Clock::now() + *keep_alive;
+}
+
+// A request that computes with the AI model; its time to live begins at the end.
+class Usage {
+ public:
+  Usage(std::string ai_model, const json& request)
+      : ai_model_(std::move(ai_model)), keep_alive_(parse_keep_alive(request.value("keep_alive", json()))) {
+    const std::lock_guard lock(mutex);
+    ++in_use[ai_model_];
+  }
+  ~Usage() {
+    std::unique_lock lock(mutex);
+    --in_use[ai_model_];
+    lock.unlock();
+    set_expiry(ai_model_, keep_alive_);
+  }
+  Usage(const Usage&) = delete;
+  Usage& operator=(const Usage&) = delete;
+
+ private:
+  std::string ai_model_;
+  std::optional<std::chrono::milliseconds> keep_alive_;
+};
 
 struct Exchange {
   int socket;
@@ -243,9 +387,10 @@ void run_request(const Exchange& exchange, const json& request) {
     fprintf(stderr, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n");
     _exit(1);
   }
-  if (options.role != Role::plain && !options.ai_models.contains(ai_model)) {
+  if (options.role != Role::plain && !is_installed(ai_model)) {
     return exchange.answer(404, json{{"error", "model '" + ai_model + "' not found"}});
   }
+  const Usage usage(ai_model, request);
   if (!load(ai_model) || !allocate(options.working)) return answer_out_of_memory(exchange);
   Job job(request.value("user", ""));
   if (request.value("stream", ollama)) return stream_answer(exchange, job, ollama);
@@ -257,16 +402,19 @@ void run_request(const Exchange& exchange, const json& request) {
 json ai_models_json(bool only_resident) {
   const std::lock_guard lock(mutex);
   json all = json::array();
-  for (const auto& [name, bytes] : options.ai_models) {
+  auto names = options.ai_models;
+  if (only_resident) names.insert(removed.begin(), removed.end());  // deleting the files unloads nothing
+  for (const auto& [name, bytes] : names) {
     const bool is_resident = resident.contains(name);
     if (only_resident && !is_resident) continue;
+    const char* value = is_resident ? "loaded" : loading.contains(name) ? "loading" : "unloaded";
     const std::uint64_t reported = bytes / 100 * options.reported_percent;
     all.push_back({{"name", name},
                    {"model", name},
                    {"id", name},
                    {"size", reported},
                    {"size_vram", reported},
-                   {"status", {{"value", is_resident ? "loaded" : "unloaded"}}}});
+                   {"status", {{"value", value}}}});
   }
   return all;
 }
@@ -275,18 +423,41 @@ std::string with_default_tag(const std::string& name) {
   return name.find(':') == name.npos ? name + ":latest" : name;
 }
 
+// The routes that manage files. Returns whether it is one.
+bool handle_ollama_files(const Exchange& exchange, const json& request) {
+  const auto name = with_default_tag(request.value("model", request.value("source", "")));
+  const std::lock_guard lock(mutex);
+  const auto found = options.ai_models.find(name);
+  const bool is_pull = exchange.path == "/api/pull" && removed.contains(name);
+  if (exchange.path != "/api/delete" && exchange.path != "/api/copy" && exchange.path != "/api/pull")
+    return false;
+  if (found == options.ai_models.end() && !is_pull)
+    return exchange.answer(404, json{{"error", "model '" + name + "' not found"}}), true;
+  if (exchange.path == "/api/copy") {
+    options.ai_models[with_default_tag(request.value("destination", ""))] = found->second;
+  } else if (exchange.path == "/api/delete") {
+    removed[name] = found->second;
+    options.ai_models.erase(found);
+  } else if (is_pull) {
+    options.ai_models.insert(removed.extract(name));
+  }
+  return exchange.answer(200, json{{"status", "success"}}), true;
+}
+
 bool handle_ollama(const Exchange& exchange, json request) {
   if (exchange.path == "/" || exchange.path == "/api/version")
     return exchange.answer(200, json{{"version", "0.33.0"}}), true;
   if (exchange.path == "/api/tags")
     return exchange.answer(200, json{{"models", ai_models_json(false)}}), true;
   if (exchange.path == "/api/ps") return exchange.answer(200, json{{"models", ai_models_json(true)}}), true;
+  if (handle_ollama_files(exchange, request)) return true;
   if (request.contains("model")) request["model"] = with_default_tag(request.value("model", ""));
   const auto ai_model = request.value("model", "");
-  if (exchange.path == "/api/generate" && !request.contains("prompt") &&
-      options.ai_models.contains(ai_model)) {
-    const bool is_unload = request.value("keep_alive", json()) == json(0);
+  if (exchange.path == "/api/generate" && !request.contains("prompt") && is_installed(ai_model)) {
+    const auto keep_alive = parse_keep_alive(request.value("keep_alive", json()));
+    const bool is_unload = keep_alive == std::chrono::milliseconds(0);
     if (is_unload ? !unload(ai_model) : !load(ai_model)) return answer_out_of_memory(exchange), true;
+    if (!is_unload) set_expiry(ai_model, keep_alive);
     return exchange.answer(200, json{{"done", true}, {"done_reason", is_unload ? "unload" : "load"}}), true;
   }
   return run_request(exchange, request), true;
@@ -299,10 +470,21 @@ bool handle_router(const Exchange& exchange, const json& request) {
   if (exchange.path == "/") return exchange.answer(200, "<html>the router's page", "text/html"), true;
   if (exchange.path == "/props") return exchange.answer(200, json{{"role", "router"}}), true;
   if (exchange.path != "/models/load" && exchange.path != "/models/unload") return false;
-  if (!options.ai_models.contains(ai_model)) return exchange.answer(404, json{{"error", "not found"}}), true;
+  const bool is_load = exchange.path == "/models/load";
+  const auto refuse = [&](int status, const char* text) {
+    exchange.answer(status, json{{"error", {{"code", status}, {"message", text}}}});
+    return true;
+  };
+  if (!is_installed(ai_model)) return refuse(404, "model not found");
+  {
+    const std::lock_guard lock(mutex);
+    const bool runs = resident.contains(ai_model) || loading.contains(ai_model);
+    if (is_load && runs) return refuse(400, "model is already running");
+    if (!is_load && !runs) return refuse(400, "model is not running");
+  }
   // Like the real server: answers 200 immediately and loads afterwards.
   exchange.answer(200, json{{"success", true}});
-  return exchange.path == "/models/load" ? load(ai_model) : unload(ai_model), true;
+  return is_load ? load(ai_model) : unload(ai_model), true;
 }
 
 void handle_request(const Exchange& exchange) {
@@ -407,6 +589,8 @@ void parse_options(int argc, char** argv) {
       options.reported_percent = std::stoull(value());
     else if (key == "--lazy")
       options.lazy = true;
+    else if (key == "--children")
+      options.children = true;
     else if (key == "--ollama")
       options.role = Role::ollama;
     else if (key == "--llama-router")
@@ -423,6 +607,8 @@ void parse_options(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--hold")
+    return options.devices = {0}, hold_memory(std::stoull(argv[2]));
   parse_options(argc, argv);
   std::signal(SIGUSR1, [](int) { [[maybe_unused]] auto n = write(STDOUT_FILENO, "told to talk\n", 13); });
   if (consume_fault("ignore-stop")) std::signal(SIGTERM, SIG_IGN);
@@ -442,6 +628,7 @@ int main(int argc, char** argv) {
     }
     ready = !consume_fault("never-healthy");
   }).detach();
+  if (options.role == Role::ollama) std::thread(unload_expired).detach();
   for (int socket; (socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;)
     std::thread(serve_connection, socket).detach();
   return 0;
