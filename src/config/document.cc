@@ -71,7 +71,15 @@ class TreeBuilder : public YAML::EventHandler {
     return {mark.line + 1, line < lines_.size() ? column_of(lines_[line], byte) : mark.column + 1};
   }
 
-  void OnDocumentStart(const YAML::Mark& mark) override { document_mark_ = to_mark(mark), ++documents_; }
+  // At a sign that can't begin a value, such as ], the parser finds empty documents without end.
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    const Mark begin = to_mark(mark);
+    const bool is_stuck =
+        documents_ > 0 && begin.line == document_mark_.line && begin.column == document_mark_.column;
+    document_mark_ = begin, ++documents_;
+    if (is_stuck)
+      stop(begin, "not valid YAML: no value begins like this, and none is open that it could end");
+  }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {

@@ -91,6 +91,13 @@ TEST(LoadDocument, HintsAtTheUsualSlips) {
   expect_error("a: b\n  c: 1\n", "(line 2 is indented more than the key before it");
 }
 
+TEST(LoadDocument, SignsWithoutABeginningAreErrors) {
+  expect_error(", 3]}\n", "1:1: not valid YAML: no value begins like this");
+  expect_error("]", "1:1: not valid YAML");
+  expect_error("- 1\n}\n", "2:1: not valid YAML");
+  expect_error("{a: 1}\n}\n", "2:1: not valid YAML");
+}
+
 TEST(LoadDocument, TagsOfOtherProgramsAreErrors) {
   expect_error("a: !secret b\n", "1:4: the tag \"!secret\" means nothing here");
   expect_error("a: !include [b]\n", "the tag \"!include\"");
