@@ -51,13 +51,24 @@ def test_every_step_finds_what_the_simulation_does(gpu):
     assert family["grandchild, holds 1024 MiB: its row"] == 1324 and family["of these three NVML lists"] == "3 of 3, among 3 rows"
     assert figures(steps["From cuMemFree until NVML shows it"])["the device's used memory falls by 1 GiB: tries"] == 5
     load = figures(steps["Five consumers of the real daemon"])
-    assert load["refused allocations"] == 0 and load["requests that failed"] == 0 and load["evictions"] > 0
+    assert load["refused allocations"] == 0 and load["requests that failed"] == 0 and load["events evicted"] > 0
     parking = figures(steps["Parking 10 GiB"])
     assert parking["contents afterwards"] == "intact" and parking["state in between"] == "checkpointed"
     assert figures(steps["Parking by the daemon"])["state afterwards"] == "parked"
     assert not [row for step in steps.values() for row in step["rows"] if row["value"] is None]
     page = (out / "gpu.md").read_text()
     assert "## Foreign memory: ok" in page and "| card | Simulated GPU |" in page
+
+
+def test_device_events(gpu):
+    gpu.env["MGPU_NVML_LIBRARY"] = str(BIN / "libmgpu-fake-nvml.so")
+    for xid, expected in [("", "none came, as expected"), ("79", "Xid critical error, data 79")]:
+        gpu.env.update({"MGPU_FAKE_XID": xid} if xid else {})
+        ran, out = run_check(gpu, CHECK, "--only", "events")
+        [step] = read_steps(out)
+        assert ran.returncode == 0 and step["outcome"] == "ok", step
+        assert figures(step)["subscription to single-bit ECC error, double-bit ECC error, Xid critical error"] == "accepted"
+        assert figures(step)["outcome of the wait"] == expected
 
 
 def test_a_step_that_fails_does_not_stop_the_others(gpu):
@@ -70,10 +81,10 @@ def test_a_step_that_fails_does_not_stop_the_others(gpu):
 
 def test_without_a_driver_every_step_says_so(gpu):
     gpu.env["MGPU_CUDA_LIBRARY"] = "/nonexistent/libcuda.so.1"
-    ran, out = run_check(gpu, CHECK)
+    ran, out = run_check(gpu, CHECK, "--only", "card,processes,free,park-1")
     steps = read_steps(out)
-    assert ran.returncode == 1 and len(steps) == 11 and steps[0]["outcome"] == "failed"
-    assert "/nonexistent/libcuda.so.1" in steps[0]["why"]
+    assert ran.returncode == 1 and [step["outcome"] for step in steps] == ["failed"] * 3 + ["skipped"]
+    assert all("/nonexistent/libcuda.so.1" in step["why"] for step in steps)
 
 
 def test_a_step_that_hangs_is_ended_at_its_limit(gpu):

@@ -11,9 +11,9 @@
 
 #include "runner/cuda_driver.h"
 
-#include "tests/gpu/child_process.h"
 #include "tests/gpu/clock.h"
 #include "tests/gpu/cuda_memory.h"
+#include "tests/gpu/holder.h"
 #include "tests/gpu/nvml_view.h"
 #include "tests/gpu/steps.h"
 
@@ -27,7 +27,6 @@ constexpr std::size_t kPiece = 64 << 20;          // of a copy from the page cac
 constexpr std::uint64_t kLargestFile = 4 * kGiB;  // read several times where more bytes are needed
 constexpr std::uint64_t kSpare = 2 * kGiB;        // that host and device keep beside the parked bytes
 constexpr Duration kLockLimit = std::chrono::seconds(10);
-constexpr double kReadyLimitMs = 40'000;
 
 std::uint64_t host_memory_available() {
   std::ifstream file("/proc/meminfo");
@@ -44,7 +43,7 @@ void add_rate(StepResult& result, const std::string& what, double milliseconds, 
 // Lock, checkpoint, restore, unlock, each timed. The states in between are the driver's word.
 void park_and_resume(StepResult& result, runner::CudaDriver& driver, const NvmlView& nvml, int pid,
                      std::uint64_t bytes, double free_limit_ms) {
-  const std::uint64_t used_before = nvml.used();
+  const std::uint64_t used_before = used_of(nvml.read());
   const auto timed = [&](const char* action) {
     const double start = now_ms();
     const auto done = driver.run_action(action, pid, kLockLimit);
@@ -62,14 +61,10 @@ void park_and_resume(StepResult& result, runner::CudaDriver& driver, const NvmlV
     driver.run_action("unlock", pid, kLockLimit);
     return;
   }
-  const double start = now_ms();
-  const double seen = nvml.wait_until(
-      [&](const gpu::RawReading& r) {
-        return static_cast<std::uint64_t>(r.used.count) + bytes <= used_before;
-      },
-      free_limit_ms);
-  result.add("NVML shows the memory free after",
-             seen < 0 ? nlohmann::json("never") : nlohmann::json(seen - start), seen < 0 ? "" : "ms");
+  const double since = now_ms();
+  const double seen = nvml.delay_until(
+      [&](const auto& reading) { return used_of(reading) + bytes <= used_before; }, since, free_limit_ms);
+  add_times(result, "NVML shows the memory free", {seen});
   const auto state = driver.query_state(pid, kLockLimit);
   result.add("state in between", state ? *state : state.error().detail);
   result.add("left on the device in between", to_mib(NvmlView::bytes_of(nvml.read(), pid).value_or(0)),
@@ -126,26 +121,21 @@ StepResult check_parking(const StepOptions& options, std::uint64_t gib) {
   if (!driver) return result.skip(driver.error().detail), result;
   const auto nvml = NvmlView::open();
   if (!nvml) return result.fail(nvml.error().detail), result;
-  const gpu::RawReading reading = nvml->read();
-  const auto free =
-      static_cast<std::uint64_t>((reading.total - reading.used - reading.driver_reserved).count);
+  const std::uint64_t free = free_of(nvml->read());
   if (free < bytes + kSpare)
     return result.skip("the device has only " + std::to_string(free / kGiB) + " GiB free"), result;
   if (const std::uint64_t host = host_memory_available(); host < bytes + bytes / 4 + kSpare)
     return result.skip("the host has only " + std::to_string(host / kGiB) + " GiB free"), result;
   {
-    ChildProcess holder({program_folder() + "/mgpu-gpu-check", "hold", std::to_string(bytes)});
-    const auto ready = holder.wait_for_line("", kReadyLimitMs);
-    if (!ready || !ready->starts_with("ready"))
-      return result.fail(ready.value_or("not ready in time")), result;
+    const Holder holder = start_holder(result, {bytes});
+    if (!holder) return result;
     const double start = now_ms();
     if (const auto initialized = (*driver)->init(); !initialized)
       return result.fail(initialized.error().detail), result;
     result.add("cuInit of the parking process", now_ms() - start, "ms");
-    park_and_resume(result, **driver, *nvml, holder.pid(), bytes, options.free_limit_ms);
+    park_and_resume(result, **driver, *nvml, holder.pids[0], bytes, options.free_limit_ms);
     if (result.outcome == "ok") {
-      holder.write_line("check");
-      const std::string contents = holder.wait_for_line("", kReadyLimitMs).value_or("no answer");
+      const std::string contents = ask_holder(result, holder, "check").value_or("unknown");
       result.add("contents afterwards", contents);
       if (contents != "intact") result.fail("contents afterwards: " + contents);
     }

@@ -126,10 +126,15 @@ std::optional<std::uint64_t> NvmlView::bytes_of(const gpu::RawReading& reading, 
   return std::nullopt;
 }
 
-double NvmlView::wait_until(const std::function<bool(const gpu::RawReading&)>& seen, double limit_ms) const {
+bool NvmlView::wait_until(const std::function<bool(const gpu::RawReading&)>& seen, double limit_ms) const {
   for (const double until = now_ms() + limit_ms; now_ms() < until;)
-    if (seen(read())) return now_ms();
-  return -1;
+    if (seen(read())) return true;
+  return false;
+}
+
+double NvmlView::delay_until(const std::function<bool(const gpu::RawReading&)>& seen, double since,
+                             double limit_ms) const {
+  return wait_until(seen, limit_ms) ? std::max(0.0, now_ms() - since) : kNeverSeen;
 }
 
 void add_driver_versions(StepResult& result) {

@@ -16,6 +16,13 @@ namespace mgpu::gpu_check {
 // $MGPU_NVML_LIBRARY, else libnvidia-ml.so.1.
 std::string nvml_library();
 
+inline std::uint64_t used_of(const gpu::RawReading& reading) {
+  return static_cast<std::uint64_t>(reading.used.count);
+}
+inline std::uint64_t free_of(const gpu::RawReading& reading) {
+  return static_cast<std::uint64_t>((reading.total - reading.used - reading.driver_reserved).count);
+}
+
 class NvmlView {
  public:
   // The device whose UUID is the value of CUDA_VISIBLE_DEVICES, else the first. Error: unavailable.
@@ -24,13 +31,14 @@ class NvmlView {
   const gpu::DeviceInfo& device() const { return device_; }
   const std::vector<gpu::DeviceInfo>& devices() const { return provider_->devices(); }
   gpu::RawReading read() const;
-  std::uint64_t used() const { return static_cast<std::uint64_t>(read().used.count); }
   // The process' row; none: it is not listed, or without its bytes.
   static std::optional<std::uint64_t> bytes_of(const gpu::RawReading& reading, int pid);
 
-  // Reads until `seen` is true of a reading; returns the time at which the reading came (clock.h), or a
-  // negative number after `limit_ms`.
-  double wait_until(const std::function<bool(const gpu::RawReading&)>& seen, double limit_ms) const;
+  // Reads until `seen` is true of a reading; false: it was not within `limit_ms`.
+  bool wait_until(const std::function<bool(const gpu::RawReading&)>& seen, double limit_ms) const;
+  // The milliseconds from `since` (clock.h) until then, or kNeverSeen.
+  double delay_until(const std::function<bool(const gpu::RawReading&)>& seen, double since,
+                     double limit_ms) const;
 
  private:
   NvmlView(std::unique_ptr<gpu::Provider> provider, gpu::DeviceInfo device)

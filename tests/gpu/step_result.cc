@@ -66,7 +66,7 @@ json to_json(const std::string& step, double seconds, const StepResult& result) 
 }
 
 void add_times(StepResult& result, const std::string& what, std::vector<double> milliseconds) {
-  const auto unseen = std::erase_if(milliseconds, [](double time) { return time < 0; });
+  const auto unseen = std::erase_if(milliseconds, [](double time) { return time == kNeverSeen; });
   std::ranges::sort(milliseconds);
   result.add(what + ": tries", milliseconds.size() + unseen);
   if (unseen > 0) result.add(what + ": never seen", unseen);

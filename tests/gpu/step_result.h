@@ -28,8 +28,9 @@ nlohmann::json read_rows(const std::string& file);
 
 nlohmann::json to_json(const std::string& step, double seconds, const StepResult& result);
 
-// "count 20, median 1.4, p95 3.0, max 3.2" as rows of the unit ms; a time that was never seen is negative,
-// and is counted on its own.
+inline constexpr double kNeverSeen = -1;  // instead of a time
+
+// Number of tries, median, 95th percentile and maximum as rows in ms; those that were never seen are counted.
 void add_times(StepResult& result, const std::string& what, std::vector<double> milliseconds);
 
 // The record of all steps as Markdown: a table for each.
