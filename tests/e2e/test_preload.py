@@ -48,7 +48,8 @@ def run_preloaded(harness):
 def test_a_block_is_held_until_it_is_freed(run_preloaded):
     assert run_preloaded("""
         result = []
-        for allocate in (lambda: libc.malloc(100 * MiB), lambda: libc.calloc(100, MiB), lambda: libc.aligned_alloc(64, 100 * MiB)):
+        for allocate in (lambda: libc.malloc(100 * MiB), lambda: libc.calloc(100, MiB),
+                         lambda: libc.aligned_alloc(64, 100 * MiB)):
             block = allocate()
             result.append(held())
             libc.free(block)

@@ -2,21 +2,29 @@
 hold bytes of the simulated GPU for its weights, caches and buffers."""
 import os
 import shutil
+import signal
 import subprocess
 
 import httpx
 
-from real_parts import OLLAMA, REAL, gguf, program, whisper_model
+from real_parts import OLLAMA, REAL, gguf, minilm_model, program, whisper_model
 from daemon_harness import BIN, DaemonHarness, free_port, wait_until
 
-SEEN_SECONDS = 2  # what an application does by itself is in the daemon's status after this time
 ONE_AI_MODEL = "700MiB"  # a GPU that has room for one AI model of gguf() and its caches, but not for two
 TWO_AI_MODELS = "2GiB"
+# Two threads would busy-wait for each other on a machine that has other work.
+PARAMETERS = "PARAMETER num_thread 1\nPARAMETER num_predict 16\nPARAMETER temperature 0\n"
+
+
+def seen_seconds():
+    """What an application does by itself is in the daemon's status after two seconds of a machine that does nothing else."""
+    return 2 * max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 class RealHarness(DaemonHarness):
     def __init__(self, folder):
         super().__init__(folder)
+        self.applications = []
         self.env |= {"OLLAMA_NOPRUNE": "1", "HOME": str(folder), "HF_HUB_OFFLINE": "1"}
 
     # --- applications ---
@@ -31,33 +39,41 @@ class RealHarness(DaemonHarness):
         return {"service": service, "footprint": footprint, "load_limit": "2m", "stop_limit": "10s",
                 "runner": {"process": process}, **config}
 
-    def ollama_env(self, address, *ai_models):
+    def ollama_env(self, *ai_models):
         """Ollama's settings, with a store of its own that has these AI models."""
         store = self.folder / "ollama"
         if not store.exists():
-            shutil.copytree(ollama_store(*ai_models), store, copy_function=os.link)
-        return {"OLLAMA_HOST": address, "OLLAMA_MODELS": str(store), "OLLAMA_CONTEXT_LENGTH": "2048", "OLLAMA_NUM_PARALLEL": "1",
-                "OLLAMA_NOPRUNE": "1"}
+            shutil.copytree(ollama_store(*ai_models), store, copy_function=link_blob)
+        return {"OLLAMA_MODELS": str(store), "OLLAMA_CONTEXT_LENGTH": "2048", "OLLAMA_NUM_PARALLEL": "1", "OLLAMA_NOPRUNE": "1"}
 
     def ollama_consumer(self, *ai_models, **config):
-        return self.run_by_daemon("ollama", OLLAMA, "serve", env=self.ollama_env("127.0.0.1:${PORT}", *ai_models), **config)
+        # By `env`, since ${PORT} has to be in the command.
+        return self.run_by_daemon("ollama", "env", "OLLAMA_HOST=127.0.0.1:${PORT}", OLLAMA, "serve",
+                                  env=self.ollama_env(*ai_models), **config)
 
     def external_ollama(self, *ai_models, **config):
         """Ollama runs by itself, as a unit of the system would; the daemon only knows its URL."""
         address = f"127.0.0.1:{free_port()}"
-        started = self.start_application(OLLAMA, "serve", env=self.ollama_env(address, *ai_models))
+        started = self.start_application(OLLAMA, "serve", env={"OLLAMA_HOST": address, **self.ollama_env(*ai_models)})
         started.url = f"http://{address}"
         wait_until(lambda: answers(f"{started.url}/api/version"), "Ollama to answer", 60)
         return started, {"service": "ollama", "footprint": "500MiB", "load_limit": "2m", "url": started.url, **config}
 
     def start_application(self, *command, env=None):
-        """Starts an application without the daemon."""
+        """Starts an application without the daemon; it is asked to end after the test."""
         usual = self.env
         self.env = usual | self.on_the_gpu(**env or {})
         try:
-            return self.start_program(*command[1:], program=command[0])
+            self.applications.append(self.start_program(*command[1:], program=command[0]))
         finally:
             self.env = usual
+        return self.applications[-1]
+
+    def stop_and_check(self):
+        for application in self.applications:  # killed, it could not end its children
+            application.signal(signal.SIGTERM)
+            application.exit_code()
+        return super().stop_and_check()
 
     def llama_server(self, ai_model, **config):
         return self.run_by_daemon("llama-server", *llama_command(), "--model", gguf(ai_model), "--ctx-size", 2048, **config)
@@ -67,7 +83,8 @@ class RealHarness(DaemonHarness):
         models.mkdir(exist_ok=True)
         for name in ai_models:
             (models / f"{name}.gguf").symlink_to(gguf(name))
-        return self.run_by_daemon("llama-server", *llama_command(), "--models-dir", models, "--ctx-size", 2048, **config)
+        return self.run_by_daemon("llama-server", *llama_command(), "--models-dir", models, "--ctx-size", 2048,
+                                  router=True, **config)
 
     def wyoming_whisper(self, **config):
         return self.run_by_daemon("wyoming", program("services", "wyoming-faster-whisper"), "--model", whisper_model(),
@@ -78,6 +95,12 @@ class RealHarness(DaemonHarness):
         return self.run_by_daemon("generic", program("services", "faster-whisper-server"), whisper_model(), "--host",
                                   "127.0.0.1", "--port", "${PORT}", kind="stt", health="/health", **config)
 
+    def infinity(self, **config):
+        return self.run_by_daemon("infinity", program("infinity", "infinity_emb"), "v2", "--model-id", minilm_model(),
+                                  "--engine", "torch", "--device", "cpu", "--served-model-name", "minilm", "--no-model-warmup",
+                                  "--host", "127.0.0.1", "--port", "${PORT}", kind="embedding", env={"DO_NOT_TRACK": "1"},
+                                  **config)
+
     # --- what is there ---
 
     def residents(self, consumer="ollama"):
@@ -87,16 +110,21 @@ class RealHarness(DaemonHarness):
     def committed(self):
         return sum(device["memory"]["committed_bytes"] for device in self.status()["devices"])
 
+    def holders(self):
+        """The processes that hold device memory, as the driver lists them."""
+        return [process for device in self.gpu_states() for process in device["processes"]]
+
     def held(self):
         """What the driver shows: bytes that some process holds."""
         return sum(device["used"] for device in self.gpu_states())
 
-    def wait_for_resident(self, ai_model, state, consumer="ollama", seconds=SEEN_SECONDS):
-        wait_until(lambda: self.residents(consumer).get(ai_model, "gone") == state, f"{ai_model} to be {state}", seconds)
+    def wait_for_resident(self, ai_model, state, consumer="ollama", seconds=None):
+        wait_until(lambda: self.residents(consumer).get(ai_model, "gone") == state, f"{ai_model} to be {state}",
+                   seconds or seen_seconds())
 
-    def wait_for_nothing_held(self, seconds=SEEN_SECONDS):
-        wait_until(lambda: self.held() == 0, "the driver to show nothing", 20)
-        wait_until(lambda: self.committed() == 0, "the daemon to see that nothing is held", seconds)
+    def wait_for_nothing_held(self):
+        wait_until(lambda: self.held() == 0, "the driver to show nothing", 30)
+        wait_until(lambda: self.committed() == 0, "the daemon to see that nothing is held", seen_seconds())
 
     def ask(self, ai_model, tokens=4):
         """One chat with the openai client; returns the answer's text, which is never empty."""
@@ -127,6 +155,14 @@ def llama_command():
     return [server, "--host", "127.0.0.1", "--port", "${PORT}", "--threads", 1, "--parallel", 1, "--no-warmup"]
 
 
+def link_blob(source, target):
+    """Blobs are large and never change; a manifest may be written anew."""
+    try:
+        (os.link if "/blobs/" in str(source) else shutil.copy2)(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def ollama_store(*ai_models):
     """A store with these AI models, made once with Ollama's own command."""
     made = REAL / "stores" / "-".join(sorted(ai_models))
@@ -141,8 +177,9 @@ def ollama_store(*ai_models):
             wait_until(lambda: answers(f"http://{address}/api/version"), "Ollama to answer", 60)
             for name in ai_models:
                 model_file = unfinished / "Modelfile"
-                model_file.write_text(f"FROM {gguf(name)}\nPARAMETER temperature 0\n")
-                subprocess.run([OLLAMA, "create", name, "-f", model_file], env=env, check=True, capture_output=True, timeout=300)
+                model_file.write_text(f"FROM {gguf(name)}\n{PARAMETERS}")
+                subprocess.run([OLLAMA, "create", name, "-f", model_file], env=env, check=True, capture_output=True,
+                               timeout=300)
         finally:
             server.terminate()
     unfinished.rename(made)

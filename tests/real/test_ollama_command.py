@@ -8,7 +8,7 @@ pytestmark = [needs("ollama"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def house(harness):
+def with_ollama(harness):
     return harness.start_with({"ollama": harness.ollama_consumer("one", "two")}, gpu=TWO_AI_MODELS,
                               devices=[{"id": "gpu0", "reserve": "0"}])
 
@@ -19,31 +19,31 @@ def listed(text):
 
 
 @pytest.mark.quick
-def test_lists_what_there_is_before_ollama_was_started(house):
-    assert sorted(listed(house.run_ollama("list"))) == ["one:latest", "two:latest"]
-    assert listed(house.run_ollama("ps")) == []
-    assert house.held() == 0
+def test_lists_what_there_is_before_ollama_was_started(with_ollama):
+    assert sorted(listed(with_ollama.run_ollama("list"))) == ["one:latest", "two:latest"]
+    assert listed(with_ollama.run_ollama("ps")) == []
+    assert with_ollama.held() == 0
 
 
 @pytest.mark.quick
-def test_runs_shows_and_stops(house):
-    assert house.run_ollama("run", "one", "Say hello.").strip()
-    assert listed(house.run_ollama("ps")) == ["one:latest"]
-    assert "gemma3" in house.run_ollama("show", "one")
-    house.run_ollama("stop", "one")
-    house.wait_for_nothing_held(10)
-    assert listed(house.run_ollama("ps")) == []
+def test_runs_shows_and_stops(with_ollama):
+    assert with_ollama.run_ollama("run", "one", "Say hello.").strip()
+    assert listed(with_ollama.run_ollama("ps")) == ["one:latest"]
+    assert "gemma3" in with_ollama.run_ollama("show", "one")
+    with_ollama.run_ollama("stop", "one")
+    with_ollama.wait_for_nothing_held()
+    assert listed(with_ollama.run_ollama("ps")) == []
 
 
-def test_manages_files_without_a_turn(house):
-    model_file = house.folder / "Modelfile"
+def test_manages_files_without_a_turn(with_ollama):
+    model_file = with_ollama.folder / "Modelfile"
     model_file.write_text(f"FROM {gguf('three')}\n")
-    house.run_ollama("create", "three", "-f", str(model_file))
-    house.run_ollama("cp", "three", "four")
-    assert sorted(listed(house.run_ollama("list"))) == ["four:latest", "one:latest", "three:latest", "two:latest"]
-    assert house.held() == 0, "managing files loads nothing"
-    house.ask("three")
-    house.ask("four")
-    house.run_ollama("rm", "three", "four")
-    assert sorted(listed(house.run_ollama("list"))) == ["one:latest", "two:latest"]
-    house.ask("one")
+    with_ollama.run_ollama("create", "three", "-f", str(model_file))
+    with_ollama.run_ollama("cp", "three", "four")
+    assert sorted(listed(with_ollama.run_ollama("list"))) == ["four:latest", "one:latest", "three:latest", "two:latest"]
+    assert with_ollama.held() == 0, "managing files loads nothing"
+    with_ollama.ask("three")
+    with_ollama.ask("four")
+    with_ollama.run_ollama("rm", "three", "four")
+    assert sorted(listed(with_ollama.run_ollama("list"))) == ["one:latest", "two:latest"]
+    with_ollama.ask("one")

@@ -33,9 +33,9 @@ def test_names_that_share_weights_are_one_resident(harness):
     harness.start_with({"ollama": harness.ollama_consumer("one")}, gpu=ONE_AI_MODEL, **NO_RESERVE)
     harness.ask("one")
     harness.run_ollama("cp", "one", "same")
-    before = [pid for device in harness.gpu_states() for pid in [process["pid"] for process in device["processes"]]]
+    before = [process["pid"] for process in harness.holders()]
     harness.ask("same")
     harness.ask("one")
-    assert [process["pid"] for device in harness.gpu_states() for process in device["processes"]] == before, "it was loaded again"
+    assert [process["pid"] for process in harness.holders()] == before, "it was loaded again"
     held = harness.held()
     assert harness.committed() < 1.5 * held, "its weights are counted twice"

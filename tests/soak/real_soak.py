@@ -1,9 +1,9 @@
 """The soak with real applications: `./dev soak --real`, after `./dev real` has installed them.
 
-Ollama with three AI models, llama.cpp's server and faster-whisper share a simulated GPU that has room for two of them. Clients ask
-them all the time. Meanwhile somebody unloads, stops, copies and removes AI models behind the daemon's back, kills processes, and
-ends requests in the middle. No allocation may be refused, each request is answered unless its own process was killed, and at the end
-nothing is left: no memory, no process, no AI model that is said to be loaded.
+Ollama with three AI models, llama.cpp's server and faster-whisper share a simulated GPU that has room for two of them.
+Clients ask them all the time. Meanwhile AI models are unloaded, stopped, copied and removed without the daemon's knowledge,
+processes are killed, and clients leave in the middle. No allocation may be refused, each request is answered unless its own
+process was killed, and at the end nothing is left: no memory, no process, no AI model that is said to be loaded.
 """
 import collections
 import os
@@ -113,7 +113,7 @@ class RealSoak:
             connection.close()
             self.outcomes["left"] += 1
 
-    # --- what happens behind the daemon's back ---
+    # --- what the daemon is not told ---
 
     def disturb(self, seed):
         rng = random.Random(seed)
@@ -141,7 +141,7 @@ class RealSoak:
         self.harness.run_ollama("rm", "copy", url=self.ollama_url(), seconds=60)
 
     def kill(self, _):
-        pids = [process["pid"] for device in self.harness.gpu_states() for process in device["processes"]]
+        pids = [process["pid"] for process in self.harness.holders()]
         if pids:
             self.killed_at.append(time.monotonic() + 5)  # a request that starts until it is noticed meets it too
             os.kill(self.rng.choice(pids), signal.SIGKILL)

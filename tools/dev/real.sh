@@ -1,6 +1,6 @@
 # real.sh [--quick] [--large] [pytest options]: installs real applications and clients into build/real from the package
 # registries, then runs tests/real against them. What can't be had is named, and its tests are skipped.
-#   --quick   installs nothing, and runs only what takes seconds (CI does this where build/real is cached)
+#   --quick   installs nothing, and runs only what takes seconds: ./dev test does this where something is installed
 #   --large   also what needs several GiB (Infinity with PyTorch)
 set -euo pipefail
 quick= large=
@@ -8,10 +8,13 @@ while [[ ${1:-} == --quick || ${1:-} == --large ]]; do
   declare "${1#--}=1"
   shift
 done
-real=$PWD/build/real
+# One installation for all clones on a machine; build/real leads to it.
+real=${XDG_CACHE_HOME:-$HOME/.cache}/mgpu/real
 ollama_version=v0.24.0
+miniaudio_module=github.com/gen2brain/malgo@v0.11.23
 node_packages="openai@7.55.0 ollama@0.6.4 playwright-core@1.65.1"
-mkdir -p "$real"/{installed,missing,logs}
+mkdir -p "$real"/{installed,missing,logs} build
+[ -e build/real ] || ln -sfn "$real" build/real
 
 # part NAME VERSION COMMAND...: runs COMMAND once for each VERSION, with its output in a log. If it fails, the file
 # missing/NAME says why; the next call tries again.
@@ -33,26 +36,33 @@ part() {
 python_packages() {  # python_packages NAME: tools/requirements-real-NAME.txt in the virtual environment build/real/NAME
   rm -rf "${real:?}/$1"
   /usr/bin/python3 -m venv "$real/$1"
-  PIP_DISABLE_PIP_VERSION_CHECK=1 CMAKE_BUILD_PARALLEL_LEVEL=2 nice "$real/$1/bin/pip" install --no-input --retries 5 \
+  # Ninja keeps a build from source to as many jobs as there are cores; make would start them all.
+  PIP_DISABLE_PIP_VERSION_CHECK=1 CMAKE_GENERATOR=Ninja nice "$real/$1/bin/pip" install --no-input --retries 5 \
     --progress-bar off -r "tools/requirements-real-$1.txt"
 }
 
-ollama() {  # its CPU backend is C++ in the Go module: ten minutes on two cores
+ollama() (  # its CPU backend is C++ in the Go module: ten minutes on two cores
   command -v go >/dev/null || { echo "error: go 1.24 or later is not installed"; return 1; }
-  GOPATH=$real/go GOBIN=$real/bin GOFLAGS=-modcacherw nice go install "github.com/ollama/ollama@$ollama_version"
-}
+  export GOPATH=$real/go GOBIN=$real/bin GOFLAGS=-modcacherw
+  # A Go module comes without its vendor folders, where this one has three C++ headers: they are taken from packages.
+  go mod download "$miniaudio_module" && mkdir -p "$real/include/miniaudio" &&
+    ln -sf "$GOPATH/pkg/mod/$miniaudio_module/miniaudio.h" "$real/include/miniaudio/" &&
+    debian_packages libstb-dev nlohmann-json3-dev &&
+    CPLUS_INCLUDE_PATH=$real/include nice go install "github.com/ollama/ollama@$ollama_version"
+)
 
 node_clients() {
   command -v npm >/dev/null || { echo "error: npm is not installed"; return 1; }
   npm install --prefix "$real/node" --no-audit --no-fund $node_packages
 }
 
-debian_package() {  # debian_package COMMAND PACKAGE
-  if ! command -v "$1"; then
-    [ "$(id -u)" = 0 ] || { echo "error: $1 is not installed, and apt-get install $2 needs root"; return 1; }
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$2"
-  fi
+debian_packages() {  # installs the missing ones of these packages
+  dpkg-query -W "$@" >/dev/null 2>&1 && return
+  [ "$(id -u)" = 0 ] || { echo "error: apt-get install $* needs root"; return 1; }
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
+
+java_client() { command -v java || debian_packages default-jdk-headless; }
 
 if [ -z "$quick" ]; then
   for list in services clients llama; do
@@ -60,8 +70,8 @@ if [ -z "$quick" ]; then
   done
   part ollama "$ollama_version" ollama
   part node "$node_packages" node_clients
-  part java 1 debian_package java default-jdk-headless
-  part chromium 1 debian_package chromium chromium
+  part java 1 java_client
+  part chromium 1 debian_packages chromium
   if [ -n "$large" ]; then
     part infinity "$(cat tools/requirements-real-infinity.txt)" python_packages infinity
   fi
