@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <optional>
 
 #include <sys/utsname.h>
@@ -13,6 +12,7 @@
 #include "tests/gpu/clock.h"
 #include "tests/gpu/cuda_memory.h"
 #include "tests/gpu/holder.h"
+#include "tests/gpu/host_memory.h"
 #include "tests/gpu/nvml_view.h"
 #include "tests/gpu/steps.h"
 
@@ -22,19 +22,11 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kTolerance = 32 * kMiB;  // what other programs may take or free meanwhile
 
-// "key: value" of a file like /proc/meminfo, in kB.
-std::uint64_t meminfo_kib(const std::string& key) {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1));
-  return 0;
-}
-
 void add_host(StepResult& result) {
   utsname host{};
   uname(&host);
   result.add("kernel", std::string(host.sysname) + " " + host.release);
-  result.add("host memory available", to_mib(meminfo_kib("MemAvailable") * 1024), "MiB");
+  result.add("host memory available", to_mib(host_memory_available()), "MiB");
   result.add("runs as", "uid " + std::to_string(getuid()));
 }
 
@@ -66,9 +58,11 @@ StepResult check_card(const StepOptions&) {
   const auto nvml = NvmlView::open();
   if (!nvml) return result.fail(nvml.error().detail), result;
   result.add("card", memory->name());
-  result.add("UUID by NVML", nvml->device().uuid);
+  result.add("UUID by NVML, of the device that is used", nvml->device().uuid);
   result.add("UUID by CUDA", memory->uuid());
-  result.add("devices that NVML lists, slices included", nvml->devices().size());
+  for (const gpu::DeviceInfo& device : nvml->devices())  // of a card with MIG its slices
+    result.add("NVML's device " + std::to_string(device.index),
+               device.name + ", " + to_string(device.total) + ", " + device.uuid);
   result.add("CUDA of the driver", std::to_string(memory->driver_api_version() / 1000) + "." +
                                        std::to_string(memory->driver_api_version() % 1000 / 10));
   const gpu::RawReading before = nvml->read();

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include "tests/gpu/clock.h"
 #include "tests/gpu/cuda_memory.h"
 #include "tests/gpu/holder.h"
+#include "tests/gpu/host_memory.h"
 #include "tests/gpu/nvml_view.h"
 #include "tests/gpu/steps.h"
 
@@ -28,19 +28,12 @@ constexpr std::uint64_t kLargestFile = 4 * kGiB;  // read several times where mo
 constexpr std::uint64_t kSpare = 2 * kGiB;        // that host and device keep beside the parked bytes
 constexpr Duration kLockLimit = std::chrono::seconds(10);
 
-std::uint64_t host_memory_available() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("MemAvailable:")) return std::stoull(line.substr(13)) * 1024;
-  return 0;
-}
-
 void add_rate(StepResult& result, const std::string& what, double milliseconds, std::uint64_t bytes) {
   result.add(what, milliseconds / 1e3, "s");
   result.add(what + ": rate", static_cast<double>(bytes) / kGiB / (milliseconds / 1e3), "GiB/s");
 }
 
-// Lock, checkpoint, restore, unlock, each timed. The states in between are the driver's word.
+// Lock, checkpoint, restore, unlock, each timed.
 void park_and_resume(StepResult& result, runner::CudaDriver& driver, const NvmlView& nvml, int pid,
                      std::uint64_t bytes, double free_limit_ms) {
   const std::uint64_t used_before = used_of(nvml.read());
