@@ -216,9 +216,13 @@ struct GatewayHarness {
         .acquire = [this](engine::Target, gateway::QueueOptions) { return acquire(); },
         .is_busy = [](ConsumerId) -> Awaitable<bool> { co_return false; },
         .report_suspect = [](ConsumerId, const std::string&) {},
-        .count_retry = [] {},
+        .is_warm = [](engine::Target) { return true; },
+        .ensure_up = [](ConsumerId) -> Awaitable<Result<void>> { co_return Result<void>{}; },
+        .unload = [](engine::Target, engine::UnloadWait) -> Awaitable<Result<bool>> { co_return true; },
+        .set_keep_alive = [](engine::Target, Duration) {},
         .refresh_ai_models = [](ConsumerId) -> Awaitable<void> { co_return; },
         .refresh_all_ai_models = []() -> Awaitable<void> { co_return; },
+        .count_retry = [] {},
         .list_models = [] { return std::vector<gateway::ListedModel>{{"chat", "chat", kGiB, true}}; }};
   }
 

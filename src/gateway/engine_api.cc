@@ -49,10 +49,10 @@ bool is_warm(const Resident& resident) { return resident.state == Residency::war
 
 // Unix time of its eviction if it stays idle; 0: never.
 std::int64_t expires_ms(const engine::Engine& engine, const Resident& resident) {
-  const Duration idle_unload = engine.world().registry[resident.consumer].spec.idle_unload;
-  if (idle_unload == Duration{}) return 0;
+  const auto limit = idle_limit(engine.world().registry, resident);
+  if (!limit) return 0;
   const Instant idle_since = resident.use_count > 0 ? engine.now() : resident.last_used;
-  const auto at = engine.wall_time(std::max(idle_since, resident.transition_at) + idle_unload);
+  const auto at = engine.wall_time(std::max(idle_since, resident.transition_at) + *limit);
   return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
 }
 

@@ -14,7 +14,6 @@
 #include "gateway/forwarding_rules.h"
 #include "gateway/ollama_body.h"
 #include "gateway/ollama_services.h"
-#include "gateway/queue_for_turn.h"
 #include "gateway/response_body.h"
 
 namespace mgpu::gateway {
@@ -149,8 +148,7 @@ bool may_be_forwarded(RouteKind kind) {
 
 Awaitable<Result<void>> forward_or_respond(RequestContext& request) {
   if (can_be_forwarded(request)) {
-    Result<void> forwarded = co_await queue_for_turn(request);
-    if (forwarded) forwarded = co_await forward(request);
+    Result<void> forwarded = co_await forward_free(request);
     const bool client_left = !forwarded && forwarded.error().code == ErrorCode::cancelled;
     if (forwarded || client_left || request.attempt.head_sent) co_return forwarded;
   }

@@ -82,7 +82,7 @@ Awaitable<Result<engine::Target>> resolve_name(RequestContext& request, std::opt
     return consumer ? engine_api.resolve_within(*consumer, name) : engine_api.resolve(name);
   };
   Result<engine::Target> resolved = resolve();
-  if (resolved || resolved.error().code != ErrorCode::not_found) co_return resolved;
+  if (resolved || name.empty() || resolved.error().code != ErrorCode::not_found) co_return resolved;
   co_await engine_api.refresh_all_ai_models();  // it may have been made a moment ago, beside the daemon
   co_return resolve();
 }
