@@ -18,14 +18,17 @@ SYSTEM = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 COMPILER = "clang++-19"
 # Which glibc the result may need at the most: that of the sysroot.
 NEWEST_GLIBC = (2, 31)
-# Shared libraries of the build's command -> what takes their place: a source to compile, an archive, or a library of the
+# Shared libraries of the build's command -> what takes their place: sources to compile and archives, or a library of the
 # sysroot, which then is carried along with the libraries that it needs.
 REPLACEMENTS = {
-    "libfmt": HERE / "fmt_library.cc",
-    "libspdlog": HERE / "spdlog_library.cc",
-    "libsqlite3": SYSTEM / "libsqlite3.a",
-    "libyaml-cpp": SYSTEM / "libyaml-cpp.a",
+    "libbrotlidec": [SYSTEM / "libbrotlidec.a", SYSTEM / "libbrotlicommon.a"],
+    "libfmt": [HERE / "fmt_library.cc"],
+    "libspdlog": [HERE / "spdlog_library.cc"],
+    "libsqlite3": [SYSTEM / "libsqlite3.a"],
     "libsystemd": "libsystemd.so.0",
+    "libyaml-cpp": [SYSTEM / "libyaml-cpp.a"],
+    "libz": [SYSTEM / "libz.a"],
+    "libzstd": [SYSTEM / "libzstd.a"],
 }
 CARRIED = {"libsystemd.so.0": ["libgcrypt.so.20", "libgpg-error.so.0", "liblz4.so.1", "liblzma.so.5", "libzstd.so.1", "libcap.so.2"]}
 # In every glibc; the loader of the target has them.
@@ -83,7 +86,7 @@ def link(build, sysroot, output_folder, program):
             libraries.append(find_in(sysroot, replacement))
             carried += [replacement, *CARRIED[replacement]]
         else:
-            libraries.append(compile_object(replacement, objects) if replacement.suffix == ".cc" else replacement)
+            libraries += [compile_object(file, objects) if file.suffix == ".cc" else file for file in replacement]
     compat = compile_object(HERE / "glibc_compat.c", objects)
     old = sysroot / "usr/lib/x86_64-linux-gnu"
     gcc = sysroot / "usr/lib/gcc/x86_64-linux-gnu/10"  # the unwinder of a newer one needs a newer glibc
@@ -95,7 +98,8 @@ def link(build, sysroot, output_folder, program):
          *(find_in(sysroot, name) for name in C_LIBRARIES), old / "libc_nonshared.a", sysroot / "lib64/ld-linux-x86-64.so.2",
          gcc_file("crtend.o"), old / "crtn.o", f"-Wl,-rpath-link,{sysroot}/lib/x86_64-linux-gnu",
          "-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2", "-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/../lib",
-         "-Wl,--as-needed,--gc-sections,--strip-all"], check=True, cwd=build)
+         # What the carried libraries need comes from those beside them, not from the archives inside the program.
+         "-Wl,--exclude-libs,ALL", "-Wl,--as-needed,--gc-sections,--strip-all"], check=True, cwd=build)
     for name in carried:
         (output_folder / "lib").mkdir(exist_ok=True)
         shutil.copyfile(find_in(sysroot, name), output_folder / "lib" / name)
