@@ -1,5 +1,6 @@
 #include "engine/application.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -10,11 +11,23 @@
 #include "base/assert.h"
 #include "config/hidden_values.h"
 #include "config/services.h"
+#include "gpu/tcp_sockets.h"
+#include "http/addresses.h"
 #include "http/connection.h"
 #include "runner/port.h"
 
 namespace mgpu::engine {
 namespace asio = boost::asio;
+
+namespace {
+
+bool has_tcp_listener(const http::Endpoint& endpoint) {
+  return std::ranges::any_of(http::known_addresses(endpoint.host), [&](const std::string& address) {
+    return !gpu::find_tcp_listeners(address, endpoint.port).empty();
+  });
+}
+
+}  // namespace
 
 std::optional<std::uint16_t> external_port(const config::ConsumerConfig& config) {
   if (!config::is_external(config) || config.service.type == config::ServiceType::none) return std::nullopt;
@@ -84,14 +97,19 @@ Result<void> Application::make_service() {
 Result<void> Application::check_address_is_own() {
   const auto endpoint = service_endpoint();
   if (!runner_ || !endpoint) return {};
+  // Most often the main process itself listens; looking for another reads the descriptors of all processes.
+  if (const auto pid = runner_->identity().pid; pid && runner::find_listener_among({*pid}, *endpoint))
+    return {};
   return runner::check_port_is_own(*endpoint, [this](int pid) { return runner_->owns_process(pid); });
 }
 
 void Application::find_listener() {
   const auto endpoint = service_endpoint();
   if (!endpoint) return;
-  // Finding it reads the descriptors of all processes: not again while the one that was found listens.
+  // Finding it reads the descriptors of all processes: not again while the one that was found listens, or
+  // somebody who could not be inspected.
   if (listener_ && listener_->pid != 0 && runner::find_listener_among({listener_->pid}, *endpoint)) return;
+  if (listener_ && listener_->pid == 0 && has_tcp_listener(*endpoint)) return;
   const auto owners = runner::find_port_owners(*endpoint);
   listener_ = owners.empty() ? std::nullopt : std::optional(owners.front());
 }

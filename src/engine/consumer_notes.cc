@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace mgpu::engine {
 
 void ConsumerNotes::set_listener(Listener listener) {
@@ -17,6 +20,34 @@ void ConsumerNotes::set(ConsumerId consumer, Topic topic, std::string text) {
   if (text.empty() || notes.told[topic] == text) return;
   if (listener_) listener_(consumer, text);
   notes.told[topic] = std::move(text);
+}
+
+void ConsumerNotes::set_background(ConsumerId consumer, int pid) {
+  set(consumer, Topic::background,
+      pid == 0 ? ""
+               : "its command ended and left its server in the background: it must stay in the foreground, "
+                 "so that "
+                 "its output, its exit code and its end are seen");
+}
+
+void ConsumerNotes::set_binding(ConsumerId consumer, const std::string& problem) {
+  set(consumer, Topic::binding,
+      problem.empty() ? "" : "it may compute on devices that it is not bound to: " + problem);
+}
+
+void ConsumerNotes::set_misplaced(const Registry& registry, ConsumerId consumer,
+                                  const std::set<DeviceId>& found_on) {
+  const auto names = [&](const auto& devices) {
+    std::vector<std::string> list;
+    for (const DeviceId device : devices) list.push_back(registry.devices[device.value].name);
+    return fmt::format("{}", fmt::join(list, ", "));
+  };
+  set(consumer, Topic::misplaced,
+      found_on.empty()
+          ? ""
+          : fmt::format("it holds memory of {}, but is bound to {}: what it holds there counts as "
+                        "foreign, and other consumers may meet it",
+                        names(found_on), names(devices_of(registry[consumer].spec))));
 }
 
 std::vector<std::string> ConsumerNotes::texts(ConsumerId consumer) const {

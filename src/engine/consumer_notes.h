@@ -8,25 +8,36 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "domain/consumer.h"
+#include "domain/device.h"
+#include "registry/registry.h"
 
 namespace mgpu::engine {
 
 class ConsumerNotes {
  public:
-  enum class Topic : std::uint8_t { background, binding, misplaced };
   using Listener = std::function<void(ConsumerId, const std::string& text)>;
 
   // Called for each new text, and at once for those that hold.
   void set_listener(Listener listener);
-  void set(ConsumerId consumer, Topic topic, std::string text);  // empty: it no longer holds
+
+  // Its command ended and left process `pid` in the background; 0: a new run begins.
+  void set_background(ConsumerId consumer, int pid);
+  // Why it may compute on other devices (runner::DeviceBinding::problem); empty: it can't.
+  void set_binding(ConsumerId consumer, const std::string& problem);
+  // It holds memory of these devices, to which it is not bound; empty: of none.
+  void set_misplaced(const Registry& registry, ConsumerId consumer, const std::set<DeviceId>& found_on);
+
   std::vector<std::string> texts(ConsumerId consumer) const;
 
  private:
+  enum class Topic : std::uint8_t { background, binding, misplaced };
+  void set(ConsumerId consumer, Topic topic, std::string text);  // empty: it no longer holds
+
   struct Notes {
     std::map<Topic, std::string> present{};
     std::map<Topic, std::string> told{};

@@ -7,8 +7,6 @@
 #include <set>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "base/sanitize.h"
 #include "config/live_config.h"
 #include "config/services.h"
@@ -91,8 +89,6 @@ struct Engine::Impl : std::enable_shared_from_this<Engine::Impl> {
   std::string holder_description(TicketId ticket) const;
   std::vector<std::string> device_uuids(ConsumerId consumer) const;  // of the consumer's devices
   runner::DeviceBinding bind_devices(ConsumerId consumer);
-  void note_background(ConsumerId consumer, int pid);
-  void note_misplaced(ConsumerId consumer, const std::set<DeviceId>& found_on);
   bool release_when_gone(TicketId ticket, const std::string& run);
   asio::awaitable<Result<void>> wait_for_run(TicketId ticket);
 
@@ -159,15 +155,16 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
            .device_uuids = [this](ConsumerId consumer) { return device_uuids(consumer); },
            .read_device_pids = [this](ConsumerId consumer) { return observer.read_device_pids(consumer); },
            .bind_devices = [this](ConsumerId consumer) { return bind_devices(consumer); },
-           .on_background = [this](ConsumerId consumer, int pid) { note_background(consumer, pid); }}),
-      observer(
-          io, clock, loop, provider, devices, config,
-          {.runs = [this] { return applications.runs(); },
-           .ticket_processes = [this] { return tickets.processes(); },
-           .on_misplaced = [this](ConsumerId consumer,
-                                  const std::set<DeviceId>& found_on) { note_misplaced(consumer, found_on); },
-           .on_bytes_changed = [this](ConsumerId consumer) { services.poll_soon(consumer); },
-           .on_reading = [this](DeviceId device) { services.note_reading(device); }}),
+           .on_background = [this](ConsumerId consumer, int pid) { notes.set_background(consumer, pid); }}),
+      observer(io, clock, loop, provider, devices, config,
+               {.runs = [this] { return applications.runs(); },
+                .ticket_processes = [this] { return tickets.processes(); },
+                .on_misplaced =
+                    [this](ConsumerId consumer, const std::set<DeviceId>& found_on) {
+                      notes.set_misplaced(loop.world().registry, consumer, found_on);
+                    },
+                .on_bytes_changed = [this](ConsumerId consumer) { services.poll_soon(consumer); },
+                .on_reading = [this](DeviceId device) { services.note_reading(device); }}),
       weights(io, loop, config, timed_calls, device_memory,
               [this](ConsumerId consumer) { return applications[consumer].identity().pid; }),
       residency({.loop = loop,
@@ -201,6 +198,9 @@ Engine::Impl::Impl(asio::io_context& io, config::LiveConfig configuration, gpu::
 }
 
 void Engine::Impl::start() {
+  // A contradiction in its configuration is told before it is loaded.
+  for (std::size_t i = 0; i < applications.size(); ++i)
+    if (!applications[ConsumerId{i}].is_external()) (void)bind_devices(ConsumerId{i});
   observer.start();
   tasks.spawn(hours.run());
   catalog.start();
@@ -303,34 +303,8 @@ runner::DeviceBinding Engine::Impl::bind_devices(ConsumerId consumer) {
   if (wanted->process) own = wanted->process->env;
   if (wanted->container) own = wanted->container->env;
   runner::DeviceBinding binding = runner::bind_devices(bound, all_devices, own);
-  const std::string problem =
-      binding.problem.empty() ? "" : "it may compute on devices that it is not bound to: " + binding.problem;
-  notes.set(consumer, ConsumerNotes::Topic::binding, problem);
+  notes.set_binding(consumer, binding.problem);
   return binding;
-}
-
-void Engine::Impl::note_background(ConsumerId consumer, int pid) {
-  notes.set(consumer, ConsumerNotes::Topic::background,
-            pid == 0
-                ? ""
-                : "its command ended and left its server in the background: it must stay in the foreground, "
-                  "so that its output, its exit code and its end are seen");
-}
-
-void Engine::Impl::note_misplaced(ConsumerId consumer, const std::set<DeviceId>& found_on) {
-  const Registry& registry = loop.world().registry;
-  std::string names;
-  for (const DeviceId device : found_on)
-    names += (names.empty() ? "" : ", ") + registry.devices[device.value].name;
-  std::string bound;
-  for (const DeviceId device : devices_of(registry[consumer].spec))
-    bound += (bound.empty() ? "" : ", ") + registry.devices[device.value].name;
-  notes.set(consumer, ConsumerNotes::Topic::misplaced,
-            names.empty()
-                ? ""
-                : fmt::format("it holds memory of {}, but is bound to {}: what it holds there counts as "
-                              "foreign, and other consumers may meet it",
-                              names, bound));
 }
 
 asio::awaitable<Result<void>> Engine::Impl::wait_for_run(TicketId ticket) {
