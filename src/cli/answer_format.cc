@@ -78,12 +78,13 @@ std::string consumer_footprint(const Json& consumer) {
   return largest == 0 ? "" : to_string(Bytes{largest});
 }
 
-// The error of a failed consumer, without the lines of its log; empty for other consumers.
-std::string consumer_error(const Json& consumer) {
+// The error of a failed consumer, without the lines of its log; else what its operator should mend.
+std::string consumer_remark(const Json& consumer) {
   for (const Json& resident : consumer.value("residents", Json::array()))
     if (const std::string error = text_field(resident, "error"); !error.empty())
       return error.substr(0, std::min(error.find('\n'), error.find("; last log lines:")));
-  return "";
+  const Json notes = consumer.value("notes", Json::array());
+  return notes.empty() ? "" : notes.front().get<std::string>();
 }
 
 // Empty for the default, so that the column appears only where a ticket has another class.
@@ -132,7 +133,7 @@ std::string format_consumers(const Json& answer) {
     rows.push_back({text_field(consumer, "name"), text_field(consumer, "kind"), consumer_devices(consumer),
                     text_field(consumer, "state"), consumer_footprint(consumer),
                     text_field(consumer, "running"), text_field(consumer, "waiting"),
-                    consumer_error(consumer)});
+                    consumer_remark(consumer)});
   return rows.size() == 1 ? "no consumers\n" : format_table(rows);
 }
 
