@@ -4,10 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import httpx
 
-from real_parts import OLLAMA, REAL, gguf, minilm_model, program, whisper_model
+from real_parts import OLLAMA, REAL, TREE, gguf, minilm_model, program, whisper_model
 from daemon_harness import BIN, DaemonHarness, free_port, wait_until
 
 ONE_AI_MODEL = "700MiB"  # a GPU that has room for one AI model of gguf() and its caches, but not for two
@@ -75,16 +76,19 @@ class RealHarness(DaemonHarness):
             application.exit_code()
         return super().stop_and_check()
 
-    def llama_server(self, ai_model, **config):
-        return self.run_by_daemon("llama-server", *llama_command(), "--model", gguf(ai_model), "--ctx-size", 2048, **config)
+    def llama_server(self, **config):
+        """llama.cpp's own server, of the package xllamacpp, which needs no build."""
+        return self.run_by_daemon("llama-server", sys.executable, TREE / "tests/e2e/real_llama_server.py", "--port", "${PORT}",
+                                  **config)
 
     def llama_router(self, *ai_models, **config):
         models = self.folder / "models"
         models.mkdir(exist_ok=True)
         for name in ai_models:
             (models / f"{name}.gguf").symlink_to(gguf(name))
-        return self.run_by_daemon("llama-server", *llama_command(), "--models-dir", models, "--ctx-size", 2048,
-                                  router=True, **config)
+        [server] = (REAL / "llama").glob("**/llama-server")
+        return self.run_by_daemon("llama-server", server, "--host", "127.0.0.1", "--port", "${PORT}", "--models-dir", models,
+                                  "--ctx-size", 2048, "--threads", 1, "--parallel", 1, "--no-warmup", router=True, **config)
 
     def wyoming_whisper(self, **config):
         return self.run_by_daemon("wyoming", program("services", "wyoming-faster-whisper"), "--model", whisper_model(),
@@ -148,11 +152,6 @@ def answers(url):
         return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def llama_command():
-    [server] = (REAL / "llama").glob("**/llama-server")
-    return [server, "--host", "127.0.0.1", "--port", "${PORT}", "--threads", 1, "--parallel", 1, "--no-warmup"]
 
 
 def link_blob(source, target):

@@ -31,7 +31,7 @@ QUIET_SECONDS = 60
 
 def run(seconds, seed):
     """Returns complaints."""
-    missing = [reason for part in ("ollama", "llama", "services") if (reason := real_parts.why_missing(part))]
+    missing = [reason for part in ("ollama", "services") if (reason := real_parts.why_missing(part))]
     if missing:
         return missing
     with tempfile.TemporaryDirectory(prefix="mgpu-real-soak-") as folder:
@@ -54,7 +54,7 @@ class RealSoak:
 
     def run(self, seconds):
         harness = self.harness
-        harness.start_with({"ollama": harness.ollama_consumer(*OLLAMA_MODELS), "llm": harness.llama_server("one"),
+        harness.start_with({"ollama": harness.ollama_consumer(*OLLAMA_MODELS), "llm": harness.llama_server(),
                             "stt": harness.wyoming_whisper(footprint="200MiB")},
                            gpu="1100MiB", devices=[{"id": "gpu0", "reserve": "0"}],
                            limits={"wait_limit": f"{ANSWER_SECONDS}s"})

@@ -36,8 +36,9 @@ part() {
 python_packages() {  # python_packages NAME: tools/requirements-real-NAME.txt in the virtual environment build/real/NAME
   rm -rf "${real:?}/$1"
   /usr/bin/python3 -m venv "$real/$1"
-  # Ninja keeps a build from source to as many jobs as there are cores; make would start them all.
-  PIP_DISABLE_PIP_VERSION_CHECK=1 CMAKE_GENERATOR=Ninja nice "$real/$1/bin/pip" install --no-input --retries 5 \
+  # What is built from source is built without its tests, by as many jobs as there are cores.
+  PIP_DISABLE_PIP_VERSION_CHECK=1 CMAKE_GENERATOR=Ninja LLAMA_CPP_BUILD_JOBS=$(nproc) \
+    CMAKE_ARGS="-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF" nice "$real/$1/bin/pip" install --no-input --retries 5 \
     --progress-bar off -r "tools/requirements-real-$1.txt"
 }
 

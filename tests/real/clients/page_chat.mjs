@@ -1,4 +1,4 @@
-// Chromium opens a page of llama.cpp's server through the daemon, and a page's script asks the AI model.
+// Chromium opens what llama.cpp's server shows of itself, through the daemon; a script of that page asks the AI model.
 import { chromium } from "playwright-core";
 
 const [url, consumer, model] = process.argv.slice(2);
@@ -9,7 +9,7 @@ const browser = await chromium.launch({
 });
 try {
   const page = await browser.newPage();
-  const opened = await page.goto(`${url}/c/${consumer}/`, { waitUntil: "domcontentloaded" });
+  const opened = await page.goto(`${url}/c/${consumer}/props`, { waitUntil: "domcontentloaded" });
   if (opened.status() !== 200) throw new Error(`the page has status ${opened.status()}`);
   const answer = await page.evaluate(async ([address, name]) => {
     const response = await fetch(address, {
@@ -19,7 +19,7 @@ try {
     });
     return (await response.json()).choices[0].message.content;
   }, [`${url}/c/${consumer}/v1/chat/completions`, model]);
-  console.log(await page.title(), "|", answer);
+  console.log(answer);
 } finally {
   await browser.close();
 }
