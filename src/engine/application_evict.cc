@@ -7,7 +7,6 @@
 #include <boost/asio/detached.hpp>
 
 #include "config/hidden_values.h"
-#include "config/services.h"
 #include "engine/application.h"
 #include "service/out_of_memory.h"
 
@@ -45,8 +44,7 @@ asio::awaitable<Result<void>> Application::evict(Rung rung, std::string ai_model
     result = fail(ErrorCode::not_supported,
                   config_.name + " has no service that could unload: it can only be stopped");
   } else {
-    const bool has_several = has_several_ai_models(config_.service);
-    result = co_await service::unload_if_loaded(*service, has_several, ai_model, limit);
+    result = co_await service::unload_if_loaded(*service, config_.service, ai_model, limit);
   }
   // A service that died during the request, or ran nowhere, holds no memory.
   if (!result && !is_external() && !is_running()) result = {};

@@ -135,10 +135,15 @@ asio::awaitable<void> ServiceWatch::report_news(ConsumerId consumer, std::uint64
   if (std::ranges::any_of(news, brings_memory)) co_await parts_.devices.wait_for_fresh_readings(consumer);
   for (const ResidentFound& found : news) {
     if (parts_.loop.is_closed()) co_return;
-    const std::string ai_model = parts_.targets.service_name(found.resident);
-    if (!parts_.applications[consumer].has_changed_since(change_count, ai_model) && is_news(world, found))
-      report_found(found);
+    if (!has_changed_since(change_count, found.resident) && is_news(world, found)) report_found(found);
   }
+}
+
+bool ServiceWatch::has_changed_since(std::uint64_t change_count, ResidentId resident) const {
+  const Resident& known = parts_.loop.world().registry[resident];
+  const Application& application = parts_.applications[known.consumer];
+  return application.has_changed_since(change_count, known.ai_model) ||
+         application.has_changed_since(change_count, parts_.targets.service_name(resident));
 }
 
 void ServiceWatch::report_found(const ResidentFound& found) {
@@ -200,9 +205,11 @@ std::optional<Listing> ServiceWatch::listing_of(ConsumerId consumer, const Servi
   }
   listing.offered.emplace();
   for (const std::string& name : seen.ai_models) {
-    const auto resident = parts_.targets.find_resident(consumer, name);
-    listing.offered->insert(resident ? registry[*resident].ai_model
-                                     : service::canonical_name(service.type, name));
+    const std::string ai_model = service::canonical_name(service.type, name);
+    listing.offered->insert(ai_model);
+    // Names that share weights have one resident, which is gone with the last of them.
+    if (const auto shared = parts_.targets.find_resident(consumer, ai_model))
+      listing.offered->insert(registry[*shared].ai_model);
   }
   for (const auto& [name, presence, bytes] : seen.present) {
     // A service that lists ever new names must not let the world grow without bound.

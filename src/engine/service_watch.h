@@ -89,6 +89,7 @@ class ServiceWatch {
   boost::asio::awaitable<void> poll(ConsumerId consumer);
   boost::asio::awaitable<void> report_news(ConsumerId consumer, std::uint64_t change_count, Listing listing,
                                            bool loads_lazily);
+  bool has_changed_since(std::uint64_t change_count, ResidentId resident) const;
   void report_found(const ResidentFound& found);
   void note_unreachable(ConsumerId consumer);
   boost::asio::awaitable<void> ask_suspect(ConsumerId consumer, std::string reason);

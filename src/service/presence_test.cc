@@ -14,33 +14,38 @@ class PresenceTest : public ContractFixture {
     fake.add_route(method_and_path,
                    [status, body](const FakeRequest&) { return FakeResponse(status, body); });
   }
-  std::string unload_if_loaded(bool has_several, const std::string& ai_model) {
-    return outcome(await_result(service::unload_if_loaded(*service, has_several, ai_model, kLimit)));
+  void create(config::ServiceConfig of) {
+    config = std::move(of);
+    create_service(config);
+  }
+  std::string unload_if_loaded(const std::string& ai_model) {
+    return outcome(await_result(service::unload_if_loaded(*service, config, ai_model, kLimit)));
   }
   Presence presence(const std::string& ai_model) {
-    return presence_in(await_result(service->list_ai_models()).value(), !ai_model.empty(), ai_model);
+    return presence_in(await_result(service->list_ai_models()).value(), config, ai_model);
   }
+  config::ServiceConfig config{};
 };
 
 TEST_F(PresenceTest, OllamaDoesNotFindWhatWasDeleted) {
-  create_service(ServiceType::ollama);
+  create({.type = ServiceType::ollama});
   answer("POST /api/generate", 404, {{"error", "model 'small' not found"}});
   answer("GET /api/tags", 200, {{"models", json::array()}});
   answer("GET /api/ps", 200, {{"models", json::array()}});
-  EXPECT_EQ(unload_if_loaded(true, "small:latest"), kSuccess);
+  EXPECT_EQ(unload_if_loaded("small:latest"), kSuccess);
 }
 
 TEST_F(PresenceTest, OllamaStillHoldsWhatWasDeletedWhileItWasLoaded) {
-  create_service(ServiceType::ollama);
+  create({.type = ServiceType::ollama});
   answer("POST /api/generate", 404, {{"error", "model 'small' not found"}});
   answer("GET /api/tags", 200, {{"models", json::array()}});
   answer("GET /api/ps", 200, {{"models", {{{"name", "small:latest"}, {"size_vram", 1000}}}}});
-  EXPECT_EQ(unload_if_loaded(true, "small:latest"), "not_found");
+  EXPECT_EQ(unload_if_loaded("small:latest"), "not_found");
 }
 
 class RouterPresence : public PresenceTest {
  protected:
-  RouterPresence() { create_service({.type = ServiceType::llama_server, .router = true}); }
+  RouterPresence() { create({.type = ServiceType::llama_server, .router = true}); }
   void list(const std::string& status) {
     answer("GET /models", 200, {{"data", {{{"id", "small"}, {"status", {{"value", status}}}}}}});
   }
@@ -49,19 +54,19 @@ class RouterPresence : public PresenceTest {
 TEST_F(RouterPresence, WhatIsNotRunningIsUnloaded) {
   answer("POST /models/unload", 400, {{"error", {{"code", 400}, {"message", "model is not running"}}}});
   list("unloaded");
-  EXPECT_EQ(unload_if_loaded(true, "small"), kSuccess);
+  EXPECT_EQ(unload_if_loaded("small"), kSuccess);
 }
 
 TEST_F(RouterPresence, WhatItDoesNotKnowIsUnloaded) {
   answer("POST /models/unload", 404, {{"error", {{"code", 404}, {"message", "model not found"}}}});
   list("loaded");
-  EXPECT_EQ(unload_if_loaded(true, "another"), kSuccess);
+  EXPECT_EQ(unload_if_loaded("another"), kSuccess);
 }
 
 TEST_F(RouterPresence, AFailedUnloadOfWhatIsLoadedStaysAnError) {
   answer("POST /models/unload", 500, {{"error", {{"code", 500}, {"message", "stop failed"}}}});
   list("loaded");
-  EXPECT_EQ(unload_if_loaded(true, "small"), "service_down");
+  EXPECT_EQ(unload_if_loaded("small"), "service_down");
 }
 
 TEST_F(RouterPresence, ListsWhatIsBeingLoadedAndWhatSleeps) {
@@ -87,20 +92,20 @@ TEST_F(RouterPresence, WakesWhatSleeps) {
 }
 
 TEST_F(PresenceTest, LmStudioHasForgottenIt) {
-  create_service(ServiceType::lm_studio);
+  create({.type = ServiceType::lm_studio});
   answer("GET /api/v1/models", 200, {{"models", json::array()}});
-  EXPECT_EQ(unload_if_loaded(true, "small"), kSuccess);
+  EXPECT_EQ(unload_if_loaded("small"), kSuccess);
 }
 
 TEST_F(PresenceTest, TritonRefusesToUnloadWhatItDoesNotKnow) {
-  create_service(ServiceType::triton);
+  create({.type = ServiceType::triton});
   answer("POST /v2/repository/models/small/unload", 400, {{"error", "failed to unload 'small', not loaded"}});
   answer("POST /v2/repository/index", 200, json::array());
-  EXPECT_EQ(unload_if_loaded(true, "small"), kSuccess);
+  EXPECT_EQ(unload_if_loaded("small"), kSuccess);
 }
 
 TEST_F(PresenceTest, VllmThatSomebodyElsePutToSleepIsParkedOrCold) {
-  create_service(ServiceType::vllm);
+  create({.type = ServiceType::vllm});
   answer("GET /v1/models", 200, {{"data", {{{"id", "qwen"}}}}});
   answer("GET /is_sleeping", 200, {{"is_sleeping", true}});
   const auto metric = [](const char* state) {

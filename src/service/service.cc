@@ -65,10 +65,13 @@ Presence presence_of(const AiModel& ai_model) {
   return ai_model.parked ? Presence::parked : Presence::cold;
 }
 
-Presence presence_in(const std::vector<AiModel>& listed, bool has_several, const std::string& ai_model) {
+Presence presence_in(const std::vector<AiModel>& listed, const config::ServiceConfig& config,
+                     std::string_view ai_model) {
+  const bool has_several = has_several_ai_models(config);
+  const std::string key = name_key(config.type, ai_model);
   Presence nearest = Presence::cold;
   for (const AiModel& entry : listed) {
-    if (has_several && entry.name != ai_model) continue;
+    if (has_several && name_key(config.type, entry.name) != key) continue;
     const Presence presence = presence_of(entry);
     if (presence == Presence::warm) return presence;
     if (presence != Presence::cold) nearest = presence;
@@ -76,17 +79,17 @@ Presence presence_in(const std::vector<AiModel>& listed, bool has_several, const
   return nearest;
 }
 
-asio::awaitable<Result<void>> unload_if_loaded(Service& service, bool has_several,
+asio::awaitable<Result<void>> unload_if_loaded(Service& service, const config::ServiceConfig& config,
                                                const std::string& ai_model, Duration limit) {
   const Result<void> unloaded = co_await service.unload(ai_model, limit);
   if (unloaded || unloaded.error().code == ErrorCode::not_supported) co_return unloaded;
   const auto listed = co_await service.list_ai_models();
   // Without a list nothing says that it is loaded, but an unknown AI model can't be.
-  if (!listed || (listed->empty() && !has_several)) {
+  if (!listed || (listed->empty() && !has_several_ai_models(config))) {
     if (unloaded.error().code == ErrorCode::not_found) co_return Result<void>{};
     co_return unloaded;
   }
-  const Presence presence = presence_in(*listed, has_several, ai_model);
+  const Presence presence = presence_in(*listed, config, ai_model);
   if (presence == Presence::cold || presence == Presence::parked) co_return Result<void>{};
   co_return unloaded;
 }

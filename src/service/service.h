@@ -82,14 +82,17 @@ std::string canonical_name(config::ServiceType type, std::string_view ai_model);
 // Equal for all spellings that this kind of service takes for the same AI model: for comparisons, not for
 // display.
 std::string name_key(config::ServiceType type, std::string_view ai_model);
+
 Presence presence_of(const AiModel& ai_model);
 
 // What the list says of the AI model; of a service that has only one, any entry speaks for it.
-Presence presence_in(const std::vector<AiModel>& listed, bool has_several, const std::string& ai_model);
+Presence presence_in(const std::vector<AiModel>& listed, const config::ServiceConfig& config,
+                     std::string_view ai_model);
 
 // The same as Service::unload, but succeeds as well if the service lists the AI model as not loaded
-// afterwards: "not loaded", "unknown" and "not found" mean that it is gone. `has_several`: as in presence_in.
-boost::asio::awaitable<Result<void>> unload_if_loaded(Service& service, bool has_several,
+// afterwards: "not loaded", "unknown" and "not found" mean that it is gone. `config`: of the service; it and
+// the others must outlive the call.
+boost::asio::awaitable<Result<void>> unload_if_loaded(Service& service, const config::ServiceConfig& config,
                                                       const std::string& ai_model, Duration limit);
 
 // Checks the health every 20 ms, growing to 500 ms, until up. `still_alive` tells whether the process still
