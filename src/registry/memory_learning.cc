@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace mgpu {
 namespace {
 
 constexpr Bytes kMinOutOfMemoryStep = kMiB * 256;  // each out-of-memory error raises the expectation by this
+
+// What a service has loaded by itself is known about so much later at most.
+constexpr Duration kMaxDiscoveryTime{5'000'000};
 
 // Learned for a resident that shows no memory of its own: 0 would mean that nothing is known.
 constexpr Bytes kMinLearned = kMiB;
@@ -78,18 +82,26 @@ void clear_observations(Resident& resident) {
   resident.measured_at = Instant{};
 }
 
+// No reading will show it alone. The size of one about which nothing is known is then that of what nothing
+// else explains (attribute_measurement).
+void end_provisional(Registry& registry, ResidentId id) {
+  Resident& resident = registry[id];
+  if (!std::exchange(resident.is_provisional, false) || is_size_unknown(resident)) return;
+  resident.footprint = expected_footprint(resident, registry[resident.consumer].spec.footprint_declaration);
+}
+
 // The resident whose bytes readings show now. An observation ends when another resident of the consumer has
 // come or gone.
-std::optional<ResidentId> observed_resident(const Registry& registry, ConsumerState& consumer) {
+std::optional<ResidentId> observed_resident(Registry& registry, ConsumerState& consumer) {
   if (!consumer.observed_load) return std::nullopt;
   const ResidentId id = consumer.observed_load->resident;
   const Resident& resident = registry[id];
-  if (!holds_memory(resident) || resident.leaves_host_memory ||
-      residents_in_memory(registry, consumer, id) != consumer.observed_load->beside) {
-    consumer.observed_load.reset();
-    return std::nullopt;
-  }
-  return id;
+  if (holds_memory(resident) && !resident.leaves_host_memory &&
+      residents_in_memory(registry, consumer, id) == consumer.observed_load->beside)
+    return id;
+  consumer.observed_load.reset();
+  if (holds_memory(resident)) end_provisional(registry, id);  // else it may be prepared for its next load
+  return std::nullopt;
 }
 
 // The most and the least that the observed resident holds, by the last reading of the device. Each device is
@@ -104,29 +116,31 @@ BytesRange own_bytes(const ConsumerState& consumer, DeviceId device) {
           .at_most = total(usage.measured - usage.earlier_at_least)};
 }
 
-// At least so many bytes are its own. More than expected is expected and kept from now on.
+// At least so many bytes are its own. More than expected is expected and kept from now on; but a part only is
+// not kept as the size of one whose size is unknown.
 void raise_footprint(Registry& registry, ResidentId id, Bytes bytes) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
   const FootprintDeclaration declaration = consumer.spec.footprint_declaration;
   bytes = capped(registry, consumer, bytes);
   resident.own_peak = std::max(resident.own_peak, bytes);
-  if (bytes >= expected_footprint(resident, declaration) + kMinReportedGrowth)
+  if (!is_size_unknown(resident) && bytes >= expected_footprint(resident, declaration) + kMinReportedGrowth)
     resident.costs.footprint = bytes;
   if (bytes <= resident.footprint || declaration == FootprintDeclaration::at_most) return;
   resident.footprint = bytes;
   cap_working_memory(registry, id);
 }
 
-// Replaces a provisional footprint by what a reading after the load shows. `grown_by`: the bytes that were
-// not there before the load, memory of jobs included.
-void settle_footprint(Registry& registry, ResidentId id, BytesRange own, Bytes grown_by, bool is_exact) {
+// Replaces a provisional footprint by what a reading after the load shows. With jobs it may contain their
+// memory: rather too much than too little.
+void settle_footprint(Registry& registry, ResidentId id, BytesRange own, bool is_idle, bool is_exact) {
   Resident& resident = registry[id];
   if (!resident.is_provisional) return;
   const ConsumerState& consumer = registry[resident.consumer];
   const Bytes most = capped(registry, consumer, std::max(own.at_most, resident.idle_peak));
-  const Bytes least = is_exact ? most : std::min(capped(registry, consumer, grown_by), most);
-  resident.costs.footprint = std::clamp(resident.costs.footprint, least, most);
+  resident.costs.footprint = is_exact  ? most
+                             : is_idle ? capped(registry, consumer, own.at_least)
+                                       : std::max(most, resident.own_peak);
   resident.footprint = std::max(most, is_exact ? Bytes{} : resident.own_peak);
   resident.is_provisional = !is_exact;
 }
@@ -143,7 +157,7 @@ void learn_idle_reading(Registry& registry, ResidentId id, BytesRange own, Insta
     learn_working(registry, id, {working.count / resident.busy_jobs});
     resident.busy_bytes = Bytes{}, resident.busy_jobs = 0;
   }
-  settle_footprint(registry, id, own, own.at_least, is_exact);
+  settle_footprint(registry, id, own, true, is_exact);
   raise_footprint(registry, id, own.at_least);
 }
 
@@ -160,7 +174,7 @@ void learn_busy_reading(Registry& registry, ResidentId id, BytesRange own, std::
     return;
   }
   if (with_work > resident.busy_bytes) resident.busy_bytes = with_work, resident.busy_jobs = jobs;
-  settle_footprint(registry, id, own, with_work, false);
+  settle_footprint(registry, id, own, false, false);
   if (own.at_least <= resident.footprint) return;
   raise_footprint(registry, id, own.at_least);
   resident.is_provisional = true;  // a part may be working memory
@@ -202,6 +216,7 @@ void observe_load(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   ConsumerState& consumer = registry[resident.consumer];
   clear_observations(resident);
+  resident.is_provisional |= is_size_unknown(resident);
   consumer.observed_load = {.resident = id, .beside = residents_in_memory(registry, consumer, id)};
   const bool is_alone = consumer.observed_load->beside.empty();
   for (const DeviceId device : devices_of(consumer.spec)) {
@@ -214,9 +229,38 @@ void observe_load(Registry& registry, ResidentId id) {
   }
 }
 
+void observe_own_load(Registry& registry, ResidentId id) {
+  ConsumerState& consumer = registry[registry[id].consumer];
+  if (!residents_in_memory(registry, consumer, id).empty()) return observe_found(registry, id);
+  observe_load(registry, id);
+  if (!is_size_unknown(registry[id])) return;
+  for (const DeviceId device : devices_of(consumer.spec))
+    device_usage(consumer, device).earlier_at_most = Bytes{};
+}
+
+void distrust_siblings(Registry& registry, ResidentId id, Instant now) {
+  ConsumerState& consumer = registry[registry[id].consumer];
+  if (!consumer.observed_load || consumer.observed_load->resident == id) return;
+  const ObservedLoad observed = *consumer.observed_load;
+  consumer.observed_load.reset();
+  Resident& sibling = registry[observed.resident];
+  if (!holds_memory(sibling)) return;
+  if (observed.changed_at > Instant{} && now <= observed.changed_at + kMaxDiscoveryTime) {
+    sibling.costs.footprint = observed.footprint_before;
+    sibling.costs.working = observed.working_before;
+    consumer.learned_working = Bytes{};
+    for (const ResidentId each : consumer.residents)
+      consumer.learned_working = std::max(consumer.learned_working, registry[each].costs.working);
+  }
+  clear_observations(sibling);
+  sibling.is_provisional = true;
+  end_provisional(registry, observed.resident);
+}
+
 void observe_found(Registry& registry, ResidentId id) {
   Resident& resident = registry[id];
   clear_observations(resident);
+  end_provisional(registry, id);
   registry[resident.consumer].observed_load.reset();
 }
 
@@ -238,13 +282,21 @@ std::optional<ResidentId> learn_measurement(Registry& registry, ConsumerState& c
   } else {
     learn_busy_reading(registry, *id, own, jobs);
   }
-  return resident.costs == before ? std::nullopt : id;
+  if (resident.costs == before) return std::nullopt;
+  ObservedLoad& observed = *consumer.observed_load;
+  if (taken_at > observed.changed_at + kMaxDiscoveryTime)
+    observed.footprint_before = before.footprint, observed.working_before = before.working;
+  observed.changed_at = taken_at;
+  return id;
 }
 
 void learn_freed(Registry& registry, ResidentId id, Bytes freed) {
   const ConsumerState& consumer = registry[registry[id].consumer];
   const bool was_observed = consumer.observed_load && consumer.observed_load->resident == id;
-  if (!was_observed && freed > Bytes{}) raise_footprint(registry, id, freed);
+  if (was_observed || freed <= Bytes{}) return;
+  Resident& resident = registry[id];
+  if (is_size_unknown(resident)) resident.costs.footprint = std::max(freed, resident.footprint);
+  raise_footprint(registry, id, freed);
 }
 
 void learn_departure(Registry& registry, ResidentId id) {
@@ -253,7 +305,8 @@ void learn_departure(Registry& registry, ResidentId id) {
   const bool is_exact = resident.measured_at > resident.last_used;
   if (is_exact)
     resident.costs.footprint = capped(registry, consumer, resident.idle_peak);
-  else if (resident.own_peak > expected_footprint(resident, consumer.spec.footprint_declaration))
+  else if (!is_size_unknown(resident) &&
+           resident.own_peak > expected_footprint(resident, consumer.spec.footprint_declaration))
     resident.costs.footprint = resident.own_peak;
   resident.is_provisional = false;
   resident.footprint = expected_footprint(resident, consumer.spec.footprint_declaration);

@@ -23,6 +23,14 @@ namespace mgpu {
 // Call when a load begins, after the last reading was stored.
 void observe_load(Registry& registry, ResidentId id);
 
+// Call when a service loads a resident by itself, which may have begun some time ago: then the bytes that
+// were there before are known only if it is alone.
+void observe_own_load(Registry& registry, ResidentId id);
+
+// Call when a resident was loaded without the core, before it is observed: what readings showed of the others
+// of its consumer in the last seconds may be its own. What was learned of it then is taken back.
+void distrust_siblings(Registry& registry, ResidentId id, Instant now);
+
 // Call when a resident was found in device memory that the daemon did not load.
 void observe_found(Registry& registry, ResidentId id);
 

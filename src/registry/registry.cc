@@ -163,15 +163,15 @@ void update_unattributed(const ConsumerState& consumer, DeviceId device, DeviceU
   usage.unattributed = std::max(usage.measured - std::max(usage.attributed, residue), Bytes{});
 }
 
-// The warm residents whose size only the consumer's total tells: of unknown size, or with a bound as
-// footprint, and not the one whose load is observed (registry/memory_learning.h).
+// The warm residents whose size only the consumer's total tells: of unknown size, and not the one whose load
+// is observed (registry/memory_learning.h). One that its service dropped keeps its room.
 std::vector<ResidentId> residents_without_size(const Registry& registry, const ConsumerState& consumer,
                                                DeviceId device) {
   std::vector<ResidentId> found;
   for (const ResidentId id : consumer.residents) {
     const Resident& resident = registry[id];
     const bool is_observed = consumer.observed_load && consumer.observed_load->resident == id;
-    if (resident.state == Residency::warm && (is_size_unknown(resident) || resident.is_provisional) &&
+    if (resident.state == Residency::warm && !resident.was_dropped && is_size_unknown(resident) &&
         !is_observed && registry.readings[device.value].taken_at > resident.transition_at)
       found.push_back(id);
   }

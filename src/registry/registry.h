@@ -34,6 +34,10 @@ struct DeviceUsage {
 struct ObservedLoad {
   ResidentId resident{};
   std::vector<ResidentId> beside{};  // what else of the consumer was in device memory when it began
+  // When a reading changed the resident's learned footprint or working memory, and what they were before all
+  // changes of the last seconds.
+  Instant changed_at{};
+  Bytes footprint_before{}, working_before{};
 };
 
 struct ConsumerState {

@@ -86,6 +86,10 @@ RoomState make_room(World& world, Effects& out, std::span<const DeviceId> device
     const Bytes available = headroom(world.registry, device);
     if (available >= Bytes{}) continue;
     room = RoomState::pending;
+    if (!is_latest_load_seen(world, device)) {  // it may have taken less, or more, than is expected
+      if (!world.lines[device.value].is_reading_pending) request_reading(world, out, device);
+      continue;
+    }
     const Bytes deficit = Bytes{} - available - pending_yield(world, device);
     if (deficit <= Bytes{}) continue;
     std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
@@ -111,7 +115,8 @@ bool can_room_change(const World& world, const Ticket& ticket) {
   return std::ranges::any_of(devices_of(world.registry, ticket.request), [&](DeviceId device) {
     const LineState& line = world.lines[device.value];
     return line.loading || has_self_load(world, device) || line.running_leases > 0 ||
-           has_evictions(world, device) || is_device_paused(world, device);
+           has_evictions(world, device) || is_device_paused(world, device) ||
+           !is_latest_load_seen(world, device);
   });
 }
 

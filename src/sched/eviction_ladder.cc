@@ -190,13 +190,10 @@ void give_up_eviction(World& world, Effects& out, const Eviction& eviction, std:
   mark_line_dirty(world, consumer.spec);
 }
 
-// Whether readings show all that loads have taken. Without it the size of a resident that is used for a
-// moment only would never be seen.
-bool is_latest_load_seen(const World& world, const Consumer& consumer) {
-  return std::ranges::all_of(devices_of(consumer), [&](DeviceId device) {
-    const Reading& reading = world.registry.readings[device.value];
-    return reading.lost || reading.taken_at > world.lines[device.value].loaded_at;
-  });
+// Without it the size of a resident that is used for a moment only would never be seen.
+bool are_latest_loads_seen(const World& world, const Consumer& consumer) {
+  return std::ranges::all_of(devices_of(consumer),
+                             [&](DeviceId device) { return is_latest_load_seen(world, device); });
 }
 
 void take_first_rung(World& world, Effects& out, Eviction& eviction) {
@@ -245,7 +242,7 @@ void begin_eviction(World& world, Effects& out, ResidentId id, PlanReason reason
   resident.was_dropped = false;
   Eviction& eviction =
       world.evictions[id] = {.resident = id, .rung = Rung::service, .parks = park, .reason = reason};
-  if (is_parked || is_latest_load_seen(world, spec)) return take_first_rung(world, out, eviction);
+  if (is_parked || are_latest_loads_seen(world, spec)) return take_first_rung(world, out, eviction);
   eviction.awaits_reading = true;
   eviction.rung_deadline = world.now + kReadingWait;
   for (const DeviceId device : devices_of(spec))
@@ -281,7 +278,7 @@ void advance_evictions(World& world, Effects& out, DeviceId device) {
     Eviction& eviction = found->second;
     if (eviction.awaits_reading) {
       const Consumer& spec = world.registry[world.registry[id].consumer].spec;
-      if (!is_latest_load_seen(world, spec) && world.now < eviction.rung_deadline) continue;
+      if (!are_latest_loads_seen(world, spec) && world.now < eviction.rung_deadline) continue;
       eviction.awaits_reading = false;
       take_first_rung(world, out, eviction);
     } else if (eviction.awaits_host_memory) {

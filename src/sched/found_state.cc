@@ -49,6 +49,7 @@ void become_warm(World& world, Effects& out, ResidentId id) {
     return;
   }
   const bool was_loading = std::exchange(resident.loads_by_itself, false);
+  distrust_siblings(world.registry, id, world.now);
   if (!was_loading) {
     observe_found(world.registry, id);
     resident.keep_alive.reset();
@@ -67,7 +68,9 @@ void become_loading(World& world, ResidentId id) {
   }
   resident.state = Residency::loading;
   resident.keep_alive.reset();
-  learn_load_start(world.registry, id, world.now);
+  resident.transition_at = world.now;
+  distrust_siblings(world.registry, id, world.now);
+  observe_own_load(world.registry, id);
   attribute_as_warm(world, resident);
   resident.state = Residency::loading;
   resident.loads_by_itself = true;
@@ -90,6 +93,7 @@ void leave_device(World& world, Effects& out, ResidentId id, Residency state) {
     release_attribution(world.registry, consumer, resident.footprint);
     for (const DeviceId device : devices_of(consumer.spec)) request_reading(world, out, device);
   }
+  drop_provisional_footprint(world.registry, id);
   if (!was_warm) return;
   report_if_loaded_in_vain(world, out, id);
   learn_departure(world.registry, id);

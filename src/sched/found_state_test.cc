@@ -253,6 +253,23 @@ TEST_F(FoundState, ASiblingIsNotTouched) {
   EXPECT_EQ(free_bytes(), kGiB * 16);
 }
 
+TEST_F(FoundState, MemoryOfASiblingThatWasNotKnownYetIsNotLearned) {
+  const ConsumerId ollama = harness.create_consumer({.name = "ollama", .can_unload = true});
+  harness.world.registry[ollama].residents.clear();
+  const ResidentId small = add_resident(harness.world.registry, ollama, "small", kGiB * 4);
+  const ResidentId big = add_resident(harness.world.registry, ollama, "big", kGiB * 8);
+  harness.apply_event(
+      TicketArrived{TicketId{77}, {.device = harness.gpu, .consumer = ollama, .resident = small}});
+  harness.apply_event(LoadEnded{small});
+  harness.apply_event(LeaseReleased{TicketId{77}});
+  harness.apply_event(ReadingTaken{{.device = harness.gpu,
+                                    .taken_at = harness.world.now + 1ms,
+                                    .total = kGiB * 24,
+                                    .consumers = {{ollama, kGiB * 12}}}});
+  EXPECT_FALSE(find_effect<Evict>(harness.apply_event(ResidentFound{big, Presence::warm})));
+  EXPECT_EQ(free_bytes(), kGiB * 12);
+}
+
 TEST_F(FoundState, ALateListingDoesNotReviveWhatDiesWithItsProcess) {
   harness.make_warm(image);
   const Effects effects = harness.apply_event(EvictionRequested{harness.resident_of(image)});

@@ -233,6 +233,11 @@ void mark_line_dirty(World& world, const Ticket& ticket) {
   for (const DeviceId device : devices_of(world.registry, ticket.request)) mark_line_dirty(world, device);
 }
 
+bool is_latest_load_seen(const World& world, DeviceId device) {
+  const Reading& reading = world.registry.readings[device.value];
+  return reading.lost || reading.taken_at > world.lines[device.value].loaded_at;
+}
+
 void request_reading(World& world, Effects& out, DeviceId device) {
   world.lines[device.value].is_reading_pending = true;
   out.emplace_back(TakeReading{device});
@@ -564,8 +569,8 @@ void lose_service(World& world, Effects& out, ConsumerId id, const Error& error)
       learn_out_of_memory(world.registry, resident_id);
     if (resident.state == Residency::warm || resident.state == Residency::parked || resident.loads_by_itself)
       resident.state = Residency::cold;
-    drop_provisional_footprint(world.registry, resident_id);
     resident.loads_by_itself = resident.was_dropped = false;
+    drop_provisional_footprint(world.registry, resident_id);
   }
   release_attribution(world.registry, consumer, std::nullopt);
   mark_line_dirty(world, consumer.spec);

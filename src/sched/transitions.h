@@ -15,6 +15,10 @@ void mark_line_dirty(World& world, DeviceId device);
 void mark_line_dirty(World& world, const Consumer& consumer);
 void mark_line_dirty(World& world, const Ticket& ticket);
 
+// Whether the last reading of the device shows all that its latest load has taken; also if the driver no
+// longer answers, so that nothing waits for it.
+bool is_latest_load_seen(const World& world, DeviceId device);
+
 void request_reading(World& world, Effects& out, DeviceId device);
 
 Ticket* find_ticket(World& world, TicketId id);

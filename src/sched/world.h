@@ -64,13 +64,12 @@ struct Eviction {
   bool parks = false;               // begins with parking
   // Its process died meanwhile, or its service lists it as not loaded: nothing of it stays, not even parked.
   bool has_left = false;
-  Instant rung_deadline{};          // for the answer, then for the readings
-  Instant answered_at{};            // only readings taken later count
-  Bytes before_bytes{};             // measured bytes of the consumer when the rung was started
-  Bytes idle_bytes_before{};        // of those, at least so many without the memory of jobs
-  Bytes unattributed_before{};      // of those, what nothing explains
-  std::vector<ResidentId>
-      beside{};  // what else of the consumer was in device memory when the rung was started
+  Instant rung_deadline{};           // for the answer, then for the readings
+  Instant answered_at{};             // only readings taken later count
+  Bytes before_bytes{};              // measured bytes of the consumer when the rung was started
+  Bytes idle_bytes_before{};         // of those, at least so many without the memory of jobs
+  Bytes unattributed_before{};       // of those, what nothing explains
+  std::vector<ResidentId> beside{};  // what else of the consumer was loaded when the rung was started
   PlanReason reason{};
 };
 
