@@ -38,7 +38,7 @@ struct ConsumerMemory {
   Bytes lingering{};  // of evicted residents, not free yet
   Bytes working{};
   bool is_alive = false;
-  std::int64_t actual_percent = 100;  // real memory in percent of the declaration
+  std::int64_t actual_percent = 100;  // real working memory in percent of the declaration
   bool acts_by_itself = false;        // its service loads, drops, parks and deletes without the core
   std::set<ResidentId> self_loading{}, parked{}, deleted{};
   std::uint64_t life = 0;  // grows with each end of its process
@@ -392,10 +392,11 @@ class Simulator {
   }
 
   // Whether the core can't know yet how much the resident takes, or knows that the device is too small for
-  // it: then it is tried nevertheless.
+  // it: then it is tried nevertheless. What loads by itself may do so unseen.
   bool has_unknown_size(ResidentId id) const {
     if (!sizes_.is_left_out(id)) return false;
     const ConsumerState& consumer = world_.registry[world_.registry[id].consumer];
+    if (consumer_memory_[world_.registry[id].consumer.value].acts_by_itself) return true;
     const Bytes needed = sizes_.true_bytes(id) + consumer.spec.working;
     return world_.registry[id].is_provisional ||
            std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
