@@ -87,6 +87,7 @@ class Application {
   bool is_discoverable() const { return !config_.process; }
   bool is_polled() const { return has_service() || (is_discoverable() && !is_external()); }
   std::optional<http::Endpoint> endpoint() const;  // of its service; null while that does not run
+  bool is_suspended() const { return !parked_pids_.empty(); }  // by cuda-checkpoint: its service hangs
   // Of the present run, and of what survived the last one; a unit's name always.
   runner::RunIdentity identity() const;
   // Who listens at the address of an external service, as the last poll found it; pid 0: it can't be

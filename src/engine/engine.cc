@@ -392,6 +392,10 @@ asio::awaitable<Result<void>> Engine::ensure_up(ConsumerId consumer) {
   const auto self = impl_;
   Application& application = self->applications[consumer];
   const config::ConsumerSnapshot config = self->config.consumer(consumer);
+  if (application.is_suspended())
+    co_return fail(
+        ErrorCode::unavailable,
+        config->name + " is parked: a request that computes loads it, or mgpu load " + config->name);
   const bool may_start = !application.is_external() && service::starts_without_memory(config->service);
   if (!may_start && application.endpoint()) co_return Result<void>{};
   if (!may_start)

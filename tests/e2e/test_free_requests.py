@@ -1,6 +1,4 @@
 """Requests that only look, cancel or manage files take no turn, load nothing, and do not wait for those that compute."""
-import time
-
 from daemon_harness import parse_size
 
 
@@ -9,16 +7,14 @@ def llama_consumer(harness, **options):
 
 
 def test_they_do_not_wait_behind_a_generation(harness):
-    harness.start_with({"llama": llama_consumer(harness, run_ms=3000)})
+    harness.start_with({"llama": llama_consumer(harness, run_ms=60_000)})
     working = harness.send_raw_chat("llama")
     harness.wait_for_service_journal("start", "llama")
-    begun_at = time.monotonic()
     assert harness.get("/c/llama/health") == {"status": "ok"}
     for method, path in (("GET", "/"), ("GET", "/bundle.js"), ("DELETE", "/v1/stream/1"), ("OPTIONS", "/v1/chat/completions")):
         assert "X-Mgpu-Ticket" not in harness.http_client.request(method, f"/c/llama{path}").headers
-    assert time.monotonic() - begun_at < 1.5
-    assert not working._answer and harness.tickets(consumer="llama", stage="running")
-    assert working.status == 200
+    assert harness.tickets(consumer="llama", stage="running"), "the generation still goes on"
+    working.close()
 
 
 def test_of_a_service_that_is_not_up_they_load_nothing(harness):
@@ -26,7 +22,7 @@ def test_of_a_service_that_is_not_up_they_load_nothing(harness):
     for name in ("llama", "tts"):
         for method, path in (("GET", "/"), ("GET", "/health"), ("HEAD", "/v1/chat/completions"),
                              ("OPTIONS", "/v1/chat/completions")):
-            answer = harness.http_client.request(method, f"/c/{name}{path}", headers={"Origin": "app://obsidian.md"})
+            answer = harness.http_client.request(method, f"/c/{name}{path}")
             assert answer.status_code == 503
             if method != "HEAD":
                 assert f"mgpu load {name}" in answer.text

@@ -509,6 +509,8 @@ void handle_request(const Exchange& exchange) {
                            json{{"object", "list"}, {"data", {{{"id", options.name}, {"object", "model"}}}}});
   if (exchange.path == "/echo") return exchange.answer(200, exchange.body, "application/octet-stream");
   if (exchange.path == "/slow-stream") request["stream"] = true;
+  if (exchange.method == "DELETE" || exchange.method == "OPTIONS" || exchange.method == "HEAD")
+    return exchange.answer(200, std::string());
   if (exchange.path.starts_with("/v1/") || exchange.path == "/slow-stream")
     return run_request(exchange, request);
   exchange.answer(404, json{{"error", {{"message", "no such route"}}}});
