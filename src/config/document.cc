@@ -199,8 +199,8 @@ class TreeBuilder : public YAML::EventHandler {
   std::string unfolded_lines(const YAML::Mark& mark) const {
     const auto header_line = static_cast<std::size_t>(mark.line);
     if (mark.is_null() || header_line >= lines_.size()) return {};
-    std::string_view header =
-        lines_[header_line].substr(std::min<std::size_t>(mark.column, lines_[header_line].size()));
+    std::string_view header = lines_[header_line].substr(
+        std::min(static_cast<std::size_t>(mark.column), lines_[header_line].size()));
     while (header.starts_with('&') || header.starts_with('!')) {  // its anchor or tag comes first
       header.remove_prefix(std::min(header.find(' '), header.size()));
       header.remove_prefix(std::min(header.find_first_not_of(' '), header.size()));

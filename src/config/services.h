@@ -22,14 +22,14 @@ struct ServiceTraits {
   std::string_view scheme = "http://";  // of its url
   std::string_view health = "/health";  // default path of the health check; empty: none
   AiModelCount ai_model_count = AiModelCount::one;
+  // Its process takes device memory only when it is told to load: it may be started for a look. Counts only
+  // where it serves several AI models.
+  bool starts_without_memory = false;
   std::string_view default_tag{};  // ollama: "M" means "M:latest"
   // Prefixes of names that mean nothing, the longest first, and whether names differ by case.
   std::vector<std::string_view> implied_prefixes{};
   bool ignores_case = false;
   bool lists_all = false;            // an AI model that it does not list does not exist
-  // Its process takes device memory only when it is told to load: it may be started for a look. Counts only
-  // where it serves several AI models.
-  bool starts_without_memory = false;
   bool answers_ollama_show = false;  // POST /api/show may be forwarded to it
   bool websocket = false;            // a client may upgrade a connection to a WebSocket
   // The folder of an application with several AI models: the environment variable that names it, and the

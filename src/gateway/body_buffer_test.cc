@@ -84,7 +84,7 @@ TEST(BodyBuffer, LeavesNoFileBehindAndSaysWhereItCouldNotMakeOne) {
 
 TEST(BodyBuffer, ReplacesSeveralRangesInAnyOrder) {
   for (const std::int64_t limit : {100, 3}) {
-    for (const std::size_t piece : {1, 2, 100}) {
+    for (const std::size_t piece : {1U, 2U, 100U}) {
       BodyBuffer body(Bytes{limit}, budget);
       ASSERT_TRUE(body.append("0123456789"));
       body.replace({7, 9}, "seven");

@@ -21,8 +21,7 @@ void replace_model_name(RequestContext& request) {
   const config::ConsumerSnapshot consumer = request.consumer();
   for (const auto& [known, footprint] : consumer->ai_models) configured.push_back(known);
   const std::string resident_model = request.gateway.engine_api.ai_model_of(request.target.resolved);
-  const auto service_name =
-      service_model_name(consumer->service.type, name, resident_model, configured);
+  const auto service_name = service_model_name(consumer->service.type, name, resident_model, configured);
   if (service_name && model)
     request.body.buffer().replace(model->value_range(), model->encode_name(*service_name));
   else if (service_name)
