@@ -8,7 +8,7 @@ import httpx
 import ollama
 import ollama_service
 import pytest
-from daemon_harness import GiB, MiB
+from daemon_harness import GiB, MiB, wait_until
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ def test_a_request_goes_to_the_ollama_that_has_the_ai_model(harness):
         client.generate(model=name)
     client.copy("gemma", "mine")
     client.pull("new")
-    owners = {model["id"]: model["owned_by"] for model in harness.get("/v1/models")["data"]}
-    assert owners == {"llama3:latest": "first", "new:latest": "first", "gemma:latest": "second", "mine:latest": "second"}
+    owners = {"llama3:latest": "first", "new:latest": "first", "gemma:latest": "second", "mine:latest": "second"}
+    wait_until(lambda: {model["id"]: model["owned_by"] for model in harness.get("/v1/models")["data"]} == owners, owners, 2)
     assert {model.model for model in client.list().models} == {"gemma:latest", "llama3:latest", "mine:latest", "new:latest"}
 
 
