@@ -9,7 +9,7 @@ void ResidencyExecutor::execute(const Load& load) {
   const Resident& resident = parts_.loop.world().registry[load.resident];
   const LoadSource source = parts_.weights.load_source(load);
   parts_.weights.cancel_read_ahead(load.resident);  // from here on the load itself reads the files
-  std::string name = parts_.targets.service_name(load.resident);
+  std::string name = parts_.targets.choose_service_name(load.resident);
   parts_.tasks.spawn(
       parts_.applications[resident.consumer].load(std::move(name), load.from_parked),
       [this, id = load.resident, consumer = resident.consumer, source](Result<void> result) {
@@ -22,7 +22,7 @@ void ResidencyExecutor::execute(const Load& load) {
 
 void ResidencyExecutor::execute(const Evict& evict) {
   const Resident& resident = parts_.loop.world().registry[evict.resident];
-  std::string name = parts_.targets.service_name(evict.resident);
+  std::string name = parts_.targets.choose_service_name(evict.resident);
   parts_.tasks.spawn(
       parts_.applications[resident.consumer].evict(evict.rung, std::move(name)),
       [this, id = evict.resident, consumer = resident.consumer, rung = evict.rung](Result<void> result) {

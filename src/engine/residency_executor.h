@@ -26,7 +26,7 @@ class ResidencyExecutor {
     ApplicationSet& applications;
     DeviceObserver& devices;
     WeightsCache& weights;
-    const TargetResolver& targets;
+    TargetResolver& targets;
     std::function<void(ConsumerId)> on_ended{};  // after the event of a load or of a rung
   };
   explicit ResidencyExecutor(Parts parts) : parts_(std::move(parts)) {}

@@ -158,7 +158,16 @@ LearnedCosts TargetResolver::learned(ConsumerId consumer, const std::string& ai_
   return own;
 }
 
+std::string TargetResolver::choose_service_name(ResidentId resident) {
+  return told_names_[resident] = next_service_name(resident);
+}
+
 std::string TargetResolver::service_name(ResidentId resident) const {
+  const auto told = told_names_.find(resident);
+  return told == told_names_.end() ? next_service_name(resident) : told->second;
+}
+
+std::string TargetResolver::next_service_name(ResidentId resident) const {
   const Resident& state = loop_.world().registry[resident];
   const auto exists = [&](const std::string& name) {
     return !names_.was_listed(state.consumer) || names_.known_spelling(state.consumer, name).has_value();

@@ -53,6 +53,9 @@ class TargetResolver {
 
   // The name with which the service is told to load or unload the resident: the one that was asked for last,
   // or another one that shares its weights, if that one is gone.
+  // For its next load or eviction.
+  std::string choose_service_name(ResidentId resident);
+  // The name of its last load or eviction, or else that of the next one.
   std::string service_name(ResidentId resident) const;
 
   // The file that the footprint was estimated from, for display; empty if it was not estimated.
@@ -67,6 +70,7 @@ class TargetResolver {
   TimedCalls& timed_calls_;
   const Bytes device_memory_;
   const LearnedLookup previously_learned_;
+  std::string next_service_name(ResidentId resident) const;
   std::string weights_of(ResidentId resident) const;
   LearnedCosts learned(ConsumerId consumer, const std::string& ai_model) const;
 
@@ -74,6 +78,7 @@ class TargetResolver {
   std::map<ResidentId, std::string> estimated_from_;
   std::map<ResidentId, std::string> weights_{};      // last known, also after its name is gone
   std::map<ResidentId, std::string> asked_names_{};  // the name of the last request for it
+  std::map<ResidentId, std::string> told_names_{};   // that its service was told last
   std::map<ConsumerId, std::map<std::string, Bytes>> file_bytes_{};  // by NameIndex::key, as last listed
 };
 

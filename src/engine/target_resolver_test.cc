@@ -138,14 +138,15 @@ TEST(TargetResolver, AServiceIsToldANameThatExists) {
   fixture.targets.replace_catalog(ollama, {base, copy});
   fixture.targets.replace_listed(ollama, {"base:latest", "copy:latest"});
   const ResidentId resident = *fixture.targets.resolve("base")->resident;
-  EXPECT_EQ(fixture.targets.service_name(resident), "base:latest");
+  EXPECT_EQ(fixture.targets.choose_service_name(resident), "base:latest");
   (void)fixture.targets.resolve("copy");
-  EXPECT_EQ(fixture.targets.service_name(resident), "copy:latest") << "with its parameters it is loaded once";
+  EXPECT_EQ(fixture.targets.choose_service_name(resident), "copy:latest")
+      << "with its parameters it is loaded once";
   fixture.targets.replace_listed(ollama, {"base:latest"});
-  EXPECT_EQ(fixture.targets.service_name(resident), "base:latest");
+  EXPECT_EQ(fixture.targets.choose_service_name(resident), "base:latest");
   fixture.targets.replace_listed(ollama, {"copy:latest"});
   fixture.targets.replace_catalog(ollama, {copy});
-  EXPECT_EQ(fixture.targets.service_name(resident), "copy:latest");
+  EXPECT_EQ(fixture.targets.choose_service_name(resident), "copy:latest");
 }
 
 }  // namespace

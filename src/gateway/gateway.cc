@@ -9,6 +9,7 @@
 #include "gateway/edit_request.h"
 #include "gateway/forward.h"
 #include "gateway/local_responses.h"
+#include "gateway/ollama_services.h"
 #include "gateway/parse_request.h"
 #include "gateway/queue_for_turn.h"
 #include "gateway/resolve_target.h"
@@ -33,6 +34,7 @@ Awaitable<Result<void>> run_steps(RequestContext& request) {
   if (!done) co_return done;
   if (may_be_forwarded(request.route.kind)) co_return co_await forward_or_respond(request);
 
+  if (request.target.deleted) co_await unload_deleted(request);
   if (!request.target.needs_turn) co_return co_await forward_free(request);
 
   // From here until account() the request holds a place in the queue, and later a lease.

@@ -13,6 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::string_view kDeletePath = "/api/delete";
 // Of a body that is read to find the AI model in it; in a longer one (a creation with a long template) it is
 // not looked for.
 constexpr std::size_t kMaxReadBody = std::size_t{256} * 1024;
@@ -85,15 +86,29 @@ Awaitable<Result<void>> resolve_ollama_service(RequestContext& request) {
     lift_body_limit(request);
     co_return Result<void>{};
   }
-  if (services.size() == 1 || request.caller.head.length == 0) co_return Result<void>{};
+  const bool deletes = path == kDeletePath;
+  if ((services.size() == 1 && !deletes) || request.caller.head.length == 0) co_return Result<void>{};
   const Result<std::string> body = co_await buffer_body(request);
   if (!body) co_return std::unexpected(body.error());
   const std::string ai_model = existing_ai_model(path, *body);
   const auto resolved = request.gateway.engine_api.resolve(ai_model);
   if (ai_model.empty() || !resolved) co_return Result<void>{};
   const auto owns_it = [&](const OllamaService& one) { return one.consumer == resolved->consumer; };
-  if (std::ranges::any_of(services, owns_it)) request.target.resolved.consumer = resolved->consumer;
+  if (!std::ranges::any_of(services, owns_it)) co_return Result<void>{};
+  request.target.resolved.consumer = resolved->consumer;
+  if (deletes) request.target.deleted = *resolved;
   co_return Result<void>{};
+}
+
+Awaitable<void> unload_deleted(RequestContext& request) {
+  const EngineApi& engine_api = request.gateway.engine_api;
+  if (!request.target.deleted || !engine_api.is_warm(*request.target.deleted)) co_return;
+  const engine::Target target = *request.target.deleted;
+  const engine::UnloadWait wait = engine::UnloadWait::unless_in_use;
+  auto unloading = engine_api.unload(target, wait);
+  const Result<bool> unloaded = co_await std::move(unloading);
+  (void)unloaded;  // what is pinned or in use stays: then its files are deleted beneath it, as with Ollama
+                   // itself
 }
 
 }  // namespace mgpu::gateway

@@ -24,4 +24,8 @@ Result<std::string> first_ollama_service(const RequestContext& request);
 // RequestBody::buffer_next_chunk.
 Awaitable<Result<void>> resolve_ollama_service(RequestContext& request);
 
+// Before a request that deletes an AI model is forwarded: unloads it. Without its files Ollama knows no name
+// by which it could be told to unload, and would keep the memory until it ends.
+Awaitable<void> unload_deleted(RequestContext& request);
+
 }  // namespace mgpu::gateway

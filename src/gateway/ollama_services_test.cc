@@ -83,6 +83,21 @@ TEST(OllamaServices, AnUploadIsNotReadBeforeItIsForwarded) {
   EXPECT_FALSE(pull.body_limit_lifted);
 }
 
+TEST(OllamaServices, WhatIsDeletedIsUnloadedFirst) {
+  for (const bool is_warm : {true, false}) {
+    GatewayHarness harness("DELETE", "/api/delete");
+    harness.is_warm = is_warm;
+    RequestContext& request = harness.request();
+    request.target.deleted = engine::Target{.consumer = {0}, .resident = ResidentId{0}};
+    auto step = [](RequestContext& of) -> Awaitable<Result<void>> {
+      co_await unload_deleted(of);
+      co_return Result<void>{};
+    };
+    EXPECT_TRUE(harness.run(step(request)));
+    EXPECT_EQ(harness.unload_waits.size(), is_warm ? 1U : 0U);
+  }
+}
+
 TEST(OllamaServices, WithoutOneThereIsNothingToAsk) {
   for (const char* path : {"/api/pull", "/api/other"}) {
     OllamaHarness harness("POST", path, R"({"model":"gemma"})");

@@ -42,6 +42,7 @@ struct RequestTarget {
   service::RequestMeaning meaning = service::RequestMeaning::computes;
   bool needs_turn = false;
   std::optional<service::MemoryRequest> memory_request{};  // then it is not forwarded
+  std::optional<engine::Target> deleted{};                 // the AI model whose files the request deletes
   std::optional<Duration> keep_alive{};                    // that the client wishes after the work
   std::optional<BodyEdit> keep_alive_edit{};               // what the service gets instead
 };

@@ -86,6 +86,15 @@ def test_copy_and_delete_are_known_at_once(house):
     assert "mine:latest" not in {model.model for model in client.list().models}
 
 
+def test_what_is_deleted_is_unloaded_first(house):
+    """Ollama could not be told to unload it afterwards."""
+    house.ollama().generate(model="llama3", prompt="x")
+    house.ollama().delete("llama3")
+    assert [name for what, name in house.ollama_journal("load", "unload")] == ["llama3:latest", "llama3:latest"]
+    wait_until(lambda: house.gpu_states()[0]["used"] == 0, "the memory to be free", 5)
+    assert house.chat("chat") == "answer of chat"
+
+
 def test_what_is_made_beside_the_daemon_is_known_at_once(house):
     house.ollama().generate(model="llama3")
     ollama_service.store_ai_model("fresh", GiB)
