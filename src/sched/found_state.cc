@@ -42,6 +42,17 @@ void count_load(World& world, Effects& out, ResidentId id) {
   out.emplace_back(CostsLearned{id, resident.costs});
 }
 
+// What is taken back of what was learned must be taken back in the store, too.
+void distrust_siblings_of(World& world, Effects& out, ResidentId id) {
+  const auto& observed = world.registry[world.registry[id].consumer].observed_load;
+  if (!observed) return;
+  const ResidentId sibling = observed->resident;
+  const LearnedCosts before = world.registry[sibling].costs;
+  distrust_siblings(world.registry, id, world.now);
+  if (world.registry[sibling].costs != before)
+    out.emplace_back(CostsLearned{sibling, world.registry[sibling].costs});
+}
+
 void become_warm(World& world, Effects& out, ResidentId id) {
   Resident& resident = world.registry[id];
   if (resident.state == Residency::warm) {
@@ -49,7 +60,7 @@ void become_warm(World& world, Effects& out, ResidentId id) {
     return;
   }
   const bool was_loading = std::exchange(resident.loads_by_itself, false);
-  distrust_siblings(world.registry, id, world.now);
+  distrust_siblings_of(world, out, id);
   if (!was_loading) {
     observe_found(world.registry, id);
     resident.keep_alive.reset();
@@ -60,7 +71,7 @@ void become_warm(World& world, Effects& out, ResidentId id) {
   if (was_loading) count_load(world, out, id);
 }
 
-void become_loading(World& world, ResidentId id) {
+void become_loading(World& world, Effects& out, ResidentId id) {
   Resident& resident = world.registry[id];
   if (resident.state == Residency::warm && has_running_lease(world, id)) {
     resident.was_dropped = true;
@@ -69,7 +80,7 @@ void become_loading(World& world, ResidentId id) {
   resident.state = Residency::loading;
   resident.keep_alive.reset();
   resident.transition_at = world.now;
-  distrust_siblings(world.registry, id, world.now);
+  distrust_siblings_of(world, out, id);
   observe_own_load(world.registry, id);
   attribute_as_warm(world, resident);
   resident.state = Residency::loading;
@@ -163,7 +174,7 @@ void apply_found(World& world, Effects& out, const ResidentFound& found) {
   if (is_moved_by_core(world, resident) || agrees(world, id, found.presence)) return;
   if (has_left) return leave_device(world, out, id, Residency::cold);
   if (found.presence == Presence::parked) return leave_device(world, out, id, Residency::parked);
-  if (found.presence == Presence::loading) return become_loading(world, id);
+  if (found.presence == Presence::loading) return become_loading(world, out, id);
   become_warm(world, out, id);
 }
 
