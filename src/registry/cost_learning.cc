@@ -37,11 +37,11 @@ void learn_load_end(Registry& registry, ResidentId id, Instant now, LoadSource s
   ++learned.loads;
 }
 
-void learn_eviction(Registry& registry, ResidentId id, Instant now, Rung rung) {
+void learn_eviction(Registry& registry, ResidentId id, Instant now, Rung rung, bool has_left) {
   Resident& resident = registry[id];
   average_with_latest(rung == Rung::park ? resident.costs.park : resident.costs.unload,
                       now - resident.transition_at);
-  learn_departure(registry, id);
+  learn_departure(registry, id, has_left);
 }
 
 void learn_run(Registry& registry, ResidentId id, Duration run, std::uint8_t hour) {

@@ -116,17 +116,23 @@ BytesRange own_bytes(const ConsumerState& consumer, DeviceId device) {
           .at_most = total(usage.measured - usage.earlier_at_least)};
 }
 
+// Whether its declaration is an upper limit, whatever readings show.
+bool is_declared_maximum(const Resident& resident, FootprintDeclaration declaration) {
+  return declaration == FootprintDeclaration::at_most && resident.declared_footprint > Bytes{};
+}
+
 // At least so many bytes are its own. More than expected is expected and kept from now on; but a part only is
 // not kept as the size of one whose size is unknown.
 void raise_footprint(Registry& registry, ResidentId id, Bytes bytes) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
   const FootprintDeclaration declaration = consumer.spec.footprint_declaration;
+  if (bytes <= Bytes{}) return;
   bytes = capped(registry, consumer, bytes);
   resident.own_peak = std::max(resident.own_peak, bytes);
   if (!is_size_unknown(resident) && bytes >= expected_footprint(resident, declaration) + kMinReportedGrowth)
     resident.costs.footprint = bytes;
-  if (bytes <= resident.footprint || declaration == FootprintDeclaration::at_most) return;
+  if (bytes <= resident.footprint || is_declared_maximum(resident, declaration)) return;
   resident.footprint = bytes;
   cap_working_memory(registry, id);
 }
@@ -145,11 +151,24 @@ void settle_footprint(Registry& registry, ResidentId id, BytesRange own, bool is
   resident.is_provisional = !is_exact;
 }
 
+bool was_seen_since_load(const Resident& resident) {
+  return resident.own_peak > Bytes{} || resident.busy_bytes > Bytes{};
+}
+
+// A reading shows no bytes of it. It may take no device memory, or its service has dropped it, which a
+// listing will tell: what was learned stays, and so does the room for its next bytes while it is used. Of a
+// declared one it proves nothing at all: its process may be unknown to the driver.
+void learn_absence(Resident& resident, Instant taken_at) {
+  if (resident.declared_footprint > Bytes{}) return;
+  if (!was_seen_since_load(resident)) resident.measured_at = taken_at;
+  if (resident.is_provisional && resident.use_count == 0)
+    resident.footprint = std::max(resident.costs.footprint, kMinLearned);
+}
+
 void learn_idle_reading(Registry& registry, ResidentId id, BytesRange own, Instant taken_at) {
   Resident& resident = registry[id];
-  // No bytes of a declared one: its process may be unknown to the driver, which proves nothing.
-  const bool is_exact =
-      own.at_least == own.at_most && (own.at_most > Bytes{} || resident.declared_footprint == Bytes{});
+  if (own.at_most == Bytes{}) return learn_absence(resident, taken_at);
+  const bool is_exact = own.at_least == own.at_most;
   resident.idle_peak = std::max(resident.idle_peak, own.at_least);
   if (is_exact) resident.measured_at = taken_at;
   if (is_exact && resident.busy_jobs > 0) {  // now it is known how much of that was working memory
@@ -165,14 +184,15 @@ void learn_busy_reading(Registry& registry, ResidentId id, BytesRange own, std::
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
   const Bytes with_work = own.at_least + working_per_job(consumer) * jobs;
-  const bool is_measured =
-      resident.measured_at > Instant{} || (resident.costs.footprint > Bytes{} && !resident.is_provisional);
+  const bool is_measured = (resident.measured_at > Instant{} && resident.idle_peak > Bytes{}) ||
+                           (resident.costs.footprint > Bytes{} && !resident.is_provisional);
   if (is_measured) {
-    if (consumer.spec.footprint_declaration != FootprintDeclaration::at_most)
+    if (!is_declared_maximum(resident, consumer.spec.footprint_declaration))
       learn_working(registry, id, {(with_work - resident.footprint).count / jobs});
     cap_working_memory(registry, id);
     return;
   }
+  if (own.at_least == Bytes{}) return;  // perhaps memory of jobs only: its service may have dropped it
   if (with_work > resident.busy_bytes) resident.busy_bytes = with_work, resident.busy_jobs = jobs;
   settle_footprint(registry, id, own, false, false);
   if (own.at_least <= resident.footprint) return;
@@ -181,20 +201,6 @@ void learn_busy_reading(Registry& registry, ResidentId id, BytesRange own, std::
 }
 
 }  // namespace
-
-Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration) {
-  const Bytes learned = resident.costs.footprint;
-  if (learned == Bytes{}) return resident.declared_footprint;
-  switch (declaration) {
-    case FootprintDeclaration::at_least:
-      return std::max(resident.declared_footprint, learned);
-    case FootprintDeclaration::at_most:
-      return resident.declared_footprint > Bytes{} ? std::min(resident.declared_footprint, learned) : learned;
-    case FootprintDeclaration::guess:
-      break;
-  }
-  return learned;
-}
 
 void restore_learned_costs(Registry& registry, ResidentId id, const LearnedCosts& costs) {
   Resident& resident = registry[id];
@@ -273,7 +279,7 @@ std::optional<ResidentId> learn_measurement(Registry& registry, ConsumerState& c
   const LearnedCosts before = resident.costs;
   const BytesRange own = own_bytes(consumer, device);
   const std::uint32_t jobs = device_usage(consumer, device).jobs;
-  if (resident.state != Residency::warm || taken_at <= resident.transition_at) {
+  if (resident.state != Residency::warm || resident.was_dropped || taken_at <= resident.transition_at) {
     // A part of it may not be there yet, or not any more.
     if (jobs == 0) resident.idle_peak = std::max(resident.idle_peak, own.at_least);
     raise_footprint(registry, *id, own.at_least);
@@ -299,10 +305,11 @@ void learn_freed(Registry& registry, ResidentId id, Bytes freed) {
   raise_footprint(registry, id, freed);
 }
 
-void learn_departure(Registry& registry, ResidentId id) {
+void learn_departure(Registry& registry, ResidentId id, bool by_itself) {
   Resident& resident = registry[id];
   const ConsumerState& consumer = registry[resident.consumer];
-  const bool is_exact = resident.measured_at > resident.last_used;
+  const bool is_absence = resident.idle_peak == Bytes{};
+  const bool is_exact = resident.measured_at > resident.last_used && !(is_absence && by_itself);
   if (is_exact)
     resident.costs.footprint = capped(registry, consumer, resident.idle_peak);
   else if (!is_size_unknown(resident) &&

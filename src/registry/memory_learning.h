@@ -46,8 +46,9 @@ std::optional<ResidentId> learn_measurement(Registry& registry, ConsumerState& c
 // figure.
 void learn_freed(Registry& registry, ResidentId id, Bytes freed);
 
-// Call when a resident has left device memory: what was seen since its load is kept.
-void learn_departure(Registry& registry, ResidentId id);
+// Call when a resident has left device memory: what was seen since its load is kept. `by_itself`: its service
+// dropped it, perhaps before a reading that showed no bytes of it.
+void learn_departure(Registry& registry, ResidentId id, bool by_itself);
 
 // The service reports the device memory of a loaded AI model. Counts until it was measured. Returns whether
 // its learned costs have changed.
@@ -65,9 +66,6 @@ bool learn_out_of_memory(Registry& registry, ResidentId id);
 // room that can be had. False if the expectation already is all that its devices have. REQUIRES: it is
 // loading.
 bool learn_load_out_of_memory(Registry& registry, ResidentId id);
-
-// The footprint to expect from the next load of a resident.
-Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration);
 
 // Ends a provisional footprint that no reading will replace, because the resident was not loaded.
 void drop_provisional_footprint(Registry& registry, ResidentId id);

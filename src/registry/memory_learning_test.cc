@@ -242,7 +242,7 @@ TEST(MemoryLearning, WhatAnUnloadFreesIsTheSizeOfAFoundOne) {
   observe_found(fixture.registry, fixture.unknown);
   learn_freed(fixture.registry, fixture.unknown, kGiB * 9);
   fixture.registry[fixture.unknown].state = Residency::cold;
-  learn_departure(fixture.registry, fixture.unknown);
+  learn_departure(fixture.registry, fixture.unknown, false);
   EXPECT_EQ(fixture.footprint(fixture.unknown), kGiB * 9);
 }
 
@@ -263,12 +263,65 @@ TEST(MemoryLearning, AnEstimateCountsOnlyWhereNothingIsKnown) {
   EXPECT_EQ(fixture.footprint(fixture.unknown), kGiB * 6);
 }
 
-TEST(MemoryLearning, OneThatShowsNoMemoryIsNotUnknownAnyMore) {
+TEST(MemoryLearning, OneThatShowedNoMemoryUntilItsEvictionIsNotUnknownAnyMore) {
+  SiblingFixture fixture;
+  Resident& unknown = fixture.registry[fixture.unknown];
+  unknown.is_provisional = true;
+  fixture.load_sibling(fixture.unknown), fixture.measure(Bytes{});
+  EXPECT_LE(unknown.footprint, kMiB);
+  EXPECT_TRUE(is_size_unknown(unknown)) << "its service may have dropped it";
+  learn_departure(fixture.registry, fixture.unknown, false);
+  EXPECT_FALSE(is_size_unknown(unknown));
+}
+
+TEST(MemoryLearning, OneThatItsServiceDroppedStaysUnknown) {
   SiblingFixture fixture;
   fixture.registry[fixture.unknown].is_provisional = true;
   fixture.load_sibling(fixture.unknown), fixture.measure(Bytes{});
-  EXPECT_FALSE(is_size_unknown(fixture.registry[fixture.unknown]));
-  EXPECT_LE(fixture.footprint(fixture.unknown), kMiB);
+  learn_departure(fixture.registry, fixture.unknown, true);
+  EXPECT_TRUE(is_size_unknown(fixture.registry[fixture.unknown]));
+}
+
+TEST(MemoryLearning, OneThatIsSeenNoMoreKeepsWhatWasLearned) {
+  SiblingFixture fixture;
+  Resident& unknown = fixture.registry[fixture.unknown];
+  unknown.is_provisional = true;
+  fixture.load_sibling(fixture.unknown);
+  fixture.consumer().running_leases = unknown.use_count = 1;
+  fixture.measure(kGiB * 10);
+  fixture.consumer().running_leases = unknown.use_count = 0;
+  fixture.measure(Bytes{});
+  learn_departure(fixture.registry, fixture.unknown, false);
+  EXPECT_EQ(unknown.costs.footprint, kGiB * 10);
+  EXPECT_EQ(fixture.consumer().learned_working, Bytes{});
+}
+
+TEST(MemoryLearning, AReadingWithoutAResidentInUseKeepsItsRoom) {
+  SiblingFixture fixture;
+  Resident& unknown = fixture.registry[fixture.unknown];
+  unknown.state = Residency::warm;
+  observe_found(fixture.registry, fixture.unknown);
+  fixture.measure(kGiB * 10);
+  fixture.consumer().running_leases = unknown.use_count = 1;
+  fixture.measure(Bytes{});
+  EXPECT_EQ(unknown.footprint, kGiB * 10) << "its service dropped it and loads it inside the request";
+}
+
+TEST(MemoryLearning, AReadingWithoutOneOfKnownSizeKeepsItsExpectation) {
+  SiblingFixture fixture;
+  Resident& known = fixture.registry[fixture.known];
+  known.state = Residency::warm, known.is_provisional = true, known.footprint = kGiB * 12;
+  observe_found(fixture.registry, fixture.known);
+  fixture.measure(Bytes{});
+  EXPECT_EQ(known.footprint, kGiB * 4);
+}
+
+TEST(MemoryLearning, AMaximumBoundsOnlyWhatIsDeclared) {
+  LearningFixture fixture(FootprintDeclaration::at_most);
+  fixture.resident().declared_footprint = fixture.resident().footprint = Bytes{};
+  fixture.load();
+  fixture.measure(kGiB * 6);
+  EXPECT_EQ(fixture.resident().footprint, kGiB * 6);
 }
 
 }  // namespace

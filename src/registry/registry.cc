@@ -124,6 +124,20 @@ bool is_size_unknown(const Resident& resident) {
   return resident.declared_footprint == Bytes{} && resident.costs.footprint == Bytes{};
 }
 
+Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration) {
+  const Bytes learned = resident.costs.footprint;
+  if (learned == Bytes{}) return resident.declared_footprint;
+  switch (declaration) {
+    case FootprintDeclaration::at_least:
+      return std::max(resident.declared_footprint, learned);
+    case FootprintDeclaration::at_most:
+      return resident.declared_footprint > Bytes{} ? std::min(resident.declared_footprint, learned) : learned;
+    case FootprintDeclaration::guess:
+      break;
+  }
+  return learned;
+}
+
 bool was_seen_loaded(const Resident& resident) {
   return resident.costs.loads > 0 || resident.costs.footprint > Bytes{};
 }
@@ -178,15 +192,27 @@ std::vector<ResidentId> residents_without_size(const Registry& registry, const C
   return found;
 }
 
+// What stays expected of a resident of which a reading shows only `shown`: its service may have dropped it,
+// and loads it again inside a request.
+Bytes kept_footprint(const ConsumerState& consumer, const Resident& resident, Bytes shown) {
+  const bool is_used = resident.use_count > 0;
+  const Bytes expected = expected_footprint(resident, consumer.spec.footprint_declaration);
+  if (shown > Bytes{}) return is_used ? expected : Bytes{};
+  return is_used ? std::max(expected, resident.footprint) : expected;
+}
+
 void divide_unexplained_bytes(Registry& registry, const ConsumerState& consumer, DeviceId device) {
   if (!consumer.spec.split.empty()) return;
   const std::vector<ResidentId> residents = residents_without_size(registry, consumer, device);
   if (residents.empty()) return;
-  for (const ResidentId id : residents) registry[id].footprint = Bytes{};
-  const Bytes unexplained = device_usage(consumer, device).measured - held_bytes(registry, consumer);
-  if (unexplained <= Bytes{}) return;
+  Bytes explained = held_bytes(registry, consumer);
+  for (const ResidentId id : residents) explained -= registry[id].footprint;
+  const Bytes unexplained = std::max(device_usage(consumer, device).measured - explained, Bytes{});
   const Bytes share{unexplained.count / static_cast<std::int64_t>(residents.size())};
-  for (const ResidentId id : residents) registry[id].footprint = share;
+  for (const ResidentId id : residents) {
+    Resident& resident = registry[id];
+    resident.footprint = std::max(share, kept_footprint(consumer, resident, share));
+  }
 }
 
 }  // namespace

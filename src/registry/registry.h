@@ -159,6 +159,9 @@ std::vector<ResidentId> residents_in_memory(const Registry& registry, const Cons
 // all room that can be had.
 bool is_size_unknown(const Resident& resident);
 
+// The footprint to expect from the next load of a resident.
+Bytes expected_footprint(const Resident& resident, FootprintDeclaration declaration);
+
 // Whether it was ever seen in device memory. What never was is not loaded without need beside others.
 bool was_seen_loaded(const Resident& resident);
 

@@ -151,7 +151,7 @@ void finish_eviction(World& world, Effects& out, const Eviction& eviction) {
   if (ends_process(eviction.rung)) mark_siblings_cold(world, consumer);
   release_evicted_bytes(registry, eviction);
   if (!registry[eviction.resident].leaves_host_memory) {
-    learn_eviction(registry, eviction.resident, world.now, eviction.rung);
+    learn_eviction(registry, eviction.resident, world.now, eviction.rung, eviction.has_left);
     out.emplace_back(CostsLearned{eviction.resident, registry[eviction.resident].costs});
   }
   update_statistics(primary_line(world, consumer.spec).statistics, statistics_event::EvictionDone{});

@@ -107,7 +107,7 @@ void leave_device(World& world, Effects& out, ResidentId id, Residency state) {
   drop_provisional_footprint(world.registry, id);
   if (!was_warm) return;
   report_if_loaded_in_vain(world, out, id);
-  learn_departure(world.registry, id);
+  learn_departure(world.registry, id, true);
   out.emplace_back(CostsLearned{id, resident.costs});
 }
 
