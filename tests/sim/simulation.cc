@@ -395,9 +395,9 @@ class Simulator {
   // it: then it is tried nevertheless. What loads by itself may do so unseen.
   bool has_unknown_size(ResidentId id) const {
     const ConsumerState& consumer = world_.registry[world_.registry[id].consumer];
-    if (consumer_memory_[world_.registry[id].consumer.value].acts_by_itself) return true;
+    const bool acts_by_itself = consumer_memory_[world_.registry[id].consumer.value].acts_by_itself;
     const Bytes needed = sizes_.true_bytes(id) + consumer.spec.working;
-    return (sizes_.is_left_out(id) && world_.registry[id].is_provisional) ||
+    return (sizes_.is_left_out(id) && (acts_by_itself || world_.registry[id].is_provisional)) ||
            std::ranges::any_of(devices_of(consumer.spec), [&](DeviceId device) {
              return device_part(consumer.spec, device, needed) >
                     devices_[device.value].total - world_.registry.devices[device.value].reserve;
