@@ -243,6 +243,9 @@ ScanStatus JsonScanner::end_string(std::uint64_t offset, ScanResult& result) {
       if (accept_name_key_ && captured_text_ == "name") next_capture_ = Capture::name;
       return ScanStatus::still_looking;
     case Capture::model:
+      // Ollama's command sends {"model":"",...,"name":"llama3"}: an empty member beside `name` is an absent
+      // one.
+      if (captured_text_.empty() && accept_name_key_) return ScanStatus::still_looking;
       if (captured_text_.empty()) return result.set_invalid("\"model\" is empty");
       result.name = std::move(captured_text_);
       result.range = range;

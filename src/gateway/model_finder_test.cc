@@ -111,6 +111,8 @@ TEST(ModelFinder, WritesANameInTheBodysForm) {
 TEST(ModelFinder, TakesOllamasNameOnlyWhereThereIsNoModel) {
   EXPECT_EQ(found_model(R"({"name":"n"})", true), "n");
   EXPECT_EQ(found_model(R"({"name":"n","model":"m"})", true), "m");
+  EXPECT_EQ(found_model(R"({"model":"","system":"","name":"n"})", true), "n");
+  EXPECT_EQ(found_model(R"({"name":"n","model":""})", true), "n");
   EXPECT_EQ(found_model(R"({"name":"n"})", false), std::nullopt);
 }
 
