@@ -33,11 +33,6 @@ check simulator  '.'                        "$build/bin/mgpu-sim" --seeds "${MGP
 check faults     '^faults:'                 "$build/bin/mgpu-faults" --sample "${MGPU_FAULTS:-1500}" --seed "${MGPU_FAULTS_SEED:-1}"
 check end-to-end 'passed|failed|error|no tests' \
   env MGPU_BUILD="$build" .cache/venv/bin/python -m pytest tests/e2e -q --color=no -p no:cacheprovider
-# Only where ./dev real has installed something, and the preload library does not go with sanitizers.
-if [ "$preset" = release ] && [ -d "${XDG_CACHE_HOME:-$HOME/.cache}/mgpu/real/installed" ]; then
-  check real 'passed|failed|error|skipped' bash tools/dev/real.sh --quick
-fi
-
 printf '\n== summary (%s)\n' "$preset"
 printf '%s\n' "${summary[@]}"
 exit $failed
