@@ -40,7 +40,7 @@ TEST(Route, IgnoresExtraSlashes) {
   EXPECT_EQ(find_route("GET", "/v1/models/?a=//")->kind, RouteKind::list_models);
   EXPECT_EQ(find_route("GET", "//c/comfy//x")->target, "//x");
   EXPECT_EQ(find_route("GET", "/v1/models/a//b")->argument, "a//b");
-  EXPECT_EQ(find_route("GET", "//"), std::nullopt);
+  EXPECT_EQ(find_route("GET", "//")->kind, RouteKind::ollama_root);
 }
 
 TEST(Route, RedirectsAConsumersNameWithoutASlash) {

@@ -75,9 +75,9 @@ bool ensure_readings(World& world, Effects& out, std::span<const DeviceId> devic
   });
 }
 
-// Plans evictions for all promises on the devices and starts them. If one of the devices can't make enough
-// room (`blocked`), nothing is evicted on any. Residents that tickets wait for are not evicted for
-// PlanReason::ahead.
+// Plans evictions for all promises on the devices and starts them, once readings show what their latest loads
+// have taken. If one of the devices can't make enough room (`blocked`), nothing is evicted on any. Residents
+// that tickets wait for are not evicted for PlanReason::ahead.
 RoomState make_room(World& world, Effects& out, std::span<const DeviceId> devices, PlanReason reason,
                     std::optional<TicketId> ticket) {
   RoomState room = RoomState::available;
@@ -86,10 +86,6 @@ RoomState make_room(World& world, Effects& out, std::span<const DeviceId> device
     const Bytes available = headroom(world.registry, device);
     if (available >= Bytes{}) continue;
     room = RoomState::pending;
-    if (!is_latest_load_seen(world, device)) {  // it may have taken less, or more, than is expected
-      if (!world.lines[device.value].is_reading_pending) request_reading(world, out, device);
-      continue;
-    }
     const Bytes deficit = Bytes{} - available - pending_yield(world, device);
     if (deficit <= Bytes{}) continue;
     std::vector<EvictionCandidate> candidates = eviction_candidates(world.registry, device, world.now);
@@ -106,6 +102,14 @@ RoomState make_room(World& world, Effects& out, std::span<const DeviceId> device
                      .headroom = available,
                      .considered = std::move(candidates)});
   }
+  // The latest load may have taken less, or more, than is expected: only a reading tells what must leave.
+  bool is_load_unseen = false;
+  for (const Planned& plan : plans) {
+    if (is_latest_load_seen(world, plan.device)) continue;
+    is_load_unseen = true;
+    if (!world.lines[plan.device.value].is_reading_pending) request_reading(world, out, plan.device);
+  }
+  if (is_load_unseen) return room;
   for (Planned& plan : plans) execute_plan(world, out, std::move(plan));
   return room;
 }
