@@ -36,8 +36,12 @@ ServiceWatch::ServiceWatch(Parts parts) : parts_(parts) {
 }
 
 void ServiceWatch::start() {
-  for (std::size_t i = 0; i < parts_.applications.size(); ++i)
-    if (parts_.applications[ConsumerId{i}].is_polled()) parts_.tasks.spawn(run_poll_loop(ConsumerId{i}));
+  for (std::size_t i = 0; i < parts_.applications.size(); ++i) {
+    const Application& application = parts_.applications[ConsumerId{i}];
+    // Nothing can be loaded in a process before the daemon has started it.
+    if (!application.is_discoverable()) watched_[i].uninvited.set_baseline();
+    if (application.is_polled()) parts_.tasks.spawn(run_poll_loop(ConsumerId{i}));
+  }
 }
 
 void ServiceWatch::close() {

@@ -148,7 +148,7 @@ Awaitable<Result<void>> resolve_steering(RequestContext& request, std::optional<
                            : target.model ? target.model->name()
                                           : match.ai_model;
   const bool has_body = request.caller.head.length != 0;
-  if (name.empty() && has_body && !(consumer && engine_api.resolve_within(*consumer, "")))
+  if (name.empty() && (has_body || !consumer) && !(consumer && engine_api.resolve_within(*consumer, "")))
     co_return std::unexpected(no_model_error());
   const Result<engine::Target> resolved = co_await resolve_name(request, consumer, name);
   if (!resolved) co_return std::unexpected(resolved.error());

@@ -37,8 +37,12 @@ Bytes spare_room(const World& world, const Consumer& consumer) {
 void set_load_expectation(World& world, ResidentId id) {
   Resident& resident = world.registry[id];
   drop_provisional_footprint(world.registry, id);
-  if (!takes_all_room(resident)) return;
   const Consumer& consumer = world.registry[resident.consumer].spec;
+  if (!takes_all_room(resident)) {
+    if (!holds_memory(resident))
+      resident.footprint = expected_footprint(resident, consumer.footprint_declaration);
+    return;
+  }
   const Bytes known = std::max(resident.footprint, kMinRoom);
   resident.footprint = known;
   // What a resident yields depends on what is promised beside it, so the first sum may be too large.

@@ -285,6 +285,10 @@ class DaemonHarness:
     def post(self, path, body=None, **options):
         return self.http_client.post(path, json=body, **options)
 
+    def list_services_now(self):
+        """Returns when the daemon has asked its services what they list: it does so before it refuses an unknown name."""
+        assert self.post("/api/show", {"model": "unknown"}).status_code == 404
+
     def status(self):
         return self.get("/v1/status")
 

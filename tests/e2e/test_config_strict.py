@@ -59,5 +59,5 @@ def test_a_secret_is_used_and_never_shown(harness):
 def test_an_error_does_not_show_a_secret(harness):
     harness.env["MGPU_TEST_TOKEN"] = "hf_very_secret"
     checked = check(harness, "consumers: {a: {url: '${env.MGPU_TEST_TOKEN}', footprint: '${env.MGPU_TEST_TOKEN}'}}\n")
-    assert checked.returncode == 2 and checked.stderr.count("${env.MGPU_TEST_TOKEN}") == 2
+    assert checked.returncode == 2 and checked.stderr.count("${env.MGPU_TEST_TOKEN}") >= 2
     assert "hf_very_secret" not in checked.stderr + checked.stdout

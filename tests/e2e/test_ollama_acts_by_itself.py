@@ -124,6 +124,7 @@ def test_a_load_by_somebody_else_is_counted(ollama):
 def test_a_deleted_ai_model_holds_nobody_up(ollama):
     """As `ollama rm` does it: unload, then delete."""
     ollama.chat("small")
+    ollama.harness.list_services_now()  # only what was listed before can be gone
     ollama.send("/api/generate", model="small", keep_alive=0)
     ollama.send("/api/delete", method="DELETE", model="small")
     wait_until(lambda: ollama.harness.events("found_gone"), "the end of the AI model to be noticed", SECONDS)

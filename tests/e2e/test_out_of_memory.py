@@ -64,7 +64,7 @@ def test_twice_is_the_clients_to_know(harness):
 
 def test_it_is_told_in_the_protocol_of_the_caller(harness):
     harness.start_with({"ollama": harness.fake_ollama_consumer({"chat": "4GiB"}, fault="oom-crash-at-request")})
-    answer = harness.post("/api/chat", {"model": "chat", "messages": []})
+    answer = harness.post("/api/chat", {"model": "chat", "messages": [{"role": "user", "content": "hello"}]})
     assert answer.status_code == 503 and "out of memory" in answer.json()["error"]
 
 
@@ -88,5 +88,6 @@ def test_a_body_too_large_to_keep_is_not_sent_again(harness):
 
 def test_other_errors_of_a_service_pass_as_they_are(harness):
     harness.start_with({"chat": harness.fake_consumer("chat")})
+    harness.chat("chat")
     answer = httpx.get(f"{harness.url}/c/chat/v9/nothing")
     assert answer.status_code == 404 and "no such route" in answer.text

@@ -66,7 +66,7 @@ def test_what_its_service_lists_is_the_first_estimate(harness):
     sizes = {"known": "4GiB", "new": "8GiB"}
     harness.start_with({"ollama": ollama_consumer(harness, sizes, ["known"])}, gpu="24GiB")
     harness.chat("known")
-    wait_until(lambda: "new:latest" in {model.model for model in harness.ollama().list().models}, "the service's list", 20)
+    harness.list_services_now()
     harness.chat("ollama/new")
     assert harness.events("evicted") == [], "by its estimate it fits beside the other"
     assert harness.refused_allocations() == 0

@@ -451,6 +451,12 @@ bool handle_ollama(const Exchange& exchange, json request) {
     return exchange.answer(200, json{{"models", ai_models_json(false)}}), true;
   if (exchange.path == "/api/ps") return exchange.answer(200, json{{"models", ai_models_json(true)}}), true;
   if (handle_ollama_files(exchange, request)) return true;
+  if (exchange.path == "/api/show") {
+    const auto name = with_default_tag(request.value("model", ""));
+    if (!is_installed(name))
+      return exchange.answer(404, json{{"error", "model '" + name + "' not found"}}), true;
+    return exchange.answer(200, json{{"details", json::object()}, {"capabilities", {"completion"}}}), true;
+  }
   if (request.contains("model")) request["model"] = with_default_tag(request.value("model", ""));
   const auto ai_model = request.value("model", "");
   if (exchange.path == "/api/generate" && !request.contains("prompt") && is_installed(ai_model)) {

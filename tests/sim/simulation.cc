@@ -535,8 +535,10 @@ class Simulator {
     const bool is_late = !is_loading && random_.chance(fault_rates_.frees_late);
     if (is_late) free_later(consumer, freed, kLateFree);
     if (!is_late && !is_loading && random_.chance(fault_rates_.frees_partly)) {
-      memory.lingering += freed;
-      leaked_bytes_[consumer] += freed;
+      // The residue of its process is not leaked: the next load has the same.
+      const Bytes leaked = std::max(freed - world_.registry[consumer].spec.residue, Bytes{});
+      memory.lingering += leaked;
+      leaked_bytes_[consumer] += leaked;
     }
     // What it loads until then takes more than was kept for it.
     if (memory.lingering > Bytes{})

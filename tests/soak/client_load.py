@@ -126,7 +126,7 @@ def ollama_stream(harness, request, _):
     words = []
     client = ollama.Client(host=harness.url, timeout=ANSWER_SECONDS)
     try:
-        for part in client.chat(model=request.consumer, messages=[], stream=True):
+        for part in client.chat(model=request.consumer, messages=[{"role": "user", "content": "hello"}], stream=True):
             words.append(part.message.content)
     except ollama.ResponseError as error:
         return f"refused: {error.status_code}" if error.error else "unclear: an error without a message"
