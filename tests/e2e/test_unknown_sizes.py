@@ -70,7 +70,7 @@ def test_what_its_service_lists_is_the_first_estimate(harness):
     harness.chat("ollama/new")
     assert harness.events("evicted") == [], "by its estimate it fits beside the other"
     assert harness.refused_allocations() == 0
-    wait_until(lambda: footprints(harness)["new:latest"]["expected_bytes"] == 8 * GiB, "its size to be learned")
+    wait_until(lambda: footprints(harness)["new:latest"]["learned"]["footprint_bytes"] == 8 * GiB, "its size to be learned")
     assert footprints(harness)["new:latest"]["source"] == "learned"
 
 

@@ -408,7 +408,7 @@ json ai_models_json(bool only_resident) {
     const bool is_resident = resident.contains(name);
     if (only_resident && !is_resident) continue;
     const char* value = is_resident ? "loaded" : loading.contains(name) ? "loading" : "unloaded";
-    const std::uint64_t reported = bytes / 100 * options.reported_percent;
+    const std::uint64_t reported = bytes * options.reported_percent / 100;
     all.push_back({{"name", name},
                    {"model", name},
                    {"id", name},
@@ -455,7 +455,10 @@ bool handle_ollama(const Exchange& exchange, json request) {
     const auto name = with_default_tag(request.value("model", ""));
     if (!is_installed(name))
       return exchange.answer(404, json{{"error", "model '" + name + "' not found"}}), true;
-    return exchange.answer(200, json{{"details", json::object()}, {"capabilities", {"completion"}}}), true;
+    return exchange.answer(200, json{{"details", json::object()},
+                                     {"model_info", json::object()},
+                                     {"capabilities", {"completion"}}}),
+           true;
   }
   if (request.contains("model")) request["model"] = with_default_tag(request.value("model", ""));
   const auto ai_model = request.value("model", "");
