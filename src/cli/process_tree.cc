@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,7 +33,9 @@ struct ProcessStat {
 // None: no such process.
 std::optional<ProcessStat> read_process_stat(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::string text;
+  std::getline(in, text,
+               '\0');  // unlike an istreambuf_iterator it does not throw if the process ends meanwhile
   const std::size_t name_end = text.rfind(')');  // the name may contain anything, parentheses too
   if (name_end == std::string::npos) return std::nullopt;
   std::istringstream words(text.substr(name_end + 1));
@@ -49,8 +50,9 @@ std::optional<ProcessStat> read_process_stat(pid_t pid) {
 std::map<pid_t, ProcessStat> read_all_processes() {
   std::map<pid_t, ProcessStat> all;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string name = entry.path().filename();
+  for (std::filesystem::directory_iterator at("/proc", error), end_of_list; !error && at != end_of_list;
+       at.increment(error)) {
+    const std::string name = at->path().filename();
     pid_t pid = 0;
     const auto [end, error_code] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error_code != std::errc{} || end != name.data() + name.size()) continue;

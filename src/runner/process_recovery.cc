@@ -3,8 +3,6 @@
 #include <charconv>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <system_error>
@@ -17,14 +15,10 @@
 #include <unistd.h>
 
 #include "gpu/process_table.h"
+#include "gpu/small_file.h"
 
 namespace mgpu::runner {
 namespace {
-
-std::string read_file(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::optional<int> parse_pid(const std::string& name) {
   int pid = 0;
@@ -51,7 +45,7 @@ std::optional<std::string> find_variable(const std::string& environ, std::string
 }
 
 std::string read_environment(int pid) {
-  return std::string(1, '\0') + read_file(fmt::format("/proc/{}/environ", pid));
+  return std::string(1, '\0') + gpu::read_file_text(fmt::format("/proc/{}/environ", pid));
 }
 
 bool has_mark(const std::optional<MarkedProcess>& marked, std::string_view mark) {
@@ -69,7 +63,7 @@ ino_t pipe_inode(int pid, int fd) {
 }  // namespace
 
 std::string boot_id() {
-  std::string id = read_file("/proc/sys/kernel/random/boot_id");
+  std::string id = gpu::read_file_text("/proc/sys/kernel/random/boot_id");
   while (!id.empty() && id.back() == '\n') id.pop_back();
   return id;
 }
@@ -98,7 +92,7 @@ int reopen_output(int pid) {
 std::vector<int> live_group_members(int group) {
   std::vector<int> members;
   for (const int pid : list_pids()) {
-    const auto facts = gpu::parse_stat(read_file(fmt::format("/proc/{}/stat", pid)));
+    const auto facts = gpu::parse_stat(gpu::read_file_text(fmt::format("/proc/{}/stat", pid)));
     if (facts && facts->group == group && facts->state != 'Z' && facts->state != 'X') members.push_back(pid);
   }
   return members;
