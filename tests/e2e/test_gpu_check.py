@@ -98,6 +98,8 @@ def test_a_step_that_hangs_is_ended_at_its_limit(gpu):
 
 @pytest.mark.skipif(BUILD != TREE / "build/release", reason="the tarball is made of the release build")
 def test_the_tarball_needs_only_an_old_c_library(gpu):
+    if subprocess.run(["bash", "tools/portable/sysroot.sh", ".cache/portable-sysroot"], cwd=TREE, timeout=300).returncode != 0:
+        pytest.skip("the packages of Debian 11 to link against can't be had")
     subprocess.run(["bash", "tools/dev/gpu.sh", "--pack"], cwd=TREE, check=True, timeout=600)
     tarball = TREE / "build/gpu/gpu-check.tar.gz"
     assert tarball.stat().st_size < 40 << 20
