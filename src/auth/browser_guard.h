@@ -33,9 +33,9 @@ bool is_own_host(std::string_view host, const std::vector<std::string>& allowed)
 // Whether `origin` matches one of `allowed` (shell wildcards, case-insensitive; "*" matches all).
 bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view origin);
 
-// Error: forbidden, naming the header and the key that allows it. Safe methods (GET, HEAD, OPTIONS) of other
-// origins pass, since the browser withholds the response from the page; upgrades and all others don't. Pages
-// of other origins never pass to the control plane.
+// Error: forbidden, naming the header and the key that allows it. Safe methods (GET, HEAD, OPTIONS) without an
+// upgrade pass from any origin, since the browser withholds the response from the page. Everything else passes
+// to the data plane only from own pages and allowed origins, and to the control plane only from own pages.
 Result<void> check_browser_request(const http::RequestHead& head, Plane plane, const AllowedSites& allowed);
 
 }  // namespace mgpu::auth
