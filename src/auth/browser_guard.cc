@@ -5,18 +5,12 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include "base/ascii.h"
+#include "base/pattern.h"
 
 namespace mgpu::auth {
 namespace {
-
-bool matches_any(const std::vector<std::string>& patterns, const std::string& text) {
-  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-    return ::fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
-  });
-}
 
 bool is_ip_address(const std::string& name) {
   in6_addr address{};
@@ -71,11 +65,11 @@ bool is_own_host(std::string_view host, const std::vector<std::string>& allowed)
   const std::string name = host_name(host);
   if (is_ip_address(name) || !name.contains('.')) return true;
   const auto contains_name = [&](std::string_view domain) { return is_below(name, domain); };
-  return std::ranges::any_of(kLocalDomains, contains_name) || matches_any(allowed, name);
+  return std::ranges::any_of(kLocalDomains, contains_name) || matches_any_pattern(allowed, name);
 }
 
 bool is_allowed_origin(const std::vector<std::string>& allowed, std::string_view origin) {
-  return !origin.empty() && matches_any(allowed, std::string(origin));
+  return !origin.empty() && matches_any_pattern(allowed, std::string(origin));
 }
 
 Result<void> check_browser_request(const http::RequestHead& head, Plane plane, const AllowedSites& allowed) {

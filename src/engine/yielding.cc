@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include <fnmatch.h>
+#include "base/pattern.h"
 
 namespace mgpu::engine {
 namespace {
@@ -26,13 +26,6 @@ std::string_view program_path(std::string_view command) {
   return command.substr(0, static_cast<std::size_t>(found.end() - command.begin()));
 }
 
-bool matches_any(std::span<const std::string> patterns, std::string_view command) {
-  const std::string name(program_name(command));
-  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-    return ::fnmatch(pattern.c_str(), name.c_str(), FNM_CASEFOLD) == 0;
-  });
-}
-
 }  // namespace
 
 std::string_view program_name(std::string_view command) {
@@ -42,8 +35,9 @@ std::string_view program_name(std::string_view command) {
 
 std::optional<gpu::ProcessUsage> find_yield_process(std::span<const std::string> patterns,
                                                     std::span<const gpu::ProcessUsage> foreign) {
-  const auto found = std::ranges::find_if(
-      foreign, [&](const gpu::ProcessUsage& use) { return matches_any(patterns, use.command); });
+  const auto found = std::ranges::find_if(foreign, [&](const gpu::ProcessUsage& use) {
+    return matches_any_pattern(patterns, std::string(program_name(use.command)));
+  });
   if (found == foreign.end()) return std::nullopt;
   return *found;
 }
