@@ -148,11 +148,9 @@ std::unique_ptr<ContentCoding> make_coding(std::string_view name) {
 // The next element of a comma-separated list, trimmed, which is removed from it.
 std::string_view take_element(std::string_view& list) {
   const std::size_t end = std::min(list.find(','), list.size());
-  std::string_view element = list.substr(0, end);
+  const std::string_view element = list.substr(0, end);
   list.remove_prefix(std::min(end + 1, list.size()));
-  const std::size_t begin = element.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return element.substr(begin, element.find_last_not_of(" \t") - begin + 1);
+  return trimmed(element);
 }
 
 }  // namespace
