@@ -3,26 +3,13 @@
 #include <string_view>
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include "gateway/gateway_harness.h"
 
+#include "tests/zlib_encoded.h"
+
 namespace mgpu::gateway {
 namespace {
-
-std::string gzip(std::string_view plain) {
-  z_stream stream{};
-  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string encoded(deflateBound(&stream, plain.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
-  stream.avail_in = static_cast<uInt>(plain.size());
-  stream.next_out = reinterpret_cast<Bytef*>(encoded.data());
-  stream.avail_out = static_cast<uInt>(encoded.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  encoded.resize(stream.total_out);
-  deflateEnd(&stream);
-  return encoded;
-}
 
 constexpr std::string_view kBody = R"({"input":"xxxxxxxxxxxxxxxxxxxxxxxx","model":"gemma"})";
 
