@@ -2,6 +2,7 @@
 import pytest
 
 from daemon_harness import BIN, DaemonHarness
+from failure_report import pytest_runtest_makereport, run_checked  # noqa: F401: pytest finds the hook by its name
 
 
 def pytest_sessionstart(session):
@@ -10,18 +11,6 @@ def pytest_sessionstart(session):
         raise pytest.UsageError(f"{BIN} lacks {', '.join(missing)}: build first, or set MGPU_BUILD to another build")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    # A failed test is reported with the daemon's output, also when only the teardown fails.
-    harness = item.funcargs.get("harness")
-    if report.failed and harness and harness.daemon:
-        report.sections.append(("output of the daemon", harness.daemon.output[-6000:]))
-
-
 @pytest.fixture
 def harness(tmp_path):
-    harness = DaemonHarness(tmp_path)
-    yield harness
-    complaints = harness.stop_and_check()
-    assert not complaints, "\n".join(complaints)
+    yield from run_checked(DaemonHarness(tmp_path))

@@ -2,6 +2,7 @@
 import real_parts  # first: it makes the harness of the end-to-end tests importable
 import pytest
 
+from failure_report import pytest_runtest_makereport, run_checked  # noqa: F401: pytest finds the hook by its name
 from real_harness import RealHarness
 
 
@@ -9,17 +10,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "quick: takes seconds; CI runs it where build/real is cached")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    harness = item.funcargs.get("harness")
-    if report.failed and harness and harness.daemon:
-        report.sections.append(("output of the daemon", harness.daemon.output[-6000:]))
-
-
 @pytest.fixture
 def harness(tmp_path):
-    harness = RealHarness(tmp_path)
-    yield harness
-    complaints = harness.stop_and_check()
-    assert not complaints, "\n".join(complaints)
+    yield from run_checked(RealHarness(tmp_path))
