@@ -19,6 +19,7 @@
 namespace mgpu::gpu {
 namespace {
 
+constexpr std::size_t kStatLength = 1024;
 constexpr std::size_t kCommandLength = 256;
 constexpr std::uint64_t kKernelThreadFlag = 0x00200000;  // PF_KTHREAD
 constexpr std::size_t kCgroupLength = 16'384;            // up to a dozen hierarchies, one line each
@@ -67,8 +68,12 @@ std::optional<ProcessStat> parse_stat(std::string_view text) {
   return process;
 }
 
+std::optional<ProcessStat> read_stat(int pid, const std::string& proc) {
+  return parse_stat(read_first_bytes(proc_path(proc, pid, "stat"), kStatLength));
+}
+
 std::optional<ProcessStat> read_process(int pid, const std::string& proc) {
-  const std::string stat = read_first_bytes(proc_path(proc, pid, "stat"), 1024);
+  const std::string stat = read_first_bytes(proc_path(proc, pid, "stat"), kStatLength);
   auto process = parse_stat(stat);
   if (process) process->command = read_command(proc, pid, stat);
   return process;
@@ -82,7 +87,7 @@ bool descends_from(int pid, int ancestor) {
   constexpr int kMaxDepth = 1000;  // pids that are reused meanwhile could make a circle
   for (int depth = 0; pid > 0 && ancestor > 0 && depth < kMaxDepth; ++depth) {
     if (pid == ancestor) return true;
-    const auto process = parse_stat(read_first_bytes(proc_path("/proc", pid, "stat"), 1024));
+    const auto process = read_stat(pid);
     if (!process) return false;
     pid = process->parent;
   }

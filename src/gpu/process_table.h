@@ -32,6 +32,12 @@ using ProcessTable = std::map<int, ProcessStat>;
 // Parses /proc/PID/stat; does not set `command`. nullopt: not a valid text.
 std::optional<ProcessStat> parse_stat(std::string_view text);
 
+// One process, without its command. nullopt: it does not exist.
+std::optional<ProcessStat> read_stat(int pid, const std::string& proc = "/proc");
+
+// Whether it has exited, and its parent has only not waited for it yet.
+inline bool has_ended(const ProcessStat& process) { return process.state == 'Z' || process.state == 'X'; }
+
 // One process, with its command. nullopt: it does not exist.
 std::optional<ProcessStat> read_process(int pid, const std::string& proc = "/proc");
 

@@ -199,7 +199,7 @@ Result<std::unique_ptr<QueuedWriter>> open_log_file(const std::string& path) {
 // The devices visible to the process, whether its variable was set by the daemon, its configuration, or the
 // daemon's own environment.
 std::vector<std::string> read_device_uuids(int pid) {
-  return parse_visible_devices(read_environment_variable(pid, kVisibleDevicesVariable).value_or(""));
+  return parse_visible_devices(read_environment_variable(pid, kVisibleDevicesVariable));
 }
 
 // A port that is free at all addresses of the URL: localhost has two.

@@ -1,11 +1,8 @@
 #include "runner/process_recovery.h"
 
-#include <charconv>
 #include <csignal>
-#include <filesystem>
 #include <optional>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -15,38 +12,15 @@
 #include <unistd.h>
 
 #include "gpu/process_table.h"
+#include "gpu/run_mark.h"
 #include "gpu/small_file.h"
 
 namespace mgpu::runner {
 namespace {
 
-std::optional<int> parse_pid(const std::string& name) {
-  int pid = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
-  return pid;
-}
+std::vector<int> list_pids() { return gpu::list_numeric_entries("/proc").value_or(std::vector<int>{}); }
 
-std::vector<int> list_pids() {
-  std::vector<int> pids;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error))
-    if (const auto pid = parse_pid(entry.path().filename())) pids.push_back(*pid);
-  return pids;
-}
-
-// `environ`: the text of /proc/PID/environ behind a NUL byte.
-std::optional<std::string> find_variable(const std::string& environ, std::string_view name) {
-  const std::string wanted = fmt::format("{}{}=", '\0', name);
-  const auto at = environ.find(wanted);
-  if (at == std::string::npos) return std::nullopt;
-  const auto from = at + wanted.size();
-  return environ.substr(from, environ.find('\0', from) - from);
-}
-
-std::string read_environment(int pid) {
-  return std::string(1, '\0') + gpu::read_file_text(fmt::format("/proc/{}/environ", pid));
-}
+std::string read_environment(int pid) { return gpu::read_file_text(fmt::format("/proc/{}/environ", pid)); }
 
 bool has_mark(const std::optional<MarkedProcess>& marked, std::string_view mark) {
   return marked && marked->mark == mark;
@@ -92,8 +66,8 @@ int reopen_output(int pid) {
 std::vector<int> live_group_members(int group) {
   std::vector<int> members;
   for (const int pid : list_pids()) {
-    const auto facts = gpu::parse_stat(gpu::read_file_text(fmt::format("/proc/{}/stat", pid)));
-    if (facts && facts->group == group && facts->state != 'Z' && facts->state != 'X') members.push_back(pid);
+    const auto facts = gpu::read_stat(pid);
+    if (facts && facts->group == group && !gpu::has_ended(*facts)) members.push_back(pid);
   }
   return members;
 }
@@ -116,24 +90,22 @@ std::optional<DaemonInstance> parse_daemon_instance(const std::string& text) {
 bool is_other_live_daemon(const DaemonInstance& instance) {
   if (instance.pid <= 0 || instance.pid == ::getpid()) return false;
   const auto facts = gpu::read_process(instance.pid);
-  return facts && facts->start_time == instance.start_time && facts->state != 'Z' && facts->state != 'X';
+  return facts && facts->start_time == instance.start_time && !gpu::has_ended(*facts);
 }
 
-std::optional<std::string> read_environment_variable(int pid, std::string_view name) {
-  return find_variable(read_environment(pid), name);
+std::string read_environment_variable(int pid, std::string_view name) {
+  return gpu::find_in_environment(read_environment(pid), name);
 }
 
 std::optional<MarkedProcess> read_process_mark(int pid) {
   const std::string environ = read_environment(pid);
-  const auto value = find_variable(environ, kMarkVariable);
-  if (!value) return std::nullopt;
+  const std::string value = gpu::find_in_environment(environ, kMarkVariable);
   const auto separator =
-      value->rfind(' ');  // the mark is a path and may have blanks, a consumer's name has none
+      value.rfind(' ');  // the mark is a path and may have blanks, a consumer's name has none
   if (separator == std::string::npos) return std::nullopt;
   MarkedProcess marked{
-      .pid = pid, .consumer = value->substr(separator + 1), .mark = value->substr(0, separator)};
-  if (const auto starter = find_variable(environ, kStarterVariable))
-    marked.starter = parse_daemon_instance(*starter);
+      .pid = pid, .consumer = value.substr(separator + 1), .mark = value.substr(0, separator)};
+  marked.starter = parse_daemon_instance(gpu::find_in_environment(environ, kStarterVariable));
   return marked;
 }
 

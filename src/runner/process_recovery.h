@@ -50,8 +50,8 @@ std::optional<DaemonInstance> parse_daemon_instance(const std::string& text);  /
 // Whether it still runs and is not this process.
 bool is_other_live_daemon(const DaemonInstance& instance);
 
-// A variable of the process' environment when it started. Null: not set, no permission, or the process ended.
-std::optional<std::string> read_environment_variable(int pid, std::string_view name);
+// A variable of the process' environment when it started. Empty: not set, no permission, or the process ended.
+std::string read_environment_variable(int pid, std::string_view name);
 
 struct MarkedProcess {
   int pid = 0;

@@ -18,16 +18,10 @@ namespace mgpu::runner {
 
 namespace {
 
-bool has_ended(const gpu::ProcessStat& process) { return process.state == 'Z' || process.state == 'X'; }
-
-std::optional<gpu::ProcessStat> read_stat(int pid) {
-  return gpu::parse_stat(gpu::read_file_text(fmt::format("/proc/{}/stat", pid)));
-}
-
 std::map<int, gpu::ProcessStat> read_all_processes() {
   std::map<int, gpu::ProcessStat> all;
   for (const int pid : gpu::list_numeric_entries("/proc").value_or(std::vector<int>{}))
-    if (auto process = read_stat(pid)) all.emplace(pid, std::move(*process));
+    if (auto process = gpu::read_stat(pid)) all.emplace(pid, std::move(*process));
   return all;
 }
 
@@ -110,7 +104,7 @@ RunProcesses RunProcesses::of_leader(int leader) {
 
 void RunProcesses::set_leader(int pid) {
   group_ = pid;
-  if (const auto leader = read_stat(pid)) started_at_ = leader->start_time;
+  if (const auto leader = gpu::read_stat(pid)) started_at_ = leader->start_time;
 }
 
 void RunProcesses::look() {
@@ -129,13 +123,13 @@ void RunProcesses::look() {
   add_descendants(pids, all);
   known_.clear();
   for (const int pid : pids)
-    if (const auto process = all.find(pid); process != all.end() && !has_ended(process->second))
+    if (const auto process = all.find(pid); process != all.end() && !gpu::has_ended(process->second))
       known_.emplace(pid, process->second.start_time);
 }
 
 bool RunProcesses::is_alive(int pid, std::uint64_t start_time) const {
-  const auto process = read_stat(pid);
-  return process && process->start_time == start_time && !has_ended(*process);
+  const auto process = gpu::read_stat(pid);
+  return process && process->start_time == start_time && !gpu::has_ended(*process);
 }
 
 bool RunProcesses::any_left() {
@@ -163,7 +157,7 @@ std::vector<int> RunProcesses::pids() const {
 void RunProcesses::signal(int number, int except_group) {
   look();
   for (const auto& [pid, start_time] : known_) {
-    const auto process = read_stat(pid);
+    const auto process = gpu::read_stat(pid);
     if (process && (except_group == 0 || process->group != except_group))
       signal_process(pid, start_time, number);
   }

@@ -177,7 +177,7 @@ ProcessIdentity this_process() {
 
 bool is_alive(const ProcessIdentity& process) {
   const auto stat = gpu::read_process(process.pid);
-  return stat && stat->start_time == process.start_time && stat->state != 'Z' && stat->state != 'X';
+  return stat && stat->start_time == process.start_time && !gpu::has_ended(*stat);
 }
 
 }  // namespace mgpu::simgpu
