@@ -38,9 +38,10 @@ Files weight_files_in(const fs::path& folder) {
     return files;
   }
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
-    if (name.ends_with(".safetensors") || name.ends_with(".gguf")) files.push_back(entry.path());
+  // The increment of a range-based for would throw if the folder can't be read to its end.
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename();
+    if (name.ends_with(".safetensors") || name.ends_with(".gguf")) files.push_back(at->path());
     if (files.size() >= kMaxFiles) break;
   }
   std::ranges::sort(files);
